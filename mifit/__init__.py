@@ -1,0 +1,97 @@
+"""Multiple imputation for people who write formulas: impute congenially, fit on every set, pool.
+
+Importing this package gives every DataFrame the accessor ``.mice``; whatever is slow is loaded when it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+from . import impute as _room  # loaded before the function takes its name, which a later import would take back
+from .accessor import impute, pattern, plan
+from .errors import (
+    CongenialityError,
+    CongenialityWarning,
+    ConvergenceWarning,
+    DataError,
+    FitError,
+    FormulaError,
+    ImputationError,
+    MifitError,
+    MifitWarning,
+    ModelError,
+    PlanError,
+    PoolingError,
+    SeparationWarning,
+)
+
+if TYPE_CHECKING:
+    from . import datasets
+    from .impute.methods.check import check_method
+    from .imputed import ImputedSet, from_long
+    from .results.pooled import PooledResults
+
+    __version__: str
+
+__all__ = [
+    "CongenialityError",
+    "CongenialityWarning",
+    "ConvergenceWarning",
+    "DataError",
+    "FitError",
+    "FormulaError",
+    "ImputationError",
+    "ImputedSet",
+    "MifitError",
+    "MifitWarning",
+    "ModelError",
+    "PlanError",
+    "PooledResults",
+    "PoolingError",
+    "SeparationWarning",
+    "__version__",
+    "check_method",
+    "datasets",
+    "from_long",
+    "impute",
+    "pattern",
+    "plan",
+]
+
+# Where the names live that are loaded on first use; an empty home is the module of that name.
+_HOMES = {
+    "ImputedSet": "imputed",
+    "PooledResults": "results.pooled",
+    "check_method": "impute.methods.check",
+    "datasets": "",
+    "from_long": "imputed",
+}
+
+del _room
+logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name on first use."""
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            found: Any = version("mifit")
+        except PackageNotFoundError:  # run from a source tree that was never installed
+            found = "0+unknown"
+    elif name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    elif _HOMES[name]:
+        found = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    else:
+        found = importlib.import_module(f".{name}", __name__)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """List what is public, loaded or not."""
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,219 @@
+"""``df.mice`` and its typed twins ``mifit.impute``, ``mifit.plan``, ``mifit.pattern``: a facade without state."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from .impute.plan import Plan
+    from .imputed import ImputedSet
+
+__all__ = ["MiceAccessor", "impute", "pattern", "plan"]
+
+
+def impute(
+    frame: pd.DataFrame,
+    formula: str | Sequence[str] | Plan | None = None,
+    *,
+    model: str | None = None,
+    m: int = 20,
+    iterations: int | None = None,
+    methods: Mapping[Hashable, Any] | None = None,
+    predictors: Mapping[Hashable, Any] | None = None,
+    auxiliary: str | Mapping[str, Sequence[Hashable]] = "response",
+    congeniality: str = "compatible",
+    order: Sequence[Hashable] | None = None,
+    rng: Any = None,
+    n_jobs: int | None = None,
+    progress: bool | None = None,
+    **model_keywords: Any,
+) -> ImputedSet:
+    """Draw m plausible completions of an incomplete frame, in harmony with the analysis to come.
+
+    Parameters
+    ----------
+    frame : DataFrame, shape (n, p)
+        Any index; unique column names in one level. ``df.mice.impute(...)`` is the same.
+    formula : str, sequence of str or Plan, optional
+        The analysis, or several of one outcome. Without it: plain chained equations.
+    model : str, optional
+        Its statsmodels model, such as "ols" or "logit"; by default OLS for numbers, Logit for two values.
+    m : int, default 20
+        Number of completed sets, at least 2.
+    iterations : int, optional
+        Sweeps per chain; by default 10, 20 when more than half of something is missing, 1 when one visit suffices.
+    methods : mapping, optional
+        Column -> "pmm", "norm", "power", "logistic", "multinomial", "ordinal", "poisson", "negbin", "sample", a
+        method object, or "leave" (neither imputed nor a predictor).
+    predictors : mapping, optional
+        Column -> list of columns, or the right side of a formula: ``{"bmi": ["age", "chl"]}``, ``{"bmi": "age*chl"}``.
+    auxiliary : {"response", "ignore"} or {"baseline": [...]}
+        Columns outside the analysis: further outcomes (default), not used, or known to precede the outcome.
+    congeniality : {"compatible", "terms", "ignore"}
+        Draw from the joint model with the analysis; approximately, with its terms as predictors; or ignore it.
+    order : sequence, optional
+        Columns in the order of their visits; by default fewest holes first.
+    rng : int, SeedSequence or Generator, optional
+        Source of randomness; the same one gives the same bits. ``random_state`` is an alias.
+    n_jobs : int, optional
+        joblib workers; None follows an ambient ``joblib.parallel_config``. The bits do not depend on it.
+    progress : bool, optional
+        A progress bar; by default when someone watches and it takes long.
+    **model_keywords
+        Keywords of the model, such as ``family=``; a string may name a column.
+
+    Returns
+    -------
+    ImputedSet
+
+    Raises
+    ------
+    DataError
+        If the frame is empty, or a column cannot be used (infinite, all missing, dates with holes).
+    FormulaError
+        If the formula does not parse or names what is not there.
+    PlanError
+        If a wish cannot be met.
+
+    References
+    ----------
+    Bartlett, J. W., Seaman, S. R., White, I. R. and Carpenter, J. R. (2015). Multiple imputation of covariates by
+    fully conditional specification: accommodating the substantive model. *SMMR* 24(4), 462-487.
+    doi:10.1177/0962280214521348
+
+    Examples
+    --------
+    >>> import mifit
+    >>> imp = mifit.impute(mifit.datasets.load("nhanes2"), "chl ~ age + bmi", m=5, rng=1)
+    >>> len(imp), int(imp[0].isna().sum().sum())
+    (5, 0)
+    """
+    from .imputed import Asked, create
+
+    return create(
+        frame, formula, model, m,
+        Asked(iterations, methods, predictors, auxiliary, congeniality, order),
+        rng, n_jobs, progress, model_keywords,
+    )  # fmt: skip
+
+
+def plan(
+    frame: pd.DataFrame,
+    formula: str | Sequence[str] | None = None,
+    *,
+    model: str | None = None,
+    iterations: int | None = None,
+    methods: Mapping[Hashable, Any] | None = None,
+    predictors: Mapping[Hashable, Any] | None = None,
+    auxiliary: str | Mapping[str, Sequence[Hashable]] = "response",
+    congeniality: str = "compatible",
+    order: Sequence[Hashable] | None = None,
+    **model_keywords: Any,
+) -> Plan:
+    """Show what ``impute`` would do to each column, and why, before a second is spent.
+
+    Parameters
+    ----------
+    frame, formula, model, iterations, methods, predictors, auxiliary, congeniality, order, **model_keywords
+        As in :func:`impute`.
+
+    Returns
+    -------
+    Plan
+        Prints as a table; ``df.mice.impute(plan)`` runs it.
+
+    Raises
+    ------
+    DataError, FormulaError, PlanError
+        As :func:`impute` would.
+
+    Examples
+    --------
+    >>> import mifit
+    >>> made = mifit.plan(mifit.datasets.load("nhanes2"), "chl ~ age + bmi")
+    >>> made["bmi"].label, made["bmi"].role
+    ('norm', 'covariate')
+    """
+    from .imputed import Asked, plan_for
+
+    asked = Asked(iterations, methods, predictors, auxiliary, congeniality, order)
+    return plan_for(frame, formula, model, asked, model_keywords)[0]
+
+
+def pattern(frame: pd.DataFrame) -> pd.DataFrame:
+    """Which columns are missing together, and how often.
+
+    Parameters
+    ----------
+    frame : DataFrame, shape (n, p)
+
+    Returns
+    -------
+    DataFrame
+        One row per pattern, the most frequent first: ``rows`` that show it, ``holes`` in it, then True where each
+        column is observed; the last row counts the holes of each column.
+
+    Raises
+    ------
+    DataError
+        If the frame is empty or its column names repeat.
+
+    Examples
+    --------
+    >>> import mifit
+    >>> mifit.pattern(mifit.datasets.load("nhanes2"))["rows"].tolist()
+    [13, 7, 3, 1, 1, 25]
+    """
+    from .frame.table import patterns
+
+    return patterns(frame)
+
+
+def _like(function: Any) -> Any:
+    """Show a method with the signature and docstring of its twin."""
+
+    def dress(method: Any) -> Any:
+        signature = inspect.signature(function)
+        own = [inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
+        rest = list(signature.parameters.values())[1:]
+        method.__signature__ = signature.replace(parameters=own + rest)
+        method.__doc__ = function.__doc__
+        return method
+
+    return dress
+
+
+class MiceAccessor:
+    """What ``df.mice`` offers; it keeps nothing but the frame."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self._frame = frame
+
+    @_like(impute)
+    def impute(self, formula: Any = None, **wishes: Any) -> ImputedSet:
+        """Draw m completed sets; see :func:`mifit.impute`."""
+        return impute(self._frame, formula, **wishes)
+
+    @_like(plan)
+    def plan(self, formula: Any = None, **wishes: Any) -> Plan:
+        """Show what would be done; see :func:`mifit.plan`."""
+        return plan(self._frame, formula, **wishes)
+
+    @_like(pattern)
+    def pattern(self) -> pd.DataFrame:
+        """Missing-data patterns with counts; see :func:`mifit.pattern`."""
+        return pattern(self._frame)
+
+
+def _register() -> None:
+    """Give DataFrames the accessor, once."""
+    present = getattr(pd.DataFrame, "mice", None)
+    if getattr(present, "__name__", None) != MiceAccessor.__name__:
+        pd.api.extensions.register_dataframe_accessor("mice")(MiceAccessor)
+
+
+_register()

@@ -1,0 +1,148 @@
+"""What went wrong in some of the m fits: told apart, and said once with the numbers of the sets."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ..errors import ConvergenceWarning, FitError, MifitWarning, SeparationWarning
+
+__all__ = ["failure", "messages", "notes", "rank_error", "runs_away", "warn_once", "warned"]
+
+Array = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+#: a linear predictor beyond this, less certain than it is large, has no finite estimate behind it
+_FAR = 10.0
+
+#: what mifit says itself, in one place and with the sets
+_SPOKEN = ("ConvergenceWarning", "HessianInversionWarning", "PerfectSeparationWarning", "SingularMatrixWarning")
+
+
+def runs_away(exog: Array, params: Array, covariance: Array) -> bool:
+    """Tell whether some linear predictor is far out and has a standard error larger than itself.
+
+    That is what an infinite estimate looks like when an optimizer gives up on it: the predictor of the
+    separated rows grows like k, its standard error like exp(k / 2).
+
+    Parameters
+    ----------
+    exog : ndarray, shape (n, p)
+    params : ndarray, shape (q,)
+        The p coefficients of ``exog`` first.
+    covariance : ndarray, shape (q, q)
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> runs_away(np.array([[1.0]]), np.array([24.0]), np.array([[1e6]]))
+    True
+    >>> runs_away(np.array([[1.0]]), np.array([24.0]), np.array([[4.0]]))
+    False
+    """
+    p = exog.shape[1]
+    linear = exog @ params[:p]
+    far = np.abs(linear) > _FAR
+    variance = np.einsum("ij,jk,ik->i", exog[far], covariance[:p, :p], exog[far])
+    return bool((variance > linear[far] ** 2).any())
+
+
+def warned(caught: Sequence[warnings.WarningMessage], name: str) -> bool:
+    """Tell whether a statsmodels warning of this name was caught."""
+    return any(name in (kind.__name__ for kind in warning.category.__mro__) for warning in caught)
+
+
+def messages(caught: Sequence[warnings.WarningMessage]) -> tuple[str, ...]:
+    """Return what statsmodels said that mifit does not say itself, deprecations left out."""
+    deprecations = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
+    rest = [w for w in caught if not issubclass(w.category, deprecations) and w.category.__name__ not in _SPOKEN]
+    return tuple(dict.fromkeys(str(w.message) for w in rest))
+
+
+def notes(said: Sequence[tuple[str, ...]], converged: Flags, separated: Flags) -> tuple[str, ...]:
+    """Return what a reader of the summary should know about the m fits.
+
+    Examples
+    --------
+    >>> notes([(), ("overflow in exp",)], np.array([True, False]), np.array([False, False]))
+    ('The fit did not converge in set 1.', 'statsmodels in set 1: overflow in exp')
+    """
+    m, lines = len(said), []
+    if not converged.all():
+        lines.append(f"The fit did not converge in {_sets(np.flatnonzero(~converged), m)}.")
+    if separated.any():
+        where = _sets(np.flatnonzero(separated), m)
+        lines.append(f"The predictors separate the outcome in {where}: the estimate is not finite there.")
+    for message in dict.fromkeys(one for each in said for one in each):
+        lines.append(f"statsmodels in {_sets([k for k in range(m) if message in said[k]], m)}: {message}")
+    return tuple(lines)
+
+
+def warn_once(label: str, converged: Flags, separated: Flags) -> None:
+    """Warn at most once of each kind of trouble; a separated fit that did not converge counts as separated."""
+    m, stuck = len(converged), np.flatnonzero(~converged & ~separated)
+    if len(stuck):
+        _say(f"{len(stuck)} of {m} {label} fits did not converge: {_sets(stuck)}.", ConvergenceWarning)
+    if separated.any():
+        _say(
+            f"the predictors separate the outcome in {separated.sum()} of {m} {label} fits, whose estimates are "
+            f"not finite: {_sets(np.flatnonzero(separated))}.",
+            SeparationWarning,
+        )
+
+
+def failure(label: str, k: int, exog: pd.DataFrame, error: Exception) -> FitError:
+    """Return the error for a set that could not be fitted."""
+    if np.linalg.matrix_rank(exog.to_numpy()) < exog.shape[1]:
+        return rank_error(label, [k], exog)
+    numerical = isinstance(error, np.linalg.LinAlgError | FloatingPointError)
+    lines = {"often": "the predictors separate the outcome there, or a column is huge"} if numerical else {}
+    return FitError(
+        f"the {label} fit failed on completed set {k}.",
+        said=f"{type(error).__name__}: {error}",
+        **lines,
+        do=f"imp[{k}]   # that set: fit it alone to see more",
+    )
+
+
+def rank_error(label: str, sets: list[int], exog: pd.DataFrame) -> FitError:
+    """Return the error for sets whose design, the first of them given, determines no estimate."""
+    return FitError(
+        f"the {label} design is not of full rank in {_sets(sets)}: a coefficient has no estimate there.",
+        columns=", ".join(_dependent(exog)) + "   (an absent level, or a combination of the columns before)",
+        do=f"imp[{sets[0]}]   # that set: leave the term out, or merge its levels",
+    )
+
+
+def _dependent(exog: pd.DataFrame) -> list[str]:
+    """Return the names of the columns that those before them determine."""
+    columns = exog.to_numpy()
+    norms = np.sqrt((columns**2).sum(axis=0))
+    left = np.abs(np.diag(np.linalg.qr(columns / np.where(norms > 0, norms, 1.0), mode="r")))
+    names = [str(name) for name, size in zip(exog.columns, left, strict=False) if size < 1e-9]
+    return names or [", ".join(map(str, exog.columns))]
+
+
+def _say(message: str, category: type[MifitWarning]) -> None:
+    """Warn at the user's line that led here."""
+    frame, depth = sys._getframe(1), 2
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "mifit":
+        frame, depth = frame.f_back, depth + 1
+    warnings.warn(message, category, stacklevel=depth)
+
+
+def _sets(sets: Iterable[int], m: int | None = None) -> str:
+    """Return "set 4", "sets 4, 9, 17" or, when m are all, "all 20 sets"."""
+    numbers = [int(k) for k in sets]
+    if len(numbers) == m:
+        return f"all {m} sets"
+    shown = ", ".join(map(str, numbers[:20])) + (", ..." if len(numbers) > 20 else "")
+    return f"set{'s' if len(numbers) > 1 else ''} {shown}"

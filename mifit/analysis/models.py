@@ -1,0 +1,290 @@
+"""The statsmodels models mifit can fit, one table entry each, and which words belong to them.
+
+A later model is one more entry: where the class lives, what it is called, what mifit sets so that it keeps
+quiet, and how the rank of its design is read from a result.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from importlib import import_module
+from itertools import chain
+from typing import Any
+
+from ..errors import ModelError, nearest
+
+__all__ = [
+    "CLUSTER_WORDS",
+    "COLUMN_WORDS",
+    "MODELS",
+    "Call",
+    "Spec",
+    "call",
+    "is_robust",
+    "load",
+    "names_in",
+    "spec",
+    "words",
+]
+
+#: words of ``__init__`` whose string value names a column, read from each completed set
+COLUMN_WORDS = frozenset({"weights", "offset", "exposure", "freq_weights", "var_weights"})
+
+#: words of ``cov_kwds`` whose string value names a column (two names: two-way clusters)
+CLUSTER_WORDS = ("groups", "time")
+
+#: words every ``fit`` takes, also where its signature hides them in ``**kwargs``
+_COVARIANCE_WORDS = frozenset({"cov_type", "cov_kwds", "use_t"})
+
+#: words that statsmodels knows and mifit refuses, each with the reason
+_REFUSED = {
+    "formula": "the formula is the first argument",
+    "data": "the data are the completed sets",
+    "endog": "the outcome is the left side of the formula",
+    "exog": "the design is the right side of the formula",
+    "subset": "every row of a completed set is fitted; subset the frame before imputing",
+    "drop_cols": "columns are chosen in the formula",
+    "missing": "a completed set has no missing values, and mifit never drops rows",
+}
+
+
+_CLUSTERED = "imp.fit(formula, cov_type='cluster', cov_kwds={'groups': 'id'})   # a column"
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What mifit knows of one statsmodels model."""
+
+    name: str  #: as in statsmodels.formula.api
+    path: str  #: dotted path of the class, imported on use
+    label: str  #: as printed in a summary
+    rank: Callable[[Any], int]  #: rank of the design, from a result
+    quiet: Mapping[str, object] = field(default_factory=dict)  #: words of ``fit`` that mifit sets
+    separates: Callable[[Any], bool] = lambda result: False  #: can its estimate be infinite?
+    facts: Callable[[Any], dict[str, str]] = lambda result: {}  #: extra lines of the summary
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A model and its words, sorted into those of ``__init__`` and those of ``fit``; columns still by name."""
+
+    model: str
+    init: Mapping[str, Any] = field(default_factory=dict)
+    fit: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def spec(self) -> Spec:
+        """The table entry of the model."""
+        return MODELS[self.model]
+
+    @property
+    def cov_type(self) -> str:
+        """The covariance estimator, ``"nonrobust"`` unless the user said otherwise."""
+        return str(self.fit.get("cov_type") or "nonrobust")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns that the words refer to, in order of appearance."""
+        named = [names_in(value) for word, value in self.init.items() if word in COLUMN_WORDS]
+        return tuple(dict.fromkeys([*chain.from_iterable(named), *self.clusters]))
+
+    @property
+    def clusters(self) -> tuple[str, ...]:
+        """Names of the columns that make the clusters or their order in time."""
+        given = self.fit.get("cov_kwds") or {}
+        return tuple(chain.from_iterable(names_in(given[word]) for word in CLUSTER_WORDS if word in given))
+
+    @property
+    def cov_label(self) -> str:
+        """The covariance estimator as printed, with the columns that make the clusters: ``"cluster (id)"``."""
+        return f"{self.cov_type} ({', '.join(self.clusters)})" if self.clusters else self.cov_type
+
+
+def spec(model: str) -> Spec:
+    """Return the table entry of a model.
+
+    Parameters
+    ----------
+    model : str
+        Name as in ``statsmodels.formula.api``; case does not matter.
+
+    Returns
+    -------
+    Spec
+
+    Raises
+    ------
+    ModelError
+        If the table has no such model.
+
+    Examples
+    --------
+    >>> spec("ols").label
+    'OLS'
+    """
+    name = model.lower() if isinstance(model, str) else model
+    if name not in MODELS:
+        raise ModelError(
+            f"unknown model {model!r}{nearest(name, MODELS)}.",
+            known=", ".join(sorted(MODELS)),
+            do="imp.fit(formula, model='glm', family=sm.families.Poisson())",
+        )
+    return MODELS[name]
+
+
+def load(model: str) -> type:
+    """Import the statsmodels class of a model.
+
+    Examples
+    --------
+    >>> load("wls").__name__
+    'WLS'
+    """
+    module, _, name = spec(model).path.rpartition(".")
+    loaded: type = getattr(import_module(module), name)
+    return loaded
+
+
+def words(model: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the words that a model's ``__init__`` and its ``fit`` take by name.
+
+    Only the signatures of the class itself count: OLS inherits from WLS but takes no weights.
+
+    Examples
+    --------
+    >>> init, fit = words("wls")
+    >>> sorted(init), "cov_type" in fit
+    (['hasconst', 'weights'], True)
+    """
+    cls: Any = load(model)
+    init, fit = (_named(inspect.signature(function)) for function in (cls.__init__, cls.fit))
+    return init - _REFUSED.keys(), fit | _COVARIANCE_WORDS
+
+
+def call(model: str, keywords: Mapping[str, Any], fit_kwds: Mapping[str, Any] | None = None) -> Call:
+    """Sort free words into those of the model and those of its fit.
+
+    Parameters
+    ----------
+    model : str
+        Name of the model.
+    keywords : mapping
+        What the user wrote beside mifit's own words. A word that both know goes to ``__init__``.
+    fit_kwds : mapping, optional
+        Words that go to ``fit`` whatever the signatures say, such as the ``tol`` of an optimizer.
+
+    Returns
+    -------
+    Call
+
+    Raises
+    ------
+    ModelError
+        If the model is unknown, if neither knows a word, or if a word would drop rows or replace the formula.
+
+    Examples
+    --------
+    >>> call("wls", {"weights": "w", "cov_type": "HC1"})
+    Call(model='wls', init={'weights': 'w'}, fit={'cov_type': 'HC1'})
+    """
+    entry = spec(model)
+    known_init, known_fit = words(entry.name)
+    for word in {**keywords, **(fit_kwds or {})}:
+        if word in _REFUSED:
+            raise ModelError(f"{word}= cannot be given: {_REFUSED[word]}.")
+    for word in keywords:
+        if word not in known_init | known_fit:
+            raise _unknown(entry, word, known_init | known_fit)
+    family = keywords.get("family")
+    if isinstance(family, str | type):
+        raise ModelError(
+            f"family={family!r} is not a family: statsmodels wants an object.",
+            do="imp.fit(formula, model='glm', family=sm.families.Poisson())",
+        )
+    init = {word: value for word, value in keywords.items() if word in known_init}
+    fit = {word: value for word, value in keywords.items() if word not in known_init} | dict(fit_kwds or {})
+    if fit.get("cov_type") == "cluster" and "groups" not in (fit.get("cov_kwds") or {}):
+        raise ModelError("cov_type='cluster' needs to know the clusters.", do=_CLUSTERED)
+    return Call(entry.name, init, fit)
+
+
+def is_robust(cov_type: str | None) -> bool:
+    """Tell whether a covariance estimator does without the model's likelihood.
+
+    Examples
+    --------
+    >>> is_robust("HC1"), is_robust("nonrobust"), is_robust(None)
+    (True, False, False)
+    """
+    return cov_type not in (None, "nonrobust", "fixed scale")
+
+
+def names_in(value: object) -> tuple[str, ...]:
+    """Return the column names in a word's value: a string, or a list of two; an array has none.
+
+    Examples
+    --------
+    >>> names_in("id"), names_in(["id", "year"]), names_in([1.0, 2.0])
+    (('id',), ('id', 'year'), ())
+    """
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, list | tuple) and len(value) <= 2 and all(isinstance(one, str) for one in value):
+        return tuple(value)
+    return ()
+
+
+def _named(signature: inspect.Signature) -> frozenset[str]:
+    """Return the names of a signature, without self and the catch-alls."""
+    catch_all = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    return frozenset(p.name for p in signature.parameters.values() if p.kind not in catch_all) - {"self"}
+
+
+def _unknown(entry: Spec, word: str, known: frozenset[str]) -> ModelError:
+    """Return the error for a word that the model does not take, naming the models that do."""
+    takers = [other for other in MODELS if other != entry.name and word in words(other)[0]]
+    close = get_close_matches(word, known, n=1, cutoff=0.5)
+    if word in CLUSTER_WORDS:
+        do = _CLUSTERED
+    elif takers:
+        do = f"imp.fit(formula, model={takers[0]!r}, {word}=...)"
+    elif close:
+        do = f"imp.fit(formula, model={entry.name!r}, {close[0]}=...)"
+    else:
+        do = f"imp.fit(formula, model={entry.name!r}, fit_kwds={{{word!r}: ...}})   # if its optimizer takes it"
+    fact = f"{entry.label} takes no word {word!r}{nearest(word, known)}."
+    return ModelError(fact, known=", ".join(sorted(known)), do=do)
+
+
+def _glm_facts(result: Any) -> dict[str, str]:
+    """Return family and link, as statsmodels prints them."""
+    family = result.model.family
+    return {"Model Family": type(family).__name__, "Link Function": type(family.link).__name__}
+
+
+_COUNTS = ("Binomial", "Poisson", "NegativeBinomial")
+_DISCRETE: dict[str, Any] = {
+    "rank": lambda result: int(result.model.exog.shape[0] - result.df_resid),
+    "quiet": {"disp": 0},
+    "separates": lambda result: True,
+}
+_ENTRIES = (
+    Spec("ols", "statsmodels.regression.linear_model.OLS", "OLS", lambda result: int(result.model.rank)),
+    Spec("wls", "statsmodels.regression.linear_model.WLS", "WLS", lambda result: int(result.model.rank)),
+    Spec("logit", "statsmodels.discrete.discrete_model.Logit", "Logit", **_DISCRETE),
+    Spec("poisson", "statsmodels.discrete.discrete_model.Poisson", "Poisson", **_DISCRETE),
+    Spec(
+        "glm",
+        "statsmodels.genmod.generalized_linear_model.GLM",
+        "GLM",
+        lambda result: int(result.df_model) + 1,
+        separates=lambda result: type(result.model.family).__name__ in _COUNTS,
+        facts=_glm_facts,
+    ),
+)
+
+#: every model, by name
+MODELS: Mapping[str, Spec] = {entry.name: entry for entry in _ENTRIES}

@@ -1,0 +1,140 @@
+"""Every error and warning that mifit raises on purpose, drawn as a tree.
+
+::
+
+    MifitError
+    ├── DataError            the frame: a column that is unknown, empty, infinite, of mixed types
+    ├── FormulaError         the formula: it does not parse, or names what is not there
+    ├── PlanError            the wishes: a method, a predictor, an order that cannot be
+    ├── ModelError           the analysis: an unknown model, a word that no one takes
+    ├── CongenialityError    the question was not foreseen by the imputations
+    ├── ImputationError      a chain could not go on
+    ├── FitError             a statsmodels model failed on a completed set
+    └── PoolingError         the estimates cannot be combined
+
+    MifitWarning
+    ├── CongenialityWarning  the imputations were made again for this analysis
+    ├── ConvergenceWarning   a model did not converge in some sets
+    └── SeparationWarning    the analysis has no finite estimate in some sets
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "CongenialityError",
+    "CongenialityWarning",
+    "ConvergenceWarning",
+    "DataError",
+    "FitError",
+    "FormulaError",
+    "ImputationError",
+    "MifitError",
+    "MifitWarning",
+    "ModelError",
+    "PlanError",
+    "PoolingError",
+    "SeparationWarning",
+    "nearest",
+]
+
+
+class MifitError(Exception):
+    """Root of all errors of mifit: a fact, a few labelled lines, and a call to paste.
+
+    Parameters
+    ----------
+    fact : str
+        What is wrong, in one sentence, with the user's own names and numbers.
+    do : str, optional
+        The call that cures it; printed last.
+    **lines : object
+        At most three labelled lines between the two.
+
+    Examples
+    --------
+    >>> print(MifitError("column 'bmi' is empty.", rows=25, do="df.mice.impute(methods={'bmi': 'leave'})"))
+    column 'bmi' is empty.
+      rows : 25
+      do   : df.mice.impute(methods={'bmi': 'leave'})
+    """
+
+    def __init__(self, fact: str, *, do: str | None = None, **lines: object) -> None:
+        labelled = {**lines, **({} if do is None else {"do": do})}
+        width = max((len(label) for label in labelled), default=0)
+        body = "".join(f"\n  {label:<{width}} : {text}" for label, text in labelled.items())
+        super().__init__(fact + body)
+        self.fact = fact
+        self.do = do
+        self.lines = dict(lines)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _remake, (type(self), self.fact, self.do, self.lines)
+
+
+def _remake(kind: type[MifitError], fact: str, do: str | None, lines: dict[str, object]) -> MifitError:
+    """Rebuild an error that crossed a process."""
+    return kind(fact, do=do, **lines)
+
+
+class DataError(MifitError, ValueError):
+    """The frame cannot be used as it is."""
+
+
+class FormulaError(MifitError, ValueError):
+    """The formula does not parse, or names what is not there."""
+
+
+class PlanError(MifitError, ValueError):
+    """The wishes contradict each other or the data."""
+
+
+class ModelError(MifitError, ValueError):
+    """The analysis model is unknown, or a word is meant for no one."""
+
+
+class CongenialityError(MifitError, ValueError):
+    """The question was not foreseen by the imputations."""
+
+
+class ImputationError(MifitError, RuntimeError):
+    """A chain could not go on."""
+
+
+class FitError(MifitError, RuntimeError):
+    """A model failed on a completed data set."""
+
+
+class PoolingError(MifitError, ValueError):
+    """The estimates cannot be combined."""
+
+
+class MifitWarning(UserWarning):
+    """Root of all warnings of mifit."""
+
+
+class CongenialityWarning(MifitWarning):
+    """The imputations were made again, because the analysis was not foreseen."""
+
+
+class ConvergenceWarning(MifitWarning):
+    """A model did not converge in some of the completed sets."""
+
+
+class SeparationWarning(MifitWarning):
+    """The analysis has no finite estimate in some of the completed sets."""
+
+
+def nearest(word: object, known: Iterable[object]) -> str:
+    """Return a hint like ``(did you mean 'bmi'?)``, or nothing when no known word is close.
+
+    Examples
+    --------
+    >>> nearest("bim", ["bmi", "age"])
+    " (did you mean 'bmi'?)"
+    """
+    spelled = {str(k): k for k in known}
+    match = difflib.get_close_matches(str(word), list(spelled), n=1, cutoff=0.5)
+    return f" (did you mean {spelled[match[0]]!r}?)" if match else ""

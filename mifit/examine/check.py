@@ -1,0 +1,141 @@
+"""The certificate: whether an analysis fits the imputations it is made on."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..formula.design import Design, covered, freeze
+from ..formula.question import Question
+from ..frame.table import Table
+from ..impute.plan import Plan
+
+__all__ = ["Verdict", "likelihood", "verdict"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One word on an analysis, and why.
+
+    ``exact``: the declared analysis. ``implied``: nested in it. ``approximate``: the draws use a working model.
+    ``absent``: the imputations never saw it. ``unknown``: the sets were made elsewhere.
+    """
+
+    word: str
+    reason: str
+    unseen: tuple[str, ...] = ()  #: terms of the analysis outside the span of the imputation's
+
+    def __str__(self) -> str:
+        return f"{self.word}: {self.reason}"
+
+
+def likelihood(question: Question) -> tuple[Any, ...]:
+    """What two analyses must share besides their columns: outcome, level, family, link and keywords.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from mifit.formula.question import ask
+    >>> from mifit.frame.table import read
+    >>> likelihood(ask("y ~ x", read(pd.DataFrame({"y": [0.1, 2.0, 3.5], "x": [1.2, 2.1, 3.3]}))))
+    ('y', None, 'Gaussian', 'Identity')
+    """
+    family, link = _FAMILIES.get(question.model, (question.model, ""))
+    words = dict(question.keywords)
+    given = words.pop("family", None)
+    if question.model == "glm":
+        family = type(given).__name__ if given is not None else "Gaussian"
+        link = type(given.link).__name__ if given is not None else "Identity"
+    rest = tuple(sorted((word, repr(value)) for word, value in words.items()))
+    return (question.terms.outcome, question.level, family, link, *rest)
+
+
+_FAMILIES = {
+    "ols": ("Gaussian", "Identity"), "wls": ("Gaussian", "Identity"), "logit": ("Binomial", "Logit"),
+    "poisson": ("Poisson", "Log"),
+}  # fmt: skip
+
+
+def verdict(plan: Plan | None, table: Table, question: Question, robust: bool = False) -> Verdict:
+    """Compare an analysis with what the imputations were made for.
+
+    Parameters
+    ----------
+    plan : Plan or None
+        None for sets made elsewhere.
+    table : Table
+    question : Question
+        The analysis asked for.
+    robust : bool, default False
+        Whether its covariance does without the likelihood.
+
+    Returns
+    -------
+    Verdict
+
+    Notes
+    -----
+    Span and likelihood decide, not labels: the columns of the frozen design must lie in the span of the imputation
+    model's for the same outcome, family, link and keywords.
+    """
+    if plan is None:
+        return Verdict("unknown", "the sets were made elsewhere")
+    used = (*question.variables(table), *question.reserved(table))
+    if not any(len(table[name].missing) for name in used):
+        return Verdict("exact", "the analysis uses no imputed value")
+    design = freeze(question, table)
+    found = _by_mode(plan, table, question, design)
+    if robust and found.word in ("exact", "implied"):
+        return Verdict("approximate", "the draws use the model's likelihood, the standard errors do not")
+    return found
+
+
+def _by_mode(plan: Plan, table: Table, question: Question, design: Design) -> Verdict:
+    """The verdict of a plan on an analysis that uses imputed values."""
+    if plan.mode in ("plain", "ignore"):
+        if likelihood(question)[2:] in (("Gaussian", "Identity"), ("Binomial", "Logit")) and _main_effects(design):
+            return Verdict("approximate", "chained equations with main effects, no analysis declared")
+        beyond = _beyond(design, [])
+        what = f"{', '.join(beyond)} never declared" if beyond else f"model {question.model!r} never declared"
+        return Verdict("absent", what, beyond)
+    same = [q for q in plan.questions if likelihood(q) == likelihood(question)]
+    if not same:
+        declared = "; ".join(f"{q.formula} ({q.model})" for q in plan.questions)
+        return Verdict("absent", f"declared was {declared}")
+    known = [freeze(q, table) for q in same]
+    if not covered(design, known):
+        beyond = _beyond(design, known)
+        return Verdict("absent", f"the imputations never saw {', '.join(beyond)}", beyond)
+    if plan.mode == "terms":
+        return Verdict("approximate", "analysis terms as predictors")
+    if any(covered(one, [design]) for one in known):
+        return Verdict("exact", "the declared analysis")
+    return Verdict("implied", f"nested in {' and '.join(q.formula for q in same)}")
+
+
+def _main_effects(design: Design) -> bool:
+    """Whether every column is a variable as it stands, or a level of one."""
+    return not _beyond(design, [])
+
+
+def _beyond(design: Design, known: Sequence[Design]) -> tuple[str, ...]:
+    """Terms with a column outside the span of other designs; without any, terms that are no main effects."""
+    codes = design.question.terms.codes
+    found: dict[str, None] = {}
+    for column in design.columns:
+        if known:
+            alone = Design(design.question, design.table, (column,), design.blocks, design.info)
+            outside = not covered(alone, known)
+        else:
+            parts = [design.blocks[block] for block, _, _ in column.parts]
+            outside = len(parts) > 1 or any(not b.bare and (b.lookup is None or b.categories is None) for b in parts)
+            outside = outside and not (len(parts) == 1 and _is_level(parts[0], column.variables))
+        if outside:
+            found[codes[column.term]] = None
+    return tuple(found)
+
+
+def _is_level(block: Any, variables: frozenset[Hashable]) -> bool:
+    """Whether a factor is one discrete variable by its number."""
+    return block.lookup is not None and len(variables) == 1

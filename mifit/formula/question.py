@@ -1,0 +1,305 @@
+"""Question: what is to be estimated, as plain data."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import importlib
+import sys
+import types
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import patsy.builtins
+
+from ..errors import FormulaError, ModelError, nearest
+from ..frame.kinds import Array, Kind
+from ..frame.table import Table
+from .terms import Terms, parse, take_apart
+
+__all__ = ["Inverse", "Question", "Reference", "ask", "caller_scope", "capture", "resolve"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A function or module by its dotted path, so that it can cross a process."""
+
+    path: str
+
+    def load(self) -> Any:
+        """Import what the path names."""
+        module, _, attribute = self.path.partition(":")
+        loaded = importlib.import_module(module)
+        for name in attribute.split(".") if attribute else ():
+            loaded = getattr(loaded, name)
+        return loaded
+
+
+@dataclass(frozen=True, slots=True)
+class Inverse:
+    """An outcome expression that can be undone: ``np.log(y)`` is drawn as a logarithm, kept as y."""
+
+    name: str  #: "identity", "log", ..., "affine"
+    shift: float = 0.0  #: affine: value of the expression at 0
+    slope: float = 1.0  #: affine: its change per unit
+
+    def undo(self, expression: Array) -> Array:
+        """From values of the expression to values of the variable."""
+        if self.name == "affine":
+            return (expression - self.shift) / self.slope
+        return _UNDO[self.name](expression)
+
+
+@dataclass(frozen=True)
+class Question:
+    """One analysis: a formula, its model, and all it takes from elsewhere."""
+
+    terms: Terms
+    model: str  #: "ols", "logit", ...
+    said: str  #: why this model
+    outcome: tuple[Hashable, ...]  #: columns inside the outcome expression
+    bare: bool  #: whether the outcome is a column as it stands
+    level: Any = None  #: the level modelled, where the outcome is no number
+    keywords: Mapping[str, Any] = field(default_factory=dict)  #: the model's own
+    names: Mapping[str, Any] = field(default_factory=dict)  #: taken from the caller's scope
+
+    @property
+    def formula(self) -> str:
+        """The formula as it was given."""
+        return self.terms.formula
+
+    @property
+    def outcome_label(self) -> str:
+        """The outcome as a summary names it."""
+        return self.terms.outcome if self.level is None else f"P({self.terms.outcome} = {self.level})"
+
+    def variables(self, table: Table) -> tuple[Hashable, ...]:
+        """Columns on the right side, in order of appearance."""
+        codes = [code for factors in self.terms.factors for code in factors]
+        return tuple(dict.fromkeys(v for code in codes for v in take_apart(code, table.columns).variables))
+
+    def reserved(self, table: Table) -> tuple[Hashable, ...]:
+        """Columns that belong to the analysis without being covariates: its outcome's and its keywords'."""
+        named = [word for word in self.keywords.values() if isinstance(word, Hashable) and word in table]
+        return tuple(dict.fromkeys([*self.outcome, *named]))
+
+    def inverse(self, table: Table) -> Inverse | None:
+        """How to undo the outcome expression; None when it cannot be undone."""
+        if self.bare:
+            return Inverse("identity")
+        if len(self.outcome) != 1 or not table[self.outcome[0]].number:
+            return None
+        return _inverse(self.terms.outcome, self.outcome[0])
+
+
+def ask(
+    formula: str,
+    table: Table,
+    *,
+    model: str | None = None,
+    keywords: Mapping[str, Any] | None = None,
+    scope: Mapping[str, Any] | None = None,
+) -> Question:
+    """Understand an analysis: check every name of its formula, choose its model.
+
+    Parameters
+    ----------
+    formula : str
+    table : Table
+    model : str, optional
+        By default "ols" for a numeric outcome and "logit" for one with two values.
+    keywords : mapping, optional
+        The model's own words; a string may name a column.
+    scope : mapping, optional
+        Where functions and constants of the formula are looked up.
+
+    Returns
+    -------
+    Question
+
+    Raises
+    ------
+    FormulaError
+        If a name is neither a column nor a known function.
+    ModelError
+        If the outcome has neither numbers nor two values and no model is named.
+    """
+    terms = parse(formula)
+    names: dict[str, Any] = {}
+    for code in (terms.outcome, *dict.fromkeys(code for factors in terms.factors for code in factors)):
+        names.update(capture(code, table, scope or {}, formula))
+    outcome = take_apart(terms.outcome, table.columns).variables
+    bare = len(outcome) == 1 and terms.outcome in (str(outcome[0]), f"Q({outcome[0]!r})", f'Q("{outcome[0]}")')
+    right = {v for factors in terms.factors for code in factors for v in take_apart(code, table.columns).variables}
+    both = [v for v in outcome if v in right]
+    if both:
+        raise FormulaError(
+            f"{both[0]!r} stands on both sides of the formula.", formula=formula, do='df.mice.impute("y ~ x1 + x2")'
+        )
+    model, said = (model, f"model={model!r}") if model is not None else _default_model(terms, outcome, bare, table)
+    level = _level(outcome[0], table, model, keywords or {}) if bare else None
+    return Question(terms, model, said, outcome, bare, level, dict(keywords or {}), names)
+
+
+def capture(code: str, table: Table, scope: Mapping[str, Any], formula: str) -> dict[str, Any]:
+    """Check every name in a piece of a formula; keep what comes from the caller's scope.
+
+    A name that is no column must be a function or module, or a constant handed to one: a list of knots, a
+    number. It is never a silent stand-in for a misspelt column.
+    """
+    pieces = take_apart(code, table.columns)
+    kept: dict[str, Any] = {}
+    for name in pieces.called:
+        if name in scope:
+            kept[name] = _refer(scope[name])
+        elif name in ("np", "numpy"):
+            kept[name] = Reference("numpy")
+        elif not hasattr(patsy.builtins, name) and not hasattr(builtins, name):
+            raise FormulaError(
+                f"the formula calls {name!r}, which is not defined{nearest(name, patsy.builtins.__all__)}.",
+                formula=formula,
+                do=f"define {name} before this call, or make a column: df['new'] = ...",
+            )
+    for name in pieces.free:
+        value = scope.get(name)
+        if not pieces.variables or not pieces.called or not _constant(value, table.n_rows):
+            shown = ", ".join(map(str, list(table.columns)[:8])) + (", ..." if len(table.columns) > 8 else "")
+            raise FormulaError(
+                f"the formula names {name!r}, which is not a column{nearest(name, table.columns)}.",
+                formula=formula,
+                columns=shown,
+                do="df.columns.tolist()",
+            )
+        kept[name] = value
+    if not pieces.variables:
+        raise FormulaError(f"{code!r} uses no column of the frame.", formula=formula, do="df.columns.tolist()")
+    return kept
+
+
+def resolve(names: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn captured names into live objects."""
+    return {name: value.load() if isinstance(value, Reference) else value for name, value in names.items()}
+
+
+def caller_scope() -> dict[str, Any]:
+    """Names visible to the first frame outside this package."""
+    frame: types.FrameType | None = sys._getframe(1)
+    while frame is not None and str(frame.f_globals.get("__name__", "")).split(".")[0] == "mifit":
+        frame = frame.f_back
+    return {} if frame is None else {**frame.f_globals, **frame.f_locals}
+
+
+def _refer(value: Any) -> Any:
+    """A reference to what can be imported, else the object itself."""
+    if isinstance(value, types.ModuleType):
+        return Reference(value.__name__)
+    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+    if module and name and module != "__main__" and "<" not in name:
+        reference = Reference(f"{module}:{name}")
+        try:
+            if reference.load() is value:
+                return reference
+        except (ImportError, AttributeError):
+            pass
+    return value
+
+
+def _constant(value: Any, n_rows: int) -> bool:
+    """Whether a value may stand in a formula beside columns: a scalar or a short list."""
+    if isinstance(value, (bool, int, float, str, np.generic)):
+        return True
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return np.ndim(value) == 1 and len(value) != n_rows
+    return False
+
+
+def _default_model(terms: Terms, outcome: tuple[Hashable, ...], bare: bool, table: Table) -> tuple[str, str]:
+    """OLS for numbers, Logit for two values."""
+    if not bare:
+        return "ols", "numeric outcome"
+    column = table[outcome[0]]
+    if column.kind is Kind.BINARY:
+        return "logit", "two-valued outcome"
+    if column.number:
+        return "ols", "numeric outcome"
+    shown = ", ".join(map(str, column.coding.levels[:5]))
+    raise ModelError(
+        f"outcome {outcome[0]!r} has neither numbers nor two values; name its model.",
+        levels=shown or column.coding.problem,
+        do=f"df.mice.impute({terms.formula!r}, model=...)",
+    )
+
+
+def _level(name: Hashable, table: Table, model: str, keywords: Mapping[str, Any]) -> Any:
+    """The level whose probability is modelled, when the outcome is no number."""
+    column = table[name]
+    binomial = model == "logit" or type(keywords.get("family")).__name__ == "Binomial"
+    if column.number and not (binomial and column.kind is Kind.BINARY and column.coding.levels != (0.0, 1.0)):
+        return None
+    if column.n_levels > 2:
+        raise ModelError(
+            f"outcome {name!r} has {column.n_levels} levels; {model!r} needs a number or two values.",
+            levels=", ".join(map(str, column.coding.levels[:5])),
+            do=f"df['new'] = df[{name!r}] == {column.coding.levels[-1]!r}",
+        )
+    return column.coding.levels[-1] if column.n_levels else None
+
+
+_UNDO: dict[str, Any] = {
+    "identity": lambda z: z, "log": np.exp, "log10": lambda z: 10.0**z, "log2": np.exp2, "log1p": np.expm1,
+    "sqrt": lambda z: np.where(z >= 0, np.square(z), np.nan), "exp": lambda z: np.log(np.where(z > 0, z, np.nan)),
+}  # fmt: skip
+
+
+def _inverse(code: str, name: Hashable) -> Inverse | None:
+    """Recognise log(y) and its like, and affine I(...)."""
+    tree = ast.parse(code, mode="eval").body
+    if not isinstance(tree, ast.Call) or len(tree.args) != 1 or tree.keywords:
+        return None
+    head = tree.func.attr if isinstance(tree.func, ast.Attribute) else getattr(tree.func, "id", "")
+    inner = tree.args[0]
+    if head in _UNDO and head != "identity" and _is_variable(inner, name):
+        return Inverse(head)
+    if head != "I" or not all(isinstance(node, _ARITHMETIC) or _is_variable(node, name) for node in _nodes(inner)):
+        return None
+    at = [eval(compile(ast.Expression(_numbered(inner, float(v))), code, "eval"), {}) for v in (0, 1, 2, -50)]
+    slope = at[1] - at[0]
+    if slope == 0 or not np.allclose([at[2], at[3]], [at[0] + 2 * slope, at[0] - 50 * slope], rtol=1e-9, atol=0):
+        return None
+    return Inverse("affine", float(at[0]), float(slope))
+
+
+_ARITHMETIC = (ast.BinOp, ast.UnaryOp, ast.Constant, ast.operator, ast.unaryop)
+
+
+def _is_variable(node: ast.AST, name: Hashable) -> bool:
+    """Whether a node is the column itself, by name or by Q()."""
+    if isinstance(node, ast.Name):
+        return node.id == name
+    return (
+        isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Q" and len(node.args) == 1
+        and isinstance(node.args[0], ast.Constant) and node.args[0].value == name
+    )  # fmt: skip
+
+
+def _nodes(node: ast.AST) -> list[ast.AST]:
+    """All nodes, a Q() counted as one; contexts left out."""
+    if isinstance(node, (ast.Call, ast.Name)):
+        return [node]
+    return [node, *(n for child in ast.iter_child_nodes(node) for n in _nodes(child))]
+
+
+def _numbered(node: ast.expr, value: float) -> ast.expr:
+    """The expression with a number in the place of its column."""
+
+    class Put(ast.NodeTransformer):
+        def visit_Name(self, name: ast.Name) -> ast.AST:
+            return ast.copy_location(ast.Constant(value), name)
+
+        def visit_Call(self, call: ast.Call) -> ast.AST:
+            return ast.copy_location(ast.Constant(value), call)
+
+    fresh = ast.parse(ast.unparse(node), mode="eval")
+    return ast.fix_missing_locations(Put().visit(fresh)).body

@@ -1,0 +1,139 @@
+"""Terms: a formula taken apart into plain strings, and the variables each piece needs."""
+
+from __future__ import annotations
+
+import ast
+import keyword
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+
+import patsy
+
+from ..errors import FormulaError
+
+__all__ = ["Pieces", "Terms", "code_of", "parse", "take_apart"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """The names in one piece of Python code."""
+
+    variables: tuple[Hashable, ...]  #: columns it uses, ``Q('a b')`` read
+    called: tuple[str, ...]  #: functions and modules
+    free: tuple[str, ...]  #: other names: no column, not called
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """A parsed formula."""
+
+    formula: str
+    outcome: str  #: code of the left side
+    codes: tuple[str, ...]  #: code of each term, ``"Intercept"`` for the constant
+    factors: tuple[tuple[str, ...], ...]  #: codes of the factors (building blocks) of each term
+
+
+def parse(formula: str) -> Terms:
+    """Take a formula apart.
+
+    Parameters
+    ----------
+    formula : str
+        With one outcome on the left: ``"y ~ x1 * x2"``.
+
+    Returns
+    -------
+    Terms
+
+    Raises
+    ------
+    FormulaError
+        If it is no text, does not parse (a caret stands under the place), or has no single outcome.
+
+    Examples
+    --------
+    >>> parse("y ~ x1*x2").codes
+    ('Intercept', 'x1', 'x2', 'x1:x2')
+    """
+    if not isinstance(formula, str):
+        raise FormulaError(f"a formula is text, not {type(formula).__name__}.", do='df.mice.impute("y ~ x1 + x2")')
+    try:
+        described = patsy.ModelDesc.from_formula(formula)
+    except patsy.PatsyError as error:
+        place = "\n" + error.origin.caretize(indent=2) if error.origin is not None else ""
+        raise FormulaError(f"the formula does not parse: {error.message}{place}") from None
+    except SyntaxError as error:
+        raise FormulaError(f"the formula does not parse: {error.msg}\n  {formula}") from None
+    left = described.lhs_termlist
+    if len(left) != 1 or len(left[0].factors) != 1:
+        raise FormulaError(
+            "the formula needs one outcome on its left side.", formula=formula, do='df.mice.impute("y ~ x1 + x2")'
+        )
+    right = described.rhs_termlist
+    return Terms(
+        formula,
+        left[0].factors[0].name(),
+        tuple(term.name() for term in right),
+        tuple(tuple(factor.name() for factor in term.factors) for term in right),
+    )
+
+
+def take_apart(code: str, columns: Iterable[Hashable]) -> Pieces:
+    """Find the columns, functions and other names in one piece of a formula.
+
+    Examples
+    --------
+    >>> take_apart("np.log(x + Q('a b'))", ["x", "a b"])
+    Pieces(variables=('x', 'a b'), called=('np',), free=())
+    """
+    known = set(columns)
+    tree = ast.parse(code, mode="eval")
+    plain: list[tuple[int, Hashable]] = [(node.col_offset, node.id) for node in _bare(tree)]
+    called: list[str] = []
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Call)
+            and getattr(node.func, "id", "") == "Q"
+            and isinstance(node.args[0], ast.Constant)
+        ):
+            plain.append((node.col_offset, node.args[0].value))
+        elif isinstance(node, ast.Call | ast.Attribute):
+            called.append(_base(node.func if isinstance(node, ast.Call) else node) or "")
+    names = [name for _, name in sorted(plain, key=lambda pair: pair[0])]
+    variables = tuple(dict.fromkeys(name for name in names if name in known))
+    free = tuple(dict.fromkeys(str(name) for name in names if name not in known))
+    return Pieces(variables, tuple(dict.fromkeys(filter(None, called))), free)
+
+
+def code_of(name: Hashable) -> str:
+    """How a formula spells a column.
+
+    Examples
+    --------
+    >>> code_of("bmi"), code_of("alk.phos")
+    ('bmi', "Q('alk.phos')")
+    """
+    if isinstance(name, str) and name.isidentifier() and name not in _RESERVED:
+        return name
+    return f"Q({name!r})"
+
+
+_RESERVED = frozenset({*keyword.kwlist, "C", "Q", "I"})
+
+
+def _base(node: ast.AST) -> str | None:
+    """The first name of ``np.linalg.norm`` or ``f``."""
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else None
+
+
+def _bare(tree: ast.AST) -> list[ast.Name]:
+    """Names that stand for values: neither called nor the head of an attribute."""
+    heads = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            heads.add(id(node.func))
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            heads.add(id(node.value))
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in heads]

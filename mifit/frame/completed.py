@@ -1,0 +1,221 @@
+"""Completed: the frame as given plus the values of its holes; the k-th data set, and the long format both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..errors import DataError
+from .kinds import Array, Coding, classify, encode
+from .table import Column, Table, check_frame, read
+
+__all__ = ["Completed", "from_long"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Completed:
+    """m completed data sets, of which only the holes are stored."""
+
+    original: pd.DataFrame
+    table: Table
+    holes: tuple[dict[Hashable, Array], ...]  #: per set: column -> (n_mis,) values or level codes
+
+    def __len__(self) -> int:
+        return len(self.holes)
+
+    @property
+    def index(self) -> pd.Index:
+        """The frame's own row labels."""
+        return self.original.index
+
+    def values(self, k: int) -> dict[Hashable, Array]:
+        """The k-th set as numbers and level codes, as the completed frame has them; each of shape (n,)."""
+        return {name: self._column(k, column) for name, column in self.table.columns.items()}
+
+    def series(self, k: int, name: Hashable) -> pd.Series:
+        """One column of the k-th set, rows numbered from 0."""
+        column = self.table.require(name, "the analysis")
+        position = self.original.columns.get_loc(name)
+        filled = self._fill(self.original.iloc[:, position], k, column)
+        return pd.Series(filled, name=name)
+
+    def frame(self, k: int) -> pd.DataFrame:
+        """The k-th completed DataFrame: index, columns, dtypes and observed values as they came."""
+        frame = self.original.copy(deep=False)
+        for position, (name, column) in enumerate(self.table.columns.items()):
+            if name in self.holes[k] and len(column.missing):
+                frame.isetitem(position, self._fill(frame.iloc[:, position], k, column))
+        return frame
+
+    def long(self, original: bool = True) -> pd.DataFrame:
+        """All sets stacked, with ``.imp`` (0 is the incomplete frame) and ``.id`` (row number from 1)."""
+        numbers = np.arange(1, self.table.n_rows + 1)
+        parts = ([(0, self.original)] if original else []) + [(k + 1, f) for k, f in enumerate(self)]
+        stacked = pd.concat([part for _, part in parts])
+        stacked.insert(0, ".id", np.tile(numbers, len(parts)))
+        stacked.insert(0, ".imp", np.repeat([number for number, _ in parts], self.table.n_rows))
+        return stacked
+
+    def __iter__(self) -> Iterator[pd.DataFrame]:
+        return (self.frame(k) for k in range(len(self)))
+
+    def _column(self, k: int, column: Column) -> Array:
+        """One column of the k-th set; a hole that was left stays NaN."""
+        drawn = self.holes[k].get(column.name)
+        if drawn is None or not len(column.missing):
+            return column.values
+        filled = column.values.copy()
+        filled[column.missing] = np.rint(drawn) if column.coding.whole and not column.kind.discrete else drawn
+        return filled
+
+    def _fill(self, series: pd.Series, k: int, column: Column) -> Any:
+        """The k-th array of one column, of the dtype it came with."""
+        drawn = self.holes[k].get(column.name)
+        if drawn is None or not len(column.missing):
+            return series.array
+        values = column.coding.decode(drawn)
+        dtype = series.dtype
+        if isinstance(dtype, pd.SparseDtype):
+            dense = np.asarray(series.sparse.to_dense())
+            dense = dense.copy()
+            dense[column.missing] = values
+            return pd.arrays.SparseArray(dense, dtype=dtype)
+        filled = series.array.copy()
+        filled[column.missing] = _as_dtype(values, dtype, column)
+        return filled
+
+
+def _as_dtype(values: Any, dtype: Any, column: Column) -> Any:
+    """Drawn values as an array of the column's own dtype."""
+    if pd.api.types.is_object_dtype(dtype):
+        return np.array([int(v) if column.coding.whole and isinstance(v, float) else v for v in values], dtype=object)
+    if isinstance(dtype, np.dtype) and dtype.kind in "iuf":
+        cast = np.asarray(values, dtype=np.float64).astype(dtype)
+        if not np.all(np.isfinite(cast)) or (dtype.kind in "iu" and np.any(cast != np.asarray(values))):
+            raise _does_not_fit(column, dtype)
+        return cast
+    try:
+        plain = [int(v) for v in values] if column.coding.whole and column.number else list(values)
+        return pd.array(plain, dtype=dtype)
+    except (OverflowError, ValueError, TypeError) as error:
+        raise _does_not_fit(column, dtype) from error
+
+
+def _does_not_fit(column: Column, dtype: Any) -> DataError:
+    """The error for a draw outside the range of its dtype."""
+    return DataError(
+        f"a value drawn for {column.name!r} does not fit its dtype {dtype}.",
+        do=f"df[{column.name!r}] = df[{column.name!r}].astype('Float64')",
+    )
+
+
+def from_long(long: pd.DataFrame, imp: Hashable, row: Hashable, original: pd.DataFrame | None) -> tuple[Completed, str]:
+    """Read completed sets made elsewhere.
+
+    Parameters
+    ----------
+    long : DataFrame
+        The sets stacked. Rows numbered 0 in ``imp`` are the incomplete frame.
+    imp, row : hashable
+        Columns with the number of the set, and of the row within it.
+    original : DataFrame or None
+        The incomplete frame, where ``imp`` has no 0.
+
+    Returns
+    -------
+    completed : Completed
+    said : str
+        How the holes were found.
+
+    Raises
+    ------
+    DataError
+        If the sets differ in their rows, there are fewer than two, or a completed cell is missing.
+    """
+    check_frame(long)
+    sets, zero = _split(long, imp, row)
+    said = "holes from the rows numbered 0"
+    if zero is None and original is not None:
+        check_frame(original)
+        zero, said = _like(original, sets[0]), "holes from original="
+    elif zero is None:
+        zero, said = _differing(sets), "holes are the cells that differ between sets"
+    codings = {name: classify(pd.concat([zero[name], *(s[name] for s in sets)])) for name in zero.columns}
+    table = read(zero, codings)
+    holes = tuple(_holes_of(s, table, number) for number, s in enumerate(sets, start=1))
+    return Completed(zero, table, holes), said
+
+
+def _split(long: pd.DataFrame, imp: Hashable, row: Hashable) -> tuple[list[pd.DataFrame], pd.DataFrame | None]:
+    """The sets in order of their number, rows in order of their first appearance, and set 0."""
+    for name, word in ((imp, "imp"), (row, "id")):
+        if name not in long.columns:
+            raise DataError(f"{word}= names {name!r}, which is not a column.", do="mifit.from_long(long, imp='.imp')")
+    parts = dict(iter(long.groupby(imp, sort=True)))
+    first = next(iter(parts.values()))[row]
+    if not first.is_unique:
+        raise DataError(
+            f"rows repeat within set {next(iter(parts))} of {row!r}.", do="long.duplicated(['.imp', '.id'])"
+        )
+    rest = [name for name in long.columns if name not in (imp, row)]
+    aligned = {}
+    for number, part in parts.items():
+        position = pd.Index(part[row]).get_indexer(pd.Index(first))
+        if len(part) != len(first) or np.any(position < 0):
+            raise DataError(
+                f"set {number} has other rows than set {next(iter(parts))}.",
+                rows=f"{len(part)} and {len(first)}",
+                do=f"long.groupby({imp!r}).size()",
+            )
+        aligned[number] = part.iloc[position][rest].set_axis(range(len(first)), axis=0)
+    zero = aligned.pop(0, None)
+    if len(aligned) < 2:
+        raise DataError(f"{len(aligned)} completed set; at least 2 are needed to pool.", do=f"long[{imp!r}].unique()")
+    return list(aligned.values()), zero
+
+
+def _like(original: pd.DataFrame, first: pd.DataFrame) -> pd.DataFrame:
+    """The incomplete frame, its columns as in the sets."""
+    if len(original) != len(first) or set(first.columns) - set(original.columns):
+        raise DataError(
+            f"original= has {len(original)} rows, the sets have {len(first)}, or columns are absent from it.",
+            do="mifit.from_long(long, original=df)",
+        )
+    return original[list(first.columns)]
+
+
+def _differing(sets: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The first set with a hole wherever sets differ."""
+    first = sets[0].copy()
+    for position in range(first.shape[1]):
+        base = sets[0].iloc[:, position]
+        differs = np.zeros(len(base), dtype=bool)
+        for other in sets[1:]:
+            cell = other.iloc[:, position]
+            differs |= (cell.to_numpy(dtype=object) != base.to_numpy(dtype=object)) & ~(
+                cell.isna().to_numpy() & base.isna().to_numpy()
+            )
+        if differs.any():
+            first.isetitem(position, base.mask(differs))
+    return first
+
+
+def _holes_of(part: pd.DataFrame, table: Table, number: int) -> dict[Hashable, Array]:
+    """The values of one set at the holes."""
+    holes = {}
+    for name, column in table.columns.items():
+        if not len(column.missing):
+            continue
+        series = part[name].iloc[column.missing]
+        if series.isna().any():
+            row = int(column.missing[int(np.flatnonzero(series.isna().to_numpy())[0])])
+            raise DataError(
+                f"column {name!r} is still missing in set {number}, row {row}.", do=f"long[long[{name!r}].isna()]"
+            )
+        coding: Coding = column.coding
+        holes[name] = encode(series, coding)
+    return holes

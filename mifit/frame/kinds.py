@@ -1,0 +1,194 @@
+"""What kind of variable a pandas column holds, and its values as plain numbers or level codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+__all__ = ["Array", "Coding", "Kind", "Rows", "classify", "encode"]
+
+Array = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+
+COUNT_SUPPORT = 200  # whole numbers from 0 up to here are a count
+RATING_LEVELS = range(3, 8)  # so many consecutive whole numbers without 0 are a rating scale
+
+
+class Kind(Enum):
+    """How a variable is drawn."""
+
+    NUMERIC = "numeric"
+    COUNT = "count"
+    BINARY = "binary"
+    NOMINAL = "nominal"
+    ORDINAL = "ordinal"
+    OTHER = "other"  #: neither drawn nor a predictor: dates, mixed types
+
+    @property
+    def discrete(self) -> bool:
+        """Whether values are level codes."""
+        return self in (Kind.BINARY, Kind.NOMINAL, Kind.ORDINAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """How the values of a column are read.
+
+    A rating scale 1..5 is drawn level by level (``kind`` ordinal) but enters formulas as its number
+    (``number`` true); text enters as a category.
+    """
+
+    kind: Kind
+    levels: tuple[Any, ...] = ()  #: of a discrete kind, in order
+    number: bool = True  #: whether it enters formulas as a number
+    whole: bool = False  #: whether the dtype holds whole numbers only
+    problem: str = ""  #: why the column cannot be used, if it cannot
+
+    def decode(self, values: Array) -> npt.NDArray[Any]:
+        """Level codes back to levels (an object array); numbers stay, rounded where the dtype is whole."""
+        if self.kind.discrete:
+            lookup = np.empty(len(self.levels), dtype=object)
+            lookup[:] = self.levels
+            return lookup[values.astype(np.int64)]
+        return np.rint(values) if self.whole else values
+
+    def view(self, values: Array) -> Any:
+        """Return what a formula sees: floats, numpy booleans, or a categorical with frozen levels."""
+        if not self.kind.discrete:
+            return values
+        codes = values.astype(np.int64)
+        if self.number:
+            return np.asarray(self.levels, dtype=np.float64)[codes]
+        if self.levels in ((False, True), (False,), (True,)):
+            return np.asarray(self.levels, dtype=np.bool_)[codes]
+        return pd.Categorical.from_codes(codes, categories=pd.Index(self.levels))
+
+    def series(self, values: Array) -> Any:
+        """The view as pandas would hold it, whole numbers as integers: what names of levels are taken from."""
+        view = self.view(values)
+        if isinstance(view, pd.Categorical):
+            return view
+        return pd.Series(view.astype(np.int64) if self.whole and self.number else view)
+
+
+def classify(series: pd.Series) -> Coding:
+    """Decide the kind of a column from its dtype and its observed values.
+
+    Parameters
+    ----------
+    series : Series, shape (n,)
+        A column of any dtype.
+
+    Returns
+    -------
+    Coding
+        Two observed values are binary whatever their codes; text is nominal; whole numbers from 0 to at most
+        200 are a count; 3 to 7 consecutive whole numbers without 0 are a rating scale (ordinal, entering
+        formulas as numbers); unused categories are not levels. What cannot be imputed has kind *other* and
+        says why in ``problem``.
+
+    Examples
+    --------
+    >>> classify(pd.Series([1, 2, 2, None])).kind
+    <Kind.BINARY: 'binary'>
+    >>> classify(pd.Series([0, 2, 7, None])).kind
+    <Kind.COUNT: 'count'>
+    """
+    dtype = series.dtype
+    present = series[~series.isna().to_numpy()]
+    if isinstance(dtype, pd.CategoricalDtype):
+        seen = set(present.cat.codes.tolist())
+        levels = tuple(level for code, level in enumerate(dtype.categories) if code in seen)
+        return _discrete(levels, Kind.ORDINAL if dtype.ordered else Kind.NOMINAL)
+    if pd.api.types.is_bool_dtype(dtype):
+        return _discrete(tuple(sorted({bool(v) for v in present})), Kind.NOMINAL)
+    if pd.api.types.is_complex_dtype(dtype):
+        return Coding(Kind.OTHER, problem="holds complex numbers")
+    if pd.api.types.is_numeric_dtype(dtype):
+        return _number(_floats(present), whole=pd.api.types.is_integer_dtype(dtype))
+    if isinstance(dtype, pd.StringDtype) or pd.api.types.is_object_dtype(dtype) or pd.api.types.is_string_dtype(dtype):
+        return _object(list(present))
+    if _is_time(dtype):
+        return Coding(Kind.OTHER, problem="holds dates or times")
+    return Coding(Kind.OTHER, problem=f"has the dtype {dtype}, which mifit does not know")
+
+
+def encode(series: pd.Series, coding: Coding) -> Array:
+    """Values of a column as floats or level codes, shape (n,); NaN where missing."""
+    missing = series.isna().to_numpy()
+    values = np.full(len(series), np.nan)
+    if coding.kind is Kind.OTHER:
+        return values
+    present = series[~missing]
+    if coding.kind.discrete:
+        lookup = {level: float(code) for code, level in enumerate(coding.levels)}
+        values[~missing] = [lookup.get(_plain(v), np.nan) for v in present.tolist()]
+    else:
+        values[~missing] = _floats(present)
+    return values
+
+
+def _discrete(levels: tuple[Any, ...], kind: Kind, number: bool = False) -> Coding:
+    """A coding by levels; two of them are binary."""
+    return Coding(Kind.BINARY if len(levels) == 2 else kind, tuple(_plain(v) for v in levels), number)
+
+
+def _number(values: Array, whole: bool) -> Coding:
+    """A coding of numbers: binary, count, rating scale or continuous."""
+    finite = values[np.isfinite(values)]
+    if len(finite) < len(values):
+        return Coding(Kind.NUMERIC, whole=whole, problem="holds infinite values")
+    support = np.unique(values[: 1 + COUNT_SUPPORT]) if len(values) > 1 + COUNT_SUPPORT else np.unique(values)
+    if len(support) <= COUNT_SUPPORT:
+        support = np.unique(values)
+    if len(support) == 2:
+        return Coding(Kind.BINARY, tuple(support.tolist()), True, whole)
+    if len(support) < 2 or len(support) > COUNT_SUPPORT + 1 or np.any(support != np.rint(support)):
+        return Coding(Kind.NUMERIC, whole=whole)
+    if support[0] == 0 and support[-1] <= COUNT_SUPPORT:
+        return Coding(Kind.COUNT, whole=whole)
+    spread = support[-1] - support[0] + 1
+    if spread == len(support) and len(support) in RATING_LEVELS and (support[0] > 0 or support[-1] < 0):
+        return Coding(Kind.ORDINAL, tuple(support.tolist()), True, whole)
+    return Coding(Kind.NUMERIC, whole=whole)
+
+
+def _object(present: list[Any]) -> Coding:
+    """A coding of strings, booleans or numbers kept as Python objects."""
+    plain = [_plain(v) for v in present]
+    types = {type(v) for v in plain}
+    if types <= {str}:
+        return _discrete(tuple(sorted(set(plain))), Kind.NOMINAL)
+    if types == {bool}:
+        return _discrete(tuple(sorted(set(plain))), Kind.NOMINAL)
+    if types <= {int, float}:
+        return _number(np.asarray(plain, dtype=np.float64), whole=types == {int})
+    names = ", ".join(sorted(t.__name__ for t in types))
+    return Coding(Kind.OTHER, problem=f"mixes values of the types {names}" if len(types) > 1 else f"holds {names}")
+
+
+def _floats(present: pd.Series) -> Array:
+    """Numbers without holes as float64."""
+    if isinstance(present.dtype, pd.SparseDtype):
+        present = present.sparse.to_dense()
+    return present.to_numpy(dtype=np.float64, copy=True)
+
+
+def _plain(value: Any) -> Any:
+    """A numpy scalar as its Python twin."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _is_time(dtype: Any) -> bool:
+    """Whether a dtype holds dates, times or spans of time."""
+    api = pd.api.types
+    if isinstance(dtype, pd.PeriodDtype):
+        return True
+    if isinstance(dtype, pd.ArrowDtype):
+        return dtype.kind in "mM" or "date" in str(dtype) or "time" in str(dtype)
+    return bool(api.is_datetime64_any_dtype(dtype) or api.is_timedelta64_dtype(dtype))

@@ -1,0 +1,181 @@
+"""Table: the user's frame as plain arrays, and where its holes are."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ..errors import DataError, nearest
+from .kinds import Array, Coding, Kind, Rows, classify, encode
+
+__all__ = ["Column", "Table", "check_frame", "patterns", "read"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Column:
+    """One column: its values as numbers or level codes."""
+
+    name: Hashable
+    coding: Coding
+    values: Array  #: (n,) NaN where missing
+    missing: Rows  #: (n_mis,) sorted rows of the holes
+
+    @property
+    def kind(self) -> Kind:
+        """The kind it is drawn as."""
+        return self.coding.kind
+
+    @property
+    def n_levels(self) -> int:
+        """Number of levels, 0 for numbers and counts."""
+        return len(self.coding.levels)
+
+    @property
+    def observed(self) -> Rows:
+        """Rows where it was observed, shape (n_obs,)."""
+        mask = np.ones(len(self.values), dtype=bool)
+        mask[self.missing] = False
+        return np.flatnonzero(mask)
+
+    @property
+    def number(self) -> bool:
+        """Whether formulas see it as one number."""
+        return self.coding.number and self.kind is not Kind.OTHER
+
+    def numbers(self, values: Array) -> Array:
+        """What a formula sees of a number: values as they are, level codes as their levels."""
+        if self.kind.discrete:
+            return np.asarray(self.coding.levels, dtype=np.float64)[values.astype(np.int64)]
+        return values
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """The frame as arrays; order of the columns kept."""
+
+    columns: dict[Hashable, Column]
+    n_rows: int
+
+    def __getitem__(self, name: Hashable) -> Column:
+        return self.columns[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.columns
+
+    @property
+    def incomplete(self) -> tuple[Hashable, ...]:
+        """Columns with holes, in the frame's order."""
+        return tuple(name for name, column in self.columns.items() if len(column.missing))
+
+    def complete_rows(self, names: Iterable[Hashable]) -> Rows:
+        """Rows where all the named columns were observed."""
+        mask = np.ones(self.n_rows, dtype=bool)
+        for name in names:
+            mask[self.columns[name].missing] = False
+        return np.flatnonzero(mask)
+
+    def require(self, name: Hashable, word: str) -> Column:
+        """Return a column, or refuse a name that is none."""
+        if name not in self.columns:
+            raise DataError(
+                f"{word} names {name!r}, which is not a column{nearest(name, self.columns)}.",
+                columns=", ".join(map(str, list(self.columns)[:8])) + (", ..." if len(self.columns) > 8 else ""),
+                do="df.columns.tolist()",
+            )
+        return self.columns[name]
+
+
+def read(frame: pd.DataFrame, codings: dict[Hashable, Coding] | None = None) -> Table:
+    """Turn a DataFrame into a Table.
+
+    Parameters
+    ----------
+    frame : DataFrame, shape (n, p)
+        Any index; column names unique and in one level.
+    codings : dict, optional
+        How to read columns, where it is known already.
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    DataError
+        If it is not a DataFrame, has no row or column, or its column names repeat or are in several levels.
+
+    Examples
+    --------
+    >>> read(pd.DataFrame({"x": [1.5, None, 2.5, 9.0]})).incomplete
+    ('x',)
+    """
+    check_frame(frame)
+    columns: dict[Hashable, Column] = {}
+    for position, name in enumerate(frame.columns):
+        series = frame.iloc[:, position]
+        coding = (codings or {}).get(name) or classify(series)
+        missing = np.flatnonzero(series.isna().to_numpy())
+        columns[name] = Column(name, coding, encode(series, coding), missing)
+    return Table(columns, len(frame))
+
+
+def check_frame(frame: object) -> None:
+    """Refuse what is not a usable frame."""
+    if not isinstance(frame, pd.DataFrame):
+        raise DataError(
+            f"a pandas DataFrame is needed, not {type(frame).__name__}.", do="mifit.impute(pd.DataFrame(data))"
+        )
+    if frame.shape[0] == 0 or frame.shape[1] == 0:
+        raise DataError(
+            f"the frame is empty: {frame.shape[0]} rows, {frame.shape[1]} columns.", do="df = pd.read_csv(...)"
+        )
+    if frame.columns.nlevels > 1:
+        raise DataError(
+            f"column names are in {frame.columns.nlevels} levels; formulas cannot name them.",
+            do="df.columns = ['_'.join(map(str, c)) for c in df.columns]",
+        )
+    if not frame.columns.is_unique:
+        twice = ", ".join(map(repr, frame.columns[frame.columns.duplicated()].unique()[:4]))
+        raise DataError(f"column names repeat: {twice}.", do="df = df.loc[:, ~df.columns.duplicated()]")
+
+
+def patterns(frame: pd.DataFrame) -> pd.DataFrame:
+    """Which columns are missing together, and how often.
+
+    Parameters
+    ----------
+    frame : DataFrame, shape (n, p)
+
+    Returns
+    -------
+    DataFrame
+        One row per pattern, the most frequent first: ``rows`` (how many rows show it), ``holes`` (how many
+        columns are missing in it), then one column per column of the frame, fewest holes first: True where
+        observed. The last row, labelled ``total``, counts the holes of each column.
+
+    Raises
+    ------
+    DataError
+        If the frame is empty or its column names repeat.
+
+    Examples
+    --------
+    >>> patterns(pd.DataFrame({"a": [1, None, 3], "b": [1, 2, 3]}))
+           rows  holes     b      a
+    0         2      0  True   True
+    1         1      1  True  False
+    total     3      1     0      1
+    """
+    check_frame(frame)
+    missing = frame.isna().to_numpy()
+    order = np.argsort(missing.sum(axis=0), kind="stable")
+    shown, count = np.unique(missing[:, order], axis=0, return_counts=True)
+    first = np.lexsort((shown.sum(axis=1), -count))
+    observed = pd.DataFrame(~shown[first], columns=frame.columns[order]).astype(object)
+    observed.loc["total"] = missing.sum(axis=0)[order]
+    observed.insert(0, "holes", [*shown[first].sum(axis=1).tolist(), int(missing.sum())], allow_duplicates=True)
+    observed.insert(0, "rows", [*count[first].tolist(), len(frame)], allow_duplicates=True)
+    return observed

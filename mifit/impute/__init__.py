@@ -1,0 +1,1 @@
+"""Imputation: plans, univariate methods, samplers and chains."""

@@ -1,0 +1,347 @@
+"""One chain; m of them, here or through joblib.
+
+Sweep t of chain k draws from ``SeedSequence(entropy, spawn_key=(*parent_key, k, t))``. Between sweeps a chain is its
+filled values and its warm starts. So workers, back ends and continued chains give the same bits.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import ImputationError, MifitError
+from ..frame.table import Table
+from .choices import allowed_parameters
+from .contract import Array, Fitted
+from .drawing import Bench, Undone, draw_continuous, draw_discrete
+from .engine import Engine, Ready
+from .methods import CHAINED, METHODS
+from .plan import Plan, Variable
+from .store import Model, Piece, StoreVisit
+
+__all__ = ["Chain", "Seed", "run"]
+
+Rows = npt.NDArray[np.int64]
+
+
+class Seed(NamedTuple):
+    """Where the random streams of an imputation come from."""
+
+    entropy: Any
+    key: tuple[int, ...] = ()
+
+    def stream(self, chain: int, sweep: int) -> np.random.Generator:
+        """The generator of one sweep of one chain."""
+        return np.random.default_rng(np.random.SeedSequence(self.entropy, spawn_key=(*self.key, chain, sweep)))
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What remains of a chain: the values in the holes, its traces, its warm starts."""
+
+    number: int
+    sweeps: int
+    holes: Mapping[Hashable, Array]  #: column -> (n_mis,) values or level codes
+    traces: Mapping[str, Array]  #: statistic -> (sweeps,)
+    warm: Mapping[Any, Any] = field(repr=False)
+    events: Mapping[str, int] = field(default_factory=dict)  #: what happened -> in how many visits
+    sampled: Mapping[Hashable, tuple[int, int, int]] = field(default_factory=dict)  #: drawn, tried, sliced
+
+
+def run(
+    table: Table, plan: Plan, numbers: Sequence[int], sweeps: int, seed: Seed, *,
+    before: Sequence[Chain] | None = None, n_jobs: int | None = None, tick: Callable[[], Any] | None = None,
+) -> list[Chain]:  # fmt: skip
+    """Run chains, each with one BLAS thread.
+
+    Parameters
+    ----------
+    table : Table
+        As the plan reads it.
+    plan : Plan
+    numbers : sequence of int
+        Which chains: their numbers choose their random streams.
+    sweeps : int
+        How many sweeps each has done in the end.
+    seed : Seed
+    before : sequence of Chain, optional
+        Chains to go on from, one per number.
+    n_jobs : int, optional
+        Workers, through joblib; None follows an ambient ``joblib.parallel_config``.
+    tick : callable, optional
+        Called after each sweep (in this process) or each chain (in workers).
+
+    Returns
+    -------
+    list of Chain
+    """
+    starts = list(before) if before is not None else [None] * len(numbers)
+    if n_jobs in (None, 1) and "joblib" not in sys.modules or n_jobs == 1 or len(numbers) < 2:
+        return _alone(table, plan, list(zip(numbers, starts, strict=True)), sweeps, seed, tick)
+    import joblib
+
+    jobs = (joblib.delayed(_alone)(table, plan, [pair], sweeps, seed) for pair in zip(numbers, starts, strict=True))
+    pool = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
+    chains = []
+    for done in pool(jobs):
+        chains += done
+        for _ in range(sweeps if tick is not None else 0):
+            tick()  # type: ignore[misc]
+    return chains
+
+
+def _alone(
+    table: Table, plan: Plan, pairs: list[tuple[int, Chain | None]], sweeps: int, seed: Seed,
+    tick: Callable[[], Any] | None = None,
+) -> list[Chain]:  # fmt: skip
+    """Some chains one after the other, in this process."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1, user_api="blas"), np.errstate(over="ignore", under="ignore"):
+        engine = Engine(table, plan)
+        return [_chain(engine, number, start, sweeps, seed, tick) for number, start in pairs]
+
+
+def _chain(
+    engine: Engine, number: int, before: Chain | None, sweeps: int, seed: Seed, tick: Callable[[], Any] | None
+) -> Chain:
+    """One chain, up to a number of sweeps."""
+    running = _Running(engine, before)
+    first = 0
+    if before is None:
+        running.start(seed.stream(number, 0))
+    else:
+        first = before.sweeps
+    for sweep in range(first + 1, sweeps + 1):
+        try:
+            running.sweep(seed.stream(number, sweep), sweep)
+        except MifitError:
+            raise
+        except (FloatingPointError, np.linalg.LinAlgError, ValueError, IndexError) as error:
+            raise ImputationError(
+                f"chain {number}, sweep {sweep}: {running.visiting!r} could not be drawn ({error}).",
+                do=f"df.mice.impute(methods={{{running.visiting!r}: 'leave'}})",
+            ) from error
+        if tick is not None:
+            tick()
+    return running.freeze(number, max(sweeps, first))
+
+
+class _Running:
+    """A chain while it runs."""
+
+    def __init__(self, engine: Engine, before: Chain | None) -> None:
+        self.engine, self.table, self.plan = engine, engine.table, engine.plan
+        self.visiting: Hashable = None
+        self.warm: dict[Any, Any] = dict(before.warm) if before else {}
+        self.events: dict[str, int] = dict(before.events) if before else {}
+        self.sampled: dict[Hashable, tuple[int, int, int]] = dict(before.sampled) if before else {}
+        self.past = {k: list(v) for k, v in before.traces.items()} if before else {}
+        self.start_rows: dict[Any, Rows] = {}  #: rows for the first parameter draws, by model
+        self.first: dict[Any, Rows] = {}  #: the same during the first sweep, else empty
+        self.drawn: dict[int, Any] = {}  #: parameters of factors drawn in this sweep
+        self.values = {name: column.values for name, column in self.table.columns.items()}
+        for name in self.plan.order:
+            column = self.table[name]
+            self.values[name] = column.values.copy()
+            # Any observed value will do until the store is built; the start draws them properly.
+            self.values[name][column.missing] = (
+                before.holes[name] if before is not None else column.values[column.observed[0]]
+            )
+        self.store = engine.new_store(self.values)
+
+    # Start
+
+    def start(self, rng: np.random.Generator) -> None:
+        """Fill the holes for the first time; find rows for the first parameter draws."""
+        for name in self.plan.order:
+            column = self.table[name]
+            self.values[name][column.missing] = rng.choice(column.values[column.observed], len(column.missing))
+        self.store = self.engine.new_store(self.values)
+        if self.plan.mode == "compatible":
+            self.start_rows = self._complete_rows()
+        if not self.start_rows:
+            self._ordinary_pass(rng)
+
+    def _complete_rows(self) -> dict[Any, Rows]:
+        """Rows where all columns of each model were observed; empty if they do not suffice for one of them."""
+        engine, layout = self.engine, self.engine.layout
+        models: list[tuple[Any, Model, tuple[Hashable, ...]]] = [
+            (name, engine.own[name], (name,)) for name in self.plan.order if engine.own_factor[name] is None
+        ]
+        models += [(ready.key, ready.model, ready.outcome) for ready in engine.factors]
+        found: dict[Any, Rows] = {}
+        for key, model, outcome in models:
+            names = layout.needs(model.columns) | set(outcome)
+            found[key] = self.table.complete_rows(names)
+            if len(found[key]) < 3 * len(model.columns) or not self._levels_present(names, found[key]):
+                return {}
+        return found
+
+    def _levels_present(self, names: frozenset[Hashable], rows: Rows) -> bool:
+        """Whether every level of every column occurs in some rows."""
+        discrete = [self.table[name] for name in names if self.table[name].kind.discrete]
+        return all(len(np.unique(column.values[rows])) == column.n_levels for column in discrete)
+
+    def _ordinary_pass(self, rng: np.random.Generator) -> None:
+        """One visit each, from least to most missing, each from complete or already filled columns."""
+        engine = self.engine
+        filled = [name for name in engine.layout.main if not len(self.table[name].missing)]
+        complete = [
+            Piece("outcome", ready.factor.question) for ready in engine.factors
+            if ready.question is not None and not any(len(self.table[v].missing) for v in ready.outcome)
+        ]  # fmt: skip
+        for name in sorted(self.plan.order, key=lambda n: len(self.table[n].missing)):
+            self.visiting, column, variable = name, self.table[name], engine.variables[name]
+            named = [p.which for p in variable.pieces if p.what == "main" and p.which in filled]
+            room = max(allowed_parameters(self.table, name, len(column.observed)), 2)
+            model = engine.layout.model([])
+            pieces: list[Piece] = []
+            for piece in (*complete, *(Piece("main", other) for other in named or filled)):
+                wider = engine.layout.model([*pieces, piece])
+                if len(wider.columns) <= room:
+                    pieces, model = [*pieces, piece], wider
+            method: Any = METHODS[CHAINED[column.kind]] if variable.role != "column" else variable.method
+            fitted = method.fit(self._visit(name, model, column.observed, None), rng)
+            self.store.write(name, fitted.sample(self.store.gathered(name)[:, model.columns], rng))
+            if name in engine.layout.main:
+                filled.append(name)
+
+    # A sweep
+
+    def sweep(self, rng: np.random.Generator, number: int) -> None:
+        """Visit every incomplete column once."""
+        self.store.refresh()
+        self.first = self.start_rows if number == 1 else {}
+        self.drawn = {}
+        for name in self.plan.order:
+            self.visiting = name
+            variable = self.engine.variables[name]
+            values = self._draw_column(variable, rng) if variable.role == "column" else self._draw_joint(variable, rng)
+            self.store.write(name, values)
+        self.visiting = "the analysis"
+        self._record(rng)
+
+    def _draw_column(self, variable: Variable, rng: np.random.Generator) -> Array:
+        """Plain chained equations: fit on observed rows, draw from the own model."""
+        assert variable.method is not None
+        name, model = variable.name, self.engine.own[variable.name]
+        visit = self._visit(name, model, self.table[name].observed, self.warm.get(name))
+        fitted = self._noted(name, variable.method.fit(visit, rng), name)
+        return fitted.sample(self.store.gathered(name)[:, model.columns], rng)
+
+    def _draw_joint(self, variable: Variable, rng: np.random.Generator) -> Array:
+        """A draw from the own factor times every factor the variable feeds."""
+        name, fed = variable.name, self.engine.feeds[variable.name]
+        own: Any
+        own, model = self._own(variable, rng)
+        benches = [self._bench(ready, name, rng) for ready in fed]
+        X = self.store.gathered(name)[:, model.columns]
+        inverse = self.engine.inverse(name)
+        if inverse is not None:
+            own = Undone(own, name, *inverse)
+        if hasattr(own, "mean_sd"):
+            affine = [self.engine.affine(ready, name) for ready in fed]
+            current = self.values[name][self.table[name].missing]
+            draw = draw_continuous(own, X, benches, affine, current, rng)
+            if draw.tried:
+                past = self.sampled.get(name, (0, 0, 0))
+                self.sampled[name] = (past[0] + len(X), past[1] + draw.tried, past[2] + draw.sliced)
+            return draw.values
+        return draw_discrete(own, X, benches, rng).values if benches else own.sample(X, rng)
+
+    def _own(self, variable: Variable, rng: np.random.Generator) -> tuple[Fitted, Model]:
+        """Draw the parameters of a variable's own factor: a covariate's on all rows, others as their factor says."""
+        ready = self.engine.own_factor[variable.name]
+        if ready is not None:
+            return self._parameters(ready, rng), ready.model
+        assert variable.method is not None
+        name, model = variable.name, self.engine.own[variable.name]
+        visit = self._visit(name, model, self.first.get(name), self.warm.get(name))
+        return self._noted(name, variable.method.fit(visit, rng), name), model
+
+    def _visit(self, name: Hashable, model: Model, rows: Rows | None, warm: Any) -> StoreVisit:
+        """What a column's own method sees; ``rows`` None for all."""
+        column = self.table[name]
+        if rows is not None and len(rows) == self.table.n_rows:
+            rows = None
+        without = name if rows is not None and len(rows) + len(column.missing) == self.table.n_rows else None
+        return StoreVisit(
+            self.store, model, self.values[name], self.engine.place(name), rows=rows, without=without,
+            kind=column.kind, n_levels=column.n_levels, warm=warm,
+        )  # fmt: skip
+
+    def _parameters(self, ready: Ready, rng: np.random.Generator) -> Any:
+        """Draw a factor's parameters: the analysis before every use, an auxiliary's once a sweep."""
+        if ready.question is None and ready.position in self.drawn:
+            return self.drawn[ready.position]
+        rows = self.first.get(ready.key, ready.rows)
+        single = ready.outcome[0] if rows is ready.rows and len(ready.outcome) == 1 else None
+        visit = StoreVisit(
+            self.store, ready.model, ready.response(self.values), ready.place, rows=rows, without=single,
+            kind=ready.kind, n_levels=ready.n_levels, warm=self.warm.get(ready.key),
+        )  # fmt: skip
+        self.drawn[ready.position] = self._noted(ready.key, ready.factor.method.fit(visit, rng), ready.label)
+        return self.drawn[ready.position]
+
+    def _bench(self, ready: Ready, name: Hashable, rng: np.random.Generator) -> Bench:
+        """Seat a factor as a judge of a variable."""
+        fitted = self._parameters(ready, rng)
+        silent = None
+        if ready.rows is not None:
+            silent = np.flatnonzero(np.isin(self.table[name].missing, ready.rows, invert=True))
+        return Bench.seat(fitted, ready.model, self.store, name, ready.response(self.values), silent)
+
+    def _noted(self, key: Any, fitted: Fitted, label: Hashable) -> Fitted:
+        """Keep what a fit leaves behind."""
+        self.warm[key] = fitted.warm
+        for event in fitted.events:
+            self._count(f"{label}: {event}")
+        for term in getattr(fitted, "dropped", ()):
+            self._count(f"{label}: dropped {self.engine.layout.term_label(term)}, which depends on other predictors")
+        return fitted
+
+    def _count(self, event: str) -> None:
+        self.events[event] = self.events.get(event, 0) + 1
+
+    # Traces
+
+    def _record(self, rng: np.random.Generator) -> None:
+        """Note mean and spread of what was drawn, shares of levels, and the analysis coefficients."""
+        for name in self.plan.order:
+            column = self.table[name]
+            drawn = self.values[name][column.missing]
+            if column.kind.discrete:
+                shares = np.bincount(drawn.astype(np.int64), minlength=column.n_levels) / len(drawn)
+                for level, share in zip(column.coding.levels, shares, strict=True):
+                    self._note(f"share({name} = {level})", share)
+            else:
+                self._note(f"mean({name})", drawn.mean())
+                self._note(f"sd({name})", drawn.std(ddof=1) if len(drawn) > 1 else 0.0)
+        for ready in self.engine.factors:
+            if ready.question is not None:
+                self._note_analysis(ready, self.drawn.get(ready.position) or self._parameters(ready, rng))
+
+    def _note_analysis(self, ready: Ready, fitted: Any) -> None:
+        """The analysis coefficients, from centred and scaled columns back to the user's."""
+        layout, number = self.engine.layout, ready.factor.question or 0
+        columns = ready.model.columns
+        slope = getattr(fitted, "scale", 1.0) * fitted.coef / layout.scale[columns]
+        shift = getattr(fitted, "centre", 0.0) - float(slope[1:] @ layout.centre[columns[1:]])
+        by_place = dict(zip(columns.tolist(), slope.tolist(), strict=True))
+        for name, place in zip(self.engine.designs[number].names, layout.formula[number], strict=True):
+            self._note(f"beta({name})", by_place[place] + (shift if place == 0 else 0.0))
+
+    def _note(self, name: str, value: float) -> None:
+        self.past.setdefault(name, []).append(float(value))
+
+    def freeze(self, number: int, sweeps: int) -> Chain:
+        """The chain as a value."""
+        holes = {name: self.values[name][self.table[name].missing] for name in self.plan.order}
+        traces = {name: np.asarray(values) for name, values in self.past.items()}
+        return Chain(number, sweeps, holes, traces, self.warm, self.events, self.sampled)

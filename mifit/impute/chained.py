@@ -1,0 +1,83 @@
+"""The plan of plain chained equations, and of analysis terms as predictors."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from ..formula.question import Question
+from ..formula.terms import code_of, take_apart
+from .choices import is_monotone
+from .columns import is_constant
+from .contract import Method
+from .methods import CHAINED, METHODS
+from .planning import Draft, by_kind
+from .store import Piece
+
+__all__ = ["plan_chained"]
+
+
+def plan_chained(draft: Draft) -> None:
+    """Draw each column from the main effects of all others; in terms mode from the analysis terms too."""
+    table = draft.table
+    asked = draft.asked
+    reserved = {v for q in draft.questions for v in q.reserved(table)} - set(asked)
+    alone = draft.wishes.auxiliary == "ignore" and bool(draft.questions)
+    usable = [n for n in table.columns if n not in draft.left and n not in reserved and (n in asked or not alone)]
+    draft.ignore_rest(usable)
+    draft.order = draft.ordered([n for n in usable if draft.holes(n)])
+    monotone = _one_visit_suffices(draft)
+    for position, name in enumerate(draft.order):
+        later = set(draft.order[position:]) if monotone else {name}
+        others = [n for n in usable if n not in later]
+        method, label, why = _method(draft, name)
+        pieces, shown = draft.predictors(name, others, asked, table.n_rows - draft.holes(name))
+        if draft.mode == "terms" and name not in draft.wishes.predictors:
+            for question in draft.questions:
+                right = _terms_of(draft, question, name)
+                if right:
+                    pieces, shown = (*pieces, Piece("formula", draft.formula(name, right))), (*shown, right)
+        draft.add(name, "column", method, label, "own", pieces, shown, why)
+    if len(draft.order) == 1 or monotone:
+        draft.iterations = 1
+    elif any(draft.holes(n) > table.n_rows / 2 for n in draft.order):
+        draft.iterations = 20
+
+
+def _one_visit_suffices(draft: Draft) -> bool:
+    """Whether holes are nested, so that every column can be drawn once from complete and earlier columns."""
+    free = draft.mode != "terms" and not draft.wishes.predictors and draft.wishes.order is None
+    return free and len(draft.order) > 1 and is_monotone(draft.table, draft.order)
+
+
+def _method(draft: Draft, name: Hashable) -> tuple[Method, str, str]:
+    """The method of a column, its name, and why."""
+    wished = draft.wished(name)
+    if wished is not None:
+        return wished
+    column = draft.table[name]
+    if is_constant(column):
+        draft.events.append(f"{name!r} has one observed value: every hole gets it")
+        return METHODS["sample"], "sample", "constant"
+    label = CHAINED[column.kind]
+    return METHODS[label], label, by_kind(column)
+
+
+def _terms_of(draft: Draft, question: Question, name: Hashable) -> str:
+    """The terms an analysis lends to a column's model: outcome, companions, and their products."""
+    if name in question.outcome:
+        return " + ".join(":".join(factors) for factors in question.terms.factors if factors)
+
+    def uses(code: str) -> bool:
+        return name in take_apart(code, draft.table.columns).variables
+
+    companions = [
+        code for factors in question.terms.factors if any(map(uses, factors)) for code in factors if not uses(code)
+    ]
+    mixed = [
+        code_of(v) for factors in question.terms.factors for code in factors if uses(code)
+        for v in take_apart(code, draft.table.columns).variables if v != name
+    ]  # fmt: skip
+    companions = list(dict.fromkeys([*companions, *mixed]))
+    if not companions:
+        return ""
+    return f"({' + '.join(code_of(v) for v in question.outcome)}) * ({' + '.join(companions)})"

@@ -1,0 +1,219 @@
+"""The statistical choices of a plan: which shape, which predictors when there are too many, how many sweeps."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr
+
+from ..frame.kinds import Kind
+from ..frame.table import Table
+from .contract import Array
+
+__all__ = [
+    "allowed_parameters",
+    "association",
+    "is_identifier",
+    "is_monotone",
+    "main_effects",
+    "nearly_determines",
+    "normal_or_power",
+    "strongest",
+]
+
+_NEGATIVE_SHARE = 0.01  # a normal that puts more of its draws below 0 does not suit a positive column
+_COPY = 0.98  # squared correlation above which a column is the outcome in disguise
+
+
+def main_effects(table: Table, name: Hashable, rows: npt.NDArray[np.int64]) -> Array:
+    """A column as numbers or indicators of its levels but the first, shape (len(rows), k); NaN where missing."""
+    column = table[name]
+    values = column.values[rows]
+    if not column.kind.discrete:
+        return values[:, None]
+    codes = np.where(np.isnan(values), 0.0, values)
+    if column.number:
+        found = column.numbers(codes)[:, None]
+    else:
+        found = (codes[:, None] == np.arange(1, column.n_levels)).astype(np.float64)
+    found[np.isnan(values)] = np.nan
+    return found
+
+
+def normal_or_power(
+    table: Table, name: Hashable, predictors: Sequence[Hashable], needs_positive: bool
+) -> tuple[str, str]:
+    """Choose the model of a numeric covariate.
+
+    Parameters
+    ----------
+    table : Table
+    name : hashable
+        A numeric column.
+    predictors : sequence of hashable
+        Columns of its own model.
+    needs_positive : bool
+        Whether the formula is undefined where it is not positive.
+
+    Returns
+    -------
+    method : str
+        "power" when the formula needs it positive, when residuals on complete rows have a skewness beyond
+        max(0.5, 2.5 sqrt(6/n)), or when it is positive and the normal would put more than 1 % of its draws below 0;
+        else "norm".
+    why : str
+    """
+    values = table[name].values[table[name].observed]
+    positive = bool((values > 0).all())
+    if needs_positive and positive:
+        return "power", "the formula needs it positive"
+    rows = table.complete_rows([name, *predictors])
+    if len(rows) < 8:
+        rows, predictors = table[name].observed, ()
+    y = table[name].values[rows]
+    X = np.column_stack([np.ones(len(rows)), *(main_effects(table, p, rows) for p in predictors)])
+    if X.shape[1] > len(rows) // 3:
+        X = X[:, :1]
+    X[:, 1:] -= X[:, 1:].mean(axis=0)
+    fitted = _fitted(X, y)
+    residual = y - fitted
+    spread = float(np.sqrt(np.mean(residual**2)))
+    if spread == 0.0 or len(y) < 3:
+        return "norm", "no spread to judge"
+    skewness = float(np.mean(residual**3) / spread**3)
+    if abs(skewness) > max(0.5, 2.5 * np.sqrt(6.0 / len(y))):
+        return "power", f"skewness of residuals {skewness:.2f}"
+    if positive and float(np.mean(ndtr(-fitted / spread))) > _NEGATIVE_SHARE:
+        return "power", "positive, and a normal would go below 0"
+    return "norm", f"residuals near symmetric (skewness {skewness:.2f})"
+
+
+def _size(X: Array) -> Array:
+    """Column lengths, 1 for an empty column."""
+    size = np.sqrt((X * X).sum(axis=0))
+    return np.where(size > 0, size, 1.0)
+
+
+def _fitted(X: Array, y: Array) -> Array:
+    """Least-squares predictions, columns of any scale."""
+    Z = X / _size(X)
+    return np.asarray(Z @ np.linalg.lstsq(Z, y, rcond=1e-10)[0])
+
+
+def allowed_parameters(table: Table, name: Hashable, n_fit: int) -> int:
+    """How many parameters a conditional may have: a third of the rows, a fifth of the events."""
+    column = table[name]
+    if not column.kind.discrete:
+        return n_fit // 3
+    counts = np.bincount(column.values[column.observed].astype(np.int64), minlength=1)
+    share = 1.0 - counts.max() / max(counts.sum(), 1)
+    return int(share * n_fit) // 5
+
+
+def strongest(
+    table: Table, name: Hashable, candidates: Sequence[Hashable], first: Sequence[Hashable], most: int
+) -> list[Hashable]:
+    """Keep as many predictors as there is room for.
+
+    Parameters
+    ----------
+    table : Table
+    name : hashable
+        The column predicted.
+    candidates : sequence of hashable
+        Its possible predictors.
+    first : sequence of hashable
+        Those that stay whatever their number.
+    most : int
+        Parameters allowed.
+
+    Returns
+    -------
+    list of hashable
+        In the order of ``candidates``; chosen by absolute correlation with the column and its missingness.
+    """
+    cost = {c: max(1, 1 if table[c].number else table[c].n_levels - 1) for c in candidates}
+    if 1 + sum(cost.values()) <= most:
+        return list(candidates)
+    stay = [c for c in candidates if c in set(first)]
+    room = most - 1 - sum(cost[c] for c in stay)
+    rest = [c for c in candidates if c not in set(first)]
+    score = association(table, name, rest)
+    for index in np.argsort(-score, kind="stable"):
+        if cost[rest[index]] <= room or (not stay and room == most - 1):
+            stay.append(rest[index])
+            room -= cost[rest[index]]
+    kept = set(stay)
+    return [c for c in candidates if c in kept]
+
+
+def association(table: Table, name: Hashable, candidates: Sequence[Hashable]) -> Array:
+    """Largest absolute correlation of each candidate with a column or its missingness, shape (len(candidates),)."""
+    rows = np.arange(table.n_rows)
+    target = main_effects(table, name, rows)
+    missing = np.isnan(target[:, :1]).astype(np.float64)
+    wanted = _filled(np.hstack([target, missing]))
+    return np.array([np.abs(wanted.T @ _filled(main_effects(table, c, rows))).max() for c in candidates])
+
+
+def _filled(columns: Array) -> Array:
+    """Centred columns of unit length, holes at the mean."""
+    found = columns - np.nanmean(columns, axis=0)
+    found = np.where(np.isnan(found), 0.0, found)
+    return np.asarray(found / _size(found))
+
+
+def nearly_determines(table: Table, name: Hashable, outcome: Array) -> bool:
+    """Whether a column (nearly) is the outcome: squared correlation above .98, by values or by ranks."""
+    good = np.flatnonzero(~np.isnan(outcome) & ~np.isnan(table[name].values))
+    if len(good) < 5:
+        return False
+    y = outcome[good]
+    X = main_effects(table, name, good)
+    if X.shape[1] + 2 > len(good) // 3 or np.ptp(y) == 0:
+        return False
+    X = np.column_stack([np.ones(len(good)), X - X.mean(axis=0)])
+    if _share(X, y) > _COPY:
+        return True
+    if not table[name].number:
+        return False
+    ranked = np.column_stack([np.ones(len(good)), _ranks(X[:, 1])])
+    return _share(ranked, _ranks(y)) > _COPY
+
+
+def _share(X: Array, y: Array) -> float:
+    """Share of variance explained."""
+    centred = y - y.mean()
+    total = float(centred @ centred)
+    return 1.0 - float(np.sum((centred - _fitted(X, centred)) ** 2)) / total if total > 0 else 0.0
+
+
+def _ranks(values: Array) -> Array:
+    """Mid-ranks, centred."""
+    _, position, counts = np.unique(values, return_inverse=True, return_counts=True)
+    middle = np.cumsum(counts) - 0.5 * counts
+    found = middle[position]
+    return np.asarray(found - found.mean())
+
+
+def is_identifier(table: Table, name: Hashable) -> bool:
+    """Whether a complete column only names its rows: unique text, or the whole numbers of a running index."""
+    column = table[name]
+    n = table.n_rows - len(column.missing)
+    if n <= 10:
+        return False
+    if column.kind is Kind.NOMINAL:
+        return column.n_levels > 10 and column.n_levels > n / 2
+    if column.kind is not Kind.NUMERIC or not column.coding.whole or len(column.missing):
+        return False
+    values = column.values
+    return bool(values.max() - values.min() == n - 1 and len(np.unique(values)) == n)
+
+
+def is_monotone(table: Table, order: Sequence[Hashable]) -> bool:
+    """Whether each column's holes lie within those of every later column."""
+    return all(
+        np.isin(table[left].missing, table[right].missing).all() for left, right in zip(order, order[1:], strict=False)
+    )

@@ -1,0 +1,132 @@
+"""What a univariate method and the chain owe each other.
+
+A method is a frozen dataclass whose fields are its options. ``fit`` looks at a :class:`Visit` and draws
+the *parameters*; the :class:`Fitted` it returns draws the *values*. Two calls, two sources of uncertainty:
+that is what makes an imputation proper, and it lets a sampler propose many times from one parameter draw.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from ..frame.kinds import Kind
+
+__all__ = ["Array", "Cross", "Discrete", "Fitted", "Judge", "Method", "Scaled", "Visit"]
+
+Array = npt.NDArray[np.float64]
+
+
+class Cross(NamedTuple):
+    """Cross-products of a linear model on its fit rows, the response centred and scaled."""
+
+    xx: Array  #: (p, p) design with itself
+    xy: Array  #: (p,) design with the standardised response
+    yy: float  #: the standardised response with itself
+    n: float  #: number of fit rows
+    centre: float  #: the response is centre + scale * standardised
+    scale: float
+
+
+@dataclass(slots=True)
+class Visit:
+    """What a method sees of one variable at one moment; read-only.
+
+    *fit* rows are the observed ones in plain chained equations and all rows in a compatible draw: a method
+    never needs to know which.
+    """
+
+    y: Array  #: (n_fit,) the variable, in the user's units; level codes 0..K-1 for discrete kinds
+    X: Array  #: (n_fit, p) predictors: a column of ones first, the others centred and scaled near 1
+    terms: npt.NDArray[np.int64]  #: (p,) the term each column belongs to; terms are dropped whole
+    kind: Kind
+    n_levels: int = 0  #: levels of a discrete variable; 0 for numbers and counts
+    warm: Any = None  #: what the last Fitted of this variable left in ``warm``
+
+    def cross(self) -> Cross:
+        """Return the cross-products of the fit rows."""
+        centre = float(np.mean(self.y)) if len(self.y) else 0.0
+        z = self.y - centre
+        spread = float(np.sqrt(np.mean(z * z))) if len(z) else 0.0
+        scale = float(2.0 ** np.round(np.log2(spread))) if spread > 0 and np.isfinite(spread) else 1.0
+        z = z / scale
+        return Cross(self.X.T @ self.X, self.X.T @ z, float(z @ z), float(len(z)), centre, scale)
+
+    def linear(self, coef: Array) -> Array:
+        """Return the linear predictor of the fit rows, shape (n_fit,) or (n_fit, k)."""
+        return self.X @ coef
+
+
+@runtime_checkable
+class Fitted(Protocol):
+    """Drawn parameters, ready to draw values."""
+
+    @property
+    def warm(self) -> Any:
+        """Plain data from which the next fit of the same variable may start."""
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """What a reader should know: separation, dropped terms."""
+
+    def sample(self, X: Array, rng: np.random.Generator, shift: float = 0.0) -> Array:
+        """Draw one value per row of X, shape (n_draw,); ``shift`` is added on the linear scale."""
+        ...
+
+
+@runtime_checkable
+class Scaled(Fitted, Protocol):
+    """A continuous own factor: normal on its scale."""
+
+    def mean_sd(self, X: Array) -> tuple[Array, float]:
+        """Mean, shape (n_draw,), and standard deviation, both on the method's scale."""
+        ...
+
+    def forward(self, values: Array) -> Array:
+        """From the user's units to the method's scale."""
+        ...
+
+    def backward(self, scaled: Array) -> Array:
+        """From the method's scale to the user's units; NaN outside the range of the scale."""
+        ...
+
+    def log_density(self, values: Array, X: Array) -> Array:
+        """Log density of values in the user's units, shape (n_draw,)."""
+        ...
+
+
+@runtime_checkable
+class Discrete(Fitted, Protocol):
+    """A discrete own factor: every level can be weighed."""
+
+    def log_probabilities(self, X: Array) -> Array:
+        """Log probability of each level (codes 0..K-1, or counts 0..K-1), shape (n_draw, K)."""
+        ...
+
+
+@runtime_checkable
+class Judge(Fitted, Protocol):
+    """A factor that can judge values of its predictors by the outcome they would have given."""
+
+    @property
+    def coef(self) -> Array:
+        """Coefficients, shape (p,) or (p, k): the linear predictor is X @ coef."""
+
+    def log_accept(self, y: Array, linear: Array) -> Array:
+        """Log likelihood of y minus its largest possible value (<= 0; -inf outside the domain), shape (n,)."""
+        ...
+
+
+@runtime_checkable
+class Method(Protocol):
+    """A univariate model: options are fields, facts are class variables."""
+
+    kinds: ClassVar[frozenset[Kind]]
+    reference: ClassVar[str]
+
+    def fit(self, visit: Visit, rng: np.random.Generator) -> Fitted:
+        """Estimate, then draw the parameters from their posterior."""
+        ...

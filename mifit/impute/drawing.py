@@ -1,0 +1,279 @@
+"""The samplers: draw a variable from its own factor times every factor it feeds.
+
+A discrete variable is enumerated. For a continuous one, all normal factors that are affine in it are multiplied
+into its own normal (the closed form); what remains is settled by rejection, and rows that wait too long take
+elliptical slice steps from their current value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import ImputationError
+from ..formula.design import Design
+from ..formula.question import Inverse
+from .contract import Array, Discrete, Judge
+from .store import ColumnStore, Model
+
+__all__ = ["Bench", "Draw", "Undone", "draw_continuous", "draw_discrete"]
+
+Rows = npt.NDArray[np.int64]
+
+ROUNDS = (2, 4, 8, 16, 32, 64, 24)  # proposals per waiting row, 150 in all
+SLICE_STEPS = 5
+_BLOCK = 200_000  # candidate rows worked on at once: a few MB
+
+
+class Draw:
+    """Values drawn, and how it went."""
+
+    __slots__ = ("sliced", "tried", "values")
+
+    def __init__(self, values: Array, tried: int = 0, sliced: int = 0) -> None:
+        self.values, self.tried, self.sliced = values, tried, sliced
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bench:
+    """One factor as a judge of a variable's values: what stays is computed once, what changes on request."""
+
+    fitted: Judge
+    store: ColumnStore
+    variable: Hashable
+    rows: Rows  #: (n_mis,) rows where the variable is missing
+    response: Array  #: (n_mis,) the factor's outcome there, in the user's units
+    silent: Rows | None  #: positions among ``rows`` where the factor is omitted
+    rest: Array  #: linear predictor without the columns that change
+    places: Rows  #: store columns that change with the variable
+    slope: Array  #: their coefficients
+
+    @classmethod
+    def seat(
+        cls, fitted: Judge, model: Model, store: ColumnStore, variable: Hashable, response: Array, silent: Rows | None
+    ) -> Bench:
+        """Split the linear predictor into what stays and what changes with the variable."""
+        rows = store.layout.table[variable].missing
+        changing = np.isin(model.columns, store.layout.depends[variable])
+        shape = (len(store.layout), *fitted.coef.shape[1:])
+        staying = np.zeros(shape)
+        staying[model.columns[~changing]] = fitted.coef[~changing]
+        rest = store.gathered(variable) @ staying
+        places, slope = model.columns[changing], fitted.coef[changing]
+        return cls(fitted, store, variable, rows, response[rows], silent, rest, places, slope)
+
+    def linear(self, at: Rows, values: Array) -> Array:
+        """The linear predictor of some rows (positions among the holes) at other values."""
+        fresh = self.store.imagine(self.places, self.variable, self.rows[at], values)
+        return self.rest[at] + fresh @ self.slope
+
+    def log_accept(self, at: Rows, values: Array) -> Array:
+        """How much the factor likes values, at most 0; -inf outside its domain."""
+        linear = self.linear(at, values)
+        score = self.fitted.log_accept(self.response[at], linear)
+        outside = ~np.isfinite(linear if linear.ndim == 1 else linear.sum(axis=1))
+        score = np.where(outside | np.isnan(score), -np.inf, score)
+        if self.silent is not None:
+            score = np.where(np.isin(at, self.silent) & ~outside, 0.0, score)
+        return score
+
+    @property
+    def gaussian(self) -> bool:
+        """Whether the factor is normal in its linear predictor."""
+        return hasattr(self.fitted, "standardised")
+
+
+class Undone:
+    """An outcome expression's own factor: drawn as log(y), judged and kept as y."""
+
+    def __init__(self, own: Any, name: Hashable, inverse: Inverse, design: Design) -> None:
+        self.own, self.name, self.inverse, self.design = own, name, inverse, design
+
+    def mean_sd(self, X: Array) -> tuple[Array, float]:
+        """Mean (n_draw,) and standard deviation of the expression."""
+        found: tuple[Array, float] = self.own.mean_sd(X)
+        return found
+
+    def forward(self, values: Array) -> Array:
+        """From the column to its expression."""
+        return self.design.response({self.name: values})
+
+    def backward(self, scaled: Array) -> Array:
+        """From the expression to the column; NaN where no value has this expression."""
+        return self.inverse.undo(scaled)
+
+
+def draw_discrete(own: Discrete, X: Array, benches: Sequence[Bench], rng: np.random.Generator) -> Draw:
+    """Weight every level by the own factor and all judges, then draw; exact."""
+    n = len(X)
+    out = np.empty(n)
+    if n == 0:
+        return Draw(out)
+    levels = own.log_probabilities(X[:1]).shape[1]
+    size = max(1, _BLOCK // max(levels, 1))
+    for start in range(0, n, size):
+        at = np.arange(start, min(start + size, n))
+        out[at] = _draw_levels(_weights(own, X[at], at, benches), rng)
+    return Draw(out)
+
+
+def _weights(own: Discrete, X: Array, at: Rows, benches: Sequence[Bench]) -> Array:
+    """Log weights of all levels, shape (len(at), K)."""
+    weights = own.log_probabilities(X)
+    levels = weights.shape[1]
+    repeated = np.repeat(at, levels)
+    values = np.tile(np.arange(levels, dtype=np.float64), len(at))
+    for bench in benches:
+        weights = weights + bench.log_accept(repeated, values).reshape(len(at), levels)
+    return weights
+
+
+def _draw_levels(weights: Array, rng: np.random.Generator) -> Array:
+    """Draw one level per row from log weights."""
+    top = weights.max(axis=1, keepdims=True)
+    if not np.isfinite(top).all():
+        raise ImputationError("every level of a variable is impossible in some row.", do="df.mice.plan(...)")
+    cumulative = np.cumsum(np.exp(weights - top), axis=1)
+    share = rng.random(len(weights)) * cumulative[:, -1]
+    return (cumulative <= share[:, None]).sum(axis=1).astype(np.float64)
+
+
+def draw_continuous(
+    own: Any, X: Array, benches: Sequence[Bench], affine: Sequence[bool], current: Array, rng: np.random.Generator
+) -> Draw:
+    """Draw a continuous variable.
+
+    Parameters
+    ----------
+    own : Scaled
+        Its own factor, normal on some scale.
+    X : ndarray, shape (n_mis, p)
+        Predictors of the own factor.
+    benches : sequence of Bench
+        The factors it feeds.
+    affine : sequence of bool
+        Whether each factor's linear predictor is affine in the variable.
+    current : ndarray, shape (n_mis,)
+        Current values, from which slice steps start.
+    rng : Generator
+
+    Returns
+    -------
+    Draw
+    """
+    mean, sd = own.mean_sd(X)
+    spread = np.full(len(X), sd)
+    waiting: list[Bench] = []
+    # On a power scale a factor that is affine in the variable is not affine in what is drawn.
+    direct = own.forward(current) is current
+    for bench, straight in zip(benches, affine, strict=True):
+        if direct and straight and bench.gaussian:
+            mean, spread = _multiply(mean, spread, bench, float(sd))
+        else:
+            waiting.append(bench)
+    if not waiting:
+        drawn = own.backward(mean + spread * rng.standard_normal(len(X)))
+        if np.isfinite(drawn).all():
+            return Draw(drawn)
+    return _settle(own, mean, spread, waiting, current, rng)
+
+
+def _multiply(mean: Array, spread: Array, bench: Bench, unit: float) -> tuple[Array, Array]:
+    """Multiply a normal by a normal factor that is affine in the variable; mean and spread of the product."""
+    fitted: Any = bench.fitted
+    at = np.arange(len(mean))
+    low, high = mean - unit, mean + unit
+    if unit == 0.0:
+        return mean, spread
+    left, right = bench.linear(at, low), bench.linear(at, high)
+    slope = (right - left) / (2.0 * unit)
+    gap = fitted.standardised(bench.response) - 0.5 * (left + right)  # of the response at the current mean
+    precision = slope * slope / fitted.spread**2
+    pull = slope * gap / fitted.spread**2
+    if bench.silent is not None:
+        precision[bench.silent], pull[bench.silent] = 0.0, 0.0
+    narrowed = 1.0 / (1.0 / spread**2 + precision)
+    return mean + narrowed * pull, np.sqrt(narrowed)
+
+
+def _settle(
+    own: Any, mean: Array, spread: Array, benches: Sequence[Bench], current: Array, rng: np.random.Generator
+) -> Draw:
+    """Propose from the normal, accept by the judges; rows still waiting take slice steps."""
+    n = len(mean)
+    out = current.copy()
+    waiting = np.arange(n)
+    tried = 0
+    for proposals in ROUNDS:
+        if not len(waiting):
+            break
+        tried += proposals * len(waiting)
+        still = []
+        for block in np.array_split(waiting, 1 + len(waiting) * proposals // _BLOCK):
+            values, accepted = _propose(own, mean, spread, benches, block, proposals, rng)
+            first = accepted.argmax(axis=1)
+            got = accepted[np.arange(len(block)), first]
+            out[block[got]] = values[got, first[got]]
+            still.append(block[~got])
+        waiting = np.concatenate(still)
+    if len(waiting):
+        out[waiting] = _slice(own, mean, spread, benches, waiting, current[waiting], rng)
+    return Draw(out, tried, len(waiting))
+
+
+def _propose(
+    own: Any, mean: Array, spread: Array, benches: Sequence[Bench], at: Rows, proposals: int,
+    rng: np.random.Generator,
+) -> tuple[Array, npt.NDArray[np.bool_]]:  # fmt: skip
+    """Several proposals for each row and whether each is accepted, both (len(at), proposals)."""
+    w = mean[at, None] + spread[at, None] * rng.standard_normal((len(at), proposals))
+    values = own.backward(w)
+    log_share = np.log(rng.random((len(at), proposals)))
+    score = _score(benches, np.repeat(at, proposals), values.ravel()).reshape(values.shape)
+    return values, log_share < score
+
+
+def _score(benches: Sequence[Bench], at: Rows, values: Array) -> Array:
+    """Sum of all judges; -inf where the value is outside a scale or a domain."""
+    score = np.full(len(values), -np.inf)
+    good = np.flatnonzero(np.isfinite(values))
+    total = np.zeros(len(good))
+    for bench in benches:
+        total += bench.log_accept(at[good], values[good])
+    score[good] = total
+    return score
+
+
+def _slice(
+    own: Any, mean: Array, spread: Array, benches: Sequence[Bench], at: Rows, current: Array,
+    rng: np.random.Generator,
+) -> Array:  # fmt: skip
+    """Elliptical slice steps (Murray, Adams & MacKay 2010) from the current values."""
+    values = current.copy()
+    w = own.forward(values) - mean[at]
+    level = _score(benches, at, values)
+    for _ in range(SLICE_STEPS):
+        ellipse = spread[at] * rng.standard_normal(len(at))
+        floor = level + np.log(rng.random(len(at)))
+        angle = rng.random(len(at)) * 2.0 * np.pi
+        low, high = angle - 2.0 * np.pi, angle.copy()
+        moving = np.arange(len(at))
+        for _ in range(200):
+            if not len(moving):
+                break
+            step = w[moving] * np.cos(angle[moving]) + ellipse[moving] * np.sin(angle[moving])
+            proposed = own.backward(step + mean[at[moving]])
+            score = _score(benches, at[moving], proposed)
+            # A row whose current value is impossible (floor -inf) takes the first possible one.
+            good = (score > floor[moving]) | (np.isfinite(score) & ~np.isfinite(floor[moving]))
+            hit = moving[good]
+            w[hit], values[hit], level[hit] = step[good], proposed[good], score[good]
+            moving, miss = moving[~good], angle[moving[~good]]
+            low[moving] = np.where(miss < 0, miss, low[moving])
+            high[moving] = np.where(miss < 0, high[moving], miss)
+            angle[moving] = low[moving] + rng.random(len(moving)) * (high[moving] - low[moving])
+    return values

@@ -1,0 +1,146 @@
+"""Engine: a plan made ready to run on its table; designs frozen, models resolved to positions in the store.
+
+A pure function of (table, plan), made again in every process and shared by the chains there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..formula.design import freeze
+from ..formula.question import Inverse, Question
+from ..frame.kinds import Kind
+from ..frame.table import Table
+from .contract import Array
+from .methods import name_of
+from .plan import Factor, Plan, Variable
+from .store import ColumnStore, Layout, Model
+
+__all__ = ["Engine", "Ready"]
+
+Rows = npt.NDArray[np.int64]
+
+_LINEAR = ("norm", "pmm", "power")  # methods that ask for cross-products
+
+
+class Ready:
+    """One factor, ready: its columns, the rows it is fitted on, and how its outcome is read."""
+
+    def __init__(self, engine: Engine, factor: Factor, position: int) -> None:
+        self.factor, self.position = factor, position
+        self.key = ("factor", position)
+        self.model: Model = engine.layout.model(factor.pieces)
+        self.question: Question | None = None if factor.question is None else engine.plan.questions[factor.question]
+        self.outcome: tuple[Hashable, ...] = (factor.variable,) if self.question is None else self.question.outcome
+        self.label = str(factor.variable) if self.question is None else "the analysis"
+        self.rows: Rows | None = engine.table.complete_rows(self.outcome) if factor.rows == "observed" else None
+        self.place = self._place(engine)
+        self.kind, self.n_levels = self._kind(engine.table)
+        self._design = None if factor.question is None else engine.designs[factor.question]
+        self._table = engine.table
+
+    def response(self, values: dict[Hashable, Array]) -> Array:
+        """The outcome with its current values, shape (n,): in the user's units, or level codes."""
+        if self._design is None:
+            return values[self.factor.variable]
+        found = self._design.response({v: values[v] for v in self.outcome})
+        if self.kind is Kind.BINARY and self.question is not None and self.question.level is None:
+            return (found == self._table[self.outcome[0]].coding.levels[-1]).astype(np.float64)
+        return found
+
+    def _place(self, engine: Engine) -> int | None:
+        """The store's column of the outcome, where its cross-products serve a linear model."""
+        if self.factor.question is not None:
+            return engine.layout.outcome[self.factor.question]
+        return engine.place(self.factor.variable)
+
+    def _kind(self, table: Table) -> tuple[Kind, int]:
+        if self.question is None:
+            return table[self.factor.variable].kind, table[self.factor.variable].n_levels
+        return (Kind.BINARY, 2) if name_of(self.factor.method) == "logistic" else (Kind.NUMERIC, 0)
+
+
+class Engine:
+    """What all chains share."""
+
+    def __init__(self, table: Table, plan: Plan) -> None:
+        self.table, self.plan = table, plan
+        self.variables = {name: plan[name] for name in plan.order}
+        self.designs = [freeze(question, table) for question in self._formulas()]
+        self.layout = Layout(table, self.designs, self._mains())
+        self.own = {name: self.layout.model(v.pieces) for name, v in self.variables.items()}
+        self.factors = [Ready(self, factor, position) for position, factor in enumerate(plan.factors)]
+        self.own_factor = {name: self._own_factor(name) for name in plan.order}
+        self.feeds = {name: self._fed(name) for name in plan.order}
+        self.grams = any(name_of(h.method) in _LINEAR for h in self._holders() if h.method)
+        self._affine: dict[tuple[int, Hashable], bool] = {}
+
+    def new_store(self, values: dict[Hashable, Array]) -> ColumnStore:
+        """A store for one chain's values."""
+        silent = [ready.place for ready in self.factors if ready.rows is not None and ready.place is not None]
+        return ColumnStore(self.layout, values, silent, self.grams)
+
+    def place(self, name: Hashable) -> int | None:
+        """The store's column of a number, where its cross-products serve a linear model."""
+        column = self.table[name]
+        return self.layout.main[name][0] if name in self.layout.main and column.number and not column.n_levels else None
+
+    def affine(self, ready: Ready, name: Hashable) -> bool:
+        """Whether a factor's linear predictor is affine in a variable."""
+        key = (ready.position, name)
+        if key not in self._affine:
+            pieces = ready.factor.pieces
+            bent = any(
+                name in self.designs[p.which].variables and not self.designs[p.which].affine_in(name)
+                for p in pieces
+                if p.what == "formula"
+            )
+            straight = all(
+                self.plan.questions[p.which].bare or name not in self.plan.questions[p.which].outcome
+                for p in pieces
+                if p.what == "outcome"
+            )
+            self._affine[key] = straight and not bent
+        return self._affine[key]
+
+    def inverse(self, name: Hashable) -> tuple[Inverse, Any] | None:
+        """How an outcome expression is undone, and its design; None where the outcome is a column as it stands."""
+        ready = self.own_factor[name]
+        if ready is None or ready.question is None or ready.question.bare:
+            return None
+        inverse = ready.question.inverse(self.table)
+        assert inverse is not None  # the plan refuses an outcome that cannot be undone
+        return inverse, self.designs[ready.factor.question or 0]
+
+    def _holders(self) -> list[Variable | Factor]:
+        """All that has a model."""
+        return [*self.variables.values(), *self.plan.factors]
+
+    def _formulas(self) -> list[Question]:
+        """Questions whose columns some model uses; all, or none."""
+        used = any(piece.what != "main" for holder in self._holders() for piece in holder.pieces)
+        return [*self.plan.questions, *self.plan.extra] if used else []
+
+    def _mains(self) -> list[Hashable]:
+        """Columns whose main effects the store keeps: predictors, and what is drawn."""
+        mains = dict.fromkeys(p.which for holder in self._holders() for p in holder.pieces if p.what == "main")
+        mains.update(dict.fromkeys(name for name, v in self.variables.items() if v.role != "outcome"))
+        mains.update(dict.fromkeys(f.variable for f in self.plan.factors if f.role == "auxiliary"))
+        return list(mains)
+
+    def _own_factor(self, name: Hashable) -> Ready | None:
+        """The factor that is a variable's own model: of an outcome or an auxiliary."""
+        if self.variables[name].role not in ("outcome", "auxiliary"):
+            return None
+        return next(ready for ready in self.factors if name in ready.outcome)
+
+    def _fed(self, name: Hashable) -> list[Ready]:
+        """Factors whose right side contains a variable."""
+        if self.variables[name].role == "column":
+            return []
+        places = set(self.layout.depends.get(name, np.empty(0, dtype=np.int64)).tolist())
+        return [ready for ready in self.factors if places & set(ready.model.columns.tolist())]

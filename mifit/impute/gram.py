@@ -1,0 +1,93 @@
+"""Linear models from cross-products: which columns are independent, least squares, posterior draws.
+
+Everything is solved on the correlation scale of the columns, so that units do not matter; there is no ridge.
+A column that a Cholesky factorisation finds dependent on the columns before it takes its whole term away.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import lapack
+
+from .contract import Array, Cross
+
+__all__ = ["DEPENDENT", "Solution", "draw_coefficients", "draw_sigma", "independent", "solve"]
+
+DEPENDENT = 1e-11  #: a pivot below this share of its column's sum of squares marks a dependent column
+
+Rows = npt.NDArray[np.int64]
+
+
+class Solution(NamedTuple):
+    """Least squares on independent columns."""
+
+    beta: Array  #: (p,) estimates; 0 for dropped columns
+    kept: Rows  #: positions of the columns used, sorted
+    root: Array  #: (q, q) lower Cholesky factor of the kept columns' correlation matrix
+    size: Array  #: (q,) square roots of the kept columns' sums of squares
+    rss: float  #: residual sum of squares of the standardised response
+    df: float  #: residual degrees of freedom, fit rows minus rank
+    dropped: tuple[int, ...]  #: terms that were dropped
+
+
+def independent(xx: Array, terms: Rows) -> tuple[Rows, Array, Array, tuple[int, ...]]:
+    """Find columns that are linearly independent, dropping whole terms.
+
+    Parameters
+    ----------
+    xx : ndarray, shape (p, p)
+        Cross-products of the columns.
+    terms : ndarray, shape (p,)
+        The term of each column. Of two dependent terms the later one goes.
+
+    Returns
+    -------
+    kept : ndarray, shape (q,)
+        Positions of the columns that stay.
+    root : ndarray, shape (q, q)
+        Lower Cholesky factor of their correlation matrix.
+    size : ndarray, shape (q,)
+        Square roots of their sums of squares.
+    dropped : tuple of int
+        The terms that went.
+    """
+    size = np.sqrt(np.maximum(np.diag(xx), 0.0))
+    keep = size > 0
+    dropped = set(terms[~keep].tolist())
+    while True:
+        kept = np.flatnonzero(~np.isin(terms, list(dropped))) if dropped else np.arange(len(terms))
+        scale = size[kept]
+        block = xx if len(kept) == len(terms) else xx[np.ix_(kept, kept)]
+        root, info = lapack.dpotrf(block / np.outer(scale, scale), lower=1, clean=1)
+        pivots = np.diag(root)
+        if info == 0 and (not len(pivots) or pivots.min() ** 2 >= DEPENDENT):
+            return kept, root, scale, tuple(sorted(dropped))
+        short = np.flatnonzero(pivots[: info - 1 if info > 0 else None] ** 2 < DEPENDENT)
+        first = int(short[0]) if len(short) else info - 1
+        dropped.add(int(terms[kept[first]]))
+
+
+def solve(cross: Cross, terms: Rows) -> Solution:
+    """Least squares from cross-products; units and origins of the columns do not matter."""
+    kept, root, size, dropped = independent(cross.xx, terms)
+    half, _ = lapack.dtrtrs(root, cross.xy[kept] / size, lower=1)
+    beta = np.zeros(len(terms))
+    beta[kept] = lapack.dtrtrs(root, half, lower=1, trans=1)[0] / size
+    rss = max(cross.yy - float(half @ half), 0.0)
+    return Solution(beta, kept, root, size, rss, cross.n - len(kept), dropped)
+
+
+def draw_sigma(solution: Solution, rng: np.random.Generator) -> float:
+    """Draw the residual standard deviation from its posterior (Rubin 1987, p. 167)."""
+    return float(np.sqrt(solution.rss / rng.chisquare(max(solution.df, 1.0))))
+
+
+def draw_coefficients(solution: Solution, sigma: float, rng: np.random.Generator) -> Array:
+    """Draw coefficients around their estimates, shape (p,); dropped columns keep 0."""
+    noise = rng.standard_normal(len(solution.kept))
+    beta = solution.beta.copy()
+    beta[solution.kept] += sigma * lapack.dtrtrs(solution.root, noise, lower=1, trans=1)[0] / solution.size
+    return beta

@@ -1,0 +1,277 @@
+"""The plan of compatible draws: one joint model of covariates, analyses and auxiliaries."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import FormulaError, PlanError
+from ..formula.design import Design, freeze
+from ..formula.question import Question
+from ..formula.terms import take_apart
+from ..frame.kinds import Kind
+from .choices import allowed_parameters, association, nearly_determines, normal_or_power, strongest
+from .contract import Method
+from .methods import COMPATIBLE, METHODS, OUTCOMES, Power, name_of
+from .plan import Factor
+from .planning import Draft, by_kind, recoded
+from .store import Piece
+
+__all__ = ["plan_joint"]
+
+_LEAST_SWEEPS = 5  # a compatible draw needs the analysis' parameters to settle, also with one incomplete variable
+
+
+def plan_joint(draft: Draft) -> None:
+    """Write the joint model: covariates | analyses | auxiliaries, and who is drawn how."""
+    outcomes = tuple(dict.fromkeys(v for q in draft.questions for v in q.outcome))
+    _check_outcomes(draft)
+    _read_ratings_as_numbers(draft)
+    table = draft.table
+    designs = [freeze(q, table) for q in draft.questions]
+    baseline = tuple(draft.wishes.auxiliary["baseline"]) if isinstance(draft.wishes.auxiliary, Mapping) else ()
+    covariates = [n for n in table.columns if n in {*draft.asked, *baseline} and n not in outcomes]
+    auxiliaries = _auxiliaries(draft, designs, covariates, outcomes)
+    draft.ignore_rest([*covariates, *outcomes, *auxiliaries])
+    _add_analyses(draft, designs, baseline)
+    why = _add_auxiliary_factors(draft, auxiliaries, baseline)
+    _choose_outcome_rows(draft)
+    _draw_covariates(draft, covariates, designs, outcomes)
+    _draw_auxiliaries(draft, why)
+    _draw_outcomes(draft)
+    drawn = [n for n in draft.variables if draft.holes(n)]
+    early = draft.ordered([n for n in drawn if n not in outcomes])
+    if not draft.wishes.order:
+        early.sort(key=lambda n: draft.variables[n].role != "covariate")
+    draft.order = early + [n for n in drawn if n in outcomes]
+    draft.iterations = 20 if _much_missing(draft) else 10
+    if draft.order and (draft.wishes.iterations or _LEAST_SWEEPS) < _LEAST_SWEEPS:
+        draft.events.append(f"{draft.wishes.iterations} iterations: compatible draws need at least {_LEAST_SWEEPS}")
+
+
+def _feeds(draft: Draft, name: Hashable, factor: Factor) -> bool:
+    """Whether a factor contains a column on its right side."""
+    return any(
+        (piece.what == "main" and piece.which == name)
+        or (piece.what == "formula" and name in draft.questions[piece.which].variables(draft.table))
+        or (piece.what == "outcome" and name in draft.questions[piece.which].outcome)
+        for piece in factor.pieces
+    )
+
+
+def _check_outcomes(draft: Draft) -> None:
+    """An outcome with holes must be one that can be undone; outcomes do not explain each other in a circle."""
+    for question in draft.questions:
+        holes = [v for v in question.outcome if draft.holes(v)]
+        if holes and question.inverse(draft.table) is None:
+            raise FormulaError(
+                f"outcome {question.terms.outcome!r} has holes ({holes[0]!r}) and cannot be undone.",
+                formula=question.formula,
+                do=f"df['outcome'] = ...  # {question.terms.outcome}; then outcome ~ ...",
+            )
+        if holes and question.outcome[0] in draft.wishes.methods:
+            raise PlanError(
+                f"the outcome {holes[0]!r} is drawn from its analysis; it takes no method of its own.",
+                analysis=question.formula,
+                do=f"df.mice.impute({question.formula!r})",
+            )
+    explains = {
+        (a.formula, b.formula)
+        for a in draft.questions
+        for b in draft.questions
+        if set(a.outcome) & set(b.variables(draft.table))
+    }
+    for first, second in explains:
+        if (second, first) in explains:
+            raise PlanError(f"{first!r} and {second!r} explain each other.", do=f"df.mice.impute({first!r})")
+
+
+def _read_ratings_as_numbers(draft: Draft) -> None:
+    """Read a rating scale as a number where it is drawn as one: an outcome of OLS, or as asked."""
+    wanted = [q.outcome[0] for q in draft.questions if q.model == "ols" and q.bare]
+    wanted += [n for n, method in draft.wishes.methods.items() if method in ("norm", "power")]
+    rated = [n for n in wanted if draft.table[n].kind is Kind.ORDINAL and draft.table[n].number]
+    draft.numeric = list(dict.fromkeys(rated))
+    draft.table = recoded(draft.table, draft.numeric)
+
+
+def _auxiliaries(
+    draft: Draft, designs: list[Design], covariates: list[Hashable], outcomes: tuple[Hashable, ...]
+) -> list[Hashable]:
+    """Columns outside the analysis that become further outcomes, fewest holes first."""
+    table = draft.table
+    if draft.wishes.auxiliary == "ignore":
+        return []
+    reserved = {v for q in draft.questions for v in q.reserved(table)}
+    found = [n for n in table.columns if n not in {*covariates, *outcomes, *reserved} and n not in draft.left]
+    responses = [d.response({v: table[v].values for v in d.question.outcome}) for d in designs]
+    for name in [n for n in found if any(nearly_determines(table, n, r) for r in responses)]:
+        draft.left[name] = "(nearly) determines the outcome"
+        draft.events.append(f"{name!r} (nearly) determines the outcome: not an auxiliary")
+        found.remove(name)
+    most = max(1, table.n_rows // 20)
+    if len(found) > most:
+        holes = [n for n in (*covariates, *outcomes) if draft.holes(n)]
+        scores = [association(table, n, found) for n in holes] or [np.zeros(len(found))]
+        kept = {found[i] for i in np.argsort(-np.max(scores, axis=0), kind="stable")[:most]}
+        draft.events.append(
+            f"{len(found) - most} of {len(found)} auxiliaries left out: at most {most} for {table.n_rows} rows, "
+            "kept by their correlation with what is missing"
+        )
+        draft.left.update((n, "one auxiliary too many") for n in found if n not in kept)
+        found = [n for n in found if n in kept]
+    refused = [n for n in found if n in draft.wishes.predictors]
+    if refused:
+        raise PlanError(
+            f"{refused[0]!r} is an auxiliary: its predictors are the analysis and earlier auxiliaries.",
+            do=f"df.mice.impute({draft.questions[0].formula!r}, auxiliary={{'baseline': [{refused[0]!r}]}})",
+        )
+    return sorted(found, key=draft.holes)
+
+
+def _add_analyses(draft: Draft, designs: list[Design], baseline: tuple[Hashable, ...]) -> None:
+    """One factor per outcome; formulas of the same outcome and model join."""
+    joined: dict[tuple[str, str], list[int]] = {}
+    for number, question in enumerate(draft.questions):
+        joined.setdefault((question.terms.outcome, question.model), []).append(number)
+    for numbers in joined.values():
+        question = draft.questions[numbers[0]]
+        inside = {v for n in numbers for v in designs[n].variables} | set(question.outcome)
+        pieces = [Piece("formula", n) for n in numbers] + [Piece("main", b) for b in baseline if b not in inside]
+        method = OUTCOMES[question.model]
+        if question.model == "ols" and _has_two_values(draft, question):
+            method = METHODS["logistic"]
+            draft.events.append(f"{question.terms.outcome!r} has two values: drawn by logistic (approximate)")
+        label = " + ".join(draft.questions[n].formula for n in numbers)
+        draft.factors.append(Factor("analysis", method, tuple(pieces), numbers[0], None, "all", label))
+
+
+def _has_two_values(draft: Draft, question: Question) -> bool:
+    """Whether an outcome has holes and only two values."""
+    column = draft.table[question.outcome[0]]
+    return question.bare and column.kind is Kind.BINARY and len(column.missing) > 0
+
+
+def _add_auxiliary_factors(
+    draft: Draft, auxiliaries: list[Hashable], baseline: tuple[Hashable, ...]
+) -> dict[Hashable, str]:
+    """Each auxiliary given the outcomes, the analysis terms and the auxiliaries before it; why its model."""
+    analyses = [f.question for f in draft.factors]
+    start = [Piece("outcome", n) for n in analyses] + [Piece("formula", n) for n in range(len(draft.questions))]
+    start += [Piece("main", b) for b in baseline]
+    base = len(start) + sum(len(q.terms.codes) for q in draft.questions)
+    reasons: dict[Hashable, str] = {}
+    for position, name in enumerate(auxiliaries):
+        room = allowed_parameters(draft.table, name, draft.table.n_rows) - base
+        earlier = strongest(draft.table, name, auxiliaries[:position], (), room + 1) if room > 0 else []
+        method, label, reasons[name] = _method(draft, name, [], False)
+        pieces = (*start, *(Piece("main", e) for e in earlier))
+        draft.factors.append(Factor("auxiliary", method, pieces, None, name, "all", label))
+    return reasons
+
+
+def _choose_outcome_rows(draft: Draft) -> None:
+    """An analysis whose outcome has holes and feeds nothing is fitted on the rows where it was observed."""
+    for position, factor in enumerate(draft.factors):
+        if factor.role != "analysis" or factor.question is None:
+            continue
+        outcome = draft.questions[factor.question].outcome
+        holes = any(draft.holes(v) for v in outcome)
+        fed = any(_feeds(draft, v, other) for v in outcome for other in draft.factors if other is not factor)
+        if holes and not fed:
+            draft.factors[position] = dataclasses.replace(factor, rows="observed")
+
+
+def _draw_covariates(
+    draft: Draft, covariates: list[Hashable], designs: list[Design], outcomes: tuple[Hashable, ...]
+) -> None:
+    """Each incomplete covariate given the other covariates, never the outcome."""
+    for name in [n for n in covariates if draft.holes(n)]:
+        _refuse_outcome_as_predictor(draft, name, outcomes)
+        others = [c for c in covariates if c != name]
+        positive = any(d.needs_positive(name) for d in designs)
+        method, label, why = _method(draft, name, others, positive)
+        pieces, shown = draft.predictors(name, others, others, draft.table.n_rows)
+        sampler = _sampler(draft, name, method, designs)
+        draft.add(name, "covariate", method, label, sampler, pieces, shown, why)
+
+
+def _refuse_outcome_as_predictor(draft: Draft, name: Hashable, outcomes: tuple[Hashable, ...]) -> None:
+    """The outcome enters a compatible draw through the analysis only."""
+    wish: Any = draft.wishes.predictors.get(name) or ()
+    named = take_apart(wish, draft.table.columns).variables if isinstance(wish, str) else wish
+    for outcome in outcomes:
+        if outcome in named:
+            raise PlanError(
+                f"predictors of {name!r} name the outcome {outcome!r}; it enters through the analysis only.",
+                analysis=draft.questions[0].formula,
+                do=f"df.mice.impute({draft.questions[0].formula!r})",
+            )
+
+
+def _draw_auxiliaries(draft: Draft, reasons: Mapping[Hashable, str]) -> None:
+    """Incomplete auxiliaries are drawn from their own factor times the later ones."""
+    for factor in [f for f in draft.factors if f.role == "auxiliary" and draft.holes(f.variable)]:
+        shown = ("the analysis", *(str(p.which) for p in factor.pieces if p.what == "main"))
+        sampler = _sampler(draft, factor.variable, factor.method, [])
+        why = reasons[factor.variable]
+        draft.add(factor.variable, "auxiliary", factor.method, factor.label, sampler, factor.pieces, shown, why)
+
+
+def _draw_outcomes(draft: Draft) -> None:
+    """Incomplete outcomes are drawn from the analysis times the factors they feed."""
+    for factor in [f for f in draft.factors if f.question is not None]:
+        for name in draft.questions[factor.question].outcome:  # type: ignore[index]
+            if draft.holes(name):
+                sampler = _sampler(draft, name, factor.method, [])
+                label, why = name_of(factor.method), "the analysis itself"
+                draft.add(name, "outcome", factor.method, label, sampler, factor.pieces, (factor.label,), why)
+
+
+def _sampler(draft: Draft, name: Hashable, method: Method, designs: Sequence[Design]) -> str:
+    """Which sampler a column needs, for the factors it feeds."""
+    fed = [f for f in draft.factors if _feeds(draft, name, f)]
+    if not fed:
+        return "own"
+    if name_of(method) not in ("norm", "power"):
+        return "enumerate"
+    straight = all(d.affine_in(name) for d in designs if name in d.variables)
+    normal = all(name_of(f.method) in ("norm", "power") for f in fed)
+    return "closed form" if straight and normal and name_of(method) == "norm" else "rejection"
+
+
+def _method(draft: Draft, name: Hashable, others: Sequence[Hashable], positive: bool) -> tuple[Method, str, str]:
+    """The own model of a covariate or auxiliary: one with a density; its name; why."""
+    column = draft.table[name]
+    wished = draft.wished(name)
+    if wished is not None:
+        if wished[1] in ("pmm", "sample"):
+            raise PlanError(
+                f"{wished[1]!r} has no density and cannot draw {name!r} compatibly with the analysis.",
+                do=f"df.mice.impute({draft.questions[0].formula!r}, methods={{{name!r}: 'norm'}})",
+            )
+        return wished
+    if column.kind is Kind.NUMERIC:
+        label, why = normal_or_power(draft.table, name, others, positive)
+    else:
+        label, why = COMPATIBLE[column.kind], by_kind(column)
+    method = METHODS[label]
+    if isinstance(method, Power):
+        method = method.tuned(column.values[column.observed])
+    return method, label, why
+
+
+def _much_missing(draft: Draft) -> bool:
+    """Whether more than half of a column, or of a factor's rows, is missing."""
+    half = draft.table.n_rows / 2
+    if any(draft.holes(n) > half for n in draft.order):
+        return True
+    for factor in draft.factors:
+        own = (factor.variable,) if factor.question is None else draft.questions[factor.question].outcome
+        used = [n for n in draft.table.columns if n in own or _feeds(draft, n, factor)]
+        if len(draft.table.complete_rows(used)) < half:
+            return True
+    return False

@@ -1,0 +1,263 @@
+"""A number that is normal on a power scale, the exponent drawn like any parameter."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+from scipy.linalg import lapack
+from scipy.special import ndtr, ndtri
+
+from ...frame.kinds import Kind
+from ..contract import Array, Cross, Visit
+from ..gram import Solution, draw_coefficients, draw_sigma, solve
+from .norm import NO_SPREAD
+
+__all__ = ["Power", "PowerFitted", "PowerScale"]
+
+_STEP = 0.02  # distance of the points from which the profile's slope and curvature are taken
+
+
+class PowerScale(NamedTuple):
+    """Box-Cox of v / scale (positive), or Yeo-Johnson of (v - centre) / scale."""
+
+    positive: bool
+    centre: float
+    scale: float
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Exponents allowed."""
+        return (-1.0, 2.0) if self.positive else (0.0, 2.0)
+
+    def unit(self, values: Array) -> Array:
+        """Values without their unit."""
+        return (values - self.centre) / self.scale
+
+    def forward(self, values: Array, power: float) -> Array:
+        """From the user's units to the power scale; NaN where undefined."""
+        u = self.unit(values)
+        if self.positive:
+            return _box_cox(np.where(u > 0, u, np.nan), power)
+        up = _box_cox(1.0 + np.maximum(u, 0.0), power)
+        return np.where(u >= 0, up, -_box_cox(1.0 - np.minimum(u, 0.0), 2.0 - power))
+
+    def backward(self, w: Array, power: float) -> Array:
+        """From the power scale to the user's units; NaN outside its range."""
+        if self.positive:
+            return self.scale * _box_cox_inverse(w, power)
+        up = _box_cox_inverse(np.maximum(w, 0.0), power) - 1.0
+        down = 1.0 - _box_cox_inverse(np.maximum(-w, 0.0), 2.0 - power)
+        return self.centre + self.scale * np.where(w >= 0, up, down)
+
+    def log_slope(self, values: Array, power: float) -> Array:
+        """Log of dw/dv, shape (n,)."""
+        return (power - 1.0) * self.logs(values) - np.log(self.scale)
+
+    def logs(self, values: Array) -> Array:
+        """The Jacobian is exp((power - 1) times this), shape (n,)."""
+        u = self.unit(values)
+        return np.log(u) if self.positive else np.sign(u) * np.log1p(np.abs(u))
+
+    def bounds(self, power: float) -> tuple[float, float]:
+        """The open range of the power scale."""
+        if not self.positive or power == 0.0:
+            return -np.inf, np.inf
+        return (-1.0 / power, np.inf) if power > 0 else (-np.inf, -1.0 / power)
+
+
+@dataclass(frozen=True, slots=True)
+class PowerFitted:
+    """Drawn exponent, coefficients and spread."""
+
+    coef: Array  #: (p,)
+    sigma: float  #: of the standardised response on the power scale
+    centre: float
+    scale: float
+    power: float  #: drawn exponent
+    on: PowerScale
+    warm: float  #: estimated exponent
+    dropped: tuple[int, ...] = ()
+    events: tuple[str, ...] = ()
+
+    def mean_sd(self, X: Array) -> tuple[Array, float]:
+        """Mean (n_draw,) and standard deviation on the power scale."""
+        return self.centre + self.scale * (X @ self.coef), self.scale * self.sigma
+
+    def forward(self, values: Array) -> Array:
+        """From the user's units to the power scale."""
+        return self.on.forward(values, self.power)
+
+    def backward(self, scaled: Array) -> Array:
+        """From the power scale to the user's units; NaN outside its range."""
+        return self.on.backward(scaled, self.power)
+
+    def standardised(self, y: Array) -> Array:
+        """The response on the scale of the linear predictor, shape (n,)."""
+        return (self.forward(y) - self.centre) / self.scale
+
+    @property
+    def spread(self) -> float:
+        """Residual sd of the standardised response, kept above 0 for judging."""
+        return max(self.sigma, NO_SPREAD)
+
+    def log_accept(self, y: Array, linear: Array) -> Array:
+        """Minus half the squared standardised residual, shape (n,)."""
+        return -0.5 * ((self.standardised(y) - linear) / self.spread) ** 2
+
+    def sample(self, X: Array, rng: np.random.Generator, shift: float = 0.0) -> Array:
+        """Draw one value per row, shape (n_draw,): normal on the power scale, truncated to its range."""
+        mean, sd = self.mean_sd(X)
+        low, high = self.on.bounds(self.power)
+        if sd == 0.0:
+            return self.backward(np.clip(mean + shift, low, high))
+        share = np.asarray(rng.random(len(X)))
+        w = _truncated(mean + shift, sd, low, high, share)
+        return self.backward(w)
+
+    def log_density(self, values: Array, X: Array) -> Array:
+        """Log density in the user's units, shape (n_draw,)."""
+        mean, sd = self.mean_sd(X)
+        low, high = self.on.bounds(self.power)
+        inside = ndtr((high - mean) / sd) - ndtr((low - mean) / sd)
+        w = self.forward(values)
+        density = -0.5 * ((w - mean) / sd) ** 2 - np.log(sd * np.sqrt(2 * np.pi)) - np.log(inside)
+        return density + self.on.log_slope(values, self.power)
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """Draw a skewed number: normal given its predictors on a Box-Cox or Yeo-Johnson scale.
+
+    Strictly positive numbers use Box-Cox after division by their geometric mean, others Yeo-Johnson after centring
+    by the median and division by the median absolute deviation.
+
+    Parameters
+    ----------
+    on : PowerScale, optional
+        Frozen constants; taken from the observed values when the plan is made.
+
+    Notes
+    -----
+    The exponent's estimate maximises the profile log-likelihood -n/2 log RSS + (power - 1) sum of logs; its draw is
+    normal around it, truncated to [-1, 2] (Box-Cox) or [0, 2] (Yeo-Johnson); coefficients and spread are then
+    drawn at the drawn exponent.
+
+    References
+    ----------
+    Box, G. E. P. and Cox, D. R. (1964). An analysis of transformations. *JRSS B* 26(2), 211-252.
+    Yeo, I.-K. and Johnson, R. A. (2000). A new family of power transformations. *Biometrika* 87(4), 954-959.
+    """
+
+    on: PowerScale | None = None
+    kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.NUMERIC, Kind.COUNT})
+    reference: ClassVar[str] = "Box and Cox (1964), JRSS B 26, 211-252; Yeo and Johnson (2000), Biometrika 87, 954-959"
+
+    def tuned(self, observed: Array) -> Power:
+        """The method with its constants taken from observed values."""
+        return dataclasses.replace(self, on=self.on or _scale_of(observed))
+
+    def fit(self, visit: Visit, rng: np.random.Generator) -> PowerFitted:
+        """Estimate and draw the exponent, then coefficients and spread at the drawn one."""
+        y = visit.y
+        on = self.on or _scale_of(y)
+        X, cross = visit.X, visit.cross()
+        solution = solve(cross, visit.terms)
+        profile = _Profile(X, y, on, cross, solution)
+        estimate, spread = profile.maximum(visit.warm)
+        low, high = on.range
+        drawn = float(_truncated(np.array([estimate]), spread, low, high, rng.random(1))[0]) if spread else estimate
+        fresh = profile.cross(drawn)
+        solution = solve(fresh, visit.terms)
+        sigma = draw_sigma(solution, rng)
+        coef = draw_coefficients(solution, sigma, rng)
+        return PowerFitted(coef, sigma, fresh.centre, fresh.scale, drawn, on, estimate, solution.dropped)
+
+
+class _Profile:
+    """The profile log-likelihood of the exponent."""
+
+    def __init__(self, X: Array, y: Array, on: PowerScale, cross: Cross, solution: Solution) -> None:
+        self.X, self.y, self.on, self.xx, self.solution = X, y, on, cross.xx, solution
+        self.log_sum = float(on.logs(y).sum())
+
+    def cross(self, power: float) -> Cross:
+        """Cross-products with the response on the power scale."""
+        w = self.on.forward(self.y, power)
+        centre = float(w.mean())
+        z = w - centre
+        spread = float(np.sqrt(np.mean(z * z)))
+        scale = float(2.0 ** np.round(np.log2(spread))) if spread > 0 else 1.0
+        z /= scale
+        return Cross(self.xx, self.X.T @ z, float(z @ z), float(len(z)), centre, scale)
+
+    def value(self, power: float) -> float:
+        """Profile log-likelihood."""
+        cross = self.cross(power)
+        kept, root, size = self.solution.kept, self.solution.root, self.solution.size
+        half, _ = lapack.dtrtrs(root, cross.xy[kept] / size, lower=1)
+        rss = cross.yy - float(half @ half)
+        if rss <= 1e-14 * cross.yy:
+            return np.nan
+        return -0.5 * len(self.y) * (np.log(rss) + 2 * np.log(cross.scale)) + (power - 1.0) * self.log_sum
+
+    def maximum(self, warm: float | None) -> tuple[float, float]:
+        """Estimate of the exponent and its standard deviation; 0 where the data say nothing."""
+        low, high = self.on.range
+        power = min(max(1.0 if warm is None else warm, low), high)
+        if warm is None:
+            grid = np.linspace(low, high, 9)
+            found = np.array([self.value(p) for p in grid])
+            if not np.isfinite(found).all():
+                return 1.0, 0.0
+            power = float(grid[np.argmax(found)])
+        spread = 0.0
+        for _ in range(2 if warm is not None else 12):
+            left, here, right = (self.value(power + d) for d in (-_STEP, 0.0, _STEP))
+            slope, bend = (right - left) / (2 * _STEP), (right - 2 * here + left) / _STEP**2
+            if not np.isfinite(bend) or bend >= 0:
+                break
+            spread = float(1.0 / np.sqrt(-bend))
+            step = float(np.clip(-slope / bend, -0.5, 0.5))
+            fresh = min(max(power + step, low), high)
+            moved, power = abs(fresh - power), fresh
+            if moved < 0.1 * spread:
+                break
+        return power, spread
+
+
+def _scale_of(observed: Array) -> PowerScale:
+    """Constants of the scale from observed values."""
+    if (observed > 0).all():
+        return PowerScale(True, 0.0, float(np.exp(np.mean(np.log(observed)))))
+    middle = float(np.median(observed))
+    spread = float(np.median(np.abs(observed - middle))) or float(np.std(observed)) or 1.0
+    return PowerScale(False, middle, spread)
+
+
+def _box_cox(u: Array, power: float) -> Array:
+    """(u**power - 1) / power, the logarithm at 0."""
+    logs = np.log(u)
+    return np.expm1(power * logs) / power if abs(power) > 1e-8 else logs
+
+
+def _box_cox_inverse(w: Array, power: float) -> Array:
+    """The inverse of Box-Cox; NaN outside its range."""
+    if abs(power) <= 1e-8:
+        return np.exp(np.minimum(w, 700.0))
+    base = power * w
+    return np.exp(np.minimum(np.log1p(np.where(base > -1.0, base, np.nan)) / power, 700.0))
+
+
+def _truncated(mean: Array, sd: float, low: float, high: float, share: Array) -> Array:
+    """Quantiles of a normal truncated to (low, high), shape (n,)."""
+    a, b = ndtr((low - mean) / sd), ndtr((high - mean) / sd)
+    mirrored = a > 0.5  # work in the lower tail, where the distribution function keeps its digits
+    lower = np.where(mirrored, ndtr((mean - high) / sd), a)
+    upper = np.where(mirrored, ndtr((mean - low) / sd), b)
+    z = ndtri(lower + share * (upper - lower))
+    w = mean + sd * np.where(mirrored, -z, z)
+    inner = np.clip(mean, low if np.isfinite(low) else mean, high if np.isfinite(high) else mean)
+    return np.clip(np.where(np.isfinite(w), w, inner), low, high)

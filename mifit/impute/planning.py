@@ -1,0 +1,222 @@
+"""From a table, the questions and the wishes to a Plan."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..errors import PlanError
+from ..formula.question import Question, ask
+from ..formula.terms import code_of
+from ..frame.kinds import Coding, Kind
+from ..frame.table import Column, Table
+from .choices import allowed_parameters, strongest
+from .columns import check_wishes, set_aside
+from .contract import Method
+from .methods import METHODS, OUTCOMES, Power, name_of
+from .plan import Factor, Plan, Variable, Wishes
+from .store import Piece
+
+__all__ = ["Draft", "by_kind", "make", "recoded"]
+
+
+@dataclass
+class Draft:
+    """A plan while it is made: decisions gather here, and nothing of it survives but the Plan."""
+
+    table: Table
+    questions: tuple[Question, ...]
+    wishes: Wishes
+    scope: Mapping[str, Any]
+    mode: str
+    left: dict[Hashable, str]  #: columns neither drawn nor predictors, and why
+    events: list[str]
+    variables: dict[Hashable, Variable] = field(default_factory=dict)
+    factors: list[Factor] = field(default_factory=list)
+    extra: list[Question] = field(default_factory=list)
+    numeric: list[Hashable] = field(default_factory=list)
+    order: list[Hashable] = field(default_factory=list)
+    iterations: int = 10
+
+    @property
+    def asked(self) -> tuple[Hashable, ...]:
+        """Columns of the analyses, outcomes too."""
+        return tuple(dict.fromkeys(v for q in self.questions for v in (*q.variables(self.table), *q.outcome)))
+
+    def holes(self, name: Hashable) -> int:
+        """How many values of a column are missing."""
+        return len(self.table[name].missing)
+
+    def add(
+        self, name: Hashable, role: str, method: Method, label: str, sampler: str, pieces: Sequence[Piece],
+        shown: Sequence[str], why: str,
+    ) -> None:  # fmt: skip
+        """Decide a column that is drawn."""
+        kind = self.table[name].kind
+        self.variables[name] = Variable(
+            name, kind, self.holes(name), role, method, label, sampler, tuple(pieces), tuple(shown), why
+        )
+
+    def wished(self, name: Hashable) -> tuple[Method, str, str] | None:
+        """The method the user asked for, checked against the kind of its column; its name; why."""
+        wish = self.wishes.methods.get(name, "leave")
+        if isinstance(wish, str) and wish == "leave":
+            return None
+        method: Any = METHODS[wish] if isinstance(wish, str) else wish
+        column = self.table[name]
+        if column.kind not in method.kinds:
+            suits = [known for known, other in METHODS.items() if column.kind in other.kinds]
+            raise PlanError(
+                f"method {name_of(method)!r} does not draw a {column.kind.value} column such as {name!r}.",
+                suits=", ".join(suits),
+                do=f"df.mice.impute(methods={{{name!r}: {suits[0]!r}}})",
+            )
+        if isinstance(method, Power):
+            method = method.tuned(column.values[column.observed])
+        return method, name_of(method), "as asked"
+
+    def predictors(
+        self, name: Hashable, others: Sequence[Hashable], first: Sequence[Hashable], n_fit: int
+    ) -> tuple[tuple[Piece, ...], tuple[str, ...]]:
+        """Main effects of the other columns, or what the user asked for; as pieces and as a reader names them."""
+        wish = self.wishes.predictors.get(name)
+        if isinstance(wish, str):
+            return (Piece("formula", self.formula(name, wish)),), (wish,)
+        if wish is not None:
+            for other in wish:
+                self._check_predictor(name, other)
+            return tuple(Piece("main", other) for other in wish), tuple(map(str, wish))
+        most = max(allowed_parameters(self.table, name, n_fit), 2)
+        kept = strongest(self.table, name, others, first, most)
+        if len(kept) < len(others):
+            self.events.append(f"{name!r}: {len(kept)} of {len(others)} predictors kept, for {n_fit} rows")
+        return tuple(Piece("main", other) for other in kept), tuple(map(str, kept))
+
+    def formula(self, name: Hashable, right: str) -> int:
+        """Register the right side of a formula as a design; return its number."""
+        question = ask(f"{code_of(name)} ~ {right}", self.table, model="predictors", scope=self.scope)
+        for other in question.variables(self.table):
+            self._check_predictor(name, other)
+        self.extra.append(question)
+        return len(self.questions) + len(self.extra) - 1
+
+    def ordered(self, names: Sequence[Hashable]) -> list[Hashable]:
+        """Fewest holes first, or as asked."""
+        wish = [n for n in self.wishes.order or () if n in set(names)]
+        return wish + [n for n in sorted(names, key=self.holes) if n not in wish]
+
+    def ignore_rest(self, used: Sequence[Hashable]) -> None:
+        """Say what will keep its holes."""
+        known = set(used)
+        for name in self.table.columns:
+            if name not in known:
+                self.left.setdefault(name, "outside the analysis")
+        kept = [n for n in self.left if self.holes(n) and self.wishes.methods.get(n) != "leave"]
+        if kept:
+            self.events.append(f"not imputed, holes remain: {', '.join(map(repr, kept))}")
+
+    def plan(self) -> Plan:
+        """Freeze the decisions."""
+        rest = [
+            Variable(name, self.table[name].kind, self.holes(name), "left", None, "", "", (), (), why)
+            for name, why in self.left.items()
+            if name not in self.variables
+        ]
+        iterations = self.iterations if self.wishes.iterations is None else self.wishes.iterations
+        return Plan(
+            self.questions, self.mode, tuple(self.extra), (*self.variables.values(), *rest), tuple(self.factors),
+            tuple(self.order), iterations, tuple(self.numeric), self.wishes, tuple(self.events),
+            tuple(self.table.columns), self.table.n_rows,
+        )  # fmt: skip
+
+    def _check_predictor(self, name: Hashable, other: Hashable) -> None:
+        """Refuse a predictor that is no column, the variable itself, or keeps its holes."""
+        column = self.table.require(other, f"predictors of {name!r}")
+        if other == name:
+            raise PlanError(f"{name!r} cannot predict itself.", do=f"predictors={{{name!r}: [...]}}")
+        if len(column.missing) and other in self.left:
+            raise PlanError(
+                f"{other!r} predicts {name!r} but has {len(column.missing)} holes and is not imputed.",
+                do=f"df.mice.impute(predictors={{{name!r}: [...]}})  # without {other!r}",
+            )
+        if column.kind is Kind.OTHER:
+            raise PlanError(
+                f"{other!r} {column.coding.problem}; it cannot predict {name!r}.",
+                do=f"df.mice.impute(predictors={{{name!r}: [...]}})  # without {other!r}",
+            )
+
+
+def make(table: Table, questions: Sequence[Question], wishes: Wishes, scope: Mapping[str, Any]) -> tuple[Plan, Table]:
+    """Decide what is done to every column.
+
+    Parameters
+    ----------
+    table : Table
+    questions : sequence of Question
+        The analyses declared; empty for plain chained equations.
+    wishes : Wishes
+    scope : mapping
+        Where functions in formulas of ``predictors=`` are looked up.
+
+    Returns
+    -------
+    plan : Plan
+    table : Table
+        As the plan reads it: a rating scale drawn as a number is a number.
+
+    Raises
+    ------
+    PlanError
+        If a wish names what is not there, contradicts another, or asks for a method that does not suit its column.
+    DataError
+        If a column cannot be used and is not left alone.
+    """
+    from .chained import plan_chained
+    from .joint import plan_joint
+
+    check_wishes(table, wishes)
+    left, events = set_aside(table, questions, wishes)
+    mode = _mode(questions, wishes, events)
+    draft = Draft(table, tuple(questions), wishes, scope, mode, left, events)
+    (plan_joint if mode == "compatible" else plan_chained)(draft)
+    return draft.plan(), draft.table
+
+
+def recoded(table: Table, names: Sequence[Hashable]) -> Table:
+    """The table with some rating scales read as plain numbers."""
+    columns = dict(table.columns)
+    for name in names:
+        old = columns[name]
+        known = np.flatnonzero(~np.isnan(old.values))
+        values = old.values.copy()
+        values[known] = old.numbers(old.values[known])
+        columns[name] = Column(name, Coding(Kind.NUMERIC, whole=old.coding.whole), values, old.missing)
+    return Table(columns, table.n_rows)
+
+
+def by_kind(column: Column) -> str:
+    """Why a default method was chosen."""
+    if column.kind is Kind.BINARY:
+        return "two values: " + ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in column.coding.levels)
+    if column.kind is Kind.ORDINAL:
+        return f"{column.n_levels} ordered levels" + (" (enters as its number)" if column.number else "")
+    if column.kind is Kind.NOMINAL:
+        return f"{column.n_levels} levels"
+    return "whole numbers from 0" if column.kind is Kind.COUNT else "numeric"
+
+
+def _mode(questions: Sequence[Question], wishes: Wishes, events: list[str]) -> str:
+    """How the analyses enter the imputation."""
+    if not questions:
+        return "plain"
+    without = [q for q in questions if q.model not in OUTCOMES or q.keywords]
+    if wishes.congeniality == "compatible" and without:
+        words = f" with {', '.join(without[0].keywords)}" if without[0].keywords else ""
+        events.append(
+            f"model {without[0].model!r}{words} has no compatible draws: its terms serve as predictors (approximate)"
+        )
+        return "terms"
+    return wishes.congeniality

@@ -1,0 +1,205 @@
+"""What keeps an iterative fit finite: independent columns, and a rescue when the likelihood has no top.
+
+Some data are explained perfectly by a predictor (a rare level whose rows all have the same outcome): the likelihood
+then rises for ever, the estimates run away and their standard errors with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import lapack
+
+from .contract import Array
+from .gram import independent
+from .newton import Likelihood, Peak, maximise, variances
+
+__all__ = [
+    "AUGMENTED",
+    "NEVER",
+    "Columns",
+    "Extra",
+    "augmentation",
+    "columns",
+    "incidents",
+    "marginal",
+    "observed",
+    "resume",
+    "settle",
+]
+
+NEVER = 200.0  #: log odds against what was never observed: e^-200 is nought to every random number
+SUSPECT = 1e2  #: variance, relative to that without effects, above which a warm fit is taken to convergence
+DIVERGED = 1e7  #: and above which the estimate is not finite; one event among a million rows gives 2.5e5
+AUGMENTED = "separation: augmented with {} rows (White, Daniel & Royston 2010)"
+
+Codes = npt.NDArray[np.int64]
+
+
+class Columns(NamedTuple):
+    """The independent columns of a design."""
+
+    X: Array  #: (n_fit, q)
+    kept: Codes  #: (q,) their positions in the design
+    unit: Array  #: (q,) variances of their coefficients were all weights 1, the diagonal of (X'X)^-1
+    dropped: tuple[int, ...]  #: terms that depend on the ones before them
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """What a reader should know about the columns."""
+        many = len(self.dropped)
+        return (f"dropped {many} dependent term{'s' if many > 1 else ''}",) if many else ()
+
+
+class Extra(NamedTuple):
+    """Augmentation rows."""
+
+    X: Array  #: (n_extra, q)
+    level: Codes  #: (n_extra,) position among the observed levels
+    weight: float  #: of each row; together p + 1 rows
+
+
+def columns(X: Array, terms: Codes) -> Columns:
+    """Return the columns of X, shape (n_fit, p), that do not depend on earlier ones, terms dropped whole."""
+    kept, root, size, dropped = independent(X.T @ X, terms)
+    inverse = lapack.dtrtri(root, lower=1)[0] if len(kept) else root
+    unit = np.einsum("ij,ij->j", inverse, inverse) / size**2
+    return Columns(X if len(kept) == X.shape[1] else X[:, kept], kept, unit, dropped)
+
+
+def observed(y: Array, n_levels: int) -> tuple[Codes, Codes, Array, tuple[str, ...]]:
+    """Find the levels that occur.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n_fit,)
+        Level codes 0..K-1.
+    n_levels : int
+        K.
+
+    Returns
+    -------
+    levels : ndarray, shape (L,)
+        Codes that occur, sorted.
+    position : ndarray, shape (n_fit,)
+        Each row's position among them.
+    count : ndarray, shape (L,)
+        Rows at each.
+    events : tuple of str
+        One line when a level is empty.
+    """
+    codes = y.astype(np.int64)
+    count = np.bincount(codes, minlength=n_levels)
+    levels = np.flatnonzero(count)
+    position = codes if len(levels) == len(count) else np.searchsorted(levels, codes)
+    empty = max(n_levels, len(count)) - len(levels)
+    events = (f"{empty} level{'s' if empty > 1 else ''} without a row to fit on: never drawn",) if empty else ()
+    if not len(levels):
+        events = ("no row to fit on: every level equally likely",)
+    return levels, position, count[levels].astype(np.float64), events
+
+
+def augmentation(X: Array, n_levels: int, first: int = 1) -> Extra:
+    """Make rows that pull every slope a little towards 0, and with it back to a finite value.
+
+    For every predictor and level, two rows: the predictor at its mean plus and minus half a standard deviation
+    (within its range), the others at their means. Together they weigh as much as p + 1 rows.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n_fit, q)
+        Design; its columns from `first` on are the p predictors.
+    n_levels : int
+        Observed levels L of the variable.
+    first : int, default 1
+        Columns before this one are constant.
+
+    Returns
+    -------
+    Extra
+        2 p L rows.
+
+    References
+    ----------
+    White, I. R., Daniel, R. and Royston, P. (2010). Avoiding bias due to perfect prediction in multiple
+    imputation of incomplete categorical variables. *Computational Statistics & Data Analysis* 54(10), 2267-2275,
+    section 5. doi:10.1016/j.csda.2010.04.005
+    """
+    centre, p = X.mean(axis=0), X.shape[1] - first
+    reach = X.std(axis=0) / 2
+    ends = np.clip([centre - reach, centre + reach], X.min(axis=0), X.max(axis=0))
+    block = np.tile(centre, (2, p, 1))
+    slopes = np.arange(p)
+    block[:, slopes, first + slopes] = ends[:, first:]
+    rows = np.tile(block.reshape(2 * p, -1), (n_levels, 1))
+    return Extra(rows, np.repeat(np.arange(n_levels), 2 * p), (p + 1) / max(len(rows), 1))
+
+
+def resume(warm: Any, kept: Codes, levels: Codes, size: int) -> tuple[Array | None, bool]:
+    """Read a warm start: the estimate, None unless it fits the same columns and levels, and the rescue decision."""
+    if warm is None:
+        return None, False
+    estimate, old_kept, old_levels, rescued = warm[:4]
+    same = len(estimate) == size and np.array_equal(old_kept, kept) and np.array_equal(old_levels, levels)
+    return (estimate if same and np.all(np.isfinite(estimate)) else None), bool(rescued)
+
+
+def settle(
+    make: Callable[[bool], Likelihood], null: Array, warm: Array | None, yardstick: Array, rescued: bool
+) -> tuple[Peak, bool]:
+    """Find a finite estimate: plain if there is one, else the rescued one.
+
+    Parameters
+    ----------
+    make : callable
+        Takes whether to rescue, returns the log-likelihood.
+    null : ndarray, shape (q,)
+        Estimates without effects, the cold start.
+    warm : ndarray, shape (q,), or None
+        Estimates of almost the same data.
+    yardstick : ndarray, shape (q,)
+        Variances of the estimates at `null`. Where the data have no finite estimate the variances run away from
+        these: at convergence by a factor of about 1e11.
+    rescued : bool
+        Whether this variable was rescued before: it stays so.
+
+    Returns
+    -------
+    peak : Peak
+    rescued : bool
+    """
+    if not rescued:
+        peak = _climb(make(False), null, warm, yardstick)
+        if peak.converged and _loose(peak, yardstick) < DIVERGED:
+            return peak, False
+        warm = None
+    return _climb(make(True), null, warm, np.full(len(null), np.inf)), True
+
+
+def _climb(likelihood: Likelihood, null: Array, warm: Array | None, yardstick: Array) -> Peak:
+    """Maximise from the warm start, to convergence if its variances look suspicious, else from no effects."""
+    if warm is not None:
+        peak = maximise(likelihood, warm, warm=True)
+        if peak.converged and _loose(peak, yardstick) > SUSPECT:
+            peak = maximise(likelihood, peak.estimate)
+        if peak.converged:
+            return peak
+    return maximise(likelihood, null)
+
+
+def _loose(peak: Peak, yardstick: Array) -> float:
+    """By how much the largest variance exceeds its yardstick."""
+    return float(np.max(variances(peak.root) / yardstick, initial=0.0))
+
+
+def incidents(peak: Peak, rescued: bool, text: str) -> tuple[str, ...]:
+    """What a reader should know about the climb; `text` tells of the rescue."""
+    return ((text,) if rescued else ()) + (() if peak.converged else ("the estimates did not converge",))
+
+
+def marginal(count: Array) -> Array:
+    """Log odds of each observed level against the first, without predictors, shape (L - 1,)."""
+    return np.log(count[1:] / count[0])

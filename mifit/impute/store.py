@@ -1,0 +1,368 @@
+"""ColumnStore: all models' columns side by side, kept in step with the filled values; the one mutable noun.
+
+Columns: constant | main effects of every variable | formula columns not already there | outcomes. A model is an
+array of positions among them. Columns are centred and scaled (by powers of two) with constants fixed before
+the first sweep; cross-products exist only where a linear model asks for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..formula.design import Design
+from ..frame.table import Table
+from .contract import Array, Cross, Visit
+
+__all__ = ["ColumnStore", "Layout", "Model", "Piece", "StoreVisit"]
+
+Rows = npt.NDArray[np.int64]
+
+_FEW = 3  # cross-products of observed rows: subtract the missing rows when they are fewer than 1/3 of all
+
+
+class Piece(NamedTuple):
+    """Part of a model, by name: the main effects of a variable, a formula's columns, or an outcome."""
+
+    what: str  #: "main", "formula" or "outcome"
+    which: Any  #: the variable, or the position of the design
+
+
+class Model(NamedTuple):
+    """A model resolved to positions in the store."""
+
+    columns: Rows  #: (p,) positions
+    terms: Rows  #: (p,) term of each
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """Where one column of the store comes from."""
+
+    label: str
+    variable: Hashable | None = None  #: main effects: the variable
+    level: int | None = None  #: main effects of a category: the level that is 1
+    design: int | None = None  #: formula columns and outcomes: the design
+    position: int | None = None  #: formula columns: the column of the design
+
+
+class Layout:
+    """Which columns the store has, their centres and scales: the same for every chain."""
+
+    def __init__(self, table: Table, designs: Sequence[Design], mains: Sequence[Hashable]) -> None:
+        self.table, self.designs = table, tuple(designs)
+        self.slots: list[_Slot] = [_Slot("Intercept")]
+        self.terms: list[int] = [0]
+        self.main: dict[Hashable, list[int]] = {}
+        self.formula: list[list[int]] = []
+        self.outcome: list[int] = []
+        for variable in mains:
+            self._add_main(variable)
+        for number in range(len(self.designs)):
+            self._add_formula(number)
+        self.depends = self._dependence()
+        self.centre = np.zeros(len(self.slots))
+        self.scale = np.ones(len(self.slots))
+        self._standardise()
+
+    def __len__(self) -> int:
+        return len(self.slots)
+
+    def model(self, pieces: Sequence[Piece]) -> Model:
+        """Resolve pieces to positions; the constant comes first unless a formula says there is none."""
+        found: list[int] = [0]
+        for piece in pieces:
+            if piece.what == "main":
+                found += self.main[piece.which]
+            elif piece.what == "formula":
+                found += self.formula[piece.which]
+                if not self._has_constant(piece.which):
+                    found = [column for column in found if column]
+            else:
+                found.append(self.outcome[piece.which])
+        columns = np.array(list(dict.fromkeys(found)), dtype=np.int64)
+        return Model(columns, np.asarray(self.terms, dtype=np.int64)[columns])
+
+    def term_label(self, term: int) -> str:
+        """Name of a term, for events."""
+        return self.slots[self.terms.index(term)].label
+
+    def _add_main(self, variable: Hashable) -> None:
+        column = self.table[variable]
+        levels: Sequence[int | None] = [None] if column.number else range(1, column.n_levels)
+        term = max(self.terms) + 1
+        self.main[variable] = []
+        for level in levels:
+            self.main[variable].append(len(self.slots))
+            self.slots.append(_Slot(str(variable), variable=variable, level=level))
+            self.terms.append(term)
+
+    def _add_formula(self, number: int) -> None:
+        design = self.designs[number]
+        constant = self._has_constant(number)
+        places: list[int] = []
+        first = max(self.terms) + 1
+        for position, column in enumerate(design.columns):
+            place = self._already(design, position) if constant else None
+            if place is None:
+                place = len(self.slots)
+                self.slots.append(_Slot(design.names[position], design=number, position=position))
+                self.terms.append(first + column.term)
+            places.append(place)
+        self.formula.append(places)
+        self.outcome.append(len(self.slots))
+        self.slots.append(_Slot(design.question.terms.outcome, design=number))
+        self.terms.append(max(self.terms) + 1)
+
+    def _has_constant(self, number: int) -> bool:
+        return "Intercept" in self.designs[number].question.terms.codes
+
+    def _already(self, design: Design, position: int) -> int | None:
+        """The store's column that a formula column repeats: the constant or a main effect."""
+        column = design.columns[position]
+        if not column.parts:
+            return 0
+        if len(column.parts) > 1 or len(column.variables) != 1:
+            return None
+        block, part, contrast = column.parts[0]
+        variable = design.blocks[block].variables[0]
+        places = self.main.get(variable)
+        if places is None:
+            return None
+        if design.blocks[block].bare:
+            return places[0]
+        lookup = design.blocks[block].lookup
+        if lookup is None:
+            return None
+        by_level = lookup[:, part] if contrast is None else contrast[lookup[:, 0].astype(np.int64)]
+        for place in places:
+            if np.array_equal(by_level, self._levels(place)):
+                return place
+        return None
+
+    def _levels(self, place: int) -> Array:
+        """Values of a discrete main effect by level."""
+        column, level = self.table[self.slots[place].variable], self.slots[place].level
+        codes = np.arange(column.n_levels, dtype=np.float64)
+        return column.numbers(codes) if level is None else (codes == level).astype(np.float64)
+
+    def _dependence(self) -> dict[Hashable, Rows]:
+        """Columns that change with each variable."""
+        found: dict[Hashable, list[int]] = {}
+        for place, slot in enumerate(self.slots):
+            if slot.variable is not None:
+                found.setdefault(slot.variable, []).append(place)
+            elif slot.design is not None:
+                design = self.designs[slot.design]
+                names: Any = (
+                    design.question.outcome if slot.position is None else design.columns[slot.position].variables
+                )
+                for name in names:
+                    found.setdefault(name, []).append(place)
+        return {name: np.array(sorted(places), dtype=np.int64) for name, places in found.items()}
+
+    def _standardise(self) -> None:
+        """Fix centre and scale on the rows where a column's own variables are observed."""
+        rows_of: dict[frozenset[Hashable], Rows] = {}
+        for place, slot in enumerate(self.slots):
+            if place == 0:
+                continue
+            names = self._names(slot)
+            if names not in rows_of:
+                rows_of[names] = self.table.complete_rows(names)
+            rows = rows_of[names]
+            data = {name: self.table[name].values[rows] for name in names}
+            values = self.raw([place], data, len(rows))[:, 0]
+            values = values[np.isfinite(values)]
+            if not len(values):
+                continue
+            keep = slot.design is not None and not self._has_constant(slot.design)
+            self.centre[place] = 0.0 if keep else values.mean()
+            spread = float(np.sqrt(np.mean((values - self.centre[place]) ** 2)))
+            if spread > 0 and np.isfinite(spread):
+                self.scale[place] = 2.0 ** np.round(np.log2(spread))
+
+    def _names(self, slot: _Slot) -> frozenset[Hashable]:
+        if slot.variable is not None:
+            return frozenset([slot.variable])
+        assert slot.design is not None
+        design = self.designs[slot.design]
+        return frozenset(design.question.outcome) if slot.position is None else design.columns[slot.position].variables
+
+    def raw(self, places: Sequence[int] | Rows, data: Mapping[Hashable, Array], n_rows: int) -> Array:
+        """Columns in the user's units on any rows, shape (n_rows, len(places))."""
+        out = np.empty((n_rows, len(places)), order="F")
+        wanted: dict[int, list[tuple[int, int]]] = {}
+        for at, place in enumerate(places):
+            slot = self.slots[place]
+            if slot.variable is not None:
+                column, values = self.table[slot.variable], data[slot.variable]
+                out[:, at] = column.numbers(values) if slot.level is None else values == slot.level
+            elif slot.design is None:
+                out[:, at] = 1.0
+            elif slot.position is None:
+                out[:, at] = self.designs[slot.design].response(data)
+            else:
+                wanted.setdefault(slot.design, []).append((at, slot.position))
+        for number, pairs in wanted.items():
+            found = self.designs[number].evaluate([position for _, position in pairs], data, n_rows)
+            for index, (at, _) in enumerate(pairs):
+                out[:, at] = found[:, index]
+        return out
+
+    def needs(self, places: Sequence[int] | Rows) -> frozenset[Hashable]:
+        """Variables that some columns are computed from."""
+        return frozenset().union(*(self._names(self.slots[p]) for p in places if p))
+
+
+class ColumnStore:
+    """The filled values of one chain and all columns computed from them.
+
+    Parameters
+    ----------
+    layout : Layout
+    values : dict
+        Column -> filled values or level codes, shape (n,); changed in place by ``write``.
+    silent : sequence of int
+        Positions of outcomes that stay 0 (their centre) in rows where the outcome was missing: no model may
+        look at them there.
+    grams : bool
+        Whether any linear model asks for cross-products.
+    """
+
+    def __init__(self, layout: Layout, values: dict[Hashable, Array], silent: Sequence[int], grams: bool) -> None:
+        self.layout, self.values, self.silent, self.grams = layout, values, frozenset(silent), grams
+        self.X = self._build()
+        self.gram = self.X.T @ self.X if grams else np.empty((0, 0))
+        self._gathered: dict[Hashable, Array] = {}
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the frame."""
+        return len(self.X)
+
+    def gathered(self, variable: Hashable) -> Array:
+        """All columns on the rows where a variable is missing, shape (n_mis, P)."""
+        if variable not in self._gathered:
+            self._gathered[variable] = self.X[self.layout.table[variable].missing]
+        return self._gathered[variable]
+
+    def refresh(self) -> None:
+        """Rebuild the cross-products, so that a sweep depends on the filled values alone."""
+        if self.grams:
+            self.gram = self.X.T @ self.X
+        self._gathered.clear()
+
+    def imagine(self, places: Rows, variable: Hashable, rows: Rows, values: Array) -> Array:
+        """Columns as they would be with other values of a variable, shape (len(rows), len(places))."""
+        layout = self.layout
+        data = {name: self.values[name][rows] for name in layout.needs(places) if name != variable}
+        data[variable] = values
+        return (layout.raw(places, data, len(rows)) - layout.centre[places]) / layout.scale[places]
+
+    def write(self, variable: Hashable, drawn: Array) -> None:
+        """Put values into the holes of a variable and bring every column and cross-product in step."""
+        missing = self.layout.table[variable].missing
+        self.values[variable][missing] = drawn
+        places = np.array([p for p in self.layout.depends.get(variable, ()) if p not in self.silent], dtype=np.int64)
+        if not len(places):
+            return
+        before = self.gathered(variable)
+        fresh = self.imagine(places, variable, missing, drawn)
+        if self.grams:
+            after = before.copy()
+            after[:, places] = fresh
+            change = after.T @ fresh - before.T @ before[:, places]
+            self.gram[:, places] += change
+            self.gram[places, :] = self.gram[:, places].T
+        self.X[np.ix_(missing, places)] = fresh
+        self._gathered.clear()
+
+    def verify(self) -> float:
+        """Rebuild everything; return the largest difference, in units of a column's spread."""
+        fresh = self._build()
+        worst = float(np.abs(fresh - self.X).max())
+        if self.grams:
+            worst = max(worst, float(np.abs(fresh.T @ fresh - self.gram).max()) / self.n_rows)
+        return worst
+
+    def _build(self) -> Array:
+        """Compute all columns from the filled values."""
+        layout, n = self.layout, self.layout.table.n_rows
+        X = np.empty((n, len(layout)))
+        X[:, 0] = 1.0
+        places = np.arange(1, len(layout))
+        X[:, 1:] = (layout.raw(places, self.values, n) - layout.centre[1:]) / layout.scale[1:]
+        for place in self.silent:
+            X[np.isnan(X[:, place]) | self._missing_outcome(place), place] = 0.0
+        return X
+
+    def _missing_outcome(self, place: int) -> npt.NDArray[np.bool_]:
+        mask = np.zeros(self.layout.table.n_rows, dtype=bool)
+        for name in self.layout._names(self.layout.slots[place]):
+            mask[self.layout.table[name].missing] = True
+        return mask
+
+
+class StoreVisit(Visit):
+    """A visit that gathers nothing until it is asked."""
+
+    __slots__ = ("_X", "_cross", "_y", "model", "place", "rows", "store", "without")
+
+    def __init__(
+        self, store: ColumnStore, model: Model, y: Array, place: int | None, *,
+        rows: Rows | None = None, without: Hashable | None = None, kind: Any = None, n_levels: int = 0,
+        warm: Any = None,
+    ) -> None:  # fmt: skip
+        self.store, self.model, self._y, self.place, self.rows, self.without = store, model, y, place, rows, without
+        self.terms, self.kind, self.n_levels, self.warm = model.terms, kind, n_levels, warm
+        self._X: Array | None = None
+
+    @property
+    def y(self) -> Array:  # type: ignore[override]
+        """The response on the fit rows, in the user's units."""
+        return self._y if self.rows is None else self._y[self.rows]
+
+    @property
+    def X(self) -> Array:  # type: ignore[override]
+        """The predictors on the fit rows."""
+        if self._X is None:
+            columns = self.model.columns
+            self._X = self.store.X[:, columns] if self.rows is None else self.store.X[np.ix_(self.rows, columns)]
+        return self._X
+
+    def linear(self, coef: Array) -> Array:
+        """The linear predictor of the fit rows, without gathering the columns."""
+        if coef.ndim > 1 or (self.rows is not None and _FEW * len(self.rows) < self.store.n_rows):
+            return self.X @ coef
+        full = np.zeros(len(self.store.layout))
+        full[self.model.columns] = coef
+        found = self.store.X @ full
+        return found if self.rows is None else found[self.rows]
+
+    def cross(self) -> Cross:
+        """Cross-products of the fit rows: a block of the store's, less the missing rows where they are few."""
+        if self.place is None or not self.store.grams:
+            return super().cross()
+        whole = self._whole()
+        columns, layout = self.model.columns, self.store.layout
+        n = self.store.n_rows if self.rows is None else len(self.rows)
+        return Cross(
+            whole[np.ix_(columns, columns)], whole[columns, self.place], float(whole[self.place, self.place]),
+            float(n), float(layout.centre[self.place]), float(layout.scale[self.place]),
+        )  # fmt: skip
+
+    def _whole(self) -> Array:
+        """Cross-products of all columns on the fit rows, shape (P, P)."""
+        store = self.store
+        if self.rows is None:
+            return store.gram
+        if self.without is not None and _FEW * (store.n_rows - len(self.rows)) < store.n_rows:
+            gone = store.gathered(self.without)
+            return store.gram - gone.T @ gone
+        seen = store.X[self.rows]
+        return seen.T @ seen

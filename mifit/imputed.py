@@ -1,0 +1,555 @@
+"""ImputedSet: the frame as given and m plausible completions of it; what is done with them."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import html
+import sys
+import time
+import warnings
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from .analysis.fit import fit_one, fit_sets
+from .analysis.models import call, is_robust, spec
+from .errors import CongenialityError, CongenialityWarning, DataError, PlanError
+from .examine.check import Verdict, verdict
+from .formula.design import freeze
+from .formula.question import Question, ask, caller_scope
+from .frame.completed import Completed
+from .frame.completed import from_long as _from_long
+from .frame.table import Table, read
+from .impute.chain import Chain, Seed, run
+from .impute.plan import Plan, Wishes
+from .impute.planning import make, recoded
+from .pool.rubin import pool
+from .results.pooled import PooledResults
+
+__all__ = ["Asked", "ImputedSet", "create", "from_long", "plan_for"]
+
+_MANY = 200_000  # values drawn, times sweeps, from which a progress bar may be worth it
+
+
+class ImputedSet:
+    """m completed data sets, of which only the holes are stored.
+
+    Indexing and iterating give completed DataFrames: index, columns, dtypes and observed values exactly as they
+    came. ``fit`` analyses each and pools.
+
+    Examples
+    --------
+    >>> import mifit
+    >>> imp = mifit.datasets.load("airquality").mice.impute("Ozone ~ Temp + Wind", m=3, rng=1)
+    >>> imp[0].shape, int(imp[2]["Ozone"].isna().sum())
+    ((153, 6), 0)
+    """
+
+    def __init__(
+        self, frame: pd.DataFrame, table: Table, plan: Plan | None, chains: Sequence[Chain], seed: Seed | None,
+        completed: Completed | None = None, said: str = "",
+    ) -> None:  # fmt: skip
+        self._frame, self._table, self._plan, self._chains, self._seed = frame, table, plan, tuple(chains), seed
+        self._made, self._said = completed, said
+
+    # What it is
+
+    @cached_property
+    def _completed(self) -> Completed:
+        return self._made or Completed(self._frame, self._table, tuple(dict(c.holes) for c in self._chains))
+
+    @property
+    def m(self) -> int:
+        """Number of completed sets."""
+        return len(self._completed)
+
+    @property
+    def plan(self) -> Plan | None:
+        """The recipe; None for sets made elsewhere."""
+        return self._plan
+
+    @property
+    def iterations(self) -> int:
+        """Sweeps each chain has done."""
+        return self._chains[0].sweeps if self._chains else 0
+
+    @cached_property
+    def identity(self) -> str:
+        """Eight characters that tell these completed sets from any others."""
+        digest = hashlib.sha256()
+        for holes in self._completed.holes:
+            for name, values in holes.items():
+                digest.update(repr(name).encode() + np.ascontiguousarray(values).tobytes())
+        return digest.hexdigest()[:8]
+
+    @property
+    def events(self) -> pd.DataFrame:
+        """What a reader should know: choices of the plan, and incidents in the chains.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``source`` ("plan" or "chain"), ``event``, ``chains`` (how many saw it) and ``visits`` (how often).
+        """
+        rows = [("plan", text, self.m, 1) for text in (self._plan.events if self._plan else ())]
+        if self._plan is not None and not self._plan.order:
+            rows.append(("plan", "nothing is missing: the m sets are equal", self.m, 1))
+        seen: dict[str, list[int]] = {}
+        for chain in self._chains:
+            for text, visits in {**chain.events, **_slow(chain)}.items():
+                seen.setdefault(text, []).append(visits)
+        rows += [("chain", text, len(visits), sum(visits)) for text, visits in seen.items()]
+        return pd.DataFrame(rows, columns=["source", "event", "chains", "visits"])
+
+    def __len__(self) -> int:
+        return self.m
+
+    def __getitem__(self, k: int) -> pd.DataFrame:
+        """The k-th completed frame, from 0."""
+        if not isinstance(k, (int, np.integer)):
+            raise TypeError(
+                f"a set is chosen by its number from 0 to {self.m - 1}, not by {k!r}; a column: imp[0][{k!r}]"
+            )
+        if not -self.m <= k < self.m:
+            raise IndexError(f"set {k} of {self.m}")
+        return self._completed.frame(int(k) % self.m)
+
+    def __iter__(self) -> Iterator[pd.DataFrame]:
+        return iter(self._completed)
+
+    def to_long(self, original: bool = True) -> pd.DataFrame:
+        """All sets stacked in R's long format.
+
+        Parameters
+        ----------
+        original : bool, default True
+            Whether the incomplete frame comes first, as set 0.
+
+        Returns
+        -------
+        DataFrame, shape ((m + original) * n, 2 + p)
+            Columns ``.imp`` (number of the set), ``.id`` (row number from 1), then the frame's own.
+        """
+        return self._completed.long(original)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _AVERAGING:
+            raise AttributeError(
+                f"an ImputedSet has no {name}(): averaging completed sets loses the uncertainty between them. "
+                f'Estimate in each and pool: imp.fit("y ~ 1")'
+            )
+        raise AttributeError(f"'ImputedSet' object has no attribute {name!r}")
+
+    def __repr__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _repr_html_(self) -> str:
+        """The same for a notebook."""
+        return "<pre>" + html.escape("\n".join(self._lines())) + "</pre>"
+
+    def _lines(self) -> list[str]:
+        n, p = self._frame.shape
+        holes = {name: len(self._table[name].missing) for name in self._completed.holes[0]}
+        lines = [
+            f"ImputedSet {self.identity}: {self.m} completed sets of {n} rows x {p} columns; "
+            f"{sum(holes.values())} holes in {len(holes)} columns"
+        ]
+        if self._plan is None:
+            return [*lines, f"  made elsewhere ({self._said})"]
+        lines += [f"  analysis : {q.formula}   ({q.model})" for q in self._plan.questions]
+        lines.append(f"  drawn    : {self._plan.title}, {self.iterations} iterations")
+        for name, count in holes.items():
+            variable = self._plan[name]
+            how = variable.label + (f", {variable.sampler}" if variable.sampler not in ("own", "") else "")
+            lines.append(f"  {name!s:<12.12} {100 * count / n:5.1f} % missing   {how}")
+        return lines
+
+    # What is done with it
+
+    def extend(
+        self, m: int | None = None, *, iterations: int | None = None, n_jobs: int | None = None,
+        progress: bool | None = None,
+    ) -> ImputedSet:  # fmt: skip
+        """More sets, or more sweeps: a new ImputedSet with the same bits as all at once.
+
+        Parameters
+        ----------
+        m : int, optional
+            That many more sets.
+        iterations : int, optional
+            That many more sweeps of every chain.
+        n_jobs, progress
+            As in :func:`mifit.impute`.
+
+        Returns
+        -------
+        ImputedSet
+
+        Raises
+        ------
+        PlanError
+            If the sets were made elsewhere, or neither or a negative number is asked for.
+        """
+        if self._plan is None or self._seed is None:
+            raise PlanError("sets made elsewhere cannot be extended.", do="df.mice.impute(...)")
+        more, sweeps = m or 0, self.iterations + (iterations or 0)
+        if more < 0 or (iterations or 0) < 0 or not (m or iterations):
+            raise PlanError(
+                f"extend needs more sets or more sweeps, not m={m}, iterations={iterations}.", do="imp.extend(m=10)"
+            )
+        chains = list(self._chains)
+        if iterations and self._plan.order:
+            chains = _chains(self._table, self._plan, range(self.m), sweeps, self._seed, n_jobs, progress, chains)
+        if more:
+            chains += _chains(
+                self._table, self._plan, range(self.m, self.m + more), sweeps, self._seed, n_jobs, progress
+            )
+        return ImputedSet(self._frame, self._table, self._plan, chains, self._seed)
+
+    def fit(
+        self,
+        formula: str | None = None,
+        model: str | None = None,
+        *,
+        dfcom: float | None = None,
+        df_method: str = "barnard-rubin",
+        uncovered: str = "reimpute",
+        keep: str | None = None,
+        n_jobs: int | None = None,
+        fit_kwds: Mapping[str, Any] | None = None,
+        **model_keywords: Any,
+    ) -> PooledResults:
+        """Fit a statsmodels model to each set and pool by Rubin's rules.
+
+        Parameters
+        ----------
+        formula : str, optional
+            The analysis; by default the declared one.
+        model : str, optional
+            "ols", "wls", "logit", "glm" or "poisson"; by default as declared, or by the outcome.
+        dfcom : float, optional
+            Complete-data degrees of freedom, instead of the model's own.
+        df_method : {"barnard-rubin", "rubin"}
+            How degrees of freedom are pooled.
+        uncovered : {"reimpute", "raise", "ignore"}
+            What to do about an analysis that the imputations never saw.
+        keep : {None, "results"}
+            Keep the statsmodels results; otherwise ``res.results[k]`` fits set k again.
+        n_jobs : int, optional
+            joblib workers.
+        fit_kwds : mapping, optional
+            Words that go to statsmodels' ``fit`` whatever its signature says.
+        **model_keywords
+            Words of the model and of its ``fit`` (``family=``, ``cov_type=``); a string may name a column.
+
+        Returns
+        -------
+        PooledResults
+
+        Raises
+        ------
+        CongenialityError
+            If the imputations never saw the analysis and ``uncovered="raise"``.
+        ModelError, FormulaError, FitError, PoolingError
+            If a word, a formula, a fit or the pooling fails.
+
+        Examples
+        --------
+        >>> import mifit
+        >>> imp = mifit.datasets.load("nhanes2").mice.impute("chl ~ age + bmi", m=20, rng=1)
+        >>> list(imp.fit().params.index)
+        ['Intercept', 'age[T.40-59]', 'age[T.60-99]', 'bmi']
+        """
+        if uncovered not in ("reimpute", "raise", "ignore"):
+            raise PlanError(
+                f"uncovered is {uncovered!r}.", known="reimpute, raise, ignore", do='imp.fit(uncovered="raise")'
+            )
+        if keep not in (None, "results"):
+            raise PlanError(f"keep is {keep!r}.", known='None, "results"', do='imp.fit(keep="results")')
+        question, words = self._question(formula, model, model_keywords, fit_kwds)
+        robust = is_robust(words.fit.get("cov_type"))
+        found = verdict(self._plan, self._table, question, robust)
+        used = self
+        if found.word == "absent" and uncovered != "ignore" and self._plan is not None and self._plan.mode != "ignore":
+            used = self._again(question, found, uncovered)
+            found = verdict(used._plan, used._table, question, robust)
+        used._require_complete(question, words.columns)
+        design = freeze(question, used._table)
+        completed = used._completed
+        fits = fit_sets(design, completed, words, keep=keep == "results", n_jobs=n_jobs, dfcom=dfcom)
+        pooled = pool(fits.estimates, fits.covariances, fits.df_complete, df_method, names=fits.names)
+        return PooledResults(
+            pooled, fits, refit=lambda k: fit_one(design, completed, words, k), header=used._header(question),
+            notes=used._notes(), imputations=used, congeniality=found,
+        )  # fmt: skip
+
+    def _question(
+        self, formula: str | None, model: str | None, keywords: Mapping[str, Any], fit_kwds: Mapping[str, Any] | None
+    ) -> tuple[Question, Any]:
+        """The analysis asked for, its words sorted by who takes them."""
+        declared = self._plan.questions if self._plan else ()
+        if formula is None and len(declared) != 1:
+            calls = "  or  ".join(f'imp.fit("{q.formula}")' for q in declared) or 'imp.fit("y ~ x1 + x2")'
+            raise PlanError(f"{len(declared)} analyses were declared; say which to fit.", do=calls)
+        same = [q for q in declared if formula in (None, q.formula) and model in (None, q.model)]
+        if same:
+            formula, model = same[0].formula, same[0].model
+            keywords = {**same[0].keywords, **keywords}
+        assert formula is not None
+        scope = caller_scope()
+        name = spec(model).name if model is not None else ask(formula, self._table, scope=scope).model
+        words = call(name, keywords, fit_kwds)
+        question = ask(formula, self._table, model=model and name, keywords=words.init, scope=scope)
+        if same:
+            question = dataclasses.replace(question, said=same[0].said)
+        return question, words
+
+    def _again(self, question: Question, found: Verdict, uncovered: str) -> ImputedSet:
+        """Impute again for an analysis that was not foreseen, or refuse."""
+        assert self._plan is not None and self._seed is not None
+        declared = self._plan.questions
+        joins = bool(declared) and all(
+            (q.terms.outcome, q.model, q.keywords) == (question.terms.outcome, question.model, question.keywords)
+            for q in declared
+        )
+        questions = (*declared, question) if joins else (question,)
+        shown = [q.formula for q in questions]
+        words = repr(shown[0]) if len(shown) == 1 else repr(shown)
+        model = "" if question.said != f"model={question.model!r}" else f", model={question.model!r}"
+        do = f"imp = df.mice.impute({words}{model}, m={self.m})"
+        if uncovered == "raise":
+            raise CongenialityError(
+                "the analysis was not foreseen by the imputations.",
+                analysis=question.formula, reason=found.reason, do=do,
+            )  # fmt: skip
+        started = time.perf_counter()
+        table = read(self._frame)
+        plan, table = make(table, questions, self._plan.wishes, caller_scope())
+        sweeps = plan.iterations
+        chains = _chains(table, plan, range(self.m), sweeps, self._seed, None, None)
+        again = ImputedSet(self._frame, table, plan, chains, self._seed)
+        seconds = time.perf_counter() - started
+        text = f"{question.formula}: {found.reason}. Imputed again in {seconds:.1f} s; to avoid it: {do}"
+        warnings.warn(CongenialityWarning(text), stacklevel=_outside())
+        return again
+
+    def _require_complete(self, question: Question, columns: Sequence[str]) -> None:
+        """Refuse an analysis of a column that was left with holes."""
+        for name in dict.fromkeys((*question.variables(self._table), *question.outcome, *columns)):
+            column = self._table.require(name, "the analysis")
+            if len(column.missing) and name not in self._completed.holes[0]:
+                raise DataError(
+                    f"the analysis needs {name!r}, which was not imputed and has {len(column.missing)} holes.",
+                    do=f'imp = df.mice.impute("{question.formula}")',
+                )
+
+    def _header(self, question: Question) -> dict[str, str]:
+        """Facts of the imputation for a summary."""
+        if self._plan is None:
+            return {"Imputed Set": self.identity, "Holes": f"made elsewhere; {self._said}"}
+        seed = self._seed.entropy if self._seed else None
+        shown = {"Seed": str(seed)} if isinstance(seed, int) and seed < 10**10 else {}
+        chosen = {"Model Chosen": question.said} if not question.said.startswith("model=") else {}
+        facts = {**chosen, "Iterations": f"{self.iterations}", "Imputed Set": self.identity, **shown}
+        return {**facts, "Holes": self._plan.title}
+
+    def _notes(self) -> list[str]:
+        """Incidents worth a line in a summary, the most frequent first."""
+        events = self.events
+        if not len(events):
+            return []
+        chain = events[events["source"] == "chain"].sort_values("visits", ascending=False, kind="stable")
+        lines = [f"{e.event} (in {e.chains} of {self.m} chains)" for e in chain.itertuples()]
+        more = [f"{len(lines) - 4} more in imp.events"] if len(lines) > 5 else []
+        return [*lines[: 4 if more else 5], *more]
+
+
+_AVERAGING = frozenset({"mean", "median", "std", "var", "describe", "sum", "average", "groupby", "corr"})
+
+
+def _slow(chain: Chain) -> dict[str, int]:
+    """Rows that rejection could not settle."""
+    found = {}
+    for name, (drawn, _, sliced) in chain.sampled.items():
+        if sliced > 0.01 * drawn:
+            found[f"{name}: some draws by slice steps, its proposals are rarely accepted"] = sliced
+    return found
+
+
+def create(
+    frame: pd.DataFrame, formula: Any, model: str | None, m: int, asked: Asked, rng: Any,
+    n_jobs: int | None, progress: bool | None, keywords: dict[str, Any],
+) -> ImputedSet:  # fmt: skip
+    """Plan and run; see :func:`mifit.impute`."""
+    if "random_state" in keywords:
+        if rng is not None:
+            raise PlanError("rng= and random_state= are the same; give one.", do="df.mice.impute(rng=1)")
+        rng = keywords.pop("random_state")
+    if not isinstance(m, (int, np.integer)) or isinstance(m, bool) or m < 2:
+        raise PlanError(f"m is {m!r}; at least 2 completed sets are needed to pool.", do="df.mice.impute(m=20)")
+    if isinstance(formula, Plan):
+        plan, table = _checked(formula, frame, model, asked, keywords)
+    else:
+        plan, table = plan_for(frame, formula, model, asked, keywords)
+    seed = _seed(rng)
+    chains = _chains(table, plan, range(int(m)), plan.iterations, seed, n_jobs, progress)
+    return ImputedSet(frame.copy(deep=False), table, plan, chains, seed)
+
+
+def plan_for(
+    frame: pd.DataFrame, formula: Any, model: str | None, asked: Asked, keywords: Mapping[str, Any]
+) -> tuple[Plan, Table]:
+    """Plan an imputation; see :func:`mifit.plan`."""
+    table = read(frame)
+    scope = caller_scope()
+    formulas = [] if formula is None else [formula] if isinstance(formula, str) else formula
+    if not isinstance(formulas, (list, tuple)):
+        formulas = [formula]
+    name = spec(model).name if model is not None else None
+    if keywords and not formulas:
+        word = next(iter(keywords))
+        raise PlanError(f"impute takes no word {word!r} without a formula.", do='df.mice.impute("y ~ x1 + x2")')
+    questions = []
+    for one in formulas:
+        chosen = name or ask(one, table, scope=scope).model
+        init = dict(call(chosen, keywords).init) if keywords else {}
+        questions.append(ask(one, table, model=name, keywords=init, scope=scope))
+    return make(table, questions, asked.wishes(), scope)
+
+
+class Asked(NamedTuple):
+    """The words of ``impute`` that make a plan, as the user gave them."""
+
+    iterations: Any
+    methods: Any
+    predictors: Any
+    auxiliary: Any
+    congeniality: Any
+    order: Any
+
+    def wishes(self) -> Wishes:
+        """The same as plain data; what is no mapping or whole number is refused."""
+        for word, given, example in (
+            ("methods", self.methods, "{'bmi': 'norm'}"),
+            ("predictors", self.predictors, "{'bmi': ['age']}"),
+        ):
+            if given is not None and not isinstance(given, Mapping):
+                raise PlanError(
+                    f"{word}= maps columns to wishes; it cannot be {type(given).__name__}.",
+                    do=f"df.mice.impute({word}={example})",
+                )
+        sweeps = self.iterations
+        if sweeps is not None and (not isinstance(sweeps, int | np.integer) or sweeps < 1):
+            raise PlanError(f"iterations is {sweeps!r}; a whole number from 1 is needed.", do="iterations=10")
+        if isinstance(self.order, str):
+            raise PlanError(f"order= is a list of columns, not {self.order!r}.", do=f"order=[{self.order!r}]")
+        return Wishes(
+            dict(self.methods or {}),
+            dict(self.predictors or {}),
+            self.auxiliary,
+            self.congeniality,
+            None if self.order is None else tuple(self.order),
+            None if sweeps is None else int(sweeps),
+        )
+
+
+def _checked(
+    plan: Plan, frame: pd.DataFrame, model: str | None, asked: Asked, keywords: Mapping[str, Any]
+) -> tuple[Plan, Table]:
+    """A finished plan, checked against the frame it is to run on."""
+    given = [w for w in ("methods", "predictors", "order") if getattr(asked, w) is not None] + list(keywords)
+    if given or model is not None:
+        raise PlanError(f"the plan is made; {(given or ['model'])[0]}= comes too late.", do="df.mice.plan(...)")
+    table = read(frame)
+    if tuple(table.columns) != plan.columns or table.n_rows != plan.n_rows:
+        raise PlanError(
+            f"the plan was made for {plan.n_rows} rows and columns {', '.join(map(str, plan.columns[:6]))}; "
+            f"this frame has {table.n_rows} rows and {', '.join(map(str, list(table.columns)[:6]))}.",
+            do="df.mice.plan(...)",
+        )
+    iterations = asked.wishes().iterations
+    if iterations is not None:
+        plan = dataclasses.replace(plan, iterations=iterations)
+    return plan, recoded(table, plan.numeric)
+
+
+def _seed(rng: Any) -> Seed:
+    """Where the random streams come from; a Generator spawns a child, so that its next use differs."""
+    if isinstance(rng, np.random.Generator):
+        child = rng.bit_generator.seed_seq.spawn(1)[0]  # type: ignore[attr-defined]
+        return Seed(child.entropy, tuple(child.spawn_key))
+    if isinstance(rng, np.random.SeedSequence):
+        return Seed(rng.entropy, tuple(rng.spawn_key))
+    if rng is None or isinstance(rng, (int, np.integer)):
+        return Seed(np.random.SeedSequence(None if rng is None else int(rng)).entropy)
+    raise PlanError(
+        f"rng is {type(rng).__name__}; an int, SeedSequence or Generator is needed.", do="df.mice.impute(rng=1)"
+    )
+
+
+def _chains(
+    table: Table, plan: Plan, numbers: Sequence[int], sweeps: int, seed: Seed, n_jobs: int | None,
+    progress: bool | None, before: Sequence[Chain] | None = None,
+) -> list[Chain]:  # fmt: skip
+    """Run chains, with a bar when it is wished or when someone watches and there is much to do."""
+    if not plan.order:
+        return run(table, plan, numbers, 0, seed)
+    work = sum(len(table[name].missing) for name in plan.order) * sweeps * len(numbers)
+    watched = progress if progress is not None else sys.stderr.isatty() and work > _MANY
+    if not watched:
+        return run(table, plan, numbers, sweeps, seed, before=before, n_jobs=n_jobs)
+    from tqdm.auto import tqdm
+
+    done = before[0].sweeps if before else 0
+    delay = 0.0 if progress else 2.0
+    with tqdm(total=(sweeps - done) * len(numbers), desc="imputing", unit="sweep", delay=delay) as bar:
+        return run(table, plan, numbers, sweeps, seed, before=before, n_jobs=n_jobs, tick=bar.update)
+
+
+def _outside() -> int:
+    """Stack level of the first caller outside this package, for warnings."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).split(".")[0] == "mifit":
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def from_long(
+    long: pd.DataFrame, imp: Hashable = ".imp", id: Hashable = ".id", original: pd.DataFrame | None = None
+) -> ImputedSet:
+    """Take completed sets made elsewhere, such as R's long format.
+
+    Parameters
+    ----------
+    long : DataFrame
+        The sets stacked, with two columns that number sets and rows.
+    imp : hashable, default ".imp"
+        Column with the number of the set; rows numbered 0 are the incomplete frame.
+    id : hashable, default ".id"
+        Column with the number of the row within its set.
+    original : DataFrame, optional
+        The incomplete frame, where ``long`` has no set 0. Without either, the holes are the cells that differ
+        between sets, and the repr says so.
+
+    Returns
+    -------
+    ImputedSet
+        Never imputed again: the verdict on every analysis is "unknown".
+
+    Raises
+    ------
+    DataError
+        If there are fewer than two sets, they differ in their rows, or a completed cell is missing.
+
+    Examples
+    --------
+    >>> imp = from_long(pd.DataFrame({".imp": [1, 1, 2, 2], ".id": [1, 2, 1, 2], "x": [1.5, 3.0, 1.5, 4.0]}))
+    >>> imp.m, imp[1]["x"].tolist()
+    (2, [1.5, 4.0])
+    """
+    completed, said = _from_long(long, imp, id, original)
+    return ImputedSet(completed.original, completed.table, None, (), None, completed, said)

@@ -1,0 +1,1 @@
+"""Wing 3: m estimates become one; numpy and scipy.special only."""

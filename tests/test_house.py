@@ -1,0 +1,400 @@
+"""The house rules of ARCHITECTURE.md, held by reading the code: who imports whom, doors, size, names."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import subprocess
+import sys
+import tokenize
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+HOUSE = ROOT / "mifit"
+
+# Imports point downwards, from a layer to any later one; rooms of one layer never import one another.
+LAYERS = (
+    ("accessor",),
+    ("imputed",),
+    ("examine", "storage"),
+    ("results",),
+    ("impute", "analysis", "pool"),
+    ("formula",),
+    ("frame",),
+    ("errors",),
+)
+# Who may import a package at all; no other room does.
+DOORS = {"patsy": {"formula"}, "statsmodels": {"analysis"}}
+# Who may not.
+CLOSED = {"pandas": {"impute", "pool"}}
+# Too slow to load for an `import mifit`: imported inside the functions that use them.
+INSIDE_FUNCTIONS = ("joblib", "matplotlib", "scipy.stats", "statsmodels", "threadpoolctl", "tqdm")
+CEILING = 400  # lines of code in one file; docstrings, comments and blank lines are free
+
+
+class Import(NamedTuple):
+    """One imported name, as an absolute dotted path."""
+
+    path: str
+    line: int
+    inside: bool  # in the body of a function
+
+
+def modules(house: Path) -> dict[str, Path]:
+    """Every module of the house by its path, as in ARCHITECTURE.md: 'impute/plan.py'."""
+    return {path.relative_to(house).as_posix(): path for path in sorted(house.rglob("*.py"))}
+
+
+def room(name: str) -> str:
+    """The room of a module: 'impute/plan.py' and 'impute.plan.fit' are in 'impute', 'errors.py' in 'errors'."""
+    return re.split(r"[/.]", name)[0]
+
+
+def rooms_below(own: str) -> set[str]:
+    """The rooms that a room may import, itself excluded."""
+    if own == "datasets":
+        return {"errors"}
+    depth = next(k for k, layer in enumerate(LAYERS) if own in layer)
+    return {lower for layer in LAYERS[depth + 1 :] for lower in layer}
+
+
+def imports(name: str, path: Path) -> Iterator[Import]:
+    """Every name a module imports; relative imports are resolved."""
+    package = ["mifit", *name.split("/")[:-1]]
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    functions = [
+        node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+    ]
+    inner = {id(node) for function in functions for node in ast.walk(function)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (Import(alias.name, node.lineno, id(node) in inner) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            start = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (Import(f"{start}.{alias.name}", node.lineno, id(node) in inner) for alias in node.names)
+
+
+def within(path: str, package: str) -> bool:
+    """Whether a dotted path is the package or lies in it."""
+    return path == package or path.startswith(package + ".")
+
+
+def public(tree: ast.Module) -> set[str]:
+    """Functions and classes defined at the top of a module whose names do not begin with an underscore."""
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    return {node.name for node in tree.body if isinstance(node, kinds) and not node.name.startswith("_")}
+
+
+def declared(tree: ast.Module) -> list[str] | None:
+    """The literal list `__all__`, or None."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return list(ast.literal_eval(node.value))
+    return None
+
+
+def bound(tree: ast.Module) -> set[str]:
+    """Every name that the top of a module binds: definitions, assignments, imports."""
+    names = {node.name for node in tree.body if hasattr(node, "name")}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    return names
+
+
+def place(name: str) -> tuple[int, str]:
+    """Where a name stands in `__all__`: CONSTANTS, then Classes, then functions (ruff's RUF022)."""
+    return (0 if name.isupper() and len(name) > 1 else 1 if name[0].isupper() else 2, name)
+
+
+def lines_of_code(source: str) -> int:
+    """Lines that hold code: no blank line, no comment, no docstring."""
+    blank = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    held: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in blank:
+            held.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(source)):
+        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        if documented and ast.get_docstring(node, clean=False) is not None:
+            held.difference_update(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    return len(held)
+
+
+# Each check takes the folder of a house and returns what is wrong in it, so that it can be tried on a crooked one.
+
+
+def wrong_directions(house: Path) -> list[str]:
+    wrong = []
+    for name, path in modules(house).items():
+        own = room(name)
+        if name == "__init__.py":
+            continue
+        if own != "datasets" and not any(own in layer for layer in LAYERS):
+            wrong.append(f"{name}: the room {own!r} is in no layer")
+            continue
+        for item in imports(name, path):
+            if within(item.path, "mifit"):
+                target = room(item.path.removeprefix("mifit").lstrip(".")) or "mifit"
+                if target != own and target not in rooms_below(own):
+                    wrong.append(f"{name}:{item.line}: {own} imports {target}")
+    return wrong
+
+
+def wrong_doors(house: Path) -> list[str]:
+    wrong = []
+    for name, path in modules(house).items():
+        for item in imports(name, path):
+            for package, owners in DOORS.items():
+                if within(item.path, package) and room(name) not in owners:
+                    wrong.append(f"{name}:{item.line}: {package} is for {', '.join(owners)} only")
+            for package, strangers in CLOSED.items():
+                if within(item.path, package) and room(name) in strangers:
+                    wrong.append(f"{name}:{item.line}: {package} does not enter {room(name)}")
+    return wrong
+
+
+def early_imports(house: Path) -> list[str]:
+    return [
+        f"{name}:{item.line}: import {package} inside the function that uses it"
+        for name, path in modules(house).items()
+        for item in imports(name, path)
+        for package in INSIDE_FUNCTIONS
+        if within(item.path, package) and not item.inside
+    ]
+
+
+def too_long(house: Path) -> list[str]:
+    sizes = {name: lines_of_code(path.read_text(encoding="utf-8")) for name, path in modules(house).items()}
+    return [f"{name}: {size} lines of code" for name, size in sizes.items() if size > CEILING]
+
+
+def wrong_public_names(house: Path) -> list[str]:
+    wrong = []
+    for name, path in modules(house).items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        names = declared(tree)
+        if ast.get_docstring(tree) is None:
+            wrong.append(f"{name}: does not open with a sentence on what lives here")
+        if names is None:
+            if len(tree.body) > 1:
+                wrong.append(f"{name}: has no __all__")
+            continue
+        if names != sorted(set(names), key=place):
+            wrong.append(f"{name}: __all__ is not sorted")
+        if missing := public(tree) - set(names):
+            wrong.append(f"{name}: __all__ lacks {sorted(missing)}")
+        if unbound := set(names) - bound(tree):
+            wrong.append(f"{name}: __all__ names {sorted(unbound)}, which is not there")
+    return wrong
+
+
+def table_of_rooms(text: str) -> list[tuple[str, str]]:
+    """Rows (name, may import) of the table whose first heading is 'Module'; rooms end in a slash."""
+    table = text.partition("| Module |")[2].partition("\n\n")[0]
+    cells = [[cell.strip() for cell in row.strip("| ").split(" | ")] for row in table.splitlines()[2:]]
+    return [(row[0].strip("`"), row[2] if len(row) > 2 else "") for row in cells]
+
+
+def wrong_table(house: Path, text: str) -> list[str]:
+    rows = table_of_rooms(text)
+    if not rows:
+        return ["no table of rooms"]
+    listed = [name for name, _ in rows]
+    here = {name for name in modules(house) if name != "__init__.py"}
+    folders = {name.rpartition("/")[0] + "/" for name in here if "/" in name}
+    wrong = [f"the table names {name}, which is not there" for name in listed if name not in here | folders]
+    wrong += [f"the table names {name} twice" for name in sorted(set(listed)) if listed.count(name) > 1]
+    for name in sorted(here - set(listed)):
+        folder = name.rpartition("/")[0] + "/"
+        alone = folder in listed and not any(row.startswith(folder) and row != folder for row in listed)
+        if not name.endswith("__init__.py") and not alone:
+            wrong.append(f"the table does not name {name}")
+    for name, cell in rows:
+        if cell and (room(name) == "datasets" or any(room(name) in layer for layer in LAYERS)):
+            said, law = set(re.findall(r"\w+", cell)) - {"nothing"}, rooms_below(room(name))
+            if not law & {room(other) for other in here} <= said <= law:
+                wrong.append(f"the table lets {name} import {sorted(said)}, the law says {sorted(law)}")
+    return wrong
+
+
+def machine_paths(files: list[Path]) -> list[str]:
+    tops = "|".join(["work", "tmp", "farm", "root", "home", "Users", "opt"])
+    pattern = re.compile(rf"(?<![\w./~-])/(?:{tops})/\w")
+    return [
+        f"{path.name}:{number}: {line.strip()}"
+        for path in files
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if pattern.search(line)
+    ]
+
+
+def test_imports_point_downwards_and_the_wings_never_import_one_another():
+    assert wrong_directions(HOUSE) == []
+
+
+def test_patsy_statsmodels_and_pandas_use_their_doors():
+    assert wrong_doors(HOUSE) == []
+
+
+def test_slow_packages_are_imported_inside_functions():
+    assert early_imports(HOUSE) == []
+
+
+def test_no_file_is_longer_than_the_ceiling():
+    assert too_long(HOUSE) == []
+
+
+def test_every_module_opens_with_a_sentence_and_says_in_order_what_is_public():
+    assert wrong_public_names(HOUSE) == []
+
+
+def test_the_table_of_rooms_is_the_house():
+    assert wrong_table(HOUSE, (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")) == []
+
+
+def test_no_file_names_a_path_of_some_machine():
+    suffixes = {".py", ".md", ".toml", ".cfg", ".txt", ".in"}
+    own = [path for folder in ("mifit", "examples", "tests", "benchmarks") for path in (ROOT / folder).rglob("*")]
+    files = [path for path in [*own, *ROOT.glob("*")] if path.suffix in suffixes and path.is_file()]
+    assert machine_paths([path for path in files if "reference" not in path.parts]) == []
+
+
+def run(code: str) -> str:
+    """What a fresh Python prints after that code."""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_importing_mifit_loads_nothing_slow_and_registers_the_accessor():
+    slow = {*INSIDE_FUNCTIONS, "patsy", "scipy.linalg"}
+    loaded = run("import sys, pandas; b = set(sys.modules); import mifit; print(*sorted(set(sys.modules) - b))").split()
+    assert slow & set(loaded) == set()
+    assert run("import mifit, pandas; print(type(pandas.DataFrame().mice).__name__)") == "MiceAccessor"
+
+
+def test_every_public_name_of_mifit_is_found_when_asked_for_and_listed():
+    assert run("import mifit; print([n for n in mifit.__all__ if getattr(mifit, n) is None])") == "[]"
+    assert run("import mifit; print(set(mifit.__all__) - set(dir(mifit)))") == "set()"
+    assert run("import mifit; print(hasattr(mifit, 'imputation'))") == "False"
+
+
+def test_the_function_impute_keeps_its_name_when_the_room_impute_is_loaded():
+    assert run("import mifit; from mifit.impute import gram; print(mifit.impute.__module__)") == "mifit.accessor"
+
+
+def test_the_floors_are_those_of_the_project_file():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    floors = (ROOT / "tests/floors.txt").read_text(encoding="utf-8").splitlines()
+    pinned = dict(line.split("==") for line in floors if not line.startswith("#"))
+    lowest = dict(wish.split(">=") for wish in project["dependencies"])
+    assert pinned.keys() == lowest.keys()
+    assert [name for name, floor in lowest.items() if not f"{pinned[name]}.".startswith(f"{floor}.")] == []
+
+
+CROOKED = {
+    "an import upwards": (wrong_directions, "frame/table.py", "from ..formula.terms import parse\n"),
+    "a wing that imports a wing": (wrong_directions, "impute/plan.py", "def f():\n    from ..pool import rubin\n"),
+    "results that import imputed": (wrong_directions, "results/pooled.py", "from .. import imputed\n"),
+    "an absolute import upwards": (wrong_directions, "errors.py", "import mifit.frame.table\n"),
+    "a room that imports the whole house": (wrong_directions, "pool/rubin.py", "import mifit\n"),
+    "a room nobody knows": (wrong_directions, "helpers.py", "x = 1\n"),
+    "datasets that import frame": (wrong_directions, "datasets/__init__.py", "from ..frame import kinds\n"),
+    "patsy outside its door": (wrong_doors, "impute/plan.py", "def f():\n    import patsy\n"),
+    "statsmodels outside its door": (wrong_doors, "results/pooled.py", "from statsmodels.api import OLS\n"),
+    "pandas in the pooling": (wrong_doors, "pool/rubin.py", "import pandas as pd\n"),
+    "pandas in a deep room of impute": (wrong_doors, "impute/methods/pmm.py", "import pandas.api\n"),
+    "a slow import at the top": (early_imports, "pool/rubin.py", "from scipy import stats\n"),
+    "a slow import under a condition": (early_imports, "imputed.py", "if True:\n    import joblib\n"),
+    "a slow import in a class": (early_imports, "imputed.py", "class A:\n    from tqdm.auto import tqdm\n"),
+    "401 lines of code": (too_long, "imputed.py", "x = 1\n" * 401),
+    "no sentence": (wrong_public_names, "imputed.py", '__all__ = ["x"]\nx = 1\n'),
+    "no public names": (wrong_public_names, "imputed.py", '"""A."""\nx = 1\n'),
+    "a public name left out": (wrong_public_names, "imputed.py", '"""A."""\n__all__ = ["x"]\nx = 1\ndef f(): ...\n'),
+    "public names out of order": (wrong_public_names, "imputed.py", '"""A."""\n__all__ = ["x", "A"]\nx = A = 1\n'),
+    "a public name of nothing": (wrong_public_names, "imputed.py", '"""A."""\n__all__ = ["f"]\n'),
+}
+
+
+@pytest.mark.parametrize("crooked", CROOKED)
+def test_a_crooked_house_is_caught(crooked, tmp_path):
+    check, name, source = CROOKED[crooked]
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text(source, encoding="utf-8")
+    assert len(check(tmp_path)) == 1
+
+
+STRAIGHT = '''"""A sentence."""
+
+import numpy as np
+from scipy.special import stdtr
+from .gram import solve
+from ..formula.design import freeze
+from ..errors import PlanError
+
+__all__ = ["CONSTANT", "Plan", "plan"]
+
+CONSTANT = 1
+
+
+class Plan:
+    """A noun."""
+
+
+def plan():
+    """A verb."""
+    from joblib import Parallel
+
+
+def _helper(): ...
+'''
+
+
+def test_a_straight_house_is_let_pass(tmp_path):
+    (tmp_path / "impute").mkdir()
+    (tmp_path / "impute/__init__.py").write_text('"""A room."""\n', encoding="utf-8")
+    (tmp_path / "impute/plan.py").write_text(STRAIGHT, encoding="utf-8")
+    checks = [wrong_directions, wrong_doors, early_imports, too_long, wrong_public_names]
+    assert [check(tmp_path) for check in checks] == [[], [], [], [], []]
+
+
+def test_docstrings_comments_and_blank_lines_are_no_code():
+    source = '"""One\n\ntwo."""\n\n# three\nx = (\n    1\n)\n\n\n'
+    source += 'def f():\n    """Four\n    five.\n    """\n    return """six\nseven"""\n'
+    assert lines_of_code(source) == 6
+
+
+def test_the_table_is_compared_both_ways(tmp_path):
+    for name in ("errors.py", "frame/kinds.py", "pool/rubin.py", "pool/joint.py", "impute/methods/pmm.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    head = "| Module | What lives there | May import |\n|---|---|---|\n| `errors.py` | a | nothing |\n"
+    methods = "| `impute/methods/` | b | |\n"
+    methods += "| `frame/` | b | errors |\n| `frame/kinds.py` | b | |\n"
+    pool = "| `pool/` | c | formula, frame, errors |\n| `pool/rubin.py` | d | |\n| `pool/joint.py` | e | |\n"
+    assert wrong_table(tmp_path, head + methods + pool) == []
+    assert wrong_table(tmp_path, head + methods + pool.replace("joint", "scales")) == [
+        "the table names pool/scales.py, which is not there",
+        "the table does not name pool/joint.py",
+    ]
+    assert wrong_table(tmp_path, head + methods + pool.replace("formula, ", "")) == []  # there is no formula here yet
+    assert len(wrong_table(tmp_path, head + methods + pool.replace("formula, ", "impute, "))) == 1
+    assert len(wrong_table(tmp_path, head + methods + pool.replace("frame, ", ""))) == 1
+    assert wrong_table(tmp_path, "nothing") == ["no table of rooms"]
+
+
+def test_a_path_of_a_machine_is_caught(tmp_path):
+    told, free = tmp_path / "told.md", tmp_path / "free.md"
+    told.write_text("see " + "/".join(["", "tmp", "x"]) + "\n", encoding="utf-8")
+    free.write_text("see tests/tmp/x, a/work/b and https://doi.org/10.1000/work/x\n", encoding="utf-8")
+    assert len(machine_paths([told, free])) == 1

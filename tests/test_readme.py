@@ -1,0 +1,70 @@
+"""What the README shows is what happens: its Python runs, its printed result is printed, its commands are CI's."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+
+
+def block(mark: str) -> str:
+    """The fenced block under the comment <!-- mark -->."""
+    found = re.search(rf"<!-- {mark} -->\n```\w*\n(.*?)```", TEXT, flags=re.DOTALL)
+    assert found, f"README.md has no block marked {mark}"
+    return found[1]
+
+
+def run_example(name: str) -> str:
+    """What an example prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"import runpy; runpy.run_path('examples/{name}', run_name='__main__')"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_python_of_the_readme_runs(capsys):
+    pieces = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
+    assert len(pieces) >= 3
+    scope: dict[str, object] = {"__name__": "readme"}
+    for piece in pieces:
+        exec(compile(piece, "README.md", "exec"), scope)
+    assert "bmi" in capsys.readouterr().out
+
+
+def test_the_result_shown_is_what_the_example_prints():
+    shown, printed = block("result").strip(), run_example("nhanes.py").strip()
+    assert shown, "paste the output of examples/nhanes.py under <!-- result --> in README.md"
+    words = [NUMBER.sub("#", text).split() for text in (shown, printed)]
+    assert words[0] == words[1]
+    numbers = [[float(number) for number in NUMBER.findall(text)] for text in (shown, printed)]
+    # Other versions of numpy may round another way, and a draw may then differ; not by more than this.
+    assert numbers[1] == pytest.approx(numbers[0], rel=0.02, abs=0.02)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
+def test_every_example_is_short_and_runs(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) < 26
+    assert run_example(path.name)
+
+
+def test_every_file_that_the_documents_link_to_is_there():
+    for document in ROOT.glob("*.md"):
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8")):
+            assert (ROOT / target).exists(), f"{document.name} links to {target}"
+
+
+def test_the_commands_that_ci_runs_are_one_line_each():
+    assert [len(block(mark).splitlines()) for mark in ("setup", "tests")] == [1, 1]
