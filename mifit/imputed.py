@@ -93,16 +93,21 @@ class ImputedSet:
         Returns
         -------
         DataFrame
-            Columns ``source`` ("plan" or "chain"), ``event``, ``chains`` (how many saw it) and ``visits`` (how often).
+            Columns ``source`` ("plan", "chain" or "sampler"), ``event``, ``chains`` (how many saw it) and ``visits`` (how often).
         """
         rows = [("plan", text, self.m, 1) for text in (self._plan.events if self._plan else ())]
         if self._plan is not None and not self._plan.order:
             rows.append(("plan", "nothing is missing: the m sets are equal", self.m, 1))
         seen: dict[str, list[int]] = {}
         for chain in self._chains:
-            for text, visits in {**chain.events, **_slow(chain)}.items():
+            for text, visits in chain.events.items():
                 seen.setdefault(text, []).append(visits)
         rows += [("chain", text, len(visits), sum(visits)) for text, visits in seen.items()]
+        for name in dict.fromkeys(name for chain in self._chains for name in chain.sampled):
+            drawn, tried, sliced = np.sum([chain.sampled.get(name, (0, 0, 0)) for chain in self._chains], axis=0)
+            text = f"{name}: {100 * (drawn - sliced) / tried:.1f} % of proposals accepted"
+            by_slice = f", {100 * sliced / drawn:.1f} % of draws by slice steps" if sliced else ""
+            rows.append(("sampler", text + by_slice, self.m, int(drawn)))
         return pd.DataFrame(rows, columns=["source", "event", "chains", "visits"])
 
     def __len__(self) -> int:
@@ -355,7 +360,7 @@ class ImputedSet:
         shown = {"Seed": str(seed)} if isinstance(seed, int) and seed < 10**10 else {}
         chosen = {"Model Chosen": question.said} if not question.said.startswith("model=") else {}
         facts = {**chosen, "Iterations": f"{self.iterations}", "Imputed Set": self.identity, **shown}
-        return {**facts, "Holes": self._plan.title}
+        return {**facts, "Holes": self._plan.short_title}
 
     def _notes(self) -> list[str]:
         """Incidents worth a line in a summary, the most frequent first."""
@@ -369,15 +374,6 @@ class ImputedSet:
 
 
 _AVERAGING = frozenset({"mean", "median", "std", "var", "describe", "sum", "average", "groupby", "corr"})
-
-
-def _slow(chain: Chain) -> dict[str, int]:
-    """Rows that rejection could not settle."""
-    found = {}
-    for name, (drawn, _, sliced) in chain.sampled.items():
-        if sliced > 0.01 * drawn:
-            found[f"{name}: some draws by slice steps, its proposals are rarely accepted"] = sliced
-    return found
 
 
 def create(

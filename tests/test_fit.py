@@ -172,10 +172,15 @@ def test_a_word_nobody_knows_is_an_error_with_the_nearest_spelling():
 
 
 def test_clusters_without_groups_end_in_the_call_that_names_them():
-    for keywords in ({"cov_type": "cluster"}, {"cov_type": "cluster", "groups": "id"}):
+    for keywords in ({"cov_type": "cluster"}, {"groups": "id"}):
         with pytest.raises(ModelError) as caught:
             call("ols", keywords)
-        assert "cov_kwds={'groups': 'id'}" in caught.value.do
+        assert caught.value.do.startswith("imp.fit(formula, cov_type='cluster', groups='id')")
+
+
+def test_groups_beside_the_covariance_type_are_its_clusters():
+    inside = call("ols", {"cov_type": "cluster", "cov_kwds": {"groups": "id"}})
+    assert call("ols", {"cov_type": "cluster", "groups": "id"}) == inside
 
 
 def test_an_unknown_model_is_an_error_with_the_list():

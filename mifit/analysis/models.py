@@ -51,7 +51,7 @@ _REFUSED = {
 }
 
 
-_CLUSTERED = "imp.fit(formula, cov_type='cluster', cov_kwds={'groups': 'id'})   # a column"
+_CLUSTERED = "imp.fit(formula, cov_type='cluster', groups='id')   # a column"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +192,7 @@ def call(model: str, keywords: Mapping[str, Any], fit_kwds: Mapping[str, Any] | 
     """
     entry = spec(model)
     known_init, known_fit = words(entry.name)
+    keywords = _clusters_inside(keywords, known_init | known_fit)
     for word in {**keywords, **(fit_kwds or {})}:
         if word in _REFUSED:
             raise ModelError(f"{word}= cannot be given: {_REFUSED[word]}.")
@@ -209,6 +210,15 @@ def call(model: str, keywords: Mapping[str, Any], fit_kwds: Mapping[str, Any] | 
     if fit.get("cov_type") == "cluster" and "groups" not in (fit.get("cov_kwds") or {}):
         raise ModelError("cov_type='cluster' needs to know the clusters.", do=_CLUSTERED)
     return Call(entry.name, init, fit)
+
+
+def _clusters_inside(keywords: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    """Move ``groups=`` beside ``cov_type=`` to where statsmodels looks for it, unless the model takes it itself."""
+    moved = {word: keywords[word] for word in CLUSTER_WORDS if word in keywords and word not in known}
+    if not moved or "cov_type" not in keywords:
+        return dict(keywords)
+    rest = {word: value for word, value in keywords.items() if word not in moved}
+    return {**rest, "cov_kwds": {**(rest.get("cov_kwds") or {}), **moved}}
 
 
 def is_robust(cov_type: str | None) -> bool:

@@ -83,7 +83,7 @@ def verdict(plan: Plan | None, table: Table, question: Question, robust: bool = 
         return Verdict("unknown", "the sets were made elsewhere")
     used = (*question.variables(table), *question.reserved(table))
     if not any(len(table[name].missing) for name in used):
-        return Verdict("exact", "the analysis uses no imputed value")
+        return Verdict("exact", "no imputed value is used")
     design = freeze(question, table)
     found = _by_mode(plan, table, question, design)
     if robust and found.word in ("exact", "implied"):
@@ -110,7 +110,7 @@ def _by_mode(plan: Plan, table: Table, question: Question, design: Design) -> Ve
     if plan.mode == "terms":
         return Verdict("approximate", "analysis terms as predictors")
     if any(covered(one, [design]) for one in known):
-        return Verdict("exact", "the declared analysis")
+        return Verdict("exact", "as declared")
     return Verdict("implied", f"nested in {' and '.join(q.formula for q in same)}")
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError
@@ -40,15 +41,18 @@ class Completed:
         """One column of the k-th set, rows numbered from 0."""
         column = self.table.require(name, "the analysis")
         position = self.original.columns.get_loc(name)
-        filled = self._fill(self.original.iloc[:, position], k, column)
-        return pd.Series(filled, name=name)
+        given = self.original.iloc[:, position]
+        return pd.Series(self._fill(given, k, column), dtype=given.dtype, name=name)
 
     def frame(self, k: int) -> pd.DataFrame:
         """The k-th completed DataFrame: index, columns, dtypes and observed values as they came."""
         frame = self.original.copy(deep=False)
         for position, (name, column) in enumerate(self.table.columns.items()):
             if name in self.holes[k] and len(column.missing):
-                frame.isetitem(position, self._fill(frame.iloc[:, position], k, column))
+                given = frame.iloc[:, position]
+                # With its dtype said: pandas would take an object array of strings for its own text dtype.
+                filled = pd.Series(self._fill(given, k, column), index=frame.index, dtype=given.dtype)
+                frame.isetitem(position, filled)
         return frame
 
     def long(self, original: bool = True) -> pd.DataFrame:
@@ -92,7 +96,7 @@ class Completed:
 def _as_dtype(values: Any, dtype: Any, column: Column) -> Any:
     """Drawn values as an array of the column's own dtype."""
     if pd.api.types.is_object_dtype(dtype):
-        return np.array([int(v) if column.coding.whole and isinstance(v, float) else v for v in values], dtype=object)
+        return _objects([int(v) for v in values] if column.coding.whole and column.number else values.tolist())
     if isinstance(dtype, np.dtype) and dtype.kind in "iuf":
         cast = np.asarray(values, dtype=np.float64).astype(dtype)
         if not np.all(np.isfinite(cast)) or (dtype.kind in "iu" and np.any(cast != np.asarray(values))):
@@ -103,6 +107,13 @@ def _as_dtype(values: Any, dtype: Any, column: Column) -> Any:
         return pd.array(plain, dtype=dtype)
     except (OverflowError, ValueError, TypeError) as error:
         raise _does_not_fit(column, dtype) from error
+
+
+def _objects(values: Sequence[Any]) -> npt.NDArray[Any]:
+    """Python objects as an array of one dimension, tuples too."""
+    found = np.empty(len(values), dtype=object)
+    found[:] = values
+    return found
 
 
 def _does_not_fit(column: Column, dtype: Any) -> DataError:
@@ -158,12 +169,12 @@ def _split(long: pd.DataFrame, imp: Hashable, row: Hashable) -> tuple[list[pd.Da
     parts = dict(iter(long.groupby(imp, sort=True)))
     first = next(iter(parts.values()))[row]
     if not first.is_unique:
-        raise DataError(
-            f"rows repeat within set {next(iter(parts))} of {row!r}.", do="long.duplicated(['.imp', '.id'])"
-        )
+        raise _repeat(next(iter(parts)), imp, row)
     rest = [name for name in long.columns if name not in (imp, row)]
     aligned = {}
     for number, part in parts.items():
+        if not part[row].is_unique:
+            raise _repeat(number, imp, row)
         position = pd.Index(part[row]).get_indexer(pd.Index(first))
         if len(part) != len(first) or np.any(position < 0):
             raise DataError(
@@ -176,6 +187,11 @@ def _split(long: pd.DataFrame, imp: Hashable, row: Hashable) -> tuple[list[pd.Da
     if len(aligned) < 2:
         raise DataError(f"{len(aligned)} completed set; at least 2 are needed to pool.", do=f"long[{imp!r}].unique()")
     return list(aligned.values()), zero
+
+
+def _repeat(number: Any, imp: Hashable, row: Hashable) -> DataError:
+    """The error for a row number that occurs twice in a set."""
+    return DataError(f"set {number} has rows with the same {row!r}.", do=f"long[long.duplicated([{imp!r}, {row!r}])]")
 
 
 def _like(original: pd.DataFrame, first: pd.DataFrame) -> pd.DataFrame:

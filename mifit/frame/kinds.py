@@ -111,6 +111,8 @@ def classify(series: pd.Series) -> Coding:
         return Coding(Kind.OTHER, problem="holds complex numbers")
     if pd.api.types.is_numeric_dtype(dtype):
         return _number(_floats(present), whole=pd.api.types.is_integer_dtype(dtype))
+    if isinstance(dtype, pd.ArrowDtype) and str(dtype).startswith("dictionary<"):
+        return _object(list(present))
     if isinstance(dtype, pd.StringDtype) or pd.api.types.is_object_dtype(dtype) or pd.api.types.is_string_dtype(dtype):
         return _object(list(present))
     if _is_time(dtype):

@@ -21,12 +21,16 @@ from .contract import Array, Fitted
 from .drawing import Bench, Undone, draw_continuous, draw_discrete
 from .engine import Engine, Ready
 from .methods import CHAINED, METHODS
+from .methods.pmm import PMMFitted
 from .plan import Plan, Variable
-from .store import Model, Piece, StoreVisit
+from .store import ColumnStore, Model, Piece, StoreVisit
 
 __all__ = ["Chain", "Seed", "run"]
 
 Rows = npt.NDArray[np.int64]
+
+_STRAYED = 0.05  # share of recipients outside the donors' range that is worth an event
+_START_ROWS = 5_000  # rows that suffice for the parameters of a first fill
 
 
 class Seed(NamedTuple):
@@ -87,10 +91,11 @@ def run(
 
     jobs = (joblib.delayed(_alone)(table, plan, [pair], sweeps, seed) for pair in zip(numbers, starts, strict=True))
     pool = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
+    first = before[0].sweeps if before else 0
     chains = []
     for done in pool(jobs):
         chains += done
-        for _ in range(sweeps if tick is not None else 0):
+        for _ in range(sweeps - first if tick is not None else 0):
             tick()  # type: ignore[misc]
     return chains
 
@@ -144,29 +149,30 @@ class _Running:
         self.past = {k: list(v) for k, v in before.traces.items()} if before else {}
         self.start_rows: dict[Any, Rows] = {}  #: rows for the first parameter draws, by model
         self.first: dict[Any, Rows] = {}  #: the same during the first sweep, else empty
+        self.number = 0  #: of the sweep
         self.drawn: dict[int, Any] = {}  #: parameters of factors drawn in this sweep
         self.values = {name: column.values for name, column in self.table.columns.items()}
-        for name in self.plan.order:
-            column = self.table[name]
-            self.values[name] = column.values.copy()
-            # Any observed value will do until the store is built; the start draws them properly.
-            self.values[name][column.missing] = (
-                before.holes[name] if before is not None else column.values[column.observed[0]]
-            )
-        self.store = engine.new_store(self.values)
+        self.store: ColumnStore
+        if before is not None:
+            self._fill(before.holes)
 
     # Start
 
     def start(self, rng: np.random.Generator) -> None:
         """Fill the holes for the first time; find rows for the first parameter draws."""
-        for name in self.plan.order:
-            column = self.table[name]
-            self.values[name][column.missing] = rng.choice(column.values[column.observed], len(column.missing))
-        self.store = self.engine.new_store(self.values)
+        columns = [self.table[name] for name in self.plan.order]
+        self._fill({c.name: rng.choice(c.values[c.observed], len(c.missing)) for c in columns})
         if self.plan.mode == "compatible":
             self.start_rows = self._complete_rows()
         if not self.start_rows:
             self._ordinary_pass(rng)
+
+    def _fill(self, holes: Mapping[Hashable, Array]) -> None:
+        """Put values into all holes and build the store."""
+        for name in self.plan.order:
+            self.values[name] = self.table[name].values.copy()
+            self.values[name][self.table[name].missing] = holes[name]
+        self.store = self.engine.new_store(self.values)
 
     def _complete_rows(self) -> dict[Any, Rows]:
         """Rows where all columns of each model were observed; empty if they do not suffice for one of them."""
@@ -200,14 +206,18 @@ class _Running:
             self.visiting, column, variable = name, self.table[name], engine.variables[name]
             named = [p.which for p in variable.pieces if p.what == "main" and p.which in filled]
             room = max(allowed_parameters(self.table, name, len(column.observed)), 2)
-            model = engine.layout.model([])
             pieces: list[Piece] = []
+            width = 1
             for piece in (*complete, *(Piece("main", other) for other in named or filled)):
-                wider = engine.layout.model([*pieces, piece])
-                if len(wider.columns) <= room:
-                    pieces, model = [*pieces, piece], wider
+                wider = width + (len(engine.layout.main[piece.which]) if piece.what == "main" else 1)
+                if wider <= room:
+                    pieces, width = [*pieces, piece], wider
+            model = engine.layout.model(pieces)
             method: Any = METHODS[CHAINED[column.kind]] if variable.role != "column" else variable.method
-            fitted = method.fit(self._visit(name, model, column.observed, None), rng)
+            rows = column.observed
+            if len(rows) > _START_ROWS:
+                rows = np.sort(rng.choice(rows, _START_ROWS, replace=False))
+            fitted = method.fit(self._visit(name, model, rows, None), rng)
             self.store.write(name, fitted.sample(self.store.gathered(name)[:, model.columns], rng))
             if name in engine.layout.main:
                 filled.append(name)
@@ -217,13 +227,14 @@ class _Running:
     def sweep(self, rng: np.random.Generator, number: int) -> None:
         """Visit every incomplete column once."""
         self.store.refresh()
+        self.number = number
         self.first = self.start_rows if number == 1 else {}
         self.drawn = {}
         for name in self.plan.order:
             self.visiting = name
             variable = self.engine.variables[name]
-            values = self._draw_column(variable, rng) if variable.role == "column" else self._draw_joint(variable, rng)
-            self.store.write(name, values)
+            draw = self._draw_column if variable.role == "column" else self._draw_joint
+            self.store.write(name, draw(variable, rng))
         self.visiting = "the analysis"
         self._record(rng)
 
@@ -233,7 +244,12 @@ class _Running:
         name, model = variable.name, self.engine.own[variable.name]
         visit = self._visit(name, model, self.table[name].observed, self.warm.get(name))
         fitted = self._noted(name, variable.method.fit(visit, rng), name)
-        return fitted.sample(self.store.gathered(name)[:, model.columns], rng)
+        X = self.store.gathered(name)[:, model.columns]
+        if isinstance(fitted, PMMFitted) and self.number == 1 and fitted.outside(X) > _STRAYED:
+            self._count(
+                f"{name}: predictions lie outside those of all donors; methods={{{name!r}: 'norm'}} extrapolates"
+            )
+        return fitted.sample(X, rng)
 
     def _draw_joint(self, variable: Variable, rng: np.random.Generator) -> Array:
         """A draw from the own factor times every factor the variable feeds."""
@@ -243,6 +259,8 @@ class _Running:
         benches = [self._bench(ready, name, rng) for ready in fed]
         X = self.store.gathered(name)[:, model.columns]
         inverse = self.engine.inverse(name)
+        if not benches and inverse is None:
+            return own.sample(X, rng)  # type: ignore[no-any-return]
         if inverse is not None:
             own = Undone(own, name, *inverse)
         if hasattr(own, "mean_sd"):
@@ -253,7 +271,7 @@ class _Running:
                 past = self.sampled.get(name, (0, 0, 0))
                 self.sampled[name] = (past[0] + len(X), past[1] + draw.tried, past[2] + draw.sliced)
             return draw.values
-        return draw_discrete(own, X, benches, rng).values if benches else own.sample(X, rng)
+        return draw_discrete(own, X, benches, rng).values
 
     def _own(self, variable: Variable, rng: np.random.Generator) -> tuple[Fitted, Model]:
         """Draw the parameters of a variable's own factor: a covariate's on all rows, others as their factor says."""

@@ -93,6 +93,12 @@ class Plan:
         }
         return how[self.mode]
 
+    @property
+    def short_title(self) -> str:
+        """The same in two words, for the head of a summary."""
+        how = {"compatible": "compatible draws", "terms": "analysis terms", "ignore": "chained equations"}
+        return how.get(self.mode, "chained equations")
+
     def _rows(self) -> list[tuple[str, ...]]:
         """Cells of the printed table."""
         shown = [v for v in self.variables if v.n_missing or v.role in ("left", "outcome")]
@@ -109,6 +115,10 @@ class Plan:
             for name, value in question.names.items():
                 if not callable(value) and not hasattr(value, "path"):
                     facts.append(f"from scope : {name} = {value!r}")
+        drawn = {v.name for v in self.variables}
+        complete = [str(name) for name in self.columns if name not in drawn]
+        if complete:
+            facts.append(f"complete   : {_listed(complete, 8)}")
         for factor in self.factors:
             if factor.role == "analysis" and any(n == "outcome" for n in (v.role for v in self.variables)):
                 rows = "rows with the outcome observed" if factor.rows == "observed" else "all rows"

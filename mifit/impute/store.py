@@ -85,7 +85,7 @@ class Layout:
             else:
                 found.append(self.outcome[piece.which])
         columns = np.array(list(dict.fromkeys(found)), dtype=np.int64)
-        return Model(columns, np.asarray(self.terms, dtype=np.int64)[columns])
+        return Model(columns, np.array([self.terms[column] for column in columns], dtype=np.int64))
 
     def term_label(self, term: int) -> str:
         """Name of a term, for events."""
@@ -293,10 +293,10 @@ class ColumnStore:
     def _build(self) -> Array:
         """Compute all columns from the filled values."""
         layout, n = self.layout, self.layout.table.n_rows
-        X = np.empty((n, len(layout)))
-        X[:, 0] = 1.0
-        places = np.arange(1, len(layout))
-        X[:, 1:] = (layout.raw(places, self.values, n) - layout.centre[1:]) / layout.scale[1:]
+        columns = layout.raw(np.arange(len(layout)), self.values, n)
+        columns -= layout.centre
+        columns /= layout.scale
+        X = np.ascontiguousarray(columns)
         for place in self.silent:
             X[np.isnan(X[:, place]) | self._missing_outcome(place), place] = 0.0
         return X

@@ -36,8 +36,8 @@ def summarise(results: PooledResults, alpha: float = 0.05) -> Any:
     widths = (max(14, *map(len, names)), *_WIDTHS)
     width = sum(widths) + len(_WIDTHS)
     facts = _facts(results)
-    room = width // 2 - 2
-    short = {label: text for label, text in facts.items() if len(label) + len(text) + 2 <= room}
+    room = width // 2 - 4 - max(map(len, facts))  # beside the widest label, its colon and the blanks between
+    short = {label: text for label, text in facts.items() if len(text) <= room}
     split = (len(short) + 1) // 2
     pairs = [(f"{label}:", text) for label, text in short.items()]
     long = [f"{label}: {text}" for label, text in facts.items() if label not in short]

@@ -30,6 +30,11 @@ class PMMFitted:
     events: tuple[str, ...] = ()
     warm: Any = None
 
+    def outside(self, X: Array) -> float:
+        """Share of recipients whose prediction lies outside those of all donors."""
+        target = X @ self.coef
+        return float(np.mean((target < self.predicted[0]) | (target > self.predicted[-1]))) if len(X) else 0.0
+
     def sample(self, X: Array, rng: np.random.Generator, shift: float = 0.0) -> Array:
         """Draw one observed value per row, shape (n_draw,)."""
         return self.values[match(self.predicted, X @ self.coef + shift, self.donors, rng)]
@@ -95,7 +100,10 @@ def match(predicted: Array, target: Array, donors: int, rng: np.random.Generator
         Positions among the sorted donors.
     """
     n_obs, k = len(predicted), min(donors, len(predicted))
-    left = np.clip(np.searchsorted(predicted, target) - k, 0, max(n_obs - 2 * k, 0))
+    order = np.argsort(target)  # a sorted look-up stays in the cache
+    left = np.empty(len(target), dtype=np.int64)
+    left[order] = np.searchsorted(predicted, target[order])
+    left = np.clip(left - k, 0, max(n_obs - 2 * k, 0))
     # The k nearest are a run of sorted donors; its start moves right while the far right beats the far left.
     start = left.copy()
     for step in range(min(k, n_obs - k)):
@@ -106,5 +114,5 @@ def match(predicted: Array, target: Array, donors: int, rng: np.random.Generator
         return chosen
     begins = np.flatnonzero(np.concatenate([[True], ~tied]))
     lengths = np.diff(np.append(begins, n_obs))
-    run = np.searchsorted(begins, chosen, side="right") - 1
+    run = np.concatenate([[0], np.cumsum(~tied)])[chosen]
     return begins[run] + (rng.random(len(target)) * lengths[run]).astype(np.int64)
