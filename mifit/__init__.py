@@ -29,6 +29,7 @@ from .errors import (
 
 if TYPE_CHECKING:
     from . import datasets
+    from .impute.methods import PMM, Logistic, Multinomial, NegBin, Normal, Ordinal, Poisson, Power, Sample
     from .impute.methods.check import check_method
     from .imputed import ImputedSet, from_long
     from .results.pooled import PooledResults
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "PMM",
     "CongenialityError",
     "CongenialityWarning",
     "ConvergenceWarning",
@@ -44,12 +46,20 @@ __all__ = [
     "FormulaError",
     "ImputationError",
     "ImputedSet",
+    "Logistic",
     "MifitError",
     "MifitWarning",
     "ModelError",
+    "Multinomial",
+    "NegBin",
+    "Normal",
+    "Ordinal",
     "PlanError",
+    "Poisson",
     "PooledResults",
     "PoolingError",
+    "Power",
+    "Sample",
     "SeparationWarning",
     "__version__",
     "check_method",
@@ -62,6 +72,10 @@ __all__ = [
 
 # Where the names live that are loaded on first use; an empty home is the module of that name.
 _HOMES = {
+    **dict.fromkeys(
+        ("PMM", "Logistic", "Multinomial", "NegBin", "Normal", "Ordinal", "Poisson", "Power", "Sample"),
+        "impute.methods",
+    ),
     "ImputedSet": "imputed",
     "PooledResults": "results.pooled",
     "check_method": "impute.methods.check",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import hashlib
 import html
 import sys
@@ -17,7 +18,7 @@ import pandas as pd
 
 from .analysis.fit import fit_one, fit_sets
 from .analysis.models import call, is_robust, spec
-from .errors import CongenialityError, CongenialityWarning, DataError, PlanError
+from .errors import CongenialityError, CongenialityWarning, DataError, PlanError, nearest
 from .examine.check import Verdict, verdict
 from .formula.design import freeze
 from .formula.question import Question, ask, caller_scope
@@ -93,7 +94,8 @@ class ImputedSet:
         Returns
         -------
         DataFrame
-            Columns ``source`` ("plan", "chain" or "sampler"), ``event``, ``chains`` (how many saw it) and ``visits`` (how often).
+            Columns ``source`` ("plan", "chain" or "sampler"), ``event``, ``chains`` (how many saw it) and ``visits``
+            (how often).
         """
         rows = [("plan", text, self.m, 1) for text in (self._plan.events if self._plan else ())]
         if self._plan is not None and not self._plan.order:
@@ -223,6 +225,7 @@ class ImputedSet:
         dfcom: float | None = None,
         df_method: str = "barnard-rubin",
         uncovered: str = "reimpute",
+        cov_type: str | None = None,
         keep: str | None = None,
         n_jobs: int | None = None,
         fit_kwds: Mapping[str, Any] | None = None,
@@ -242,6 +245,8 @@ class ImputedSet:
             How degrees of freedom are pooled.
         uncovered : {"reimpute", "raise", "ignore"}
             What to do about an analysis that the imputations never saw.
+        cov_type : str, optional
+            Covariance of each fit, as statsmodels names it ("HC1"; "cluster" with ``groups="id"``).
         keep : {None, "results"}
             Keep the statsmodels results; otherwise ``res.results[k]`` fits set k again.
         n_jobs : int, optional
@@ -249,7 +254,7 @@ class ImputedSet:
         fit_kwds : mapping, optional
             Words that go to statsmodels' ``fit`` whatever its signature says.
         **model_keywords
-            Words of the model and of its ``fit`` (``family=``, ``cov_type=``); a string may name a column.
+            Words of the model and of its ``fit`` (``family=``, ``weights=``); a string may name a column.
 
         Returns
         -------
@@ -275,7 +280,8 @@ class ImputedSet:
             )
         if keep not in (None, "results"):
             raise PlanError(f"keep is {keep!r}.", known='None, "results"', do='imp.fit(keep="results")')
-        question, words = self._question(formula, model, model_keywords, fit_kwds)
+        covariance = {} if cov_type is None else {"cov_type": cov_type}
+        question, words = self._question(formula, model, {**model_keywords, **covariance}, fit_kwds)
         robust = is_robust(words.fit.get("cov_type"))
         found = verdict(self._plan, self._table, question, robust)
         used = self
@@ -406,9 +412,13 @@ def plan_for(
     if not isinstance(formulas, (list, tuple)):
         formulas = [formula]
     name = spec(model).name if model is not None else None
-    if keywords and not formulas:
-        word = next(iter(keywords))
-        raise PlanError(f"impute takes no word {word!r} without a formula.", do='df.mice.impute("y ~ x1 + x2")')
+    for word in keywords:
+        if not formulas or difflib.get_close_matches(word, _WORDS, cutoff=0.8):
+            raise PlanError(
+                f"impute takes no word {word!r}{nearest(word, _WORDS) or ' without a formula'}.",
+                known=", ".join(_WORDS),
+                do='df.mice.impute("y ~ x1 + x2", m=20, rng=1)',
+            )
     questions = []
     for one in formulas:
         chosen = name or ask(one, table, scope=scope).model
@@ -451,6 +461,9 @@ class Asked(NamedTuple):
             None if self.order is None else tuple(self.order),
             None if sweeps is None else int(sweeps),
         )
+
+
+_WORDS = (*Asked._fields, "model", "m", "rng", "n_jobs", "progress")
 
 
 def _checked(

@@ -260,7 +260,7 @@ class _Running:
         X = self.store.gathered(name)[:, model.columns]
         inverse = self.engine.inverse(name)
         if not benches and inverse is None:
-            return own.sample(X, rng)  # type: ignore[no-any-return]
+            return own.sample(X, rng)
         if inverse is not None:
             own = Undone(own, name, *inverse)
         if hasattr(own, "mean_sd"):

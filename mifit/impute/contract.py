@@ -29,6 +29,7 @@ class Cross(NamedTuple):
     n: float  #: number of fit rows
     centre: float  #: the response is centre + scale * standardised
     scale: float
+    before: Array | None = None  #: (p,) sums of squares before rows were subtracted, if they were
 
 
 @dataclass(slots=True)

@@ -169,12 +169,13 @@ def draw_continuous(
     spread = np.full(len(X), sd)
     waiting: list[Bench] = []
     # On a power scale a factor that is affine in the variable is not affine in what is drawn.
-    direct = own.forward(current) is current
+    direct = isinstance(own, Undone) or own.forward(current) is current
     for bench, straight in zip(benches, affine, strict=True):
-        if direct and straight and bench.gaussian:
-            mean, spread = _multiply(mean, spread, bench, float(sd))
-        else:
+        product = _multiply(own, mean, spread, bench, float(sd)) if direct and straight and bench.gaussian else None
+        if product is None:
             waiting.append(bench)
+        else:
+            mean, spread = product
     if not waiting:
         drawn = own.backward(mean + spread * rng.standard_normal(len(X)))
         if np.isfinite(drawn).all():
@@ -182,14 +183,15 @@ def draw_continuous(
     return _settle(own, mean, spread, waiting, current, rng)
 
 
-def _multiply(mean: Array, spread: Array, bench: Bench, unit: float) -> tuple[Array, Array]:
-    """Multiply a normal by a normal factor that is affine in the variable; mean and spread of the product."""
+def _multiply(own: Any, mean: Array, spread: Array, bench: Bench, unit: float) -> tuple[Array, Array] | None:
+    """Multiply a normal by a normal factor that is affine in what is drawn; None where it is not defined."""
     fitted: Any = bench.fitted
     at = np.arange(len(mean))
-    low, high = mean - unit, mean + unit
     if unit == 0.0:
         return mean, spread
-    left, right = bench.linear(at, low), bench.linear(at, high)
+    left, right = bench.linear(at, own.backward(mean - unit)), bench.linear(at, own.backward(mean + unit))
+    if not (np.isfinite(left).all() and np.isfinite(right).all()):
+        return None
     slope = (right - left) / (2.0 * unit)
     gap = fitted.standardised(bench.response) - 0.5 * (left + right)  # of the response at the current mean
     precision = slope * slope / fitted.spread**2

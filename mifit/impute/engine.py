@@ -90,21 +90,13 @@ class Engine:
         return self.layout.main[name][0] if name in self.layout.main and column.number and not column.n_levels else None
 
     def affine(self, ready: Ready, name: Hashable) -> bool:
-        """Whether a factor's linear predictor is affine in a variable."""
+        """Whether a factor's linear predictor is affine in what is drawn for a variable."""
         key = (ready.position, name)
         if key not in self._affine:
-            pieces = ready.factor.pieces
-            bent = any(
-                name in self.designs[p.which].variables and not self.designs[p.which].affine_in(name)
-                for p in pieces
-                if p.what == "formula"
-            )
-            straight = all(
-                self.plan.questions[p.which].bare or name not in self.plan.questions[p.which].outcome
-                for p in pieces
-                if p.what == "outcome"
-            )
-            self._affine[key] = straight and not bent
+            formulas = [self.designs[p.which] for p in ready.factor.pieces if p.what == "formula"]
+            inside = [design for design in formulas if name in design.variables]
+            # An outcome expression is drawn as such: an auxiliary sees it as it is, another formula sees the column.
+            self._affine[key] = all(self.inverse(name) is None and design.affine_in(name) for design in inside)
         return self._affine[key]
 
     def inverse(self, name: Hashable) -> tuple[Inverse, Any] | None:

@@ -33,7 +33,7 @@ class Solution(NamedTuple):
     dropped: tuple[int, ...]  #: terms that were dropped
 
 
-def independent(xx: Array, terms: Rows) -> tuple[Rows, Array, Array, tuple[int, ...]]:
+def independent(xx: Array, terms: Rows, before: Array | None = None) -> tuple[Rows, Array, Array, tuple[int, ...]]:
     """Find columns that are linearly independent, dropping whole terms.
 
     Parameters
@@ -42,6 +42,8 @@ def independent(xx: Array, terms: Rows) -> tuple[Rows, Array, Array, tuple[int, 
         Cross-products of the columns.
     terms : ndarray, shape (p,)
         The term of each column. Of two dependent terms the later one goes.
+    before : ndarray, shape (p,), optional
+        Sums of squares from which others were subtracted to give those of ``xx``: what cancelled took digits with it.
 
     Returns
     -------
@@ -54,25 +56,27 @@ def independent(xx: Array, terms: Rows) -> tuple[Rows, Array, Array, tuple[int, 
     dropped : tuple of int
         The terms that went.
     """
-    size = np.sqrt(np.maximum(np.diag(xx), 0.0))
-    keep = size > 0
-    dropped = set(terms[~keep].tolist())
+    squares = np.maximum(np.diag(xx), 0.0)
+    size = np.sqrt(squares)
+    limit = np.full(len(terms), DEPENDENT)
+    if before is not None:
+        limit *= np.maximum(before / np.where(squares > 0, squares, 1.0), 1.0)
+    dropped = set(terms[(squares == 0) | (limit >= 1.0)].tolist())
     while True:
         kept = np.flatnonzero(~np.isin(terms, list(dropped))) if dropped else np.arange(len(terms))
         scale = size[kept]
         block = xx if len(kept) == len(terms) else xx[np.ix_(kept, kept)]
         root, info = lapack.dpotrf(block / np.outer(scale, scale), lower=1, clean=1)
-        pivots = np.diag(root)
-        if info == 0 and (not len(pivots) or pivots.min() ** 2 >= DEPENDENT):
+        short = np.flatnonzero((np.diag(root) ** 2 < limit[kept])[: info - 1 if info > 0 else None])
+        if info == 0 and not len(short):
             return kept, root, scale, tuple(sorted(dropped))
-        short = np.flatnonzero(pivots[: info - 1 if info > 0 else None] ** 2 < DEPENDENT)
         first = int(short[0]) if len(short) else info - 1
         dropped.add(int(terms[kept[first]]))
 
 
 def solve(cross: Cross, terms: Rows) -> Solution:
     """Least squares from cross-products; units and origins of the columns do not matter."""
-    kept, root, size, dropped = independent(cross.xx, terms)
+    kept, root, size, dropped = independent(cross.xx, terms, cross.before)
     half, _ = lapack.dtrtrs(root, cross.xy[kept] / size, lower=1)
     beta = np.zeros(len(terms))
     beta[kept] = lapack.dtrtrs(root, half, lower=1, trans=1)[0] / size

@@ -348,21 +348,22 @@ class StoreVisit(Visit):
         """Cross-products of the fit rows: a block of the store's, less the missing rows where they are few."""
         if self.place is None or not self.store.grams:
             return super().cross()
-        whole = self._whole()
+        whole, subtracted = self._whole()
         columns, layout = self.model.columns, self.store.layout
         n = self.store.n_rows if self.rows is None else len(self.rows)
         return Cross(
             whole[np.ix_(columns, columns)], whole[columns, self.place], float(whole[self.place, self.place]),
             float(n), float(layout.centre[self.place]), float(layout.scale[self.place]),
+            np.diag(self.store.gram)[columns] if subtracted else None,
         )  # fmt: skip
 
-    def _whole(self) -> Array:
-        """Cross-products of all columns on the fit rows, shape (P, P)."""
+    def _whole(self) -> tuple[Array, bool]:
+        """Cross-products of all columns on the fit rows, shape (P, P), and whether rows were subtracted for them."""
         store = self.store
         if self.rows is None:
-            return store.gram
+            return store.gram, False
         if self.without is not None and _FEW * (store.n_rows - len(self.rows)) < store.n_rows:
             gone = store.gathered(self.without)
-            return store.gram - gone.T @ gone
+            return store.gram - gone.T @ gone, True
         seen = store.X[self.rows]
-        return seen.T @ seen
+        return seen.T @ seen, False

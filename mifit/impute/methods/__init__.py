@@ -58,7 +58,7 @@ CHAINED: dict[Kind, str] = {
 COMPATIBLE: dict[Kind, str] = {**CHAINED, Kind.NUMERIC: "norm", Kind.COUNT: "negbin"}
 
 #: the likelihood of an analysis model, and so the judge of its covariates
-OUTCOMES: dict[str, Method] = {"ols": Normal(), "logit": Logistic()}
+OUTCOMES: dict[str, Method] = {"ols": Normal(), "logit": Logistic(rescue="firth")}
 
 
 def name_of(method: Method) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.linalg import lapack
 from scipy.special import expit, log_expit
 
+from ...errors import PlanError
 from ...frame.kinds import Kind
 from ..contract import Array, Visit
 from ..newton import Likelihood, draw, information_root
@@ -25,7 +26,10 @@ class Logistic:
     ----------
     firth : bool, default False
         Whether to maximise the likelihood times Jeffreys' prior (Firth 1993). It has a top for every data set and
-        less bias for rare events; otherwise separated data are rescued by augmentation rows.
+        less bias for rare events.
+    rescue : {"augment", "firth"}
+        What is done when the data are separated and the likelihood has no top: augmentation rows (White, Daniel &
+        Royston 2010), or Firth's penalty. An analysis takes the second, for it must not see rows that are not there.
 
     Notes
     -----
@@ -56,6 +60,13 @@ class Logistic:
     reference: ClassVar[str] = "Rubin (1987), Multiple Imputation for Nonresponse in Surveys, Wiley, 169-170"
 
     firth: bool = False
+    rescue: str = "augment"
+
+    def __post_init__(self) -> None:
+        if self.rescue not in _RESCUED:
+            raise PlanError(
+                f"rescue is {self.rescue!r}.", known=", ".join(_RESCUED), do="mifit.Logistic(rescue='firth')"
+            )
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> LogisticFitted:
         """Estimate, then draw the coefficients."""
@@ -71,17 +82,21 @@ class Logistic:
         start, rescued = resume(visit.warm, found.kept, levels, len(null))
 
         def make(rescue: bool) -> Likelihood:
-            if self.firth:
+            if self.firth or (rescue and self.rescue == "firth"):
                 return _penalised(found.X, y)
             return _bernoulli(found.X, y, augmentation(found.X, 2) if rescue else None)
 
         yardstick = np.full(len(null), np.inf) if self.firth else found.unit * np.sum(1 / count) * len(y)
         peak, rescued = settle(make, null, start, yardstick, rescued)
-        events += incidents(peak, rescued and not self.firth, AUGMENTED.format(4 * (len(null) - 1)))
-        root = information_root(_bernoulli(found.X, y, None)(peak.estimate)[2]) if self.firth else peak.root
+        events += incidents(peak, rescued and not self.firth, _RESCUED[self.rescue].format(4 * (len(null) - 1)))
+        penalised = self.firth or (rescued and self.rescue == "firth")
+        root = information_root(_bernoulli(found.X, y, None)(peak.estimate)[2]) if penalised else peak.root
         coef[found.kept] = draw(peak.estimate, root, rng)
         warm = (peak.estimate, found.kept, levels, rescued)
         return LogisticFitted(coef, warm, found.events + events, found.dropped)
+
+
+_RESCUED = {"augment": AUGMENTED, "firth": "separation: no finite estimate; parameters drawn from the Firth fit"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
