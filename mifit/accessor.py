@@ -92,7 +92,8 @@ def impute(
     >>> len(imp), int(imp[0].isna().sum().sum())
     (5, 0)
     """
-    from .imputed import Asked, create
+    from .impute.wishes import Asked
+    from .imputed import create
 
     return create(
         frame, formula, model, m,
@@ -138,7 +139,8 @@ def plan(
     >>> made["bmi"].label, made["bmi"].role
     ('norm', 'covariate')
     """
-    from .imputed import Asked, plan_for
+    from .impute.wishes import Asked
+    from .imputed import plan_for
 
     asked = Asked(iterations, methods, predictors, auxiliary, congeniality, order)
     return plan_for(frame, formula, model, asked, model_keywords)[0]

@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, overload
 
 import numpy as np
 import pandas as pd
@@ -21,17 +21,18 @@ from .analysis.models import call, is_robust, spec
 from .errors import CongenialityError, CongenialityWarning, DataError, PlanError, nearest
 from .examine.check import Verdict, verdict
 from .formula.design import freeze
-from .formula.question import Question, ask, caller_scope
-from .frame.completed import Completed
+from .formula.question import Question, ask, caller_scope, resolve
+from .frame.completed import Completed, copied
 from .frame.completed import from_long as _from_long
 from .frame.table import Table, read
 from .impute.chain import Chain, Seed, run
-from .impute.plan import Plan, Wishes
+from .impute.plan import Plan
 from .impute.planning import make, recoded
+from .impute.wishes import USUAL, Asked, is_whole, refuse_other_holes
 from .pool.rubin import pool
 from .results.pooled import PooledResults
 
-__all__ = ["Asked", "ImputedSet", "create", "from_long", "plan_for"]
+__all__ = ["ImputedSet", "create", "from_long", "plan_for"]
 
 _MANY = 200_000  # values drawn, times sweeps, from which a progress bar may be worth it
 
@@ -83,8 +84,8 @@ class ImputedSet:
         """Eight characters that tell these completed sets from any others."""
         digest = hashlib.sha256()
         for holes in self._completed.holes:
-            for name, values in holes.items():
-                digest.update(repr(name).encode() + np.ascontiguousarray(values).tobytes())
+            for name in (name for name in self._table.columns if name in holes):
+                digest.update(repr(name).encode() + np.ascontiguousarray(holes[name]).tobytes())
         return digest.hexdigest()[:8]
 
     @property
@@ -115,14 +116,20 @@ class ImputedSet:
     def __len__(self) -> int:
         return self.m
 
-    def __getitem__(self, k: int) -> pd.DataFrame:
-        """The k-th completed frame, from 0."""
+    @overload
+    def __getitem__(self, k: int) -> pd.DataFrame: ...
+    @overload
+    def __getitem__(self, k: slice) -> list[pd.DataFrame]: ...
+    def __getitem__(self, k: int | slice) -> pd.DataFrame | list[pd.DataFrame]:
+        """The k-th completed frame, from 0, or a list for a slice."""
+        if isinstance(k, slice):
+            return [self._completed.frame(one) for one in range(self.m)[k]]
         if not isinstance(k, (int, np.integer)):
             raise TypeError(
                 f"a set is chosen by its number from 0 to {self.m - 1}, not by {k!r}; a column: imp[0][{k!r}]"
             )
         if not -self.m <= k < self.m:
-            raise IndexError(f"set {k} of {self.m}")
+            raise IndexError(f"there is no set {k}: the {self.m} sets are numbered 0 to {self.m - 1}")
         return self._completed.frame(int(k) % self.m)
 
     def __iter__(self) -> Iterator[pd.DataFrame]:
@@ -149,7 +156,8 @@ class ImputedSet:
                 f"an ImputedSet has no {name}(): averaging completed sets loses the uncertainty between them. "
                 f'Estimate in each and pool: imp.fit("y ~ 1")'
             )
-        raise AttributeError(f"'ImputedSet' object has no attribute {name!r}")
+        known = f"; a completed DataFrame has one: imp[0].{name}" if hasattr(pd.DataFrame, name) else ""
+        raise AttributeError(f"'ImputedSet' object has no attribute {name!r}{known}")
 
     def __repr__(self) -> str:
         return "\n".join(self._lines())
@@ -203,6 +211,9 @@ class ImputedSet:
         """
         if self._plan is None or self._seed is None:
             raise PlanError("sets made elsewhere cannot be extended.", do="df.mice.impute(...)")
+        for word, given in (("m", m), ("iterations", iterations)):
+            if given is not None and not is_whole(given):
+                raise PlanError(f"{word} is {given!r}; a whole number is needed.", do=f"imp.extend({word}=10)")
         more, sweeps = m or 0, self.iterations + (iterations or 0)
         if more < 0 or (iterations or 0) < 0 or not (m or iterations):
             raise PlanError(
@@ -288,6 +299,8 @@ class ImputedSet:
         if found.word == "absent" and uncovered != "ignore" and self._plan is not None and self._plan.mode != "ignore":
             used = self._again(question, found, uncovered)
             found = verdict(used._plan, used._table, question, robust)
+            if found.word == "exact":
+                found = dataclasses.replace(found, reason="imputed again for it")
         used._require_complete(question, words.columns)
         design = freeze(question, used._table)
         completed = used._completed
@@ -303,17 +316,19 @@ class ImputedSet:
     ) -> tuple[Question, Any]:
         """The analysis asked for, its words sorted by who takes them."""
         declared = self._plan.questions if self._plan else ()
+        name = None if model is None else spec(model).name
         if formula is None and len(declared) != 1:
             calls = "  or  ".join(f'imp.fit("{q.formula}")' for q in declared) or 'imp.fit("y ~ x1 + x2")'
             raise PlanError(f"{len(declared)} analyses were declared; say which to fit.", do=calls)
-        same = [q for q in declared if formula in (None, q.formula) and model in (None, q.model)]
+        formula = declared[0].formula if formula is None else formula
+        wanted = None if model is None else spec(model).name
+        same = [q for q in declared if q.formula == formula and wanted in (None, q.model)]
         if same:
-            formula, model = same[0].formula, same[0].model
-            keywords = {**same[0].keywords, **keywords}
-        assert formula is not None
-        scope = caller_scope()
+            model, keywords = same[0].model, {**same[0].keywords, **keywords}
+        scope = _scope(declared, same)
         name = spec(model).name if model is not None else ask(formula, self._table, scope=scope).model
         words = call(name, keywords, fit_kwds)
+        _require_columns(self._table, words)
         question = ask(formula, self._table, model=model and name, keywords=words.init, scope=scope)
         if same:
             question = dataclasses.replace(question, said=same[0].said)
@@ -331,7 +346,8 @@ class ImputedSet:
         shown = [q.formula for q in questions]
         words = repr(shown[0]) if len(shown) == 1 else repr(shown)
         model = "" if question.said != f"model={question.model!r}" else f", model={question.model!r}"
-        do = f"imp = df.mice.impute({words}{model}, m={self.m})"
+        given = "".join(f", {word}={_as_written(value)}" for word, value in question.keywords.items())
+        do = f"imp = df.mice.impute({words}{model}{given}, m={self.m})"
         if uncovered == "raise":
             raise CongenialityError(
                 "the analysis was not foreseen by the imputations.",
@@ -340,7 +356,7 @@ class ImputedSet:
         started = time.perf_counter()
         table = read(self._frame)
         plan, table = make(table, questions, self._plan.wishes, caller_scope())
-        sweeps = plan.iterations
+        sweeps = plan.iterations + max(self.iterations - self._plan.iterations, 0)  # as many more as were asked for
         chains = _chains(table, plan, range(self.m), sweeps, self._seed, None, None)
         again = ImputedSet(self._frame, table, plan, chains, self._seed)
         seconds = time.perf_counter() - started
@@ -379,6 +395,27 @@ class ImputedSet:
         return [*lines[: 4 if more else 5], *more]
 
 
+def _scope(declared: Sequence[Question], same: Sequence[Question]) -> dict[str, Any]:
+    """Where names of a formula are looked up: what a declared formula captured stays what it was."""
+    captured = {name: value for question in declared for name, value in resolve(question.names).items()}
+    return {**caller_scope(), **captured} if same else {**captured, **caller_scope()}
+
+
+def _require_columns(table: Table, words: Any) -> None:
+    """Refuse words that name a column which is none."""
+    for name in words.columns:
+        table.require(name, "the analysis")
+
+
+def _as_written(value: Any) -> str:
+    """A keyword as the user would write it, statsmodels families included."""
+    if not hasattr(value, "link"):
+        return repr(value)
+    link = type(value.link).__name__
+    usual = type(type(value)().link).__name__
+    return f"sm.families.{type(value).__name__}({'' if link == usual else f'sm.families.links.{link}()'})"
+
+
 _AVERAGING = frozenset({"mean", "median", "std", "var", "describe", "sum", "average", "groupby", "corr"})
 
 
@@ -391,7 +428,7 @@ def create(
         if rng is not None:
             raise PlanError("rng= and random_state= are the same; give one.", do="df.mice.impute(rng=1)")
         rng = keywords.pop("random_state")
-    if not isinstance(m, (int, np.integer)) or isinstance(m, bool) or m < 2:
+    if not is_whole(m) or m < 2:
         raise PlanError(f"m is {m!r}; at least 2 completed sets are needed to pool.", do="df.mice.impute(m=20)")
     if isinstance(formula, Plan):
         plan, table = _checked(formula, frame, model, asked, keywords)
@@ -399,7 +436,7 @@ def create(
         plan, table = plan_for(frame, formula, model, asked, keywords)
     seed = _seed(rng)
     chains = _chains(table, plan, range(int(m)), plan.iterations, seed, n_jobs, progress)
-    return ImputedSet(frame.copy(deep=False), table, plan, chains, seed)
+    return ImputedSet(copied(frame), table, plan, chains, seed)
 
 
 def plan_for(
@@ -422,45 +459,17 @@ def plan_for(
     questions = []
     for one in formulas:
         chosen = name or ask(one, table, scope=scope).model
-        init = dict(call(chosen, keywords).init) if keywords else {}
+        words = call(chosen, keywords)
+        if words.fit:
+            word, value = next(iter(words.fit.items()))
+            raise PlanError(
+                f"{word}= belongs to the fit, not to the imputation.",
+                do=f"df.mice.impute({one!r}).fit({word}={value!r})",
+            )
+        _require_columns(table, words)
+        init = dict(words.init)
         questions.append(ask(one, table, model=name, keywords=init, scope=scope))
     return make(table, questions, asked.wishes(), scope)
-
-
-class Asked(NamedTuple):
-    """The words of ``impute`` that make a plan, as the user gave them."""
-
-    iterations: Any
-    methods: Any
-    predictors: Any
-    auxiliary: Any
-    congeniality: Any
-    order: Any
-
-    def wishes(self) -> Wishes:
-        """The same as plain data; what is no mapping or whole number is refused."""
-        for word, given, example in (
-            ("methods", self.methods, "{'bmi': 'norm'}"),
-            ("predictors", self.predictors, "{'bmi': ['age']}"),
-        ):
-            if given is not None and not isinstance(given, Mapping):
-                raise PlanError(
-                    f"{word}= maps columns to wishes; it cannot be {type(given).__name__}.",
-                    do=f"df.mice.impute({word}={example})",
-                )
-        sweeps = self.iterations
-        if sweeps is not None and (not isinstance(sweeps, int | np.integer) or sweeps < 1):
-            raise PlanError(f"iterations is {sweeps!r}; a whole number from 1 is needed.", do="iterations=10")
-        if isinstance(self.order, str):
-            raise PlanError(f"order= is a list of columns, not {self.order!r}.", do=f"order=[{self.order!r}]")
-        return Wishes(
-            dict(self.methods or {}),
-            dict(self.predictors or {}),
-            self.auxiliary,
-            self.congeniality,
-            None if self.order is None else tuple(self.order),
-            None if sweeps is None else int(sweeps),
-        )
 
 
 _WORDS = (*Asked._fields, "model", "m", "rng", "n_jobs", "progress")
@@ -471,6 +480,7 @@ def _checked(
 ) -> tuple[Plan, Table]:
     """A finished plan, checked against the frame it is to run on."""
     given = [w for w in ("methods", "predictors", "order") if getattr(asked, w) is not None] + list(keywords)
+    given += [w for w, usual in USUAL.items() if getattr(asked, w) != usual]
     if given or model is not None:
         raise PlanError(f"the plan is made; {(given or ['model'])[0]}= comes too late.", do="df.mice.plan(...)")
     table = read(frame)
@@ -480,6 +490,7 @@ def _checked(
             f"this frame has {table.n_rows} rows and {', '.join(map(str, list(table.columns)[:6]))}.",
             do="df.mice.plan(...)",
         )
+    refuse_other_holes(plan, table)
     iterations = asked.wishes().iterations
     if iterations is not None:
         plan = dataclasses.replace(plan, iterations=iterations)
@@ -493,7 +504,9 @@ def _seed(rng: Any) -> Seed:
         return Seed(child.entropy, tuple(child.spawn_key))
     if isinstance(rng, np.random.SeedSequence):
         return Seed(rng.entropy, tuple(rng.spawn_key))
-    if rng is None or isinstance(rng, (int, np.integer)):
+    if is_whole(rng) and rng < 0:
+        raise PlanError(f"rng is {rng}; a whole number from 0 is needed.", do="df.mice.impute(rng=1)")
+    if rng is None or is_whole(rng):
         return Seed(np.random.SeedSequence(None if rng is None else int(rng)).entropy)
     raise PlanError(
         f"rng is {type(rng).__name__}; an int, SeedSequence or Generator is needed.", do="df.mice.impute(rng=1)"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..formula.design import Design, covered, freeze
-from ..formula.question import Question
+from ..formula.question import Question, ask
+from ..formula.terms import code_of
 from ..frame.table import Table
 from ..impute.plan import Plan
 
@@ -94,24 +95,45 @@ def verdict(plan: Plan | None, table: Table, question: Question, robust: bool = 
 def _by_mode(plan: Plan, table: Table, question: Question, design: Design) -> Verdict:
     """The verdict of a plan on an analysis that uses imputed values."""
     if plan.mode in ("plain", "ignore"):
-        if likelihood(question)[2:] in (("Gaussian", "Identity"), ("Binomial", "Logit")) and _main_effects(design):
-            return Verdict("approximate", "chained equations with main effects, no analysis declared")
-        beyond = _beyond(design, [])
-        what = f"{', '.join(beyond)} never declared" if beyond else f"model {question.model!r} never declared"
-        return Verdict("absent", what, beyond)
+        said = "no analysis declared" if plan.mode == "plain" else "the analysis ignored, as asked"
+        usual = likelihood(question)[2:] in (("Gaussian", "Identity"), ("Binomial", "Logit"))
+        straight = _straight_outcome(question, table)
+        if usual and straight and _main_effects(design):
+            return Verdict("approximate", f"chained equations with main effects, {said}")
+        beyond = _beyond(design, []) if straight else (question.terms.outcome,)
+        what = ", ".join(beyond) or f"model {question.model!r}"
+        return Verdict(
+            "absent", f"{what} never declared" if plan.mode == "plain" else f"{what} ignored, as asked", beyond
+        )
     same = [q for q in plan.questions if likelihood(q) == likelihood(question)]
     if not same:
         declared = "; ".join(f"{q.formula} ({q.model})" for q in plan.questions)
         return Verdict("absent", f"declared was {declared}")
-    known = [freeze(q, table) for q in same]
+    known = [freeze(_widened(q, plan, table), table) for q in same]
     if not covered(design, known):
         beyond = _beyond(design, known)
         return Verdict("absent", f"the imputations never saw {', '.join(beyond)}", beyond)
     if plan.mode == "terms":
         return Verdict("approximate", "analysis terms as predictors")
-    if any(covered(one, [design]) for one in known):
+    if any(covered(freeze(q, table), [design]) for q in same):
         return Verdict("exact", "as declared")
     return Verdict("implied", f"nested in {' and '.join(q.formula for q in same)}")
+
+
+def _widened(question: Question, plan: Plan, table: Table) -> Question:
+    """The outcome's formula with the baseline auxiliaries that joined it."""
+    auxiliary = plan.wishes.auxiliary
+    baseline = auxiliary.get("baseline", ()) if isinstance(auxiliary, Mapping) else ()
+    if not baseline or plan.mode != "compatible":
+        return question
+    formula = " + ".join([question.formula, *map(code_of, baseline)])
+    return ask(formula, table, model=question.model, keywords=question.keywords, scope=question.names)
+
+
+def _straight_outcome(question: Question, table: Table) -> bool:
+    """Whether the outcome is a column as it stands, or affine in one."""
+    inverse = question.inverse(table)
+    return question.bare or (inverse is not None and inverse.name in ("identity", "affine"))
 
 
 def _main_effects(design: Design) -> bool:
@@ -124,13 +146,15 @@ def _beyond(design: Design, known: Sequence[Design]) -> tuple[str, ...]:
     codes = design.question.terms.codes
     found: dict[str, None] = {}
     for column in design.columns:
+        alone = Design(design.question, design.table, (column,), design.blocks, design.info)
         if known:
-            alone = Design(design.question, design.table, (column,), design.blocks, design.info)
             outside = not covered(alone, known)
         else:
             parts = [design.blocks[block] for block, _, _ in column.parts]
             outside = len(parts) > 1 or any(not b.bare and (b.lookup is None or b.categories is None) for b in parts)
             outside = outside and not (len(parts) == 1 and _is_level(parts[0], column.variables))
+            if outside and len(column.variables) == 1:  # center(x) is x
+                outside = not alone.affine_in(next(iter(column.variables)))
         if outside:
             found[codes[column.term]] = None
     return tuple(found)

@@ -2,112 +2,24 @@
 
 from __future__ import annotations
 
-import ast
 import itertools
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import patsy
-from patsy.categorical import categorical_to_int
 
 from ..errors import FormulaError
-from ..frame.kinds import Array, Coding, Kind, Rows
+from ..frame.kinds import Array, Kind
 from ..frame.table import Table
+from .factor import BUILTINS, Block, Frozen, block_of, plain_view, widened
 from .question import Question, resolve
 from .terms import take_apart
 
 __all__ = ["Design", "FormulaColumn", "covered", "freeze"]
-
-
-class _Frozen:
-    """A patsy factor memorised once, on the rows where its own variables were observed."""
-
-    def __init__(self, factor: Any, variables: Sequence[Hashable], table: Table, names: Mapping[str, Any]) -> None:
-        self.factor, self.variables, self.table, self.names = factor, tuple(variables), table, names
-        self.own: dict[Hashable, Any] | None = None
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Frozen) and self.factor == other.factor
-
-    def __hash__(self) -> int:
-        return hash(self.factor)
-
-    @property
-    def origin(self) -> Any:
-        return self.factor.origin
-
-    def name(self) -> str:
-        return str(self.factor.name())
-
-    def memorize_passes_needed(self, state: dict[str, Any], eval_env: Any) -> int:
-        rows = self.table.complete_rows(self.variables)
-        self.own = {v: self.table[v].coding.series(self.table[v].values[rows]) for v in self.variables}
-        for which in range(self.factor.memorize_passes_needed(state, eval_env)):
-            self.factor.memorize_chunk(state, which, self.own)
-            self.factor.memorize_finish(state, which)
-        return 0
-
-    def memorize_chunk(self, state: dict[str, Any], which_pass: int, data: Any) -> None:
-        """Nothing is left to memorise."""
-
-    def memorize_finish(self, state: dict[str, Any], which_pass: int) -> None:
-        """Nothing is left to memorise."""
-
-    def eval(self, state: dict[str, Any], data: Any) -> Any:
-        return self.factor.eval(state, data if self.own is None else self.own)
-
-
-@dataclass(frozen=True)
-class _Block:
-    """One factor, ready to be evaluated on any rows."""
-
-    code: str
-    variables: tuple[Hashable, ...]
-    codings: dict[Hashable, Coding]
-    state: dict[str, Any]
-    factor: Any
-    categories: tuple[Any, ...] | None  #: of a categorical factor
-    bare: bool  #: the variable itself, a number
-    lookup: Array | None  #: one row per level, when its only variable is discrete
-    knots: tuple[tuple[str, float, float], ...]  #: spline arguments and the range they must keep
-
-    def values(self, data: Mapping[Hashable, Array], n_rows: int) -> Array:
-        """Numbers (n, width), or level codes (n, 1); NaN where the data leave the factor's domain."""
-        if self.lookup is not None:
-            return self.lookup[data[self.variables[0]].astype(np.int64)]
-        if self.bare:
-            return data[self.variables[0]][:, None]
-        seen = {v: _plain_view(self.codings[v], data[v]) for v in self.variables}
-        inside = self._inside(seen, n_rows)
-        if inside is None:
-            return self._evaluate(seen)
-        part = self._evaluate({v: x[inside] for v, x in seen.items()}) if len(inside) else np.empty((0, 1))
-        whole = np.full((n_rows, part.shape[1]), np.nan)
-        whole[inside] = part
-        return whole
-
-    def _evaluate(self, seen: dict[Hashable, Any]) -> Array:
-        with np.errstate(all="ignore"):
-            found = self.factor.eval(self.state, seen)
-        if self.categories is not None:
-            return categorical_to_int(found, self.categories, patsy.NAAction(NA_types=[]))[:, None].astype(np.float64)
-        numbers = np.asarray(found, dtype=np.float64)
-        return numbers[:, None] if numbers.ndim == 1 else numbers
-
-    def _inside(self, seen: dict[Hashable, Any], n_rows: int) -> Rows | None:
-        """Rows within the knots of every spline; None when there are no splines or all rows are inside."""
-        if not self.knots:
-            return None
-        good = np.ones(n_rows, dtype=bool)
-        with np.errstate(all="ignore"):
-            for inner, low, high in self.knots:
-                argument = self.state["eval_env"].eval(inner, inner_namespace=seen)
-                good &= (argument >= low) & (argument <= high)
-        return None if good.all() else np.flatnonzero(good)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +27,7 @@ class FormulaColumn:
     """One column of the design: a product of factor columns."""
 
     name: str
-    term: int  #: position of its term in the formula
+    term: int  #: position of its term among the formula's
     parts: tuple[tuple[int, int, Array | None], ...]  #: (block, column of it, contrast by code)
     variables: frozenset[Hashable]
 
@@ -127,7 +39,7 @@ class Design:
     question: Question
     table: Table
     columns: tuple[FormulaColumn, ...]
-    blocks: tuple[_Block, ...]
+    blocks: tuple[Block, ...]
     info: Any = field(repr=False)  #: patsy's DesignInfo of the right side
 
     @property
@@ -179,7 +91,8 @@ class Design:
                     found[block] = self.blocks[block].values(data, n_rows)
                 piece = found[block][:, part if contrast is None else 0]
                 if contrast is not None:
-                    piece = contrast[piece.astype(np.int64)]
+                    unknown = np.isnan(piece)
+                    piece = np.where(unknown, np.nan, contrast[np.where(unknown, 0, piece).astype(np.int64)])
                 product = piece if product is None else product * piece
             out[:, position] = 1.0 if product is None else product
         return out
@@ -195,13 +108,16 @@ class Design:
         """The outcome as numbers, shape (n,); a value that is not finite is refused by row."""
         found = self.response(values)
         if not np.isfinite(found).all():
-            row = int(np.flatnonzero(~np.isfinite(found))[0])
-            raise FormulaError(
-                f"outcome {self.question.terms.outcome!r} is not a finite number in row {row}.",
-                formula=self.formula,
-                do=f"df.loc[df.index[{row}]]",
-            )
+            raise self.not_finite(int(np.flatnonzero(~np.isfinite(found))[0]))
         return found
+
+    def not_finite(self, row: int) -> FormulaError:
+        """The error for an outcome that is no finite number in a row."""
+        return FormulaError(
+            f"outcome {self.question.terms.outcome!r} is not a finite number in row {row}.",
+            formula=self.formula,
+            do=f"df.loc[df.index[{row}]]",
+        )
 
     def response(self, values: Mapping[Hashable, Array]) -> Array:
         """The outcome as numbers, shape (n,): 1 for the modelled level where it is no number; NaN where missing."""
@@ -212,11 +128,14 @@ class Design:
         if question.bare:
             column = self.table[question.outcome[0]]
             codes = seen[question.outcome[0]]
-            found[rows] = column.numbers(codes) if question.level is None else codes == column.n_levels - 1
+            if question.level is None:
+                found[rows] = column.numbers(codes) if column.number else codes
+            else:
+                found[rows] = codes == column.n_levels - 1
             return found
-        views = {v: _plain_view(self.table[v].coding, x) for v, x in seen.items()}
+        views = {v: plain_view(self.table[v].coding, x) for v, x in seen.items()}
         with np.errstate(all="ignore"):
-            env = patsy.EvalEnvironment([{**_BUILTINS, **resolve(question.names)}])
+            env = patsy.EvalEnvironment([{**BUILTINS, **resolve(question.names)}])
             found[rows] = np.asarray(env.eval(question.terms.outcome, inner_namespace=views), dtype=np.float64)
         return found
 
@@ -274,17 +193,16 @@ class Design:
                 value=shown,
                 do=f'imp = df.mice.impute("{self.formula}")',
             )
-        _, low, high = block.knots[0]
+        low, high = block.knots[0][1:]
         return FormulaError(
             f"row {row} has {shown}, outside the outermost knots of {block.code}.",
             formula=self.formula,
-            knots=f"{low:.6g} to {high:.6g}, the observed range",
-            do=_widened(self.formula, name, values[name]),
+            knots=f"{low:.6g} to {high:.6g}",
+            do=f"imp.fit({widened(self.question, block, values)!r})",
         )
 
 
 _SHARES = np.linspace(0.05, 0.95, 9)
-_BUILTINS = {name: getattr(patsy.builtins, name) for name in patsy.builtins.__all__}
 
 
 def freeze(question: Question, table: Table) -> Design:
@@ -311,22 +229,43 @@ def freeze(question: Question, table: Table) -> Design:
             raise FormulaError(
                 f"column {variable!r} {column.coding.problem}; the formula cannot use it.",
                 formula=question.formula,
-                do=f"df['number'] = df[{variable!r}]. ...",
+                do=_cure(variable, column.coding.problem),
             )
         if not len(column.observed):
             raise FormulaError(f"all values of {variable!r} are missing.", do=f"df.drop(columns=[{variable!r}])")
-    names = {**_BUILTINS, **resolve(question.names)}
+    names = {**BUILTINS, **resolve(question.names)}
     right = patsy.ModelDesc.from_formula(question.formula).rhs_termlist
-    factors: dict[Any, _Frozen] = {}
+    if not right:
+        raise FormulaError(
+            "the formula has no column on its right side.",
+            formula=question.formula,
+            do=f'df.mice.impute("{question.terms.outcome} ~ 1")',
+        )
+    factors: dict[Any, Frozen] = {}
     for factor in dict.fromkeys(f for term in right for f in term.factors):
-        factors[factor] = _Frozen(factor, take_apart(factor.code, table.columns).variables, table, names)
+        factors[factor] = Frozen(factor, take_apart(factor.code, table.columns).variables, table, names)
     terms = [patsy.Term([factors[f] for f in term.factors]) for term in right]
     info = _memorise(terms, names, question)
-    blocks = [_block(frozen, info, table, names, question) for frozen in factors.values()]
+    blocks = [block_of(frozen, info, table, names, question) for frozen in factors.values()]
     for frozen in factors.values():
         frozen.own = None
     position = {frozen: index for index, frozen in enumerate(factors.values())}
-    return Design(question, table, tuple(_columns(info, blocks, position)), tuple(blocks), info)
+    columns = tuple(_columns(info, blocks, position, question.terms.codes))
+    design = Design(question, table, columns, tuple(blocks), info)
+    rows = table.complete_rows(question.outcome)
+    bad = ~np.isfinite(design.response({v: table[v].values[rows] for v in question.outcome}))
+    if bad.any():
+        raise design.not_finite(int(rows[bad][0]))
+    return design
+
+
+def _cure(name: Hashable, problem: str) -> str:
+    """The line that makes a column of dates or mixed types usable."""
+    if problem == "holds dates or times":
+        return f"df[{name!r}] = (df[{name!r}] - df[{name!r}].min()).dt.days"
+    if problem.startswith("mixes"):
+        return f"df[{name!r}] = df[{name!r}].astype('string')"
+    return f"df[{name!r}] = df[{name!r}].astype('float64')"
 
 
 def _memorise(terms: list[Any], names: dict[str, Any], question: Question) -> Any:
@@ -339,39 +278,16 @@ def _memorise(terms: list[Any], names: dict[str, Any], question: Question) -> An
             )[0]
     except patsy.PatsyError as error:
         place = "\n" + error.origin.caretize(indent=2) if error.origin is not None else ""
-        raise FormulaError(f"the formula cannot be built: {error.message}{place}") from None
+        powers = re.sub(r"(\w+)\s*\^\s*(\d+)", r"I(\1**\2)", question.formula)
+        do = f"df.mice.impute({powers!r})" if powers != question.formula else "df.dtypes"
+        raise FormulaError(f"the formula cannot be built: {error.message}{place}", do=do) from None
 
 
-def _block(frozen: _Frozen, info: Any, table: Table, names: dict[str, Any], question: Question) -> _Block:
-    """Make one factor ready for evaluation."""
-    found = info.factor_infos[frozen]
-    code = frozen.factor.code
-    only = table[frozen.variables[0]] if len(frozen.variables) == 1 else None
-    categories = tuple(found.categories) if found.type == "categorical" else None
-    codings = {v: table[v].coding for v in frozen.variables}
-    bare = only is not None and not only.kind.discrete and code in (str(only.name), f"Q({only.name!r})")
-    block = _Block(
-        code, frozen.variables, codings, found.state, frozen.factor, categories, bare, None, _knots(frozen, found.state)
-    )
-    if only is not None and only.kind.discrete:
-        levels = {only.name: only.coding.view(np.arange(only.n_levels, dtype=np.float64))}
-        object.__setattr__(block, "lookup", block._evaluate(levels))
-    elif categories is None and not np.isfinite(block._evaluate(frozen.own or {})).all():
-        rows = table.complete_rows(frozen.variables)
-        row = int(rows[int(np.flatnonzero(~np.isfinite(block._evaluate(frozen.own or {})).all(axis=1))[0])])
-        raise FormulaError(
-            f"{code!r} is not a finite number in row {row}.",
-            formula=question.formula,
-            value=", ".join(f"{v} = {table[v].values[row]:.6g}" for v in frozen.variables),
-            do=f"df.loc[df.index[{row}]]",
-        )
-    return block
-
-
-def _columns(info: Any, blocks: list[_Block], position: dict[_Frozen, int]) -> list[FormulaColumn]:
+def _columns(info: Any, blocks: list[Block], position: dict[Frozen, int], codes: Sequence[str]) -> list[FormulaColumn]:
     """The design columns in patsy's order: within an interaction the first factor varies fastest."""
     columns: list[FormulaColumn] = []
-    for term, subterms in enumerate(info.term_codings.values()):
+    for patsy_term, subterms in info.term_codings.items():
+        term = codes.index(patsy_term.name())
         for subterm in subterms:
             widths = [
                 subterm.contrast_matrices[f].matrix.shape[1]
@@ -391,37 +307,6 @@ def _columns(info: Any, blocks: list[_Block], position: dict[_Frozen, int]) -> l
                 variables = frozenset(v for b, _, _ in parts for v in blocks[b].variables)
                 columns.append(FormulaColumn(info.column_names[len(columns)], term, parts, variables))
     return columns
-
-
-def _knots(frozen: _Frozen, state: dict[str, Any]) -> tuple[tuple[str, float, float], ...]:
-    """Arguments of B-splines and the range outside which they are undefined."""
-    found = []
-    for node in ast.walk(ast.parse(frozen.factor.code, mode="eval")):
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "bs" and node.args):
-            continue
-        inner = ast.unparse(node.args[0])
-        if "bs" not in dir(patsy.builtins):
-            continue
-        argument = np.asarray(state["eval_env"].eval(inner, inner_namespace=frozen.own))
-        bounds = {k.arg: ast.literal_eval(k.value) for k in node.keywords if k.arg in ("lower_bound", "upper_bound")}
-        low = bounds.get("lower_bound", argument.min())
-        high = bounds.get("upper_bound", argument.max())
-        found.append((inner, float(low), float(high)))
-    return tuple(found)
-
-
-def _plain_view(coding: Coding, values: Array) -> npt.NDArray[Any]:
-    """Values inside an expression of several variables: numbers, booleans, or the levels themselves."""
-    if not coding.kind.discrete or coding.number:
-        return np.asarray(coding.view(values))
-    view = coding.view(values)
-    return view if isinstance(view, np.ndarray) else coding.decode(values)
-
-
-def _widened(formula: str, name: Hashable, values: Array) -> str:
-    """The formula with bounds written into its spline."""
-    low, high = float(np.floor(values.min())), float(np.ceil(values.max()))
-    return f"bs({name}, df=4, lower_bound={low:g}, upper_bound={high:g})"
 
 
 def covered(asked: Design, known: Sequence[Design]) -> bool:

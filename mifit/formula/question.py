@@ -7,7 +7,7 @@ import builtins
 import importlib
 import sys
 import types
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ import patsy.builtins
 from ..errors import FormulaError, ModelError, nearest
 from ..frame.kinds import Array, Kind
 from ..frame.table import Table
-from .terms import Terms, parse, take_apart
+from .terms import Pieces, Terms, parse, take_apart
 
 __all__ = ["Inverse", "Question", "Reference", "ask", "caller_scope", "capture", "resolve"]
 
@@ -73,7 +73,10 @@ class Question:
     @property
     def outcome_label(self) -> str:
         """The outcome as a summary names it."""
-        return self.terms.outcome if self.level is None else f"P({self.terms.outcome} = {self.level})"
+        if self.level is None:
+            return self.terms.outcome
+        level = f"{self.level:g}" if isinstance(self.level, float) else str(self.level)
+        return f"P({self.terms.outcome} = {level})"
 
     def variables(self, table: Table) -> tuple[Hashable, ...]:
         """Columns on the right side, in order of appearance."""
@@ -139,7 +142,7 @@ def ask(
             f"{both[0]!r} stands on both sides of the formula.", formula=formula, do='df.mice.impute("y ~ x1 + x2")'
         )
     model, said = (model, f"model={model!r}") if model is not None else _default_model(terms, outcome, bare, table)
-    level = _level(outcome[0], table, model, keywords or {}) if bare else None
+    level = _level(outcome[0], table, model, keywords or {}) if bare and model != "predictors" else None
     return Question(terms, model, said, outcome, bare, level, dict(keywords or {}), names)
 
 
@@ -151,8 +154,10 @@ def capture(code: str, table: Table, scope: Mapping[str, Any], formula: str) -> 
     """
     pieces = take_apart(code, table.columns)
     kept: dict[str, Any] = {}
+    _refuse_shadow(code, pieces, {*table.columns} - {*scope, "np", "numpy"}, formula)
+    _refuse_module_transform(code, scope, formula)
     for name in pieces.called:
-        if name in scope:
+        if callable(scope.get(name)) or isinstance(scope.get(name), types.ModuleType):
             kept[name] = _refer(scope[name])
         elif name in ("np", "numpy"):
             kept[name] = Reference("numpy")
@@ -163,7 +168,13 @@ def capture(code: str, table: Table, scope: Mapping[str, Any], formula: str) -> 
                 do=f"define {name} before this call, or make a column: df['new'] = ...",
             )
     for name in pieces.free:
+        beside = bool(pieces.variables and pieces.called)
+        if beside and name in patsy.builtins.__all__:  # C(g, Sum)
+            continue
         value = scope.get(name)
+        if beside and callable(value):
+            kept[name] = _refer(value)
+            continue
         if not pieces.variables or not pieces.called or not _constant(value, table.n_rows):
             shown = ", ".join(map(str, list(table.columns)[:8])) + (", ..." if len(table.columns) > 8 else "")
             raise FormulaError(
@@ -176,6 +187,41 @@ def capture(code: str, table: Table, scope: Mapping[str, Any], formula: str) -> 
     if not pieces.variables:
         raise FormulaError(f"{code!r} uses no column of the frame.", formula=formula, do="df.columns.tolist()")
     return kept
+
+
+def _refuse_shadow(code: str, pieces: Pieces, columns: Set[Hashable], formula: str) -> None:
+    """Refuse a method of a column, and a column that hides the very function its piece of the formula calls."""
+    for node in ast.walk(ast.parse(code, mode="eval")):
+        if isinstance(node, ast.Attribute) and getattr(node.value, "id", None) in columns:
+            raise FormulaError(
+                f"{ast.unparse(node)!r} is a method of a column; a formula sees plain values, and m sets of them.",
+                formula=formula,
+                instead="center(x), standardize(x), np.log(x), a function of your own",
+                do="df['new'] = ...   # before imputing",
+            )
+    called = {*pieces.called, *(["Q"] if "Q" in pieces.variables and "Q(" in code else [])}
+    for name in pieces.variables:
+        if name in called:
+            raise FormulaError(
+                f"column {name!r} hides the function of that name in {code!r}.",
+                formula=formula,
+                do=f"df = df.rename(columns={{{name!r}: '{name}_'}})",
+            )
+
+
+def _refuse_module_transform(code: str, scope: Mapping[str, Any], formula: str) -> None:
+    """Refuse ``patsy.bs(x)``: only a bare ``bs(x)`` keeps its knots, the other learns them anew in every set."""
+    for node in ast.walk(ast.parse(code, mode="eval")):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        module = scope.get(getattr(node.func.value, "id", ""))
+        if hasattr(getattr(module, node.func.attr, None), "__patsy_stateful_transform__"):
+            dotted = ast.unparse(node.func)
+            raise FormulaError(
+                f"{dotted}() would learn its parameters anew in every set; without the module it keeps them.",
+                formula=formula,
+                do=f"df.mice.impute({formula.replace(dotted, node.func.attr)!r})",
+            )
 
 
 def resolve(names: Mapping[str, Any]) -> dict[str, Any]:
@@ -264,7 +310,10 @@ def _inverse(code: str, name: Hashable) -> Inverse | None:
         return Inverse(head)
     if head != "I" or not all(isinstance(node, _ARITHMETIC) or _is_variable(node, name) for node in _nodes(inner)):
         return None
-    at = [eval(compile(ast.Expression(_numbered(inner, float(v))), code, "eval"), {}) for v in (0, 1, 2, -50)]
+    try:
+        at = [eval(compile(ast.Expression(_numbered(inner, float(v))), code, "eval"), {}) for v in (0, 1, 2, -50)]
+    except ArithmeticError:  # 1/y at 0
+        return None
     slope = at[1] - at[0]
     if slope == 0 or not np.allclose([at[2], at[3]], [at[0] + 2 * slope, at[0] - 50 * slope], rtol=1e-9, atol=0):
         return None

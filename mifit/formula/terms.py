@@ -6,6 +6,7 @@ import ast
 import keyword
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import patsy
 
@@ -56,19 +57,19 @@ def parse(formula: str) -> Terms:
     ('Intercept', 'x1', 'x2', 'x1:x2')
     """
     if not isinstance(formula, str):
-        raise FormulaError(f"a formula is text, not {type(formula).__name__}.", do='df.mice.impute("y ~ x1 + x2")')
+        raise FormulaError(f"a formula is text, not {type(formula).__name__}.", do=_EXAMPLE)
     try:
         described = patsy.ModelDesc.from_formula(formula)
     except patsy.PatsyError as error:
         place = "\n" + error.origin.caretize(indent=2) if error.origin is not None else ""
-        raise FormulaError(f"the formula does not parse: {error.message}{place}") from None
+        raise FormulaError(f"the formula does not parse: {error.message}{place}", do=_EXAMPLE) from None
     except SyntaxError as error:
-        raise FormulaError(f"the formula does not parse: {error.msg}\n  {formula}") from None
+        raise FormulaError(f"the formula does not parse: {error.msg}\n  {formula}", do=_EXAMPLE) from None
+    for factor in (factor for term in (*described.lhs_termlist, *described.rhs_termlist) for factor in term.factors):
+        _check_code(factor)
     left = described.lhs_termlist
     if len(left) != 1 or len(left[0].factors) != 1:
-        raise FormulaError(
-            "the formula needs one outcome on its left side.", formula=formula, do='df.mice.impute("y ~ x1 + x2")'
-        )
+        raise FormulaError("the formula needs one outcome on its left side.", formula=formula, do=_EXAMPLE)
     right = described.rhs_termlist
     return Terms(
         formula,
@@ -76,6 +77,15 @@ def parse(formula: str) -> Terms:
         tuple(term.name() for term in right),
         tuple(tuple(factor.name() for factor in term.factors) for term in right),
     )
+
+
+def _check_code(factor: Any) -> None:
+    """Refuse a piece that is no Python expression: patsy would find out only when it evaluates it."""
+    try:
+        ast.parse(factor.code, mode="eval")
+    except SyntaxError as error:
+        place = "\n" + factor.origin.caretize(indent=2)
+        raise FormulaError(f"the formula does not parse: {error.msg}{place}", do=_EXAMPLE) from None
 
 
 def take_apart(code: str, columns: Iterable[Hashable]) -> Pieces:
@@ -91,12 +101,8 @@ def take_apart(code: str, columns: Iterable[Hashable]) -> Pieces:
     plain: list[tuple[int, Hashable]] = [(node.col_offset, node.id) for node in _bare(tree)]
     called: list[str] = []
     for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Call)
-            and getattr(node.func, "id", "") == "Q"
-            and isinstance(node.args[0], ast.Constant)
-        ):
-            plain.append((node.col_offset, node.args[0].value))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Q" and node.args:
+            plain.append((node.col_offset, _literal(node.args[0])))
         elif isinstance(node, ast.Call | ast.Attribute):
             called.append(_base(node.func if isinstance(node, ast.Call) else node) or "")
     names = [name for _, name in sorted(plain, key=lambda pair: pair[0])]
@@ -118,7 +124,17 @@ def code_of(name: Hashable) -> str:
     return f"Q({name!r})"
 
 
+_EXAMPLE = 'df.mice.impute("y ~ x1 + x2")'
 _RESERVED = frozenset({*keyword.kwlist, "C", "Q", "I"})
+
+
+def _literal(node: ast.AST) -> Hashable:
+    """The name inside a Q(): a string, a number, a tuple; anything else as its code."""
+    try:
+        found: Hashable = ast.literal_eval(ast.unparse(node))
+        return found
+    except ValueError:
+        return ast.unparse(node)
 
 
 def _base(node: ast.AST) -> str | None:

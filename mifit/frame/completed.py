@@ -11,10 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError
-from .kinds import Array, Coding, classify, encode
+from .kinds import Array, Coding, classify, encode, is_missing
 from .table import Column, Table, check_frame, read
 
-__all__ = ["Completed", "from_long"]
+__all__ = ["Completed", "copied", "from_long"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +46,7 @@ class Completed:
 
     def frame(self, k: int) -> pd.DataFrame:
         """The k-th completed DataFrame: index, columns, dtypes and observed values as they came."""
-        frame = self.original.copy(deep=False)
+        frame = copied(self.original)
         for position, (name, column) in enumerate(self.table.columns.items()):
             if name in self.holes[k] and len(column.missing):
                 given = frame.iloc[:, position]
@@ -91,6 +91,12 @@ class Completed:
         filled = series.array.copy()
         filled[column.missing] = _as_dtype(values, dtype, column)
         return filled
+
+
+def copied(frame: pd.DataFrame) -> pd.DataFrame:
+    """A copy that no later change reaches: for nothing where pandas copies on write, else deep."""
+    lazy = int(pd.__version__.split(".")[0]) >= 3 or pd.options.mode.copy_on_write is True
+    return frame.copy(deep=not lazy)
 
 
 def _as_dtype(values: Any, dtype: Any, column: Column) -> Any:
@@ -212,12 +218,20 @@ def _differing(sets: Sequence[pd.DataFrame]) -> pd.DataFrame:
         differs = np.zeros(len(base), dtype=bool)
         for other in sets[1:]:
             cell = other.iloc[:, position]
-            differs |= (cell.to_numpy(dtype=object) != base.to_numpy(dtype=object)) & ~(
-                cell.isna().to_numpy() & base.isna().to_numpy()
-            )
+            differs |= _unlike(cell, base)
         if differs.any():
             first.isetitem(position, base.mask(differs))
     return first
+
+
+def _unlike(cell: pd.Series, base: pd.Series) -> npt.NDArray[np.bool_]:
+    """Where two columns differ, shape (n,); two holes are alike."""
+    left, right = is_missing(cell), is_missing(base)
+    both = np.flatnonzero(~left & ~right)
+    differs = left != right
+    values = zip(cell.iloc[both].tolist(), base.iloc[both].tolist(), strict=True)
+    differs[both] = [one != other for one, other in values]
+    return differs
 
 
 def _holes_of(part: pd.DataFrame, table: Table, number: int) -> dict[Hashable, Array]:
@@ -227,8 +241,9 @@ def _holes_of(part: pd.DataFrame, table: Table, number: int) -> dict[Hashable, A
         if not len(column.missing):
             continue
         series = part[name].iloc[column.missing]
-        if series.isna().any():
-            row = int(column.missing[int(np.flatnonzero(series.isna().to_numpy())[0])])
+        still = is_missing(series)
+        if still.any():
+            row = int(column.missing[int(np.flatnonzero(still)[0])])
             raise DataError(
                 f"column {name!r} is still missing in set {number}, row {row}.", do=f"long[long[{name!r}].isna()]"
             )

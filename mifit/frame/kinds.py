@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-__all__ = ["Array", "Coding", "Kind", "Rows", "classify", "encode"]
+__all__ = ["Array", "Coding", "Kind", "Rows", "classify", "encode", "is_missing"]
 
 Array = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -100,7 +100,7 @@ def classify(series: pd.Series) -> Coding:
     <Kind.COUNT: 'count'>
     """
     dtype = series.dtype
-    present = series[~series.isna().to_numpy()]
+    present = series[~is_missing(series)]
     if isinstance(dtype, pd.CategoricalDtype):
         seen = set(present.cat.codes.tolist())
         levels = tuple(level for code, level in enumerate(dtype.categories) if code in seen)
@@ -122,7 +122,7 @@ def classify(series: pd.Series) -> Coding:
 
 def encode(series: pd.Series, coding: Coding) -> Array:
     """Values of a column as floats or level codes, shape (n,); NaN where missing."""
-    missing = series.isna().to_numpy()
+    missing = is_missing(series)
     values = np.full(len(series), np.nan)
     if coding.kind is Kind.OTHER:
         return values
@@ -133,6 +133,14 @@ def encode(series: pd.Series, coding: Coding) -> Array:
     else:
         values[~missing] = _floats(present)
     return values
+
+
+def is_missing(series: pd.Series) -> npt.NDArray[np.bool_]:
+    """Where a column has no value, shape (n,): what pandas calls missing, and a NaN that a nullable dtype kept."""
+    missing = np.array(series.isna(), dtype=bool)
+    if pd.api.types.is_extension_array_dtype(series.dtype) and pd.api.types.is_float_dtype(series.dtype):
+        missing |= np.isnan(series.to_numpy(dtype=np.float64, na_value=np.nan))
+    return missing
 
 
 def _discrete(levels: tuple[Any, ...], kind: Kind, number: bool = False) -> Coding:

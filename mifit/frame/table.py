@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataError, nearest
-from .kinds import Array, Coding, Kind, Rows, classify, encode
+from .kinds import Array, Coding, Kind, Rows, classify, encode, is_missing
 
 __all__ = ["Column", "Table", "check_frame", "patterns", "read"]
 
@@ -117,7 +117,7 @@ def read(frame: pd.DataFrame, codings: dict[Hashable, Coding] | None = None) -> 
     for position, name in enumerate(frame.columns):
         series = frame.iloc[:, position]
         coding = (codings or {}).get(name) or classify(series)
-        missing = np.flatnonzero(series.isna().to_numpy())
+        missing = np.flatnonzero(is_missing(series))
         columns[name] = Column(name, coding, encode(series, coding), missing)
     return Table(columns, len(frame))
 
@@ -136,6 +136,12 @@ def check_frame(frame: object) -> None:
         raise DataError(
             f"column names are in {frame.columns.nlevels} levels; formulas cannot name them.",
             do="df.columns = ['_'.join(map(str, c)) for c in df.columns]",
+        )
+    if frame.columns.hasnans:
+        raise DataError(
+            "a column has no name (None or NaN).",
+            columns=", ".join(map(str, frame.columns[:8])),
+            do="df.columns = [f'x{i}' if pd.isna(c) else c for i, c in enumerate(df.columns)]",
         )
     if not frame.columns.is_unique:
         twice = ", ".join(map(repr, frame.columns[frame.columns.duplicated()].unique()[:4]))
@@ -170,7 +176,7 @@ def patterns(frame: pd.DataFrame) -> pd.DataFrame:
     total     3      1     0      1
     """
     check_frame(frame)
-    missing = frame.isna().to_numpy()
+    missing = np.column_stack([is_missing(frame.iloc[:, position]) for position in range(frame.shape[1])])
     order = np.argsort(missing.sum(axis=0), kind="stable")
     shown, count = np.unique(missing[:, order], axis=0, return_counts=True)
     first = np.lexsort((shown.sum(axis=1), -count))

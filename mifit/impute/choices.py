@@ -108,8 +108,8 @@ def allowed_parameters(table: Table, name: Hashable, n_fit: int) -> int:
     if not column.kind.discrete:
         return n_fit // 3
     counts = np.bincount(column.values[column.observed].astype(np.int64), minlength=1)
-    share = 1.0 - counts.max() / max(counts.sum(), 1)
-    return int(share * n_fit) // 5
+    total = max(int(counts.sum()), 1)
+    return (total - int(counts.max())) * n_fit // total // 5
 
 
 def strongest(
@@ -153,9 +153,9 @@ def association(table: Table, name: Hashable, candidates: Sequence[Hashable]) ->
     """Largest absolute correlation of each candidate with a column or its missingness, shape (len(candidates),)."""
     rows = np.arange(table.n_rows)
     target = main_effects(table, name, rows)
-    missing = np.isnan(target[:, :1]).astype(np.float64)
+    missing = np.isin(rows, table[name].missing)[:, None].astype(np.float64)
     wanted = _filled(np.hstack([target, missing]))
-    return np.array([np.abs(wanted.T @ _filled(main_effects(table, c, rows))).max() for c in candidates])
+    return np.array([np.abs(wanted.T @ _filled(main_effects(table, c, rows))).max(initial=0.0) for c in candidates])
 
 
 def _filled(columns: Array) -> Array:
@@ -206,7 +206,8 @@ def is_identifier(table: Table, name: Hashable) -> bool:
         return False
     if column.kind is Kind.NOMINAL:
         return column.n_levels > 10 and column.n_levels > n / 2
-    if column.kind is not Kind.NUMERIC or not column.coding.whole or len(column.missing):
+    # A running index that starts at 0 is read as a count.
+    if column.kind not in (Kind.NUMERIC, Kind.COUNT) or not column.coding.whole or len(column.missing):
         return False
     values = column.values
     return bool(values.max() - values.min() == n - 1 and len(np.unique(values)) == n)

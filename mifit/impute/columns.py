@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import DataError, PlanError, nearest
 from ..formula.question import Question
+from ..formula.terms import code_of, parse, take_apart
 from ..frame.kinds import Kind
 from ..frame.table import Column, Table
 from .choices import is_identifier
@@ -41,15 +42,10 @@ def check_wishes(table: Table, wishes: Wishes) -> None:
                 known=", ".join(METHODS) + ", leave",
                 do=f"df.mice.impute(methods={{{name!r}: 'pmm'}})",
             )
+        _check_kind(table[name], method)
+    _check_predictors_and_order(table, wishes)
     _check_word("congeniality", wishes.congeniality, ("compatible", "terms", "ignore"))
-    if not isinstance(wishes.auxiliary, Mapping):
-        _check_word("auxiliary", wishes.auxiliary, ("response", "ignore"))
-        return
-    unknown = set(wishes.auxiliary) - {"baseline"}
-    if unknown:
-        raise PlanError(f"auxiliary= has the word {unknown.pop()!r}.", do='auxiliary={"baseline": ["age0"]}')
-    for name in wishes.auxiliary.get("baseline", ()):
-        table.require(name, "auxiliary=")
+    _check_auxiliary(table, wishes.auxiliary)
 
 
 def set_aside(table: Table, questions: Sequence[Question], wishes: Wishes) -> tuple[dict[Hashable, str], list[str]]:
@@ -86,14 +82,80 @@ def set_aside(table: Table, questions: Sequence[Question], wishes: Wishes) -> tu
         if reason:
             left[name] = reason
             events.append(f"{name!r} {reason}: not used as a predictor")
-    for name in asked & set(left):
-        if len(table[name].missing):
-            raise PlanError(
-                f"the analysis needs {name!r}, which has {len(table[name].missing)} holes and is left alone.",
-                analysis=questions[0].formula,
-                do=f"df.mice.impute({questions[0].formula!r})  # without {name!r} among methods",
-            )
+    for question in questions:
+        for name in (*question.outcome, *question.variables(table)):
+            if name in left and len(table[name].missing):
+                raise PlanError(
+                    f"the analysis needs {name!r}, which has {len(table[name].missing)} holes and is left alone.",
+                    analysis=question.formula,
+                    do=f"df.mice.impute({question.formula!r})  # without {name!r} among methods",
+                )
     return left, events
+
+
+def _check_kind(column: Column, method: Any) -> None:
+    """Refuse a method for a complete column that it could not draw; where there are holes, the plan does."""
+    if len(column.missing) or column.kind is Kind.OTHER or method == "leave":
+        return
+    kinds = METHODS[method].kinds if isinstance(method, str) else method.kinds
+    if column.kind in kinds or (column.number and Kind.NUMERIC in kinds):
+        return
+    suits = [known for known, other in METHODS.items() if column.kind in other.kinds]
+    raise PlanError(
+        f"method {method if isinstance(method, str) else type(method).__name__!r} does not draw a "
+        f"{column.kind.value} column such as {column.name!r}, which has no holes anyway.",
+        suits=", ".join(suits),
+        do=f"df.mice.impute()  # without {column.name!r} among methods",
+    )
+
+
+def _check_predictors_and_order(table: Table, wishes: Wishes) -> None:
+    """Refuse a formula that predicts a column from itself, and a column visited twice."""
+    for name, wish in wishes.predictors.items():
+        named = _named_in(wish, table) if isinstance(wish, str) else ()
+        if name in named:
+            others = " + ".join(code_of(other) for other in named if other != name) or "..."
+            raise PlanError(
+                f"{name!r} cannot predict itself.", do=f"df.mice.impute(predictors={{{name!r}: {others!r}}})"
+            )
+    order = list(wishes.order or ())
+    twice = [name for name in order if order.count(name) > 1]
+    if twice:
+        raise PlanError(f"order= names {twice[0]!r} twice.", do=f"df.mice.impute(order={list(dict.fromkeys(order))!r})")
+
+
+def _named_in(wish: str, table: Table) -> tuple[Hashable, ...]:
+    """Columns in the right side of a formula."""
+    return tuple(
+        v for codes in parse(f"y ~ {wish}").factors for c in codes for v in take_apart(c, table.columns).variables
+    )
+
+
+def _check_auxiliary(table: Table, given: Any) -> None:
+    """Refuse auxiliary= that is neither a known word nor a list of baseline columns."""
+    if isinstance(given, list | tuple):
+        raise PlanError(
+            "auxiliary= does not say what the list is: columns known to precede the outcome are its baseline.",
+            do=f'df.mice.impute("y ~ x", auxiliary={{"baseline": {list(given)!r}}})',
+        )
+    if not isinstance(given, Mapping):
+        _check_word("auxiliary", given, ("response", "ignore"))
+        return
+    unknown = [word for word in given if word != "baseline"]
+    if unknown:
+        raise PlanError(
+            f"auxiliary= has the word {unknown[0]!r}{nearest(unknown[0], ['baseline'])}.",
+            known="baseline",
+            do=f'df.mice.impute("y ~ x", auxiliary={{"baseline": {list(given[unknown[0]])!r}}})',
+        )
+    names = given.get("baseline", ())
+    if isinstance(names, str):
+        raise PlanError(
+            f"auxiliary= wants a list of baseline columns, not {names!r}.",
+            do=f'df.mice.impute("y ~ x", auxiliary={{"baseline": [{names!r}]}})',
+        )
+    for name in names:
+        table.require(name, "auxiliary=")
 
 
 def is_constant(column: Column) -> bool:
@@ -113,7 +175,8 @@ def _unusable(table: Table, column: Column, asked: bool) -> str:
             do=f"df[{name!r}] = df[{name!r}].replace([np.inf, -np.inf], np.nan)",
         )
     if holes == table.n_rows:
-        raise DataError(f"all {holes} values of column {name!r} are missing.", do=_leave(name))
+        cure = f"df = df.drop(columns=[{name!r}])  # and leave it out of the formula" if asked else _leave(name)
+        raise DataError(f"all {holes} values of column {name!r} are missing.", do=cure)
     reason = ""
     if column.kind is Kind.OTHER:
         reason = column.coding.problem

@@ -46,15 +46,19 @@ class Visit:
     kind: Kind
     n_levels: int = 0  #: levels of a discrete variable; 0 for numbers and counts
     warm: Any = None  #: what the last Fitted of this variable left in ``warm``
+    weights: Array | None = None  #: (n_fit,) prior weights of an analysis
+    offset: Array | None = None  #: (n_fit,) known part of the linear predictor of an analysis
 
     def cross(self) -> Cross:
         """Return the cross-products of the fit rows."""
-        centre = float(np.mean(self.y)) if len(self.y) else 0.0
+        centre = float(np.average(self.y, weights=self.weights)) if len(self.y) else 0.0
         z = self.y - centre
         spread = float(np.sqrt(np.mean(z * z))) if len(z) else 0.0
         scale = float(2.0 ** np.round(np.log2(spread))) if spread > 0 and np.isfinite(spread) else 1.0
         z = z / scale
-        return Cross(self.X.T @ self.X, self.X.T @ z, float(z @ z), float(len(z)), centre, scale)
+        heavy = self.X if self.weights is None else self.X * self.weights[:, None]
+        total = float(z @ z) if self.weights is None else float(z @ (self.weights * z))
+        return Cross(heavy.T @ self.X, heavy.T @ z, total, float(len(z)), centre, scale)
 
     def linear(self, coef: Array) -> Array:
         """Return the linear predictor of the fit rows, shape (n_fit,) or (n_fit, k)."""

@@ -51,10 +51,19 @@ class Bench:
     rest: Array  #: linear predictor without the columns that change
     places: Rows  #: store columns that change with the variable
     slope: Array  #: their coefficients
+    weights: Array | None = None  #: (n_mis,) prior weights of the factor
 
     @classmethod
     def seat(
-        cls, fitted: Judge, model: Model, store: ColumnStore, variable: Hashable, response: Array, silent: Rows | None
+        cls,
+        fitted: Judge,
+        model: Model,
+        store: ColumnStore,
+        variable: Hashable,
+        response: Array,
+        silent: Rows | None,
+        weights: Array | None = None,
+        offset: Array | None = None,
     ) -> Bench:
         """Split the linear predictor into what stays and what changes with the variable."""
         rows = store.layout.table[variable].missing
@@ -63,8 +72,11 @@ class Bench:
         staying = np.zeros(shape)
         staying[model.columns[~changing]] = fitted.coef[~changing]
         rest = store.gathered(variable) @ staying
+        if offset is not None:
+            rest = rest + offset[rows]
         places, slope = model.columns[changing], fitted.coef[changing]
-        return cls(fitted, store, variable, rows, response[rows], silent, rest, places, slope)
+        heavy = None if weights is None else weights[rows]
+        return cls(fitted, store, variable, rows, response[rows], silent, rest, places, slope, heavy)
 
     def linear(self, at: Rows, values: Array) -> Array:
         """The linear predictor of some rows (positions among the holes) at other values."""
@@ -75,6 +87,8 @@ class Bench:
         """How much the factor likes values, at most 0; -inf outside its domain."""
         linear = self.linear(at, values)
         score = self.fitted.log_accept(self.response[at], linear)
+        if self.weights is not None:
+            score = score * self.weights[at]
         outside = ~np.isfinite(linear if linear.ndim == 1 else linear.sum(axis=1))
         score = np.where(outside | np.isnan(score), -np.inf, score)
         if self.silent is not None:
@@ -194,8 +208,9 @@ def _multiply(own: Any, mean: Array, spread: Array, bench: Bench, unit: float) -
         return None
     slope = (right - left) / (2.0 * unit)
     gap = fitted.standardised(bench.response) - 0.5 * (left + right)  # of the response at the current mean
-    precision = slope * slope / fitted.spread**2
-    pull = slope * gap / fitted.spread**2
+    weight = 1.0 if bench.weights is None else bench.weights
+    precision = weight * slope * slope / fitted.spread**2
+    pull = weight * slope * gap / fitted.spread**2
     if bench.silent is not None:
         precision[bench.silent], pull[bench.silent] = 0.0, 0.0
     narrowed = 1.0 / (1.0 / spread**2 + precision)

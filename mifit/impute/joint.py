@@ -17,7 +17,7 @@ from .choices import allowed_parameters, association, nearly_determines, normal_
 from .contract import Method
 from .methods import COMPATIBLE, METHODS, OUTCOMES, Power, name_of
 from .plan import Factor
-from .planning import Draft, by_kind, recoded
+from .planning import Draft, by_kind
 from .store import Piece
 
 __all__ = ["plan_joint"]
@@ -35,6 +35,8 @@ def plan_joint(draft: Draft) -> None:
     baseline = tuple(draft.wishes.auxiliary["baseline"]) if isinstance(draft.wishes.auxiliary, Mapping) else ()
     covariates = [n for n in table.columns if n in {*draft.asked, *baseline} and n not in outcomes]
     auxiliaries = _auxiliaries(draft, designs, covariates, outcomes)
+    for name in (n for q in draft.questions for n in q.reserved(table) if n not in {*covariates, *outcomes}):
+        draft.left[name] = "belongs to the analysis"
     draft.ignore_rest([*covariates, *outcomes, *auxiliaries])
     _add_analyses(draft, designs, baseline)
     why = _add_auxiliary_factors(draft, auxiliaries, baseline)
@@ -78,6 +80,12 @@ def _check_outcomes(draft: Draft) -> None:
                 analysis=question.formula,
                 do=f"df.mice.impute({question.formula!r})",
             )
+        if holes and question.outcome[0] in draft.wishes.predictors:
+            raise PlanError(
+                f"the outcome {holes[0]!r} is drawn from its analysis; it takes no predictors of its own.",
+                analysis=question.formula,
+                do=f"df.mice.impute({question.formula!r})",
+            )
     explains = {
         (a.formula, b.formula)
         for a in draft.questions
@@ -90,12 +98,8 @@ def _check_outcomes(draft: Draft) -> None:
 
 
 def _read_ratings_as_numbers(draft: Draft) -> None:
-    """Read a rating scale as a number where it is drawn as one: an outcome of OLS, or as asked."""
-    wanted = [q.outcome[0] for q in draft.questions if q.model == "ols" and q.bare]
-    wanted += [n for n, method in draft.wishes.methods.items() if method in ("norm", "power")]
-    rated = [n for n in wanted if draft.table[n].kind is Kind.ORDINAL and draft.table[n].number]
-    draft.numeric = list(dict.fromkeys(rated))
-    draft.table = recoded(draft.table, draft.numeric)
+    """Read a rating scale as a number where it is the outcome of a linear analysis."""
+    draft.read_as_numbers([q.outcome[0] for q in draft.questions if q.model == "ols" and q.bare])
 
 
 def _auxiliaries(

@@ -120,9 +120,9 @@ class Plan:
         if complete:
             facts.append(f"complete   : {_listed(complete, 8)}")
         for factor in self.factors:
-            if factor.role == "analysis" and any(n == "outcome" for n in (v.role for v in self.variables)):
-                rows = "rows with the outcome observed" if factor.rows == "observed" else "all rows"
-                facts.append(f"its factor : fitted on {rows}")
+            if factor.question is not None and set(self.questions[factor.question].outcome) & set(self.order):
+                rows = "the rows with its outcome observed" if factor.rows == "observed" else "all rows"
+                facts.append(f"parameters : {factor.label} drawn from {rows}")
         auxiliaries = [str(f.variable) for f in self.factors if f.role == "auxiliary"]
         if auxiliaries:
             facts.append(f"auxiliary  : {_listed(auxiliaries, 8)} (further outcomes)")

@@ -103,6 +103,12 @@ class Draft:
         self.extra.append(question)
         return len(self.questions) + len(self.extra) - 1
 
+    def read_as_numbers(self, names: Sequence[Hashable]) -> None:
+        """Read rating scales among some columns as plain numbers, which are then drawn as such."""
+        rated = [n for n in names if self.table[n].kind is Kind.ORDINAL and self.table[n].number]
+        self.numeric = list(dict.fromkeys([*self.numeric, *rated]))
+        self.table = recoded(self.table, self.numeric)
+
     def ordered(self, names: Sequence[Hashable]) -> list[Hashable]:
         """Fewest holes first, or as asked."""
         wish = [n for n in self.wishes.order or () if n in set(names)]
@@ -135,17 +141,19 @@ class Draft:
     def _check_predictor(self, name: Hashable, other: Hashable) -> None:
         """Refuse a predictor that is no column, the variable itself, or keeps its holes."""
         column = self.table.require(other, f"predictors of {name!r}")
+        good = [n for n in self.table.columns if n not in (name, other) and n not in self.left][:3]
+        do = f"df.mice.impute(predictors={{{name!r}: {good!r}}})"
         if other == name:
-            raise PlanError(f"{name!r} cannot predict itself.", do=f"predictors={{{name!r}: [...]}}")
+            raise PlanError(f"{name!r} cannot predict itself.", do=do)
         if len(column.missing) and other in self.left:
             raise PlanError(
                 f"{other!r} predicts {name!r} but has {len(column.missing)} holes and is not imputed.",
-                do=f"df.mice.impute(predictors={{{name!r}: [...]}})  # without {other!r}",
+                do=do,
             )
         if column.kind is Kind.OTHER:
             raise PlanError(
                 f"{other!r} {column.coding.problem}; it cannot predict {name!r}.",
-                do=f"df.mice.impute(predictors={{{name!r}: [...]}})  # without {other!r}",
+                do=do,
             )
 
 
@@ -181,6 +189,7 @@ def make(table: Table, questions: Sequence[Question], wishes: Wishes, scope: Map
     left, events = set_aside(table, questions, wishes)
     mode = _mode(questions, wishes, events)
     draft = Draft(table, tuple(questions), wishes, scope, mode, left, events)
+    draft.read_as_numbers([n for n, method in wishes.methods.items() if method in ("norm", "power")])
     (plan_joint if mode == "compatible" else plan_chained)(draft)
     return draft.plan(), draft.table
 

@@ -316,10 +316,12 @@ class StoreVisit(Visit):
     def __init__(
         self, store: ColumnStore, model: Model, y: Array, place: int | None, *,
         rows: Rows | None = None, without: Hashable | None = None, kind: Any = None, n_levels: int = 0,
-        warm: Any = None,
+        warm: Any = None, weights: Array | None = None, offset: Array | None = None,
     ) -> None:  # fmt: skip
         self.store, self.model, self._y, self.place, self.rows, self.without = store, model, y, place, rows, without
         self.terms, self.kind, self.n_levels, self.warm = model.terms, kind, n_levels, warm
+        self.weights = weights if weights is None or rows is None else weights[rows]
+        self.offset = offset if offset is None or rows is None else offset[rows]
         self._X: Array | None = None
 
     @property
@@ -346,7 +348,7 @@ class StoreVisit(Visit):
 
     def cross(self) -> Cross:
         """Cross-products of the fit rows: a block of the store's, less the missing rows where they are few."""
-        if self.place is None or not self.store.grams:
+        if self.place is None or not self.store.grams or self.weights is not None:
             return super().cross()
         whole, subtracted = self._whole()
         columns, layout = self.model.columns, self.store.layout

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from scipy.linalg import lapack
-from scipy.special import ndtr, ndtri
+from scipy.special import log_ndtr, ndtri_exp
 
 from ...frame.kinds import Kind
 from ..contract import Array, Cross, Visit
@@ -18,6 +19,8 @@ from .norm import NO_SPREAD
 __all__ = ["Power", "PowerFitted", "PowerScale"]
 
 _STEP = 0.02  # distance of the points from which the profile's slope and curvature are taken
+_INSIDE = 1e-12  # draws keep this share of the way to a bound of the scale: at the bound itself lies no number
+_LARGEST = 600.0  # log of the largest ratio to the unit that the inverse returns
 
 
 class PowerScale(NamedTuple):
@@ -111,19 +114,18 @@ class PowerFitted:
         """Draw one value per row, shape (n_draw,): normal on the power scale, truncated to its range."""
         mean, sd = self.mean_sd(X)
         low, high = self.on.bounds(self.power)
-        if sd == 0.0:
-            return self.backward(np.clip(mean + shift, low, high))
-        share = np.asarray(rng.random(len(X)))
-        w = _truncated(mean + shift, sd, low, high, share)
-        return self.backward(w)
+        w = mean + shift
+        if sd > 0.0:
+            w = _truncated(w, sd, low, high, np.asarray(rng.random(len(X))))
+        return self.backward(np.clip(w, low * (1.0 - _INSIDE), high * (1.0 - _INSIDE)))
 
     def log_density(self, values: Array, X: Array) -> Array:
         """Log density in the user's units, shape (n_draw,)."""
         mean, sd = self.mean_sd(X)
         low, high = self.on.bounds(self.power)
-        inside = ndtr((high - mean) / sd) - ndtr((low - mean) / sd)
+        _, top, below = _tails((low - mean) / sd, (high - mean) / sd)
         w = self.forward(values)
-        density = -0.5 * ((w - mean) / sd) ** 2 - np.log(sd * np.sqrt(2 * np.pi)) - np.log(inside)
+        density = -0.5 * ((w - mean) / sd) ** 2 - np.log(sd * np.sqrt(2 * np.pi)) - top - np.log1p(-below)
         return density + self.on.log_slope(values, self.power)
 
 
@@ -218,6 +220,8 @@ class _Profile:
             left, here, right = (self.value(power + d) for d in (-_STEP, 0.0, _STEP))
             slope, bend = (right - left) / (2 * _STEP), (right - 2 * here + left) / _STEP**2
             if not np.isfinite(bend) or bend >= 0:
+                if warm is not None:
+                    return self.maximum(None)
                 break
             spread = float(1.0 / np.sqrt(-bend))
             step = float(np.clip(-slope / bend, -0.5, 0.5))
@@ -246,18 +250,20 @@ def _box_cox(u: Array, power: float) -> Array:
 def _box_cox_inverse(w: Array, power: float) -> Array:
     """The inverse of Box-Cox; NaN outside its range."""
     if abs(power) <= 1e-8:
-        return np.exp(np.minimum(w, 700.0))
+        return np.exp(np.clip(w, -_LARGEST, _LARGEST))
     base = power * w
-    return np.exp(np.minimum(np.log1p(np.where(base > -1.0, base, np.nan)) / power, 700.0))
+    return np.exp(np.clip(np.log1p(np.where(base > -1.0, base, np.nan)) / power, -_LARGEST, _LARGEST))
+
+
+def _tails(low: Array, high: Array) -> tuple[npt.NDArray[np.bool_], Array, Array]:
+    """Whether (low, high) is mirrored; log probability below its upper end; share of that below its lower end."""
+    mirrored = low > 0.0  # the lower tail of a standard normal keeps its digits
+    top = log_ndtr(np.where(mirrored, -low, high))
+    return mirrored, top, np.exp(log_ndtr(np.where(mirrored, -high, low)) - top)
 
 
 def _truncated(mean: Array, sd: float, low: float, high: float, share: Array) -> Array:
     """Quantiles of a normal truncated to (low, high), shape (n,)."""
-    a, b = ndtr((low - mean) / sd), ndtr((high - mean) / sd)
-    mirrored = a > 0.5  # work in the lower tail, where the distribution function keeps its digits
-    lower = np.where(mirrored, ndtr((mean - high) / sd), a)
-    upper = np.where(mirrored, ndtr((mean - low) / sd), b)
-    z = ndtri(lower + share * (upper - lower))
-    w = mean + sd * np.where(mirrored, -z, z)
-    inner = np.clip(mean, low if np.isfinite(low) else mean, high if np.isfinite(high) else mean)
-    return np.clip(np.where(np.isfinite(w), w, inner), low, high)
+    mirrored, top, below = _tails((low - mean) / sd, (high - mean) / sd)
+    z = ndtri_exp(top + np.log(np.maximum(below + share * (1.0 - below), np.finfo(float).tiny)))
+    return np.clip(mean + sd * np.where(mirrored, -z, z), low, high)

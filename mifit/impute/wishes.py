@@ -1,0 +1,79 @@
+"""The words of ``impute`` as the user gave them, checked for what they can be at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import PlanError
+from ..frame.kinds import Kind
+from ..frame.table import Table
+from .plan import Plan, Wishes
+
+__all__ = ["USUAL", "Asked", "is_whole", "refuse_other_holes"]
+
+#: words that have a value where nothing is asked
+USUAL = {"auxiliary": "response", "congeniality": "compatible"}
+
+
+class Asked(NamedTuple):
+    """The words of ``impute`` that make a plan, as the user gave them."""
+
+    iterations: Any
+    methods: Any
+    predictors: Any
+    auxiliary: Any
+    congeniality: Any
+    order: Any
+
+    def wishes(self) -> Wishes:
+        """The same as plain data; what is no mapping or whole number is refused."""
+        for word, given, example in (
+            ("methods", self.methods, "{'bmi': 'norm'}"),
+            ("predictors", self.predictors, "{'bmi': ['age']}"),
+        ):
+            if given is not None and not isinstance(given, Mapping):
+                raise PlanError(
+                    f"{word}= maps columns to wishes; it cannot be {type(given).__name__}.",
+                    do=f"df.mice.impute({word}={example})",
+                )
+        sweeps = self.iterations
+        if sweeps is not None and (not is_whole(sweeps) or sweeps < 1):
+            raise PlanError(
+                f"iterations is {sweeps!r}; a whole number from 1 is needed.", do="df.mice.impute(iterations=10)"
+            )
+        if self.order is not None and (isinstance(self.order, str) or not isinstance(self.order, Iterable)):
+            raise PlanError(
+                f"order= is a list of columns, not {self.order!r}.", do=f"df.mice.impute(order=[{self.order!r}])"
+            )
+        return Wishes(
+            dict(self.methods or {}),
+            dict(self.predictors or {}),
+            self.auxiliary,
+            self.congeniality,
+            None if self.order is None else tuple(self.order),
+            None if sweeps is None else int(sweeps),
+        )
+
+
+def refuse_other_holes(plan: Plan, table: Table) -> None:
+    """A plan runs where the same columns have holes, and their kinds are the same."""
+    planned = {v.name: v.kind for v in plan.variables if v.n_missing}
+    for name in table.columns:
+        now, then = name in table.incomplete, name in planned
+        if now != then:
+            fact = f"the plan was made for {name!r} {'with' if then else 'without'} holes; now it is the other way."
+            raise PlanError(fact, do="df.mice.plan(...)")
+        kind = Kind.NUMERIC if name in plan.numeric else table[name].kind
+        if then and kind is not planned[name]:
+            raise PlanError(
+                f"the plan was made for {name!r} as {planned[name].value}; now it is {kind.value}.",
+                do="df.mice.plan(...)",
+            )
+
+
+def is_whole(given: Any) -> bool:
+    """Whether something is a whole number, and no bool."""
+    return isinstance(given, int | np.integer) and not isinstance(given, bool)

@@ -1,0 +1,382 @@
+"""One clear error for each thing that cannot be: the right class, the user's names first, a call to paste last."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import mifit
+from mifit import (
+    CongenialityError,
+    DataError,
+    FitError,
+    FormulaError,
+    ImputationError,
+    MifitError,
+    ModelError,
+    PlanError,
+    PoolingError,
+)
+from mifit.errors import MifitWarning, nearest
+
+N = 80
+
+
+def study():
+    """Numbers, text and two values; x, y and b have holes."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "y": rng.normal(size=N) * 3,
+            "x": rng.normal(size=N),
+            "z": rng.normal(size=N),
+            "g": rng.choice(list("abc"), N),
+            "b": rng.choice(["no", "yes"], N),
+        }
+    )
+    frame.loc[:20, "x"] = np.nan
+    frame.loc[30:36, "y"] = np.nan
+    frame.loc[40:50, "b"] = None
+    return frame
+
+
+def check(call, kind, said, do=None):
+    """Run a call that must fail; look at its first and its last line."""
+    with pytest.raises(MifitError) as caught:
+        call()
+    error = caught.value
+    assert type(error) is kind, error
+    lines = str(error).splitlines()
+    assert said in lines[0], error
+    assert error.do and lines[-1].strip().startswith("do") and lines[-1].endswith(error.do), error
+    if do is not None:
+        assert error.do == do
+    assert error.__cause__ is None or kind in (FitError, ImputationError, DataError)
+    assert len(lines) <= 6
+    return error
+
+
+def of(wishes, frame=None, formula=None):
+    """A call of impute on the study."""
+    return lambda: (study() if frame is None else frame()).mice.impute(formula, **{"m": 2, "rng": 1, **wishes})
+
+
+# The wishes: class, what the first line names, and the cure where it is one line.
+WISHES = {
+    "unknown column in methods": (
+        {"methods": {"xx": "norm"}},
+        None,
+        DataError,
+        "methods= names 'xx', which is not a column (did you mean 'x'?)",
+    ),
+    "unknown column in predictors": ({"predictors": {"zz": ["x"]}}, None, DataError, "predictors= names 'zz'"),
+    "unknown predictor": ({"predictors": {"x": ["zz"]}}, None, DataError, "predictors of 'x' names 'zz'"),
+    "unknown column in a predictor formula": ({"predictors": {"x": "zz*y"}}, None, FormulaError, "names 'zz'"),
+    "unknown column in order": ({"order": ["xx"]}, None, DataError, "order= names 'xx'"),
+    "unknown baseline column": ({"auxiliary": {"baseline": ["zzz"]}}, "y ~ x", DataError, "auxiliary= names 'zzz'"),
+    "unknown method": (
+        {"methods": {"x": "nrom"}},
+        None,
+        PlanError,
+        "unknown method 'nrom' for 'x' (did you mean 'norm'?)",
+    ),
+    "no method": ({"methods": {"x": None}}, None, PlanError, "unknown method None for 'x'"),
+    "method for the wrong kind": (
+        {"methods": {"b": "norm"}},
+        None,
+        PlanError,
+        "'norm' does not draw a binary column such as 'b'",
+    ),
+    "method for the wrong kind, complete": (
+        {"methods": {"g": "norm"}},
+        None,
+        PlanError,
+        "'norm' does not draw a nominal column such as 'g'",
+    ),
+    "methods as a list": ({"methods": ["x"]}, None, PlanError, "methods= maps columns to wishes; it cannot be list"),
+    "predictors as a list": ({"predictors": ["x"]}, None, PlanError, "predictors= maps columns to wishes"),
+    "text for order": ({"order": "x"}, None, PlanError, "order= is a list of columns, not 'x'"),
+    "number for order": ({"order": 3}, None, PlanError, "order= is a list of columns, not 3"),
+    "order names a column twice": ({"order": ["x", "y", "x"]}, None, PlanError, "order= names 'x' twice"),
+    "text for baseline": (
+        {"auxiliary": {"baseline": "z"}},
+        "y ~ x",
+        PlanError,
+        "wants a list of baseline columns, not 'z'",
+    ),
+    "list for auxiliary": ({"auxiliary": ["z"]}, "y ~ x", PlanError, "auxiliary= does not say what the list is"),
+    "auxiliary misspelt": ({"auxiliary": "ignor"}, "y ~ x", PlanError, "auxiliary is 'ignor' (did you mean 'ignore'?)"),
+    "baseline misspelt": (
+        {"auxiliary": {"base": ["z"]}},
+        "y ~ x",
+        PlanError,
+        "the word 'base' (did you mean 'baseline'?)",
+    ),
+    "congeniality misspelt": (
+        {"congeniality": "compatibel"},
+        "y ~ x",
+        PlanError,
+        "congeniality is 'compatibel' (did you mean 'compatible'?)",
+    ),
+    "m of 1": ({"m": 1}, None, PlanError, "m is 1; at least 2"),
+    "m of 0": ({"m": 0}, None, PlanError, "m is 0"),
+    "m that is no whole number": ({"m": 2.0}, None, PlanError, "m is 2.0"),
+    "m as text": ({"m": "20"}, None, PlanError, "m is '20'"),
+    "m as a bool": ({"m": True}, None, PlanError, "m is True"),
+    "iterations 0": ({"iterations": 0}, None, PlanError, "iterations is 0"),
+    "iterations as text": ({"iterations": "many"}, None, PlanError, "iterations is 'many'"),
+    "iterations as a bool": ({"iterations": True}, None, PlanError, "iterations is True"),
+    "rng as text": ({"rng": "1"}, None, PlanError, "rng is str"),
+    "rng as a float": ({"rng": 1.0}, None, PlanError, "rng is float"),
+    "rng negative": ({"rng": -1}, None, PlanError, "rng is -1"),
+    "rng as RandomState": ({"rng": np.random.RandomState(1)}, None, PlanError, "rng is RandomState"),
+    "rng and random_state": ({"rng": 1, "random_state": 1}, None, PlanError, "rng= and random_state= are the same"),
+    "unknown word": (
+        {"metods": {"x": "norm"}},
+        "y ~ x",
+        PlanError,
+        "impute takes no word 'metods' (did you mean 'methods'?)",
+    ),
+    "unknown word without a formula": ({"speed": 9}, None, PlanError, "impute takes no word 'speed'"),
+    "unknown word of a model": (
+        {"wieghts": "z", "model": "wls"},
+        "y ~ x",
+        ModelError,
+        "WLS takes no word 'wieghts' (did you mean 'weights'?)",
+    ),
+    "word of the fit": ({"cov_type": "HC1"}, "y ~ x", PlanError, "cov_type= belongs to the fit"),
+    "unknown model": ({"model": "osl"}, "y ~ x", ModelError, "unknown model 'osl' (did you mean 'ols'?)"),
+    "itself as predictor": ({"predictors": {"x": ["x", "z"]}}, None, PlanError, "'x' cannot predict itself"),
+    "itself in a formula": ({"predictors": {"x": "x + z"}}, None, PlanError, "'x' cannot predict itself"),
+    "the outcome as predictor": (
+        {"predictors": {"x": ["y", "z"]}},
+        "y ~ x + z",
+        PlanError,
+        "predictors of 'x' name the outcome 'y'",
+    ),
+    "the outcome in a predictor formula": (
+        {"predictors": {"x": "z*y"}},
+        "y ~ x + z",
+        PlanError,
+        "predictors of 'x' name the outcome 'y'",
+    ),
+    "a predictor that keeps its holes": (
+        {"methods": {"b": "leave"}, "predictors": {"x": ["b"]}},
+        None,
+        PlanError,
+        "'b' predicts 'x' but has 11 holes",
+    ),
+    "pmm for a covariate": (
+        {"methods": {"x": "pmm"}},
+        "y ~ x + z",
+        PlanError,
+        "'pmm' has no density and cannot draw 'x'",
+    ),
+    "a method for the outcome": (
+        {"methods": {"y": "pmm"}},
+        "y ~ x",
+        PlanError,
+        "the outcome 'y' is drawn from its analysis",
+    ),
+    "the analysis needs a column left alone": (
+        {"methods": {"x": "leave"}},
+        "y ~ x",
+        PlanError,
+        "the analysis needs 'x', which has 21 holes",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WISHES)
+def test_a_wish_that_cannot_be_met(case):
+    wishes, formula, kind, said = WISHES[case]
+    check(of(wishes, formula=formula), kind, said)
+
+
+FORMULAS = {
+    "unknown column": ("y ~ x + zz", FormulaError, "names 'zz', which is not a column (did you mean 'z'?)"),
+    "does not parse": ("y ~ x + (z", FormulaError, "the formula does not parse"),
+    "two nouns": ("y ~ x z", FormulaError, "the formula does not parse"),
+    "no right side": ("y ~ ", FormulaError, "the formula does not parse"),
+    "nothing on the right": ("y ~ 0", FormulaError, "no column on its right side"),
+    "no outcome": ("~ x + z", FormulaError, "one outcome on its left side"),
+    "no tilde": ("x + z", FormulaError, "one outcome on its left side"),
+    "two outcomes": ("y + z ~ x", FormulaError, "one outcome on its left side"),
+    "empty": ("", FormulaError, "one outcome on its left side"),
+    "no text": (5, FormulaError, "a formula is text, not int"),
+    "outcome on both sides": ("y ~ x + y", FormulaError, "'y' stands on both sides"),
+    "outcome on both sides, inside": ("np.log(y) ~ x + I(y**2)", FormulaError, "'y' stands on both sides"),
+    "three levels": ("g ~ x", ModelError, "outcome 'g' has neither numbers nor two values"),
+    "outcome that cannot be undone": ("I(y**2) ~ x", FormulaError, "has holes ('y') and cannot be undone"),
+    "logarithm of a negative": ("y ~ np.log(z)", FormulaError, "'np.log(z)' is not a finite number in row"),
+    "levels of a number with holes": ("y ~ C(x)", FormulaError, "makes levels of 'x', which is a number with 21 holes"),
+}
+
+
+@pytest.mark.parametrize("case", FORMULAS)
+def test_a_formula_that_cannot_be_used(case):
+    formula, kind, said = FORMULAS[case]
+    check(of({}, formula=formula), kind, said)
+
+
+def test_three_levels_under_logit_name_the_outcome_and_the_cure():
+    error = check(of({"model": "logit"}, formula="g ~ x"), ModelError, "outcome 'g' has 3 levels")
+    assert error.do == "df['new'] = df['g'] == 'c'"
+
+
+def mixed(holes):
+    """An object column of numbers and text."""
+    cells = [1 if i % 2 else "a" for i in range(N)]
+    cells[0] = None if holes else "a"
+    return study().assign(q=pd.Series(cells, dtype=object))
+
+
+def dates(holes):
+    """A column of dates."""
+    days = pd.Series(pd.date_range("2020-01-01", periods=N))
+    return study().assign(q=days.mask(days.index < 3) if holes else days)
+
+
+FRAMES = {
+    "all values missing": (
+        lambda: study().assign(q=np.nan),
+        None,
+        DataError,
+        "all 80 values of column 'q' are missing",
+    ),
+    "infinite values": (
+        lambda: study().assign(q=np.where(np.arange(N) < 3, np.inf, 1.5)),
+        None,
+        DataError,
+        "column 'q' holds infinite values",
+    ),
+    "infinite values in the formula": (
+        lambda: study().assign(q=np.where(np.arange(N) < 3, -np.inf, 1.5)),
+        "y ~ q",
+        DataError,
+        "column 'q' holds infinite values",
+    ),
+    "mixed types with holes": (
+        lambda: mixed(True),
+        None,
+        DataError,
+        "column 'q' mixes values of the types int, str and has 1 holes",
+    ),
+    "dates with holes": (lambda: dates(True), None, DataError, "column 'q' holds dates or times and has 3 holes"),
+    "mixed types in the formula": (
+        lambda: mixed(False),
+        "y ~ q",
+        FormulaError,
+        "column 'q' mixes values of the types int, str",
+    ),
+    "dates in the formula": (lambda: dates(False), "y ~ q", FormulaError, "column 'q' holds dates or times"),
+    "repeated names": (
+        lambda: pd.concat([study(), study()[["x"]]], axis=1),
+        None,
+        DataError,
+        "column names repeat: 'x'",
+    ),
+    "names in levels": (
+        lambda: study().set_axis(pd.MultiIndex.from_product([["a"], list("yxzgb")]), axis=1),
+        None,
+        DataError,
+        "column names are in 2 levels",
+    ),
+    "a column without a name": (lambda: study().rename(columns={"g": None}), None, DataError, "a column has no name"),
+}
+CURABLE = [name for name in FRAMES if name != "infinite values in the formula"]
+
+
+@pytest.mark.parametrize("case", FRAMES)
+def test_a_frame_that_cannot_be_used(case):
+    frame, formula, kind, said = FRAMES[case]
+    check(of({}, frame, formula), kind, said)
+
+
+@pytest.mark.parametrize("case", CURABLE)
+def test_the_cure_of_a_frame_works(case):
+    frame, formula, _, _ = FRAMES[case]
+    df = frame()
+    with pytest.raises(MifitError) as caught:
+        df.mice.impute(formula, m=2, iterations=5, rng=1)
+    cure = caught.value.do.replace("df.mice.impute(", "result = df.mice.impute(m=2, iterations=2, rng=1, ")
+    names = {"df": df, "pd": pd, "np": np}
+    exec(cure, names)
+    if "result" not in names:
+        names["df"].mice.impute(formula, m=2, iterations=5, rng=1)
+
+
+@pytest.mark.parametrize(
+    ("frame", "said"),
+    [
+        (study().iloc[:0], "the frame is empty: 0 rows, 5 columns"),
+        (study().iloc[:, :0], "the frame is empty: 80 rows, 0 columns"),
+        ({"x": [1.0, None]}, "a pandas DataFrame is needed, not dict"),
+        (study()["x"], "a pandas DataFrame is needed, not Series"),
+        (study().to_numpy(), "a pandas DataFrame is needed, not ndarray"),
+        (None, "a pandas DataFrame is needed, not NoneType"),
+    ],
+    ids=["no rows", "no columns", "dict", "Series", "array", "None"],
+)
+@pytest.mark.parametrize("verb", [mifit.impute, mifit.plan, mifit.pattern], ids=["impute", "plan", "pattern"])
+def test_what_is_no_frame_is_refused_by_every_verb(verb, frame, said):
+    check(lambda: verb(frame), DataError, said)
+
+
+PASTED = [
+    ({"methods": {"x": "nrom"}}, None),
+    ({"methods": {"b": "norm"}}, None),
+    ({"methods": {"x": "pmm"}}, "y ~ x + z"),
+    ({"methods": {"y": "pmm"}}, "y ~ x"),
+    ({"predictors": {"x": ["y"]}}, "y ~ x + z"),
+    ({"predictors": {"x": "x + z"}}, None),
+    ({"order": "x"}, None),
+    ({"order": ["x", "y", "x"]}, None),
+    ({"m": 1}, None),
+    ({"iterations": 0}, None),
+    ({"rng": "1"}, None),
+    ({"auxiliary": ["z"]}, "y ~ x"),
+    ({"auxiliary": {"base": ["z"]}}, "y ~ x"),
+    ({"auxiliary": {"baseline": "z"}}, "y ~ x"),
+    ({"congeniality": "compatibel"}, "y ~ x"),
+    ({"methods": {"x": "leave"}}, "y ~ x"),
+    ({"cov_type": "HC1"}, "y ~ x"),
+]
+
+
+@pytest.mark.parametrize(("wishes", "formula"), PASTED, ids=[str(w) for w, _ in PASTED])
+def test_the_call_to_paste_runs(wishes, formula):
+    with pytest.raises(MifitError) as caught:
+        of(wishes, formula=formula)()
+    assert eval(caught.value.do, {"df": study()}) is not None
+
+
+# The tree itself
+
+KINDS = [DataError, FormulaError, PlanError, ModelError, CongenialityError, ImputationError, FitError, PoolingError]
+
+
+@pytest.mark.parametrize("kind", [MifitError, *KINDS])
+def test_an_error_survives_pickling_whole(kind):
+    error = kind("column 'a b' is empty.", rows=25, columns="a, b", do="df.drop(columns=['a b'])")
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is kind and str(again) == str(error)
+    assert (again.fact, again.do, again.lines) == (error.fact, error.do, error.lines)
+
+
+def test_labels_stand_in_a_column_and_do_comes_last():
+    lines = str(MifitError("fact.", rows=1, analysis="y ~ x", do="call()")).splitlines()
+    assert lines == ["fact.", "  rows     : 1", "  analysis : y ~ x", "  do       : call()"]
+    assert str(MifitError("fact.")) == "fact."
+
+
+def test_errors_are_also_pythons_own():
+    assert issubclass(DataError, ValueError) and issubclass(FitError, RuntimeError)
+    assert all(issubclass(kind, MifitError) for kind in KINDS)
+    assert issubclass(MifitWarning, UserWarning)
+
+
+def test_the_nearest_word_takes_any_names():
+    assert nearest("bim", ["bmi", 3, ("a", 1)]) == " (did you mean 'bmi'?)"
+    assert nearest("qqq", ["bmi"]) == "" and nearest(31, [3, 31]) == " (did you mean 31?)"
