@@ -154,7 +154,7 @@ def _number(values: Array, whole: bool) -> Coding:
     if len(finite) < len(values):
         return Coding(Kind.NUMERIC, whole=whole, problem="holds infinite values")
     support = np.unique(values[: 1 + COUNT_SUPPORT]) if len(values) > 1 + COUNT_SUPPORT else np.unique(values)
-    if len(support) <= COUNT_SUPPORT:
+    if len(support) <= COUNT_SUPPORT + 1:
         support = np.unique(values)
     if len(support) == 2:
         return Coding(Kind.BINARY, tuple(support.tolist()), True, whole)

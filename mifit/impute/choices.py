@@ -15,6 +15,7 @@ from .contract import Array
 __all__ = [
     "allowed_parameters",
     "association",
+    "commonest",
     "is_identifier",
     "is_monotone",
     "main_effects",
@@ -196,6 +197,12 @@ def _ranks(values: Array) -> Array:
     middle = np.cumsum(counts) - 0.5 * counts
     found = middle[position]
     return np.asarray(found - found.mean())
+
+
+def commonest(values: Array) -> tuple[float, float]:
+    """The value seen most often and its share."""
+    seen, counts = np.unique(values, return_counts=True)
+    return float(seen[counts.argmax()]), float(counts.max() / len(values))
 
 
 def is_identifier(table: Table, name: Hashable) -> bool:

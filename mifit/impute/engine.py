@@ -33,7 +33,7 @@ class Ready:
     def __init__(self, engine: Engine, factor: Factor, position: int) -> None:
         self.factor, self.position = factor, position
         self.key = ("factor", position)
-        self.model: Model = engine.layout.model(factor.pieces)
+        self.model: Model = engine.layout.model(factor.pieces, constant=factor.question is None)
         self.question: Question | None = None if factor.question is None else engine.plan.questions[factor.question]
         self.outcome: tuple[Hashable, ...] = (factor.variable,) if self.question is None else self.question.outcome
         self.label = str(factor.variable) if self.question is None else "the analysis"

@@ -13,7 +13,7 @@ from ..formula.design import Design, freeze
 from ..formula.question import Question
 from ..formula.terms import take_apart
 from ..frame.kinds import Kind
-from .choices import allowed_parameters, association, nearly_determines, normal_or_power, strongest
+from .choices import allowed_parameters, association, commonest, nearly_determines, normal_or_power, strongest
 from .contract import Method
 from .methods import COMPATIBLE, METHODS, OUTCOMES, Power, name_of
 from .plan import Factor
@@ -22,6 +22,7 @@ from .store import Piece
 
 __all__ = ["plan_joint"]
 
+_SPIKE = 0.1  # share of equal values that is worth an event
 _LEAST_SWEEPS = 5  # a compatible draw needs the analysis' parameters to settle, also with one incomplete variable
 
 
@@ -265,6 +266,11 @@ def _method(draft: Draft, name: Hashable, others: Sequence[Hashable], positive: 
     method = METHODS[label]
     if isinstance(method, Power):
         method = method.tuned(column.values[column.observed])
+        spike, share = commonest(column.values[column.observed])
+        if share > _SPIKE:
+            draft.events.append(
+                f"{name!r}: {100 * share:.0f} % of its values are {spike:g}; a spike on any scale"
+            )
     return method, label, why
 
 

@@ -72,15 +72,18 @@ class Layout:
     def __len__(self) -> int:
         return len(self.slots)
 
-    def model(self, pieces: Sequence[Piece]) -> Model:
-        """Resolve pieces to positions; the constant comes first unless a formula says there is none."""
+    def model(self, pieces: Sequence[Piece], constant: bool = False) -> Model:
+        """Resolve pieces to positions; the constant comes first, unless a formula says there is none.
+
+        An auxiliary's model always has one (``constant``), whatever the analysis says.
+        """
         found: list[int] = [0]
         for piece in pieces:
             if piece.what == "main":
                 found += self.main[piece.which]
             elif piece.what == "formula":
                 found += self.formula[piece.which]
-                if not self._has_constant(piece.which):
+                if not constant and not self._has_constant(piece.which):
                     found = [column for column in found if column]
             else:
                 found.append(self.outcome[piece.which])
