@@ -27,6 +27,9 @@ def impute(
     auxiliary: str | Mapping[str, Sequence[Hashable]] = "response",
     congeniality: str = "compatible",
     order: Sequence[Hashable] | None = None,
+    derived: Mapping[Hashable, str] | None = None,
+    id: Hashable | None = None,
+    link: str = "independent",
     rng: Any = None,
     n_jobs: int | None = None,
     progress: bool | None = None,
@@ -57,6 +60,13 @@ def impute(
         Draw from the joint model with the analysis; approximately, with its terms as predictors; or ignore it.
     order : sequence, optional
         Columns in the order of their visits; by default fewest holes first.
+    derived : mapping, optional
+        Column -> expression of others: ``{"bmi": "wgt / (hgt/100)**2"}``. Written out in formulas, kept in step with
+        its parents, never a predictor of them.
+    id : hashable, optional
+        Column of subjects with several rows: what is constant within one is drawn once, judged by all its rows.
+    link : {"independent", "sequence"}
+        Several outcomes: independent given the covariates, or each given the ones before it.
     rng : int, SeedSequence or Generator, optional
         Source of randomness; the same one gives the same bits. ``random_state`` is an alias.
     n_jobs : int, optional
@@ -97,7 +107,7 @@ def impute(
 
     return create(
         frame, formula, model, m,
-        Asked(iterations, methods, predictors, auxiliary, congeniality, order),
+        Asked(iterations, methods, predictors, auxiliary, congeniality, order, derived, id, link),
         rng, n_jobs, progress, model_keywords,
     )  # fmt: skip
 
@@ -113,13 +123,17 @@ def plan(
     auxiliary: str | Mapping[str, Sequence[Hashable]] = "response",
     congeniality: str = "compatible",
     order: Sequence[Hashable] | None = None,
+    derived: Mapping[Hashable, str] | None = None,
+    id: Hashable | None = None,
+    link: str = "independent",
     **model_keywords: Any,
 ) -> Plan:
     """Show what ``impute`` would do to each column, and why, before a second is spent.
 
     Parameters
     ----------
-    frame, formula, model, iterations, methods, predictors, auxiliary, congeniality, order, **model_keywords
+    frame, formula, model, **model_keywords
+    iterations, methods, predictors, auxiliary, congeniality, order, derived, id, link
         As in :func:`impute`.
 
     Returns
@@ -140,9 +154,9 @@ def plan(
     ('norm', 'covariate')
     """
     from .impute.wishes import Asked
-    from .imputed import plan_for
+    from .imputing import plan_for
 
-    asked = Asked(iterations, methods, predictors, auxiliary, congeniality, order)
+    asked = Asked(iterations, methods, predictors, auxiliary, congeniality, order, derived, id, link)
     return plan_for(frame, formula, model, asked, model_keywords)[0]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import html
 import sys
@@ -18,23 +17,34 @@ import pandas as pd
 
 from .analysis.fit import fit_one, fit_sets
 from .analysis.models import call, is_robust, spec
-from .errors import CongenialityError, CongenialityWarning, DataError, PlanError, nearest
+from .errors import CongenialityError, CongenialityWarning, DataError, PlanError
+from .examine.certificate import certificate
 from .examine.check import Verdict, verdict
+from .formula.derived import substitute
 from .formula.design import freeze
-from .formula.question import Question, ask, caller_scope, resolve
+from .formula.question import Question, ask, caller_scope
 from .frame.completed import Completed, copied
 from .frame.completed import from_long as _from_long
-from .frame.table import Table, read
-from .impute.chain import Chain, Seed, run
+from .impute.chain import Chain, Seed
 from .impute.plan import Plan
-from .impute.planning import make, recoded
-from .impute.wishes import USUAL, Asked, is_whole, refuse_other_holes
+from .impute.wishes import Asked, is_whole
+from .imputing import (
+    Ground,
+    as_written,
+    chains_of,
+    checked,
+    completed_of,
+    ground,
+    plan_for,
+    planned,
+    require_columns,
+    scope_of,
+    seed_of,
+)
 from .pool.rubin import pool
 from .results.pooled import PooledResults
 
-__all__ = ["ImputedSet", "create", "from_long", "plan_for"]
-
-_MANY = 200_000  # values drawn, times sweeps, from which a progress bar may be worth it
+__all__ = ["ImputedSet", "create", "from_long"]
 
 
 class ImputedSet:
@@ -52,17 +62,18 @@ class ImputedSet:
     """
 
     def __init__(
-        self, frame: pd.DataFrame, table: Table, plan: Plan | None, chains: Sequence[Chain], seed: Seed | None,
+        self, frame: pd.DataFrame, ground: Ground, plan: Plan | None, chains: Sequence[Chain], seed: Seed | None,
         completed: Completed | None = None, said: str = "",
     ) -> None:  # fmt: skip
-        self._frame, self._table, self._plan, self._chains, self._seed = frame, table, plan, tuple(chains), seed
+        self._frame, self._ground, self._plan, self._chains, self._seed = frame, ground, plan, tuple(chains), seed
+        self._table = ground.table
         self._made, self._said = completed, said
 
     # What it is
 
     @cached_property
     def _completed(self) -> Completed:
-        return self._made or Completed(self._frame, self._table, tuple(dict(c.holes) for c in self._chains))
+        return self._made or completed_of(self._frame, self._ground, self._chains)
 
     @property
     def m(self) -> int:
@@ -175,10 +186,14 @@ class ImputedSet:
         ]
         if self._plan is None:
             return [*lines, f"  made elsewhere ({self._said})"]
-        lines += [f"  analysis : {q.formula}   ({q.model})" for q in self._plan.questions]
+        pairs = zip(self._written, self._plan.questions, strict=True)
+        lines += [f"  analysis : {one}   ({q.model})" for one, q in pairs]
         lines.append(f"  drawn    : {self._plan.title}, {self.iterations} iterations")
         for name, count in holes.items():
             variable = self._plan[name]
+            if variable.method is None:
+                lines.append(f"  {name!s:<12.12} {100 * count / n:5.1f} % missing   {variable.why}")
+                continue
             how = variable.label + (f", {variable.sampler}" if variable.sampler not in ("own", "") else "")
             lines.append(f"  {name!s:<12.12} {100 * count / n:5.1f} % missing   {how}")
         return lines
@@ -219,14 +234,13 @@ class ImputedSet:
             raise PlanError(
                 f"extend needs more sets or more sweeps, not m={m}, iterations={iterations}.", do="imp.extend(m=10)"
             )
-        chains = list(self._chains)
+        chains, known = list(self._chains), self._ground.known
         if iterations and self._plan.order:
-            chains = _chains(self._table, self._plan, range(self.m), sweeps, self._seed, n_jobs, progress, chains)
+            chains = chains_of(known, self._plan, range(self.m), sweeps, self._seed, n_jobs, progress, chains)
         if more:
-            chains += _chains(
-                self._table, self._plan, range(self.m, self.m + more), sweeps, self._seed, n_jobs, progress
-            )
-        return ImputedSet(self._frame, self._table, self._plan, chains, self._seed)
+            numbers = range(self.m, self.m + more)
+            chains += chains_of(known, self._plan, numbers, sweeps, self._seed, n_jobs, progress)
+        return ImputedSet(self._frame, self._ground, self._plan, chains, self._seed)
 
     def fit(
         self,
@@ -294,11 +308,12 @@ class ImputedSet:
         covariance = {} if cov_type is None else {"cov_type": cov_type}
         question, words = self._question(formula, model, {**model_keywords, **covariance}, fit_kwds)
         robust = is_robust(words.fit.get("cov_type"))
-        found = verdict(self._plan, self._table, question, robust)
+        foreseen = self._foreseen(question)
+        found = verdict(self._plan, self._table, foreseen, robust)
         used = self
         if found.word == "absent" and uncovered != "ignore" and self._plan is not None and self._plan.mode != "ignore":
             used = self._again(question, found, uncovered)
-            found = verdict(used._plan, used._table, question, robust)
+            found = verdict(used._plan, used._table, foreseen, robust)
             if found.word == "exact":
                 found = dataclasses.replace(found, reason="imputed again for it")
         used._require_complete(question, words.columns)
@@ -311,28 +326,77 @@ class ImputedSet:
             notes=used._notes(), imputations=used, congeniality=found,
         )  # fmt: skip
 
+    def check(
+        self,
+        formula: str | None = None,
+        model: str | None = None,
+        *,
+        cov_type: str | None = None,
+        **model_keywords: Any,
+    ) -> pd.DataFrame:
+        """The certificate: whether the imputations cover an analysis, term by term.
+
+        Parameters
+        ----------
+        formula, model, cov_type, **model_keywords
+            As in :meth:`fit`; by default the declared analysis.
+
+        Returns
+        -------
+        DataFrame
+            Index the terms; columns ``verdict`` (exact, implied, approximate, absent, unknown), ``imputed`` (imputed
+            cells the term is computed from), ``reason`` and ``do``, the call that cures it.
+
+        Examples
+        --------
+        >>> import mifit
+        >>> imp = mifit.datasets.load("nhanes2").mice.impute("chl ~ age + bmi", m=2, rng=1)
+        >>> imp.check("chl ~ age * bmi")["verdict"].to_dict()
+        {'Intercept': 'implied', 'age': 'implied', 'bmi': 'implied', 'age:bmi': 'absent'}
+        """
+        covariance = {} if cov_type is None else {"cov_type": cov_type}
+        question, words = self._question(formula, model, {**model_keywords, **covariance}, None)
+        robust = is_robust(words.fit.get("cov_type"))
+        return certificate(self._plan, self._table, self._foreseen(question), question, robust)
+
     def _question(
         self, formula: str | None, model: str | None, keywords: Mapping[str, Any], fit_kwds: Mapping[str, Any] | None
     ) -> tuple[Question, Any]:
         """The analysis asked for, its words sorted by who takes them."""
         declared = self._plan.questions if self._plan else ()
-        name = None if model is None else spec(model).name
+        written = self._written
         if formula is None and len(declared) != 1:
-            calls = "  or  ".join(f'imp.fit("{q.formula}")' for q in declared) or 'imp.fit("y ~ x1 + x2")'
+            calls = "  or  ".join(f'imp.fit("{one}")' for one in written) or 'imp.fit("y ~ x1 + x2")'
             raise PlanError(f"{len(declared)} analyses were declared; say which to fit.", do=calls)
-        formula = declared[0].formula if formula is None else formula
+        formula = written[0] if formula is None else formula
         wanted = None if model is None else spec(model).name
-        same = [q for q in declared if q.formula == formula and wanted in (None, q.model)]
+        pairs = zip(written, declared, strict=True)
+        same = [q for one, q in pairs if one == formula and wanted in (None, q.model)]
         if same:
             model, keywords = same[0].model, {**same[0].keywords, **keywords}
-        scope = _scope(declared, same)
+        scope = scope_of(declared, same)
         name = spec(model).name if model is not None else ask(formula, self._table, scope=scope).model
         words = call(name, keywords, fit_kwds)
-        _require_columns(self._table, words)
+        require_columns(self._table, words)
         question = ask(formula, self._table, model=model and name, keywords=words.init, scope=scope)
         if same:
             question = dataclasses.replace(question, said=same[0].said)
         return question, words
+
+    @property
+    def _written(self) -> tuple[str, ...]:
+        """The declared formulas as the user wrote them."""
+        if self._plan is None:
+            return ()
+        return self._plan.written or tuple(q.formula for q in self._plan.questions)
+
+    def _foreseen(self, question: Question) -> Question:
+        """An analysis in terms of what was drawn: derived columns written out."""
+        if not self._ground.derived:
+            return question
+        formula = substitute(question.formula, self._ground.derived)
+        asked = ask(formula, self._table, model=question.model, keywords=question.keywords, scope=question.names)
+        return dataclasses.replace(asked, said=question.said)
 
     def _again(self, question: Question, found: Verdict, uncovered: str) -> ImputedSet:
         """Impute again for an analysis that was not foreseen, or refuse."""
@@ -342,23 +406,24 @@ class ImputedSet:
             (q.terms.outcome, q.model, q.keywords) == (question.terms.outcome, question.model, question.keywords)
             for q in declared
         )
-        questions = (*declared, question) if joins else (question,)
-        shown = [q.formula for q in questions]
+        questions = (*declared, self._foreseen(question)) if joins else (self._foreseen(question),)
+        shown = [*(self._written if joins else ()), question.formula]
         words = repr(shown[0]) if len(shown) == 1 else repr(shown)
         model = "" if question.said != f"model={question.model!r}" else f", model={question.model!r}"
-        given = "".join(f", {word}={_as_written(value)}" for word, value in question.keywords.items())
-        do = f"imp = df.mice.impute({words}{model}{given}, m={self.m})"
+        extra = "".join(f", {word}={as_written(value)}" for word, value in question.keywords.items())
+        do = f"imp = df.mice.impute({words}{model}{extra}, m={self.m})"
         if uncovered == "raise":
             raise CongenialityError(
                 "the analysis was not foreseen by the imputations.",
                 analysis=question.formula, reason=found.reason, do=do,
             )  # fmt: skip
         started = time.perf_counter()
-        table = read(self._frame)
-        plan, table = make(table, questions, self._plan.wishes, caller_scope())
+        scope = caller_scope()
+        given, events = ground(self._frame, self._plan.wishes, scope)
+        plan, given = planned(given, questions, self._plan.wishes, scope, shown, events)
         sweeps = plan.iterations + max(self.iterations - self._plan.iterations, 0)  # as many more as were asked for
-        chains = _chains(table, plan, range(self.m), sweeps, self._seed, None, None)
-        again = ImputedSet(self._frame, table, plan, chains, self._seed)
+        chains = chains_of(given.known, plan, range(self.m), sweeps, self._seed, None, None)
+        again = ImputedSet(self._frame, given, plan, chains, self._seed)
         seconds = time.perf_counter() - started
         text = f"{question.formula}: {found.reason}. Imputed again in {seconds:.1f} s; to avoid it: {do}"
         warnings.warn(CongenialityWarning(text), stacklevel=_outside())
@@ -395,27 +460,6 @@ class ImputedSet:
         return [*lines[: 4 if more else 5], *more]
 
 
-def _scope(declared: Sequence[Question], same: Sequence[Question]) -> dict[str, Any]:
-    """Where names of a formula are looked up: what a declared formula captured stays what it was."""
-    captured = {name: value for question in declared for name, value in resolve(question.names).items()}
-    return {**caller_scope(), **captured} if same else {**captured, **caller_scope()}
-
-
-def _require_columns(table: Table, words: Any) -> None:
-    """Refuse words that name a column which is none."""
-    for name in words.columns:
-        table.require(name, "the analysis")
-
-
-def _as_written(value: Any) -> str:
-    """A keyword as the user would write it, statsmodels families included."""
-    if not hasattr(value, "link"):
-        return repr(value)
-    link = type(value.link).__name__
-    usual = type(type(value)().link).__name__
-    return f"sm.families.{type(value).__name__}({'' if link == usual else f'sm.families.links.{link}()'})"
-
-
 _AVERAGING = frozenset({"mean", "median", "std", "var", "describe", "sum", "average", "groupby", "corr"})
 
 
@@ -431,105 +475,12 @@ def create(
     if not is_whole(m) or m < 2:
         raise PlanError(f"m is {m!r}; at least 2 completed sets are needed to pool.", do="df.mice.impute(m=20)")
     if isinstance(formula, Plan):
-        plan, table = _checked(formula, frame, model, asked, keywords)
+        plan, given = checked(formula, frame, model, asked, keywords)
     else:
-        plan, table = plan_for(frame, formula, model, asked, keywords)
-    seed = _seed(rng)
-    chains = _chains(table, plan, range(int(m)), plan.iterations, seed, n_jobs, progress)
-    return ImputedSet(copied(frame), table, plan, chains, seed)
-
-
-def plan_for(
-    frame: pd.DataFrame, formula: Any, model: str | None, asked: Asked, keywords: Mapping[str, Any]
-) -> tuple[Plan, Table]:
-    """Plan an imputation; see :func:`mifit.plan`."""
-    table = read(frame)
-    scope = caller_scope()
-    formulas = [] if formula is None else [formula] if isinstance(formula, str) else formula
-    if not isinstance(formulas, (list, tuple)):
-        formulas = [formula]
-    name = spec(model).name if model is not None else None
-    for word in keywords:
-        if not formulas or difflib.get_close_matches(word, _WORDS, cutoff=0.8):
-            raise PlanError(
-                f"impute takes no word {word!r}{nearest(word, _WORDS) or ' without a formula'}.",
-                known=", ".join(_WORDS),
-                do='df.mice.impute("y ~ x1 + x2", m=20, rng=1)',
-            )
-    questions = []
-    for one in formulas:
-        chosen = name or ask(one, table, scope=scope).model
-        words = call(chosen, keywords)
-        if words.fit:
-            word, value = next(iter(words.fit.items()))
-            raise PlanError(
-                f"{word}= belongs to the fit, not to the imputation.",
-                do=f"df.mice.impute({one!r}).fit({word}={value!r})",
-            )
-        _require_columns(table, words)
-        init = dict(words.init)
-        questions.append(ask(one, table, model=name, keywords=init, scope=scope))
-    return make(table, questions, asked.wishes(), scope)
-
-
-_WORDS = (*Asked._fields, "model", "m", "rng", "n_jobs", "progress")
-
-
-def _checked(
-    plan: Plan, frame: pd.DataFrame, model: str | None, asked: Asked, keywords: Mapping[str, Any]
-) -> tuple[Plan, Table]:
-    """A finished plan, checked against the frame it is to run on."""
-    given = [w for w in ("methods", "predictors", "order") if getattr(asked, w) is not None] + list(keywords)
-    given += [w for w, usual in USUAL.items() if getattr(asked, w) != usual]
-    if given or model is not None:
-        raise PlanError(f"the plan is made; {(given or ['model'])[0]}= comes too late.", do="df.mice.plan(...)")
-    table = read(frame)
-    if tuple(table.columns) != plan.columns or table.n_rows != plan.n_rows:
-        raise PlanError(
-            f"the plan was made for {plan.n_rows} rows and columns {', '.join(map(str, plan.columns[:6]))}; "
-            f"this frame has {table.n_rows} rows and {', '.join(map(str, list(table.columns)[:6]))}.",
-            do="df.mice.plan(...)",
-        )
-    refuse_other_holes(plan, table)
-    iterations = asked.wishes().iterations
-    if iterations is not None:
-        plan = dataclasses.replace(plan, iterations=iterations)
-    return plan, recoded(table, plan.numeric)
-
-
-def _seed(rng: Any) -> Seed:
-    """Where the random streams come from; a Generator spawns a child, so that its next use differs."""
-    if isinstance(rng, np.random.Generator):
-        child = rng.bit_generator.seed_seq.spawn(1)[0]  # type: ignore[attr-defined]
-        return Seed(child.entropy, tuple(child.spawn_key))
-    if isinstance(rng, np.random.SeedSequence):
-        return Seed(rng.entropy, tuple(rng.spawn_key))
-    if is_whole(rng) and rng < 0:
-        raise PlanError(f"rng is {rng}; a whole number from 0 is needed.", do="df.mice.impute(rng=1)")
-    if rng is None or is_whole(rng):
-        return Seed(np.random.SeedSequence(None if rng is None else int(rng)).entropy)
-    raise PlanError(
-        f"rng is {type(rng).__name__}; an int, SeedSequence or Generator is needed.", do="df.mice.impute(rng=1)"
-    )
-
-
-def _chains(
-    table: Table, plan: Plan, numbers: Sequence[int], sweeps: int, seed: Seed, n_jobs: int | None,
-    progress: bool | None, before: Sequence[Chain] | None = None,
-) -> list[Chain]:  # fmt: skip
-    """Run chains, with a bar when it is wished or when someone watches and there is much to do."""
-    if not plan.order:
-        return run(table, plan, numbers, 0, seed)
-    work = sum(len(table[name].missing) for name in plan.order) * sweeps * len(numbers)
-    watched = progress if progress is not None else sys.stderr.isatty() and work > _MANY
-    if not watched:
-        return run(table, plan, numbers, sweeps, seed, before=before, n_jobs=n_jobs)
-    from tqdm.auto import tqdm
-
-    done = before[0].sweeps if before else 0
-    delay = 0.0 if progress else 2.0
-    with tqdm(total=(sweeps - done) * len(numbers), desc="imputing", unit="sweep", delay=delay) as bar:
-        return run(table, plan, numbers, sweeps, seed, before=before, n_jobs=n_jobs, tick=bar.update)
+        plan, given = plan_for(frame, formula, model, asked, keywords)
+    seed = seed_of(rng)
+    chains = chains_of(given.known, plan, range(int(m)), plan.iterations, seed, n_jobs, progress)
+    return ImputedSet(copied(frame), given, plan, chains, seed)
 
 
 def _outside() -> int:
@@ -574,4 +525,5 @@ def from_long(
     (2, [1.5, 4.0])
     """
     completed, said = _from_long(long, imp, id, original)
-    return ImputedSet(completed.original, completed.table, None, (), None, completed, said)
+    given = Ground(completed.table, completed.table)
+    return ImputedSet(completed.original, given, None, (), None, completed, said)

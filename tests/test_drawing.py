@@ -12,7 +12,8 @@ from mifit.errors import ImputationError
 from mifit.formula.question import ask
 from mifit.frame.table import read
 from mifit.impute import drawing
-from mifit.impute.drawing import Bench, draw_continuous, draw_discrete
+from mifit.impute.bench import Bench
+from mifit.impute.drawing import draw_continuous, draw_discrete
 from mifit.impute.engine import Engine
 from mifit.impute.methods.logistic import LogisticFitted
 from mifit.impute.methods.multinomial import MultinomialFitted

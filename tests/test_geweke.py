@@ -20,7 +20,7 @@ import mifit
 from mifit.formula.question import ask
 from mifit.frame.kinds import Kind
 from mifit.frame.table import read
-from mifit.impute import drawing
+from mifit.impute import bench
 from mifit.impute.chain import Chain, Seed, _Running, run
 from mifit.impute.engine import Engine
 from mifit.impute.methods import norm
@@ -394,7 +394,7 @@ def silenced(self, at, values):
 
 @pytest.mark.parametrize("covariate", ["norm", "nominal"])
 def test_a_judge_that_is_dropped_is_noticed(covariate, monkeypatch):
-    monkeypatch.setattr(drawing.Bench, "log_accept", silenced)
+    monkeypatch.setattr(bench.Bench, "log_accept", silenced)
     assert strain(World(covariate, "Logit"), [["x"]])[0] > 2 * LIMIT
 
 

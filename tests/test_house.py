@@ -22,6 +22,7 @@ HOUSE = ROOT / "mifit"
 LAYERS = (
     ("accessor",),
     ("imputed",),
+    ("imputing",),
     ("examine", "storage"),
     ("results",),
     ("impute", "analysis", "pool"),

@@ -295,9 +295,14 @@ def test_37_an_auxiliary_that_is_the_outcome_in_disguise_is_left_out_with_an_eve
     assert "'copy' (nearly) determines the outcome: not an auxiliary" in set(imp.events["event"])
 
 
-def test_38_a_column_that_weights_the_analysis_is_no_predictor():
+def test_38_columns_of_the_keywords_belong_to_the_analysis():
     plan = study().assign(w=1.0 + np.arange(150) % 9 / 10).mice.plan("y ~ x + z", model="wls", weights="w")
-    assert all("w" not in v.predictors for v in plan.variables)
+    assert plan["w"].role == "left"  # no auxiliary; who is in the data may predict a covariate (statistics, not fate)
+    assert all(f.variable != "w" for f in plan.factors)
+    survival = study().assign(time=np.arange(1.0, 151.0), died=np.arange(150) % 2).drop(columns="y")
+    plan = mifit.plan(survival, "time ~ x + z", model="phreg", status="died")
+    assert not any({"time", "died"} & set(v.predictors) for v in plan.variables)
+    assert all(f.variable not in ("time", "died") for f in plan.factors)
 
 
 def test_39_a_new_term_of_complete_variables_is_not_covered():

@@ -252,6 +252,8 @@ def freeze(question: Question, table: Table) -> Design:
     position = {frozen: index for index, frozen in enumerate(factors.values())}
     columns = tuple(_columns(info, blocks, position, question.terms.codes))
     design = Design(question, table, columns, tuple(blocks), info)
+    if not question.outcome:  # predictors alone
+        return design
     rows = table.complete_rows(question.outcome)
     bad = ~np.isfinite(design.response({v: table[v].values[rows] for v in question.outcome}))
     if bad.any():

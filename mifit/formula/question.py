@@ -19,7 +19,10 @@ from ..frame.kinds import Array, Kind
 from ..frame.table import Table
 from .terms import Pieces, Terms, parse, take_apart
 
-__all__ = ["Inverse", "Question", "Reference", "ask", "caller_scope", "capture", "resolve"]
+__all__ = ["LEVELLED", "Inverse", "Question", "Reference", "ask", "ask_right", "caller_scope", "capture", "resolve"]
+
+
+LEVELLED = ("ordinal", "mnlogit")  #: models of an outcome with several levels
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +145,17 @@ def ask(
             f"{both[0]!r} stands on both sides of the formula.", formula=formula, do='df.mice.impute("y ~ x1 + x2")'
         )
     model, said = (model, f"model={model!r}") if model is not None else _default_model(terms, outcome, bare, table)
-    level = _level(outcome[0], table, model, keywords or {}) if bare and model != "predictors" else None
+    level = _level(outcome[0], table, model, keywords or {}) if bare else None
     return Question(terms, model, said, outcome, bare, level, dict(keywords or {}), names)
+
+
+def ask_right(right: str, table: Table, scope: Mapping[str, Any]) -> Question:
+    """Understand the right side of a formula alone: predictors without an outcome."""
+    terms = parse(f"outcome ~ {right}")
+    names: dict[str, Any] = {}
+    for code in dict.fromkeys(code for factors in terms.factors for code in factors):
+        names.update(capture(code, table, scope, right))
+    return Question(terms, "predictors", "as asked", (), False, names=names)
 
 
 def capture(code: str, table: Table, scope: Mapping[str, Any], formula: str) -> dict[str, Any]:
@@ -281,7 +293,9 @@ def _default_model(terms: Terms, outcome: tuple[Hashable, ...], bare: bool, tabl
 def _level(name: Hashable, table: Table, model: str, keywords: Mapping[str, Any]) -> Any:
     """The level whose probability is modelled, when the outcome is no number."""
     column = table[name]
-    binomial = model == "logit" or type(keywords.get("family")).__name__ == "Binomial"
+    if model in LEVELLED:
+        return None
+    binomial = model in ("logit", "probit") or type(keywords.get("family")).__name__ == "Binomial"
     if column.number and not (binomial and column.kind is Kind.BINARY and column.coding.levels != (0.0, 1.0)):
         return None
     if column.n_levels > 2:

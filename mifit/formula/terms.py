@@ -6,6 +6,7 @@ import ast
 import keyword
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import patsy
@@ -97,6 +98,14 @@ def take_apart(code: str, columns: Iterable[Hashable]) -> Pieces:
     Pieces(variables=('x', 'a b'), called=('np',), free=())
     """
     known = set(columns)
+    names, called = _names_in(code)
+    variables = tuple(dict.fromkeys(name for name in names if name in known))
+    return Pieces(variables, called, tuple(dict.fromkeys(str(name) for name in names if name not in known)))
+
+
+@lru_cache(maxsize=1024)
+def _names_in(code: str) -> tuple[tuple[Hashable, ...], tuple[str, ...]]:
+    """Names in a piece of a formula that stand for values, in order; names that are called."""
     tree = ast.parse(code, mode="eval")
     plain: list[tuple[int, Hashable]] = [(node.col_offset, node.id) for node in _bare(tree)]
     called: list[str] = []
@@ -105,10 +114,8 @@ def take_apart(code: str, columns: Iterable[Hashable]) -> Pieces:
             plain.append((node.col_offset, _literal(node.args[0])))
         elif isinstance(node, ast.Call | ast.Attribute):
             called.append(_base(node.func if isinstance(node, ast.Call) else node) or "")
-    names = [name for _, name in sorted(plain, key=lambda pair: pair[0])]
-    variables = tuple(dict.fromkeys(name for name in names if name in known))
-    free = tuple(dict.fromkeys(str(name) for name in names if name not in known))
-    return Pieces(variables, tuple(dict.fromkeys(filter(None, called))), free)
+    names = tuple(name for _, name in sorted(plain, key=lambda pair: pair[0]))
+    return names, tuple(dict.fromkeys(filter(None, called)))
 
 
 def code_of(name: Hashable) -> str:

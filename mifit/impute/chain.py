@@ -16,9 +16,10 @@ import numpy.typing as npt
 
 from ..errors import ImputationError, MifitError
 from ..frame.table import Table
+from .bench import Bench, Members, Together
 from .choices import allowed_parameters
 from .contract import Array, Fitted
-from .drawing import Bench, Undone, draw_continuous, draw_discrete
+from .drawing import Undone, draw_continuous, draw_discrete, draw_proposed
 from .engine import Engine, Ready
 from .methods import CHAINED, METHODS
 from .methods.pmm import PMMFitted
@@ -256,22 +257,49 @@ class _Running:
         name, fed = variable.name, self.engine.feeds[variable.name]
         own: Any
         own, model = self._own(variable, rng)
-        benches = [self._bench(ready, name, rng) for ready in fed]
+        benches: list[Any] = [self._bench(ready, name, rng) for ready in fed]
         X = self.store.gathered(name)[:, model.columns]
+        members = self.engine.members.get(name)
+        if members is not None:
+            return self._draw_together(variable, own, X, benches, members, rng)
         inverse = self.engine.inverse(name)
-        if not benches and inverse is None:
-            return own.sample(X, rng)
+        ready = self.engine.own_factor[name]
+        rows = self.table[name].missing
+        weights, offset = (
+            ((None if x is None else x[rows]) for x in (ready.weights, ready.offset)) if ready else (None, None)
+        )
+        shift: Any = 0.0 if offset is None else offset
+        normal = hasattr(own, "mean_sd")
+        if not benches and inverse is None and not (normal and weights is not None):
+            return own.sample(X, rng, shift) if weights is None else own.sample(X, rng, shift, weights)
         if inverse is not None:
             own = Undone(own, name, *inverse)
-        if hasattr(own, "mean_sd"):
+        if normal:
             affine = [self.engine.affine(ready, name) for ready in fed]
-            current = self.values[name][self.table[name].missing]
-            draw = draw_continuous(own, X, benches, affine, current, rng)
+            draw = draw_continuous(own, X, benches, affine, self.values[name][rows], rng, weights)
             if draw.tried:
                 past = self.sampled.get(name, (0, 0, 0))
                 self.sampled[name] = (past[0] + len(X), past[1] + draw.tried, past[2] + draw.sliced)
             return draw.values
-        return draw_discrete(own, X, benches, rng).values
+        if hasattr(own, "log_probabilities") and offset is None and weights is None:
+            return draw_discrete(own, X, benches, rng).values
+        return draw_proposed(own, X, benches, self.values[name][rows], rng, shift, weights).values
+
+    def _draw_together(
+        self, variable: Variable, own: Any, X: Array, benches: list[Any], members: Members, rng: np.random.Generator
+    ) -> Array:
+        """One value for all rows of an id, judged by the product over its rows."""
+        name, X = variable.name, X[members.heads]
+        judges = [Together(bench, members) for bench in benches]
+        if not judges:
+            drawn = own.sample(X, rng)
+        elif hasattr(own, "mean_sd"):
+            affine = [self.engine.affine(ready, name) for ready in self.engine.feeds[name]]
+            current = self.values[name][self.table[name].missing][members.heads]
+            drawn = draw_continuous(own, X, judges, affine, current, rng).values
+        else:
+            drawn = draw_discrete(own, X, judges, rng).values
+        return np.asarray(drawn[members.unit])
 
     def _own(self, variable: Variable, rng: np.random.Generator) -> tuple[Fitted, Model]:
         """Draw the parameters of a variable's own factor: a covariate's on all rows, others as their factor says."""
@@ -280,7 +308,11 @@ class _Running:
             return self._parameters(ready, rng), ready.model
         assert variable.method is not None
         name, model = variable.name, self.engine.own[variable.name]
-        visit = self._visit(name, model, self.first.get(name), self.warm.get(name))
+        rows = self.first.get(name)
+        if variable.together and self.engine.unit_heads is not None:
+            heads = self.engine.unit_heads
+            rows = heads if rows is None else np.intersect1d(rows, heads)
+        visit = self._visit(name, model, rows, self.warm.get(name))
         return self._noted(name, variable.method.fit(visit, rng), name), model
 
     def _visit(self, name: Hashable, model: Model, rows: Rows | None, warm: Any) -> StoreVisit:
@@ -289,6 +321,8 @@ class _Running:
         if rows is not None and len(rows) == self.table.n_rows:
             rows = None
         without = name if rows is not None and len(rows) + len(column.missing) == self.table.n_rows else None
+        if self.engine.copies is not None:
+            rows, without = self.engine.repeated(rows), None
         return StoreVisit(
             self.store, model, self.values[name], self.engine.place(name), rows=rows, without=without,
             kind=column.kind, n_levels=column.n_levels, warm=warm,
@@ -300,11 +334,14 @@ class _Running:
             return self.drawn[ready.position]
         rows = self.first.get(ready.key, ready.rows)
         single = ready.outcome[0] if rows is ready.rows and len(ready.outcome) == 1 else None
+        if self.engine.copies is not None:
+            rows, single = self.engine.repeated(rows), None
         visit = StoreVisit(
             self.store, ready.model, ready.response(self.values), ready.place, rows=rows, without=single,
-            kind=ready.kind, n_levels=ready.n_levels, warm=self.warm.get(ready.key),
+            kind=ready.kind, n_levels=ready.n_levels, warm=self.warm.get(ready.key), weights=ready.weights,
+            offset=ready.offset,
         )  # fmt: skip
-        self.drawn[ready.position] = self._noted(ready.key, ready.factor.method.fit(visit, rng), ready.label)
+        self.drawn[ready.position] = self._noted(ready.key, ready.method.fit(visit, rng), ready.label)
         return self.drawn[ready.position]
 
     def _bench(self, ready: Ready, name: Hashable, rng: np.random.Generator) -> Bench:
@@ -313,7 +350,9 @@ class _Running:
         silent = None
         if ready.rows is not None:
             silent = np.flatnonzero(np.isin(self.table[name].missing, ready.rows, invert=True))
-        return Bench.seat(fitted, ready.model, self.store, name, ready.response(self.values), silent)
+        return Bench.seat(
+            fitted, ready.model, self.store, name, ready.response(self.values), silent, ready.weights, ready.offset
+        )
 
     def _noted(self, key: Any, fitted: Fitted, label: Hashable) -> Fitted:
         """Keep what a fit leaves behind."""
@@ -349,11 +388,14 @@ class _Running:
         """The analysis coefficients, from centred and scaled columns back to the user's."""
         layout, number = self.engine.layout, ready.factor.question or 0
         columns = ready.model.columns
-        slope = getattr(fitted, "scale", 1.0) * fitted.coef / layout.scale[columns]
-        shift = getattr(fitted, "centre", 0.0) - float(slope[1:] @ layout.centre[columns[1:]])
-        by_place = dict(zip(columns.tolist(), slope.tolist(), strict=True))
-        for name, place in zip(self.engine.designs[number].names, layout.formula[number], strict=True):
-            self._note(f"beta({name})", by_place[place] + (shift if place == 0 else 0.0))
+        for level, coef in enumerate(np.atleast_2d(fitted.coef.T), start=1):
+            slope = getattr(fitted, "scale", 1.0) * coef / layout.scale[columns]
+            shift = getattr(fitted, "centre", 0.0) - float(slope @ layout.centre[columns])
+            by_place = dict(zip(columns.tolist(), slope.tolist(), strict=True))
+            ahead = f"{level}:" if fitted.coef.ndim > 1 else ""
+            for name, place in zip(self.engine.designs[number].names, layout.formula[number], strict=True):
+                if place in by_place and not (place == 0 and hasattr(fitted, "cuts")):
+                    self._note(f"beta({ahead}{name})", by_place[place] + (shift if place == 0 else 0.0))
 
     def _note(self, name: str, value: float) -> None:
         self.past.setdefault(name, []).append(float(value))

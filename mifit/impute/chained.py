@@ -9,8 +9,9 @@ from ..formula.terms import code_of, take_apart
 from .choices import is_monotone
 from .columns import is_constant
 from .contract import Method
+from .likelihoods import HAZARD
 from .methods import CHAINED, METHODS
-from .planning import Draft, by_kind
+from .planning import Draft, by_kind, hazard_of
 from .store import Piece
 
 __all__ = ["plan_chained"]
@@ -20,6 +21,7 @@ def plan_chained(draft: Draft) -> None:
     """Draw each column from the main effects of all others; in terms mode from the analysis terms too."""
     table = draft.table
     asked = draft.asked
+    asked = tuple(n for n in asked if n not in _times(draft))
     reserved = {v for q in draft.questions for v in q.reserved(table)} - set(asked)
     alone = draft.wishes.auxiliary == "ignore" and bool(draft.questions)
     usable = [n for n in table.columns if n not in draft.left and n not in reserved and (n in asked or not alone)]
@@ -36,11 +38,18 @@ def plan_chained(draft: Draft) -> None:
                 right = _terms_of(draft, question, name)
                 if right:
                     pieces, shown = (*pieces, Piece("formula", draft.formula(name, right))), (*shown, right)
+            means = draft.cluster_means(name, others)
+            pieces, shown = (*pieces, *means), (*shown, *(f"mean({p.which[0]}) by {p.which[1]}" for p in means))
         draft.add(name, "column", method, label, "own", pieces, shown, why)
     if len(draft.order) == 1 or monotone:
         draft.iterations = 1
     elif any(draft.holes(n) > table.n_rows / 2 for n in draft.order):
         draft.iterations = 20
+
+
+def _times(draft: Draft) -> set[Hashable]:
+    """Survival times: their event and hazard stand for them."""
+    return {v for q in draft.questions if q.model in HAZARD for v in q.outcome}
 
 
 def _one_visit_suffices(draft: Draft) -> bool:
@@ -78,6 +87,9 @@ def _terms_of(draft: Draft, question: Question, name: Hashable) -> str:
         for v in take_apart(code, draft.table.columns).variables if v != name
     ]  # fmt: skip
     companions = list(dict.fromkeys([*companions, *mixed]))
+    if question.model in HAZARD:
+        outcome = hazard_of(question, log_time=False)
+        return f"({outcome}) * ({' + '.join(companions)})" if companions else outcome
     if not companions:
         return ""
     return f"({' + '.join(code_of(v) for v in question.outcome)}) * ({' + '.join(companions)})"

@@ -16,6 +16,7 @@ __all__ = [
     "allowed_parameters",
     "association",
     "commonest",
+    "constant_within",
     "is_identifier",
     "is_monotone",
     "main_effects",
@@ -218,6 +219,17 @@ def is_identifier(table: Table, name: Hashable) -> bool:
         return False
     values = column.values
     return bool(values.max() - values.min() == n - 1 and len(np.unique(values)) == n)
+
+
+def constant_within(table: Table, name: Hashable, unit: Hashable) -> bool:
+    """Whether a column has one observed value in every unit, and some unit has several rows."""
+    codes = table[unit].values
+    values = table[name].values
+    seen = np.flatnonzero(~np.isnan(values))
+    order = seen[np.argsort(codes[seen], kind="stable")]
+    same = codes[order][1:] == codes[order][:-1]
+    repeated = len(np.unique(codes)) < len(codes)
+    return bool(repeated and np.all(values[order][1:][same] == values[order][:-1][same]))
 
 
 def is_monotone(table: Table, order: Sequence[Hashable]) -> bool:

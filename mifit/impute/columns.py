@@ -44,6 +44,7 @@ def check_wishes(table: Table, wishes: Wishes) -> None:
             )
         _check_kind(table[name], method)
     _check_predictors_and_order(table, wishes)
+    _check_word("link", wishes.link, ("independent", "sequence"))
     _check_word("congeniality", wishes.congeniality, ("compatible", "terms", "ignore"))
     _check_auxiliary(table, wishes.auxiliary)
 
@@ -77,6 +78,9 @@ def set_aside(table: Table, questions: Sequence[Question], wishes: Wishes) -> tu
     for name, column in table.columns.items():
         if wishes.methods.get(name) == "leave":
             left[name] = "left alone, as asked"
+            continue
+        if name in wishes.derived:
+            left[name] = f"derived: {wishes.derived[name]}"
             continue
         reason = _unusable(table, column, name in asked)
         if reason:

@@ -8,7 +8,6 @@ elliptical slice steps from their current value.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,14 +16,14 @@ import numpy.typing as npt
 from ..errors import ImputationError
 from ..formula.design import Design
 from ..formula.question import Inverse
-from .contract import Array, Discrete, Judge
-from .store import ColumnStore, Model
+from .bench import Judging
+from .contract import Array, Discrete
 
-__all__ = ["Bench", "Draw", "Undone", "draw_continuous", "draw_discrete"]
+__all__ = ["Draw", "Undone", "draw_continuous", "draw_discrete", "draw_proposed"]
 
 Rows = npt.NDArray[np.int64]
 
-ROUNDS = (2, 4, 8, 16, 32, 64, 24)  # proposals per waiting row, 150 in all
+ROUNDS = (6, 16, 40, 88)  # proposals per waiting row, 150 in all
 SLICE_STEPS = 5
 _BLOCK = 200_000  # candidate rows worked on at once: a few MB
 
@@ -36,69 +35,6 @@ class Draw:
 
     def __init__(self, values: Array, tried: int = 0, sliced: int = 0) -> None:
         self.values, self.tried, self.sliced = values, tried, sliced
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Bench:
-    """One factor as a judge of a variable's values: what stays is computed once, what changes on request."""
-
-    fitted: Judge
-    store: ColumnStore
-    variable: Hashable
-    rows: Rows  #: (n_mis,) rows where the variable is missing
-    response: Array  #: (n_mis,) the factor's outcome there, in the user's units
-    silent: Rows | None  #: positions among ``rows`` where the factor is omitted
-    rest: Array  #: linear predictor without the columns that change
-    places: Rows  #: store columns that change with the variable
-    slope: Array  #: their coefficients
-    weights: Array | None = None  #: (n_mis,) prior weights of the factor
-
-    @classmethod
-    def seat(
-        cls,
-        fitted: Judge,
-        model: Model,
-        store: ColumnStore,
-        variable: Hashable,
-        response: Array,
-        silent: Rows | None,
-        weights: Array | None = None,
-        offset: Array | None = None,
-    ) -> Bench:
-        """Split the linear predictor into what stays and what changes with the variable."""
-        rows = store.layout.table[variable].missing
-        changing = np.isin(model.columns, store.layout.depends[variable])
-        shape = (len(store.layout), *fitted.coef.shape[1:])
-        staying = np.zeros(shape)
-        staying[model.columns[~changing]] = fitted.coef[~changing]
-        rest = store.gathered(variable) @ staying
-        if offset is not None:
-            rest = rest + offset[rows]
-        places, slope = model.columns[changing], fitted.coef[changing]
-        heavy = None if weights is None else weights[rows]
-        return cls(fitted, store, variable, rows, response[rows], silent, rest, places, slope, heavy)
-
-    def linear(self, at: Rows, values: Array) -> Array:
-        """The linear predictor of some rows (positions among the holes) at other values."""
-        fresh = self.store.imagine(self.places, self.variable, self.rows[at], values)
-        return self.rest[at] + fresh @ self.slope
-
-    def log_accept(self, at: Rows, values: Array) -> Array:
-        """How much the factor likes values, at most 0; -inf outside its domain."""
-        linear = self.linear(at, values)
-        score = self.fitted.log_accept(self.response[at], linear)
-        if self.weights is not None:
-            score = score * self.weights[at]
-        outside = ~np.isfinite(linear if linear.ndim == 1 else linear.sum(axis=1))
-        score = np.where(outside | np.isnan(score), -np.inf, score)
-        if self.silent is not None:
-            score = np.where(np.isin(at, self.silent) & ~outside, 0.0, score)
-        return score
-
-    @property
-    def gaussian(self) -> bool:
-        """Whether the factor is normal in its linear predictor."""
-        return hasattr(self.fitted, "standardised")
 
 
 class Undone:
@@ -121,7 +57,7 @@ class Undone:
         return self.inverse.undo(scaled)
 
 
-def draw_discrete(own: Discrete, X: Array, benches: Sequence[Bench], rng: np.random.Generator) -> Draw:
+def draw_discrete(own: Discrete, X: Array, benches: Sequence[Judging], rng: np.random.Generator) -> Draw:
     """Weight every level by the own factor and all judges, then draw; exact."""
     n = len(X)
     out = np.empty(n)
@@ -135,7 +71,7 @@ def draw_discrete(own: Discrete, X: Array, benches: Sequence[Bench], rng: np.ran
     return Draw(out)
 
 
-def _weights(own: Discrete, X: Array, at: Rows, benches: Sequence[Bench]) -> Array:
+def _weights(own: Discrete, X: Array, at: Rows, benches: Sequence[Judging]) -> Array:
     """Log weights of all levels, shape (len(at), K)."""
     weights = own.log_probabilities(X)
     levels = weights.shape[1]
@@ -153,12 +89,14 @@ def _draw_levels(weights: Array, rng: np.random.Generator) -> Array:
         raise ImputationError("every level of a variable is impossible in some row.", do="df.mice.plan(...)")
     cumulative = np.cumsum(np.exp(weights - top), axis=1)
     share = rng.random(len(weights)) * cumulative[:, -1]
-    return (cumulative <= share[:, None]).sum(axis=1).astype(np.float64)
+    drawn = (cumulative <= share[:, None]).sum(axis=1).astype(np.float64)
+    return np.minimum(drawn, weights.shape[1] - 1.0)
 
 
 def draw_continuous(
-    own: Any, X: Array, benches: Sequence[Bench], affine: Sequence[bool], current: Array, rng: np.random.Generator
-) -> Draw:
+    own: Any, X: Array, benches: Sequence[Judging], affine: Sequence[bool], current: Array, rng: np.random.Generator,
+    weights: Array | None = None,
+) -> Draw:  # fmt: skip
     """Draw a continuous variable.
 
     Parameters
@@ -174,14 +112,16 @@ def draw_continuous(
     current : ndarray, shape (n_mis,)
         Current values, from which slice steps start.
     rng : Generator
+    weights : ndarray, shape (n_mis,), optional
+        Prior weights of the own factor, where it is a weighted analysis.
 
     Returns
     -------
     Draw
     """
     mean, sd = own.mean_sd(X)
-    spread = np.full(len(X), sd)
-    waiting: list[Bench] = []
+    spread = np.full(len(X), sd) if weights is None else sd / np.sqrt(weights)
+    waiting: list[Judging] = []
     # On a power scale a factor that is affine in the variable is not affine in what is drawn.
     direct = isinstance(own, Undone) or own.forward(current) is current
     for bench, straight in zip(benches, affine, strict=True):
@@ -197,28 +137,52 @@ def draw_continuous(
     return _settle(own, mean, spread, waiting, current, rng)
 
 
-def _multiply(own: Any, mean: Array, spread: Array, bench: Bench, unit: float) -> tuple[Array, Array] | None:
+def draw_proposed(
+    own: Any, X: Array, benches: Sequence[Judging], current: Array, rng: np.random.Generator, shift: Any = 0.0,
+    weights: Array | None = None,
+) -> Draw:  # fmt: skip
+    """Propose from any own factor, accept by the judges; rows still waiting take Metropolis steps from their value."""
+    n = len(X)
+    out, waiting, tried = current.copy(), np.arange(n), 0
+    shift = np.broadcast_to(np.asarray(shift, dtype=np.float64), (n,))
+
+    def propose(at: Rows) -> Array:
+        heavy = () if weights is None else (weights[at],)
+        return np.asarray(own.sample(X[at], rng, shift[at], *heavy))
+
+    for proposals in ROUNDS:
+        if not len(waiting):
+            return Draw(out, tried)
+        at = np.repeat(waiting, proposals)
+        values, log_share = propose(at), np.log(rng.random(len(at)))
+        tried += len(at)
+        accepted = (log_share < _score(benches, at, values)).reshape(-1, proposals)
+        first, got = accepted.argmax(axis=1), accepted.any(axis=1)
+        out[waiting[got]] = values.reshape(-1, proposals)[got, first[got]]
+        waiting = waiting[~got]
+    level = _score(benches, waiting, out[waiting])
+    for _ in range(10 * SLICE_STEPS if len(waiting) else 0):
+        values = propose(waiting)
+        score = _score(benches, waiting, values)
+        good = np.log(rng.random(len(waiting))) < score - level
+        out[waiting[good]], level[good] = values[good], score[good]
+    return Draw(out, tried, len(waiting))
+
+
+def _multiply(own: Any, mean: Array, spread: Array, bench: Judging, unit: float) -> tuple[Array, Array] | None:
     """Multiply a normal by a normal factor that is affine in what is drawn; None where it is not defined."""
-    fitted: Any = bench.fitted
-    at = np.arange(len(mean))
     if unit == 0.0:
         return mean, spread
-    left, right = bench.linear(at, own.backward(mean - unit)), bench.linear(at, own.backward(mean + unit))
-    if not (np.isfinite(left).all() and np.isfinite(right).all()):
+    known = bench.information(own.backward, mean, unit)
+    if known is None:
         return None
-    slope = (right - left) / (2.0 * unit)
-    gap = fitted.standardised(bench.response) - 0.5 * (left + right)  # of the response at the current mean
-    weight = 1.0 if bench.weights is None else bench.weights
-    precision = weight * slope * slope / fitted.spread**2
-    pull = weight * slope * gap / fitted.spread**2
-    if bench.silent is not None:
-        precision[bench.silent], pull[bench.silent] = 0.0, 0.0
+    precision, pull = known
     narrowed = 1.0 / (1.0 / spread**2 + precision)
     return mean + narrowed * pull, np.sqrt(narrowed)
 
 
 def _settle(
-    own: Any, mean: Array, spread: Array, benches: Sequence[Bench], current: Array, rng: np.random.Generator
+    own: Any, mean: Array, spread: Array, benches: Sequence[Judging], current: Array, rng: np.random.Generator
 ) -> Draw:
     """Propose from the normal, accept by the judges; rows still waiting take slice steps."""
     n = len(mean)
@@ -243,7 +207,7 @@ def _settle(
 
 
 def _propose(
-    own: Any, mean: Array, spread: Array, benches: Sequence[Bench], at: Rows, proposals: int,
+    own: Any, mean: Array, spread: Array, benches: Sequence[Judging], at: Rows, proposals: int,
     rng: np.random.Generator,
 ) -> tuple[Array, npt.NDArray[np.bool_]]:  # fmt: skip
     """Several proposals for each row and whether each is accepted, both (len(at), proposals)."""
@@ -254,7 +218,7 @@ def _propose(
     return values, log_share < score
 
 
-def _score(benches: Sequence[Bench], at: Rows, values: Array) -> Array:
+def _score(benches: Sequence[Judging], at: Rows, values: Array) -> Array:
     """Sum of all judges; -inf where the value is outside a scale or a domain."""
     score = np.full(len(values), -np.inf)
     good = np.flatnonzero(np.isfinite(values))
@@ -266,7 +230,7 @@ def _score(benches: Sequence[Bench], at: Rows, values: Array) -> Array:
 
 
 def _slice(
-    own: Any, mean: Array, spread: Array, benches: Sequence[Bench], at: Rows, current: Array,
+    own: Any, mean: Array, spread: Array, benches: Sequence[Judging], at: Rows, current: Array,
     rng: np.random.Generator,
 ) -> Array:  # fmt: skip
     """Elliptical slice steps (Murray, Adams & MacKay 2010) from the current values."""

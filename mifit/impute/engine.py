@@ -12,11 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ..formula.design import freeze
-from ..formula.question import Inverse, Question
+from ..formula.question import LEVELLED, Inverse, Question
 from ..frame.kinds import Kind
 from ..frame.table import Table
+from .bench import Members
 from .contract import Array
-from .methods import name_of
+from .likelihoods import keyword_vector
+from .methods import Cox, Logistic, Probit, name_of
+from .methods.cox import Times
 from .plan import Factor, Plan, Variable
 from .store import ColumnStore, Layout, Model
 
@@ -33,24 +36,58 @@ class Ready:
     def __init__(self, engine: Engine, factor: Factor, position: int) -> None:
         self.factor, self.position = factor, position
         self.key = ("factor", position)
-        self.model: Model = engine.layout.model(factor.pieces, constant=factor.question is None)
+        self.table = engine.table
         self.question: Question | None = None if factor.question is None else engine.plan.questions[factor.question]
+        self.design = None if factor.question is None else engine.designs[factor.question]
         self.outcome: tuple[Hashable, ...] = (factor.variable,) if self.question is None else self.question.outcome
+        self._complete: Array | None = None  # a complete outcome, once it was asked for
         self.label = str(factor.variable) if self.question is None else "the analysis"
         self.rows: Rows | None = engine.table.complete_rows(self.outcome) if factor.rows == "observed" else None
+        self.method = self._bound()
+        self.model = self._without_constant(engine.layout.model(factor.pieces, constant=factor.question is None))
         self.place = self._place(engine)
-        self.kind, self.n_levels = self._kind(engine.table)
-        self._design = None if factor.question is None else engine.designs[factor.question]
-        self._table = engine.table
+        self.kind, self.n_levels = self._kind()
+        self.offset = self._offset()
+        self.weights = self._product("weights", "var_weights")
 
     def response(self, values: dict[Hashable, Array]) -> Array:
-        """The outcome with its current values, shape (n,): in the user's units, or level codes."""
-        if self._design is None:
-            return values[self.factor.variable]
-        found = self._design.response({v: values[v] for v in self.outcome})
-        if self.kind is Kind.BINARY and self.question is not None and self.question.level is None:
-            return (found == self._table[self.outcome[0]].coding.levels[-1]).astype(np.float64)
+        """The outcome with its current values, shape (n,): in the user's units, level codes, or row numbers."""
+        if any(len(self.table[name].missing) for name in self.outcome):
+            return self._response(values)
+        if self._complete is None:
+            self._complete = self._response(values)
+        return self._complete
+
+    def _response(self, values: dict[Hashable, Array]) -> Array:
+        """The same, made anew."""
+        if isinstance(self.method, Cox):
+            return np.arange(self.table.n_rows, dtype=np.float64)
+        if self.design is None or self.question is None or self.question.model in LEVELLED:
+            return values[self.outcome[0]]
+        found = self.design.response({v: values[v] for v in self.outcome})
+        if self.kind is Kind.BINARY and self.question.level is None:
+            return (found == self.table[self.outcome[0]].coding.levels[-1]).astype(np.float64)
         return found
+
+    def vector(self, word: str) -> Array | None:
+        """A keyword's column or array as numbers, shape (n,); None where it is not given."""
+        return None if self.question is None else keyword_vector(self.question, word, self.table)
+
+    def _bound(self) -> Any:
+        """The method; that of a survival analysis with its times."""
+        method = self.factor.method
+        if not isinstance(method, Cox) or self.design is None:
+            return method
+        time = self.design.response({v: self.table[v].values for v in self.outcome})
+        status = self.vector("status")
+        event = np.ones(len(time)) if status is None else status
+        times = Times.of(time, event, self.vector("entry"), self.vector("strata"))
+        return method.bound(times)
+
+    def _without_constant(self, model: Model) -> Model:
+        """A survival analysis has no constant."""
+        keep = model.columns != 0 if isinstance(self.method, Cox) else slice(None)
+        return Model(model.columns[keep], model.terms[keep])
 
     def _place(self, engine: Engine) -> int | None:
         """The store's column of the outcome, where its cross-products serve a linear model."""
@@ -58,10 +95,21 @@ class Ready:
             return engine.layout.outcome[self.factor.question]
         return engine.place(self.factor.variable)
 
-    def _kind(self, table: Table) -> tuple[Kind, int]:
-        if self.question is None:
-            return table[self.factor.variable].kind, table[self.factor.variable].n_levels
-        return (Kind.BINARY, 2) if name_of(self.factor.method) == "logistic" else (Kind.NUMERIC, 0)
+    def _kind(self) -> tuple[Kind, int]:
+        if self.question is None or self.question.model in LEVELLED:
+            return self.table[self.outcome[0]].kind, self.table[self.outcome[0]].n_levels
+        return (Kind.BINARY, 2) if isinstance(self.method, Logistic | Probit) else (Kind.NUMERIC, 0)
+
+    def _offset(self) -> Array | None:
+        """The known part of the linear predictor: offset plus log exposure."""
+        offset, exposure = self.vector("offset"), self.vector("exposure")
+        parts = [part for part in (offset, None if exposure is None else np.log(exposure)) if part is not None]
+        return sum(parts[1:], parts[0]) if parts else None
+
+    def _product(self, *words: str) -> Array | None:
+        """The product of the weights given."""
+        parts = [part for part in map(self.vector, words) if part is not None]
+        return np.prod(parts, axis=0) if parts else None
 
 
 class Engine:
@@ -69,12 +117,14 @@ class Engine:
 
     def __init__(self, table: Table, plan: Plan) -> None:
         self.table, self.plan = table, plan
+        self.copies = self._copies()
         self.variables = {name: plan[name] for name in plan.order}
         self.designs = [freeze(question, table) for question in self._formulas()]
-        self.layout = Layout(table, self.designs, self._mains())
+        self.layout = Layout(table, self.designs, self._mains(), self._means())
         self.own = {name: self.layout.model(v.pieces) for name, v in self.variables.items()}
         self.factors = [Ready(self, factor, position) for position, factor in enumerate(plan.factors)]
         self.own_factor = {name: self._own_factor(name) for name in plan.order}
+        self.unit_heads, self.members = self._units()
         self.feeds = {name: self._fed(name) for name in plan.order}
         self.grams = any(name_of(h.method) in _LINEAR for h in self._holders() if h.method)
         self._affine: dict[tuple[int, Hashable], bool] = {}
@@ -83,6 +133,13 @@ class Engine:
         """A store for one chain's values."""
         silent = [ready.place for ready in self.factors if ready.rows is not None and ready.place is not None]
         return ColumnStore(self.layout, values, silent, self.grams)
+
+    def repeated(self, rows: Rows | None) -> Rows | None:
+        """Fit rows as often as their frequency weights say; None for every row once."""
+        if self.copies is None:
+            return rows
+        every = np.arange(self.table.n_rows) if rows is None else rows
+        return np.repeat(every, self.copies[every])
 
     def place(self, name: Hashable) -> int | None:
         """The store's column of a number, where its cross-products serve a linear model."""
@@ -108,21 +165,44 @@ class Engine:
         assert inverse is not None  # the plan refuses an outcome that cannot be undone
         return inverse, self.designs[ready.factor.question or 0]
 
+    def _units(self) -> tuple[Rows | None, dict[Hashable, Members]]:
+        """The first row of every id, and which holes are drawn together."""
+        together = [name for name, variable in self.variables.items() if variable.together]
+        if not together:
+            return None, {}
+        codes = np.unique(self.table[self.plan.wishes.id].values, return_inverse=True)[1].reshape(-1)
+        heads = np.unique(codes, return_index=True)[1]
+        units = {name: np.unique(codes[self.table[name].missing], return_inverse=True)[1] for name in together}
+        return np.sort(heads), {name: Members.of(unit.reshape(-1)) for name, unit in units.items()}
+
+    def _copies(self) -> Rows | None:
+        """How many rows each row stands for, shape (n,)."""
+        for question in self.plan.questions:
+            found = keyword_vector(question, "freq_weights", self.table)
+            if found is not None and self.plan.mode == "compatible":
+                return found.astype(np.int64)
+        return None
+
     def _holders(self) -> list[Variable | Factor]:
         """All that has a model."""
         return [*self.variables.values(), *self.plan.factors]
 
     def _formulas(self) -> list[Question]:
         """Questions whose columns some model uses; all, or none."""
-        used = any(piece.what != "main" for holder in self._holders() for piece in holder.pieces)
+        used = any(piece.what in ("formula", "outcome") for holder in self._holders() for piece in holder.pieces)
         return [*self.plan.questions, *self.plan.extra] if used else []
 
     def _mains(self) -> list[Hashable]:
         """Columns whose main effects the store keeps: predictors, and what is drawn."""
         mains = dict.fromkeys(p.which for holder in self._holders() for p in holder.pieces if p.what == "main")
         mains.update(dict.fromkeys(name for name, v in self.variables.items() if v.role != "outcome"))
+        mains.update(dict.fromkeys(p.which[0] for h in self._holders() for p in h.pieces if p.what == "mean"))
         mains.update(dict.fromkeys(f.variable for f in self.plan.factors if f.role == "auxiliary"))
         return list(mains)
+
+    def _means(self) -> list[tuple[Hashable, Hashable]]:
+        """Columns whose cluster means some model uses."""
+        return list(dict.fromkeys(p.which for h in self._holders() for p in h.pieces if p.what == "mean"))
 
     def _own_factor(self, name: Hashable) -> Ready | None:
         """The factor that is a variable's own model: of an outcome or an auxiliary."""

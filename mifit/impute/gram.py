@@ -56,7 +56,7 @@ def independent(xx: Array, terms: Rows, before: Array | None = None) -> tuple[Ro
     dropped : tuple of int
         The terms that went.
     """
-    squares = np.maximum(np.diag(xx), 0.0)
+    squares = np.maximum(xx.diagonal(), 0.0)
     size = np.sqrt(squares)
     limit = np.full(len(terms), DEPENDENT)
     if before is not None:
@@ -66,8 +66,8 @@ def independent(xx: Array, terms: Rows, before: Array | None = None) -> tuple[Ro
         kept = np.flatnonzero(~np.isin(terms, list(dropped))) if dropped else np.arange(len(terms))
         scale = size[kept]
         block = xx if len(kept) == len(terms) else xx[np.ix_(kept, kept)]
-        root, info = lapack.dpotrf(block / np.outer(scale, scale), lower=1, clean=1)
-        short = np.flatnonzero((np.diag(root) ** 2 < limit[kept])[: info - 1 if info > 0 else None])
+        root, info = lapack.dpotrf(block / (scale[:, None] * scale), lower=1, clean=1)
+        short = np.flatnonzero((root.diagonal() ** 2 < limit[kept])[: info - 1 if info > 0 else None])
         if info == 0 and not len(short):
             return kept, root, scale, tuple(sorted(dropped))
         first = int(short[0]) if len(short) else info - 1

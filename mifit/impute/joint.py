@@ -10,19 +10,22 @@ import numpy as np
 
 from ..errors import FormulaError, PlanError
 from ..formula.design import Design, freeze
-from ..formula.question import Question
+from ..formula.question import LEVELLED, Question
 from ..formula.terms import take_apart
 from ..frame.kinds import Kind
 from .choices import allowed_parameters, association, commonest, nearly_determines, normal_or_power, strongest
 from .contract import Method
-from .methods import COMPATIBLE, METHODS, OUTCOMES, Power, name_of
+from .likelihoods import AROUND, HAZARD, likelihood_of
+from .methods import COMPATIBLE, METHODS, Power, name_of
 from .plan import Factor
-from .planning import Draft, by_kind
+from .planning import Draft, by_kind, hazard_of
 from .store import Piece
+from .suitable import check_copies, check_outcomes
 
 __all__ = ["plan_joint"]
 
 _SPIKE = 0.1  # share of equal values that is worth an event
+_COUNTED = frozenset({Kind.BINARY, Kind.NOMINAL, Kind.ORDINAL, Kind.COUNT})
 _LEAST_SWEEPS = 5  # a compatible draw needs the analysis' parameters to settle, also with one incomplete variable
 
 
@@ -33,6 +36,7 @@ def plan_joint(draft: Draft) -> None:
     _read_ratings_as_numbers(draft)
     table = draft.table
     designs = [freeze(q, table) for q in draft.questions]
+    check_outcomes(draft.questions, designs, table)
     baseline = tuple(draft.wishes.auxiliary["baseline"]) if isinstance(draft.wishes.auxiliary, Mapping) else ()
     covariates = [n for n in table.columns if n in {*draft.asked, *baseline} and n not in outcomes]
     auxiliaries = _auxiliaries(draft, designs, covariates, outcomes)
@@ -50,6 +54,7 @@ def plan_joint(draft: Draft) -> None:
     if not draft.wishes.order:
         early.sort(key=lambda n: draft.variables[n].role != "covariate")
     draft.order = early + [n for n in drawn if n in outcomes]
+    check_copies(draft.questions, table, draft.order)
     draft.iterations = 20 if _much_missing(draft) else 10
     if draft.order and (draft.wishes.iterations or _LEAST_SWEEPS) < _LEAST_SWEEPS:
         draft.events.append(f"{draft.wishes.iterations} iterations: compatible draws need at least {_LEAST_SWEEPS}")
@@ -59,7 +64,7 @@ def _feeds(draft: Draft, name: Hashable, factor: Factor) -> bool:
     """Whether a factor contains a column on its right side."""
     return any(
         (piece.what == "main" and piece.which == name)
-        or (piece.what == "formula" and name in draft.questions[piece.which].variables(draft.table))
+        or (piece.what == "formula" and name in [*draft.questions, *draft.extra][piece.which].variables(draft.table))
         or (piece.what == "outcome" and name in draft.questions[piece.which].outcome)
         for piece in factor.pieces
     )
@@ -99,8 +104,8 @@ def _check_outcomes(draft: Draft) -> None:
 
 
 def _read_ratings_as_numbers(draft: Draft) -> None:
-    """Read a rating scale as a number where it is the outcome of a linear analysis."""
-    draft.read_as_numbers([q.outcome[0] for q in draft.questions if q.model == "ols" and q.bare])
+    """Read a rating scale as a number where it is the outcome of a model of numbers."""
+    draft.read_as_numbers([q.outcome[0] for q in draft.questions if q.model not in LEVELLED and q.bare])
 
 
 def _auxiliaries(
@@ -139,17 +144,26 @@ def _auxiliaries(
 
 def _add_analyses(draft: Draft, designs: list[Design], baseline: tuple[Hashable, ...]) -> None:
     """One factor per outcome; formulas of the same outcome and model join."""
-    joined: dict[tuple[str, str], list[int]] = {}
+    joined: dict[tuple[str, ...], list[int]] = {}
     for number, question in enumerate(draft.questions):
-        joined.setdefault((question.terms.outcome, question.model), []).append(number)
+        key = (
+            question.terms.outcome,
+            question.model,
+            repr(sorted(question.keywords.items(), key=lambda item: item[0])),
+        )
+        joined.setdefault(key, []).append(number)
     for numbers in joined.values():
         question = draft.questions[numbers[0]]
         inside = {v for n in numbers for v in designs[n].variables} | set(question.outcome)
         pieces = [Piece("formula", n) for n in numbers] + [Piece("main", b) for b in baseline if b not in inside]
-        method = OUTCOMES[question.model]
-        if question.model == "ols" and _has_two_values(draft, question):
+        method = likelihood_of(question, draft.table)
+        assert method is not None  # other analyses are planned as terms
+        if name_of(method) == "norm" and _has_two_values(draft, question):
             method = METHODS["logistic"]
             draft.events.append(f"{question.terms.outcome!r} has two values: drawn by logistic (approximate)")
+        if draft.wishes.link == "sequence":
+            earlier = [f.question for f in draft.factors if f.question is not None]
+            pieces += [piece for n in earlier for piece in _outcome_pieces(draft, n)]
         label = " + ".join(draft.questions[n].formula for n in numbers)
         draft.factors.append(Factor("analysis", method, tuple(pieces), numbers[0], None, "all", label))
 
@@ -164,8 +178,8 @@ def _add_auxiliary_factors(
     draft: Draft, auxiliaries: list[Hashable], baseline: tuple[Hashable, ...]
 ) -> dict[Hashable, str]:
     """Each auxiliary given the outcomes, the analysis terms and the auxiliaries before it; why its model."""
-    analyses = [f.question for f in draft.factors]
-    start = [Piece("outcome", n) for n in analyses] + [Piece("formula", n) for n in range(len(draft.questions))]
+    start = [piece for f in draft.factors if f.question is not None for piece in _outcome_pieces(draft, f.question)]
+    start += [Piece("formula", n) for n in range(len(draft.questions))]
     start += [Piece("main", b) for b in baseline]
     base = len(start) + sum(len(q.terms.codes) for q in draft.questions)
     reasons: dict[Hashable, str] = {}
@@ -176,6 +190,16 @@ def _add_auxiliary_factors(
         pieces = (*start, *(Piece("main", e) for e in earlier))
         draft.factors.append(Factor("auxiliary", method, pieces, None, name, "all", label))
     return reasons
+
+
+def _outcome_pieces(draft: Draft, number: int) -> list[Piece]:
+    """An outcome as a predictor of what came after it."""
+    question = draft.questions[number]
+    if question.model in HAZARD:
+        return [Piece("formula", draft.formula(None, hazard_of(question)))]
+    if draft.table[question.outcome[0]].kind in (Kind.NOMINAL, Kind.ORDINAL):
+        return [Piece("main", question.outcome[0])]
+    return [Piece("outcome", number)]
 
 
 def _choose_outcome_rows(draft: Draft) -> None:
@@ -194,9 +218,14 @@ def _draw_covariates(
     draft: Draft, covariates: list[Hashable], designs: list[Design], outcomes: tuple[Hashable, ...]
 ) -> None:
     """Each incomplete covariate given the other covariates, never the outcome."""
+    named = [question.keywords.get(word) for question in draft.questions for word in AROUND]
+    inside = {*covariates, *outcomes}
+    around = [
+        n for n in draft.table.columns if n not in inside and any(isinstance(w, Hashable) and w == n for w in named)
+    ]
     for name in [n for n in covariates if draft.holes(n)]:
         _refuse_outcome_as_predictor(draft, name, outcomes)
-        others = [c for c in covariates if c != name]
+        others = [c for c in (*covariates, *around) if c != name]
         positive = any(d.needs_positive(name) for d in designs)
         method, label, why = _method(draft, name, others, positive)
         pieces, shown = draft.predictors(name, others, others, draft.table.n_rows)
@@ -242,7 +271,7 @@ def _sampler(draft: Draft, name: Hashable, method: Method, designs: Sequence[Des
     if not fed:
         return "own"
     if name_of(method) not in ("norm", "power"):
-        return "enumerate"
+        return "enumerate" if hasattr(method, "kinds") and method.kinds <= _COUNTED else "rejection"
     straight = all(d.affine_in(name) for d in designs if name in d.variables)
     normal = all(name_of(f.method) in ("norm", "power") for f in fed)
     return "closed form" if straight and normal and name_of(method) == "norm" else "rejection"
@@ -268,9 +297,7 @@ def _method(draft: Draft, name: Hashable, others: Sequence[Hashable], positive: 
         method = method.tuned(column.values[column.observed])
         spike, share = commonest(column.values[column.observed])
         if share > _SPIKE:
-            draft.events.append(
-                f"{name!r}: {100 * share:.0f} % of its values are {spike:g}; a spike on any scale"
-            )
+            draft.events.append(f"{name!r}: {100 * share:.0f} % of its values are {spike:g}; a spike on any scale")
     return method, label, why
 
 

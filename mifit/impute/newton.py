@@ -94,9 +94,9 @@ def _climb(
 
 def _factor(hessian: Array) -> tuple[Array, Array, bool]:
     """Cholesky factor of the scaled information, its scale, and whether it needed no ridge."""
-    size = np.sqrt(np.abs(np.diag(hessian)))
+    size = np.sqrt(np.abs(hessian.diagonal()))
     size = np.exp2(np.round(np.log2(np.where(size > 0, size, 1.0))))
-    block = -hessian / np.outer(size, size)
+    block = -hessian / (size[:, None] * size)
     root, info = lapack.dpotrf(block, lower=1, clean=1)
     sound, ridge = info == 0, 1e-12
     while info != 0 and ridge < 1e6:

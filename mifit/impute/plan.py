@@ -25,6 +25,9 @@ class Wishes:
     congeniality: str = "compatible"
     order: tuple[Hashable, ...] | None = None
     iterations: int | None = None
+    id: Hashable = None
+    link: str = "independent"
+    derived: Mapping[Hashable, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Variable:
     pieces: tuple[Piece, ...]  #: predictors of its own model
     predictors: tuple[str, ...]  #: the same, as a reader names them
     why: str
+    together: bool = False  #: drawn once for all rows of an id
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ class Plan:
     events: tuple[str, ...]
     columns: tuple[Hashable, ...]
     n_rows: int
+    written: tuple[str, ...] = ()  #: the formulas as the user wrote them, derived columns by name
 
     def __getitem__(self, name: Hashable) -> Variable:
         for variable in self.variables:
@@ -123,6 +128,11 @@ class Plan:
             if factor.question is not None and set(self.questions[factor.question].outcome) & set(self.order):
                 rows = "the rows with its outcome observed" if factor.rows == "observed" else "all rows"
                 facts.append(f"parameters : {factor.label} drawn from {rows}")
+        if sum(factor.question is not None for factor in self.factors) > 1:
+            linked = (
+                "each given the ones before it" if self.wishes.link == "sequence" else "independent given covariates"
+            )
+            facts.append(f"outcomes   : {linked}")
         auxiliaries = [str(f.variable) for f in self.factors if f.role == "auxiliary"]
         if auxiliaries:
             facts.append(f"auxiliary  : {_listed(auxiliaries, 8)} (further outcomes)")

@@ -9,18 +9,20 @@ from typing import Any
 import numpy as np
 
 from ..errors import PlanError
-from ..formula.question import Question, ask
+from ..formula.question import Question, ask_right
 from ..formula.terms import code_of
 from ..frame.kinds import Coding, Kind
 from ..frame.table import Column, Table
-from .choices import allowed_parameters, strongest
+from .choices import allowed_parameters, constant_within, strongest
 from .columns import check_wishes, set_aside
 from .contract import Method
-from .methods import METHODS, OUTCOMES, Power, name_of
+from .likelihoods import likelihood_of
+from .methods import METHODS, Power, name_of
+from .methods.cox import nelson_aalen
 from .plan import Factor, Plan, Variable, Wishes
 from .store import Piece
 
-__all__ = ["Draft", "by_kind", "make", "recoded"]
+__all__ = ["Draft", "by_kind", "hazard_of", "make", "recoded"]
 
 
 @dataclass
@@ -56,8 +58,12 @@ class Draft:
     ) -> None:  # fmt: skip
         """Decide a column that is drawn."""
         kind = self.table[name].kind
+        unit = self.wishes.id
+        together = unit is not None and role != "outcome" and constant_within(self.table, name, unit)
+        if together:
+            why = f"one value for each {unit}; {why}"
         self.variables[name] = Variable(
-            name, kind, self.holes(name), role, method, label, sampler, tuple(pieces), tuple(shown), why
+            name, kind, self.holes(name), role, method, label, sampler, tuple(pieces), tuple(shown), why, together
         )
 
     def wished(self, name: Hashable) -> tuple[Method, str, str] | None:
@@ -97,7 +103,7 @@ class Draft:
 
     def formula(self, name: Hashable, right: str) -> int:
         """Register the right side of a formula as a design; return its number."""
-        question = ask(f"{code_of(name)} ~ {right}", self.table, model="predictors", scope=self.scope)
+        question = ask_right(right, self.table, {**self.scope, **_HELPERS})
         for other in question.variables(self.table):
             self._check_predictor(name, other)
         self.extra.append(question)
@@ -108,6 +114,15 @@ class Draft:
         rated = [n for n in names if self.table[n].kind is Kind.ORDINAL and self.table[n].number]
         self.numeric = list(dict.fromkeys([*self.numeric, *rated]))
         self.table = recoded(self.table, self.numeric)
+
+    def cluster_means(self, name: Hashable, others: Sequence[Hashable]) -> tuple[Piece, ...]:
+        """Cluster means of the numeric columns, where an analysis is clustered."""
+        found = []
+        for unit in dict.fromkeys(q.keywords.get("groups") for q in self.questions):
+            if isinstance(unit, Hashable) and unit in self.table:
+                numbers = [n for n in others if self.table[n].number and not constant_within(self.table, n, unit)]
+                found += [Piece("mean", (n, unit)) for n in numbers]
+        return tuple(found)
 
     def ordered(self, names: Sequence[Hashable]) -> list[Hashable]:
         """Fewest holes first, or as asked."""
@@ -120,7 +135,11 @@ class Draft:
         for name in self.table.columns:
             if name not in known:
                 self.left.setdefault(name, "outside the analysis")
-        kept = [n for n in self.left if self.holes(n) and self.wishes.methods.get(n) != "leave"]
+        kept = [
+            n
+            for n in self.left
+            if self.holes(n) and self.wishes.methods.get(n) != "leave" and n not in self.wishes.derived
+        ]
         if kept:
             self.events.append(f"not imputed, holes remain: {', '.join(map(repr, kept))}")
 
@@ -184,10 +203,12 @@ def make(table: Table, questions: Sequence[Question], wishes: Wishes, scope: Map
     """
     from .chained import plan_chained
     from .joint import plan_joint
+    from .suitable import check_keywords
 
     check_wishes(table, wishes)
+    check_keywords(questions, table)
     left, events = set_aside(table, questions, wishes)
-    mode = _mode(questions, wishes, events)
+    mode = _mode(questions, table, wishes, events)
     draft = Draft(table, tuple(questions), wishes, scope, mode, left, events)
     draft.read_as_numbers([n for n, method in wishes.methods.items() if method in ("norm", "power")])
     (plan_joint if mode == "compatible" else plan_chained)(draft)
@@ -206,6 +227,20 @@ def recoded(table: Table, names: Sequence[Hashable]) -> Table:
     return Table(columns, table.n_rows)
 
 
+_HELPERS = {"nelson_aalen": nelson_aalen}
+
+
+def hazard_of(question: Question, log_time: bool = True) -> str:
+    """What a survival outcome tells a linear model: the event, the cumulative hazard, the log of time."""
+    words = {word: question.keywords.get(word) for word in ("status", "entry", "strata")}
+    named = {word: code_of(value) for word, value in words.items() if isinstance(value, str)}
+    status = named.pop("status", None)
+    arguments = [question.terms.outcome, status or f"1 + 0 * {question.terms.outcome}"]
+    arguments += [f"{word}={code}" for word, code in named.items()]
+    parts = [*([status] if status else []), f"nelson_aalen({', '.join(arguments)})"]
+    return " + ".join([*parts, f"np.log({question.terms.outcome})"] if log_time else parts)
+
+
 def by_kind(column: Column) -> str:
     """Why a default method was chosen."""
     if column.kind is Kind.BINARY:
@@ -217,11 +252,11 @@ def by_kind(column: Column) -> str:
     return "whole numbers from 0" if column.kind is Kind.COUNT else "numeric"
 
 
-def _mode(questions: Sequence[Question], wishes: Wishes, events: list[str]) -> str:
+def _mode(questions: Sequence[Question], table: Table, wishes: Wishes, events: list[str]) -> str:
     """How the analyses enter the imputation."""
     if not questions:
         return "plain"
-    without = [q for q in questions if q.model not in OUTCOMES or q.keywords]
+    without = [q for q in questions if likelihood_of(q, table) is None]
     if wishes.congeniality == "compatible" and without:
         words = f" with {', '.join(without[0].keywords)}" if without[0].keywords else ""
         events.append(

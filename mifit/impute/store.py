@@ -48,20 +48,29 @@ class _Slot:
     level: int | None = None  #: main effects of a category: the level that is 1
     design: int | None = None  #: formula columns and outcomes: the design
     position: int | None = None  #: formula columns: the column of the design
+    unit: Hashable | None = None  #: cluster means of the variable: the column of clusters
 
 
 class Layout:
     """Which columns the store has, their centres and scales: the same for every chain."""
 
-    def __init__(self, table: Table, designs: Sequence[Design], mains: Sequence[Hashable]) -> None:
+    def __init__(
+        self, table: Table, designs: Sequence[Design], mains: Sequence[Hashable],
+        means: Sequence[tuple[Hashable, Hashable]] = (),
+    ) -> None:  # fmt: skip
         self.table, self.designs = table, tuple(designs)
         self.slots: list[_Slot] = [_Slot("Intercept")]
         self.terms: list[int] = [0]
         self.main: dict[Hashable, list[int]] = {}
+        self.means: dict[tuple[Hashable, Hashable], int] = {}
         self.formula: list[list[int]] = []
         self.outcome: list[int] = []
         for variable in mains:
             self._add_main(variable)
+        for variable, unit in means:
+            self.means[variable, unit] = len(self.slots)
+            self.slots.append(_Slot(f"mean({variable}) by {unit}", variable=variable, unit=unit))
+            self.terms.append(max(self.terms) + 1)
         for number in range(len(self.designs)):
             self._add_formula(number)
         self.depends = self._dependence()
@@ -81,6 +90,8 @@ class Layout:
         for piece in pieces:
             if piece.what == "main":
                 found += self.main[piece.which]
+            elif piece.what == "mean":
+                found.append(self.means[piece.which])
             elif piece.what == "formula":
                 found += self.formula[piece.which]
                 if not constant and not self._has_constant(piece.which):
@@ -117,6 +128,9 @@ class Layout:
                 self.terms.append(first + column.term)
             places.append(place)
         self.formula.append(places)
+        if design.question.model == "predictors":
+            self.outcome.append(-1)
+            return
         self.outcome.append(len(self.slots))
         self.slots.append(_Slot(design.question.terms.outcome, design=number))
         self.terms.append(max(self.terms) + 1)
@@ -157,6 +171,8 @@ class Layout:
         """Columns that change with each variable."""
         found: dict[Hashable, list[int]] = {}
         for place, slot in enumerate(self.slots):
+            if slot.unit is not None:
+                continue
             if slot.variable is not None:
                 found.setdefault(slot.variable, []).append(place)
             elif slot.design is not None:
@@ -173,6 +189,10 @@ class Layout:
         rows_of: dict[frozenset[Hashable], Rows] = {}
         for place, slot in enumerate(self.slots):
             if place == 0:
+                continue
+            if slot.unit is not None and slot.variable is not None:  # on the scale of the variable itself
+                own = self.main[slot.variable][0]
+                self.centre[place], self.scale[place] = self.centre[own], self.scale[own]
                 continue
             names = self._names(slot)
             if names not in rows_of:
@@ -191,7 +211,7 @@ class Layout:
 
     def _names(self, slot: _Slot) -> frozenset[Hashable]:
         if slot.variable is not None:
-            return frozenset([slot.variable])
+            return frozenset([slot.variable] if slot.unit is None else ())
         assert slot.design is not None
         design = self.designs[slot.design]
         return frozenset(design.question.outcome) if slot.position is None else design.columns[slot.position].variables
@@ -202,7 +222,9 @@ class Layout:
         wanted: dict[int, list[tuple[int, int]]] = {}
         for at, place in enumerate(places):
             slot = self.slots[place]
-            if slot.variable is not None:
+            if slot.unit is not None:
+                out[:, at] = self.centre[place]  # filled in by the store, which sees all rows
+            elif slot.variable is not None:
                 column, values = self.table[slot.variable], data[slot.variable]
                 out[:, at] = column.numbers(values) if slot.level is None else values == slot.level
             elif slot.design is None:
@@ -256,6 +278,8 @@ class ColumnStore:
 
     def refresh(self) -> None:
         """Rebuild the cross-products, so that a sweep depends on the filled values alone."""
+        for (variable, unit), place in self.layout.means.items():
+            self.X[:, place] = self._cluster_means(variable, unit, place)
         if self.grams:
             self.gram = self.X.T @ self.X
         self._gathered.clear()
@@ -300,9 +324,19 @@ class ColumnStore:
         columns -= layout.centre
         columns /= layout.scale
         X = np.ascontiguousarray(columns)
+        for (variable, unit), place in layout.means.items():
+            X[:, place] = self._cluster_means(variable, unit, place)
         for place in self.silent:
             X[np.isnan(X[:, place]) | self._missing_outcome(place), place] = 0.0
         return X
+
+    def _cluster_means(self, variable: Hashable, unit: Hashable, place: int) -> Array:
+        """Means of a number within clusters, as they stood when the sweep began, shape (n,)."""
+        layout = self.layout
+        cluster = np.unique(layout.table[unit].values, return_inverse=True)[1].reshape(-1)
+        numbers = layout.table[variable].numbers(self.values[variable])
+        means = np.bincount(cluster, numbers) / np.bincount(cluster)
+        return np.asarray((means[cluster] - layout.centre[place]) / layout.scale[place])
 
     def _missing_outcome(self, place: int) -> npt.NDArray[np.bool_]:
         mask = np.zeros(self.layout.table.n_rows, dtype=bool)

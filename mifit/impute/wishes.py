@@ -15,7 +15,7 @@ from .plan import Plan, Wishes
 __all__ = ["USUAL", "Asked", "is_whole", "refuse_other_holes"]
 
 #: words that have a value where nothing is asked
-USUAL = {"auxiliary": "response", "congeniality": "compatible"}
+USUAL = {"auxiliary": "response", "congeniality": "compatible", "derived": None, "id": None, "link": "independent"}
 
 
 class Asked(NamedTuple):
@@ -27,12 +27,16 @@ class Asked(NamedTuple):
     auxiliary: Any
     congeniality: Any
     order: Any
+    derived: Any = None
+    id: Any = None
+    link: Any = "independent"
 
     def wishes(self) -> Wishes:
         """The same as plain data; what is no mapping or whole number is refused."""
         for word, given, example in (
             ("methods", self.methods, "{'bmi': 'norm'}"),
             ("predictors", self.predictors, "{'bmi': ['age']}"),
+            ("derived", self.derived, "{'bmi': 'wgt / (hgt/100)**2'}"),
         ):
             if given is not None and not isinstance(given, Mapping):
                 raise PlanError(
@@ -55,6 +59,9 @@ class Asked(NamedTuple):
             self.congeniality,
             None if self.order is None else tuple(self.order),
             None if sweeps is None else int(sweeps),
+            self.id,
+            self.link,
+            dict(self.derived or {}),
         )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from ...frame.kinds import Kind
 from ..contract import Method
 from .check import check_method
+from .cox import Cox
+from .glm import Glm
 from .logistic import Logistic
 from .multinomial import Multinomial
 from .negbin import NegBin
@@ -13,14 +15,16 @@ from .ordinal import Ordinal
 from .pmm import PMM
 from .poisson import Poisson
 from .power import Power
+from .probit import Probit
 from .sample import Sample
 
 __all__ = [
     "CHAINED",
     "COMPATIBLE",
     "METHODS",
-    "OUTCOMES",
     "PMM",
+    "Cox",
+    "Glm",
     "Logistic",
     "Multinomial",
     "NegBin",
@@ -28,6 +32,7 @@ __all__ = [
     "Ordinal",
     "Poisson",
     "Power",
+    "Probit",
     "Sample",
     "check_method",
     "name_of",
@@ -56,9 +61,6 @@ CHAINED: dict[Kind, str] = {
 
 #: default by kind where a density is needed; for numbers norm or power, as their residuals say
 COMPATIBLE: dict[Kind, str] = {**CHAINED, Kind.NUMERIC: "norm", Kind.COUNT: "negbin"}
-
-#: the likelihood of an analysis model, and so the judge of its covariates
-OUTCOMES: dict[str, Method] = {"ols": Normal(), "logit": Logistic(rescue="firth")}
 
 
 def name_of(method: Method) -> str:

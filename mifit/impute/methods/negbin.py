@@ -54,9 +54,9 @@ class NegBin:
             coef, largest = all_zero(X.shape[1])
             return NegBinFitted(coef, 0.0, largest, visit.warm)
         found = columns(X, visit.terms)
-        coef = np.zeros(X.shape[1])
-        plain, rescued = poisson_estimate(found, y, visit.warm)
-        peak = _overdispersed(found, y, plain, rescued, visit.warm)
+        coef, offset = np.zeros(X.shape[1]), visit.offset
+        plain, rescued = poisson_estimate(found, y, visit.warm, offset)
+        peak = _overdispersed(found, y, plain, rescued, visit.warm, 0.0 if offset is None else offset)
         theta = draw(plain.estimate, plain.root, rng) if peak is None else draw(peak.estimate, peak.root, rng)
         coef[found.kept] = theta[: len(found.kept)]
         alpha = 0.0 if peak is None else float(np.exp(np.clip(theta[-1], *BOUNDS)))
@@ -117,17 +117,19 @@ class NegBinFitted:
         return np.asarray(np.where(y < 0, -np.inf, np.minimum(value, 0.0)))
 
 
-def _overdispersed(found: Columns, y: Array, plain: Peak, rescued: bool, warm: Any) -> Peak | None:
+def _overdispersed(
+    found: Columns, y: Array, plain: Peak, rescued: bool, warm: Any, offset: Array | float
+) -> Peak | None:
     """Estimate (beta, log alpha) from the Poisson estimate; None where the data show no overdispersion."""
     beta = plain.estimate
-    mean = np.exp(np.minimum(found.X @ beta, CLIP))
+    mean = np.exp(np.minimum(found.X @ beta + offset, CLIP))
     score = float(np.sum((y - mean) ** 2 - y))
     if score <= 0:
         return None
     q = len(beta)
     start = np.append(beta, np.log(np.clip(score / np.sum(mean * mean), 1e-4, 10.0)))
     old = warm[4] if warm is not None and len(warm) > 4 else None
-    likelihood = _negative_binomial(found.X, y)
+    likelihood = _negative_binomial(found.X, y, offset)
     if rescued:
         likelihood = weak_prior(likelihood, found.X.std(axis=0))
     peak = None
@@ -139,7 +141,7 @@ def _overdispersed(found: Columns, y: Array, plain: Peak, rescued: bool, warm: A
     return peak if inside and peak.value - plain.value > GAIN else None
 
 
-def _negative_binomial(X: Array, y: Array) -> Likelihood:
+def _negative_binomial(X: Array, y: Array, offset: Array | float) -> Likelihood:
     """Log-likelihood of a negative binomial regression in (beta, log alpha), without the factorials."""
     q = X.shape[1]
     rising = _rising(y)
@@ -148,7 +150,7 @@ def _negative_binomial(X: Array, y: Array) -> Likelihood:
         if not BOUNDS[0] < theta[q] < BOUNDS[1]:
             return -np.inf, theta, np.eye(q + 1)
         alpha = float(np.exp(theta[q]))
-        linear = np.minimum(X @ theta[:q], CLIP)
+        linear = np.minimum(X @ theta[:q] + offset, CLIP)
         mean = np.exp(linear)
         odds = alpha * mean
         whole, grown = 1 + odds, 1 + alpha * y

@@ -56,7 +56,7 @@ class Poisson:
         if not np.any(y > 0):
             return PoissonFitted(*all_zero(X.shape[1]), visit.warm)
         found = columns(X, visit.terms)
-        peak, rescued = estimate(found, y, visit.warm)
+        peak, rescued = estimate(found, y, visit.warm, visit.offset)
         coef = np.zeros(X.shape[1])
         coef[found.kept] = draw(peak.estimate, peak.root, rng)
         warm = (peak.estimate, found.kept, NO_LEVELS, rescued)
@@ -138,15 +138,17 @@ def support(survival: Callable[[int], float], mean: float, largest: int) -> Arra
     return np.arange(upper + 1, dtype=np.float64)
 
 
-def estimate(found: Columns, y: Array, warm: Any) -> tuple[Peak, bool]:
+def estimate(found: Columns, y: Array, warm: Any, offset: Array | None = None) -> tuple[Peak, bool]:
     """Estimate a Poisson regression, and say whether it needed the weak prior."""
     centre = float(np.mean(y))
     null = np.zeros(len(found.kept))
     null[0] = np.log(centre)
+    if offset is not None:
+        null[0] = np.log(np.sum(y) / np.sum(np.exp(np.minimum(offset, CLIP))))
     start, rescued = resume(warm, found.kept, NO_LEVELS, len(null))
 
     def make(rescue: bool) -> Likelihood:
-        plain = _poisson(found.X, y)
+        plain = _poisson(found.X, y, 0.0 if offset is None else offset)
         return weak_prior(plain, found.X.std(axis=0)) if rescue else plain
 
     return settle(make, null, start, found.unit / centre, rescued)
@@ -167,11 +169,11 @@ def weak_prior(likelihood: Likelihood, spread: Array, scale: float = 2.5) -> Lik
     return posterior
 
 
-def _poisson(X: Array, y: Array) -> Likelihood:
+def _poisson(X: Array, y: Array, offset: Array | float) -> Likelihood:
     """Log-likelihood of a Poisson regression, without the factorials."""
 
     def likelihood(beta: Array) -> tuple[float, Array, Array]:
-        linear = np.minimum(X @ beta, CLIP)
+        linear = np.minimum(X @ beta + offset, CLIP)
         mean = np.exp(linear)
         root = X * np.sqrt(mean)[:, None]
         return float(y @ linear - np.sum(mean)), X.T @ (y - mean), -(root.T @ root)

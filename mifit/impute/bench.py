@@ -1,0 +1,177 @@
+"""Benches: a factor seated as a judge of one variable's values, row by row or for all rows of an id together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from .contract import Array, Judge
+from .store import ColumnStore, Model
+
+__all__ = ["Bench", "Judging", "Members", "Together"]
+
+Rows = npt.NDArray[np.int64]
+
+
+class Judging(Protocol):
+    """What the samplers ask of a judge."""
+
+    @property
+    def gaussian(self) -> bool:
+        """Whether the factor is normal in its linear predictor."""
+        ...
+
+    def log_accept(self, at: Rows, values: Array) -> Array:
+        """How much the factor likes values of some units, at most 0, shape (len(at),)."""
+        ...
+
+    def information(self, backward: Callable[[Array], Array], mean: Array, unit: float) -> tuple[Array, Array] | None:
+        """Precision and pull of a normal factor, each (n_units,); None where it is not defined."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bench:
+    """One factor as a judge of a variable's values: what stays is computed once, what changes on request."""
+
+    fitted: Judge
+    store: ColumnStore
+    variable: Hashable
+    rows: Rows  #: (n_mis,) rows where the variable is missing
+    response: Array  #: (n_mis,) the factor's outcome there, in the user's units
+    silent: Rows | None  #: positions among ``rows`` where the factor is omitted
+    rest: Array  #: linear predictor without the columns that change
+    places: Rows  #: store columns that change with the variable
+    slope: Array  #: their coefficients
+    weights: Array | None = None  #: (n_mis,) prior weights of the factor
+
+    @classmethod
+    def seat(
+        cls,
+        fitted: Judge,
+        model: Model,
+        store: ColumnStore,
+        variable: Hashable,
+        response: Array,
+        silent: Rows | None,
+        weights: Array | None = None,
+        offset: Array | None = None,
+    ) -> Bench:
+        """Split the linear predictor into what stays and what changes with the variable."""
+        rows = store.layout.table[variable].missing
+        changing = np.isin(model.columns, store.layout.depends[variable])
+        shape = (len(store.layout), *fitted.coef.shape[1:])
+        staying = np.zeros(shape)
+        staying[model.columns[~changing]] = fitted.coef[~changing]
+        rest = store.gathered(variable) @ staying
+        if offset is not None:
+            rest = rest + offset[rows]
+        places, slope = model.columns[changing], fitted.coef[changing]
+        heavy = None if weights is None else weights[rows]
+        return cls(fitted, store, variable, rows, response[rows], silent, rest, places, slope, heavy)
+
+    def linear(self, at: Rows, values: Array) -> Array:
+        """The linear predictor of some rows (positions among the holes) at other values."""
+        fresh = self.store.imagine(self.places, self.variable, self.rows[at], values)
+        return self.rest[at] + fresh @ self.slope
+
+    def log_accept(self, at: Rows, values: Array) -> Array:
+        """How much the factor likes values, at most 0; -inf outside its domain."""
+        linear = self.linear(at, values)
+        score = self.fitted.log_accept(self.response[at], linear)
+        if self.weights is not None:
+            score = score * self.weights[at]
+        outside = ~np.isfinite(linear if linear.ndim == 1 else linear.sum(axis=1))
+        score = np.where(outside | np.isnan(score), -np.inf, score)
+        if self.silent is not None:
+            score = np.where(np.isin(at, self.silent) & ~outside, 0.0, score)
+        return score
+
+    def information(self, backward: Callable[[Array], Array], mean: Array, unit: float) -> tuple[Array, Array] | None:
+        """What a normal factor, affine in what is drawn, adds to a normal around ``mean``.
+
+        Parameters
+        ----------
+        backward : callable
+            From what is drawn to the user's units.
+        mean : ndarray, shape (n_mis,)
+        unit : float
+            A distance at which slopes are taken.
+
+        Returns
+        -------
+        tuple of ndarray, each (n_mis,), or None
+            Precision, and precision times the distance from ``mean``; None where it is not defined.
+        """
+        fitted: Any = self.fitted
+        at = np.arange(len(self.rows))
+        left, right = self.linear(at, backward(mean - unit)), self.linear(at, backward(mean + unit))
+        if not (np.isfinite(left).all() and np.isfinite(right).all()):
+            return None
+        slope = (right - left) / (2.0 * unit)
+        gap = fitted.standardised(self.response) - 0.5 * (left + right)  # of the response at the current mean
+        weight = (1.0 if self.weights is None else self.weights) / fitted.spread**2
+        precision, pull = weight * slope * slope, weight * slope * gap
+        if self.silent is not None:
+            precision[self.silent], pull[self.silent] = 0.0, 0.0
+        return precision, pull
+
+    @property
+    def gaussian(self) -> bool:
+        """Whether the factor is normal in its linear predictor."""
+        return hasattr(self.fitted, "standardised")
+
+
+class Members(NamedTuple):
+    """Rows drawn together: the holes of a variable that is constant within an id."""
+
+    unit: Rows  #: (n_mis,) unit of each hole
+    order: Rows  #: (n_mis,) holes sorted by unit
+    begin: Rows  #: (n_units + 1,) where each unit's holes begin in that order
+    heads: Rows  #: (n_units,) the first hole of each unit
+
+    @classmethod
+    def of(cls, unit: Rows) -> Members:
+        """Sort holes by their unit, 0..n_units-1."""
+        order = np.argsort(unit, kind="stable")
+        begin = np.searchsorted(unit[order], np.arange(unit.max(initial=-1) + 2))
+        return cls(unit, order, begin, order[begin[:-1]])
+
+    def spread(self, at: Rows) -> tuple[Rows, Rows]:
+        """Holes of some units, and for each the position of its unit among them."""
+        counts = self.begin[at + 1] - self.begin[at]
+        position = np.repeat(np.arange(len(at)), counts)
+        step = np.arange(len(position)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return self.order[self.begin[at][position] + step], position
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Together:
+    """A factor as a judge of values that all rows of an id share: the product over its rows."""
+
+    bench: Bench
+    members: Members
+
+    @property
+    def gaussian(self) -> bool:
+        """Whether the factor is normal in its linear predictor."""
+        return self.bench.gaussian
+
+    def log_accept(self, at: Rows, values: Array) -> Array:
+        """Sum over the rows of each unit, shape (len(at),)."""
+        holes, position = self.members.spread(at)
+        score = self.bench.log_accept(holes, values[position])
+        return np.bincount(position, score, len(at)).astype(np.float64)
+
+    def information(self, backward: Callable[[Array], Array], mean: Array, unit: float) -> tuple[Array, Array] | None:
+        """Sums over the rows of each unit, each (n_units,)."""
+        found = self.bench.information(backward, mean[self.members.unit], unit)
+        if found is None:
+            return None
+        n_units = len(self.members.heads)
+        precision, pull = (np.bincount(self.members.unit, part, n_units).astype(np.float64) for part in found)
+        return precision, pull

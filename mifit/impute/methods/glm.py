@@ -1,0 +1,275 @@
+"""Generalised linear models of any family and link, handed over as an object that knows its link and deviance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from ...errors import ModelError
+from ...frame.kinds import Kind
+from ..contract import Array, Visit
+from ..newton import Likelihood, Peak, draw, information_root, maximise
+from ..separation import Columns, columns, incidents, resume, settle
+from .poisson import NO_LEVELS, SHRUNK, weak_prior
+
+__all__ = ["Glm", "GlmFitted"]
+
+#: family -> open interval in which its means lie; tested before a library could clip them
+_DOMAIN = {
+    "Gaussian": (-np.inf, np.inf),
+    "Binomial": (0.0, 1.0),
+    "Poisson": (0.0, np.inf),
+    "NegativeBinomial": (0.0, np.inf),
+    "Gamma": (0.0, np.inf),
+    "InverseGaussian": (0.0, np.inf),
+    "Tweedie": (0.0, np.inf),
+}
+_FIXED = ("Binomial", "Poisson", "NegativeBinomial")  # families whose dispersion is 1
+_EPS = float(np.finfo(float).eps)
+_LARGEST = 1e15  # means beyond this are not drawn
+_TRIES = 50  # draws of the coefficients before they are pulled towards the estimate
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GlmFitted:
+    """Drawn coefficients and dispersion."""
+
+    family: Any
+    coef: Array  #: (p,)
+    dispersion: float  #: drawn; 1 for Binomial, Poisson, negative binomial
+    warm: Any
+    events: tuple[str, ...] = ()
+    dropped: tuple[int, ...] = ()
+
+    def sample(
+        self, X: Array, rng: np.random.Generator, shift: float | Array = 0.0, weights: Array | None = None
+    ) -> Array:
+        """Draw one outcome per row, shape (n_draw,); ``shift`` is added to the linear predictor.
+
+        Weights, shape (n_draw,), divide the variance: a share of that many trials, a mean of that many values.
+        """
+        with np.errstate(all="ignore"):
+            mean = np.asarray(self.family.link.inverse(X @ self.coef + shift), dtype=np.float64)
+        low, high = _DOMAIN[type(self.family).__name__]
+        inner = np.nextafter(low, np.inf) if np.isfinite(low) else low
+        mean = np.clip(np.nan_to_num(mean, nan=inner, posinf=np.inf), inner, min(high, _LARGEST))
+        weight = np.ones(len(mean)) if weights is None else weights
+        return np.asarray(_DRAWS[type(self.family).__name__](mean, self.dispersion, weight, self.family, rng))
+
+    def log_accept(self, y: Array, linear: Array) -> Array:
+        """Minus half the unit deviance over the dispersion, shape (n,); -inf where the mean leaves its domain."""
+        with np.errstate(all="ignore"):
+            mean = np.asarray(self.family.link.inverse(linear), dtype=np.float64)
+            inside = _inside(self.family, mean)
+            deviance = np.maximum(self.family.resid_dev(y, np.where(inside, mean, 0.5)) ** 2, 0.0)
+        # A mean rounded to the edge of its domain explains the outcome at that edge, and no other.
+        edge = np.isin(mean, _DOMAIN[type(self.family).__name__]) & (mean == y)
+        return np.where(inside, -0.5 * deviance / self.dispersion, np.where(edge, 0.0, -np.inf))
+
+
+@dataclass(frozen=True, slots=True)
+class Glm:
+    """An outcome drawn from a generalised linear model, and a judge of its predictors.
+
+    Parameters
+    ----------
+    family : object
+        With ``link`` (and its ``inverse``, ``inverse_deriv``, ``inverse_deriv2``, ``deriv``), ``variance`` (and its
+        ``deriv``), ``starting_mu`` and ``resid_dev``, as statsmodels' families have them.
+
+    Notes
+    -----
+    1. Find the estimate b by Newton's method, and the expected information I at dispersion 1.
+    2. Draw the dispersion: RSS / chi² (Gaussian), Pearson's X² / chi² (Gamma, Tweedie), deviance / chi² (inverse
+       Gaussian), 1 otherwise; n - p degrees of freedom.
+    3. Draw the coefficients from N(b, dispersion I^-1), until every mean of the fit rows lies in the family's
+       domain: under links such as the identity the posterior ends there.
+
+    Where a binomial, or a log-linear count, has no finite estimate the slopes of the standardised predictors get a
+    N(0, 2.5^2) prior (Gelman et al. 2008).
+
+    References
+    ----------
+    McCullagh, P. and Nelder, J. A. (1989). *Generalized Linear Models*, 2nd ed. Chapman & Hall, chapters 2 and 8.
+    """
+
+    family: Any = None
+    kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.NUMERIC, Kind.COUNT, Kind.BINARY})
+    reference: ClassVar[str] = "McCullagh and Nelder (1989), Generalized Linear Models, 2nd ed."
+
+    def __post_init__(self) -> None:
+        if type(self.family).__name__ not in _DOMAIN:
+            raise ModelError(
+                f"family {type(self.family).__name__} has no likelihood here.",
+                known=", ".join(_DOMAIN),
+                do='df.mice.impute(formula, model="glm", family=sm.families.Poisson())',
+            )
+
+    def fit(self, visit: Visit, rng: np.random.Generator) -> GlmFitted:
+        """Estimate, then draw dispersion and coefficients."""
+        X, y = visit.X, visit.y
+        weight = np.ones(len(y)) if visit.weights is None else visit.weights
+        offset = np.zeros(len(y)) if visit.offset is None else visit.offset
+        found = columns(X, visit.terms)
+        data = _Data(self.family, found.X, y, weight, offset)
+        warm, rescued = resume(visit.warm, found.kept, NO_LEVELS, len(found.kept))
+        peak, rescued = _top(data, found, warm, rescued)
+        dispersion = self._dispersion(found.X @ peak.estimate + offset, y, weight, found.X.shape[1], rng)
+        coef = np.zeros(X.shape[1])
+        coef[found.kept] = _drawn(data, peak, dispersion, rng)
+        state = (peak.estimate, found.kept, NO_LEVELS, rescued)
+        return GlmFitted(self.family, coef, dispersion, state, incidents(peak, rescued, SHRUNK), found.dropped)
+
+    def _dispersion(self, linear: Array, y: Array, weight: Array, p: int, rng: np.random.Generator) -> float:
+        """Draw the dispersion around its estimate."""
+        name = type(self.family).__name__
+        if name in _FIXED:
+            return 1.0
+        mean = self.family.link.inverse(linear)
+        if name in ("Gaussian", "InverseGaussian"):
+            total = float(np.sum(weight * self.family.resid_dev(y, mean) ** 2))
+        else:
+            total = float(np.sum(weight * (y - mean) ** 2 / self.family.variance(mean)))
+        return total / float(rng.chisquare(max(len(y) - p, 1)))
+
+
+class _Data(NamedTuple):
+    """What a fit sees."""
+
+    family: Any
+    X: Array  #: (n, q)
+    y: Array  #: (n,)
+    weight: Array  #: (n,)
+    offset: Array  #: (n,)
+
+    def mean(self, beta: Array) -> Array | None:
+        """The means, shape (n,); None where one leaves its domain. A binomial's stay a rounding away from 0 and 1."""
+        with np.errstate(all="ignore"):
+            mean = np.asarray(self.family.link.inverse(self.X @ beta + self.offset), dtype=np.float64)
+        if type(self.family).__name__ == "Binomial" and np.all((mean >= 0.0) & (mean <= 1.0)):
+            return np.clip(mean, _EPS, 1.0 - _EPS)
+        return mean if _inside(self.family, mean).all() else None
+
+
+def _inside(family: Any, mean: Array) -> Any:
+    """Where means lie in their family's domain, shape (n,)."""
+    low, high = _DOMAIN[type(family).__name__]
+    return np.isfinite(mean) & (mean > low) & (mean < high)
+
+
+def _top(data: _Data, found: Columns, warm: Array | None, rescued: bool) -> tuple[Peak, bool]:
+    """The estimate with its expected information, and whether it needed the weak prior."""
+    family = data.family
+    start = _start(*data)
+    name, link = type(family).__name__, type(family.link).__name__
+    if name == "Binomial" or (name in _FIXED and link == "Log"):
+        level = np.array([float(np.average(family.starting_mu(data.y), weights=data.weight))])
+        worth = float(np.mean(data.weight) / (family.link.deriv(level) ** 2 * family.variance(level))[0])
+
+        def make(rescue: bool) -> Likelihood:
+            plain = _deviance(data, True)
+            return weak_prior(plain, found.X.std(axis=0)) if rescue else plain
+
+        peak, rescued = settle(make, start, warm, found.unit / worth, rescued)
+    else:
+        peak = maximise(_deviance(data, True), start if warm is None else warm, warm=warm is not None)
+        for observed in (True, False):
+            if not peak.converged:
+                peak = maximise(_deviance(data, observed), start)
+    if rescued:
+        return peak, True
+    value, _, hessian = _deviance(data, False)(peak.estimate)
+    if not np.isfinite(value):
+        return peak, False
+    return Peak(peak.estimate, information_root(hessian), peak.value, peak.converged), False
+
+
+def _drawn(data: _Data, peak: Peak, dispersion: float, rng: np.random.Generator) -> Array:
+    """Draw coefficients under which every mean is possible."""
+    root = peak.root / np.sqrt(dispersion)
+    for _ in range(_TRIES):
+        beta = draw(peak.estimate, root, rng)
+        if data.mean(beta) is not None:
+            return beta
+    for _ in range(_TRIES):  # a domain that the estimate touches: come as near as it allows
+        beta = 0.5 * (beta + peak.estimate)
+        if data.mean(beta) is not None:
+            return beta
+    return peak.estimate
+
+
+def _deviance(data: _Data, observed: bool) -> Likelihood:
+    """Minus half the deviance, its gradient, and its observed or expected Hessian; -inf outside the domain."""
+    family, X, y, weight, offset = data
+
+    def likelihood(beta: Array) -> tuple[float, Array, Array]:
+        mean = data.mean(beta)
+        if mean is None:
+            return -np.inf, np.zeros(X.shape[1]), -np.eye(X.shape[1])
+        with np.errstate(all="ignore"):
+            # On the linear scale: under a square root the mean also grows below 0, where link.deriv has the wrong sign.
+            linear = X @ beta + offset
+            slope, variance = family.link.inverse_deriv(linear), family.variance(mean)
+            pull = weight * (y - mean) / variance
+            work = weight * slope**2 / variance
+            value = -0.5 * float(np.sum(weight * family.resid_dev(y, mean) ** 2))
+            gradient = X.T @ (pull * slope)
+            if observed:
+                bend = slope**2 * family.variance.deriv(mean) / variance - family.link.inverse_deriv2(linear)
+                work = work + pull * bend
+        return value, gradient, -(X.T * work) @ X
+
+    return likelihood
+
+
+def _start(family: Any, X: Array, y: Array, weight: Array, offset: Array) -> Array:
+    """Least squares of the link of a shrunken outcome: a start inside the domain."""
+    mean = family.starting_mu(y)
+    target = family.link(mean) - offset
+    root = np.sqrt(weight)
+    size = np.sqrt((X * X).sum(axis=0))
+    beta = np.linalg.lstsq(X * root[:, None] / size, target * root, rcond=None)[0] / size
+    with np.errstate(all="ignore"):
+        if _inside(family, np.asarray(family.link.inverse(X @ beta + offset))).all():
+            return np.asarray(beta)
+    level = np.full(len(y), float(np.average(mean, weights=weight)))
+    return np.asarray(np.linalg.lstsq(X / size, family.link(level) - offset, rcond=None)[0] / size)
+
+
+def _binomial(mean: Array, dispersion: float, weight: Array, family: Any, rng: np.random.Generator) -> Array:
+    """The share of successes among as many trials as the weight says."""
+    trials = np.maximum(np.rint(weight), 1.0)
+    return rng.binomial(trials.astype(np.int64), mean) / trials
+
+
+def _negative_binomial(mean: Array, dispersion: float, weight: Array, family: Any, rng: np.random.Generator) -> Array:
+    """Poisson of a gamma mean, variance mean + alpha mean²."""
+    rate = mean * rng.gamma(1.0 / family.alpha, family.alpha, len(mean))
+    return rng.poisson(np.minimum(rate, _LARGEST)).astype(np.float64)
+
+
+def _gamma(mean: Array, dispersion: float, weight: Array, family: Any, rng: np.random.Generator) -> Array:
+    """Gamma with shape weight / dispersion."""
+    shape = weight / dispersion
+    return rng.gamma(shape, mean / shape)
+
+
+def _tweedie(mean: Array, dispersion: float, weight: Array, family: Any, rng: np.random.Generator) -> Array:
+    """A Poisson number of gamma jumps, variance power between 1 and 2."""
+    power, spread = family.var_power, dispersion / weight
+    jumps = rng.poisson(np.minimum(mean ** (2 - power) / (spread * (2 - power)), _LARGEST))
+    shape = np.maximum(jumps * (2 - power) / (power - 1), 1e-12)
+    return np.where(jumps > 0, rng.gamma(shape, spread * (power - 1) * mean ** (power - 1)), 0.0)
+
+
+_DRAWS: dict[str, Any] = {
+    "Gaussian": lambda mean, phi, w, family, rng: mean + np.sqrt(phi / w) * rng.standard_normal(len(mean)),
+    "Binomial": _binomial,
+    "Poisson": lambda mean, phi, w, family, rng: rng.poisson(np.minimum(w * mean, _LARGEST)) / w,
+    "NegativeBinomial": _negative_binomial,
+    "Gamma": _gamma,
+    "InverseGaussian": lambda mean, phi, w, family, rng: rng.wald(mean, w / phi),
+    "Tweedie": _tweedie,
+}

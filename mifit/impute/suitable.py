@@ -1,0 +1,179 @@
+"""What an analysis is given must suit it: complete keywords, events coded 0 and 1, outcomes its family can have."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+
+from ..errors import FormulaError, PlanError
+from ..formula.design import Design
+from ..formula.question import LEVELLED, Question
+from ..frame.table import Table
+from .contract import Array
+from .likelihoods import AROUND, HAZARD, keyword_vector, likelihood_of
+from .methods import name_of
+
+__all__ = ["check_copies", "check_keywords", "check_outcomes"]
+
+_WORDS = (*AROUND, "status", "freq_weights")
+
+#: family or model -> what its outcome must be, and how to tell
+_SUPPORT = {
+    "Binomial": "between 0 and 1",
+    "Poisson": "0 or more",
+    "NegativeBinomial": "0 or more",
+    "Tweedie": "0 or more",
+    "Gamma": "above 0",
+    "InverseGaussian": "above 0",
+    "poisson": "0 or more",
+    "negativebinomial": "whole numbers from 0",
+    "logit": "of two values",
+    "probit": "of two values",
+}
+
+
+def check_keywords(questions: Sequence[Question], table: Table) -> None:
+    """Columns named in keywords belong to the analysis: complete, of the right length, in range."""
+    for question in questions:
+        for word, value in question.keywords.items():
+            if isinstance(value, Hashable) and value in table:
+                _refuse_holes(question, word, value, table)
+            elif isinstance(value, str) and word in _WORDS:
+                table.require(value, f"{word}=")
+        if question.model in HAZARD:
+            _check_times(question, table)
+        for word in _WORDS:
+            _check_range(question, word, table)
+
+
+def check_outcomes(questions: Sequence[Question], designs: Sequence[Design], table: Table) -> None:
+    """Observed outcomes must be possible under their model; those with holes must be drawn as they stand."""
+    for question, design in zip(questions, designs, strict=True):
+        method = likelihood_of(question, table)
+        if question.model in (*LEVELLED, *HAZARD) or method is None:
+            continue
+        if not question.bare and name_of(method) != "norm" and any(len(table[v].missing) for v in question.outcome):
+            raise FormulaError(
+                f"outcome {question.terms.outcome!r} has holes; only a linear analysis draws an expression.",
+                formula=question.formula,
+                do=f"df['outcome'] = ...  # {question.terms.outcome}; then outcome ~ ...",
+            )
+        rows = table.complete_rows(question.outcome)
+        if question.level is None:
+            _check_support(question, design.response({v: table[v].values[rows] for v in question.outcome}))
+
+
+def check_copies(questions: Sequence[Question], table: Table, drawn: Sequence[Hashable]) -> None:
+    """A row that stands for several must be complete: each of them has holes of its own."""
+    for question in questions:
+        copies = keyword_vector(question, "freq_weights", table)
+        holes = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *(table[name].missing for name in drawn)]))
+        many = 0 if copies is None else int(np.sum(copies[holes] != 1))
+        if many:
+            word = question.keywords["freq_weights"]
+            name = repr(word) if isinstance(word, str) else "weights"
+            raise PlanError(
+                f"{many} incomplete rows have a frequency weight other than 1; each stands for several unlike rows.",
+                analysis=question.formula,
+                do=f"df = df.loc[df.index.repeat(df[{name}])].reset_index(drop=True).assign(**{{{name}: 1}})",
+            )
+
+
+def _refuse_holes(question: Question, word: str, name: Hashable, table: Table) -> None:
+    """What an analysis is given must be complete."""
+    if len(table[name].missing):
+        raise PlanError(
+            f"{word}={name!r} has {len(table[name].missing)} holes; what an analysis is given must be complete.",
+            analysis=question.formula,
+            do=f"df = df.dropna(subset=[{name!r}])",
+        )
+
+
+def _check_times(question: Question, table: Table) -> None:
+    """Times at risk must be complete, and end after they began."""
+    time = question.outcome[0]
+    if any(len(table[v].missing) for v in question.outcome):
+        raise PlanError(
+            f"survival time {time!r} has holes; it is not imputed.",
+            holes=len(table[time].missing),
+            analysis=question.formula,
+            do=f"df = df.dropna(subset=[{time!r}])",
+        )
+    entry = _numbers(question, "entry", table)
+    if entry is not None and len(question.outcome) == 1 and question.bare:
+        stop = table[time].numbers(table[time].values) if table[time].number else table[time].values
+        many = int(np.sum(entry >= stop))
+        if many:
+            raise PlanError(
+                f"entry={question.keywords['entry']!r} is not before {time!r} in {many} rows; none is at risk.",
+                analysis=question.formula,
+                do=f"df = df[df[{question.keywords['entry']!r}] < df[{time!r}]]",
+            )
+
+
+def _check_range(question: Question, word: str, table: Table) -> None:
+    """Events are 0 and 1, exposures and weights positive, frequencies whole."""
+    found = _numbers(question, word, table)
+    if found is None:
+        return
+    name = question.keywords[word]
+    shown = name if isinstance(name, str) else word
+    seen = set(np.unique(found).tolist()) if word == "status" else set()
+    if not seen <= {0.0, 1.0}:
+        some = ", ".join(f"{v:g}" for v in sorted(seen)[:4]) + (", ..." if len(seen) > 4 else "")
+        raise PlanError(
+            f"{word}={shown!r} holds {some}; an event is 1, censoring 0.",
+            do=f"df[{shown!r}] = (df[{shown!r}] == {max(seen):g}).astype(int)",
+        )
+    if word == "freq_weights":
+        wrong, must = int(np.sum((found < 0) | (found != np.floor(found)))), "whole numbers"
+    elif word in ("exposure", "weights", "var_weights"):
+        wrong, must = int(np.sum(~(found > 0))), "above 0"
+    else:
+        wrong, must = int(np.sum(~np.isfinite(found))), "finite"
+    if wrong:
+        raise PlanError(
+            f"{word}={shown!r} must be {must}; it is not in {wrong} rows.",
+            analysis=question.formula,
+            do=f"df = df[df[{shown!r}] > 0]",
+        )
+
+
+def _numbers(question: Question, word: str, table: Table) -> Array | None:
+    """A keyword as numbers; named if it is neither a column nor as long as the frame."""
+    try:
+        return keyword_vector(question, word, table)
+    except (TypeError, ValueError) as reason:
+        raise PlanError(
+            f"{word}= is neither a column nor {table.n_rows} numbers.",
+            given=repr(question.keywords[word])[:60],
+            analysis=question.formula,
+            do=f"df.mice.impute({question.formula!r}, model={question.model!r}, {word}='...')",
+        ) from reason
+
+
+def _check_support(question: Question, y: Array) -> None:
+    """Refuse an outcome that its family cannot have."""
+    family = type(question.keywords.get("family")).__name__
+    must = _SUPPORT.get(family if question.model == "glm" else question.model)
+    wrong = {
+        "between 0 and 1": (y < 0) | (y > 1),
+        "0 or more": y < 0,
+        "above 0": y <= 0,
+        "whole numbers from 0": (y < 0) | (y != np.floor(y)),
+        "of two values": (y != 0) & (y != 1),
+        None: np.zeros(0, dtype=bool),
+    }[must]
+    if wrong.any():
+        instead = {
+            "of two values": "model='glm', family=sm.families.Binomial()",
+            "between 0 and 1": "model='ols'",
+            "above 0": "model='glm', family=sm.families.Tweedie(var_power=1.5)",
+            "whole numbers from 0": "model='glm', family=sm.families.Tweedie(var_power=1.5)",
+        }.get(str(must), "model='ols'")
+        raise PlanError(
+            f"{question.model} needs an outcome {must}; {question.terms.outcome!r} is not in {int(wrong.sum())} rows.",
+            analysis=question.formula,
+            do=f"df.mice.impute({question.formula!r}, {instead})",
+        )
