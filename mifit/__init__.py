@@ -10,6 +10,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from . import impute as _room  # loaded before the function takes its name, which a later import would take back
+from . import pool as _other_room
 from .accessor import impute, pattern, plan
 from .errors import (
     CongenialityError,
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from . import datasets
     from .impute.methods import PMM, Logistic, Multinomial, NegBin, Normal, Ordinal, Poisson, Power, Sample
     from .impute.methods.check import check_method
-    from .imputed import ImputedSet, from_long
+    from .imputed import ImputedSet, from_frames, from_long
+    from .results.compare import anova
+    from .results.foreign import pool, pool_table
     from .results.pooled import PooledResults
 
     __version__: str
@@ -62,12 +65,16 @@ __all__ = [
     "Sample",
     "SeparationWarning",
     "__version__",
+    "anova",
     "check_method",
     "datasets",
+    "from_frames",
     "from_long",
     "impute",
     "pattern",
     "plan",
+    "pool",
+    "pool_table",
 ]
 
 # Where the names live that are loaded on first use; an empty home is the module of that name.
@@ -78,12 +85,16 @@ _HOMES = {
     ),
     "ImputedSet": "imputed",
     "PooledResults": "results.pooled",
+    "anova": "results.compare",
     "check_method": "impute.methods.check",
     "datasets": "",
+    "from_frames": "imputed",
     "from_long": "imputed",
+    "pool": "results.foreign",
+    "pool_table": "results.foreign",
 }
 
-del _room
+del _room, _other_room, pool  # the name of the room is free for the function, loaded on first use
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 

@@ -8,8 +8,8 @@ import html
 import sys
 import time
 import warnings
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from typing import Any, overload
 
 import numpy as np
@@ -42,9 +42,11 @@ from .imputing import (
     seed_of,
 )
 from .pool.rubin import pool
+from .results.mapped import Mapped, map_sets
 from .results.pooled import PooledResults
+from .results.precision import settle
 
-__all__ = ["ImputedSet", "create", "from_long"]
+__all__ = ["ImputedSet", "create", "from_frames", "from_long"]
 
 
 class ImputedSet:
@@ -253,6 +255,8 @@ class ImputedSet:
         cov_type: str | None = None,
         keep: str | None = None,
         n_jobs: int | None = None,
+        until: Mapping[str, float] | None = None,
+        max_m: int = 200,
         fit_kwds: Mapping[str, Any] | None = None,
         **model_keywords: Any,
     ) -> PooledResults:
@@ -276,6 +280,12 @@ class ImputedSet:
             Keep the statsmodels results; otherwise ``res.results[k]`` fits set k again.
         n_jobs : int, optional
             joblib workers.
+        until : mapping, optional
+            Add imputations until the table is stable: ``{"se_cv": 0.05}`` (every standard error replicable to 5 %),
+            ``{"estimate": 0.1}`` (Monte-Carlo error in standard errors), ``{"p_value": 0.005}``. The summary then
+            prints only digits that the Monte-Carlo error supports.
+        max_m : int, default 200
+            Not more sets than these.
         fit_kwds : mapping, optional
             Words that go to statsmodels' ``fit`` whatever its signature says.
         **model_keywords
@@ -299,6 +309,12 @@ class ImputedSet:
         >>> list(imp.fit().params.index)
         ['Intercept', 'age[T.40-59]', 'age[T.60-99]', 'bmi']
         """
+        if until is not None:
+            again = partial(
+                ImputedSet.fit, formula=formula, model=model, dfcom=dfcom, df_method=df_method, uncovered=uncovered,
+                cov_type=cov_type, keep=keep, n_jobs=n_jobs, fit_kwds=fit_kwds, **model_keywords,
+            )  # fmt: skip
+            return settle(again, self, until, max_m)
         if uncovered not in ("reimpute", "raise", "ignore"):
             raise PlanError(
                 f"uncovered is {uncovered!r}.", known="reimpute, raise, ignore", do='imp.fit(uncovered="raise")'
@@ -324,7 +340,37 @@ class ImputedSet:
         return PooledResults(
             pooled, fits, refit=lambda k: fit_one(design, completed, words, k), header=used._header(question),
             notes=used._notes(), imputations=used, congeniality=found,
+            design=design, completed=completed, call=words,
         )  # fmt: skip
+
+    def map(self, func: Callable[[pd.DataFrame], Any], *, n_jobs: int | None = None) -> Mapped:
+        """Call a function on each completed frame; ``pool()`` of what comes back pools by Rubin's rules.
+
+        Parameters
+        ----------
+        func : callable
+            Takes a completed frame; returns an estimate, (estimate, variance), (estimate, variance, df), a mapping of
+            names to those, or anything to be looked at set by set.
+        n_jobs : int, optional
+            joblib workers.
+
+        Returns
+        -------
+        Mapped
+
+        Raises
+        ------
+        FitError
+            If the function fails on a set.
+
+        Examples
+        --------
+        >>> import mifit
+        >>> imp = mifit.datasets.load("nhanes2").mice.impute("chl ~ age + bmi", m=20, rng=1)
+        >>> list(imp.map(lambda d: d["bmi"].corr(d["chl"])).pool("fisher").index)
+        ['estimate']
+        """
+        return Mapped(map_sets(self, func, n_jobs), len(self._frame))
 
     def check(
         self,
@@ -527,3 +573,38 @@ def from_long(
     completed, said = _from_long(long, imp, id, original)
     given = Ground(completed.table, completed.table)
     return ImputedSet(completed.original, given, None, (), None, completed, said)
+
+
+def from_frames(frames: Sequence[pd.DataFrame], original: pd.DataFrame | None = None) -> ImputedSet:
+    """Take completed frames made elsewhere.
+
+    Parameters
+    ----------
+    frames : sequence of DataFrame
+        At least two, with the same rows in the same order and the same columns.
+    original : DataFrame, optional
+        The incomplete frame; without it the holes are the cells that differ between sets, and the repr says so.
+
+    Returns
+    -------
+    ImputedSet
+        Never imputed again: the verdict on every analysis is "unknown".
+
+    Raises
+    ------
+    DataError
+        If there are fewer than two, their rows or columns differ, or a completed cell is missing.
+
+    Examples
+    --------
+    >>> imp = from_frames([pd.DataFrame({"x": [1.5, 3.0]}), pd.DataFrame({"x": [1.5, 4.0]})])
+    >>> imp.m, imp[1]["x"].tolist()
+    (2, [1.5, 4.0])
+    """
+    frames = list(frames)
+    for k, frame in enumerate(frames):
+        if list(frame.columns) != list(frames[0].columns) or len(frame) != len(frames[0]):
+            fact = f"frame {k} has {frame.shape[0]} rows x {frame.shape[1]} columns, or other columns than frame 0."
+            raise DataError(fact, do=f"frames[{k}].columns.difference(frames[0].columns)")
+    numbered = [f.assign(**{".imp": k, ".id": range(len(f))}) for k, f in enumerate(frames, start=1)]
+    return from_long(pd.concat(numbered) if numbered else pd.DataFrame(), original=original)

@@ -1,16 +1,20 @@
 """The results room: statsmodels' verbs on pooled figures, and the printed page."""
 
+import warnings
 from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
+from pooling import fit, frames, imputed
 from statsmodels.iolib.summary2 import summary_col
 
 from mifit.analysis.fit import Fits
+from mifit.errors import ConvergenceWarning, ModelError, PlanError, PoolingError
 from mifit.pool.rubin import pool
 from mifit.results.pooled import PooledResults
+from mifit.results.precision import Stability, settle, stable, undecided
 
 NAMES = ("Intercept", "age[T.40-59]", "np.log(bmi):hyp")
 
@@ -47,7 +51,7 @@ def results_of(fits=None, refit=lambda k: f"fit {k}", df_method="barnard-rubin",
 
 def test_every_verb_answers_under_the_names_of_the_coefficients():
     res = results_of()
-    for verb in ("params", "bse", "tvalues", "pvalues", "df", "riv", "lambda_", "fmi", "mc_error"):
+    for verb in ("params", "bse", "tvalues", "pvalues", "df", "riv", "lambda_", "fmi"):
         found = getattr(res, verb)
         assert isinstance(found, pd.Series)
         assert list(found.index) == list(NAMES)
@@ -234,3 +238,172 @@ def test_imputations_and_verdict_are_handed_through():
     res = results_of(imputations=holder, congeniality="implied")
     assert res.imputations is holder
     assert res.congeniality == "implied"
+
+
+# Precision
+
+
+def test_monte_carlo_errors_are_the_jackknife_of_every_column():
+    res = results_of(fits_of(m=6))
+    errors = res.mc_error()
+    assert list(errors.columns) == list(res.to_frame().columns)
+    np.testing.assert_allclose(errors["estimate"], res.fits.estimates.std(axis=0, ddof=1) / np.sqrt(6))
+    tables = []
+    for k in range(6):
+        left = np.delete(np.arange(6), k)
+        fits = fits_of(m=5, estimates=res.fits.estimates[left], covariances=res.fits.covariances[left])
+        tables.append(results_of(fits).to_frame().to_numpy())
+    spread = np.sqrt(5 / 6 * ((np.array(tables) - np.mean(tables, axis=0)) ** 2).sum(axis=0))
+    np.testing.assert_allclose(errors, spread, rtol=1e-9)
+
+
+def test_two_sets_have_no_jackknife_and_say_why():
+    errors = results_of(fits_of(m=2)).mc_error()
+    assert errors["estimate"].notna().all()
+    assert errors.drop(columns="estimate").isna().all(axis=None)
+    assert "at least 3 sets" in errors.attrs["reason"]
+
+
+def test_monte_carlo_errors_forecast_what_another_seed_does():
+    # 200 tables of m = 20 from one superpopulation; the ratio of mean error to true spread is within 15 %
+    rng = np.random.default_rng(5)
+    tables, errors = [], []
+    for _ in range(200):
+        estimates = rng.normal(size=(20, 1)) * 0.5 + 1
+        res = results_of(fits_of(m=20, names=("x",), estimates=estimates, covariances=np.full((20, 1, 1), 0.3)))
+        tables.append(res.to_frame().iloc[0])
+        errors.append(res.mc_error().iloc[0])
+    for column in ("estimate", "std_error", "p_value", "conf_low", "fmi"):
+        true = np.std([t[column] for t in tables], ddof=1)
+        assert np.mean([e[column] for e in errors]) == pytest.approx(true, rel=0.15), column
+
+
+def test_the_number_of_imputations_follows_von_hippel():
+    res = results_of(fits_of(m=20))
+    logit = np.log(res.fmi / (1 - res.fmi)) + 1.96 * np.sqrt(2 / 20)
+    upper = 1 / (1 + np.exp(-logit))
+    assert res.recommend_m() == int(np.ceil(1 + 0.5 * (upper.max() / 0.05) ** 2))
+    assert res.recommend_m(cv=0.01) > res.recommend_m(cv=0.1) >= 2
+    with pytest.raises(PoolingError, match="cv is 0"):
+        res.recommend_m(0)
+
+
+def test_equal_sets_need_no_more():
+    equal = fits_of(m=5, estimates=np.ones((5, 3)), covariances=np.tile(np.eye(3), (5, 1, 1)), df_complete=np.inf)
+    res = results_of(equal)
+    assert res.recommend_m() == 2
+    assert (res.mc_error() == 0).all(axis=None)
+    assert stable(res, {"se_cv": 0.05, "estimate": 0.01, "p_value": 0.001}).enough
+
+
+def test_a_table_is_stable_or_says_what_is_missing():
+    res = results_of(fits_of(m=5))
+    found = stable(res, {"estimate": 0.1})
+    share = (res.mc_error()["estimate"] / res.bse).max()
+    assert not found.enough
+    assert found.m == np.ceil(5 * (share / 0.1) ** 2)
+    assert found.what.startswith(f"estimate <= 0.1 needs about m = {found.m} for ")
+    easy = stable(res, {"estimate": 10.0})
+    assert (easy.enough, easy.m, easy.what) == (True, 5, "estimate <= 10 at m = 5")
+    assert stable(res, {"se_cv": 0.05}).m == res.recommend_m(0.05)
+    assert stable(results_of(fits_of(m=2)), {"p_value": 0.01}).m == 4
+    for until in ({"se": 1}, {"se_cv": 0}, {}, 0.05):
+        with pytest.raises(PlanError, match="until="):
+            stable(res, until)
+
+
+def test_p_values_that_another_seed_could_move_are_named():
+    estimates = np.column_stack([np.linspace(0.5, 0.9, 6), np.linspace(0.1, 3.0, 6)])
+    res = results_of(fits_of(m=6, names=("x", "z"), estimates=estimates, covariances=np.tile(np.eye(2) / 9, (6, 1, 1))))
+    error, p = res.mc_error()["p_value"], res.pvalues
+    assert undecided(res) == [n for n in ("x", "z") if abs(p[n] - 0.05) < 1.96 * error[n]]
+    assert "x" in undecided(res, level=float(p["x"]))
+
+
+def test_a_stable_summary_prints_supported_digits_and_what_is_open():
+    res = results_of(fits_of(m=5), stability=Stability(True, "se_cv <= 0.05 at m = 5", 5))
+    text = str(res.summary())
+    error = res.mc_error()["estimate"]
+    digits = int(np.floor(-np.log10(error["Intercept"] / 2)))
+    row = next(line for line in text.splitlines() if line.startswith("Intercept"))
+    assert row.split()[1] == f"{res.params['Intercept']:.{digits}f}"
+    assert "se_cv <= 0.05 at m = 5. Figures are printed to the digits" in " ".join(text.split())
+    assert ("other side of 0.05" in " ".join(text.split())) == bool(undecided(res))
+
+
+class Growing:
+    """Imputations of which more can be had: estimates of one coefficient."""
+
+    def __init__(self, m):
+        self.m = m
+
+    def extend(self, m):
+        return Growing(self.m + m)
+
+    def fit(self):
+        estimates = np.random.default_rng(8).normal(size=(400, 1))[: self.m]
+        warnings.warn(ConvergenceWarning(f"{self.m} fits"), stacklevel=1)
+        fits = fits_of(m=self.m, names=("x",), estimates=estimates, covariances=np.ones((self.m, 1, 1)))
+        return results_of(fits, imputations=self)
+
+
+def test_imputations_are_added_until_the_table_is_stable():
+    with pytest.warns(ConvergenceWarning) as caught:
+        res = settle(Growing.fit, Growing(4), {"estimate": 0.1})
+    assert len(caught) == 1
+    assert str(caught[0].message) == f"{res.m} fits"
+    assert res.stability.enough
+    assert res.mc_error().loc["x", "estimate"] <= 0.1 * res.bse["x"]
+    assert 20 < res.m < 200
+    assert res.stability.what == f"estimate <= 0.1 at m = {res.m}"
+
+
+def test_too_few_imputations_are_said_at_the_limit():
+    with pytest.warns(ConvergenceWarning):
+        res = settle(Growing.fit, Growing(4), {"estimate": 0.1}, max_m=9)
+    assert (res.m, res.stability.enough) == (9, False)
+    assert res.stability.what.startswith("Not stable at max_m = 9: estimate <= 0.1 needs about m = ")
+    with pytest.raises(PlanError, match="max_m is 2"):
+        settle(Growing.fit, Growing(4), {"estimate": 0.1}, max_m=2)
+
+
+# R², area under the curve
+
+
+def test_rsquared_is_pooled_as_fisher_z():
+    sets = frames()
+    res = fit(imputed(sets), "y ~ x + g")
+    own = np.array([smf.ols("y ~ x + g", f).fit().rsquared for f in sets])
+    wanted = np.tanh(np.arctanh(np.sqrt(own)).mean()) ** 2
+    assert res.rsquared == pytest.approx(wanted)
+    n, p = 150, 4
+    assert res.rsquared_adj == pytest.approx(1 - (1 - wanted) * (n - 1) / (n - p))
+    frame = res.rsquared_frame()
+    assert frame.loc["R-squared", "conf_low"] < wanted < frame.loc["R-squared", "conf_high"]
+    equal = fit(imputed(frames(m=2, equal=True)), "y ~ x + g")
+    theirs = smf.ols("y ~ x + g", frames(m=2, equal=True)[0]).fit()
+    assert equal.rsquared == pytest.approx(theirs.rsquared)
+    assert equal.rsquared_adj == pytest.approx(theirs.rsquared_adj)
+
+
+def test_a_model_without_rsquared_says_so_and_is_asked_politely():
+    res = fit(imputed(frames()), "b ~ x", "logit")
+    assert not hasattr(res, "rsquared")
+    with pytest.raises(ModelError, match="Logit has no R²"):
+        res.rsquared_frame()
+
+
+def test_the_area_under_the_curve_is_that_of_all_pairs():
+    sets = frames()
+    res = fit(imputed(sets), "b ~ x + g", "logit")
+    areas = []
+    for k, frame in enumerate(sets):
+        score = np.asarray(res.results[k].predict())
+        yes, no = score[frame["b"] == 1], score[frame["b"] == 0]
+        areas.append(np.mean((yes[:, None] > no) + 0.5 * (yes[:, None] == no)))
+    logit = np.log(np.array(areas) / (1 - np.array(areas))).mean()
+    found = res.auc().loc["AUC"]
+    assert found["estimate"] == pytest.approx(1 / (1 + np.exp(-logit)))
+    assert 0.5 < found["conf_low"] < found["estimate"] < found["conf_high"] < 1
+    with pytest.raises(ModelError, match="yes and no"):
+        fit(imputed(sets), "y ~ x").auc()

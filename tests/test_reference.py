@@ -10,10 +10,15 @@ import pytest
 import scipy
 import statsmodels.api as sm
 
+from mifit.analysis.likelihood import loglik_at, loglik_fits, stacked
+from mifit.analysis.models import call
+from mifit.formula.design import freeze
+from mifit.formula.question import ask
+from mifit.frame.completed import from_long
 from mifit.pool.rubin import pool, t_pvalue, t_quantile
 
 REFERENCE = Path(__file__).parent / "reference"
-CASES = sorted(folder.name for folder in REFERENCE.glob("*_*") if (folder / "case.json").is_file())
+CASES = sorted(folder.name for folder in REFERENCE.iterdir() if (folder / "case.json").is_file())
 
 
 def older(package, *version):
@@ -31,7 +36,9 @@ EXACT = {"float_precision": "round_trip"} if older(pd, 3, 1) else {}
 def read(name):
     """Return a case and what must come out of it."""
     folder = REFERENCE / name
-    return json.loads((folder / "case.json").read_text()), json.loads((folder / "expected.json").read_text())
+    case, expected = (json.loads((folder / f"{file}.json").read_text()) for file in ("case", "expected"))
+    case["dfcom"] = float(case["dfcom"])
+    return case, expected
 
 
 def read_long(name, case, original=True):
@@ -52,7 +59,10 @@ def read_long(name, case, original=True):
 
 def wanted_frame(rows):
     """Return pooled figures as a frame under the names of their terms."""
-    return pd.DataFrame([{k: float(v) if v == "Inf" else v for k, v in row.items()} for row in rows]).set_index("term")
+    frame = pd.DataFrame([{k: float(v) if v == "Inf" else v for k, v in row.items()} for row in rows])
+    if "y.level" in frame:
+        frame["term"] = frame["y.level"] + ":" + frame["term"]
+    return frame.set_index("term")
 
 
 def closed_form(expected, df_complete):
@@ -85,15 +95,12 @@ def models_of(case):
     """Return the calls of ``fit`` that must reproduce a case: the model's own and its equals."""
     about = case["statsmodels"]
     keywords = {"model": about["model"]}
+    keywords |= {
+        word: about[word] for word in ("exposure", "cov_type", "groups", "status", "ties", "distr") if word in about
+    }
     if "family" in about:
         link = getattr(sm.families.links, about["link"])()
         keywords["family"] = getattr(sm.families, about["family"])(link)
-    if "exposure" in about:
-        keywords["exposure"] = about["exposure"]
-    if "cov_type" in about:
-        keywords["cov_type"] = about["cov_type"]
-    if "groups" in about:
-        keywords["cov_kwds"] = {"groups": about["groups"]}
     equal = {"Binomial": "logit", "Poisson": "poisson"}.get(about.get("family"))
     more = [{**{k: v for k, v in keywords.items() if k != "family"}, "model": equal}] if equal else []
     return [keywords, *more]
@@ -125,6 +132,7 @@ def test_long_data_fitted_and_pooled_give_every_figure(name, original):
         res = imp.fit(case["formula"], **keywords)
         assert res.dfcom == case["dfcom"]
         found = res.to_frame().loc[wanted.index]
+        assert sorted(found.index) == sorted(name for name in res.params.index if not name.startswith("log("))
         scale = np.maximum(wanted["estimate"].abs(), wanted["std.error"])
         assert (np.abs(found["estimate"] - wanted["estimate"]) <= estimate * scale).all()
         np.testing.assert_allclose(found["std_error"], wanted["std.error"], rtol=error)
@@ -141,3 +149,68 @@ def test_long_data_fitted_and_pooled_give_every_figure(name, original):
         for column, matrix in (("ubar", res.within), ("b", res.between), ("t", res.total)):
             diagonal = pd.Series(np.diag(matrix), index=matrix.index).loc[wanted.index]
             np.testing.assert_allclose(diagonal, wanted[column], rtol=2 * error, err_msg=column)
+
+
+def parts_of(case, imp, formula):
+    """Return design, completed sets and call of one formula of a case."""
+    keywords = models_of(case)[0]
+    words = call(keywords.pop("model"), keywords)
+    question = ask(formula, imp.table, model=words.model, keywords=words.init)
+    return freeze(question, imp.table), imp, words
+
+
+#: lme4 and statsmodels stop their optimizers at slightly different places
+LOGLIK = {"lmer_random_intercept": 1e-6}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_log_likelihoods_of_every_set_are_those_of_r(name):
+    case, expected = read(name)
+    imp, _ = from_long(read_long(name, case), ".imp", ".id", None)
+    wanted = expected["per_imputation"].get("loglik")
+    full = parts_of(case, imp, case["formula"])
+    found = loglik_fits(*full)
+    if wanted is None or not found.additive:
+        robust = "cov_type" in case["statsmodels"]
+        assert found.additive != robust
+        assert np.isnan(found.logliks).all() == robust
+        return
+    allowed = LOGLIK.get(name, 1e-9)
+    np.testing.assert_allclose(found.logliks, wanted, rtol=0, atol=allowed)
+    again = [loglik_at(*full, k, found.params[k]) for k in range(len(imp))]
+    np.testing.assert_allclose(again, found.logliks, rtol=1e-12)
+    for test in expected["tests"] or []:
+        if "loglik_null" in test:
+            null = loglik_fits(*parts_of(case, imp, test["null_formula"]))
+            np.testing.assert_allclose(null.logliks, test["loglik_null"], rtol=0, atol=allowed)
+
+
+LIKELIHOOD_CASES = [name for name in CASES if any("D4" in test for test in read(name)[1]["tests"] or [])]
+
+
+@pytest.mark.parametrize("name", LIKELIHOOD_CASES)
+def test_likelihood_ratios_at_pooled_estimates_and_on_stacked_sets_are_those_of_r(name):
+    case, expected = read(name)
+    imp, _ = from_long(read_long(name, case), ".imp", ".id", None)
+    m, full = len(imp), parts_of(case, imp, case["formula"])
+    top, on_all = loglik_fits(*full), stacked(*full)
+    for test in expected["tests"]:
+        small = parts_of(case, imp, test["null_formula"])
+        null = loglik_fits(*small)
+        found = 2 * (on_all - stacked(*small)) / m
+        np.testing.assert_allclose(found, test["D4"]["lrt_stacked"], rtol=1e-8, atol=1e-9)
+        np.testing.assert_allclose(on_all / m, test["loglik_stacked_over_m"]["full"], rtol=1e-9)
+        if "D3" not in test:
+            continue
+        both = ((full, top.params.mean(axis=0)), (small, null.params.mean(axis=0)))
+        high, low = (np.mean([loglik_at(*parts, k, at) for k in range(m)]) for parts, at in both)
+        np.testing.assert_allclose(2 * (high - low), test["D3"]["lrt_at_pooled"], rtol=1e-8, atol=1e-9)
+
+
+def test_a_cox_model_is_stacked_with_the_set_as_its_stratum():
+    case, expected = read("coxph_efron")
+    imp, _ = from_long(read_long("coxph_efron", case), ".imp", ".id", None)
+    full, small = (parts_of(case, imp, formula) for formula in (case["formula"], expected["tests"][0]["null_formula"]))
+    mean = 2 * np.mean(loglik_fits(*full).logliks - loglik_fits(*small).logliks)
+    on_all = 2 * (stacked(*full) - stacked(*small)) / len(imp)
+    assert 0.8 * mean < on_all < mean

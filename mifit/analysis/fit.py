@@ -6,65 +6,36 @@ import threading
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from ..errors import FitError, ModelError
-from .incidents import failure, messages, notes, rank_error, runs_away, warn_once, warned
-from .models import CLUSTER_WORDS, COLUMN_WORDS, MODELS, Call, load, names_in
+from .incidents import (
+    boundary_note,
+    failure,
+    few_groups_note,
+    messages,
+    notes,
+    rank_error,
+    runs_away,
+    warn_once,
+    warned,
+)
+from .jobs import CompletedSets, FrozenDesign, Job, job_of, model_of, outcome_levels
+from .models import MODELS, Call
+from .scaling import scaled
+from .shapes import Reading
 
-__all__ = ["CompletedSets", "Fits", "FrozenDesign", "fit_one", "fit_sets"]
+__all__ = ["Fits", "fit_one", "fit_sets"]
 
 Array = npt.NDArray[np.float64]
 
 #: warnings are caught for a whole process: threads of a joblib backend take turns
 _ALONE = threading.Lock()
-
-
-class FrozenDesign(Protocol):
-    """What a fit needs of a design."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Columns of the matrix, as statsmodels spells them (p)."""
-
-    @property
-    def outcome_label(self) -> str:
-        """The outcome as a summary names it."""
-
-    @property
-    def formula(self) -> str:
-        """The formula as it was given."""
-
-    @property
-    def info(self) -> Any:
-        """Return patsy's DesignInfo of the right side."""
-
-    def outcome(self, values: Any) -> Array:
-        """Outcome of one completed set, shape (n,)."""
-
-    def matrix(self, values: Any) -> Array:
-        """Design of one completed set, shape (n, p)."""
-
-
-class CompletedSets(Protocol):
-    """What a fit needs of the m completed sets."""
-
-    @property
-    def index(self) -> pd.Index:
-        """Row labels of the user's frame (n)."""
-
-    def __len__(self) -> int: ...
-
-    def values(self, k: int) -> Any:
-        """Set k as the design wants it: column -> numbers or level codes, each of shape (n,)."""
-
-    def series(self, k: int, name: str) -> pd.Series:
-        """One column of set k, rows numbered from 0 (n)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,30 +60,18 @@ class Fits:
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
-    """One fit, as plain data that can cross a process."""
-
-    k: int
-    endog: pd.Series
-    exog: pd.DataFrame
-    model: str
-    init: dict[str, Any]
-    fit: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
 class _One:
     """What one fit leaves behind."""
 
-    names: tuple[str, ...]
-    estimate: Array  # (q,)
-    covariance: Array  # (q, q)
+    reading: Reading
     df: float
     full_rank: bool
     converged: bool
     separated: bool
     messages: tuple[str, ...]
     facts: Mapping[str, str]
+    scale: Mapping[str, float]
+    few_groups: tuple[int, tuple[str, ...]]
     result: Any = None
 
 
@@ -149,7 +108,7 @@ def fit_sets(
     Raises
     ------
     FitError
-        If a model fails in some set, or a design is not of full rank there.
+        If a model fails in some set, a design is not of full rank there, or a level of the outcome is absent.
     ModelError
         If a word names a column that cannot be used, or has the wrong length.
 
@@ -158,7 +117,13 @@ def fit_sets(
     ConvergenceWarning, SeparationWarning
         At most one each, naming the sets.
     """
-    jobs = (_job(design, completed, call, k) for k in range(len(completed)))
+    if set(design.names) <= {"Intercept"} and not (call.spec.constant or call.spec.name == "ordinal"):
+        raise ModelError(
+            f"a {call.spec.label} model has no constant: {design.formula!r} leaves nothing to estimate.",
+            do=f"imp.fit('{design.formula.partition('~')[0].strip()} ~ x', model={call.model!r})",
+        )
+    levels = outcome_levels(design, completed, call)
+    jobs = (job_of(design, completed, call, k, levels) for k in range(len(completed)))
     if n_jobs in (None, 1) or keep:
         with _one_thread():
             ones = [_run(job, design if keep else None) for job in jobs]
@@ -166,17 +131,32 @@ def fit_sets(
         from joblib import Parallel, delayed
 
         ones = _unless_failed(Parallel(n_jobs=n_jobs)(delayed(_attempt)(job) for job in jobs))
-    first = ones[0]
     deficient = [k for k, one in enumerate(ones) if not one.full_rank]
     if deficient:
-        raise rank_error(call.spec.label, deficient, _job(design, completed, call, deficient[0]).exog)
+        job = job_of(design, completed, call, deficient[0], levels)
+        raise rank_error(call.spec.label, deficient, _ranked(job))
+    return _gathered(design, completed, call, ones, dfcom, keep)
+
+
+def _gathered(
+    design: FrozenDesign, completed: CompletedSets, call: Call, ones: Sequence[_One], dfcom: float | None, keep: bool
+) -> Fits:
+    """Put m fits together; what has no finite estimate in some set is left out of all."""
     converged, separated = (np.array([getattr(one, what) for one in ones]) for what in ("converged", "separated"))
     warn_once(call.spec.label, converged, separated)
     df, source = _df_complete(ones, call, dfcom)
+    at_boundary = [k for k, one in enumerate(ones) if one.reading.boundary]
+    readings = [_without_spread(one.reading) if at_boundary else one.reading for one in ones]
+    said = notes([one.messages for one in ones], converged, separated)
+    if at_boundary:
+        said = (*said, boundary_note(ones[at_boundary[0]].reading.boundary, at_boundary, len(ones)))
+    if np.isinf(df) and dfcom is None:
+        said = (*said, *few_groups_note(*ones[0].few_groups))
+    means = {label: f"{np.mean([one.scale[label] for one in ones]):.4g}" for label in ones[0].scale}
     return Fits(
-        names=first.names,
-        estimates=np.array([one.estimate for one in ones]),
-        covariances=np.array([one.covariance for one in ones]),
+        names=readings[0].names,
+        estimates=np.array([reading.estimate for reading in readings]),
+        covariances=np.array([reading.covariance for reading in readings]),
         df_complete=df,
         df_source=source,
         n_obs=len(completed.index),
@@ -184,10 +164,10 @@ def fit_sets(
         outcome=design.outcome_label,
         formula=design.formula,
         cov_label=call.cov_label,
-        facts=first.facts,
+        facts={**ones[0].facts, **means},
         converged=converged,
         separated=separated,
-        notes=notes([one.messages for one in ones], converged, separated),
+        notes=said,
         kept=tuple(one.result for one in ones) if keep else None,
     )
 
@@ -207,74 +187,101 @@ def fit_one(design: FrozenDesign, completed: CompletedSets, call: Call, k: int) 
     statsmodels results
         With the formula and the design attached: ``summary()`` shows the names, ``predict(frame)`` works.
     """
-    job = _job(design, completed, call, k)
+    job = job_of(design, completed, call, k)
     with _one_thread():
-        return _model(job, design).fit(**job.fit)
+        return _native(job, design)
 
 
-def _job(design: FrozenDesign, completed: CompletedSets, call: Call, k: int) -> _Job:
-    """Return the arrays of set k, every named column read from it."""
-    values = completed.values(k)
-    endog = pd.Series(design.outcome(values), index=completed.index, name=design.outcome_label)
-    exog = pd.DataFrame(design.matrix(values), index=completed.index, columns=list(design.names))
-    init = {w: _numbers(w, v, completed, k) if w in COLUMN_WORDS else v for w, v in call.init.items()}
-    fit = {**call.spec.quiet, **call.fit}
-    if fit.get("cov_kwds"):
-        given = fit["cov_kwds"].items()
-        fit["cov_kwds"] = {w: _codes(w, v, completed, k) if w in CLUSTER_WORDS else v for w, v in given}
-    return _Job(k, endog, exog, call.model, init, fit)
-
-
-def _numbers(word: str, given: Any, completed: CompletedSets, k: int) -> Any:
-    """Return a column as floats, shape (n,); a number or None stays as it is."""
-    if given is None or (np.ndim(given) == 0 and not isinstance(given, str)):
-        return given
-    column = completed.series(k, given) if isinstance(given, str) else given
-    try:
-        numbers = np.asarray(column, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"{word}={_short(given)} is not numeric.") from error
-    _refuse_length(word, len(numbers), completed)
-    if not np.isfinite(numbers).all():
-        raise ModelError(f"{word}={_short(given)} is not a finite number in every row of set {k}.")
-    return numbers
-
-
-def _codes(word: str, given: Any, completed: CompletedSets, k: int) -> npt.NDArray[np.int64]:
-    """Return clusters as codes 0..G-1, shape (n,), or (n, 2) for two columns."""
-    columns = [completed.series(k, name) for name in names_in(given)] or list(np.atleast_2d(np.asarray(given).T))
-    codes = np.column_stack([pd.factorize(column, sort=True)[0] for column in columns]).astype(np.int64)
-    _refuse_length(word, len(codes), completed)
-    if (codes < 0).any():
-        raise ModelError(f"{word}={_short(given)} has missing values in set {k}: every row needs one.")
-    return codes if codes.shape[1] > 1 else codes[:, 0]
-
-
-def _run(job: _Job, design: FrozenDesign | None = None) -> _One:
+def _run(job: Job, design: FrozenDesign | None = None) -> _One:
     """Fit one job with its warnings caught; keep the result if a design to attach is given."""
     spec = MODELS[job.model]
     with _ALONE, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            result = _model(job, design).fit(**job.fit)
-            params, covariance = result.params, np.asarray(result.cov_params(), dtype=np.float64)
-            if not (np.isfinite(covariance).all() and np.isfinite(params).all()):
+            level = scaled(job)
+            used = level.job if level else job
+            result = spec.fit(model_of(used, None if level else design), used.fit)
+            reading = spec.reading(result, used)
+            reading = level.raw(reading) if level else reading
+            if not (np.isfinite(reading.covariance).all() and np.isfinite(reading.estimate).all()):
                 raise FloatingPointError("the estimate or its covariance is not finite")
         except Exception as error:
-            raise failure(spec.label, job.k, job.exog, error) from error
-        far = spec.separates(result) and runs_away(job.exog.to_numpy(), np.asarray(params), covariance)
-        separated = far or warned(caught, "PerfectSeparationWarning")
+            raise failure(spec.label, job.k, _ranked(job), error) from error
+        kept = None if design is None else _native(job, design) if level else result
+        separated = _separated(job, result, reading) or warned(caught, "PerfectSeparationWarning")
     return _One(
-        names=tuple(params.index),
-        estimate=np.asarray(params, dtype=np.float64),
-        covariance=covariance,
+        reading=reading,
         df=_df_of(job, result),
-        full_rank=spec.rank(result) >= job.exog.shape[1],
+        full_rank=_full_rank(job, result),
         converged=_converged(result),
         separated=separated,
         messages=() if separated else messages(caught),
-        facts=spec.facts(result),
-        result=result if design is not None else None,
+        facts=spec.facts(result, job),
+        scale=spec.scale(result),
+        few_groups=_few_groups(job) if job.model == "mixedlm" else (0, ()),
+        result=kept,
+    )
+
+
+def _native(job: Job, design: FrozenDesign) -> Any:
+    """Fit a job on its own scale with the design attached, from where the standardised fit ended."""
+    fit, level = MODELS[job.model].fit, scaled(job)
+    if level is None:
+        return fit(model_of(job, design), job.fit)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        start = level.start(fit(model_of(level.job), job.fit))
+    return fit(model_of(job, design), {**job.fit, "start_params": start})
+
+
+def _separated(job: Job, result: Any, reading: Reading) -> bool:
+    """Tell whether some block of p coefficients has run away."""
+    spec = MODELS[job.model]
+    if not spec.separates(result):
+        return False
+    exog = job.exog.to_numpy()
+    if not spec.constant:
+        exog = exog - exog.mean(axis=0)
+    p = exog.shape[1]
+    first = [j for j, name in enumerate(reading.names) if job.exog.columns[0] == name] if p else []
+    starts = range(0, len(reading.names), p) if spec.coded and spec.name != "ordinal" else first
+    return any(runs_away(exog, reading.estimate[j : j + p], reading.covariance[j : j + p, j : j + p]) for j in starts)
+
+
+def _ranked(job: Job) -> pd.DataFrame:
+    """Return the design whose rank decides: with a constant, or within groups, where the model has one of its own."""
+    if MODELS[job.model].constant:
+        return job.exog
+    if MODELS[job.model].groups:
+        return job.exog - job.exog.groupby(np.asarray(job.init["groups"])).transform("mean")
+    return pd.concat([pd.Series(1.0, index=job.exog.index, name="constant"), job.exog], axis=1)
+
+
+def _full_rank(job: Job, result: Any) -> bool:
+    """Tell whether the design determines every coefficient."""
+    rank = MODELS[job.model].rank
+    if rank is not None:
+        return rank(result) >= job.exog.shape[1]
+    columns = _ranked(job).to_numpy()
+    norms = np.sqrt((columns**2).sum(axis=0))
+    if (norms == 0).any():
+        return False
+    return bool(np.linalg.matrix_rank(np.linalg.qr(columns / norms, mode="r"), tol=1e-9) == columns.shape[1])
+
+
+def _few_groups(job: Job) -> tuple[int, tuple[str, ...]]:
+    """Return the number of groups and the columns that do not vary within them."""
+    groups = np.asarray(job.init["groups"])
+    spread = job.exog.groupby(groups).agg(lambda column: np.ptp(column.to_numpy())).max()
+    still = [str(name) for name in job.exog.columns if spread[name] == 0 and name != "Intercept"]
+    return len(np.unique(groups)), tuple(still)
+
+
+def _without_spread(reading: Reading) -> Reading:
+    """Return a reading without its parameters of spread."""
+    q = len(reading.names) - reading.spread
+    return replace(
+        reading, names=reading.names[:q], estimate=reading.estimate[:q], covariance=reading.covariance[:q, :q], spread=0
     )
 
 
@@ -286,7 +293,7 @@ def _one_thread() -> AbstractContextManager[Any]:
     return limits
 
 
-def _attempt(job: _Job) -> _One | FitError:
+def _attempt(job: Job) -> _One | FitError:
     """Return the error instead of raising it: which worker is first is chance, which set is first is not."""
     try:
         with _one_thread():
@@ -305,52 +312,22 @@ def _unless_failed(ones: Iterable[_One | FitError]) -> list[_One]:
     return done
 
 
-def _model(job: _Job, design: FrozenDesign | None) -> Any:
-    """Return the statsmodels model of a job, with formula and design attached if there is a design."""
-    cls = load(job.model)
-    if design is None:
-        return cls(job.endog, job.exog, **job.init)
-    attached = {_spec_word(): design.info, "formula": design.formula}
-    model = cls(job.endog, job.exog, **job.init, **attached)
-    model.formula = design.formula
-    return model
-
-
-def _spec_word() -> str:
-    """Return the word under which this statsmodels takes a patsy design."""
-    import statsmodels
-
-    return "model_spec" if tuple(map(int, statsmodels.__version__.split(".")[:2])) >= (0, 15) else "design_info"
-
-
 def _converged(result: Any) -> bool:
     """Tell whether an optimizer reached its end; a closed form always has."""
     retvals = getattr(result, "mle_retvals", None) or {}
     return bool(retvals.get("converged", getattr(result, "converged", True)))
 
 
-def _df_of(job: _Job, result: Any) -> float:
+def _df_of(job: Job, result: Any) -> float:
     """Return the complete-data degrees of freedom of one fit."""
-    groups = (job.fit.get("cov_kwds") or {}).get("groups")
-    if groups is None:
-        return float(result.df_resid)
-    return float(min(len(np.unique(column)) for column in np.atleast_2d(np.asarray(groups).T)) - 1)
+    clusters = job.clusters
+    if clusters is None or MODELS[job.model].groups:
+        return MODELS[job.model].df(result, job)
+    return float(min(len(np.unique(column)) for column in np.atleast_2d(clusters.T)) - 1)
 
 
 def _df_complete(ones: Sequence[_One], call: Call, dfcom: float | None) -> tuple[float, str]:
     """Return the complete-data degrees of freedom of all fits and where they come from."""
     if dfcom is not None:
         return float(dfcom), "given"
-    clustered = "groups" in (call.fit.get("cov_kwds") or {})
-    return min(one.df for one in ones), "clusters - 1" if clustered else "residual"
-
-
-def _refuse_length(word: str, length: int, completed: CompletedSets) -> None:
-    """Raise ModelError when an array given for a column has another length."""
-    if length != len(completed.index):
-        raise ModelError(f"{word}= has {length} values, the frame {len(completed.index)} rows.")
-
-
-def _short(given: object) -> str:
-    """Return a column's name, or a word for an array."""
-    return repr(given) if isinstance(given, str) else "an array"
+    return min(one.df for one in ones), "clusters - 1" if call.clusters else call.spec.df_source

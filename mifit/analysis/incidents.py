@@ -12,13 +12,26 @@ import pandas as pd
 
 from ..errors import ConvergenceWarning, FitError, MifitWarning, SeparationWarning
 
-__all__ = ["failure", "messages", "notes", "rank_error", "runs_away", "warn_once", "warned"]
+__all__ = [
+    "boundary_note",
+    "failure",
+    "few_groups_note",
+    "messages",
+    "notes",
+    "rank_error",
+    "runs_away",
+    "warn_once",
+    "warned",
+]
 
 Array = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 #: a linear predictor beyond this, less certain than it is large, has no finite estimate behind it
 _FAR = 10.0
+
+#: with fewer groups, what varies between them only needs a t of its own
+_MANY_GROUPS = 50
 
 #: what mifit says itself, in one place and with the sets
 _SPOKEN = ("ConvergenceWarning", "HessianInversionWarning", "PerfectSeparationWarning", "SingularMatrixWarning")
@@ -86,6 +99,34 @@ def notes(said: Sequence[tuple[str, ...]], converged: Flags, separated: Flags) -
     return tuple(lines)
 
 
+def boundary_note(what: str, sets: Sequence[int], m: int) -> str:
+    """Return why parameters of spread are not pooled.
+
+    Examples
+    --------
+    >>> boundary_note("a variance is at its boundary", [3, 7], 20)
+    'a variance is at its boundary in sets 3, 7: such parameters have no standard error there and are not pooled.'
+    """
+    return f"{what} in {_sets(sets, m)}: such parameters have no standard error there and are not pooled."
+
+
+def few_groups_note(n_groups: int, still: Sequence[str]) -> tuple[str, ...]:
+    """Return a note when the groups are too few for a normal quantile of what varies between them only.
+
+    Examples
+    --------
+    >>> len(few_groups_note(12, ["size"])), few_groups_note(80, ["size"])
+    (1, ())
+    """
+    if n_groups >= _MANY_GROUPS or not still:
+        return ()
+    shown = ", ".join(still[:5]) + (", ..." if len(still) > 5 else "")
+    return (
+        f"Constant within the {n_groups} groups: {shown}. Infinite degrees of freedom are too many for it; "
+        f"dfcom={max(n_groups - len(still) - 1, 1)} counts the groups.",
+    )
+
+
 def warn_once(label: str, converged: Flags, separated: Flags) -> None:
     """Warn at most once of each kind of trouble; a separated fit that did not converge counts as separated."""
     m, stuck = len(converged), np.flatnonzero(~converged & ~separated)
@@ -101,7 +142,7 @@ def warn_once(label: str, converged: Flags, separated: Flags) -> None:
 
 def failure(label: str, k: int, exog: pd.DataFrame, error: Exception) -> FitError:
     """Return the error for a set that could not be fitted."""
-    if np.linalg.matrix_rank(exog.to_numpy()) < exog.shape[1]:
+    if exog.shape[1] and np.linalg.matrix_rank(exog.to_numpy()) < exog.shape[1]:
         return rank_error(label, [k], exog)
     numerical = isinstance(error, np.linalg.LinAlgError | FloatingPointError)
     lines = {"often": "the predictors separate the outcome there, or a column is huge"} if numerical else {}

@@ -1,13 +1,9 @@
-"""The statsmodels models mifit can fit, one table entry each, and which words belong to them.
-
-A later model is one more entry: where the class lives, what it is called, what mifit sets so that it keeps
-quiet, and how the rank of its design is read from a result.
-"""
+"""Which statsmodels model is meant, and which words belong to the model and which to its fit."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib import import_module
@@ -15,23 +11,32 @@ from itertools import chain
 from typing import Any
 
 from ..errors import ModelError, nearest
+from .catalogue import CLASSES, MODELS, Spec
 
 __all__ = [
     "CLUSTER_WORDS",
-    "COLUMN_WORDS",
     "MODELS",
+    "NUMBER_WORDS",
+    "STRATUM_WORDS",
     "Call",
     "Spec",
     "call",
     "is_robust",
     "load",
+    "model_name",
     "names_in",
     "spec",
     "words",
 ]
 
-#: words of ``__init__`` whose string value names a column, read from each completed set
-COLUMN_WORDS = frozenset({"weights", "offset", "exposure", "freq_weights", "var_weights"})
+#: words whose string value names a column of numbers, read from each completed set
+NUMBER_WORDS = frozenset({"weights", "offset", "exposure", "freq_weights", "var_weights", "sigma", "entry", "time"})
+
+#: words whose string value names a column that sorts the rows into groups
+STRATUM_WORDS = frozenset({"groups", "strata"})
+
+#: words whose string value names a column at all
+_COLUMN_WORDS = NUMBER_WORDS | STRATUM_WORDS | {"status"}
 
 #: words of ``cov_kwds`` whose string value names a column (two names: two-way clusters)
 CLUSTER_WORDS = ("groups", "time")
@@ -48,23 +53,13 @@ _REFUSED = {
     "subset": "every row of a completed set is fitted; subset the frame before imputing",
     "drop_cols": "columns are chosen in the formula",
     "missing": "a completed set has no missing values, and mifit never drops rows",
+    "vc_formula": "variance components by formula are not built yet; re_formula= gives random slopes",
+    "exog_vc": "variance components by design are not built yet; re_formula= gives random slopes",
+    "exog_re": "random slopes are given by a formula, re_formula='~ x'",
 }
 
 
 _CLUSTERED = "imp.fit(formula, cov_type='cluster', groups='id')   # a column"
-
-
-@dataclass(frozen=True, slots=True)
-class Spec:
-    """What mifit knows of one statsmodels model."""
-
-    name: str  #: as in statsmodels.formula.api
-    path: str  #: dotted path of the class, imported on use
-    label: str  #: as printed in a summary
-    rank: Callable[[Any], int]  #: rank of the design, from a result
-    quiet: Mapping[str, object] = field(default_factory=dict)  #: words of ``fit`` that mifit sets
-    separates: Callable[[Any], bool] = lambda result: False  #: can its estimate be infinite?
-    facts: Callable[[Any], dict[str, str]] = lambda result: {}  #: extra lines of the summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +77,21 @@ class Call:
 
     @property
     def cov_type(self) -> str:
-        """The covariance estimator, ``"nonrobust"`` unless the user said otherwise."""
-        return str(self.fit.get("cov_type") or "nonrobust")
+        """The covariance estimator: the model's own, ``"nonrobust"`` for most, unless the user said otherwise."""
+        own = "cluster" if self.fit.get("groups") is not None else self.spec.cov_label
+        return str(self.fit.get("cov_type") or own)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns that the words refer to, in order of appearance."""
-        named = [names_in(value) for word, value in self.init.items() if word in COLUMN_WORDS]
+        given = {**self.init, **self.fit}
+        named = [names_in(value) for word, value in given.items() if word in _COLUMN_WORDS]
         return tuple(dict.fromkeys([*chain.from_iterable(named), *self.clusters]))
 
     @property
     def clusters(self) -> tuple[str, ...]:
         """Names of the columns that make the clusters or their order in time."""
-        given = self.fit.get("cov_kwds") or {}
+        given = {**self.fit, **(self.fit.get("cov_kwds") or {})}
         return tuple(chain.from_iterable(names_in(given[word]) for word in CLUSTER_WORDS if word in given))
 
     @property
@@ -103,13 +100,13 @@ class Call:
         return f"{self.cov_type} ({', '.join(self.clusters)})" if self.clusters else self.cov_type
 
 
-def spec(model: str) -> Spec:
+def spec(model: Any) -> Spec:
     """Return the table entry of a model.
 
     Parameters
     ----------
-    model : str
-        Name as in ``statsmodels.formula.api``; case does not matter.
+    model : str, class or function
+        As :func:`model_name` takes it.
 
     Returns
     -------
@@ -125,14 +122,47 @@ def spec(model: str) -> Spec:
     >>> spec("ols").label
     'OLS'
     """
-    name = model.lower() if isinstance(model, str) else model
-    if name not in MODELS:
-        raise ModelError(
-            f"unknown model {model!r}{nearest(name, MODELS)}.",
-            known=", ".join(sorted(MODELS)),
-            do="imp.fit(formula, model='glm', family=sm.families.Poisson())",
-        )
-    return MODELS[name]
+    return MODELS[model_name(model)]
+
+
+def model_name(model: Any) -> str:
+    """Return the name of a model, however it was given.
+
+    Parameters
+    ----------
+    model : str, class or function
+        A name as in ``statsmodels.formula.api`` (case does not matter), a statsmodels class such as
+        ``sm.Logit``, or a formula function such as ``smf.logit``.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ModelError
+        If the table has no such model.
+
+    Examples
+    --------
+    >>> model_name("Logit"), model_name("OrderedModel")
+    ('logit', 'ordinal')
+    """
+    cls = getattr(model, "__self__", model)  # a formula function is the class's own from_formula
+    word = cls.__name__ if isinstance(cls, type) else model
+    name = word.lower() if isinstance(word, str) else None
+    if isinstance(cls, type) and not cls.__module__.startswith("statsmodels."):
+        name = None
+    if name in MODELS:
+        return str(name)
+    if name in CLASSES:
+        return CLASSES[name]
+    hint = nearest(word, MODELS) if isinstance(word, str) else ""
+    raise ModelError(
+        f"unknown model {word!r}{hint}.",
+        known=", ".join(sorted(MODELS)),
+        do="imp.fit(formula, model='glm', family=sm.families.Poisson())",
+    )
 
 
 def load(model: str) -> type:
@@ -160,8 +190,9 @@ def words(model: str) -> tuple[frozenset[str], frozenset[str]]:
     (['hasconst', 'weights'], True)
     """
     cls: Any = load(model)
+    entry = spec(model)
     init, fit = (_named(inspect.signature(function)) for function in (cls.__init__, cls.fit))
-    return init - _REFUSED.keys(), fit | _COVARIANCE_WORDS
+    return (init | entry.words) - _REFUSED.keys(), fit | (_COVARIANCE_WORDS if entry.robust else frozenset())
 
 
 def call(model: str, keywords: Mapping[str, Any], fit_kwds: Mapping[str, Any] | None = None) -> Call:
@@ -267,34 +298,3 @@ def _unknown(entry: Spec, word: str, known: frozenset[str]) -> ModelError:
         do = f"imp.fit(formula, model={entry.name!r}, fit_kwds={{{word!r}: ...}})   # if its optimizer takes it"
     fact = f"{entry.label} takes no word {word!r}{nearest(word, known)}."
     return ModelError(fact, known=", ".join(sorted(known)), do=do)
-
-
-def _glm_facts(result: Any) -> dict[str, str]:
-    """Return family and link, as statsmodels prints them."""
-    family = result.model.family
-    return {"Model Family": type(family).__name__, "Link Function": type(family.link).__name__}
-
-
-_COUNTS = ("Binomial", "Poisson", "NegativeBinomial")
-_DISCRETE: dict[str, Any] = {
-    "rank": lambda result: int(result.model.exog.shape[0] - result.df_resid),
-    "quiet": {"disp": 0},
-    "separates": lambda result: True,
-}
-_ENTRIES = (
-    Spec("ols", "statsmodels.regression.linear_model.OLS", "OLS", lambda result: int(result.model.rank)),
-    Spec("wls", "statsmodels.regression.linear_model.WLS", "WLS", lambda result: int(result.model.rank)),
-    Spec("logit", "statsmodels.discrete.discrete_model.Logit", "Logit", **_DISCRETE),
-    Spec("poisson", "statsmodels.discrete.discrete_model.Poisson", "Poisson", **_DISCRETE),
-    Spec(
-        "glm",
-        "statsmodels.genmod.generalized_linear_model.GLM",
-        "GLM",
-        lambda result: int(result.df_model) + 1,
-        separates=lambda result: type(result.model.family).__name__ in _COUNTS,
-        facts=_glm_facts,
-    ),
-)
-
-#: every model, by name
-MODELS: Mapping[str, Spec] = {entry.name: entry for entry in _ENTRIES}

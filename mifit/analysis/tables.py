@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["coefficient_table", "header_table", "summary_of"]
+__all__ = ["coefficient_table", "contrast_results", "header_table", "summary_of"]
 
 #: statsmodels' own look: "=" above, "-" under the column heads, blanks between columns
 _LOOK = {"table_dec_above": "=", "table_dec_below": "=", "header_dec_below": "-", "row_pre": "", "row_post": ""}
@@ -76,6 +76,29 @@ def coefficient_table(
     cells = [[f"{cell:>{w}}" for cell, w in zip(row, widths[1:], strict=True)] for row in rows]
     heads = [f"{head:>{w}}" for head, w in zip(headers, widths[1:], strict=True)]
     return SimpleTable(cells, headers=heads, stubs=padded, txt_fmt={**_LOOK, "colsep": " "})
+
+
+def contrast_results(effect: Any, std_error: Any, df: Any) -> Any:
+    """Return statsmodels' result of t tests, each row on its own degrees of freedom.
+
+    Parameters
+    ----------
+    effect, std_error, df : ndarray, shape (k,)
+
+    Returns
+    -------
+    statsmodels.stats.contrast.ContrastResults
+        With ``effect``, ``sd``, ``tvalue``, ``pvalue``, ``conf_int(alpha)``, ``summary_frame(alpha)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> contrast_results(np.array([1.0]), np.array([0.5]), np.array([10.0])).tvalue
+    array([2.])
+    """
+    from statsmodels.stats.contrast import ContrastResults
+
+    return ContrastResults(effect=effect, t=effect / std_error, sd=std_error, df_denom=df)
 
 
 def summary_of(tables: Sequence[Any], notes: Sequence[str]) -> Any:

@@ -16,7 +16,7 @@ from ..errors import FormulaError
 from ..frame.kinds import Array, Kind
 from ..frame.table import Table
 from .factor import BUILTINS, Block, Frozen, block_of, plain_view, widened
-from .question import Question, resolve
+from .question import LEVELLED, Question, resolve
 from .terms import take_apart
 
 __all__ = ["Design", "FormulaColumn", "covered", "freeze"]
@@ -51,6 +51,14 @@ class Design:
     def outcome_label(self) -> str:
         """The outcome as a summary names it."""
         return self.question.outcome_label
+
+    @cached_property
+    def levels(self) -> tuple[str, ...]:
+        """Levels of the outcome where the model is one of several levels; else none."""
+        if self.question.model not in LEVELLED or not self.question.bare:
+            return ()
+        shown = self.table[self.question.outcome[0]].coding.levels
+        return tuple(f"{level:g}" if isinstance(level, float) else str(level) for level in shown)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -129,7 +137,8 @@ class Design:
             column = self.table[question.outcome[0]]
             codes = seen[question.outcome[0]]
             if question.level is None:
-                found[rows] = column.numbers(codes) if column.number else codes
+                levelled = question.model in LEVELLED and column.kind.discrete
+                found[rows] = column.numbers(codes) if column.number and not levelled else codes
             else:
                 found[rows] = codes == column.n_levels - 1
             return found

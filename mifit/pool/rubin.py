@@ -11,7 +11,18 @@ from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from ..errors import PoolingError
 
-__all__ = ["DF_METHODS", "Pooled", "barnard_rubin", "pool", "rubin", "t_pvalue", "t_quantile"]
+__all__ = [
+    "DF_METHODS",
+    "Each",
+    "Pooled",
+    "barnard_rubin",
+    "columns",
+    "each",
+    "pool",
+    "rubin",
+    "t_pvalue",
+    "t_quantile",
+]
 
 Array = npt.NDArray[np.float64]
 
@@ -44,6 +55,61 @@ class Pooled:
     def mc_error(self) -> Array:
         """Monte-Carlo error of each coefficient, sqrt(B / m), shape (q,): what another seed would change."""
         return np.sqrt(np.diag(self.between) / self.m)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Each:
+    """Many figures pooled one by one, without their covariances; q figures."""
+
+    params: Array  #: (q,)
+    variance: Array  #: (q,) T = W + (1 + 1/m) B
+    riv: Array  #: (q,)
+    lambda_: Array  #: (q,)
+    fmi: Array  #: (q,)
+    df: Array  #: (q,)
+    m: int
+
+    @property
+    def std_error(self) -> Array:
+        """Standard error of each figure, shape (q,)."""
+        return np.sqrt(self.variance)
+
+
+def each(
+    params: Array,
+    within: Array,
+    between: Array,
+    m: int,
+    df_complete: float = np.inf,
+    df_method: str = "barnard-rubin",
+) -> Each:
+    """Pool many figures one by one, from their means and variances over the sets.
+
+    For predictions: a covariance of 100,000 rows with each other would not fit in memory.
+
+    Parameters
+    ----------
+    params, within, between : ndarray, shape (q,)
+        Mean of the m estimates, mean of their variances, variance of the estimates.
+    m : int
+    df_complete, df_method
+        As in :func:`pool`.
+
+    Returns
+    -------
+    Each
+        A figure without variance (the prediction at x = 0 without an intercept) has standard error 0.
+
+    Examples
+    --------
+    >>> each(np.array([2.0]), np.array([2.0]), np.array([1.0]), 3, df_complete=96).df.round(2)
+    array([10.23])
+    """
+    added = (1 + 1 / m) * between
+    total = within + added
+    riv, share = _over(added, within), _over(added, total)
+    df = barnard_rubin(m, share, df_complete) if df_method == "barnard-rubin" else rubin(m, share)
+    return Each(params, total, riv, share, (riv + 2 / (df + 3)) / (1 + riv), df, m)
 
 
 def pool(
@@ -104,11 +170,10 @@ def pool(
     within = covariances.mean(axis=0)
     between = deviation.T @ deviation / (m - 1)
     total = within + (1 + 1 / m) * between
-    added = (1 + 1 / m) * np.diag(between)
-    riv, share = added / np.diag(within), added / np.diag(total)
-    df = barnard_rubin(m, share, df_complete) if df_method == "barnard-rubin" else rubin(m, share)
-    fmi = (riv + 2 / (df + 3)) / (1 + riv)
-    return Pooled(estimates[0] + shift, within, between, total, riv, share, fmi, df, m, float(df_complete), df_method)
+    one = each(estimates[0] + shift, np.diag(within), np.diag(between), m, df_complete, df_method)
+    return Pooled(
+        one.params, within, between, total, one.riv, one.lambda_, one.fmi, one.df, m, float(df_complete), df_method
+    )
 
 
 def barnard_rubin(m: int, share: Array, df_complete: float = np.inf) -> Array:
@@ -186,6 +251,42 @@ def rubin(m: int, share: Array) -> Array:
     return _inverse(_checked(m, share) ** 2 / (m - 1))
 
 
+def columns(pooled: Pooled | Each, alpha: float = 0.05) -> dict[str, Array]:
+    """Everything about each coefficient, under the names of a tidy table.
+
+    Parameters
+    ----------
+    pooled : Pooled or Each
+    alpha : float, default 0.05
+        One minus the coverage of the limits.
+
+    Returns
+    -------
+    dict of str to ndarray, each of shape (q,)
+        estimate, std_error, statistic, df, p_value, conf_low, conf_high, riv, lambda, fmi.
+
+    Examples
+    --------
+    >>> pooled = pool(np.array([[1.0], [2.0], [3.0]]), np.full((3, 1, 1), 2.0), df_complete=96)
+    >>> columns(pooled)["conf_high"].round(2)
+    array([6.06])
+    """
+    statistic = pooled.params / pooled.std_error
+    half = t_quantile(1 - alpha / 2, pooled.df) * pooled.std_error
+    return {
+        "estimate": pooled.params,
+        "std_error": pooled.std_error,
+        "statistic": statistic,
+        "df": pooled.df,
+        "p_value": t_pvalue(statistic, pooled.df),
+        "conf_low": pooled.params - half,
+        "conf_high": pooled.params + half,
+        "riv": pooled.riv,
+        "lambda": pooled.lambda_,
+        "fmi": pooled.fmi,
+    }
+
+
 def t_pvalue(statistic: Array, df: Array) -> Array:
     """Two-sided p-value of a t statistic; normal where ``df`` is infinite.
 
@@ -232,6 +333,11 @@ def t_quantile(probability: float, df: Array) -> Array:
 def _inverse(x: Array) -> Array:
     """Return 1 / x, infinite where x is zero."""
     return np.divide(1.0, x, out=np.full_like(x, np.inf), where=x > 0)
+
+
+def _over(part: Array, whole: Array) -> Array:
+    """Return part / whole, zero where both are."""
+    return np.divide(part, whole, out=np.zeros_like(np.asarray(part, float)), where=whole > 0)
 
 
 def _checked(m: int, share: Array) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, overload
 
 import numpy as np
@@ -11,7 +12,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..analysis.fit import Fits
+from ..analysis.models import Call
 from ..pool.rubin import Pooled, t_pvalue, t_quantile
+from . import compare, effects, precision, predict, quality, tables, tests
 from .summary import summarise
 
 __all__ = ["ModelNames", "PooledResults", "RefittedResults"]
@@ -75,6 +78,14 @@ class PooledResults:
         The imputed set that was analysed.
     congeniality : object, optional
         The verdict: does the analysis fit the imputations?
+    design : Design, optional
+        The frozen design; with ``completed`` and ``call`` it makes predictions and likelihood tests possible.
+    completed : Completed, optional
+        The m completed sets.
+    call : Call, optional
+        The model and its words.
+    stability : Stability, optional
+        What was asked of the Monte-Carlo error; the summary then prints only the digits that it supports.
 
     Examples
     --------
@@ -98,10 +109,15 @@ class PooledResults:
         notes: Sequence[str] = (),
         imputations: Any = None,
         congeniality: Any = None,
+        design: Any = None,
+        completed: Any = None,
+        call: Call | None = None,
+        stability: precision.Stability | None = None,
     ) -> None:
         self.pooled, self.fits = pooled, fits
         self.header, self.notes = dict(header or {}), (*notes, *fits.notes)
         self.imputations, self.congeniality = imputations, congeniality
+        self.design, self.completed, self.call, self.stability = design, completed, call, stability
         self.results = RefittedResults(pooled.m, refit, fits.kept)
 
     @property
@@ -143,11 +159,6 @@ class PooledResults:
     def fmi(self) -> pd.Series:
         """Fraction of missing information, in [0, 1] (q)."""
         return self._series(self.pooled.fmi)
-
-    @property
-    def mc_error(self) -> pd.Series:
-        """Monte-Carlo error of each coefficient: what another seed would change, about (q)."""
-        return self._series(self.pooled.mc_error)
 
     @property
     def within(self) -> pd.DataFrame:
@@ -209,8 +220,237 @@ class PooledResults:
         half = t_quantile(1 - alpha / 2, self.pooled.df) * self.bse
         return pd.DataFrame({0: self.params - half, 1: self.params + half})
 
-    def to_frame(self, alpha: float = 0.05) -> pd.DataFrame:
+    # Tables
+
+    def to_frame(self, alpha: float = 0.05, exponentiate: bool = False) -> pd.DataFrame:
         """Return everything about each coefficient in one tidy frame.
+
+        Parameters
+        ----------
+        alpha : float, default 0.05
+            One minus the coverage of the limits.
+        exponentiate : bool, default False
+            Ratios (odds, hazard, rate) instead of coefficients: estimate and limits are exponentials of those on the
+            log scale, the standard error is that of the ratio; statistic and p-value stay, and so do rows that are no
+            coefficients (thresholds, variances).
+
+        Returns
+        -------
+        DataFrame, shape (q, 10)
+            Columns estimate, std_error, statistic, df, p_value, conf_low, conf_high, riv, lambda, fmi; the
+            index holds the coefficients' names.
+        """
+        return tables.tidy(self, alpha, exponentiate)
+
+    def summary(self, alpha: float = 0.05, exponentiate: bool = False) -> Any:
+        """Return the printable summary, a statsmodels ``Summary``.
+
+        Parameters
+        ----------
+        alpha : float, default 0.05
+            One minus the coverage of the intervals.
+        exponentiate : bool, default False
+            Print ratios instead of coefficients.
+        """
+        return summarise(self, alpha, exponentiate)
+
+    def to_html(self, alpha: float = 0.05, exponentiate: bool = False, digits: int = 3) -> str:
+        """Return the table of coefficients as HTML, without styles."""
+        return tables.to_text(self, "html", alpha, exponentiate, digits)
+
+    def to_latex(self, alpha: float = 0.05, exponentiate: bool = False, digits: int = 3) -> str:
+        """Return the table of coefficients as a LaTeX tabular (package booktabs)."""
+        return tables.to_text(self, "latex", alpha, exponentiate, digits)
+
+    def to_markdown(self, alpha: float = 0.05, exponentiate: bool = False, digits: int = 3) -> str:
+        """Return the table of coefficients in Markdown."""
+        return tables.to_text(self, "markdown", alpha, exponentiate, digits)
+
+    def forest(self, alpha: float = 0.05, exponentiate: bool = False) -> pd.DataFrame:
+        """Return the figures of a forest plot, ready to draw.
+
+        Returns
+        -------
+        DataFrame
+            Columns term, estimate, conf_low, conf_high, p_value, label ("1.20 (0.95 to 1.51)"), reference (where the
+            line of no effect stands) and position (height, the first term on top). Intercepts, thresholds and variances
+            are left out.
+        """
+        return tables.forest(self, alpha, exponentiate)
+
+    # Hypotheses
+
+    def wald_test(self, r_matrix: Any, *, df_method: str | None = None, scalar: bool = True) -> tests.JointTest:
+        """Test linear hypotheses at once (D1).
+
+        Parameters
+        ----------
+        r_matrix : str, sequence of str, mapping, ndarray or (ndarray, ndarray)
+            ``"x1 = x2 = 0"``, ``["x1 - x2", "x3 = 1"]``, ``{"x1": 0}``, a matrix (k, q), or a matrix and values (k,).
+        df_method : {"reiter", "li"}, optional
+            Denominator degrees of freedom; by default Reiter's (Li's when the results use Rubin's), and for one
+            hypothesis those of its t test.
+        scalar : bool, default True
+            statsmodels' word; the statistic is always a number.
+
+        Returns
+        -------
+        JointTest
+            statistic (F), df1, df2, p_value, riv, method; ``pvalue``, ``fvalue``, ``df_num``, ``df_denom`` too.
+
+        Raises
+        ------
+        FormulaError
+            If a hypothesis cannot be read.
+        PoolingError
+            If the hypotheses repeat each other.
+        """
+        return tests.wald_test(self, r_matrix, df_method)
+
+    def t_test(self, r_matrix: Any) -> Any:
+        """Test linear combinations of coefficients one by one.
+
+        Parameters
+        ----------
+        r_matrix : str, sequence of str, mapping, ndarray or (ndarray, ndarray)
+            As in :meth:`wald_test`: ``"x1 - x2"``.
+
+        Returns
+        -------
+        statsmodels.stats.contrast.ContrastResults
+            Each combination is pooled itself and has its own degrees of freedom; ``pooled`` holds riv and fmi.
+        """
+        return tests.t_test(self, r_matrix)
+
+    def wald_test_terms(self, *, df_method: str | None = None) -> pd.DataFrame:
+        """Test each term of the formula (D1): the table of an analysis of variance.
+
+        Returns
+        -------
+        DataFrame
+            One row a term: statistic (F), df1, df2, p_value, riv, method ("t" for a term of one coefficient).
+        """
+        return tests.wald_test_terms(self, df_method)
+
+    def compare(
+        self,
+        smaller: PooledResults,
+        method: str | None = None,
+        *,
+        use: str = "wald",
+        ariv: str = "positive",
+        df_method: str | None = None,
+    ) -> tests.JointTest:
+        """Test a smaller model against this one; both on the same completed sets.
+
+        Parameters
+        ----------
+        smaller : PooledResults
+            Its coefficients are some of this model's.
+        method : {"D4", "D3", "D2", "D1"}, optional
+            Likelihood ratio on stacked sets (the default), at pooled estimates, from m chi-squares, or Wald. Models
+            without a likelihood that adds up over rows, and robust covariances, have D1 (the default there) and D2.
+        use : {"wald", "likelihood"}
+            Where the chi-squares of D2 come from.
+        ariv : {"positive", "raw", "robust"}
+            Increase in variance of D3 and D4: not below zero, as it comes out, or (D4) from the larger model alone.
+        df_method : {"reiter", "li"}, optional
+            Denominator degrees of freedom of D1.
+
+        Returns
+        -------
+        JointTest
+
+        Raises
+        ------
+        ModelError
+            If the models are not nested, not on the same completed sets, or have no likelihood for the method.
+        """
+        return compare.compare(self, smaller, method, use, ariv, df_method)
+
+    # Predictions
+
+    def get_prediction(self, newdata: Any = None) -> predict.Prediction:
+        """Predict rows, pooled on the link scale by Rubin's rules.
+
+        Parameters
+        ----------
+        newdata : DataFrame or mapping, optional
+            Columns of the right side (and of the offset or exposure, if the model has one); by default the rows of the
+            analysis, each with what was imputed for it.
+
+        Returns
+        -------
+        Prediction
+            ``summary_frame(alpha)`` has mean, mean_se, mean_ci_lower, mean_ci_upper, and for linear models the limits
+            of a new observation; rows with a missing column are NaN.
+
+        Raises
+        ------
+        DataError
+            If a column is absent or has a level the fit never saw.
+        FormulaError
+            If a value lies outside a spline's knots.
+        ModelError
+            If the model has no single mean per row.
+        """
+        return predict.get_prediction(self, newdata)
+
+    def predict(self, newdata: Any = None) -> pd.Series:
+        """Return the predicted means alone; see :meth:`get_prediction`."""
+        return self.get_prediction(newdata).predicted_mean
+
+    def marginal_effects(self, variables: Any = None, alpha: float = 0.05) -> pd.DataFrame:
+        """Average marginal effects on the mean, by the delta method in each set, pooled.
+
+        Parameters
+        ----------
+        variables : name or list of names, optional
+            By default every variable of the right side.
+        alpha : float, default 0.05
+            One minus the coverage of the limits.
+
+        Returns
+        -------
+        DataFrame
+            The columns of ``to_frame``. A number has one row, dy/dx; a variable of two values the contrast of the
+            second and the first, a category each level against the first (``"g: b - a"``).
+        """
+        return effects.marginal_effects(self, variables, alpha)
+
+    # Fit and precision
+
+    @cached_property
+    def scale(self) -> float:
+        """Mean of the m residual variances (dispersions)."""
+        return quality.scale(self)
+
+    @cached_property
+    def rsquared(self) -> float:
+        """R², pooled as the Fisher z of its root; a model without one has no such attribute."""
+        return quality.rsquared(self)
+
+    @property
+    def rsquared_adj(self) -> float:
+        """Adjusted R²: 1 - (1 - R²)(n - 1)/(n - p) of the pooled R²."""
+        return quality.rsquared_adj(self)
+
+    def rsquared_frame(self, alpha: float = 0.05) -> pd.DataFrame:
+        """R² and adjusted R² with limits: columns estimate, conf_low, conf_high, fmi."""
+        return quality.rsquared_frame(self, alpha)
+
+    def auc(self, alpha: float = 0.05) -> pd.DataFrame:
+        """Area under the ROC curve of a model for a yes-no outcome, pooled on the logit scale.
+
+        Returns
+        -------
+        DataFrame, one row
+            Columns estimate, conf_low, conf_high, fmi; variances by DeLong's method.
+        """
+        return quality.auc(self, alpha)
+
+    def mc_error(self, alpha: float = 0.05) -> pd.DataFrame:
+        """Monte-Carlo error of every column of ``to_frame``: what other imputations would change, about.
 
         Parameters
         ----------
@@ -220,20 +460,45 @@ class PooledResults:
         Returns
         -------
         DataFrame, shape (q, 10)
-            Columns estimate, std_error, statistic, df, p_value, conf_low, conf_high, riv, lambda, fmi; the
-            index holds the coefficients' names.
+            By the jackknife over imputations. With fewer than 3 sets NaN, but for the estimate, and
+            ``attrs["reason"]`` says so.
         """
-        return _tidy(self, self.conf_int(alpha))
+        return precision.mc_error(self, alpha)
 
-    def summary(self, alpha: float = 0.05) -> Any:
-        """Return the printable summary, a statsmodels ``Summary``.
+    def recommend_m(self, cv: float = 0.05) -> int:
+        """Return how many imputations would make the standard errors replicable (von Hippel 2020).
 
         Parameters
         ----------
-        alpha : float, default 0.05
-            One minus the coverage of the intervals.
+        cv : float, default 0.05
+            Wanted coefficient of variation of every standard error, over other seeds.
         """
-        return summarise(self, alpha)
+        return precision.recommend_m(self, cv)
+
+    # What other packages look for
+
+    @property
+    def __maketables_coef_table__(self) -> pd.DataFrame:
+        return tables.maketables_coefficients(self)
+
+    def __maketables_stat__(self, key: str) -> Any:
+        return tables.maketables_stat(self, key)
+
+    @property
+    def __maketables_depvar__(self) -> str:
+        return self.fits.outcome
+
+    @property
+    def __maketables_default_stat_keys__(self) -> list[str]:
+        return ["N", "m"]
+
+    @property
+    def __maketables_stat_labels__(self) -> dict[str, str]:
+        return {"m": "Imputations"}
+
+    @property
+    def __maketables_vcov_info__(self) -> dict[str, Any]:
+        return {"vcov_type": self.fits.cov_label, "clustervar": ", ".join(self.call.clusters) if self.call else None}
 
     def __repr__(self) -> str:
         return f"<PooledResults: {self.fits.label}, {self.fits.formula!r}, m = {self.m}; summary() prints the table>"
@@ -249,21 +514,3 @@ class PooledResults:
     def _matrix(self, values: Array) -> pd.DataFrame:
         """Return a (q, q) matrix under the coefficients' names."""
         return pd.DataFrame(values, index=list(self.fits.names), columns=list(self.fits.names), copy=True)
-
-
-def _tidy(results: PooledResults, limits: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a coefficient."""
-    return pd.DataFrame(
-        {
-            "estimate": results.params,
-            "std_error": results.bse,
-            "statistic": results.tvalues,
-            "df": results.df,
-            "p_value": results.pvalues,
-            "conf_low": limits[0],
-            "conf_high": limits[1],
-            "riv": results.riv,
-            "lambda": results.lambda_,
-            "fmi": results.fmi,
-        }
-    )

@@ -7,7 +7,11 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..analysis.tables import coefficient_table, header_table, summary_of
+from .precision import supported_digits, undecided
+from .tables import coefficient_head
 
 if TYPE_CHECKING:
     from .pooled import PooledResults
@@ -17,8 +21,13 @@ __all__ = ["summarise"]
 #: widths of coef, std err, t, df, P>|t|, lower limit, upper limit, FMI
 _WIDTHS = (10, 9, 8, 8, 7, 10, 10, 7)
 
+#: figures printed, and their decimals
+_DECIMALS = {
+    "estimate": 4, "std_error": 3, "statistic": 3, "df": 1, "p_value": 3, "conf_low": 3, "conf_high": 3, "fmi": 3,
+}  # fmt: skip
 
-def summarise(results: PooledResults, alpha: float = 0.05) -> Any:
+
+def summarise(results: PooledResults, alpha: float = 0.05, exponentiate: bool = False) -> Any:
     """Lay out a pooled analysis as a statsmodels summary.
 
     Parameters
@@ -26,6 +35,8 @@ def summarise(results: PooledResults, alpha: float = 0.05) -> Any:
     results : PooledResults
     alpha : float, default 0.05
         One minus the coverage of the intervals.
+    exponentiate : bool, default False
+        Print ratios instead of coefficients.
 
     Returns
     -------
@@ -44,9 +55,9 @@ def summarise(results: PooledResults, alpha: float = 0.05) -> Any:
     title = f"Pooled {results.fits.label} Regression Results"
     tables = [
         header_table(pairs[:split], pairs[split:], title, width),
-        coefficient_table(_rows(results, alpha), _headers(alpha), names, widths),
+        coefficient_table(_rows(results, alpha, exponentiate), _headers(results, alpha, exponentiate), names, widths),
     ]
-    return summary_of(tables, _notes([*long, *results.notes], width))
+    return summary_of(tables, _notes([*long, *results.notes, *_precision(results)], width))
 
 
 def _facts(results: PooledResults) -> dict[str, str]:
@@ -66,27 +77,41 @@ def _facts(results: PooledResults) -> dict[str, str]:
     return {**facts, **verdict, **results.header}
 
 
-def _rows(results: PooledResults, alpha: float) -> list[list[str]]:
+def _rows(results: PooledResults, alpha: float, exponentiate: bool) -> list[list[str]]:
     """Return the formatted cells, one row a coefficient."""
-    frame = results.to_frame(alpha)
+    frame = results.to_frame(alpha, exponentiate)[list(_DECIMALS)]
+    known = None if results.stability is None else supported_digits(results, alpha, exponentiate)[list(_DECIMALS)]
+    supported = np.full(frame.shape, 99) if known is None else known.to_numpy()
     return [
-        [
-            _figure(row.estimate, 4),
-            _figure(row.std_error, 3),
-            _figure(row.statistic, 3),
-            _number(row.df),
-            f"{row.p_value:.3f}",
-            _figure(row.conf_low, 3),
-            _figure(row.conf_high, 3),
-            f"{row.fmi:.3f}",
-        ]
-        for row in frame.itertuples(index=False)
+        [_cell(figure, value, int(most)) for figure, value, most in zip(frame.columns, row, places, strict=True)]
+        for row, places in zip(frame.to_numpy(), supported, strict=True)
     ]
 
 
-def _headers(alpha: float) -> list[str]:
+def _cell(figure: str, value: float, supported: int) -> str:
+    """Return one figure as printed, with no more decimals than its Monte-Carlo error supports."""
+    if figure == "df":
+        return _number(value)
+    digits = _DECIMALS[figure]
+    if figure in ("p_value", "fmi"):
+        return f"{value:.{max(min(digits, supported), 0)}f}"
+    return _figure(value, digits, supported)
+
+
+def _headers(results: PooledResults, alpha: float, exponentiate: bool) -> list[str]:
     """Return the column heads, the limits as statsmodels writes them."""
-    return ["coef", "std err", "t", "df", "P>|t|", f"[{alpha / 2:.4g}", f"{1 - alpha / 2:.4g}]", "FMI"]
+    head = coefficient_head(results, exponentiate)
+    return [head, "std err", "t", "df", "P>|t|", f"[{alpha / 2:.4g}", f"{1 - alpha / 2:.4g}]", "FMI"]
+
+
+def _precision(results: PooledResults) -> list[str]:
+    """Return what was asked of the Monte-Carlo error, and the p-values it leaves undecided."""
+    if results.stability is None:
+        return []
+    open_ = undecided(results)
+    about = f"Other imputations could bring the p-value of {', '.join(open_)} to the other side of 0.05."
+    shown = "Figures are printed to the digits that their Monte-Carlo error supports."
+    return [f"{results.stability.what}. {shown}", *([about] if open_ else [])]
 
 
 def _notes(lines: Sequence[str], width: int) -> list[str]:
@@ -98,11 +123,15 @@ def _notes(lines: Sequence[str], width: int) -> list[str]:
     return ["Notes:", *wrapped] if wrapped else []
 
 
-def _figure(value: float, digits: int) -> str:
+def _figure(value: float, digits: int, supported: int = 99) -> str:
     """Return a figure with fixed digits, or in scientific notation when they would say nothing."""
     size = abs(value)
-    plain = size == 0 or (10.0**-digits <= size < 1e4)
-    return f"{value:.{digits}f}" if plain and math.isfinite(value) else f"{value:.{digits}g}"
+    if size == 0 or (10.0**-digits <= size < 1e4):
+        return f"{value:.{max(min(digits, supported), 0)}f}"
+    if not math.isfinite(value):
+        return f"{value:g}"
+    significant = supported + math.floor(math.log10(size)) + 1
+    return f"{value:.{max(min(digits, significant), 1)}g}"
 
 
 def _number(value: float) -> str:

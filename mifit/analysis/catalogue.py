@@ -1,0 +1,325 @@
+"""The table of statsmodels models, one entry each: what mifit knows of them.
+
+A later model is one more entry: where the class lives, what it is called, and where it departs from the
+ordinary: words of its own, a design without constant, parameters of an odd shape, other degrees of freedom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .shapes import (
+    Reading,
+    as_it_is,
+    by_choice,
+    by_level,
+    cut_points,
+    log_dispersion,
+    log_precision,
+    mixed_effects,
+    proportional_hazards,
+)
+
+if TYPE_CHECKING:
+    from .jobs import Job
+
+__all__ = ["CLASSES", "MODELS", "Spec"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What mifit knows of one statsmodels model."""
+
+    name: str  #: as in statsmodels.formula.api
+    path: str  #: dotted path of the class, imported on use
+    label: str  #: as printed in a summary
+    rank: Callable[[Any], int] | None = None  #: rank of the design, from a result; None: from the design itself
+    quiet: Mapping[str, object] = field(default_factory=dict)  #: words of ``fit`` that mifit sets
+    separates: Callable[[Any], bool] = lambda result: False  #: can its estimate be infinite?
+    facts: Callable[[Any, Job], dict[str, str]] = lambda result, job: {}  #: extra lines of the summary
+    scale: Callable[[Any], dict[str, float]] = lambda result: {}  #: figures whose mean over the sets is a fact
+    reading: Callable[[Any, Job], Reading] = as_it_is  #: parameters as names, numbers and covariance
+    fit: Callable[[Any, Mapping[str, Any]], Any] = lambda model, words: model.fit(**words)
+    df: Callable[[Any, Job], float] = lambda result, job: float(result.df_resid)  #: of the complete data
+    df_source: str = "residual"  #: where that number comes from
+    constant: bool = True  #: False: the intercept column is left out of the design
+    coded: bool = False  #: the outcome is a category
+    groups: bool = False  #: it cannot be fitted without groups=
+    words: frozenset[str] = frozenset()  #: words its ``__init__`` takes beyond its signature
+    robust: bool = True  #: its fit takes ``cov_type``
+    cov_label: str = "nonrobust"  #: covariance estimator, where the user names none
+    scaled: bool = False  #: its optimizer needs columns of one size
+    likelihood: str = ""  #: how its log-likelihood is taken; empty where it has none that adds up over rows
+
+
+def _family_facts(result: Any, job: Job) -> dict[str, str]:
+    """Return family and link, as statsmodels prints them."""
+    family = result.model.family
+    return {"Model Family": type(family).__name__, "Link Function": type(family.link).__name__}
+
+
+def _gee_facts(result: Any, job: Job) -> dict[str, str]:
+    """Return family, link, working correlation and the number of groups."""
+    structure = type(result.model.cov_struct).__name__
+    return {**_family_facts(result, job), "Dependence": structure, "No. Groups": str(_n_groups(job))}
+
+
+def _cox_facts(result: Any, job: Job) -> dict[str, str]:
+    """Return how ties were broken, and the events."""
+    return {"Ties": str(result.model.ties), "No. Events": str(_n_events(job))}
+
+
+def _mixed_facts(result: Any, job: Job) -> dict[str, str]:
+    """Return groups and criterion."""
+    return {"No. Groups": str(_n_groups(job)), "Method": "REML" if result.reml else "ML"}
+
+
+def _ordinal_facts(result: Any, job: Job) -> dict[str, str]:
+    """Return the distribution of the latent variable."""
+    distribution = job.init.get("distr", "probit")
+    return {"Distribution": str(getattr(distribution, "name", distribution))}
+
+
+def _fit_ordinal(model: Any, words: Mapping[str, Any]) -> Any:
+    """Fit by Newton's method, and by BFGS where that does not get there; statsmodels' default stops far off."""
+    if "method" in words:
+        return model.fit(**words)
+    try:
+        found = model.fit(**{"method": "newton", **words})
+        if found.mle_retvals["converged"] and np.isfinite(np.asarray(found.cov_params())).all():
+            return found
+    except (ArithmeticError, ValueError, np.linalg.LinAlgError):
+        pass
+    return model.fit(**{"method": "bfgs", "gtol": 1e-8, **words})
+
+
+def _fit_polished(model: Any, words: Mapping[str, Any]) -> Any:
+    """Fit, and take Newton's last steps from there: BFGS stops at five digits."""
+    found = model.fit(**words)
+    if "method" in words:
+        return found
+    params = np.ravel(np.asarray(found.params, dtype=np.float64))
+    try:
+        better = model.fit(**{**words, "method": "newton", "start_params": params, "maxiter": 50})
+        finite = np.isfinite(np.asarray(better.params)).all() and np.isfinite(better.llf)
+    except (ArithmeticError, ValueError, np.linalg.LinAlgError):
+        return found
+    return better if finite and better.llf >= found.llf - 1e-9 * abs(found.llf) else found
+
+
+def _fit_choice(model: Any, words: Mapping[str, Any]) -> Any:
+    """Fit a conditional multinomial model from zero; statsmodels would start at random."""
+    levels = len(np.unique(np.asarray(model.endog)))
+    return _fit_polished(model, {"start_params": np.zeros(model.exog.shape[1] * (levels - 1)), **words})
+
+
+def _n_groups(job: Job) -> int:
+    """Return the number of groups."""
+    return len(np.unique(np.asarray(job.init["groups"])))
+
+
+def _n_events(job: Job) -> int:
+    """Return the number of events of a Cox model."""
+    status = job.init.get("status")
+    return len(job.endog) if status is None else int(np.sum(status))
+
+
+def _within_groups(job: Job) -> float:
+    """Return what conditioning leaves: rows minus one for each group whose outcome varies, minus coefficients."""
+    codes, outcome = np.asarray(job.init["groups"]), job.endog.to_numpy()
+    order = np.argsort(codes, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(codes[order]) != 0])
+    low, high = (extreme.reduceat(outcome[order], starts) for extreme in (np.minimum, np.maximum))
+    counts = np.diff(np.r_[starts, len(order)])
+    varies = high > 0 if job.model == "conditional_poisson" else high > low
+    choices = max(len(job.levels) - 1, 1)
+    return float((counts[varies] - 1).sum() - choices * len(job.exog.columns))
+
+
+def _free_scale(result: Any) -> dict[str, float]:
+    """Return the dispersion of a family that has one."""
+    return {} if type(result.model.family).__name__ in _COUNTS else {"Mean Scale": float(result.scale)}
+
+
+_COUNTS = ("Binomial", "Poisson", "NegativeBinomial")
+_DISCRETE: dict[str, Any] = {
+    "rank": lambda result: int(result.model.exog.shape[0] - result.df_resid),
+    "quiet": {"disp": 0},
+    "separates": lambda result: True,
+    "likelihood": "plain",
+}
+_COUNT: dict[str, Any] = {
+    "quiet": {"disp": 0, "maxiter": 1000},
+    "separates": lambda result: True,
+    "fit": _fit_polished,
+    "scaled": True,
+}
+_LINEAR: dict[str, Any] = {"rank": lambda result: int(result.model.rank), "likelihood": "linear"}
+_CONDITIONAL: dict[str, Any] = {
+    "fit": _fit_polished,
+    "separates": lambda result: True,
+    "df": lambda result, job: _within_groups(job),
+    "df_source": "within groups",
+    "constant": False,
+    "groups": True,
+    "words": frozenset({"groups"}),
+    "robust": False,
+    "scaled": True,
+    "likelihood": "plain",
+}
+_REGRESSION, _DISCRETE_MODEL = "statsmodels.regression.", "statsmodels.discrete.discrete_model."
+_CHOICE = "statsmodels.discrete.conditional_models."
+_ENTRIES = (
+    Spec("ols", _REGRESSION + "linear_model.OLS", "OLS", **_LINEAR),
+    Spec("wls", _REGRESSION + "linear_model.WLS", "WLS", **_LINEAR),
+    Spec("gls", _REGRESSION + "linear_model.GLS", "GLS", **_LINEAR),
+    Spec(
+        "rlm",
+        "statsmodels.robust.robust_linear_model.RLM",
+        "RLM",
+        facts=lambda result, job: {"Norm": type(result.model.M).__name__},
+        scale=lambda result: {"Mean Scale": float(result.scale)},
+        robust=False,
+        cov_label="H1",
+    ),
+    Spec(
+        "quantreg",
+        _REGRESSION + "quantile_regression.QuantReg",
+        "QuantReg",
+        facts=lambda result, job: {"Quantile": f"{result.q:g}"},
+        robust=False,
+        cov_label="robust",
+    ),
+    Spec("logit", _DISCRETE_MODEL + "Logit", "Logit", **_DISCRETE),
+    Spec("probit", _DISCRETE_MODEL + "Probit", "Probit", **_DISCRETE),
+    Spec("poisson", _DISCRETE_MODEL + "Poisson", "Poisson", **_DISCRETE),
+    Spec(
+        "negativebinomial",
+        _DISCRETE_MODEL + "NegativeBinomial",
+        "NegativeBinomial",
+        reading=log_dispersion,
+        likelihood="dispersion",
+        **_COUNT,
+    ),
+    Spec(
+        "generalizedpoisson",
+        _DISCRETE_MODEL + "GeneralizedPoisson",
+        "GeneralizedPoisson",
+        likelihood="plain",
+        **_COUNT,
+    ),
+    Spec(
+        "zeroinflatedpoisson",
+        "statsmodels.discrete.count_model.ZeroInflatedPoisson",
+        "ZeroInflatedPoisson",
+        likelihood="plain",
+        **_COUNT,
+    ),
+    Spec(
+        "mnlogit",
+        _DISCRETE_MODEL + "MNLogit",
+        "MNLogit",
+        quiet={"disp": 0},
+        separates=lambda result: True,
+        reading=by_level,
+        coded=True,
+        likelihood="plain",
+    ),
+    Spec(
+        "ordinal",
+        "statsmodels.miscmodels.ordinal_model.OrderedModel",
+        "OrderedModel",
+        quiet={"disp": 0},
+        separates=lambda result: True,
+        facts=_ordinal_facts,
+        reading=cut_points,
+        fit=_fit_ordinal,
+        constant=False,
+        coded=True,
+        scaled=True,
+        likelihood="cut points",
+    ),
+    Spec(
+        "betareg",
+        "statsmodels.othermod.betareg.BetaModel",
+        "BetaModel",
+        quiet={"disp": 0},
+        reading=log_precision,
+        fit=_fit_polished,
+        scaled=True,
+        likelihood="plain",
+    ),
+    Spec(
+        "glm",
+        "statsmodels.genmod.generalized_linear_model.GLM",
+        "GLM",
+        lambda result: int(result.df_model) + 1,
+        separates=lambda result: type(result.model.family).__name__ in _COUNTS,
+        facts=_family_facts,
+        scale=_free_scale,
+        likelihood="family",
+    ),
+    Spec(
+        "gee",
+        "statsmodels.genmod.generalized_estimating_equations.GEE",
+        "GEE",
+        separates=lambda result: type(result.model.family).__name__ in _COUNTS,
+        facts=_gee_facts,
+        scale=_free_scale,
+        df=lambda result, job: float(_n_groups(job) - len(job.exog.columns)),
+        df_source="groups - p",
+        groups=True,
+        robust=False,
+        cov_label="robust",
+    ),
+    Spec(
+        "mixedlm",
+        _REGRESSION + "mixed_linear_model.MixedLM",
+        "MixedLM",
+        # statsmodels' own list has lbfgs second, which can call a variance of zero converged
+        quiet={"method": ["bfgs", "cg", "powell"]},
+        facts=_mixed_facts,
+        scale=lambda result: {"Mean Scale": float(result.scale)},
+        reading=mixed_effects,
+        df=lambda result, job: float("inf"),
+        df_source="large sample",
+        groups=True,
+        words=frozenset({"re_formula"}),
+        robust=False,
+        likelihood="mixed",
+    ),
+    Spec(
+        "phreg",
+        "statsmodels.duration.hazard_regression.PHReg",
+        "PHReg",
+        quiet={"disp": 0},
+        separates=lambda result: True,
+        facts=_cox_facts,
+        reading=proportional_hazards,
+        df=lambda result, job: float(_n_events(job) - len(job.exog.columns)),
+        df_source="events - p",
+        constant=False,
+        robust=False,
+        likelihood="plain",
+    ),
+    Spec("conditional_logit", _CHOICE + "ConditionalLogit", "ConditionalLogit", **_CONDITIONAL),
+    Spec("conditional_poisson", _CHOICE + "ConditionalPoisson", "ConditionalPoisson", **_CONDITIONAL),
+    Spec(
+        "conditional_mnlogit",
+        _CHOICE + "ConditionalMNLogit",
+        "ConditionalMNLogit",
+        reading=by_choice,
+        coded=True,
+        **{**_CONDITIONAL, "fit": _fit_choice, "likelihood": "choice", "scaled": False},
+    ),
+)
+
+#: every model, by name
+MODELS: Mapping[str, Spec] = {entry.name: entry for entry in _ENTRIES}
+
+#: the same by the name of its class, in lower case
+CLASSES = {entry.path.rpartition(".")[2].lower(): entry.name for entry in _ENTRIES}

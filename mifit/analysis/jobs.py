@@ -1,0 +1,342 @@
+"""One fit as plain data: the arrays of one completed set, every named column read from it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ..errors import FitError, ModelError
+from .models import CLUSTER_WORDS, NUMBER_WORDS, STRATUM_WORDS, Call, load, names_in
+
+__all__ = ["CompletedSets", "FrozenDesign", "Job", "Levels", "job_of", "model_of", "outcome_levels", "stack"]
+
+Array = npt.NDArray[np.float64]
+
+
+class FrozenDesign(Protocol):
+    """What a fit needs of a design."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Columns of the matrix, as statsmodels spells them (p)."""
+
+    @property
+    def outcome_label(self) -> str:
+        """The outcome as a summary names it."""
+
+    @property
+    def formula(self) -> str:
+        """The formula as it was given."""
+
+    @property
+    def info(self) -> Any:
+        """Return patsy's DesignInfo of the right side."""
+
+    def outcome(self, values: Any) -> Array:
+        """Outcome of one completed set, shape (n,)."""
+
+    def matrix(self, values: Any) -> Array:
+        """Design of one completed set, shape (n, p)."""
+
+
+class CompletedSets(Protocol):
+    """What a fit needs of the m completed sets."""
+
+    @property
+    def index(self) -> pd.Index:
+        """Row labels of the user's frame (n)."""
+
+    def __len__(self) -> int: ...
+
+    def values(self, k: int) -> Any:
+        """Set k as the design wants it: column -> numbers or level codes, each of shape (n,)."""
+
+    def series(self, k: int, name: str) -> pd.Series:
+        """One column of set k, rows numbered from 0 (n)."""
+
+
+class Levels(NamedTuple):
+    """The levels of a categorical outcome; none where the outcome is a number."""
+
+    labels: tuple[str, ...]  #: (K,) in order
+    values: Array  #: (K,) what the design's ``outcome`` returns for each
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One fit, as plain data that can cross a process."""
+
+    k: int
+    endog: pd.Series  #: (n,) numbers, or codes of ``levels``
+    exog: pd.DataFrame  #: (n, p)
+    model: str
+    init: dict[str, Any]
+    fit: dict[str, Any]
+    levels: tuple[str, ...] = ()  #: of a categorical outcome, in order
+    named: Mapping[str, str] = field(default_factory=dict)  #: word -> the column it named
+
+    @property
+    def clusters(self) -> npt.NDArray[np.int64] | None:
+        """Codes of the groups that the model or its covariance knows, shape (n,) or (n, 2); None without."""
+        for given in (self.init, self.fit.get("cov_kwds") or {}, self.fit):
+            if given.get("groups") is not None:
+                return np.asarray(given["groups"], dtype=np.int64)
+        return None
+
+
+def outcome_levels(design: FrozenDesign, completed: CompletedSets, call: Call) -> Levels:
+    """Return the levels of a categorical outcome over all sets.
+
+    Parameters
+    ----------
+    design, completed, call
+        As in :func:`~mifit.analysis.fit.fit_sets`. Where the design knows its ``levels``, they are those;
+        otherwise the numbers that occur in any set.
+
+    Returns
+    -------
+    Levels
+
+    Raises
+    ------
+    ModelError
+        If a numeric outcome has so many values that it is no category.
+    """
+    if not call.spec.coded:
+        return Levels((), np.empty(0))
+    given = tuple(getattr(design, "levels", ()))
+    seen = np.unique(np.concatenate([design.outcome(completed.values(k)) for k in range(len(completed))]))
+    if given:
+        labels, codes = tuple(_text(level) for level in given), np.arange(len(given), dtype=np.float64)
+        # a rating scale may come as its numbers or as codes of them; text comes as codes
+        return Levels(labels, codes if np.isin(seen, codes).all() and 0.0 in seen else seen)
+    if len(seen) > _MANY:
+        raise ModelError(
+            f"the outcome of a {call.spec.label} model has {len(seen)} values; it is a category with a few levels.",
+            do="imp.fit(formula, model='ols')",
+        )
+    return Levels(tuple(_text(value) for value in seen.tolist()), seen)
+
+
+def job_of(
+    design: FrozenDesign,
+    completed: CompletedSets,
+    call: Call,
+    k: int,
+    levels: Levels | None = None,
+) -> Job:
+    """Return the arrays of set k, every named column read from it.
+
+    Parameters
+    ----------
+    design, completed, call
+        As in :func:`~mifit.analysis.fit.fit_sets`.
+    k : int
+        Number of the set, from 0.
+    levels : Levels, optional
+        What :func:`outcome_levels` found, where it has been asked already.
+
+    Returns
+    -------
+    Job
+
+    Raises
+    ------
+    ModelError
+        If a word names a column that cannot be used, or has the wrong length.
+    FitError
+        If a level of a categorical outcome is absent from this set.
+    """
+    values = completed.values(k)
+    levels = outcome_levels(design, completed, call) if levels is None else levels
+    outcome = design.outcome(values)
+    if levels.labels:
+        outcome = _coded(outcome, levels, k, design.outcome_label)
+    endog = pd.Series(outcome, index=completed.index, name=design.outcome_label)
+    kept = [i for i, name in enumerate(design.names) if call.spec.constant or name != "Intercept"]
+    matrix = design.matrix(values)
+    matrix = matrix if len(kept) == len(design.names) else matrix[:, kept]
+    exog = pd.DataFrame(matrix, index=completed.index, columns=[design.names[i] for i in kept])
+    init = {word: _read(word, given, completed, k) for word, given in call.init.items()}
+    if "re_formula" in init:
+        init["exog_re"] = _random_slopes(design, values, init.pop("re_formula"), completed.index)
+    if call.spec.groups and init.get("groups") is None:
+        raise ModelError(
+            f"a {call.spec.label} model needs to know the groups.",
+            do=f"imp.fit(formula, model={call.model!r}, groups='id')   # a column",
+        )
+    fit = {**call.spec.quiet, **{word: _read(word, given, completed, k) for word, given in call.fit.items()}}
+    if fit.get("cov_kwds"):
+        given = fit["cov_kwds"].items()
+        fit["cov_kwds"] = {w: _codes(w, v, completed, k) if w in CLUSTER_WORDS else v for w, v in given}
+    named = {w: v for w, v in {**call.init, **call.fit}.items() if isinstance(v, str)}
+    return Job(k, endog, exog, call.model, init, fit, levels.labels, named)
+
+
+def model_of(job: Job, design: FrozenDesign | None = None) -> Any:
+    """Return the statsmodels model of a job, with formula and design attached if a design is given."""
+    cls = load(job.model)
+    endog: Any = job.endog
+    if job.model == "ordinal":  # level names for statsmodels' own summary, and the order beyond doubt
+        ordered = pd.Categorical.from_codes(endog.astype(int), list(job.levels), ordered=True)
+        endog = pd.Series(ordered, index=endog.index, name=endog.name)
+    exog = job.exog if len(job.exog.columns) else None
+    if design is None or exog is None:
+        return cls(endog, exog, **job.init)
+    info = design.info
+    if info is not None and len(job.exog.columns) < len(design.names):
+        info = info.subset([term for term in info.term_names if term != "Intercept"])
+    model = cls(endog, exog, **job.init, **{_spec_word(): info, "formula": design.formula})
+    model.formula = design.formula
+    return model
+
+
+def stack(jobs: Sequence[Job]) -> Job:
+    """Return one job of all rows of several sets: groups and strata of different sets are different ones.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+        One for each set, of the same model.
+
+    Returns
+    -------
+    Job
+        Its outcome and design have m n rows. A Cox model has the set as a stratum (within the strata it had).
+    """
+    first, n_rows = jobs[0], len(jobs[0].endog)
+    init = {word: _joined([job.init[word] for job in jobs], word, n_rows) for word in first.init}
+    if first.model == "phreg" and init.get("strata") is None:
+        init["strata"] = np.repeat(np.arange(len(jobs)), n_rows)
+    endog = pd.concat([job.endog for job in jobs], ignore_index=True)
+    exog = pd.concat([job.exog for job in jobs], ignore_index=True)
+    return Job(first.k, endog, exog, first.model, init, first.fit, first.levels, first.named)
+
+
+#: more values than this are no levels
+_MANY = 50
+
+
+def _joined(parts: Sequence[Any], word: str, n_rows: int) -> Any:
+    """Return one word's value for the stacked sets."""
+    first = parts[0]
+    if not isinstance(first, np.ndarray | pd.DataFrame) or len(first) != n_rows:
+        return first
+    if word in STRATUM_WORDS:
+        width = max(int(part.max()) for part in parts) + 1
+        return np.concatenate([part + k * width for k, part in enumerate(parts)])
+    if isinstance(first, pd.DataFrame):
+        return pd.concat(parts, ignore_index=True)
+    if first.ndim == 2 and first.shape[1] == n_rows:
+        raise ModelError(f"{word}= is a matrix of all rows against all; the sets cannot be stacked.", do="method='D1'")
+    return np.concatenate(parts)
+
+
+def _read(word: str, given: Any, completed: CompletedSets, k: int) -> Any:
+    """Return the value of one word for set k: a named column as numbers or codes, anything else as it is."""
+    if word == "status":
+        return _events(given, completed, k)
+    if word in NUMBER_WORDS:
+        return _numbers(word, given, completed, k)
+    if word in STRATUM_WORDS and given is not None:
+        return _codes(word, given, completed, k)
+    # A working correlation learns while it is fitted: every fit gets its own.
+    return copy.deepcopy(given) if word == "cov_struct" else given
+
+
+def _coded(outcome: Array, levels: Levels, k: int, name: str) -> Array:
+    """Return outcomes as codes 0..K-1; every level must occur."""
+    labels, codes = levels.labels, np.searchsorted(levels.values, outcome)
+    absent = [labels[code] for code in np.flatnonzero(np.bincount(codes, minlength=len(labels)) == 0)]
+    if absent:
+        raise FitError(
+            f"no row of completed set {k} has {name} = {', '.join(absent)}: its parameters have no estimate there.",
+            do=f"imp[{k}]   # that set: merge the level with another, before imputing",
+        )
+    return codes.astype(np.float64)
+
+
+def _numbers(word: str, given: Any, completed: CompletedSets, k: int) -> Any:
+    """Return a column as floats, shape (n,); a number or None stays as it is."""
+    if given is None or (np.ndim(given) == 0 and not isinstance(given, str)):
+        return given
+    column = completed.series(k, given) if isinstance(given, str) else given
+    try:
+        numbers = np.asarray(column, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{word}={_short(given)} is not numeric.") from error
+    _refuse_length(word, len(numbers), completed)
+    if not np.isfinite(numbers).all():
+        raise ModelError(f"{word}={_short(given)} is not a finite number in every row of set {k}.")
+    return numbers
+
+
+def _codes(word: str, given: Any, completed: CompletedSets, k: int) -> npt.NDArray[np.int64]:
+    """Return clusters as codes 0..G-1, shape (n,), or (n, 2) for two columns."""
+    columns = [completed.series(k, name) for name in names_in(given)] or list(np.atleast_2d(np.asarray(given).T))
+    codes = np.column_stack([pd.factorize(column, sort=True)[0] for column in columns]).astype(np.int64)
+    _refuse_length(word, len(codes), completed)
+    if (codes < 0).any():
+        raise ModelError(f"{word}={_short(given)} has missing values in set {k}: every row needs one.")
+    return codes if codes.shape[1] > 1 else codes[:, 0]
+
+
+def _events(given: Any, completed: CompletedSets, k: int) -> Any:
+    """Return a status as 1 for an event and 0 for a censored time, shape (n,)."""
+    if given is None:
+        return None
+    column = pd.Series(completed.series(k, given) if isinstance(given, str) else np.asarray(given))
+    _refuse_length("status", len(column), completed)
+    levels = column.unique().tolist()
+    if column.isna().any() or any(level not in (0, 1) for level in levels):
+        name = given if isinstance(given, str) else "status"
+        raise ModelError(
+            f"status={_short(given)} is not 1 for an event and 0 for none in every row of set {k}.",
+            values=", ".join(map(str, levels[:5])),
+            do=f"df[{name!r}] = df[{name!r}] == {levels[-1] if levels else 1!r}   # what counts as an event",
+        )
+    return np.asarray(column.astype(object), dtype=np.float64)
+
+
+def _random_slopes(design: FrozenDesign, values: Any, formula: Any, index: pd.Index) -> pd.DataFrame:
+    """Return the design of the random effects, one column each: a formula such as ``"~ x"``, frozen like any other."""
+    from ..formula.design import freeze
+    from ..formula.question import ask
+
+    outcome = design.formula.partition("~")[0]
+    right = str(formula).rpartition("~")[2]
+    table = getattr(design, "table", None)
+    if table is None:
+        raise ModelError("re_formula= needs a design with its table.")
+    frozen = freeze(ask(f"{outcome} ~ {right}", table, model="mixedlm"), table)
+    names = ["Group" if name == "Intercept" else name for name in frozen.names]
+    return pd.DataFrame(frozen.matrix(values), index=index, columns=names)
+
+
+def _spec_word() -> str:
+    """Return the word under which this statsmodels takes a patsy design."""
+    import statsmodels
+
+    return "model_spec" if tuple(map(int, statsmodels.__version__.split(".")[:2])) >= (0, 15) else "design_info"
+
+
+def _refuse_length(word: str, length: int, completed: CompletedSets) -> None:
+    """Raise ModelError when an array given for a column has another length."""
+    if length != len(completed.index):
+        raise ModelError(f"{word}= has {length} values, the frame {len(completed.index)} rows.")
+
+
+def _short(given: object) -> str:
+    """Return a column's name, or a word for an array."""
+    return repr(given) if isinstance(given, str) else "an array"
+
+
+def _text(level: Any) -> str:
+    """Return a level as a label: 1.0 is "1"."""
+    return f"{level:g}" if isinstance(level, float) else str(level)

@@ -1,0 +1,192 @@
+"""What a fitted model says, as names, numbers and a covariance on scales that can be averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .mixed import fixed_covariance, group_sums, spread_covariance
+
+if TYPE_CHECKING:
+    from .jobs import Job
+
+__all__ = [
+    "Reading",
+    "as_it_is",
+    "by_choice",
+    "by_level",
+    "cut_points",
+    "cut_points_of",
+    "increments_of",
+    "log_dispersion",
+    "log_precision",
+    "mixed_effects",
+    "proportional_hazards",
+]
+
+Array = npt.NDArray[np.float64]
+
+#: variance over mean, minus one, per unit of the mean: less than this is none
+_NO_DISPERSION = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Parameters of one fit, q of them; the last ``spread`` describe spread, not location."""
+
+    names: tuple[str, ...]
+    estimate: Array  #: (q,)
+    covariance: Array  #: (q, q)
+    spread: int = 0
+    boundary: str = ""  #: why the spread has no finite estimate here; those parameters are then left out
+
+
+def as_it_is(result: Any, job: Job) -> Reading:
+    """Read a result whose parameters are a named Series."""
+    return Reading(tuple(map(str, result.params.index)), _array(result.params), _array(result.cov_params()))
+
+
+def proportional_hazards(result: Any, job: Job) -> Reading:
+    """Read a Cox model: one coefficient for each column of the design; clusters give a sandwich covariance.
+
+    Rows censored before the first event have no score residual in statsmodels, which makes its own sandwich NaN;
+    they were never at risk of an observed event and contribute nothing.
+    """
+    params = _array(result.params)
+    if job.fit.get("groups") is None:
+        return Reading(tuple(job.exog.columns), params, _array(result.cov_params()))
+    scores = np.nan_to_num(_array(result.model.score_residuals(params)))
+    groups = np.asarray(job.fit["groups"])
+    summed = np.zeros((int(groups.max()) + 1, len(params)))
+    np.add.at(summed, groups, scores)
+    bread = np.linalg.inv(_array(result.model.hessian(params)))
+    return Reading(tuple(job.exog.columns), params, bread @ (summed.T @ summed) @ bread)
+
+
+def by_level(result: Any, job: Job) -> Reading:
+    """Read a multinomial result: ``"level:term"``, the terms of the second level first.
+
+    statsmodels has parameters of shape (p, K - 1) and a covariance whose order is that of their transpose.
+    """
+    names = [f"{level}:{column}" for level in job.levels[1:] for column in job.exog.columns]
+    return Reading(tuple(names), np.ravel(_array(result.params), order="F"), _array(result.cov_params()))
+
+
+def by_choice(result: Any, job: Job) -> Reading:
+    """Read a conditional multinomial result, whose parameters lie term by term, as :func:`by_level` does."""
+    params = _array(result.params).reshape(len(job.exog.columns), -1)
+    # the covariance that statsmodels attaches has the wrong labels, and their number
+    inverse = _array(np.linalg.inv(-_array(result.model.hessian(params.ravel()))))
+    order = np.arange(params.size).reshape(params.shape).ravel(order="F")
+    names = [f"{level}:{column}" for level in job.levels[1:] for column in job.exog.columns]
+    return Reading(tuple(names), params.ravel(order="F"), inverse[np.ix_(order, order)])
+
+
+def cut_points(result: Any, job: Job) -> Reading:
+    """Read an ordered model: slopes as they are, thresholds as cut points named ``"1/2"``.
+
+    statsmodels has the first cut point and the logarithms of the increments; the covariance goes by the delta
+    method.
+    """
+    p = len(job.exog.columns)
+    params = _array(result.params)
+    jacobian = np.eye(len(params))
+    cuts = cut_points_of(params[p:])
+    jacobian[p:, p] = 1.0
+    for j in range(1, len(cuts)):
+        jacobian[p + j :, p + j] = np.exp(params[p + j])
+    names = [*job.exog.columns, *(f"{low}/{high}" for low, high in zip(job.levels, job.levels[1:], strict=False))]
+    covariance = jacobian @ _array(result.cov_params()) @ jacobian.T
+    return Reading(tuple(names), np.concatenate([params[:p], cuts]), covariance)
+
+
+def cut_points_of(increments: Array) -> Array:
+    """Return cut points from the first of them and the logarithms of the increments, shape (K - 1,).
+
+    Examples
+    --------
+    >>> cut_points_of(np.array([-1.0, 0.0, np.log(2.0)])).round(2)
+    array([-1.,  0.,  2.])
+    """
+    return np.asarray(np.cumsum(np.concatenate([increments[:1], np.exp(increments[1:])])))
+
+
+def increments_of(cuts: Array) -> Array:
+    """Undo :func:`cut_points_of`."""
+    return np.concatenate([cuts[:1], np.log(np.diff(cuts))])
+
+
+def log_dispersion(result: Any, job: Job) -> Reading:
+    """Read a negative binomial result: its dispersion alpha as a logarithm.
+
+    Where alpha is (about) zero, the model is Poisson's: coefficients with that covariance, and no alpha.
+    """
+    names = tuple(map(str, result.params.index))
+    if names[-1] != "alpha":  # the geometric model has none
+        return as_it_is(result, job)
+    alpha = float(result.params.iloc[-1])
+    if alpha > _NO_DISPERSION:
+        return _log_last(as_it_is(result, job), "log(alpha)")
+    exog = job.exog.to_numpy()
+    information = exog.T @ (exog * _array(result.predict())[:, None])
+    estimate, where = _array(result.params)[:-1], "the overdispersion alpha is zero"
+    return Reading(names[:-1], estimate, np.linalg.inv(information), boundary=where)
+
+
+def log_precision(result: Any, job: Job) -> Reading:
+    """Read a beta regression: its precision as a logarithm, whatever its link."""
+    plain = as_it_is(result, job)
+    link = result.model.link_precision
+    if "exog_precision" in job.init or plain.names[-1] != "precision":
+        return plain
+    if type(link).__name__ == "Log":
+        return Reading((*plain.names[:-1], "log(precision)"), plain.estimate, plain.covariance, spread=1)
+    return _log_last(plain, "log(precision)")
+
+
+def mixed_effects(result: Any, job: Job) -> Reading:
+    """Read a linear mixed model: fixed effects as they are, then its variances as logarithms.
+
+    The covariance of the fixed effects is that of generalised least squares; statsmodels inverts their
+    information together with that of the variances, which moves it by a few in a thousand.
+    """
+    random = np.asarray(result.model.exog_re, dtype=np.float64)
+    exog, groups = job.exog.to_numpy(), np.asarray(job.init["groups"])
+    beta, psi, residual = _array(result.fe_params), _array(result.cov_re), float(result.scale)
+    sums = group_sums(job.endog.to_numpy() - exog @ beta, exog, random, groups)
+    fixed = fixed_covariance(sums, psi, residual)
+    found = spread_covariance(sums, psi, residual, bool(result.reml))
+    columns = tuple(map(str, job.exog.columns))
+    if found is None:
+        return Reading(columns, beta, fixed, boundary="a variance is at its boundary")
+    group = job.named.get("groups", "Group")
+    effects = job.init["exog_re"].columns if "exog_re" in job.init else ["Group"]
+    names = _spread_names([group if name == "Group" else str(name) for name in effects])
+    p, q = len(beta), len(beta) + len(names)
+    covariance = np.zeros((q, q))
+    covariance[:p, :p], covariance[p:, p:] = fixed, found[1]
+    return Reading((*columns, *names), np.concatenate([beta, found[0]]), covariance, spread=len(names))
+
+
+def _spread_names(random: Sequence[str]) -> list[str]:
+    """Return the names of the variance components, in the order of ``spread_covariance``."""
+    pairs = [(i, j) for i in range(len(random)) for j in range(i)]
+    correlations = [f"atanh({random[j]} x {random[i]} Cor)" for i, j in pairs]
+    return [*(f"log({name} Var)" for name in random), *correlations, "log(Residual Var)"]
+
+
+def _log_last(plain: Reading, name: str) -> Reading:
+    """Return a reading whose last parameter is on the log scale."""
+    scale = np.ones(len(plain.names))
+    scale[-1] = 1 / plain.estimate[-1]
+    estimate = np.concatenate([plain.estimate[:-1], np.log(plain.estimate[-1:])])
+    return Reading((*plain.names[:-1], name), estimate, plain.covariance * np.outer(scale, scale), spread=1)
+
+
+def _array(values: Any) -> Array:
+    """Return numbers of any shape as floats."""
+    return np.asarray(values, dtype=np.float64)

@@ -1,0 +1,130 @@
+"""Average marginal effects: what one unit, or one level, changes in the mean, averaged over the sample and pooled."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ..errors import FormulaError, nearest
+from ..frame.kinds import Kind
+from ..pool.rubin import columns, pool
+from .newdata import Link, in_numbers, link_of, numeric_design, offset_of
+from .predict import positions, require_source
+
+if TYPE_CHECKING:
+    from ..formula.design import Design
+    from .pooled import PooledResults
+
+__all__ = ["marginal_effects"]
+
+Array = npt.NDArray[np.float64]
+
+_STEP = 1e-4  # of a standard deviation: the error of a central difference is about its square
+
+
+class _Change(NamedTuple):
+    """A change of one variable: every row from one value to another, or by a small step around its own."""
+
+    label: str
+    variable: Hashable
+    upper: float | None  #: value of every row after; None for a step
+    lower: float
+    step: float
+
+
+def marginal_effects(results: PooledResults, variables: Any = None, alpha: float = 0.05) -> pd.DataFrame:
+    """Average marginal effects; see :meth:`PooledResults.marginal_effects`."""
+    design, completed, call = require_source(results, "marginal effects")
+    link = link_of(call)
+    changes = [c for v in _chosen(design, variables) for c in _changes(design, v)]
+    which, own = positions(results)
+    wide = numeric_design(design)
+    n = len(completed.index)
+    effects, covariances = [], []
+    for k in range(results.m):
+        data = in_numbers(design, completed.values(k))
+        offset = offset_of(call, partial(completed.series, k), n)
+        weights = _weights(call, completed, k)
+        beta = results.fits.estimates[k][own]
+        found = [_effect(wide, which, data, beta, change, link, offset, weights) for change in changes]
+        gradient = np.array([g for _, g in found])
+        effects.append([e for e, _ in found])
+        covariances.append(gradient @ results.fits.covariances[k][np.ix_(own, own)] @ gradient.T)
+    labels = [change.label for change in changes]
+    pooled = results.pooled
+    about = (pooled.df_complete, pooled.df_method)
+    return pd.DataFrame(columns(pool(np.array(effects), np.array(covariances), *about, names=labels), alpha), labels)
+
+
+def _effect(
+    design: Design, which: Sequence[int], data: dict[Hashable, Array], beta: Array, change: _Change, link: Link,
+    offset: Array, weights: Array | None,
+) -> tuple[float, Array]:  # fmt: skip
+    """Return the average change in the mean and its gradient in the coefficients."""
+    n = len(offset)
+    if change.upper is None:
+        own = data[change.variable]
+        high, low = (_at(design, which, data, change.variable, own + s * change.step) for s in (1, -1))
+        here = _at(design, which, data, change.variable, own)
+        steps = np.full(n, 2 * change.step)
+        for side in (high, low):  # at the outermost knot one side is undefined: half a step
+            outside = ~np.isfinite(side).all(axis=1)
+            side[outside] = here[outside]
+            steps[outside] -= change.step
+    else:
+        high, low = (
+            _at(design, which, data, change.variable, np.full(n, value)) for value in (change.upper, change.lower)
+        )
+        steps = np.ones(n)
+    above, below = high @ beta + offset, low @ beta + offset
+    effect = (link.mean(above) - link.mean(below)) / steps
+    slope = (link.slope(above)[:, None] * high - link.slope(below)[:, None] * low) / steps[:, None]
+    return float(np.average(effect, weights=weights)), np.average(slope, axis=0, weights=weights)
+
+
+def _at(design: Design, which: Sequence[int], data: dict[Hashable, Array], variable: Hashable, values: Array) -> Array:
+    """Return the design with one variable changed, shape (n, p)."""
+    return design.evaluate(which, {**data, variable: values}, len(values))
+
+
+def _chosen(design: Design, variables: Any) -> list[Hashable]:
+    """Return the variables asked for, by default all of the right side."""
+    known = list(design.variables)
+    if variables is None:
+        return known
+    asked = list(variables) if isinstance(variables, list) else [variables]
+    for name in asked:
+        if name not in known:
+            raise FormulaError(
+                f"{name!r} is no variable of the right side{nearest(name, known)}.",
+                formula=design.formula,
+                variables=", ".join(map(str, known)),
+                do=f"res.marginal_effects({(known or ['x'])[0]!r})",
+            )
+    return asked
+
+
+def _changes(design: Design, variable: Hashable) -> list[_Change]:
+    """Return dy/dx of a number; the contrast of two values; each level against the first."""
+    column = design.table[variable]
+    levels = column.coding.levels
+    if column.kind is Kind.BINARY or (column.kind.discrete and not column.number):
+        values = [float(v) for v in levels] if column.number else list(range(len(levels)))
+        shown = [f"{v:g}" if column.number else str(v) for v in levels]
+        return [
+            _Change(f"{variable}: {shown[j]} - {shown[0]}", variable, float(values[j]), float(values[0]), 1.0)
+            for j in range(1, len(levels))
+        ]
+    spread = float(np.std(column.numbers(column.values[column.observed]))) or 1.0
+    return [_Change(str(variable), variable, None, 0.0, _STEP * spread)]
+
+
+def _weights(call: Any, completed: Any, k: int) -> Array | None:
+    """Return how many rows each row stands for, if the model was told."""
+    given = call.init.get("freq_weights")
+    return None if given is None else np.asarray(completed.series(k, given) if isinstance(given, str) else given, float)

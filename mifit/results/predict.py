@@ -1,0 +1,155 @@
+"""Predictions from a pooled analysis: pooled on the link scale, with Rubin's intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ..errors import DataError, ModelError
+from ..pool.rubin import Each, columns, each, t_quantile
+from .newdata import Link, as_frame, link_of, matrix_of, offset_of
+
+if TYPE_CHECKING:
+    from .pooled import PooledResults
+
+__all__ = ["Prediction", "get_prediction", "positions", "require_source"]
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Prediction:
+    """Pooled predictions of n rows, under statsmodels' names."""
+
+    index: pd.Index
+    linear: Each  #: the linear predictor (n)
+    link: Link
+    observation: Each | None  #: the linear predictor of a new observation, where the model has one
+
+    @property
+    def predicted_mean(self) -> pd.Series:
+        """Mean of each row, the pooled linear predictor brought through the link (n)."""
+        return pd.Series(self.link.mean(self.linear.params), index=self.index, name="mean")
+
+    @property
+    def se_mean(self) -> pd.Series:
+        """Standard error of each mean, by the delta method (n)."""
+        error = np.abs(self.link.slope(self.linear.params)) * self.linear.std_error
+        return pd.Series(error, index=self.index, name="mean_se")
+
+    @property
+    def df(self) -> pd.Series:
+        """Degrees of freedom of each row's interval (n)."""
+        return pd.Series(self.linear.df, index=self.index, name="df")
+
+    def conf_int(self, alpha: float = 0.05) -> pd.DataFrame:
+        """Return limits of each mean, made on the link scale; columns lower and upper."""
+        return pd.DataFrame(dict(zip(("lower", "upper"), self._ends(self.linear, alpha), strict=True)), self.index)
+
+    def linear_frame(self, alpha: float = 0.05) -> pd.DataFrame:
+        """Return the linear predictor as a tidy frame: estimate, std_error, ..., riv, lambda, fmi."""
+        return pd.DataFrame(columns(self.linear, alpha), index=self.index)
+
+    def summary_frame(self, alpha: float = 0.05) -> pd.DataFrame:
+        """Return predictions and their limits.
+
+        Parameters
+        ----------
+        alpha : float, default 0.05
+            One minus the coverage of the limits.
+
+        Returns
+        -------
+        DataFrame, shape (n, 4 or 6)
+            Columns mean, mean_se, mean_ci_lower, mean_ci_upper; linear models also obs_ci_lower and obs_ci_upper, the
+            limits of a new observation.
+        """
+        limits = self.conf_int(alpha)
+        parts = {"mean": self.predicted_mean, "mean_se": self.se_mean}
+        parts |= {"mean_ci_lower": limits["lower"], "mean_ci_upper": limits["upper"]}
+        if self.observation is not None:
+            parts |= dict(zip(("obs_ci_lower", "obs_ci_upper"), self._ends(self.observation, alpha), strict=True))
+        return pd.DataFrame(parts, index=self.index)
+
+    def __repr__(self) -> str:
+        return f"<Prediction of {len(self.index)} rows; summary_frame() holds means and limits>"
+
+    def _repr_html_(self) -> str:
+        """Show means and limits in a notebook."""
+        return str(self.summary_frame().to_html(max_rows=20))
+
+    def _ends(self, one: Each, alpha: float) -> tuple[Array, Array]:
+        """Return both limits on the scale of the mean; a falling link swaps them."""
+        half = t_quantile(1 - alpha / 2, one.df) * one.std_error
+        low, high = self.link.mean(one.params - half), self.link.mean(one.params + half)
+        return np.minimum(low, high), np.maximum(low, high)
+
+
+def get_prediction(results: PooledResults, newdata: Any = None) -> Prediction:
+    """Predict new rows, or those of the analysis; see :meth:`PooledResults.get_prediction`."""
+    design, completed, call = require_source(results, "predictions")
+    link, m = link_of(call), results.m
+    chosen, own = positions(results)
+    pooled, fits = results.pooled, results.fits
+    if newdata is None:
+        rows = [completed.values(k) for k in range(m)]
+        designs = [design.matrix(values)[:, chosen] for values in rows]
+        n = len(completed.index)
+        offsets = [offset_of(call, partial(completed.series, k), n) for k in range(m)]
+        linear = np.array([x @ b + o for x, b, o in zip(designs, fits.estimates[:, own], offsets, strict=True)])
+        covariances = fits.covariances[:, own][:, :, own]
+        within = np.mean([_quadratic(x, v) for x, v in zip(designs, covariances, strict=True)], axis=0)
+        mean, between, index = linear.mean(axis=0), linear.var(axis=0, ddof=1), completed.index
+    else:
+        frame = as_frame(newdata)
+        matrix = matrix_of(design, frame)[:, chosen]
+        mean = matrix @ pooled.params[own] + offset_of(call, partial(_column, frame), len(frame))
+        within, between = (_quadratic(matrix, part[np.ix_(own, own)]) for part in (pooled.within, pooled.between))
+        index = frame.index
+    about = (m, pooled.df_complete, pooled.df_method)
+    observation = None
+    if link.linear:
+        observation = each(mean, within + results.scale, between, *about)
+    return Prediction(index, each(mean, within, between, *about), link, observation)
+
+
+def require_source(results: PooledResults, what: str) -> tuple[Any, Any, Any]:
+    """Return the design, the completed sets and the call behind an analysis, or refuse.
+
+    Raises
+    ------
+    ModelError
+        If the results were pooled from fits made elsewhere.
+    """
+    if results.design is None or results.completed is None or results.call is None:
+        raise ModelError(
+            f"these results were pooled from fits made elsewhere; {what} need the completed sets.",
+            do="mifit.from_long(long).fit(formula)",
+        )
+    return results.design, results.completed, results.call
+
+
+def positions(results: PooledResults) -> tuple[list[int], list[int]]:
+    """Return which design columns have a coefficient, and where it stands among the parameters."""
+    names = {name: j for j, name in enumerate(results.fits.names)}
+    both = [(i, names[name]) for i, name in enumerate(results.design.names) if name in names]
+    return [i for i, _ in both], [j for _, j in both]
+
+
+def _quadratic(matrix: Array, covariance: Array) -> Array:
+    """Return x' V x of each row, shape (n,); never below zero."""
+    return np.maximum(np.einsum("ij,ij->i", matrix @ covariance, matrix), 0.0)
+
+
+def _column(frame: pd.DataFrame, name: str) -> Any:
+    """Return the column that a word of the model names, or refuse."""
+    if name not in frame.columns:
+        raise DataError(
+            f"newdata lacks {name!r}, which the model takes as offset or exposure.", do=f"newdata.assign({name}=1.0)"
+        )
+    return frame[name]

@@ -1,0 +1,106 @@
+"""How well a pooled model fits: R², and the area under the curve of a model for a yes-no outcome."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ..errors import ModelError
+from ..pool.scales import OnScale, adjusted, auc_delong, on_scale, pool_rsquared, scale_named
+from .predict import positions, require_source
+
+if TYPE_CHECKING:
+    from .pooled import PooledResults
+
+__all__ = ["auc", "of_each", "rsquared", "rsquared_adj", "rsquared_frame", "scale"]
+
+
+def rsquared(results: PooledResults) -> float:
+    """R²; see :meth:`PooledResults.rsquared`.
+
+    Raises
+    ------
+    AttributeError
+        If the model has none: whoever asks with ``hasattr`` is told the truth.
+    """
+    try:
+        return float(_pooled(results).estimate[0])
+    except ModelError as error:
+        raise AttributeError(str(error)) from None
+
+
+def rsquared_adj(results: PooledResults) -> float:
+    """Adjusted R²; see :meth:`PooledResults.rsquared_adj`."""
+    return float(adjusted(np.array(results.rsquared), results.nobs, len(results.fits.names)))
+
+
+def rsquared_frame(results: PooledResults, alpha: float = 0.05) -> pd.DataFrame:
+    """R² and adjusted R² with their limits; see :meth:`PooledResults.rsquared_frame`."""
+    one = _pooled(results, alpha)
+    plain = np.array([one.estimate[0], one.conf_low[0], one.conf_high[0]])
+    rows = [plain, adjusted(plain, results.nobs, len(results.fits.names))]
+    frame = pd.DataFrame(rows, ["R-squared", "Adj. R-squared"], ["estimate", "conf_low", "conf_high"])
+    return frame.assign(fmi=one.pooled.fmi[0])
+
+
+def auc(results: PooledResults, alpha: float = 0.05) -> pd.DataFrame:
+    """Area under the ROC curve; see :meth:`PooledResults.auc`."""
+    design, completed, _ = require_source(results, "the area under the curve")
+    chosen, own = positions(results)
+    found = []
+    for k in range(results.m):
+        values = completed.values(k)
+        outcome = design.outcome(values)
+        if not np.isin(outcome, (0.0, 1.0)).all():
+            raise ModelError(
+                f"the area under the curve needs an outcome of yes and no; {results.fits.outcome!r} has other values.",
+                do="res.rsquared",
+            )
+        score = design.matrix(values)[:, chosen] @ results.fits.estimates[k][own]
+        found.append(auc_delong(outcome, score))
+    areas = np.array(found)
+    one = on_scale(areas[:, :1], areas[:, 1:], scale_named("logit"), alpha=alpha, names=["AUC"])
+    row = {"estimate": one.estimate, "conf_low": one.conf_low, "conf_high": one.conf_high, "fmi": one.pooled.fmi}
+    return pd.DataFrame(row, index=["AUC"])
+
+
+def scale(results: PooledResults) -> float:
+    """Mean residual variance; see :meth:`PooledResults.scale`.
+
+    Raises
+    ------
+    AttributeError
+        If the model has none.
+    """
+    found = of_each(results, "scale")
+    if found is None:
+        raise AttributeError(f"{results.fits.label} has no residual variance")
+    return float(found.mean())
+
+
+def of_each(results: PooledResults, name: str) -> npt.NDArray[np.float64] | None:
+    """Return a figure of each of the m fits, shape (m,); None if they have none. What the fits say was said before."""
+    found = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for one in results.results:
+            value = getattr(one, name, None)
+            if value is None:
+                return None
+            found.append(float(value))
+    return np.array(found)
+
+
+def _pooled(results: PooledResults, alpha: float = 0.05) -> OnScale:
+    """Return R² pooled, or refuse a model that has none."""
+    meant = results.call is None or results.call.model in ("ols", "wls", "gls")  # quantile regression inherits one
+    found = of_each(results, "rsquared") if meant else None
+    if found is None:
+        raise ModelError(
+            f"{results.fits.label} has no R².", known="ols, wls, gls", do="res.auc()   # for a yes-no outcome"
+        )
+    return pool_rsquared(found, results.nobs, alpha)

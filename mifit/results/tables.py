@@ -1,0 +1,172 @@
+"""Tables for papers: tidy frames, ratios, HTML, LaTeX, Markdown, and the figures of a forest plot."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ..pool.rubin import columns
+from .tests import positions_by_term
+
+if TYPE_CHECKING:
+    from .pooled import PooledResults
+
+__all__ = ["coefficient_head", "forest", "maketables_coefficients", "maketables_stat", "tidy", "to_text"]
+
+_HEADS = ("coef", "std err", "t", "df", "p", "lower", "upper", "FMI")
+
+#: what the exponential of a coefficient is, by family and link or by model
+_RATIOS = {
+    ("Binomial", "Logit"): "odds ratio",
+    ("Binomial", "Log"): "risk ratio",
+    ("Poisson", "Log"): "rate ratio",
+    ("NegativeBinomial", "Log"): "rate ratio",
+    ("Gamma", "Log"): "mean ratio",
+    ("Gaussian", "Log"): "mean ratio",
+    **{(model, ""): "odds ratio" for model in ("logit", "ordinal", "conditional_logit")},
+    **{(model, ""): "rate ratio" for model in ("poisson", "negativebinomial", "generalizedpoisson")},
+    ("mnlogit", ""): "risk ratio",
+    ("phreg", ""): "haz. ratio",
+}
+
+
+def tidy(results: PooledResults, alpha: float = 0.05, exponentiate: bool = False) -> pd.DataFrame:
+    """Everything about each coefficient; see :meth:`PooledResults.to_frame`."""
+    frame = pd.DataFrame(columns(results.pooled, alpha), index=list(results.fits.names))
+    if exponentiate:
+        rows = frame.index[_coefficients(results)]
+        ends = ["estimate", "conf_low", "conf_high"]
+        with np.errstate(over="ignore"):
+            frame.loc[rows, ends] = np.exp(frame.loc[rows, ends])
+            frame.loc[rows, "std_error"] *= frame.loc[rows, "estimate"]
+    return frame
+
+
+def forest(results: PooledResults, alpha: float = 0.05, exponentiate: bool = False) -> pd.DataFrame:
+    """Figures of a forest plot; see :meth:`PooledResults.forest`."""
+    frame = tidy(results, alpha, exponentiate).iloc[_coefficients(results, without="Intercept")]
+    kept = frame[["estimate", "conf_low", "conf_high", "p_value"]].rename_axis("term").reset_index()
+    kept["label"] = [
+        f"{_cell(r.estimate, 2)} ({_cell(r.conf_low, 2)} to {_cell(r.conf_high, 2)})" for r in kept.itertuples()
+    ]
+    kept["reference"] = 1.0 if exponentiate else 0.0
+    return kept.assign(position=np.arange(len(kept))[::-1])
+
+
+def coefficient_head(results: PooledResults, exponentiate: bool) -> str:
+    """Return the head of the column of estimates: what the exponential of a coefficient is in this model."""
+    if not exponentiate:
+        return "coef"
+    facts, model = results.fits.facts, getattr(results.call, "model", "")
+    if "Link Function" in facts:
+        return _RATIOS.get((facts.get("Model Family", ""), facts["Link Function"]), "exp(coef)")
+    return _RATIOS.get((model, ""), "exp(coef)")
+
+
+def to_text(results: PooledResults, form: str, alpha: float = 0.05, exponentiate: bool = False, digits: int = 3) -> str:
+    """Return the table of coefficients in a markup.
+
+    Parameters
+    ----------
+    results : PooledResults
+    form : {"html", "latex", "markdown"}
+    alpha : float, default 0.05
+    exponentiate : bool, default False
+    digits : int, default 3
+        Decimals of estimates, standard errors and limits.
+
+    Returns
+    -------
+    str
+    """
+    frame = tidy(results, alpha, exponentiate)
+    heads = ["", coefficient_head(results, exponentiate), *_HEADS[1:5], *_limits(alpha), "FMI"]
+    figures = ["estimate", "std_error", "statistic", "df", "p_value", "conf_low", "conf_high", "fmi"]
+    rows = [
+        [str(name), *(_cell(value, 1 if figure == "df" else digits) for figure, value in row[figures].items())]
+        for name, row in frame.iterrows()
+    ]
+    note = f"{results.fits.label}, {results.fits.outcome}; n = {results.nobs}, m = {results.m} imputations"
+    return {"html": _html, "latex": _latex, "markdown": _markdown}[form](heads, rows, note)
+
+
+def maketables_coefficients(results: PooledResults) -> pd.DataFrame:
+    """Return the coefficients under the names that the package maketables looks for."""
+    frame = tidy(results)
+    names = {"estimate": "b", "std_error": "se", "statistic": "t", "p_value": "p", "conf_low": "ci95l"}
+    return frame.rename(columns={**names, "conf_high": "ci95u"}).rename_axis("Coefficient")
+
+
+def maketables_stat(results: PooledResults, key: str) -> Any:
+    """Return a figure of the whole model under the key that maketables asks for; None for one unknown."""
+    if key in ("r2", "adj_r2"):
+        return getattr(results, "rsquared" if key == "r2" else "rsquared_adj", None)
+    known = {"N": results.nobs, "m": results.m, "se_type": results.fits.cov_label, "df_resid": results.dfcom}
+    return known.get(key)
+
+
+def _coefficients(results: PooledResults, without: str = "") -> list[int]:
+    """Return the positions of the coefficients of terms: no thresholds, no variances, not one term if named."""
+    if results.design is None:
+        return [j for j, name in enumerate(results.fits.names) if name != without]
+    terms = positions_by_term(results).items()
+    return sorted(j for term, which in terms if term != without for j in which)
+
+
+def _limits(alpha: float) -> list[str]:
+    """Return the heads of the limits: ``[0.025`` and ``0.975]``."""
+    return [f"[{alpha / 2:.4g}", f"{1 - alpha / 2:.4g}]"]
+
+
+def _cell(value: float, digits: int) -> str:
+    """Return a figure with fixed decimals, or in scientific notation where they would say nothing."""
+    if math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    plain = value == 0 or 10.0**-digits / 2 <= abs(value) < 1e6
+    return f"{value:.{digits}f}" if plain else f"{value:.{digits}g}"
+
+
+def _html(heads: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str:
+    """Return a plain table."""
+    top = "".join(f"<th>{html.escape(head)}</th>" for head in heads)
+    body = "\n".join(
+        f"<tr><th>{html.escape(row[0])}</th>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row[1:]) + "</tr>"
+        for row in rows
+    )
+    caption = f"<caption>{html.escape(note)}</caption>"
+    return f'<table class="mifit">\n{caption}\n<thead><tr>{top}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>'
+
+
+_LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+_LATEX |= {sign: f"\\{sign}" for sign in "&%$#_{}"}
+
+
+def _latex(heads: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str:
+    """Return a tabular with rules of the package booktabs."""
+
+    def line(cells: Sequence[str]) -> str:
+        # In braces: a bracket after a line break would be read as its length.
+        return " & ".join("{" + "".join(_LATEX.get(c, c) for c in cell) + "}" for cell in cells) + r" \\"
+
+    body = "\n".join(line(row) for row in rows)
+    comment = "% " + note.replace("\n", " ")
+    rules = (r"\toprule", line(heads), r"\midrule", body, r"\bottomrule")
+    return "\n".join([comment, rf"\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}", *rules, r"\end{tabular}"])
+
+
+def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str:
+    """Return a table of pipes."""
+    escaped = [[cell.replace("|", r"\|").replace("*", r"\*") for cell in row] for row in (heads, *rows)]
+    widths = [max(3, *(len(row[j]) for row in escaped)) for j in range(len(heads))]
+    lines = [
+        "| " + " | ".join(c.ljust(w) if not j else c.rjust(w) for j, (c, w) in enumerate(zip(row, widths, strict=True)))
+        + " |"
+        for row in escaped
+    ]  # fmt: skip
+    rule = "|" + "|".join("-" * (w + 1) + ("-" if not j else ":") for j, w in enumerate(widths)) + "|"
+    return "\n".join([lines[0], rule, *lines[1:], "", note])
