@@ -266,8 +266,9 @@ class ImputedSet:
         ----------
         formula : str, optional
             The analysis; by default the declared one.
-        model : str, optional
-            "ols", "wls", "logit", "glm" or "poisson"; by default as declared, or by the outcome.
+        model : str, class or function, optional
+            Any statsmodels model with a formula: "ols", "logit", "glm", "poisson", "ordinal", "mnlogit", "phreg",
+            "mixedlm", "gee", ...; or ``sm.Logit``, ``smf.logit``. By default as declared, or by the outcome.
         dfcom : float, optional
             Complete-data degrees of freedom, instead of the model's own.
         df_method : {"barnard-rubin", "rubin"}
@@ -323,7 +324,7 @@ class ImputedSet:
             raise PlanError(f"keep is {keep!r}.", known='None, "results"', do='imp.fit(keep="results")')
         covariance = {} if cov_type is None else {"cov_type": cov_type}
         question, words = self._question(formula, model, {**model_keywords, **covariance}, fit_kwds)
-        robust = is_robust(words.fit.get("cov_type"))
+        robust = (is_robust(words.cov_type) or bool(words.clusters))
         foreseen = self._foreseen(question)
         found = verdict(self._plan, self._table, foreseen, robust)
         used = self
@@ -402,7 +403,7 @@ class ImputedSet:
         """
         covariance = {} if cov_type is None else {"cov_type": cov_type}
         question, words = self._question(formula, model, {**model_keywords, **covariance}, None)
-        robust = is_robust(words.fit.get("cov_type"))
+        robust = (is_robust(words.cov_type) or bool(words.clusters))
         return certificate(self._plan, self._table, self._foreseen(question), question, robust)
 
     def _question(

@@ -137,8 +137,9 @@ def block_of(frozen: Frozen, info: Any, table: Table, names: dict[str, Any], que
     if only is not None and only.kind.discrete:
         levels = {only.name: only.coding.view(np.arange(only.n_levels, dtype=np.float64))}
         object.__setattr__(block, "lookup", block._evaluate(levels))
-    _check_values(block, table, question)
-    _check_levels(block, table, question)
+    if not bare:
+        _check_values(block, table, question)
+        _check_levels(block, table, question)
     return block
 
 

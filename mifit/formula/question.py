@@ -22,7 +22,7 @@ from .terms import Pieces, Terms, parse, take_apart
 __all__ = ["LEVELLED", "Inverse", "Question", "Reference", "ask", "ask_right", "caller_scope", "capture", "resolve"]
 
 
-LEVELLED = ("ordinal", "mnlogit")  #: models of an outcome with several levels
+LEVELLED = ("ordinal", "mnlogit", "conditional_mnlogit")  #: models of an outcome with several levels
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +295,7 @@ def _level(name: Hashable, table: Table, model: str, keywords: Mapping[str, Any]
     column = table[name]
     if model in LEVELLED:
         return None
-    binomial = model in ("logit", "probit") or type(keywords.get("family")).__name__ == "Binomial"
+    binomial = model in ("logit", "probit", "conditional_logit") or type(keywords.get("family")).__name__ == "Binomial"
     if column.number and not (binomial and column.kind is Kind.BINARY and column.coding.levels != (0.0, 1.0)):
         return None
     if column.n_levels > 2:

@@ -129,7 +129,8 @@ def encode(series: pd.Series, coding: Coding) -> Array:
     present = series[~missing]
     if coding.kind.discrete:
         lookup = {level: float(code) for code, level in enumerate(coding.levels)}
-        values[~missing] = [lookup.get(_plain(v), np.nan) for v in present.tolist()]
+        codes, seen = pd.factorize(present)
+        values[~missing] = np.array([lookup.get(_plain(v), np.nan) for v in seen.tolist()])[codes]
     else:
         values[~missing] = _floats(present)
     return values

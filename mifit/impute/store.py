@@ -301,9 +301,9 @@ class ColumnStore:
         before = self.gathered(variable)
         fresh = self.imagine(places, variable, missing, drawn)
         if self.grams:
-            after = before.copy()
-            after[:, places] = fresh
-            change = after.T @ fresh - before.T @ before[:, places]
+            old = before[:, places]
+            change = before.T @ (fresh - old)
+            change[places] = fresh.T @ fresh - old.T @ old
             self.gram[:, places] += change
             self.gram[places, :] = self.gram[:, places].T
         self.X[np.ix_(missing, places)] = fresh
