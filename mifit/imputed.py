@@ -324,7 +324,7 @@ class ImputedSet:
             raise PlanError(f"keep is {keep!r}.", known='None, "results"', do='imp.fit(keep="results")')
         covariance = {} if cov_type is None else {"cov_type": cov_type}
         question, words = self._question(formula, model, {**model_keywords, **covariance}, fit_kwds)
-        robust = (is_robust(words.cov_type) or bool(words.clusters))
+        robust = is_robust(words.cov_type) or bool(words.clusters)
         foreseen = self._foreseen(question)
         found = verdict(self._plan, self._table, foreseen, robust)
         used = self
@@ -403,7 +403,7 @@ class ImputedSet:
         """
         covariance = {} if cov_type is None else {"cov_type": cov_type}
         question, words = self._question(formula, model, {**model_keywords, **covariance}, None)
-        robust = (is_robust(words.cov_type) or bool(words.clusters))
+        robust = is_robust(words.cov_type) or bool(words.clusters)
         return certificate(self._plan, self._table, self._foreseen(question), question, robust)
 
     def _question(

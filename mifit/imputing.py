@@ -51,7 +51,7 @@ class Ground(NamedTuple):
 def ground(frame: pd.DataFrame, wishes: Wishes, scope: Mapping[str, Any]) -> tuple[Ground, list[str]]:
     """Read a frame and fill what follows from what is there; say what was filled."""
     table = read(frame)
-    table = recoded(table, [n for n in wishes.derived if n in table and table[n].number])
+    table = recoded(table, [n for n in wishes.derived if n in table and table[n].number and table[n].kind.discrete])
     derived = understand(wishes.derived, table, scope)
     known, events = fill(table, derived, wishes.id)
     return Ground(table, known, derived), events

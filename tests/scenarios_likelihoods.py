@@ -21,7 +21,7 @@ from mifit.impute.plan import Wishes
 from mifit.impute.planning import make
 from mifit.pool.rubin import pool, t_quantile
 
-__all__ = ["ANALYSES", "Analysis", "completed", "estimates", "with_auxiliary"]
+__all__ = ["ANALYSES", "Analysis", "Found", "completed", "estimates", "summarise", "with_auxiliary"]
 
 Frame = Callable[[np.random.Generator, int], pd.DataFrame]
 Estimate = tuple[list[str], np.ndarray, np.ndarray]  # names, estimates, covariance
@@ -160,7 +160,9 @@ def _design(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _fit_negbin(frame: pd.DataFrame) -> Estimate:
     X = sm.add_constant(_design(frame)).rename(columns={"const": "Intercept"})
-    return _result(sm.NegativeBinomial(frame["y"], X).fit(disp=0, method="newton", start_params=[0.2, 0, 0, 0, 0.5]), 4)
+    model = sm.NegativeBinomial(frame["y"], X)
+    near = model.fit(disp=0, maxiter=300, warn_convergence=False)
+    return _result(model.fit(disp=0, method="newton", start_params=near.params), 4)
 
 
 def _fit_ordinal(frame: pd.DataFrame) -> Estimate:
@@ -204,9 +206,10 @@ ANALYSES: dict[str, Analysis] = {
     ),
     "negative binomial": Analysis(_interaction(_negbin), "negativebinomial", _fit_negbin, LINEAR),
     "ordinal": Analysis(
-        _levels(_interaction(_ordinal), True), "ordinal", _fit_ordinal, {k: 2 * v for k, v in SLOPES.items()}
+        _levels(_interaction(_ordinal), True), "ordinal", _fit_ordinal, {k: 2 * v for k, v in SLOPES.items()},
+        keywords={"distr": "logit"},
     ),
-    "multinomial": Analysis(_levels(_interaction(_mnlogit), False), "mnlogit", _fit_mnlogit, MULTINOMIAL, n_rows=1000),
+    "multinomial": Analysis(_levels(_interaction(_mnlogit), False), "mnlogit", _fit_mnlogit, MULTINOMIAL, n_rows=2500),
     "probit": Analysis(_interaction(_probit), "probit", _fit_probit, {**LINEAR, "Intercept": -0.1}),
     "cox": Analysis(
         _survival(False), "phreg", _fit_cox(True), {"x1": 0.5, "x2": 0.4, "x1:x2": 0.5},
@@ -247,6 +250,31 @@ def completed(analysis: Analysis, frame: pd.DataFrame, m: int, seed: int, **wish
     assert plan.mode == "compatible"
     chains = run(table, plan, range(m), plan.iterations, Seed(seed))
     return Completed(frame, table, tuple(dict(chain.holes) for chain in chains))
+
+
+@dataclass(frozen=True)
+class Found:
+    """Bias and coverage of one coefficient."""
+
+    bias: float  #: mean of estimate minus truth
+    error: float  #: its Monte-Carlo standard error
+    coverage: float  #: share of 95 % intervals that hold the truth
+    truth: float
+    frames: int
+
+    @property
+    def coverage_error(self) -> float:
+        """Monte-Carlo standard error of the coverage, were it 95 %."""
+        return float(np.sqrt(0.95 * 0.05 / self.frames))
+
+
+def summarise(analysis: Analysis, runs: pd.DataFrame) -> dict[str, Found]:
+    """Bias and coverage of every coefficient."""
+    n = len(runs)
+    return {
+        name: Found(runs[name].mean(), runs[name].std(ddof=1) / np.sqrt(n), runs[f"{name} covered"].mean(), truth, n)
+        for name, truth in analysis.truth.items()
+    }
 
 
 def estimates(analysis: Analysis, frames: int, m: int, seed: int, first: int = 0, **wishes: Any) -> pd.DataFrame:

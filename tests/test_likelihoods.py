@@ -8,13 +8,15 @@ import scipy.stats as st
 import statsmodels.api as sm
 from scipy.special import expit, gammaln
 from statsmodels.genmod.families import links
+from statsmodels.miscmodels.ordinal_model import OrderedModel
 
 from mifit.frame.kinds import Kind
 from mifit.impute.contract import Visit
-from mifit.impute.methods import cox
-from mifit.impute.methods.cox import Cox, CoxFitted, Times, nelson_aalen, partial_peak
+from mifit.impute.methods.check import check_method
+from mifit.impute.methods.cox import Cox, Times
 from mifit.impute.methods.glm import Glm, GlmFitted
 from mifit.impute.methods.negbin import NegBin
+from mifit.impute.methods.ordinal import Ordinal
 from mifit.impute.methods.poisson import Poisson
 from mifit.impute.methods.probit import Probit, ProbitFitted
 
@@ -75,6 +77,25 @@ def visit(y, X, **more):
 
 def fit(method, y, X, seed=1, **more):
     return method.fit(visit(y, X, **more), np.random.default_rng(seed))
+
+
+# Contract
+
+
+def of_kind(kind):
+    """Glm offered for one kind only."""
+    return type("Glm", (Glm,), {"kinds": frozenset({kind}), "__module__": __name__})
+
+
+@pytest.mark.parametrize("method", [Probit(), Ordinal("probit")], ids=repr)
+def test_every_method_keeps_its_contract(method):
+    check_method(method)
+
+
+@pytest.mark.parametrize("name", ["gaussian", "gaussian log", "gamma log", "inverse gaussian log", "poisson"])
+def test_a_family_keeps_the_contract_of_its_kind(name):
+    kind = Kind.COUNT if name == "poisson" else Kind.NUMERIC
+    check_method(of_kind(kind)(FAMILIES[name]))
 
 
 # Estimates
@@ -159,61 +180,29 @@ def test_probit_equals_statsmodels_and_keeps_its_draws():
     assert np.all(np.abs(np.cov(draws.T) - cov) < 5 * noise)
 
 
-def survival(seed=0, n=300):
-    """Tied times, censoring, strata, and entries that never fall on an event time."""
-    rng = np.random.default_rng(seed)
-    X = rng.normal(size=(n, 3))
-    event = np.ceil(6 * rng.exponential(1 / np.exp(X @ [0.5, -0.3, 0.2])))
-    ended = np.ceil(rng.exponential(8, n))
-    time = np.minimum(event, ended)
-    entry = np.minimum(np.where(rng.random(n) < 0.5, 0.0, rng.integers(0, 3, n) + 0.5), time - 0.5)
-    return X, time, (event <= ended).astype(float), entry, rng.integers(0, 3, n)
-
-
-@pytest.mark.parametrize("ties", ["breslow", "efron"])
-@pytest.mark.parametrize("late", [False, True])
-@pytest.mark.parametrize("split", [False, True])
-def test_cox_estimates_and_covariance_equal_phreg(ties, late, split):
-    X, time, event, entry, strata = survival()
-    entry, strata = (entry if late else None), (strata if split else None)
-    truth = sm.PHReg(time, X, event, entry=entry, strata=strata, ties=ties).fit(disp=0)
-    times = Times.of(time, event, entry, strata)
-    found = fit(Cox(ties).bound(times), np.arange(len(time)), X)
-    np.testing.assert_allclose(found.warm[0], truth.params, rtol=1e-6, atol=1e-8)
-    peak = partial_peak(times, X, ties)
-    np.testing.assert_allclose(np.linalg.inv(peak.root @ peak.root.T), truth.cov_params(), rtol=1e-6, atol=1e-9)
-
-
-@pytest.mark.parametrize("late", [False, True])
-@pytest.mark.parametrize("split", [False, True])
-def test_the_baseline_at_the_drawn_coefficients_equals_a_hand_loop(late, split):
-    X, time, event, entry, strata = survival(1)
-    entry = entry if late else np.full(len(time), -1.0)
-    strata = strata if split else np.zeros(len(time))
-    found = fit(Cox().bound(Times.of(time, event, entry if late else None, strata)), np.arange(len(time)), X)
-    weight, hand = np.exp(X @ found.coef), np.zeros(len(time))
-    plain = np.zeros(len(time))
-    for i in range(len(time)):
-        same = strata == strata[i]
-        for t in np.unique(time[(event == 1) & same]):
-            if entry[i] < t <= time[i]:
-                risk, deaths = same & (entry < t) & (time >= t), np.sum(event[same & (time == t)])
-                hand[i] += deaths / weight[risk].sum()
-                plain[i] += deaths / risk.sum()
-    np.testing.assert_allclose(found.hazard, hand, rtol=1e-10)
-    hazard = nelson_aalen(time, event, entry if late else None, strata if split else None)
-    np.testing.assert_allclose(hazard, plain, rtol=1e-10, atol=1e-14)
-
-
-def test_cox_keeps_small_risk_sets_next_to_huge_ones():
-    rng = np.random.default_rng(0)
-    x = np.sort(rng.normal(size=200))[::-1]
-    time = np.arange(200) + 1.0
-    linear = 30 * x  # the first to die weigh e^60 times the last
-    fitted = Cox().bound(Times.of(time, np.ones(200)))
-    hazard = cox._baseline(fitted.sets, fitted.times, np.exp(linear))
-    hand = np.cumsum(1 / np.array([np.exp(linear[i:]).sum() for i in range(200)]))
-    np.testing.assert_allclose(hazard, hand, rtol=1e-12)
+def test_ordered_probit_equals_statsmodels_and_keeps_its_draws():
+    X, _ = frame(FAMILIES["binomial"])
+    latent = X @ [0.0, 1.0, -0.6] + np.random.default_rng(5).normal(size=len(X))
+    y = np.digitize(latent, [-0.8, 0.1, 1.0]).astype(float)
+    model = OrderedModel(y, X[:, 1:], distr="probit")
+    quiet = {"disp": 0, "warn_convergence": False}
+    truth = model.fit(method="newton", tol=1e-12, start_params=model.fit(method="bfgs", **quiet).params, **quiet)
+    first, m = fit(Ordinal("probit"), y, X, n_levels=4), 1500
+    theta = first.warm[0]
+    estimate = np.concatenate([theta[:3], np.log(np.diff(theta[2:]))])
+    np.testing.assert_allclose(estimate, truth.params, rtol=1e-6, atol=1e-6)
+    assert first.events == ()
+    draws = [fit(Ordinal("probit"), y, X, seed=k, warm=first.warm, n_levels=4) for k in range(m)]
+    draws = np.array([np.concatenate([d.coef[1:], d.cuts[:1], np.log(np.diff(d.cuts))]) for d in draws])
+    cov = np.asarray(truth.cov_params())
+    noise = np.sqrt((cov**2 + np.outer(np.diag(cov), np.diag(cov))) / m)
+    assert np.all(np.abs(np.cov(draws.T) - cov) < 5 * noise)
+    share = np.exp(first.log_probabilities(X[:5]))
+    edges = np.r_[-np.inf, first.cuts, np.inf]
+    hand = np.diff(st.norm.cdf(edges - (X[:5] @ first.coef)[:, None]), axis=1)
+    np.testing.assert_allclose(share, hand, rtol=1e-10)
+    judged = first.log_accept(y[:5], X[:5] @ first.coef)
+    np.testing.assert_allclose(judged, np.log(hand[np.arange(5), y[:5].astype(int)]), rtol=1e-10)
 
 
 # Acceptance
@@ -302,18 +291,6 @@ def test_a_cloglog_fit_survives_probabilities_that_round_to_one():
     truth = sm.GLM(y, X, family=FAMILIES["binomial cloglog"]).fit(tol=1e-13)
     np.testing.assert_allclose(found.warm[0], truth.params, rtol=1e-5)
     assert found.events == ()
-
-
-def test_cox_acceptance_equals_the_formula():
-    hazard, event = np.array([0.0, 0.2, 0.7, 3.0]), np.array([0.0, 1.0, 0.0, 1.0])
-    fitted = CoxFitted(np.zeros(1), hazard, event, None)
-    linear = np.array([0.5, 1.2, -0.3, 2.0])
-    u = hazard * np.exp(linear)
-    hand = np.where(event > 0, np.log(np.maximum(u, 1e-300)) + 1 - u, -u)
-    found = fitted.log_accept(np.arange(4.0), linear)
-    np.testing.assert_allclose(found, hand, rtol=1e-12)
-    assert np.all(found <= 0)
-    assert fitted.log_accept(np.array([1.0]), np.array([-np.log(0.2)]))[0] == pytest.approx(0.0, abs=1e-15)
 
 
 def test_probit_acceptance_is_the_probability_of_what_was_seen():

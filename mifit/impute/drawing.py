@@ -25,6 +25,7 @@ Rows = npt.NDArray[np.int64]
 
 ROUNDS = (6, 16, 40, 88)  # proposals per waiting row, 150 in all
 SLICE_STEPS = 5
+METROPOLIS_STEPS = 50
 _BLOCK = 200_000  # candidate rows worked on at once: a few MB
 
 
@@ -160,12 +161,17 @@ def draw_proposed(
         first, got = accepted.argmax(axis=1), accepted.any(axis=1)
         out[waiting[got]] = values.reshape(-1, proposals)[got, first[got]]
         waiting = waiting[~got]
+    if not len(waiting):
+        return Draw(out, tried)
+    # Proposals do not depend on where a row stands: all are judged at once, then each row steps through its own.
+    at = np.repeat(waiting, METROPOLIS_STEPS)
+    values, log_share = propose(at), np.log(rng.random(len(at))).reshape(-1, METROPOLIS_STEPS)
+    score, values = _score(benches, at, values).reshape(log_share.shape), values.reshape(log_share.shape)
     level = _score(benches, waiting, out[waiting])
-    for _ in range(10 * SLICE_STEPS if len(waiting) else 0):
-        values = propose(waiting)
-        score = _score(benches, waiting, values)
-        good = np.log(rng.random(len(waiting))) < score - level
-        out[waiting[good]], level[good] = values[good], score[good]
+    for step in range(METROPOLIS_STEPS):
+        # Not a difference: a row whose current value is impossible takes the first possible one.
+        good = log_share[:, step] + level < score[:, step]
+        out[waiting[good]], level[good] = values[good, step], score[good, step]
     return Draw(out, tried, len(waiting))
 
 

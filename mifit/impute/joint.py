@@ -16,7 +16,7 @@ from ..frame.kinds import Kind
 from .choices import allowed_parameters, association, commonest, nearly_determines, normal_or_power, strongest
 from .contract import Method
 from .likelihoods import AROUND, HAZARD, likelihood_of
-from .methods import COMPATIBLE, METHODS, Power, name_of
+from .methods import COMPATIBLE, METHODS, Glm, Power, name_of
 from .plan import Factor
 from .planning import Draft, by_kind, hazard_of
 from .store import Piece
@@ -104,8 +104,10 @@ def _check_outcomes(draft: Draft) -> None:
 
 
 def _read_ratings_as_numbers(draft: Draft) -> None:
-    """Read a rating scale as a number where it is the outcome of a model of numbers."""
-    draft.read_as_numbers([q.outcome[0] for q in draft.questions if q.model not in LEVELLED and q.bare])
+    """Read a rating scale as a number where it is the outcome of a model of numbers, a number as levels elsewhere."""
+    levelled = [q.outcome[0] for q in draft.questions if q.model in LEVELLED]
+    draft.recode([q.outcome[0] for q in draft.questions if q.model not in LEVELLED and q.bare], {Kind.ORDINAL})
+    draft.recode(levelled, {Kind.NUMERIC, Kind.COUNT})
 
 
 def _auxiliaries(
@@ -158,7 +160,9 @@ def _add_analyses(draft: Draft, designs: list[Design], baseline: tuple[Hashable,
         pieces = [Piece("formula", n) for n in numbers] + [Piece("main", b) for b in baseline if b not in inside]
         method = likelihood_of(question, draft.table)
         assert method is not None  # other analyses are planned as terms
-        if name_of(method) == "norm" and _has_two_values(draft, question):
+        drawn_as_number = not {Kind.BINARY, Kind.ORDINAL} & method.kinds or isinstance(method, Glm)
+        binomial = type(question.keywords.get("family")).__name__ == "Binomial"
+        if drawn_as_number and not binomial and _has_two_values(draft, question):
             method = METHODS["logistic"]
             draft.events.append(f"{question.terms.outcome!r} has two values: drawn by logistic (approximate)")
         if draft.wishes.link == "sequence":

@@ -68,6 +68,15 @@ def _glm(question: Question, table: Table) -> Method:
     return Glm(family)
 
 
+def _ordinal(question: Question) -> Method | None:
+    """Ordered levels by the distribution of the latent variable, a normal as in statsmodels if none is named."""
+    given: Any = question.keywords.get("distr") or "probit"
+    link = {"probit": "probit", "norm": "probit", "logit": "logit", "logistic": "logit"}.get(
+        given if isinstance(given, str) else getattr(given, "name", "")
+    )
+    return None if link is None else Ordinal(link)
+
+
 _LIKELIHOODS: dict[str, tuple[tuple[str, ...], Callable[[Question, Table], Method | None]]] = {
     "ols": ((), lambda q, t: Normal()),
     "wls": (("weights",), lambda q, t: Normal()),
@@ -76,7 +85,7 @@ _LIKELIHOODS: dict[str, tuple[tuple[str, ...], Callable[[Question, Table], Metho
     "poisson": (("offset", "exposure"), lambda q, t: Poisson()),
     "negativebinomial": (("offset", "exposure"), lambda q, t: NegBin()),
     "glm": (("family", "offset", "exposure", "var_weights", "freq_weights"), _glm),
-    "ordinal": (("distr",), lambda q, t: Ordinal() if q.keywords.get("distr") in (None, "logit") else None),
+    "ordinal": (("distr",), lambda q, t: _ordinal(q)),
     "mnlogit": ((), lambda q, t: Multinomial()),
     "phreg": (("status", "entry", "strata", "ties"), lambda q, t: Cox(q.keywords.get("ties") or "breslow")),
 }

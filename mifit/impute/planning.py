@@ -109,11 +109,12 @@ class Draft:
         self.extra.append(question)
         return len(self.questions) + len(self.extra) - 1
 
-    def read_as_numbers(self, names: Sequence[Hashable]) -> None:
-        """Read rating scales among some columns as plain numbers, which are then drawn as such."""
-        rated = [n for n in names if self.table[n].kind is Kind.ORDINAL and self.table[n].number]
-        self.numeric = list(dict.fromkeys([*self.numeric, *rated]))
-        self.table = recoded(self.table, self.numeric)
+    def recode(self, names: Sequence[Hashable], kinds: set[Kind]) -> None:
+        """Read rating scales among some columns as plain numbers, or numbers as levels: how they are then drawn."""
+        found = [n for n in names if self.table[n].kind in kinds and self.table[n].number]
+        fresh = [n for n in dict.fromkeys(found) if n not in self.numeric]
+        self.numeric += fresh
+        self.table = recoded(self.table, fresh)
 
     def cluster_means(self, name: Hashable, others: Sequence[Hashable]) -> tuple[Piece, ...]:
         """Cluster means of the numeric columns, where an analysis is clustered."""
@@ -210,20 +211,26 @@ def make(table: Table, questions: Sequence[Question], wishes: Wishes, scope: Map
     left, events = set_aside(table, questions, wishes)
     mode = _mode(questions, table, wishes, events)
     draft = Draft(table, tuple(questions), wishes, scope, mode, left, events)
-    draft.read_as_numbers([n for n, method in wishes.methods.items() if method in ("norm", "power")])
+    draft.recode([n for n, method in wishes.methods.items() if method in ("norm", "power")], {Kind.ORDINAL})
     (plan_joint if mode == "compatible" else plan_chained)(draft)
     return draft.plan(), draft.table
 
 
 def recoded(table: Table, names: Sequence[Hashable]) -> Table:
-    """The table with some rating scales read as plain numbers."""
+    """The table with some rating scales read as plain numbers, and some numbers read as ordered levels."""
     columns = dict(table.columns)
     for name in names:
         old = columns[name]
         known = np.flatnonzero(~np.isnan(old.values))
         values = old.values.copy()
-        values[known] = old.numbers(old.values[known])
-        columns[name] = Column(name, Coding(Kind.NUMERIC, whole=old.coding.whole), values, old.missing)
+        coding = Coding(Kind.NUMERIC, whole=old.coding.whole)
+        if old.kind.discrete:
+            values[known] = old.numbers(old.values[known])
+        else:
+            levels, codes = np.unique(old.values[known], return_inverse=True)
+            coding = Coding(Kind.ORDINAL, tuple(levels.tolist()), whole=old.coding.whole)
+            values[known] = codes.reshape(-1)
+        columns[name] = Column(name, coding, values, old.missing)
     return Table(columns, table.n_rows)
 
 

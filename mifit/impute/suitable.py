@@ -16,6 +16,7 @@ from .methods import name_of
 
 __all__ = ["check_copies", "check_keywords", "check_outcomes"]
 
+_MOST_LEVELS = 50
 _WORDS = (*AROUND, "status", "freq_weights")
 
 #: family or model -> what its outcome must be, and how to tell
@@ -51,6 +52,7 @@ def check_outcomes(questions: Sequence[Question], designs: Sequence[Design], tab
     """Observed outcomes must be possible under their model; those with holes must be drawn as they stand."""
     for question, design in zip(questions, designs, strict=True):
         method = likelihood_of(question, table)
+        _check_distribution(question, table)
         if question.model in (*LEVELLED, *HAZARD) or method is None:
             continue
         if not question.bare and name_of(method) != "norm" and any(len(table[v].missing) for v in question.outcome):
@@ -62,6 +64,24 @@ def check_outcomes(questions: Sequence[Question], designs: Sequence[Design], tab
         rows = table.complete_rows(question.outcome)
         if question.level is None:
             _check_support(question, design.response({v: table[v].values[rows] for v in question.outcome}))
+
+
+def _check_distribution(question: Question, table: Table) -> None:
+    """Refuse what has too many levels, or an incomplete outcome whose family has no distribution."""
+    column = table[question.outcome[0]]
+    if question.model in LEVELLED and column.n_levels > _MOST_LEVELS:
+        raise PlanError(
+            f"{question.model} needs an outcome of a few levels; {question.outcome[0]!r} has {column.n_levels}.",
+            analysis=question.formula,
+            do=f"df.mice.impute({question.formula!r}, model='ols')",
+        )
+    power = getattr(question.keywords.get("family"), "var_power", 1.5)
+    if not 1 <= power <= 2 and len(column.missing):
+        raise PlanError(
+            f"outcome {question.outcome[0]!r} has holes; a Tweedie of var_power={power} is not drawn.",
+            analysis=question.formula,
+            do="sm.families.Tweedie(var_power=1.5)",
+        )
 
 
 def check_copies(questions: Sequence[Question], table: Table, drawn: Sequence[Hashable]) -> None:

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import PlanError
-from ..frame.kinds import Kind
 from ..frame.table import Table
 from .plan import Plan, Wishes
+from .planning import recoded
 
 __all__ = ["USUAL", "Asked", "is_whole", "refuse_other_holes"]
 
@@ -68,12 +68,13 @@ class Asked(NamedTuple):
 def refuse_other_holes(plan: Plan, table: Table) -> None:
     """A plan runs where the same columns have holes, and their kinds are the same."""
     planned = {v.name: v.kind for v in plan.variables if v.n_missing}
+    read_as = recoded(table, plan.numeric)
     for name in table.columns:
         now, then = name in table.incomplete, name in planned
         if now != then:
             fact = f"the plan was made for {name!r} {'with' if then else 'without'} holes; now it is the other way."
             raise PlanError(fact, do="df.mice.plan(...)")
-        kind = Kind.NUMERIC if name in plan.numeric else table[name].kind
+        kind = read_as[name].kind
         if then and kind is not planned[name]:
             raise PlanError(
                 f"the plan was made for {name!r} as {planned[name].value}; now it is {kind.value}.",

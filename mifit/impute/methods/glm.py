@@ -28,6 +28,8 @@ _DOMAIN = {
 }
 _FIXED = ("Binomial", "Poisson", "NegativeBinomial")  # families whose dispersion is 1
 _EPS = float(np.finfo(float).eps)
+_TINY = float(np.finfo(float).tiny)
+_NO_SPREAD = 1e-16  # least share of its size that an outcome varies by, squared
 _LARGEST = 1e15  # means beyond this are not drawn
 _TRIES = 50  # draws of the coefficients before they are pulled towards the estimate
 
@@ -132,7 +134,8 @@ class Glm:
             total = float(np.sum(weight * self.family.resid_dev(y, mean) ** 2))
         else:
             total = float(np.sum(weight * (y - mean) ** 2 / self.family.variance(mean)))
-        return total / float(rng.chisquare(max(len(y) - p, 1)))
+        least = _NO_SPREAD * float(np.sum(weight * y * y / self.family.variance(mean)))  # an outcome that is constant
+        return max(total, least, _TINY) / float(rng.chisquare(max(len(y) - p, 1)))
 
 
 class _Data(NamedTuple):
@@ -165,7 +168,7 @@ def _top(data: _Data, found: Columns, warm: Array | None, rescued: bool) -> tupl
     start = _start(*data)
     name, link = type(family).__name__, type(family.link).__name__
     if name == "Binomial" or (name in _FIXED and link == "Log"):
-        level = np.array([float(np.average(family.starting_mu(data.y), weights=data.weight))])
+        level = np.array([float(np.average(_shrunken(family, data.y), weights=data.weight))])
         worth = float(np.mean(data.weight) / (family.link.deriv(level) ** 2 * family.variance(level))[0])
 
         def make(rescue: bool) -> Likelihood:
@@ -226,7 +229,7 @@ def _deviance(data: _Data, observed: bool) -> Likelihood:
 
 def _start(family: Any, X: Array, y: Array, weight: Array, offset: Array) -> Array:
     """Least squares of the link of a shrunken outcome: a start inside the domain."""
-    mean = family.starting_mu(y)
+    mean = _shrunken(family, y)
     target = family.link(mean) - offset
     root = np.sqrt(weight)
     size = np.sqrt((X * X).sum(axis=0))
@@ -250,6 +253,12 @@ def _negative_binomial(mean: Array, dispersion: float, weight: Array, family: An
     return rng.poisson(np.minimum(rate, _LARGEST)).astype(np.float64)
 
 
+def _shrunken(family: Any, y: Array) -> Array:
+    """The outcome half-way to its mean, inside the domain also where all are 0."""
+    mean = np.asarray(family.starting_mu(y), dtype=np.float64)
+    return np.where(_inside(family, mean), mean, 0.5 / (len(y) + 1.0))
+
+
 def _gamma(mean: Array, dispersion: float, weight: Array, family: Any, rng: np.random.Generator) -> Array:
     """Gamma with shape weight / dispersion."""
     shape = weight / dispersion
@@ -259,6 +268,10 @@ def _gamma(mean: Array, dispersion: float, weight: Array, family: Any, rng: np.r
 def _tweedie(mean: Array, dispersion: float, weight: Array, family: Any, rng: np.random.Generator) -> Array:
     """A Poisson number of gamma jumps, variance power between 1 and 2."""
     power, spread = family.var_power, dispersion / weight
+    if power == 1:
+        return rng.poisson(np.minimum(mean / spread, _LARGEST)) * spread
+    if power == 2:
+        return _gamma(mean, dispersion, weight, family, rng)
     jumps = rng.poisson(np.minimum(mean ** (2 - power) / (spread * (2 - power)), _LARGEST))
     shape = np.maximum(jumps * (2 - power) / (power - 1), 1e-12)
     return np.where(jumps > 0, rng.gamma(shape, spread * (power - 1) * mean ** (power - 1)), 0.0)

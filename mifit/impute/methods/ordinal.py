@@ -1,4 +1,4 @@
-"""Proportional odds: ordered levels, one set of coefficients and a cut point between neighbours."""
+"""Ordered levels: one set of coefficients and a cut point between neighbours; proportional odds, or ordered probit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, log_expit
+from scipy.special import expit, log_expit, log_ndtr, ndtri
 
 from ...frame.kinds import Kind
 from ..contract import Array, Visit
@@ -24,9 +24,13 @@ Codes = npt.NDArray[np.int64]
 class Ordinal:
     """Ordered levels, drawn from a proportional-odds regression whose parameters are drawn first.
 
+    Parameters
+    ----------
+    link : {"logit", "probit"}
+
     Notes
     -----
-    The model is logit P(Y <= k) = cut_k - X beta; the constant column takes no part.
+    The model is logit P(Y <= k) = cut_k - X beta (or its probit); the constant column takes no part.
 
     1. Find the estimates of beta and the cut points; the log-likelihood is concave in them.
     2. Draw (beta, cut_1, log(cut_2 - cut_1), ...) from their normal approximation, once per fit: cut points stay
@@ -42,6 +46,7 @@ class Ordinal:
     109-142.
     """
 
+    link: str = "logit"
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.ORDINAL, Kind.BINARY})
     reference: ClassVar[str] = "McCullagh (1980), Journal of the Royal Statistical Society B 42, 109-142"
 
@@ -51,20 +56,22 @@ class Ordinal:
         levels, position, count, events = observed(y, visit.n_levels)
         coef, many = np.zeros(X.shape[1]), len(levels)
         if many < 2:
-            return OrdinalFitted(coef, _spread(np.zeros(0), levels, visit.n_levels), visit.warm, events)
+            return OrdinalFitted(coef, _spread(np.zeros(0), levels, visit.n_levels), visit.warm, events, link=self.link)
         found = columns(X, visit.terms)
         slopes = found.kept[1:]
         design = found.X[:, 1:]
         share = count / len(y)
         below = np.cumsum(share)[:-1]
-        null = np.concatenate([np.zeros(len(slopes)), np.log(below / (1 - below))])
+        cuts = ndtri(below) if self.link == "probit" else np.log(below / (1 - below))
+        null = np.concatenate([np.zeros(len(slopes)), cuts])
         start, rescued = resume(visit.warm, found.kept, levels, len(null))
         # Whitehead 1993, Statistics in Medicine 12, 2257-2271: the information per row without effects
         yardstick = np.full(len(null), np.inf)
         yardstick[: len(slopes)] = found.unit[1:] * 3 / (1 - np.sum(share**3))
 
         def make(rescue: bool) -> Likelihood:
-            return _cumulative(design, position, many, augmentation(design, many, first=0) if rescue else None)
+            cumulative = _probit if self.link == "probit" else _cumulative
+            return cumulative(design, position, many, augmentation(design, many, first=0) if rescue else None)
 
         peak, rescued = settle(make, null, start, yardstick, rescued)
         if not _ordered(peak.estimate[len(slopes) :]):
@@ -73,7 +80,7 @@ class Ordinal:
         coef[slopes], cuts = _draw(peak, len(slopes), rng)
         warm = (peak.estimate, found.kept, levels, rescued)
         cuts = _spread(cuts, levels, visit.n_levels)
-        return OrdinalFitted(coef, cuts, warm, found.events + events, found.dropped)
+        return OrdinalFitted(coef, cuts, warm, found.events + events, found.dropped, self.link)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,6 +92,7 @@ class OrdinalFitted:
     warm: Any  #: estimates of coefficients and cut points before the draw, columns, levels, whether augmented
     events: tuple[str, ...] = ()
     dropped: tuple[int, ...] = ()  #: terms left out
+    link: str = "logit"
 
     def log_probabilities(self, X: Array) -> Array:
         """Log probability of every level, shape (n_draw, K)."""
@@ -97,18 +105,32 @@ class OrdinalFitted:
     def log_accept(self, y: Array, linear: Array) -> Array:
         """Log probability of the level that y, shape (n,), has when X @ coef is `linear`, shape (n,)."""
         level, edges = y.astype(np.int64), _edges(self.cuts)
+        if self.link == "probit":
+            return _log_between(edges[level] - linear, edges[level + 1] - linear)
         upper, lower = log_expit(edges[level + 1] - linear), log_expit(linear - edges[level])
         return np.asarray(upper + lower + _log_width(edges)[level])
 
     def _weigh(self, linear: Array) -> Array:
         """Log probability of every level from X @ coef."""
         edges, linear = _edges(self.cuts), linear[:, None]
+        if self.link == "probit":
+            return _log_between(edges[:-1] - linear, edges[1:] - linear)
         return np.asarray(log_expit(edges[1:] - linear) + log_expit(linear - edges[:-1]) + _log_width(edges))
 
 
 def _edges(cuts: Array) -> Array:
     """Return the cut points between -inf and inf, shape (K + 1,)."""
     return np.concatenate([[-np.inf], cuts, [np.inf]])
+
+
+def _log_between(lower: Array, upper: Array) -> Array:
+    """Log probability of a standard normal between two points; -inf where they coincide."""
+    mirrored = lower > 0.0  # the lower tail keeps its digits
+    low, high = np.where(mirrored, -upper, lower), np.where(mirrored, -lower, upper)
+    top = log_ndtr(high)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = top + np.log(-np.expm1(log_ndtr(low) - top))
+    return np.where(high > low, found, -np.inf)
 
 
 def _log_width(edges: Array) -> Array:
@@ -170,6 +192,47 @@ def _cumulative(X: Array, position: Codes, n_levels: int, extra: Extra | None) -
         gradient[p + 1 :] += pull
         gradient[p:-1] -= pull
         return float(value), gradient, _curvature(X, curve, inner, gap)
+
+    return likelihood
+
+
+def _probit(X: Array, position: Codes, n_levels: int, extra: Extra | None) -> Likelihood:
+    """Log-likelihood of an ordered probit in the coefficients and the cut points; X has no constant."""
+    weight = np.ones(len(position))
+    if extra is not None:
+        X = np.vstack([X, extra.X])
+        weight = np.concatenate([weight, np.full(len(extra.X), extra.weight)])
+        position = np.concatenate([position, extra.level])
+    rows, (n, p) = np.arange(len(X)), X.shape
+    log_root = 0.5 * np.log(2 * np.pi)
+
+    def likelihood(theta: Array) -> tuple[float, Array, Array]:
+        if np.any(np.diff(theta[p:]) <= 0):
+            return -np.inf, theta, np.eye(len(theta))
+        edges, linear = _edges(theta[p:]), X @ theta[:p]
+        low, high = edges[position] - linear, edges[position + 1] - linear
+        log_share = _log_between(low, high)
+        down, up = (np.exp(-0.5 * at * at - log_root - log_share) for at in (low, high))  # density over probability
+        at_low, at_high = (np.where(np.isfinite(at), at, 0.0) for at in (low, high))
+        both = weight * down * up
+        slope, curve = np.zeros((n, n_levels + 1)), np.zeros((n, n_levels + 1))
+        slope[rows, position], slope[rows, position + 1] = -weight * down, weight * up
+        low_low, high_high = weight * down * (at_low - down), -weight * up * (at_high + up)
+        curve[rows, position], curve[rows, position + 1] = low_low + both, high_high + both
+        slope, curve = slope[:, 1:-1], curve[:, 1:-1]
+        gradient = np.concatenate([-(X.T @ slope.sum(axis=1)), slope.sum(axis=0)])
+        hessian = np.zeros((len(theta), len(theta)))
+        hessian[:p, :p] = (X * curve.sum(axis=1)[:, None]).T @ X
+        hessian[:p, p:] = -(X.T @ curve)
+        hessian[p:, :p] = hessian[:p, p:].T
+        cuts = np.arange(p, len(theta))
+        beside = np.bincount(position, both, n_levels)[1:-1]
+        hessian[cuts, cuts] = curve.sum(axis=0)
+        hessian[cuts[:-1], cuts[:-1]] -= beside
+        hessian[cuts[1:], cuts[1:]] -= beside
+        hessian[cuts[:-1], cuts[1:]] += beside
+        hessian[cuts[1:], cuts[:-1]] += beside
+        return float(weight @ log_share), gradient, hessian
 
     return likelihood
 
