@@ -55,7 +55,8 @@ def impute(
     predictors : mapping, optional
         Column -> list of columns, or the right side of a formula: ``{"bmi": ["age", "chl"]}``, ``{"bmi": "age*chl"}``.
     auxiliary : {"response", "ignore"} or {"baseline": [...]}
-        Columns outside the analysis: further outcomes (default), not used, or known to precede the outcome.
+        Columns outside the analysis: further outcomes (default), not used, or known to precede the outcome. Text that
+        only names its rows is left alone, with its holes.
     congeniality : {"compatible", "terms", "ignore"}
         Draw from the joint model with the analysis; approximately, with its terms as predictors; or ignore it.
     order : sequence, optional
@@ -126,6 +127,10 @@ def plan(
     derived: Mapping[Hashable, str] | None = None,
     id: Hashable | None = None,
     link: str = "independent",
+    m: int = 20,
+    rng: Any = None,
+    n_jobs: int | None = None,
+    progress: bool | None = None,
     **model_keywords: Any,
 ) -> Plan:
     """Show what ``impute`` would do to each column, and why, before a second is spent.
@@ -134,6 +139,8 @@ def plan(
     ----------
     frame, formula, model, **model_keywords
     iterations, methods, predictors, auxiliary, congeniality, order, derived, id, link
+    m, rng, n_jobs, progress
+        The last line makes no difference to a plan; it is there so that only the verb has to be changed.
         As in :func:`impute`.
 
     Returns
@@ -153,11 +160,12 @@ def plan(
     >>> made["bmi"].label, made["bmi"].role
     ('norm', 'covariate')
     """
-    from .impute.wishes import Asked
+    from .impute.wishes import Asked, advised
     from .imputing import plan_for
 
     asked = Asked(iterations, methods, predictors, auxiliary, congeniality, order, derived, id, link)
-    return plan_for(frame, formula, model, asked, model_keywords)[0]
+    with advised(formula, {"model": repr(model)} if isinstance(model, str) else None):
+        return plan_for(frame, formula, model, asked, model_keywords)[0]
 
 
 def pattern(frame: pd.DataFrame) -> pd.DataFrame:

@@ -17,20 +17,22 @@ import pandas as pd
 
 from .analysis.fit import fit_one, fit_sets
 from .analysis.models import call, is_robust, spec
-from .errors import CongenialityError, CongenialityWarning, DataError, PlanError
-from .examine.certificate import certificate
-from .examine.check import Verdict, verdict
+from .errors import CongenialityError, CongenialityWarning, DataError, MifitError, PlanError
+from .examine.certificate import certificate, judged
+from .examine.check import Verdict, likelihood
 from .formula.derived import substitute
 from .formula.design import freeze
-from .formula.question import Question, ask, caller_scope
+from .formula.question import Question, ask, caller_scope, resolve
+from .formula.terms import parse
 from .frame.completed import Completed, copied
 from .frame.completed import from_long as _from_long
 from .impute.chain import Chain, Seed
 from .impute.plan import Plan
-from .impute.wishes import Asked, is_whole
+from .impute.wishes import Asked, advised, is_whole
 from .imputing import (
     Ground,
-    as_written,
+    as_call,
+    by_column,
     chains_of,
     checked,
     completed_of,
@@ -326,15 +328,17 @@ class ImputedSet:
         question, words = self._question(formula, model, {**model_keywords, **covariance}, fit_kwds)
         robust = is_robust(words.cov_type) or bool(words.clusters)
         foreseen = self._foreseen(question)
-        found = verdict(self._plan, self._table, foreseen, robust)
+        found, doubt = judged(self._plan, self._ground.known, foreseen, question, robust)
         used = self
         if found.word == "absent" and uncovered != "ignore" and self._plan is not None and self._plan.mode != "ignore":
-            used = self._again(question, found, uncovered)
-            found = verdict(used._plan, used._table, foreseen, robust)
+            used = self._again(question, found, uncovered, n_jobs)
+            found, doubt = judged(used._plan, used._ground.known, foreseen, question, robust)
             if found.word == "exact":
                 found = dataclasses.replace(found, reason="imputed again for it")
+        if doubt:
+            warnings.warn(CongenialityWarning(f"{question.formula}: {doubt}."), stacklevel=_outside())
         used._require_complete(question, words.columns)
-        design = freeze(question, used._table)
+        design = freeze(question, used._ground.known)  # the knots of the imputation
         completed = used._completed
         fits = fit_sets(design, completed, words, keep=keep == "results", n_jobs=n_jobs, dfcom=dfcom)
         pooled = pool(fits.estimates, fits.covariances, fits.df_complete, df_method, names=fits.names)
@@ -404,7 +408,8 @@ class ImputedSet:
         covariance = {} if cov_type is None else {"cov_type": cov_type}
         question, words = self._question(formula, model, {**model_keywords, **covariance}, None)
         robust = is_robust(words.cov_type) or bool(words.clusters)
-        return certificate(self._plan, self._table, self._foreseen(question), question, robust)
+        foreseen, do = self._foreseen(question), self._call_for(question)[1]
+        return certificate(self._plan, self._ground.known, foreseen, question, robust, do)
 
     def _question(
         self, formula: str | None, model: str | None, keywords: Mapping[str, Any], fit_kwds: Mapping[str, Any] | None
@@ -418,16 +423,19 @@ class ImputedSet:
         formula = written[0] if formula is None else formula
         wanted = None if model is None else spec(model).name
         pairs = zip(written, declared, strict=True)
+        keywords = by_column(keywords, self._table, [formula])
         same = [q for one, q in pairs if one == formula and wanted in (None, q.model)]
-        if same:
-            model, keywords = same[0].model, {**same[0].keywords, **keywords}
+        outcome = parse(formula).outcome
+        alike = [*same, *(q for q in declared if q.terms.outcome == outcome and wanted in (None, q.model))]
+        if alike:
+            model, keywords = alike[0].model, {**alike[0].keywords, **keywords}
         scope = scope_of(declared, same)
         name = spec(model).name if model is not None else ask(formula, self._table, scope=scope).model
-        words = call(name, keywords, fit_kwds)
+        words = call(name, keywords, fit_kwds, formula)
         require_columns(self._table, words)
         question = ask(formula, self._table, model=model and name, keywords=words.init, scope=scope)
-        if same:
-            question = dataclasses.replace(question, said=same[0].said)
+        if alike:
+            question = dataclasses.replace(question, said=alike[0].said)
         return question, words
 
     @property
@@ -442,34 +450,46 @@ class ImputedSet:
         if not self._ground.derived:
             return question
         formula = substitute(question.formula, self._ground.derived)
-        asked = ask(formula, self._table, model=question.model, keywords=question.keywords, scope=question.names)
+        scope = {**self._derived_scope(), **resolve(question.names)}
+        asked = ask(formula, self._table, model=question.model, keywords=question.keywords, scope=scope)
         return dataclasses.replace(asked, said=question.said)
 
-    def _again(self, question: Question, found: Verdict, uncovered: str) -> ImputedSet:
+    def _derived_scope(self) -> dict[str, Any]:
+        """Functions that derived columns are made with."""
+        return {name: value for one in self._ground.derived for name, value in resolve(one.names).items()}
+
+    def _call_for(self, question: Question) -> tuple[list[str], str]:
+        """Formulas that imputations for an analysis would be made for, and the call."""
+        declared = self._plan.questions if self._plan else ()
+        joins = bool(declared) and all(likelihood(q) == likelihood(question) for q in declared)
+        shown = [*(one for one in self._written if joins and one != question.formula), question.formula]
+        model = question.model if question.said == f"model={question.model!r}" else ""
+        return shown, as_call(shown, model, question.keywords, self._plan, self.m, self._seed)
+
+    def _again(self, question: Question, found: Verdict, uncovered: str, n_jobs: int | None) -> ImputedSet:
         """Impute again for an analysis that was not foreseen, or refuse."""
         assert self._plan is not None and self._seed is not None
-        declared = self._plan.questions
-        joins = bool(declared) and all(
-            (q.terms.outcome, q.model, q.keywords) == (question.terms.outcome, question.model, question.keywords)
-            for q in declared
-        )
-        questions = (*declared, self._foreseen(question)) if joins else (self._foreseen(question),)
-        shown = [*(self._written if joins else ()), question.formula]
-        words = repr(shown[0]) if len(shown) == 1 else repr(shown)
-        model = "" if question.said != f"model={question.model!r}" else f", model={question.model!r}"
-        extra = "".join(f", {word}={as_written(value)}" for word, value in question.keywords.items())
-        do = f"imp = df.mice.impute({words}{model}{extra}, m={self.m})"
+        shown, do = self._call_for(question)
+        pairs = zip(self._written, self._plan.questions, strict=True)
+        declared = tuple(q for one, q in pairs if one in shown[:-1])
+        questions = (*declared, self._foreseen(question))
         if uncovered == "raise":
             raise CongenialityError(
                 "the analysis was not foreseen by the imputations.",
                 analysis=question.formula, reason=found.reason, do=do,
             )  # fmt: skip
         started = time.perf_counter()
-        scope = caller_scope()
-        given, events = ground(self._frame, self._plan.wishes, scope)
-        plan, given = planned(given, questions, self._plan.wishes, scope, shown, events)
+        scope = {**caller_scope(), **self._derived_scope()}
+        try:
+            given, events = ground(self._frame, self._plan.wishes, scope)
+            plan, given = planned(given, questions, self._plan.wishes, scope, shown, events)
+        except MifitError as error:
+            raise CongenialityError(
+                f"the analysis was not foreseen, and imputing again as before fails: {error.fact}",
+                analysis=question.formula, do=error.do,
+            ) from error  # fmt: skip
         sweeps = plan.iterations + max(self.iterations - self._plan.iterations, 0)  # as many more as were asked for
-        chains = chains_of(given.known, plan, range(self.m), sweeps, self._seed, None, None)
+        chains = chains_of(given.known, plan, range(self.m), sweeps, self._seed, n_jobs, None)
         again = ImputedSet(self._frame, given, plan, chains, self._seed)
         seconds = time.perf_counter() - started
         text = f"{question.formula}: {found.reason}. Imputed again in {seconds:.1f} s; to avoid it: {do}"
@@ -515,6 +535,16 @@ def create(
     n_jobs: int | None, progress: bool | None, keywords: dict[str, Any],
 ) -> ImputedSet:  # fmt: skip
     """Plan and run; see :func:`mifit.impute`."""
+    with advised(formula, {"model": repr(model)} if isinstance(model, str) else None):
+        plan, given, seed = _prepared(frame, formula, model, m, asked, rng, keywords)
+    chains = chains_of(given.known, plan, range(int(m)), plan.iterations, seed, n_jobs, progress)
+    return ImputedSet(copied(frame if given.frame is None else given.frame), given, plan, chains, seed)
+
+
+def _prepared(
+    frame: pd.DataFrame, formula: Any, model: str | None, m: int, asked: Asked, rng: Any, keywords: dict[str, Any]
+) -> tuple[Plan, Ground, Seed]:
+    """Everything that is decided before a chain runs."""
     if "random_state" in keywords:
         if rng is not None:
             raise PlanError("rng= and random_state= are the same; give one.", do="df.mice.impute(rng=1)")
@@ -525,9 +555,7 @@ def create(
         plan, given = checked(formula, frame, model, asked, keywords)
     else:
         plan, given = plan_for(frame, formula, model, asked, keywords)
-    seed = seed_of(rng)
-    chains = chains_of(given.known, plan, range(int(m)), plan.iterations, seed, n_jobs, progress)
-    return ImputedSet(copied(frame), given, plan, chains, seed)
+    return plan, given, seed_of(rng)
 
 
 def _outside() -> int:

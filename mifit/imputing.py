@@ -13,19 +13,21 @@ import pandas as pd
 
 from .analysis.models import Call, call, spec
 from .errors import PlanError, nearest
-from .formula.derived import Derived, substitute, understand
+from .formula.derived import Derived, numbers, substitute, understand
 from .formula.question import Question, ask, caller_scope, resolve
-from .frame.completed import Completed
-from .frame.table import Table, read
+from .frame.completed import Completed, copied
+from .frame.table import Table, check_frame, read
 from .impute.chain import Chain, Seed, run
-from .impute.known import fill, with_derived
+from .impute.known import fill, refuse_chained, refuse_derived, refuse_derived_outcome, with_derived
 from .impute.plan import Plan, Wishes
 from .impute.planning import make, recoded
-from .impute.wishes import USUAL, Asked, is_whole, refuse_other_holes
+from .impute.wishes import USUAL, Asked, advised, is_whole, refuse_other_holes
 
 __all__ = [
     "Ground",
+    "as_call",
     "as_written",
+    "by_column",
     "chains_of",
     "checked",
     "completed_of",
@@ -46,15 +48,34 @@ class Ground(NamedTuple):
     table: Table  #: the frame as the plan reads it
     known: Table  #: the same, with the holes filled that follow from derived columns and ids
     derived: tuple[Derived, ...] = ()
+    frame: pd.DataFrame | None = None  #: as given, with the derived columns it did not have
 
 
 def ground(frame: pd.DataFrame, wishes: Wishes, scope: Mapping[str, Any]) -> tuple[Ground, list[str]]:
     """Read a frame and fill what follows from what is there; say what was filled."""
+    if wishes.derived:
+        check_frame(frame)
+        refuse_derived(wishes, [*frame.columns, *wishes.derived])
+        frame = _with_columns(frame, wishes.derived, scope)
     table = read(frame)
     table = recoded(table, [n for n in wishes.derived if n in table and table[n].number and table[n].kind.discrete])
     derived = understand(wishes.derived, table, scope)
     known, events = fill(table, derived, wishes.id)
-    return Ground(table, known, derived), events
+    return Ground(table, known, derived, frame), events
+
+
+def _with_columns(frame: pd.DataFrame, wishes: Mapping[Hashable, str], scope: Mapping[str, Any]) -> pd.DataFrame:
+    """The frame with the derived columns that it did not have, made where their parents are observed."""
+    absent = [name for name in wishes if name not in frame.columns]
+    if not absent:
+        return frame
+    wider = copied(frame)
+    for name in absent:
+        wider[name] = np.nan
+    table = read(wider)
+    for one in (one for one in understand(wishes, table, scope) if one.name in absent):
+        wider[one.name] = one.value({p: numbers(table, p) for p in one.parents})
+    return wider
 
 
 def plan_for(
@@ -72,12 +93,13 @@ def plan_for(
             raise PlanError(
                 f"impute takes no word {word!r}{nearest(word, _WORDS) or ' without a formula'}.",
                 known=", ".join(_WORDS),
-                do='df.mice.impute("y ~ x1 + x2", m=20, rng=1)',
+                do="df.mice.impute(m=20, rng=1)" if formulas else 'df.mice.impute("y ~ x1 + x2", m=20, rng=1)',
             )
+    keywords = by_column(keywords, given.table, formulas)
     questions = []
     for one in formulas:
         chosen = name or ask(one, given.table, scope=scope).model
-        words = call(chosen, keywords)
+        words = call(chosen, keywords, formula=one)
         if words.fit:
             word, value = next(iter(words.fit.items()))
             raise PlanError(
@@ -87,7 +109,73 @@ def plan_for(
         require_columns(given.table, words)
         written = substitute(one, given.derived) if given.derived else one
         questions.append(ask(written, given.table, model=name, keywords=dict(words.init), scope=scope))
-    return planned(given, questions, wishes, scope, tuple(formulas), events)
+    with advised(formula, _as_code(name, keywords)):
+        return planned(given, questions, wishes, scope, tuple(formulas), events)
+
+
+def _as_code(model: str | None, keywords: Mapping[str, Any]) -> dict[str, str]:
+    """The model and its keywords as the user would write them; arrays are left to the user."""
+    short = {w: v for w, v in keywords.items() if isinstance(v, str | int | float) or hasattr(v, "link")}
+    return {**({} if model is None else {"model": repr(model)}), **{w: as_written(v) for w, v in short.items()}}
+
+
+def by_column(keywords: Mapping[str, Any], table: Table, formulas: Sequence[str]) -> dict[str, Any]:
+    """Keywords with arrays replaced by the columns they are.
+
+    An array is a fact about the rows that the frame may hold too; left among the columns it would be used twice, as a
+    part of the analysis and as an auxiliary.
+    """
+    return {word: _column_of(word, value, table, formulas) for word, value in keywords.items()}
+
+
+def _column_of(word: str, value: Any, table: Table, formulas: Sequence[str]) -> Any:
+    """The name of the column an array is; the array where it is none; refused where it follows from one."""
+    if isinstance(value, str) or not hasattr(value, "__len__") or len(value) != table.n_rows or np.ndim(value) != 1:
+        return value
+    try:
+        numbers = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        return value
+    for name, column in table.columns.items():
+        if column.number and not len(column.missing) and np.array_equal(column.numbers(column.values), numbers):
+            return name
+    for name, column in table.columns.items():
+        if column.number and not len(column.missing) and _follows(column.numbers(column.values), numbers):
+            logarithm = word == "offset" and (column.values > 0).all() and np.allclose(np.log(column.values), numbers)
+            cure = f"exposure={name!r}" if logarithm else f"{word}={word!r}, methods={{{name!r}: 'leave'}}"
+            raise PlanError(
+                f"{word}= is an array that follows from column {name!r}; named, the column is not used twice.",
+                do=f"df.mice.impute({formulas[0]!r}, {cure})" + ("" if logarithm else f"  # df[{word!r}] the array"),
+            )
+    return value
+
+
+def _follows(column: Any, numbers: Any) -> bool:
+    """Whether one order sorts both, up and with the same ties."""
+    order = np.argsort(column, kind="stable")
+    steps, others = np.diff(column[order]), np.diff(numbers[order])
+    return bool(np.array_equal(steps > 0, others > 0) and (others >= 0).all() and (steps > 0).sum() > 1)
+
+
+def as_call(
+    formulas: Sequence[str], model: str, keywords: Mapping[str, Any], plan: Plan | None, m: int, seed: Seed | None
+) -> str:
+    """The call that makes imputations for some formulas, with every wish of a plan."""
+    words: dict[str, Any] = {"model": model} if model else {}
+    words.update(keywords)
+    if plan is not None:
+        usual = Wishes()
+        for field in dataclasses.fields(Wishes):
+            given = getattr(plan.wishes, field.name)
+            if given != getattr(usual, field.name):
+                words[field.name] = list(given) if isinstance(given, tuple) else given
+    words["m"] = m
+    if seed is not None and isinstance(seed.entropy, int) and not seed.key and seed.entropy < 10**10:
+        words["rng"] = seed.entropy
+    shown = repr(formulas[0]) if len(formulas) == 1 else repr(list(formulas))
+    return (
+        f"imp = df.mice.impute({', '.join([shown, *(f'{word}={as_written(value)}' for word, value in words.items())])})"
+    )
 
 
 def planned(
@@ -95,9 +183,11 @@ def planned(
     events: Sequence[str],
 ) -> tuple[Plan, Ground]:  # fmt: skip
     """Make the plan of some questions; the ground as the plan reads it."""
+    refuse_derived_outcome(questions, given.known, given.derived)
+    refuse_chained(questions, given.known, wishes)
     plan, known = make(given.known, questions, wishes, scope)
     plan = dataclasses.replace(plan, written=tuple(written), events=(*events, *plan.events))
-    return plan, Ground(recoded(given.table, plan.numeric), known, given.derived)
+    return plan, Ground(recoded(given.table, plan.numeric), known, given.derived, given.frame)
 
 
 _WORDS = (*Asked._fields, "model", "m", "rng", "n_jobs", "progress")
@@ -111,7 +201,7 @@ def checked(
     given += [w for w, usual in USUAL.items() if getattr(asked, w) != usual]
     if given or model is not None:
         raise PlanError(f"the plan is made; {(given or ['model'])[0]}= comes too late.", do="df.mice.plan(...)")
-    given_now, _ = ground(frame, plan.wishes, caller_scope())
+    given_now, _ = ground(frame, plan.wishes, scope_of(plan.questions, plan.questions))
     table = given_now.table
     if tuple(table.columns) != plan.columns or table.n_rows != plan.n_rows:
         raise PlanError(
@@ -124,7 +214,7 @@ def checked(
     if iterations is not None:
         plan = dataclasses.replace(plan, iterations=iterations)
     known = recoded(given_now.known, plan.numeric)
-    return plan, Ground(recoded(table, plan.numeric), known, given_now.derived)
+    return plan, Ground(recoded(table, plan.numeric), known, given_now.derived, given_now.frame)
 
 
 def seed_of(rng: Any) -> Seed:
@@ -169,7 +259,7 @@ def completed_of(frame: pd.DataFrame, given: Ground, chains: Sequence[Chain]) ->
 
 def _holes(given: Ground, chain: Chain) -> dict[Hashable, Any]:
     """Values of one set at all holes of the frame."""
-    table, known, derived = given
+    table, known, derived = given.table, given.known, given.derived
     if not derived and all(known[n].missing is table[n].missing for n in table.incomplete):
         return dict(chain.holes)
     names = {one.name for one in derived}

@@ -171,7 +171,7 @@ def test_an_absent_analysis_is_imputed_again_with_one_warning():
     assert len(caught) == 1
     text = str(caught[0].message)
     assert "y ~ x*z: the imputations never saw x:z. Imputed again in" in text
-    assert "imp = df.mice.impute(['y ~ x + z', 'y ~ x*z'], m=2)" in text
+    assert "imp = df.mice.impute(['y ~ x + z', 'y ~ x*z'], auxiliary='ignore', iterations=5, m=2, rng=1)" in text
     assert caught[0].filename == __file__
     at_once = study().mice.impute(["y ~ x + z", "y ~ x*z"], **WISHES)
     assert res.imputations is not imp and res.imputations.identity == at_once.identity
@@ -183,7 +183,9 @@ def test_an_absent_analysis_is_imputed_again_with_one_warning():
 
 def test_another_outcome_replaces_the_declared_analysis():
     imp = study().mice.impute("y ~ x + z", **WISHES)
-    with pytest.warns(CongenialityWarning, match=r"df.mice.impute\('b ~ x', m=2\)"):
+    with pytest.warns(
+        CongenialityWarning, match=r"df.mice.impute\('b ~ x', auxiliary='ignore', iterations=5, m=2, rng=1\)"
+    ):
         res = imp.fit("b ~ x")
     assert res.imputations.identity == study().mice.impute("b ~ x", **WISHES).identity
 

@@ -168,14 +168,14 @@ def test_a_word_nobody_knows_is_an_error_with_the_nearest_spelling():
         call("wls", {"wieghts": "w"})
     with pytest.raises(ModelError, match=r"OLS takes no word 'weights'") as caught:
         call("ols", {"weights": "w"})
-    assert caught.value.do == "imp.fit(formula, model='wls', weights=...)"
+    assert caught.value.do == "imp.fit('y ~ x1 + x2', model='wls', weights='w')"
 
 
 def test_clusters_without_groups_end_in_the_call_that_names_them():
     for keywords in ({"cov_type": "cluster"}, {"groups": "id"}):
         with pytest.raises(ModelError) as caught:
-            call("ols", keywords)
-        assert caught.value.do.startswith("imp.fit(formula, cov_type='cluster', groups='id')")
+            call("ols", keywords, formula="y ~ x")
+        assert caught.value.do.startswith("imp.fit('y ~ x', cov_type='cluster', groups='id')")
 
 
 def test_groups_beside_the_covariance_type_are_its_clusters():
@@ -296,11 +296,11 @@ def test_an_absent_level_is_refused_with_its_name_and_its_sets(model):
 
 def test_a_model_that_fails_in_one_set_names_it():
     frames = list(completed_sets().frames)
-    frames[1] = frames[1].assign(b=frames[1]["b"] + 1)
+    frames[1] = frames[1].assign(b=-frames[1]["b"] - 1)
     sets = Sets(tuple(frames))
-    with pytest.raises(FitError, match="Logit fit failed on completed set 1") as caught:
-        fit_sets(Design("b ~ x", sets), sets, call("logit", {}))
-    assert "unit interval" in caught.value.lines["said"]
+    with pytest.raises(FitError, match="GLM fit failed on completed set 1") as caught:
+        fit_sets(Design("b ~ x", sets), sets, call("glm", {"family": sm.families.Poisson()}))
+    assert "NaN, inf or invalid value" in caught.value.lines["said"]
     assert isinstance(caught.value.__cause__, ValueError)
 
 
@@ -342,9 +342,9 @@ def test_two_workers_find_the_same_bits_as_one():
     here, there = (fit_sets(Design("b ~ x + g", sets), sets, asked, n_jobs=n) for n in (None, 2))
     np.testing.assert_array_equal(here.estimates, there.estimates)
     np.testing.assert_array_equal(here.covariances, there.covariances)
-    bad = Sets(tuple(f.assign(b=f["b"] + 1) for f in sets.frames))
+    bad = Sets(tuple(f.assign(b=-f["b"] - 1) for f in sets.frames))
     with pytest.raises(FitError, match="completed set 0"):
-        fit_sets(Design("b ~ x", bad), bad, call("logit", {}), n_jobs=2)
+        fit_sets(Design("b ~ x", bad), bad, call("glm", {"family": sm.families.Poisson()}), n_jobs=2)
 
 
 def test_the_rooms_load_nothing_slow():
@@ -352,3 +352,65 @@ def test_the_rooms_load_nothing_slow():
     code = f"import sys, mifit.results.pooled; print([m for m in {slow} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_nearly_singular_sets_are_named_once():
+    rng = np.random.default_rng(1)
+    frames = [pd.DataFrame({"x": rng.normal(size=60), "z": rng.normal(size=60), "y": rng.normal(size=60)})] * 3
+    frames[1] = frames[1].assign(z=2000 + frames[1]["x"] + 1e-5 * frames[1]["z"])
+    sets = Sets(tuple(frames))
+    (note,) = fit_sets(Design("y ~ x + z", sets), sets, call("ols", {})).notes
+    assert note.startswith("The design is nearly singular in set 1 (condition number up to 2e+05)")
+
+
+def test_a_far_origin_is_no_near_singularity():
+    rng = np.random.default_rng(1)
+    year = 2000 + rng.integers(0, 20, 80)
+    frame = pd.DataFrame({"year": year.astype(float), "y": rng.normal(size=80)})
+    sets = Sets((frame, frame, frame))
+    for formula in ("y ~ year", "y ~ year + I(year**2)"):
+        assert fit_sets(Design(formula, sets), sets, call("ols", {})).notes == ()
+
+
+@pytest.mark.parametrize("dfcom", ["a", -1, 0, float("nan")])
+def test_degrees_of_freedom_are_a_positive_number(dfcom):
+    sets = completed_sets()
+    with pytest.raises(ModelError, match="dfcom is .*; a positive number is needed") as caught:
+        fit_sets(Design("y ~ x", sets), sets, call("ols", {}), dfcom=dfcom)
+    assert caught.value.do == "imp.fit('y ~ x', dfcom=96)"
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [("cox", "phreg"), ("logistic", "logit"), ("linear", "ols"), ("multinomial", "mnlogit"), ("mixed", "mixedlm"),
+     ("NB", "negativebinomial")],
+)  # fmt: skip
+def test_usual_names_of_models_are_known(alias, name):
+    assert spec(alias).name == name
+
+
+def test_words_of_others_end_in_a_call_to_paste():
+    for word in ("seed", "random_state", "rng"):
+        with pytest.raises(ModelError, match=f"{word}= belongs to the imputation") as caught:
+            call("ols", {word: 1}, formula="y ~ x")
+        assert caught.value.do == "df.mice.impute('y ~ x', rng=1)"
+    with pytest.raises(ModelError, match="exposure") as caught:
+        call("ols", {"exposure": "t"}, formula="y ~ x")
+    assert caught.value.do == "imp.fit('y ~ x', model='poisson', exposure='t')"
+    with pytest.raises(ModelError, match="data= cannot be given") as caught:
+        call("ols", {"data": 1}, formula="y ~ x")
+    assert caught.value.do == "imp.fit('y ~ x')"
+    with pytest.raises(ModelError, match="family") as caught:
+        call("ols", {"family": sm.families.Gamma()}, formula="y ~ x")
+    assert caught.value.do == "imp.fit('y ~ x', model='glm', family=sm.families.Gamma())"
+    with pytest.raises(ModelError, match="fit_kwds is 3"):
+        call("ols", {}, 3)
+
+
+def test_a_number_is_no_yes_or_no():
+    sets = completed_sets()
+    for model, keywords in (("logit", {}), ("glm", FAMILY)):
+        with pytest.raises(ModelError, match=f"{spec(model).label} models yes and no; 'y' has numbers") as caught:
+            fit_sets(Design("y ~ x", sets), sets, call(model, keywords))
+        assert caught.value.lines == {"as a number": "imp.fit('y ~ x', model='ols')"}
+        assert caught.value.do.startswith("df['new'] = df['y'] > ")

@@ -13,6 +13,7 @@ from test_reference import CASES, read
 
 import mifit
 from mifit.errors import FormulaError, ModelError, PoolingError
+from mifit.formula.constraint import listed
 from mifit.pool.joint import d1, d2, d3, d4, d4_robust, f_pvalue, li, reiter
 from mifit.pool.rubin import pool
 from mifit.results.compare import anova
@@ -343,7 +344,17 @@ def test_a_test_prints_its_hypothesis_and_its_figures(res):
     assert list(frame.columns) == ["statistic", "df1", "df2", "p_value", "riv", "method"]
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if read(name)[1]["tests"]])
+_SLOW_FITS = ("lmer_random_intercept",)  # mixed models, fitted for every test statistic
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in _SLOW_FITS else name
+        for name in CASES
+        if read(name)[1]["tests"]
+    ],
+)
 def test_results_give_rs_tests(name):
     from test_reference import models_of, read_long
 
@@ -378,3 +389,31 @@ def agrees_roughly(found, wanted, rtol):
     for mine in ("statistic", "df1", "df2", "riv"):
         np.testing.assert_allclose(getattr(found, mine), float(wanted[mine]), rtol=rtol, atol=rtol, err_msg=mine)
     np.testing.assert_allclose(found.p_value, float(wanted["p.value"]), rtol=100 * rtol, atol=rtol)
+
+
+def test_a_term_may_be_tested_by_its_name(res):
+    term = res.wald_test_terms().loc["C(g)"]
+    for hypothesis in ("C(g)", "C(g) = 0"):
+        assert res.wald_test(hypothesis).p_value == term["p_value"]
+    assert res.wald_test("x").df1 == 1
+
+
+def test_a_stranger_in_a_hypothesis_is_named(res):
+    for hypothesis, said in {
+        "x = smoker": "'smoker' is no coefficient",
+        "C(g) = x": r"'C\(g\)' is no coefficient but a term of several: C\(g\)\[T.mid\], C\(g\)\[T.top\]",
+        "2 * x + zz = 1": "'zz' is no coefficient",
+        "x = = 0": "cannot be read",
+    }.items():
+        with pytest.raises(FormulaError, match=said) as caught:
+            res.wald_test(hypothesis)
+        assert "did you mean 'x'" not in str(caught.value)
+    assert listed(list("abcdefghij")) == "a, b, c, d, e, f, g, h, ... (10 in all)"
+
+
+def test_a_smaller_model_may_be_a_formula(imp):
+    larger = fit(imp, "y ~ x + z", cov_type="HC1")
+    named = larger.compare("y ~ x")
+    assert str(named) == str(larger.compare(fit(imp, "y ~ x", cov_type="HC1")))
+    with pytest.raises(ModelError, match="a smaller model is pooled results or a formula, not 3"):
+        larger.compare(3)

@@ -7,7 +7,7 @@ import statsmodels.api as sm
 import statsmodels.formula.api as smf
 from pooling import fit, frames, imputed
 
-from mifit.errors import FitError, ModelError, PoolingError
+from mifit.errors import FitError, MifitWarning, ModelError, PoolingError
 from mifit.pool.rubin import pool as rubin_pool
 from mifit.results.foreign import pool, pool_table
 from mifit.results.mapped import Mapped, map_sets
@@ -56,7 +56,9 @@ def test_a_correlation_needs_no_variance_on_fishers_scale(sets):
 
 
 def test_figures_without_variance_have_an_estimate_only(sets):
-    found = mapped(sets, lambda d: d[["x", "z"]].median()).pool()
+    with pytest.warns(MifitWarning, match=r"no variance for x, z: a standard error needs \(estimate, variance\)"):
+        found = mapped(sets, lambda d: d[["x", "z"]].median()).pool()
+    assert found.attrs["reason"].startswith("the function returned no variance")
     assert found["estimate"].to_dict() == pytest.approx({c: np.mean([d[c].median() for d in sets]) for c in ("x", "z")})
     assert found.drop(columns="estimate").isna().all(axis=None)
 

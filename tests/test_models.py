@@ -530,3 +530,8 @@ def test_the_error_of_a_balanced_variance_component_is_the_classical_one():
     np.testing.assert_allclose(covariance[1, 1], 2 / (n_groups * (k - 1)), rtol=1e-4)
     component = 2 / k**2 * (between**2 / (n_groups - 1) + within**2 / (n_groups * (k - 1)))
     np.testing.assert_allclose(covariance[0, 0], component / ((between - within) / k) ** 2, rtol=1e-4)
+
+
+def test_a_cox_model_without_events_says_that_every_row_counts_as_one(imp):
+    assert any("Every row is counted as an event" in note for note in imp.fit("t ~ x", "phreg").notes)
+    assert not any("counted" in note for note in imp.fit("t ~ x", "phreg", status="d").notes)

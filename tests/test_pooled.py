@@ -1,5 +1,6 @@
 """The results room: statsmodels' verbs on pooled figures, and the printed page."""
 
+import pickle
 import warnings
 from html.parser import HTMLParser
 
@@ -153,7 +154,7 @@ def test_long_names_and_extreme_figures_keep_the_page_straight():
     covariances = np.tile(np.diag([1e-16, 1e16]), (5, 1, 1))
     estimates = np.array([[1e-9 * k, 1e9 * k] for k in range(1, 6)])
     text = str(results_of(fits_of(names=names, estimates=estimates, covariances=covariances)).summary())
-    lines = text.splitlines()
+    lines = text.partition("Notes:")[0].rstrip().splitlines()
     assert len({len(line) for line in lines[1:]}) == 1
     assert "nan" not in text
 
@@ -352,17 +353,17 @@ def test_imputations_are_added_until_the_table_is_stable():
         res = settle(Growing.fit, Growing(4), {"estimate": 0.1})
     assert len(caught) == 1
     assert str(caught[0].message) == f"{res.m} fits"
-    assert res.stability.enough
+    assert res.stability().enough
     assert res.mc_error().loc["x", "estimate"] <= 0.1 * res.bse["x"]
     assert 20 < res.m < 200
-    assert res.stability.what == f"estimate <= 0.1 at m = {res.m}"
+    assert res.stability().what == f"estimate <= 0.1 at m = {res.m}"
 
 
 def test_too_few_imputations_are_said_at_the_limit():
     with pytest.warns(ConvergenceWarning):
         res = settle(Growing.fit, Growing(4), {"estimate": 0.1}, max_m=9)
-    assert (res.m, res.stability.enough) == (9, False)
-    assert res.stability.what.startswith("Not stable at max_m = 9: estimate <= 0.1 needs about m = ")
+    assert (res.m, res.stability().enough) == (9, False)
+    assert res.stability().what.startswith("Not stable at max_m = 9: estimate <= 0.1 needs about m = ")
     with pytest.raises(PlanError, match="max_m is 2"):
         settle(Growing.fit, Growing(4), {"estimate": 0.1}, max_m=2)
 
@@ -407,3 +408,111 @@ def test_the_area_under_the_curve_is_that_of_all_pairs():
     assert 0.5 < found["conf_low"] < found["estimate"] < found["conf_high"] < 1
     with pytest.raises(ModelError, match="yes and no"):
         fit(imputed(sets), "y ~ x").auc()
+
+
+# Cautions
+
+
+def test_few_degrees_of_freedom_are_said_with_their_reason():
+    wide = fits_of(estimates=100.0 * np.arange(15).reshape(5, 3), df_complete=1.0)
+    (note,) = results_of(wide).notes
+    assert note.startswith("Fewer than 3 degrees of freedom for all 3 coefficients: the interval is not usable")
+    assert "the complete data leave 1 beside 3 coefficients" in note and "more imputations" in note
+    text = str(results_of(wide).summary())
+    assert "not usable" in " ".join(text.split())
+    assert " 0.0 " not in text  # degrees of freedom near zero keep a figure
+    one = fits_of(estimates=np.column_stack([np.arange(5) * 100.0, np.ones(5), np.ones(5)]), df_complete=np.inf)
+    assert not any("Fewer" in note for note in results_of(one).notes)  # 4 of them
+    two = fits_of(m=2, estimates=np.array([[0.0, 1, 1], [9, 1, 1]]), covariances=np.stack([np.eye(3)] * 2))
+    assert results_of(two).notes[0].startswith("Fewer than 3 degrees of freedom for Intercept: ")
+
+
+def test_estimates_equal_in_all_sets_explain_their_missing_information():
+    res = results_of(fits_of(estimates=np.ones((5, 3))))
+    assert res.notes == ("No value it rests on was imputed; FMI shows the small-sample term 2/(df + 3).",)
+    assert (res.fmi > 0).all()
+    assert results_of(fits_of(estimates=np.ones((5, 3)), df_complete=np.inf)).notes == ()
+    assert results_of().notes == ()
+
+
+def test_the_verdict_is_in_the_header_and_its_reason_the_first_note():
+    for reason, n_notes in (("as declared", 0), ("a reason " * 20, 1)):
+        res = results_of(congeniality=f"exact: {reason.strip()}")
+        header, _, notes = str(res.summary()).partition("Notes:")
+        assert "Congeniality:" in header
+        assert notes.count("Congeniality: exact: a reason") == n_notes
+
+
+# Pickles
+
+
+@pytest.mark.parametrize(
+    ("formula", "model", "keywords"),
+    [
+        ("y ~ x * g + np.log(t)", None, {}),
+        ("y ~ bs(x, df=4, lower_bound=-6, upper_bound=6)", None, {"cov_type": "HC1"}),
+        ("b ~ x", "logit", {}),
+        ("c ~ x", "poisson", {"exposure": "t"}),
+        ("t ~ x + z", "phreg", {"status": "b"}),
+    ],
+)
+def test_results_cross_a_process(formula, model, keywords):
+    res = fit(imputed(frames()), formula, model, **keywords)
+    again = pickle.loads(pickle.dumps(res))
+    assert str(again.summary()) == str(res.summary())
+    pd.testing.assert_frame_equal(again.to_frame(), res.to_frame())
+    pd.testing.assert_series_equal(again.predict(), res.predict())
+    np.testing.assert_array_equal(again.results[1].params, res.results[1].params)
+    predicted = again.get_prediction()
+    assert pickle.loads(pickle.dumps(predicted)).summary_frame().equals(predicted.summary_frame())
+
+
+def test_pickled_results_are_compared_with_others_on_the_same_sets():
+    imp = imputed(frames())
+    larger, smaller = fit(imp, "y ~ x + z"), fit(imp, "y ~ x")
+    again = pickle.loads(pickle.dumps(larger))
+    assert str(again.compare(smaller)) == str(again.compare("y ~ x")) == str(larger.compare(smaller))
+
+
+def test_kept_results_stay_behind_and_those_made_elsewhere_say_so():
+    res = results_of(fits_of(kept=tuple("abcde")), refit=lambda k: k)
+    again = pickle.loads(pickle.dumps(res))
+    assert again.params.equals(res.params) and res.results[0] == "a"
+    with pytest.raises(ModelError, match="fit 2 was made elsewhere and was not pickled"):
+        again.results[2]
+
+
+# What cannot be
+
+
+def test_limits_need_a_level_between_0_and_1():
+    res = results_of()
+    for alpha in (5, -1, 0, 1, "a", np.nan):
+        for verb in (res.conf_int, res.to_frame, res.summary, res.mc_error):
+            with pytest.raises(PoolingError, match="one minus the coverage lies between 0 and 1"):
+                verb(alpha=alpha)
+
+
+def test_ratios_are_asked_for_with_a_truth_value():
+    for verb in (results_of().to_frame, results_of().summary, results_of().forest):
+        with pytest.raises(ModelError, match="exponentiate is 'a'; True or False is needed"):
+            verb(exponentiate="a")
+
+
+def test_a_single_result_is_chosen_by_its_number():
+    res = results_of()
+    assert res.results[-1] == "fit 4"
+    with pytest.raises(IndexError, match="no result 9: the 5 results are numbered 0 to 4"):
+        res.results[9]
+    with pytest.raises(TypeError, match="not by 'x'"):
+        res.results["x"]
+
+
+def test_stability_can_be_asked_at_any_time():
+    res = results_of(fits_of(m=5))
+    assert res.stability() == stable(res, {"se_cv": 0.05})
+    assert res.stability({"se_cv": 1e6}).enough
+    with pytest.raises(PlanError, match="until= is a mapping"):
+        res.stability(3)
+    with pytest.raises(PoolingError, match="cv is 'x'"):
+        res.recommend_m("x")

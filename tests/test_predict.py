@@ -154,7 +154,7 @@ def test_rows_that_cannot_be_predicted_are_refused_by_name(imp):
         fit(imp, "y ~ np.log(t)").predict(NEW.assign(t=-1.0))
     with pytest.raises(DataError, match="lacks 't', which the model takes as offset or exposure"):
         fit(imp, "c ~ x", "poisson", exposure="t").predict(NEW[["x"]])
-    given = fit(imp, "c ~ x", "poisson", exposure=imp[0]["t"].to_numpy())
+    given = fit(imp, "c ~ x", "poisson", exposure=np.random.default_rng(0).uniform(1, 2, 150))
     with pytest.raises(ModelError, match="exposure= was an array of 150 values"):
         given.predict(NEW)
 
@@ -241,3 +241,25 @@ def test_exposures_and_frequency_weights_count(imp):
     rows = fit(imputed(twice), "c ~ x", "glm", offset="z", **POISSON)
     one, other = weighted.marginal_effects("x"), rows.marginal_effects("x")
     np.testing.assert_allclose(one[["estimate", "std_error"]], other[["estimate", "std_error"]], rtol=1e-6)
+
+
+# Cox
+
+
+def test_a_cox_model_predicts_the_hazard_over_that_of_mean_covariates(imp):
+    res = fit(imp, "t ~ x + z", "phreg", status="b")
+    mean = np.mean([one[["x", "z"]].mean() for one in imp], axis=0)
+    at_mean = res.get_prediction(pd.DataFrame([mean], columns=["x", "z"])).summary_frame()
+    assert list(at_mean) == [f"relative_hazard{end}" for end in ("", "_se", "_ci_lower", "_ci_upper")]
+    np.testing.assert_allclose(at_mean.to_numpy()[0], [1, 0, 1, 1], atol=1e-7)
+    one_more = res.predict(pd.DataFrame([mean + [1, 0]], columns=["x", "z"]))
+    np.testing.assert_allclose(one_more, np.exp(res.params["x"]))
+    assert (one_more.name, res.predict().name) == ("relative_hazard", "relative_hazard")
+    shifted = imputed([f.assign(x=f["x"] + 100) for f in frames()])
+    np.testing.assert_allclose(fit(shifted, "t ~ x + z", "phreg", status="b").predict(), res.predict(), rtol=1e-5)
+
+
+def test_a_cox_model_has_no_marginal_effects(imp):
+    with pytest.raises(ModelError, match="its effects are hazard ratios") as caught:
+        fit(imp, "t ~ x", "phreg", status="b").marginal_effects()
+    assert caught.value.do == "res.to_frame(exponentiate=True)"

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,12 @@ import pandas as pd
 
 from ..errors import FitError, ModelError
 from .incidents import (
+    all_events_note,
     boundary_note,
     failure,
     few_groups_note,
     messages,
+    near_singular_note,
     notes,
     rank_error,
     runs_away,
@@ -72,6 +75,7 @@ class _One:
     facts: Mapping[str, str]
     scale: Mapping[str, float]
     few_groups: tuple[int, tuple[str, ...]]
+    condition: float
     result: Any = None
 
 
@@ -110,13 +114,17 @@ def fit_sets(
     FitError
         If a model fails in some set, a design is not of full rank there, or a level of the outcome is absent.
     ModelError
-        If a word names a column that cannot be used, or has the wrong length.
+        If a word names a column that cannot be used, or has the wrong length; if ``dfcom`` is no positive number.
 
     Warns
     -----
     ConvergenceWarning, SeparationWarning
         At most one each, naming the sets.
     """
+    if dfcom is not None and (not isinstance(dfcom, Real) or not dfcom > 0):
+        raise ModelError(
+            f"dfcom is {dfcom!r}; a positive number is needed.", do=f"imp.fit({design.formula!r}, dfcom=96)"
+        )
     if set(design.names) <= {"Intercept"} and not (call.spec.constant or call.spec.name == "ordinal"):
         raise ModelError(
             f"a {call.spec.label} model has no constant: {design.formula!r} leaves nothing to estimate.",
@@ -150,6 +158,9 @@ def _gathered(
     said = notes([one.messages for one in ones], converged, separated)
     if at_boundary:
         said = (*said, boundary_note(ones[at_boundary[0]].reading.boundary, at_boundary, len(ones)))
+    said = (*near_singular_note([one.condition for one in ones]), *said)
+    if call.model == "phreg" and call.init.get("status") is None:
+        said = (all_events_note(design.formula), *said)
     if np.isinf(df) and dfcom is None:
         said = (*said, *few_groups_note(*ones[0].few_groups))
     means = {label: f"{np.mean([one.scale[label] for one in ones]):.4g}" for label in ones[0].scale}
@@ -219,6 +230,7 @@ def _run(job: Job, design: FrozenDesign | None = None) -> _One:
         facts=spec.facts(result, job),
         scale=spec.scale(result),
         few_groups=_few_groups(job) if job.model == "mixedlm" else (0, ()),
+        condition=_condition(job),
         result=kept,
     )
 
@@ -267,6 +279,19 @@ def _full_rank(job: Job, result: Any) -> bool:
     if (norms == 0).any():
         return False
     return bool(np.linalg.matrix_rank(np.linalg.qr(columns / norms, mode="r"), tol=1e-9) == columns.shape[1])
+
+
+def _condition(job: Job) -> float:
+    """Return the condition number of the design, every column centred (but for the constant) and of unit length."""
+    columns = job.exog.to_numpy()
+    if "Intercept" in job.exog.columns or not MODELS[job.model].constant:
+        columns = columns - columns.mean(axis=0)
+    norms = np.sqrt((columns**2).sum(axis=0))
+    scaled_columns = columns[:, norms > 0] / norms[norms > 0]
+    if not scaled_columns.shape[1]:
+        return 1.0
+    roots = np.linalg.eigvalsh(scaled_columns.T @ scaled_columns)
+    return float(np.sqrt(roots[-1] / max(roots[0], np.finfo(float).eps * roots[-1])))
 
 
 def _few_groups(job: Job) -> tuple[int, tuple[str, ...]]:

@@ -13,10 +13,12 @@ import pandas as pd
 from ..errors import ConvergenceWarning, FitError, MifitWarning, SeparationWarning
 
 __all__ = [
+    "all_events_note",
     "boundary_note",
     "failure",
     "few_groups_note",
     "messages",
+    "near_singular_note",
     "notes",
     "rank_error",
     "runs_away",
@@ -32,6 +34,10 @@ _FAR = 10.0
 
 #: with fewer groups, what varies between them only needs a t of its own
 _MANY_GROUPS = 50
+
+#: condition numbers of centred and scaled columns beyond which estimates hang on a few rows: always, and where
+#: another set has a tenth of it
+_NEAR_SINGULAR, _NEARER_THAN_OTHERS = 1e4, 1e3
 
 #: what mifit says itself, in one place and with the sets
 _SPOKEN = ("ConvergenceWarning", "HessianInversionWarning", "PerfectSeparationWarning", "SingularMatrixWarning")
@@ -99,6 +105,40 @@ def notes(said: Sequence[tuple[str, ...]], converged: Flags, separated: Flags) -
     return tuple(lines)
 
 
+def near_singular_note(conditions: Sequence[float]) -> tuple[str, ...]:
+    """Return which sets nearly fail to determine their estimates, if any.
+
+    Parameters
+    ----------
+    conditions : sequence of float
+        Condition number of the design of each set, its columns centred and of unit length.
+
+    Examples
+    --------
+    >>> near_singular_note([9.0, 71616.0])
+    ('The design is nearly singular in set 1 (condition number up to 7e+04): what is pooled hangs on it.',)
+    """
+    odd = max(_NEARER_THAN_OTHERS, 10 * min(conditions))
+    flagged = [k for k, one in enumerate(conditions) if one > min(_NEAR_SINGULAR, odd)]
+    if not flagged:
+        return ()
+    where = _sets(flagged, len(conditions))
+    worst = f"condition number up to {max(conditions):.1g}"
+    return (f"The design is nearly singular in {where} ({worst}): what is pooled hangs on {_it(flagged)}.",)
+
+
+def all_events_note(formula: str) -> str:
+    """Return that a Cox model without ``status=`` has no censored row.
+
+    Examples
+    --------
+    >>> all_events_note("t ~ x")
+    "Every row is counted as an event; name the event column: imp.fit('t ~ x', model='phreg', status='event')."
+    """
+    call = f"imp.fit({formula!r}, model='phreg', status='event')"
+    return f"Every row is counted as an event; name the event column: {call}."
+
+
 def boundary_note(what: str, sets: Sequence[int], m: int) -> str:
     """Return why parameters of spread are not pooled.
 
@@ -161,6 +201,11 @@ def rank_error(label: str, sets: list[int], exog: pd.DataFrame) -> FitError:
         columns=", ".join(_dependent(exog)) + "   (an absent level, or a combination of the columns before)",
         do=f"imp[{sets[0]}]   # that set: leave the term out, or merge its levels",
     )
+
+
+def _it(sets: Sequence[int]) -> str:
+    """Return the pronoun for one set or several."""
+    return "it" if len(sets) == 1 else "them"
 
 
 def _dependent(exog: pd.DataFrame) -> list[str]:

@@ -119,7 +119,7 @@ def outcome_levels(design: FrozenDesign, completed: CompletedSets, call: Call) -
     if len(seen) > _MANY:
         raise ModelError(
             f"the outcome of a {call.spec.label} model has {len(seen)} values; it is a category with a few levels.",
-            do="imp.fit(formula, model='ols')",
+            do=f"imp.fit({design.formula!r}, model='ols')",
         )
     return Levels(tuple(_text(value) for value in seen.tolist()), seen)
 
@@ -158,6 +158,7 @@ def job_of(
     outcome = design.outcome(values)
     if levels.labels:
         outcome = _coded(outcome, levels, k, design.outcome_label)
+    _refuse_numbers(outcome, design, call)
     endog = pd.Series(outcome, index=completed.index, name=design.outcome_label)
     kept = [i for i, name in enumerate(design.names) if call.spec.constant or name != "Intercept"]
     matrix = design.matrix(values)
@@ -169,7 +170,7 @@ def job_of(
     if call.spec.groups and init.get("groups") is None:
         raise ModelError(
             f"a {call.spec.label} model needs to know the groups.",
-            do=f"imp.fit(formula, model={call.model!r}, groups='id')   # a column",
+            do=f"imp.fit({design.formula!r}, model={call.model!r}, groups='id')   # a column",
         )
     fit = {**call.spec.quiet, **{word: _read(word, given, completed, k) for word, given in call.fit.items()}}
     if fit.get("cov_kwds"):
@@ -260,6 +261,24 @@ def _coded(outcome: Array, levels: Levels, k: int, name: str) -> Array:
             do=f"imp[{k}]   # that set: merge the level with another, before imputing",
         )
     return codes.astype(np.float64)
+
+
+def _refuse_numbers(outcome: Array, design: FrozenDesign, call: Call) -> None:
+    """Refuse a number where a model of shares or of yes and no is asked for."""
+    binomial = type(call.init.get("family")).__name__ == "Binomial"
+    outside = (outcome < 0) | (outcome > 1)
+    if not (outside.any() and (binomial or call.model in _SHARES)) or "n_trials" in call.init:
+        return
+    name = design.outcome_label
+    raise ModelError(
+        f"{call.spec.label} models yes and no; {name!r} has numbers outside 0 to 1 in {int(outside.sum())} rows.",
+        **{"as a number": f"imp.fit({design.formula!r}, model='ols')"},
+        do=f"df['new'] = df[{name!r}] > {float(np.median(outcome)):g}   # a threshold, before imputing",
+    )
+
+
+#: models whose outcome is a share or 0 and 1
+_SHARES = ("logit", "probit", "conditional_logit", "betareg")
 
 
 def _numbers(word: str, given: Any, completed: CompletedSets, k: int) -> Any:

@@ -59,7 +59,19 @@ _REFUSED = {
 }
 
 
-_CLUSTERED = "imp.fit(formula, cov_type='cluster', groups='id')   # a column"
+#: what models are called elsewhere
+_ALIASES = {
+    "cox": "phreg",
+    "coxph": "phreg",
+    "linear": "ols",
+    "logistic": "logit",
+    "mixed": "mixedlm",
+    "multinomial": "mnlogit",
+    "nb": "negativebinomial",
+}
+
+#: stands in calls to paste where the user's formula is not known
+_ANY = "y ~ x1 + x2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +143,8 @@ def model_name(model: Any) -> str:
     Parameters
     ----------
     model : str, class or function
-        A name as in ``statsmodels.formula.api`` (case does not matter), a statsmodels class such as
+        A name as in ``statsmodels.formula.api`` (case does not matter) or a usual other one (cox, logistic, linear,
+        multinomial, mixed, nb), a statsmodels class such as
         ``sm.Logit``, or a formula function such as ``smf.logit``.
 
     Returns
@@ -157,11 +170,13 @@ def model_name(model: Any) -> str:
         return str(name)
     if name in CLASSES:
         return CLASSES[name]
-    hint = nearest(word, MODELS) if isinstance(word, str) else ""
+    if name in _ALIASES and isinstance(model, str):
+        return _ALIASES[name]
+    hint = nearest(word, [*MODELS, *_ALIASES]) if isinstance(word, str) else ""
     raise ModelError(
         f"unknown model {word!r}{hint}.",
         known=", ".join(sorted(MODELS)),
-        do="imp.fit(formula, model='glm', family=sm.families.Poisson())",
+        do=f"imp.fit({_ANY!r}, model='glm', family=sm.families.Poisson())",
     )
 
 
@@ -195,7 +210,9 @@ def words(model: str) -> tuple[frozenset[str], frozenset[str]]:
     return (init | entry.words) - _REFUSED.keys(), fit | (_COVARIANCE_WORDS if entry.robust else frozenset())
 
 
-def call(model: str, keywords: Mapping[str, Any], fit_kwds: Mapping[str, Any] | None = None) -> Call:
+def call(
+    model: str, keywords: Mapping[str, Any], fit_kwds: Mapping[str, Any] | None = None, formula: str | None = None
+) -> Call:
     """Sort free words into those of the model and those of its fit.
 
     Parameters
@@ -206,6 +223,8 @@ def call(model: str, keywords: Mapping[str, Any], fit_kwds: Mapping[str, Any] | 
         What the user wrote beside mifit's own words. A word that both know goes to ``__init__``.
     fit_kwds : mapping, optional
         Words that go to ``fit`` whatever the signatures say, such as the ``tol`` of an optimizer.
+    formula : str, optional
+        The analysis, for the calls that errors end in.
 
     Returns
     -------
@@ -221,25 +240,27 @@ def call(model: str, keywords: Mapping[str, Any], fit_kwds: Mapping[str, Any] | 
     >>> call("wls", {"weights": "w", "cov_type": "HC1"})
     Call(model='wls', init={'weights': 'w'}, fit={'cov_type': 'HC1'})
     """
-    entry = spec(model)
+    if fit_kwds is not None and not isinstance(fit_kwds, Mapping):
+        raise ModelError(f"fit_kwds is {fit_kwds!r}; a mapping is needed.", do="imp.fit(fit_kwds={'maxiter': 100})")
+    entry, shown = spec(model), _ANY if formula is None else formula
     known_init, known_fit = words(entry.name)
     keywords = _clusters_inside(keywords, known_init | known_fit)
     for word in {**keywords, **(fit_kwds or {})}:
         if word in _REFUSED:
-            raise ModelError(f"{word}= cannot be given: {_REFUSED[word]}.")
+            raise ModelError(f"{word}= cannot be given: {_REFUSED[word]}.", do=f"imp.fit({shown!r})")
     for word in keywords:
         if word not in known_init | known_fit:
-            raise _unknown(entry, word, known_init | known_fit)
+            raise _unknown(entry, word, known_init | known_fit, shown, keywords[word])
     family = keywords.get("family")
     if isinstance(family, str | type):
         raise ModelError(
             f"family={family!r} is not a family: statsmodels wants an object.",
-            do="imp.fit(formula, model='glm', family=sm.families.Poisson())",
+            do=f"imp.fit({shown!r}, model='glm', family=sm.families.Poisson())",
         )
     init = {word: value for word, value in keywords.items() if word in known_init}
     fit = {word: value for word, value in keywords.items() if word not in known_init} | dict(fit_kwds or {})
     if fit.get("cov_type") == "cluster" and "groups" not in (fit.get("cov_kwds") or {}):
-        raise ModelError("cov_type='cluster' needs to know the clusters.", do=_CLUSTERED)
+        raise ModelError("cov_type='cluster' needs to know the clusters.", do=_clustered(shown))
     return Call(entry.name, init, fit)
 
 
@@ -284,17 +305,43 @@ def _named(signature: inspect.Signature) -> frozenset[str]:
     return frozenset(p.name for p in signature.parameters.values() if p.kind not in catch_all) - {"self"}
 
 
-def _unknown(entry: Spec, word: str, known: frozenset[str]) -> ModelError:
+def _clustered(formula: str) -> str:
+    """Return the call that names the clusters."""
+    return f"imp.fit({formula!r}, cov_type='cluster', groups='id')   # a column"
+
+
+def _unknown(entry: Spec, word: str, known: frozenset[str], formula: str, given: Any) -> ModelError:
     """Return the error for a word that the model does not take, naming the models that do."""
+    if word in _SEEDS:
+        return ModelError(
+            f"{word}= belongs to the imputation: a fit draws nothing.", do=f"df.mice.impute({formula!r}, rng=1)"
+        )
     takers = [other for other in MODELS if other != entry.name and word in words(other)[0]]
+    takers = [other for other in _FIRST if other in takers] + takers
     close = get_close_matches(word, known, n=1, cutoff=0.5)
+    value = _as_given(given)
     if word in CLUSTER_WORDS:
-        do = _CLUSTERED
+        do = _clustered(formula)
     elif takers:
-        do = f"imp.fit(formula, model={takers[0]!r}, {word}=...)"
+        do = f"imp.fit({formula!r}, model={takers[0]!r}, {word}={value})"
     elif close:
-        do = f"imp.fit(formula, model={entry.name!r}, {close[0]}=...)"
+        do = f"imp.fit({formula!r}, model={entry.name!r}, {close[0]}={value})"
     else:
-        do = f"imp.fit(formula, model={entry.name!r}, fit_kwds={{{word!r}: ...}})   # if its optimizer takes it"
+        do = f"imp.fit({formula!r}, model={entry.name!r}, fit_kwds={{{word!r}: {value}}})   # if its optimizer takes it"
     fact = f"{entry.label} takes no word {word!r}{nearest(word, known)}."
     return ModelError(fact, known=", ".join(sorted(known)), do=do)
+
+
+#: words of those who look for a seed
+_SEEDS = ("seed", "random_state", "rng")
+
+#: models named first where several take a word
+_FIRST = ("wls", "poisson", "phreg", "glm", "mixedlm")
+
+
+def _as_given(value: Any) -> str:
+    """Return a value as it can be pasted: numbers and text as they are, families by their call, else a name."""
+    if isinstance(value, str | int | float | bool | None):
+        return repr(value)
+    module, name = type(value).__module__, type(value).__name__
+    return f"sm.families.{name}()" if module == "statsmodels.genmod.families.family" else name.lower()

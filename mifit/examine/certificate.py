@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 from scipy.special import chdtrc
 
+from ..analysis.models import spec
 from ..formula.design import Design, freeze
 from ..formula.question import Question
 from ..frame.table import Table
+from ..impute.likelihoods import likelihood_of
 from ..impute.plan import Plan
 from .check import Verdict, verdict
 
-__all__ = ["breusch_pagan", "certificate"]
+__all__ = ["as_asked", "breusch_pagan", "certificate", "judged"]
 
-_CURES = {
-    "exact": "",
-    "implied": "",
-    "unknown": "impute here: imp = df.mice.impute({formula!r})",
-    "absent": "imp = df.mice.impute({formula!r})",
-    "approximate": "imp = df.mice.impute({formula!r})",
-}
+_SURE = 0.01  # p-value below which unequal variances are reported
 
 
 def certificate(
-    plan: Plan | None, table: Table, question: Question, asked: Question, robust: bool = False
+    plan: Plan | None, table: Table, question: Question, asked: Question, robust: bool = False, do: str = ""
 ) -> pd.DataFrame:
     """Compare an analysis with the imputations, one row per term.
 
@@ -39,6 +37,8 @@ def certificate(
         The same as the user wrote it.
     robust : bool, default False
         Whether the covariance does without the likelihood.
+    do : str
+        The call that imputes for it.
 
     Returns
     -------
@@ -53,22 +53,61 @@ def certificate(
     >>> imp.check("chl ~ age * bmi")["verdict"].to_dict()
     {'Intercept': 'implied', 'age': 'implied', 'bmi': 'implied', 'age:bmi': 'absent'}
     """
-    found = verdict(plan, table, question, robust)
+    found = judged(plan, table, question, asked, robust)[0]
     needs = _needs(question, table)
     rows = []
-    spelled = dict(zip(question.terms.codes, asked.terms.codes, strict=True))
-    reasons = found.reason
-    for code in sorted(spelled, key=len, reverse=True):
-        reasons = reasons.replace(code, spelled[code])
-    for code, shown in spelled.items():
-        word = _word(found, code)
+    free = do if plan is None else do.replace(f", congeniality={plan.wishes.congeniality!r}", "")
+    curable = plan is None or plan.mode != "compatible" and likelihood_of(question, table) is not None
+    for code, shown in _spelled(question, asked).items():
+        if code == "Intercept" and not spec(question.model).constant:
+            continue
+        word = _word(found, shown)
         holes = sum(len(table[name].missing) for name in needs[code])
-        cure = _CURES[word].format(formula=asked.formula)
-        if word == "approximate" and plan is not None and plan.mode == "compatible":
-            cure = ""  # the draws are as good as the working model
-        reason = reasons if word == found.word else f"nested in {' and '.join(_declared(plan))}"
+        # draws from the working model, or from the terms of an analysis without a likelihood, cannot be bettered
+        cure = free if word == "approximate" or (plan is not None and plan.mode == "ignore") else do
+        cure = cure if word in ("absent", "unknown") or (word == "approximate" and curable) else ""
+        reason = found.reason if word == found.word else f"nested in {' and '.join(_declared(plan))}"
         rows.append((shown, word, holes, reason, cure))
     return pd.DataFrame(rows, columns=["term", "verdict", "imputed", "reason", "do"]).set_index("term")
+
+
+def judged(
+    plan: Plan | None, table: Table, question: Question, asked: Question, robust: bool = False
+) -> tuple[Verdict, str]:
+    """The verdict in the user's words, and what speaks against the working model of robust standard errors.
+
+    Returns
+    -------
+    found : Verdict
+    warning : str
+        Empty, or that the residual variances are unequal although the draws assume equal ones.
+    """
+    found = as_asked(verdict(plan, table, question, robust), plan, question, asked)
+    drawn = any(len(table[name].missing) for name in question.variables(table))
+    if not (robust and found.word == "approximate" and question.model == "ols" and drawn):
+        return found, ""
+    p_value = breusch_pagan(question, table)
+    if not p_value < _SURE:
+        return found, ""
+    said = f"the draws assume equal residual variances, the complete rows speak against it (p = {p_value:.2g})"
+    return dataclasses.replace(found, reason=f"{found.reason}; {said}"), said
+
+
+def as_asked(found: Verdict, plan: Plan | None, question: Question, asked: Question) -> Verdict:
+    """A verdict on an analysis whose derived columns are written out, in the user's own words."""
+    spelled = _spelled(question, asked)
+    reason = found.reason
+    written = {q.formula: one for q, one in zip(plan.questions, plan.written, strict=False)} if plan else {}
+    for words in (written, spelled):
+        for code in sorted(words, key=len, reverse=True):
+            reason = reason.replace(code, words[code])
+    return dataclasses.replace(found, reason=reason, unseen=tuple(spelled.get(code, code) for code in found.unseen))
+
+
+def _spelled(question: Question, asked: Question) -> dict[str, str]:
+    """How the user wrote each term; as it is where derived columns made two terms one."""
+    codes, shown = question.terms.codes, asked.terms.codes
+    return dict(zip(codes, shown if len(shown) == len(codes) else codes, strict=True))
 
 
 def _word(found: Verdict, code: str) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ..formula.design import Design, covered, freeze
-from ..formula.question import Question, ask
+from ..formula.question import Question, ask, resolve
 from ..formula.terms import code_of
 from ..frame.table import Table
 from ..impute.plan import Plan
@@ -48,8 +51,14 @@ def likelihood(question: Question) -> tuple[Any, ...]:
     if question.model == "glm":
         family = type(given).__name__ if given is not None else "Gaussian"
         link = type(given.link).__name__ if given is not None else "Identity"
-    rest = tuple(sorted((word, repr(value)) for word, value in words.items()))
+    rest = tuple(sorted((word, _told(value)) for word, value in words.items() if value is not None))
     return (question.terms.outcome, question.level, family, link, *rest)
+
+
+def _told(value: Any) -> str:
+    """A keyword's value in words that tell it from others; arrays by their bytes."""
+    array = np.asarray(value) if hasattr(value, "__len__") and not isinstance(value, str) else None
+    return repr(value) if array is None else f"{array.shape} {hashlib.sha256(array.tobytes()).hexdigest()}"
 
 
 _FAMILIES = {
@@ -127,7 +136,7 @@ def _widened(question: Question, plan: Plan, table: Table) -> Question:
     if not baseline or plan.mode != "compatible":
         return question
     formula = " + ".join([question.formula, *map(code_of, baseline)])
-    return ask(formula, table, model=question.model, keywords=question.keywords, scope=question.names)
+    return ask(formula, table, model=question.model, keywords=question.keywords, scope=resolve(question.names))
 
 
 def _straight_outcome(question: Question, table: Table) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ import patsy
 from ..errors import FormulaError, nearest
 from ..frame.kinds import Array
 
-__all__ = ["constraints"]
+__all__ = ["constraints", "listed"]
 
 
 def constraints(names: Sequence[str], hypothesis: str | Sequence[str] | Mapping[str, Any]) -> tuple[Array, Array]:
@@ -45,11 +46,44 @@ def constraints(names: Sequence[str], hypothesis: str | Sequence[str] | Mapping[
             hypothesis if isinstance(hypothesis, str | Mapping) else list(hypothesis)
         )
     except (patsy.PatsyError, ValueError, IndexError) as error:
-        word = str(hypothesis).split("=")[0].strip()
+        stranger = _stranger(names, hypothesis)
+        fact = f"the hypothesis {hypothesis!r} cannot be read"
         raise FormulaError(
-            f"the hypothesis {hypothesis!r} cannot be read{nearest(word, names)}.",
+            f"{fact}: {stranger!r} is no coefficient{_hint(stranger, names)}." if stranger else f"{fact}.",
             said=getattr(error, "message", str(error)),
-            names=", ".join(list(names)[:8]),
+            names=listed(names),
             do=f"res.wald_test('{names[-1]} = 0')",
         ) from None
     return np.asarray(linear.coefs, float), np.asarray(linear.constants, float).ravel()
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Return names in one line, cut where there are many.
+
+    Examples
+    --------
+    >>> listed(["a", "b", "c"], most=2)
+    'a, b, ... (3 in all)'
+    """
+    return ", ".join(names[:most]) + (f", ... ({len(names)} in all)" if len(names) > most else "")
+
+
+def _hint(word: str, names: Sequence[str]) -> str:
+    """Return the coefficients of a term that was taken for one, or the nearest name."""
+    own = [name for name in names if name.startswith(f"{word}[")]
+    return f" but a term of several: {listed(own, 4)}" if own else nearest(word, names)
+
+
+def _stranger(names: Sequence[str], hypothesis: str | Sequence[str] | Mapping[str, Any]) -> str:
+    """Return the first word of a hypothesis that is neither a coefficient nor arithmetic; empty if all are."""
+    if isinstance(hypothesis, Mapping):
+        return next((str(word) for word in hypothesis if word not in names), "")
+    text = hypothesis if isinstance(hypothesis, str) else ", ".join(hypothesis)
+    for name in sorted(names, key=len, reverse=True):  # x1:x2 before x1
+        text = re.sub(rf"(?<![\w.:]){re.escape(name)}(?![\w.\[:])", " ", text)
+    pieces = [piece.strip() for piece in re.split(r"[=,]|\s[-+*/]\s", text)]
+    close = next((piece for piece in pieces if re.search(r"[^\W\d]", piece) and _hint(piece, names)), "")
+    if close:
+        return close
+    words = [word.strip() for word in re.split(r"[-+*/=,()\s]+", text)]
+    return next((word for word in words if word and not re.fullmatch(r"[\d.]+(e\d+)?", word)), "")

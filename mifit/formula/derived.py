@@ -14,13 +14,16 @@ import patsy
 
 from ..errors import DataError, FormulaError
 from ..frame.kinds import Array
-from ..frame.table import Table
+from ..frame.table import Column, Table
 from .question import capture, resolve
 from .terms import code_of, take_apart
 
-__all__ = ["Derived", "solve", "substitute", "understand"]
+__all__ = ["Derived", "numbers", "solve", "substitute", "understand"]
 
-_ROUNDED = 0.01  # a derived value may differ from its expression by this share of its spread: it was rounded
+_ROUNDED = 0.02  # a derived value may differ from its expression by its last decimal and this share of its spread
+_GRID = 65  # points between which a parent is bracketed
+_LEARNING = frozenset({*patsy.builtins.__all__} - {"Q", "I"})  # functions that learn from all rows
+_HALVINGS = 60  # of a bracket, down to the last bit
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,13 @@ class Derived:
 
     def value(self, data: Mapping[Hashable, Array]) -> Array:
         """The expression on any rows, shape (n,); NaN where a parent is missing."""
-        env = patsy.EvalEnvironment([{**resolve(self.names), "Q": patsy.builtins.Q}])
+        env = patsy.EvalEnvironment([{**resolve(self.names), "Q": patsy.builtins.Q, "I": patsy.builtins.I}])
         with np.errstate(all="ignore"):
             found = env.eval(self.code, inner_namespace={p: data[p] for p in self.parents})
         size = len(data[self.parents[0]])
-        return np.array(np.broadcast_to(np.asarray(found, dtype=np.float64), (size,)))
+        values = np.array(np.broadcast_to(np.asarray(found, dtype=np.float64), (size,)))
+        values[np.any([np.isnan(data[p]) for p in self.parents], axis=0)] = np.nan  # nan > 30 is False
+        return values
 
 
 def understand(wishes: Mapping[Hashable, str], table: Table, scope: Mapping[str, Any]) -> tuple[Derived, ...]:
@@ -60,42 +65,70 @@ def understand(wishes: Mapping[Hashable, str], table: Table, scope: Mapping[str,
     Raises
     ------
     FormulaError
-        If an expression does not parse, names what is not there, or columns derive from each other in a circle.
+        If an expression does not parse or names what is not there, a column is no number, or columns derive from
+        each other in a circle.
     """
-    codes: dict[Hashable, str] = {}
-    for name, code in wishes.items():
-        table.require(name, "derived=")
-        try:
-            ast.parse(str(code), mode="eval")
-        except SyntaxError as error:
-            raise FormulaError(
-                f"derived={{{name!r}: ...}} does not parse: {error.msg}.",
-                expression=code,
-                do='df.mice.impute(formula, derived={"bmi": "wgt / (hgt/100)**2"})',
-            ) from None
-        codes[name] = str(code)
+    codes = {name: _parsed(name, code) for name, code in wishes.items()}
     found = []
     for name in codes:
         code = _written_out(name, codes, ())
         captured = capture(code, table, scope, code)
         parents = take_apart(code, table.columns).variables
         for parent in parents:
-            if not table[parent].number:
+            if not (table[parent].number or _is_boolean(table[parent])):
                 raise FormulaError(
                     f"{name!r} derives from {parent!r}, which is no number.",
                     expression=code,
                     do=f"df[{parent!r}] = df[{parent!r}].astype('float64')",
                 )
+        if name in table and not (table[name].number or _is_boolean(table[name])):
+            raise FormulaError(
+                f"derived column {name!r} is no number.", expression=code, do=f"df = df.drop(columns=[{name!r}])"
+            )
         found.append(Derived(name, code, parents, captured))
+        _refuse_other_rows(found[-1], table)
     return tuple(found)
+
+
+def _parsed(name: Hashable, code: Any) -> str:
+    """An expression, or a refusal of what is none."""
+    example = f"df.mice.impute(derived={{{name!r}: 'wgt / (hgt/100)**2'}})"
+    if not isinstance(code, str):
+        raise FormulaError(f"derived={{{name!r}: ...}} is text, not {type(code).__name__}.", do=example)
+    try:
+        ast.parse(code.strip(), mode="eval")
+    except SyntaxError as error:
+        fact = f"derived={{{name!r}: ...}} does not parse: {error.msg}."
+        raise FormulaError(fact, expression=code, do=example) from None
+    return " ".join(code.split("\n")).strip()
+
+
+def _refuse_other_rows(one: Derived, table: Table) -> None:
+    """A derived value is made from its own row: no means, no centring."""
+    learnt = [f for f in take_apart(one.code, table.columns).called if f not in one.names and f in _LEARNING]
+    rows = table.complete_rows(one.parents)
+    data = {p: numbers(table, p)[rows] for p in one.parents}
+    half = {p: values[::2] for p, values in data.items()}
+    if learnt or (len(rows) > 1 and not np.array_equal(one.value(data)[::2], one.value(half), equal_nan=True)):
+        raise FormulaError(
+            f"derived column {one.name!r} depends on other rows than its own{f': {learnt[0]}()' if learnt else ''}.",
+            expression=one.code,
+            do=f"df.mice.impute('y ~ {one.code}')  # your formula, with the expression in it",
+        )
+
+
+def _is_boolean(column: Column) -> bool:
+    """Whether a column holds truth values: they count as 0 and 1."""
+    return column.kind.discrete and set(column.coding.levels) <= {False, True}
 
 
 def _written_out(name: Hashable, codes: Mapping[Hashable, str], above: tuple[Hashable, ...]) -> str:
     """An expression with derived parents replaced by theirs."""
     if name in above:
         circle = " -> ".join(map(str, (*above, name)))
+        rest = {other: code for other, code in codes.items() if other != name}
         raise FormulaError(
-            f"derived columns go round in a circle: {circle}.", do="derived={...}  # without one of them"
+            f"derived columns go round in a circle: {circle}.", do=f"df.mice.impute(derived={rest or None!r})"
         )
     others = {
         other: _written_out(other, codes, (*above, name))
@@ -114,13 +147,13 @@ def substitute(formula: str, derived: Sequence[Derived]) -> str:
     >>> substitute("y ~ age * bmi + np.log(bmi)", [bmi])
     'y ~ age * I(wgt / hgt**2) + np.log((wgt / hgt**2))'
     """
-    left, tilde, right = formula.partition("~")
+    left, tilde, right = formula.replace("\n", " ").partition("~")
     return left + tilde + _replaced(right, {one.name: one.code for one in derived}, inside=False)
 
 
 def _replaced(code: str, codes: Mapping[Hashable, str], inside: bool) -> str:
     """Replace names in a piece of a formula; what stands outside any call is wrapped in I()."""
-    spelled = {code_of(name): expression for name, expression in codes.items()}
+    spelled = {code: expression for name, expression in codes.items() for code in (code_of(name), f"Q({name!r})")}
     tokens = [t for t in tokenize.generate_tokens(io.StringIO(code).readline) if t.string]
     calls: list[bool] = []
     pieces: list[tuple[int, int, str]] = []
@@ -139,7 +172,7 @@ def _replaced(code: str, codes: Mapping[Hashable, str], inside: bool) -> str:
                 end = position + 3
             written = code[token.start[1] : tokens[end].end[1]]
             known = spelled.get(written.replace('"', "'"))
-            if known is not None and (end > position or after != "("):
+            if known is not None and (end > position or after not in ("(", "=")):
                 wrap = "(" if inside or any(calls) else "I("
                 pieces.append((token.start[1], tokens[end].end[1], f"{wrap}{known})"))
                 skip = end
@@ -160,7 +193,7 @@ def solve(derived: Sequence[Derived], table: Table) -> tuple[dict[Hashable, Arra
     -------
     known : dict
         Column -> values, shape (n,), with more holes filled: a derived cell whose parents are observed, a parent
-        whose derived column and other parents are.
+        whose derived column and other parents are, where one value only fits.
     events : list of str
 
     Raises
@@ -169,9 +202,10 @@ def solve(derived: Sequence[Derived], table: Table) -> tuple[dict[Hashable, Arra
         If an observed derived value contradicts its expression.
     """
     names = dict.fromkeys(n for one in derived for n in (one.name, *one.parents))
-    values = {name: _numbers(table, name) for name in names}
-    events: list[str] = []
-    for one in derived:
+    values = {name: numbers(table, name) for name in names}
+    given = {name: int(np.isnan(found).sum()) for name, found in values.items()}
+    source: dict[Hashable, Hashable] = {}
+    for one in list(derived) * len(derived):  # what one column tells may help with the next
         for parent in one.parents:
             others = [p for p in one.parents if p != parent]
             known = ~np.isnan(values[one.name]) & np.isnan(values[parent])
@@ -181,19 +215,36 @@ def solve(derived: Sequence[Derived], table: Table) -> tuple[dict[Hashable, Arra
                 solved = _solve(one, parent, {v: values[v][rows] for v in (*one.parents, one.name)}, values[parent])
                 good = np.isfinite(solved)
                 values[parent][rows[good]] = solved[good]
-                events.append(f"{parent!r}: {good.sum()} holes follow from {one.name!r}")
+                values[parent] = _numbers_of(table[parent], _coded(table, parent, values[parent]))
+                source.setdefault(parent, one.name)
+    events = [
+        f"{parent!r}: {given[parent] - int(np.isnan(values[parent]).sum())} holes follow from {name!r}"
+        for parent, name in source.items()
+        if given[parent] > np.isnan(values[parent]).sum()
+    ]
     for one in derived:
         computed = one.value(values)
         _refuse_contradiction(one, values[one.name], computed)
         rows = np.flatnonzero(np.isnan(values[one.name]) & np.isfinite(computed))
         values[one.name][rows] = computed[rows]
-    return {name: _coded(table, name, numbers) for name, numbers in values.items()}, events
+        loose = ~np.isnan(values[one.name]) & np.any([np.isnan(values[p]) for p in one.parents], axis=0)
+        if loose.any():
+            parents = ", ".join(map(str, one.parents))
+            events.append(
+                f"{one.name!r}: {loose.sum()} observed values do not determine what is missing of {parents}: "
+                "drawn without them"
+            )
+    return {name: _coded(table, name, found) for name, found in values.items()}, events
 
 
-def _numbers(table: Table, name: Hashable) -> Array:
+def numbers(table: Table, name: Hashable) -> Array:
     """A column as numbers, shape (n,); NaN where missing."""
-    column = table[name]
-    found = column.values.copy()
+    return _numbers_of(table[name], table[name].values)
+
+
+def _numbers_of(column: Column, values: Array) -> Array:
+    """Values or level codes as numbers, shape (n,); NaN where missing."""
+    found = values.copy()
     known = np.flatnonzero(~np.isnan(found))
     found[known] = column.numbers(found[known])
     return found
@@ -219,33 +270,41 @@ def _refuse_contradiction(one: Derived, observed: Array, computed: Array) -> Non
     if not len(both):
         return
     spread = float(np.std(observed[both])) or float(np.abs(observed[both]).max()) or 1.0
-    far = both[np.abs(observed[both] - computed[both]) > _ROUNDED * spread]
+    decimals = next((k for k in range(7) if np.array_equal(observed[both], observed[both].round(k))), None)
+    allowed = _ROUNDED * spread + (0.0 if decimals is None else 0.5 * 10.0**-decimals)
+    far = both[np.abs(observed[both] - computed[both]) > allowed]
     if len(far):
         row = int(far[0])
         raise DataError(
             f"column {one.name!r} contradicts {one.code!r} in {len(far)} rows.",
             row=f"{row}: {observed[row]:.6g} against {computed[row]:.6g}",
-            do=f"df[{one.name!r}] = df.eval({one.code!r})",
+            do=f"df = df.drop(columns=[{one.name!r}])  # derived= makes it anew",
         )
 
 
 def _solve(one: Derived, parent: Hashable, data: Mapping[Hashable, Array], seen: Array) -> Array:
-    """The parent's values that give the derived ones, by bisection between wide bounds; NaN where none is bracketed."""
+    """The parent's values that give the derived ones, shape (n,), by bisection; NaN where not exactly one does."""
     known = seen[np.isfinite(seen)]
+    if not len(known):
+        return np.full(len(data[one.name]), np.nan)
     reach = (known.max() - known.min()) or max(abs(known.max()), 1.0)
-    low, high = known.min() - 3 * reach, known.max() + 3 * reach
-    if known.min() > 0:
-        low = known.min() / 10
-    target = data[one.name]
+    low = known.min() / 10 if known.min() > 0 else known.min() - 3 * reach
+    grid = np.linspace(low, known.max() + 3 * reach, _GRID)
 
     def miss(x: Array) -> Array:
-        return one.value({**{p: data[p] for p in one.parents}, parent: x}) - target
+        return one.value({**{p: data[p] for p in one.parents}, parent: x}) - data[one.name]
 
-    left, right = np.full(len(target), low), np.full(len(target), high)
-    at_left, at_right = miss(left), miss(right)
-    bracketed = np.isfinite(at_left) & np.isfinite(at_right) & (np.sign(at_left) != np.sign(at_right))
-    for _ in range(200):
+    n = len(data[one.name])
+    at = np.array([miss(np.full(n, point)) for point in grid])
+    step = np.diff(at, axis=0)
+    defined = np.isfinite(step)
+    monotone = np.all((step > 0) | ~defined, axis=0) | np.all((step < 0) | ~defined, axis=0)
+    crossed = defined & ((at[:-1] <= 0) != (at[1:] <= 0))
+    first = crossed.argmax(axis=0)
+    left, right = grid[first], grid[first + 1]
+    below = at[first, np.arange(n)] <= 0
+    for _ in range(_HALVINGS):
         middle = 0.5 * (left + right)
-        same = np.sign(miss(middle)) == np.sign(at_left)
+        same = (miss(middle) <= 0) == below
         left, right = np.where(same, middle, left), np.where(same, right, middle)
-    return np.where(bracketed, 0.5 * (left + right), np.nan)
+    return np.where(monotone & (crossed.sum(axis=0) == 1), 0.5 * (left + right), np.nan)

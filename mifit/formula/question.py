@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import difflib
 import importlib
 import sys
 import types
@@ -17,7 +18,8 @@ import patsy.builtins
 from ..errors import FormulaError, ModelError, nearest
 from ..frame.kinds import Array, Kind
 from ..frame.table import Table
-from .terms import Pieces, Terms, parse, take_apart
+from .hints import instead_of, model_for
+from .terms import Pieces, Terms, parse, quoted, take_apart
 
 __all__ = ["LEVELLED", "Inverse", "Question", "Reference", "ask", "ask_right", "caller_scope", "capture", "resolve"]
 
@@ -132,7 +134,7 @@ def ask(
     ModelError
         If the outcome has neither numbers nor two values and no model is named.
     """
-    terms = parse(formula)
+    terms = parse(formula, table.columns)
     names: dict[str, Any] = {}
     for code in (terms.outcome, *dict.fromkeys(code for factors in terms.factors for code in factors)):
         names.update(capture(code, table, scope or {}, formula))
@@ -168,16 +170,20 @@ def capture(code: str, table: Table, scope: Mapping[str, Any], formula: str) -> 
     kept: dict[str, Any] = {}
     _refuse_shadow(code, pieces, {*table.columns} - {*scope, "np", "numpy"}, formula)
     _refuse_module_transform(code, scope, formula)
+    _refuse_absent(code, scope, formula)
     for name in pieces.called:
         if callable(scope.get(name)) or isinstance(scope.get(name), types.ModuleType):
             kept[name] = _refer(scope[name])
         elif name in ("np", "numpy"):
             kept[name] = Reference("numpy")
         elif not hasattr(patsy.builtins, name) and not hasattr(builtins, name):
+            spelled = quoted(formula, table.columns)
+            advice = f"df.mice.impute({spelled!r})" if spelled != formula else instead_of(name, formula)
+            near = "" if advice else nearest(name, patsy.builtins.__all__)
             raise FormulaError(
-                f"the formula calls {name!r}, which is not defined{nearest(name, patsy.builtins.__all__)}.",
+                f"the formula calls {name!r}, which is not defined{near}.",
                 formula=formula,
-                do=f"define {name} before this call, or make a column: df['new'] = ...",
+                do=advice or f"define {name} before this call, or make a column: df['new'] = ...",
             )
     for name in pieces.free:
         beside = bool(pieces.variables and pieces.called)
@@ -189,11 +195,12 @@ def capture(code: str, table: Table, scope: Mapping[str, Any], formula: str) -> 
             continue
         if not pieces.variables or not pieces.called or not _constant(value, table.n_rows):
             shown = ", ".join(map(str, list(table.columns)[:8])) + (", ..." if len(table.columns) > 8 else "")
+            spelled = quoted(formula, table.columns)
             raise FormulaError(
                 f"the formula names {name!r}, which is not a column{nearest(name, table.columns)}.",
                 formula=formula,
                 columns=shown,
-                do="df.columns.tolist()",
+                do="df.columns.tolist()" if spelled == formula else f"df.mice.impute({spelled!r})",
             )
         kept[name] = value
     if not pieces.variables:
@@ -233,6 +240,24 @@ def _refuse_module_transform(code: str, scope: Mapping[str, Any], formula: str) 
                 f"{dotted}() would learn its parameters anew in every set; without the module it keeps them.",
                 formula=formula,
                 do=f"df.mice.impute({formula.replace(dotted, node.func.attr)!r})",
+            )
+
+
+def _refuse_absent(code: str, scope: Mapping[str, Any], formula: str) -> None:
+    """Refuse ``np.lg(x)``: a function that its module does not have."""
+    for node in ast.walk(ast.parse(code, mode="eval")):
+        if not (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)):
+            continue
+        name = node.value.id
+        module = scope.get(name, np if name in ("np", "numpy") else None)
+        if isinstance(module, types.ModuleType) and not hasattr(module, node.attr):
+            known = [k for k in dir(module) if k.islower() and callable(getattr(module, k, None))]
+            near = difflib.get_close_matches(node.attr, known, n=1, cutoff=0.5)
+            cured = formula.replace(f"{name}.{node.attr}", f"{name}.{near[0]}") if near else ""
+            raise FormulaError(
+                f"{module.__name__} has no {node.attr!r}{nearest(node.attr, known)}.",
+                formula=formula,
+                do=f"df.mice.impute({cured!r})" if near else f"dir({name})",
             )
 
 
@@ -286,7 +311,7 @@ def _default_model(terms: Terms, outcome: tuple[Hashable, ...], bare: bool, tabl
     raise ModelError(
         f"outcome {outcome[0]!r} has neither numbers nor two values; name its model.",
         levels=shown or column.coding.problem,
-        do=f"df.mice.impute({terms.formula!r}, model=...)",
+        do=model_for(column, terms.formula),
     )
 
 

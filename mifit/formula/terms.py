@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import keyword
+import re
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,7 +14,7 @@ import patsy
 
 from ..errors import FormulaError
 
-__all__ = ["Pieces", "Terms", "code_of", "parse", "take_apart"]
+__all__ = ["Pieces", "Terms", "code_of", "parse", "quoted", "take_apart"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +36,15 @@ class Terms:
     factors: tuple[tuple[str, ...], ...]  #: codes of the factors (building blocks) of each term
 
 
-def parse(formula: str) -> Terms:
+def parse(formula: str, columns: Iterable[Hashable] = ()) -> Terms:
     """Take a formula apart.
 
     Parameters
     ----------
     formula : str
         With one outcome on the left: ``"y ~ x1 * x2"``.
+    columns : iterable of hashable, optional
+        Names of columns, to tell which of them the formula must spell ``Q("...")``.
 
     Returns
     -------
@@ -59,15 +62,16 @@ def parse(formula: str) -> Terms:
     """
     if not isinstance(formula, str):
         raise FormulaError(f"a formula is text, not {type(formula).__name__}.", do=_EXAMPLE)
+    advice = _advice(formula, columns)
     try:
         described = patsy.ModelDesc.from_formula(formula)
     except patsy.PatsyError as error:
         place = "\n" + error.origin.caretize(indent=2) if error.origin is not None else ""
-        raise FormulaError(f"the formula does not parse: {error.message}{place}", do=_EXAMPLE) from None
+        raise FormulaError(f"the formula does not parse: {error.message}{place}", **advice) from None
     except SyntaxError as error:
-        raise FormulaError(f"the formula does not parse: {error.msg}\n  {formula}", do=_EXAMPLE) from None
+        raise FormulaError(f"the formula does not parse: {error.msg}\n  {formula}", **advice) from None
     for factor in (factor for term in (*described.lhs_termlist, *described.rhs_termlist) for factor in term.factors):
-        _check_code(factor)
+        _check_code(factor, advice)
     left = described.lhs_termlist
     if len(left) != 1 or len(left[0].factors) != 1:
         raise FormulaError("the formula needs one outcome on its left side.", formula=formula, do=_EXAMPLE)
@@ -80,13 +84,37 @@ def parse(formula: str) -> Terms:
     )
 
 
-def _check_code(factor: Any) -> None:
+def _advice(formula: str, columns: Iterable[Hashable]) -> dict[str, str]:
+    """What an error says when a formula does not parse: which column must be quoted, if one does."""
+    spelled = quoted(formula, columns)
+    if spelled == formula:
+        return {"do": _EXAMPLE}
+    return {"spelling": "a name that is no word of Python is written Q('...')", "do": f"df.mice.impute({spelled!r})"}
+
+
+def quoted(formula: str, columns: Iterable[Hashable]) -> str:
+    """The formula with ``Q('...')`` around columns whose names are no Python names.
+
+    Examples
+    --------
+    >>> quoted("y ~ class + sys bp (mmHg)", ["y", "class", "sys bp (mmHg)"])
+    "y ~ Q('class') + Q('sys bp (mmHg)')"
+    """
+    odd = [n for n in columns if isinstance(n, str) and code_of(n) != n and n not in ("C", "Q", "I")]
+    odd = [re.escape(n) for n in sorted(odd, key=len, reverse=True) if any(letter.isalpha() for letter in n)]
+    if not odd:
+        return formula
+    pattern = rf"Q\((?:'[^']*'|\"[^\"]*\")\)|(?<![\w.])(?:{'|'.join(odd)})(?![\w.])"
+    return re.sub(pattern, lambda found: found[0] if found[0].startswith("Q(") else f"Q({found[0]!r})", formula)
+
+
+def _check_code(factor: Any, advice: dict[str, str]) -> None:
     """Refuse a piece that is no Python expression: patsy would find out only when it evaluates it."""
     try:
         ast.parse(factor.code, mode="eval")
     except SyntaxError as error:
         place = "\n" + factor.origin.caretize(indent=2)
-        raise FormulaError(f"the formula does not parse: {error.msg}{place}", do=_EXAMPLE) from None
+        raise FormulaError(f"the formula does not parse: {error.msg}{place}", **advice) from None
 
 
 def take_apart(code: str, columns: Iterable[Hashable]) -> Pieces:

@@ -164,6 +164,11 @@ def from_long(long: pd.DataFrame, imp: Hashable, row: Hashable, original: pd.Dat
     codings = {name: classify(pd.concat([zero[name], *(s[name] for s in sets)])) for name in zero.columns}
     table = read(zero, codings)
     holes = tuple(_holes_of(s, table, number) for number, s in enumerate(sets, start=1))
+    for name in set().union(*holes):
+        lacking = [number for number, one in enumerate(holes, start=1) if name not in one]
+        if lacking:
+            fact = f"column {name!r} is still missing in set {lacking[0]}, and not in others."
+            raise DataError(fact, do=f"long[long[{name!r}].isna()]")
     return Completed(zero, table, holes), said
 
 
@@ -242,6 +247,8 @@ def _holes_of(part: pd.DataFrame, table: Table, number: int) -> dict[Hashable, A
             continue
         series = part[name].iloc[column.missing]
         still = is_missing(series)
+        if still.all():
+            continue
         if still.any():
             row = int(column.missing[int(np.flatnonzero(still)[0])])
             raise DataError(

@@ -186,6 +186,8 @@ class _Running:
         for key, model, outcome in models:
             names = layout.needs(model.columns) | set(outcome)
             found[key] = self.table.complete_rows(names)
+            if key in engine.members and engine.unit_heads is not None:
+                found[key] = np.intersect1d(found[key], engine.unit_heads)
             if len(found[key]) < 3 * len(model.columns) or not self._levels_present(names, found[key]):
                 return {}
         return found
@@ -243,9 +245,14 @@ class _Running:
         """Plain chained equations: fit on observed rows, draw from the own model."""
         assert variable.method is not None
         name, model = variable.name, self.engine.own[variable.name]
-        visit = self._visit(name, model, self.table[name].observed, self.warm.get(name))
+        members, rows = self.engine.members.get(name), self.table[name].observed
+        if members is not None and self.engine.unit_heads is not None:
+            rows = np.intersect1d(rows, self.engine.unit_heads)
+        visit = self._visit(name, model, rows, self.warm.get(name))
         fitted = self._noted(name, variable.method.fit(visit, rng), name)
         X = self.store.gathered(name)[:, model.columns]
+        if members is not None:
+            return np.asarray(fitted.sample(X[members.heads], rng)[members.unit])
         if isinstance(fitted, PMMFitted) and self.number == 1 and fitted.outside(X) > _STRAYED:
             self._count(
                 f"{name}: predictions lie outside those of all donors; methods={{{name!r}: 'norm'}} extrapolates"
@@ -309,9 +316,8 @@ class _Running:
         assert variable.method is not None
         name, model = variable.name, self.engine.own[variable.name]
         rows = self.first.get(name)
-        if variable.together and self.engine.unit_heads is not None:
-            heads = self.engine.unit_heads
-            rows = heads if rows is None else np.intersect1d(rows, heads)
+        if variable.together and rows is None:
+            rows = self.engine.unit_heads
         visit = self._visit(name, model, rows, self.warm.get(name))
         return self._noted(name, variable.method.fit(visit, rng), name), model
 

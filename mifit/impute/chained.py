@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
+from ..errors import PlanError
 from ..formula.question import Question
 from ..formula.terms import code_of, take_apart
-from .choices import is_monotone
+from .choices import constant_within, is_monotone, nearly_determines
 from .columns import is_constant
 from .contract import Method
 from .likelihoods import HAZARD
@@ -24,7 +25,13 @@ def plan_chained(draft: Draft) -> None:
     asked = tuple(n for n in asked if n not in _times(draft))
     reserved = {v for q in draft.questions for v in q.reserved(table)} - set(asked)
     alone = draft.wishes.auxiliary == "ignore" and bool(draft.questions)
+    _refuse_ids_and_hazard(draft)
+    for name in [n for n in _copies_of_time(draft) if n not in asked]:
+        draft.left.setdefault(name, "(nearly) determines the survival time")
+        draft.events.append(f"{name!r} (nearly) determines the survival time: not a predictor")
     usable = [n for n in table.columns if n not in draft.left and n not in reserved and (n in asked or not alone)]
+    for name in (n for n in table.columns if n in reserved):
+        draft.left.setdefault(name, "belongs to the analysis")
     draft.ignore_rest(usable)
     draft.order = draft.ordered([n for n in usable if draft.holes(n)])
     monotone = _one_visit_suffices(draft)
@@ -38,6 +45,7 @@ def plan_chained(draft: Draft) -> None:
                 right = _terms_of(draft, question, name)
                 if right:
                     pieces, shown = (*pieces, Piece("formula", draft.formula(name, right))), (*shown, right)
+        if name not in draft.wishes.predictors:
             means = draft.cluster_means(name, others)
             pieces, shown = (*pieces, *means), (*shown, *(f"mean({p.which[0]}) by {p.which[1]}" for p in means))
         draft.add(name, "column", method, label, "own", pieces, shown, why)
@@ -50,6 +58,30 @@ def plan_chained(draft: Draft) -> None:
 def _times(draft: Draft) -> set[Hashable]:
     """Survival times: their event and hazard stand for them."""
     return {v for q in draft.questions if q.model in HAZARD for v in q.outcome}
+
+
+def _copies_of_time(draft: Draft) -> list[Hashable]:
+    """Columns outside the analyses that (nearly) determine a survival time, such as its logarithm."""
+    table = draft.table
+    reserved = {v for q in draft.questions for v in q.reserved(table)}
+    others = [n for n in table.columns if n not in draft.left and n not in reserved]
+    times = [table[v].values for v in _times(draft) if table[v].number and not table[v].kind.discrete]
+    return [n for n in others if any(nearly_determines(table, n, time) for time in times)]
+
+
+def _refuse_ids_and_hazard(draft: Draft) -> None:
+    """Event and hazard of one interval do not stand for those of its subject."""
+    unit = draft.wishes.id
+    if draft.mode != "terms" or unit is None:
+        return
+    for question in (q for q in draft.questions if q.model in HAZARD):
+        level = [n for n in question.variables(draft.table) if draft.holes(n) and constant_within(draft.table, n, unit)]
+        if level:
+            raise PlanError(
+                f"{level[0]!r} is constant within {unit!r}: terms of single rows do not draw it; compatible draws do.",
+                analysis=question.formula,
+                do=f"df.mice.impute({question.formula!r}, model={question.model!r}, id={unit!r})",
+            )
 
 
 def _one_visit_suffices(draft: Draft) -> bool:

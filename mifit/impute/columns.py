@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -13,14 +14,47 @@ from ..formula.terms import code_of, parse, take_apart
 from ..frame.kinds import Kind
 from ..frame.table import Column, Table
 from .choices import is_identifier
-from .methods import METHODS
+from .methods import CHAINED, COMPATIBLE, METHODS
 from .plan import Wishes
 
-__all__ = ["check_wishes", "is_constant", "set_aside"]
+__all__ = ["check_wishes", "is_constant", "set_aside", "suiting", "with_article"]
+
+_CODES = 10  # so many levels of text that are numbers may be codes; more are a number kept as text
 
 
-def check_wishes(table: Table, wishes: Wishes) -> None:
-    """Refuse a wish that names no column, no method, or no known word.
+def suiting(column: Column, density: bool) -> list[str]:
+    """Methods that can draw a column, its default first.
+
+    Parameters
+    ----------
+    column : Column
+    density : bool
+        Only those with a density, as a draw compatible with an analysis needs.
+
+    Returns
+    -------
+    list of str
+        Empty where nothing draws such a column.
+    """
+    usual = (COMPATIBLE if density else CHAINED).get(column.kind)
+    kinds = {column.kind, *([Kind.NUMERIC] if column.kind is Kind.ORDINAL and column.number else [])}
+    found = [name for name, method in METHODS.items() if kinds & method.kinds]
+    return sorted((n for n in found if not (density and n in _WITHOUT_DENSITY)), key=lambda name: name != usual)
+
+
+def with_article(word: str) -> str:
+    """A noun with its article.
+
+    Examples
+    --------
+    >>> with_article("ordinal column"), with_article("binary column")
+    ('an ordinal column', 'a binary column')
+    """
+    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
+
+
+def check_wishes(table: Table, wishes: Wishes, density: bool = False) -> None:
+    """Refuse a wish that names no column, no method, or no known word; ``density``: the plan is compatible.
 
     Raises
     ------
@@ -37,10 +71,12 @@ def check_wishes(table: Table, wishes: Wishes) -> None:
             table.require(name, word)
     for name, method in wishes.methods.items():
         if not _is_method(method):
+            suits = [*suiting(table[name], density), "leave"]
+            near = difflib.get_close_matches(str(method), suits, n=1, cutoff=0.5)
             raise PlanError(
-                f"unknown method {method!r} for {name!r}{nearest(method, [*METHODS, 'leave'])}.",
-                known=", ".join(METHODS) + ", leave",
-                do=f"df.mice.impute(methods={{{name!r}: 'pmm'}})",
+                f"unknown method {method!r} for {name!r}{nearest(method, suits)}.",
+                suits=", ".join(suits),
+                do=f"df.mice.impute(methods={{{name!r}: {(near or suits)[0]!r}}})",
             )
         _check_kind(table[name], method)
     _check_predictors_and_order(table, wishes)
@@ -82,7 +118,15 @@ def set_aside(table: Table, questions: Sequence[Question], wishes: Wishes) -> tu
         if name in wishes.derived:
             left[name] = f"derived: {wishes.derived[name]}"
             continue
-        reason = _unusable(table, column, name in asked)
+        if name == wishes.id and name not in asked:
+            left[name] = "names the subjects"
+            continue
+        if _is_number_as_text(column):
+            events.append(
+                f"{name!r} holds numbers as text, read as {column.n_levels} levels: "
+                f"df[{name!r}] = pd.to_numeric(df[{name!r}]) makes it a number"
+            )
+        reason = _unusable(table, column, name in asked, name in wishes.methods)
         if reason:
             left[name] = reason
             events.append(f"{name!r} {reason}: not used as a predictor")
@@ -104,10 +148,10 @@ def _check_kind(column: Column, method: Any) -> None:
     kinds = METHODS[method].kinds if isinstance(method, str) else method.kinds
     if column.kind in kinds or (column.number and Kind.NUMERIC in kinds):
         return
-    suits = [known for known, other in METHODS.items() if column.kind in other.kinds]
+    suits = suiting(column, False)
     raise PlanError(
-        f"method {method if isinstance(method, str) else type(method).__name__!r} does not draw a "
-        f"{column.kind.value} column such as {column.name!r}, which has no holes anyway.",
+        f"method {method if isinstance(method, str) else type(method).__name__!r} does not draw "
+        f"{with_article(column.kind.value)} column such as {column.name!r}, which has no holes anyway.",
         suits=", ".join(suits),
         do=f"df.mice.impute()  # without {column.name!r} among methods",
     )
@@ -140,7 +184,7 @@ def _check_auxiliary(table: Table, given: Any) -> None:
     if isinstance(given, list | tuple):
         raise PlanError(
             "auxiliary= does not say what the list is: columns known to precede the outcome are its baseline.",
-            do=f'df.mice.impute("y ~ x", auxiliary={{"baseline": {list(given)!r}}})',
+            do=f'df.mice.impute(auxiliary={{"baseline": {list(given)!r}}})',
         )
     if not isinstance(given, Mapping):
         _check_word("auxiliary", given, ("response", "ignore"))
@@ -150,13 +194,13 @@ def _check_auxiliary(table: Table, given: Any) -> None:
         raise PlanError(
             f"auxiliary= has the word {unknown[0]!r}{nearest(unknown[0], ['baseline'])}.",
             known="baseline",
-            do=f'df.mice.impute("y ~ x", auxiliary={{"baseline": {list(given[unknown[0]])!r}}})',
+            do=f'df.mice.impute(auxiliary={{"baseline": {list(given[unknown[0]])!r}}})',
         )
     names = given.get("baseline", ())
     if isinstance(names, str):
         raise PlanError(
             f"auxiliary= wants a list of baseline columns, not {names!r}.",
-            do=f'df.mice.impute("y ~ x", auxiliary={{"baseline": [{names!r}]}})',
+            do=f'df.mice.impute(auxiliary={{"baseline": [{names!r}]}})',
         )
     for name in names:
         table.require(name, "auxiliary=")
@@ -168,8 +212,20 @@ def is_constant(column: Column) -> bool:
     return bool(np.ptp(seen) == 0)
 
 
-def _unusable(table: Table, column: Column, asked: bool) -> str:
-    """Why a column is set aside; empty if it is of use. What has holes and is of no use is refused."""
+def _is_number_as_text(column: Column) -> bool:
+    """Whether many levels of text are all numbers; codes that begin with a 0 are not."""
+    levels = column.coding.levels
+    if column.kind is not Kind.NOMINAL or len(levels) <= _CODES or not all(isinstance(v, str) for v in levels):
+        return False
+    try:
+        found = np.array([float(v) for v in levels])
+    except ValueError:
+        return False
+    return bool(np.isfinite(found).all()) and not any(v[0] == "0" and v.isdigit() and len(v) > 1 for v in levels)
+
+
+def _unusable(table: Table, column: Column, asked: bool, wished: bool) -> str:
+    """Why a column is set aside; empty if it is of use. Dates and mixed types with holes are refused."""
     name, holes = column.name, len(column.missing)
     if column.coding.problem == "holds infinite values":
         rows = np.flatnonzero(np.isinf(column.values))
@@ -186,8 +242,8 @@ def _unusable(table: Table, column: Column, asked: bool) -> str:
         reason = column.coding.problem
     elif not asked and not holes and is_constant(column):
         reason = "is constant"
-    elif not asked and is_identifier(table, name):
-        reason = "only names its rows"
+    elif not asked and not (holes and wished) and is_identifier(table, name):
+        return "only names its rows"
     if reason and holes:
         raise DataError(f"column {name!r} {reason} and has {holes} holes.", do=_leave(name))
     return reason
@@ -204,7 +260,7 @@ def _check_word(word: str, given: Any, known: tuple[str, ...]) -> None:
         raise PlanError(
             f"{word} is {given!r}{nearest(given, known)}.",
             known=", ".join(known),
-            do=f'df.mice.impute("y ~ x", {word}={known[0]!r})',
+            do=f"df.mice.impute({word}={(difflib.get_close_matches(str(given), known, 1, 0.5) or known)[0]!r})",
         )
 
 
@@ -213,3 +269,6 @@ def _is_method(wish: Any) -> bool:
     if isinstance(wish, str):
         return wish in METHODS or wish == "leave"
     return callable(getattr(wish, "fit", None)) and hasattr(wish, "kinds")
+
+
+_WITHOUT_DENSITY = ("pmm", "sample")

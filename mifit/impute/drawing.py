@@ -243,6 +243,13 @@ def _slice(
     values = current.copy()
     w = own.forward(values) - mean[at]
     level = _score(benches, at, values)
+    for _ in range(200):  # a row whose current value is impossible starts from the first possible one
+        lost = np.flatnonzero(~np.isfinite(level))
+        if not len(lost):
+            break
+        w[lost] = spread[at[lost]] * rng.standard_normal(len(lost))
+        values[lost] = own.backward(w[lost] + mean[at[lost]])
+        level[lost] = _score(benches, at[lost], values[lost])
     for _ in range(SLICE_STEPS):
         ellipse = spread[at] * rng.standard_normal(len(at))
         floor = level + np.log(rng.random(len(at)))
@@ -255,7 +262,6 @@ def _slice(
             step = w[moving] * np.cos(angle[moving]) + ellipse[moving] * np.sin(angle[moving])
             proposed = own.backward(step + mean[at[moving]])
             score = _score(benches, at[moving], proposed)
-            # A row whose current value is impossible (floor -inf) takes the first possible one.
             good = (score > floor[moving]) | (np.isfinite(score) & ~np.isfinite(floor[moving]))
             hit = moving[good]
             w[hit], values[hit], level[hit] = step[good], proposed[good], score[good]

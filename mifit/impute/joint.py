@@ -14,6 +14,7 @@ from ..formula.question import LEVELLED, Question
 from ..formula.terms import take_apart
 from ..frame.kinds import Kind
 from .choices import allowed_parameters, association, commonest, nearly_determines, normal_or_power, strongest
+from .columns import is_constant, suiting
 from .contract import Method
 from .likelihoods import AROUND, HAZARD, likelihood_of
 from .methods import COMPATIBLE, METHODS, Glm, Power, name_of
@@ -40,9 +41,12 @@ def plan_joint(draft: Draft) -> None:
     baseline = tuple(draft.wishes.auxiliary["baseline"]) if isinstance(draft.wishes.auxiliary, Mapping) else ()
     covariates = [n for n in table.columns if n in {*draft.asked, *baseline} and n not in outcomes]
     auxiliaries = _auxiliaries(draft, designs, covariates, outcomes)
+    constant = [n for n in (*covariates, *auxiliaries) if draft.holes(n) and is_constant(table[n])]
     for name in (n for q in draft.questions for n in q.reserved(table) if n not in {*covariates, *outcomes}):
         draft.left[name] = "belongs to the analysis"
     draft.ignore_rest([*covariates, *outcomes, *auxiliaries])
+    _draw_constants(draft, constant)
+    auxiliaries = [n for n in auxiliaries if n not in constant]
     _add_analyses(draft, designs, baseline)
     why = _add_auxiliary_factors(draft, auxiliaries, baseline)
     _choose_outcome_rows(draft)
@@ -92,15 +96,34 @@ def _check_outcomes(draft: Draft) -> None:
                 analysis=question.formula,
                 do=f"df.mice.impute({question.formula!r})",
             )
-    explains = {
-        (a.formula, b.formula)
-        for a in draft.questions
-        for b in draft.questions
-        if set(a.outcome) & set(b.variables(draft.table))
-    }
-    for first, second in explains:
-        if (second, first) in explains:
-            raise PlanError(f"{first!r} and {second!r} explain each other.", do=f"df.mice.impute({first!r})")
+    _refuse_circle(draft)
+
+
+def _refuse_circle(draft: Draft) -> None:
+    """Outcomes that explain each other, however far round, have no joint law."""
+    questions = draft.questions
+    waiting: dict[Hashable, set[Hashable]] = {v: set() for q in questions for v in q.outcome}
+    for question in questions:
+        for v in question.outcome:
+            waiting[v] |= set(question.variables(draft.table)) & set(waiting)
+    settled: list[Hashable] = []
+    while ready := [v for v in waiting if waiting[v] <= set(settled)]:
+        settled += ready
+        waiting = {v: needs for v, needs in waiting.items() if v not in ready}
+    round_ = [q.formula for q in questions if set(q.outcome) & set(waiting)]
+    if round_:
+        shown = " and ".join(map(repr, round_))
+        raise PlanError(f"{shown} explain each other.", do=f"df.mice.impute({round_[0]!r})")
+    sorted_ = sorted(questions, key=lambda q: max((settled.index(v) for v in q.outcome), default=0))
+    names = [v for q in questions for v in q.outcome]
+    if draft.wishes.link == "sequence":
+        for number, question in enumerate(questions):
+            late = [v for v in question.variables(draft.table) if v in names[number:] and v not in question.outcome]
+            if late:
+                raise PlanError(
+                    f"{late[0]!r} explains {question.terms.outcome!r} and must come before it in a sequence.",
+                    do=f"df.mice.impute({[q.formula for q in sorted_]!r}, link='sequence')",
+                )
 
 
 def _read_ratings_as_numbers(draft: Draft) -> None:
@@ -227,7 +250,7 @@ def _draw_covariates(
     around = [
         n for n in draft.table.columns if n not in inside and any(isinstance(w, Hashable) and w == n for w in named)
     ]
-    for name in [n for n in covariates if draft.holes(n)]:
+    for name in [n for n in covariates if draft.holes(n) and n not in draft.variables]:
         _refuse_outcome_as_predictor(draft, name, outcomes)
         others = [c for c in (*covariates, *around) if c != name]
         positive = any(d.needs_positive(name) for d in designs)
@@ -235,6 +258,13 @@ def _draw_covariates(
         pieces, shown = draft.predictors(name, others, others, draft.table.n_rows)
         sampler = _sampler(draft, name, method, designs)
         draft.add(name, "covariate", method, label, sampler, pieces, shown, why)
+
+
+def _draw_constants(draft: Draft, names: Sequence[Hashable]) -> None:
+    """What has one observed value gets it in every hole, whatever the analysis says."""
+    for name in names:
+        draft.events.append(f"{name!r} has one observed value: every hole gets it")
+        draft.add(name, "column", METHODS["sample"], "sample", "own", (), (), "constant")
 
 
 def _refuse_outcome_as_predictor(draft: Draft, name: Hashable, outcomes: tuple[Hashable, ...]) -> None:
@@ -289,7 +319,8 @@ def _method(draft: Draft, name: Hashable, others: Sequence[Hashable], positive: 
         if wished[1] in ("pmm", "sample"):
             raise PlanError(
                 f"{wished[1]!r} has no density and cannot draw {name!r} compatibly with the analysis.",
-                do=f"df.mice.impute({draft.questions[0].formula!r}, methods={{{name!r}: 'norm'}})",
+                suits=", ".join(suiting(column, True)),
+                do=f"df.mice.impute(methods={{{name!r}: {suiting(column, True)[0]!r}}})",
             )
         return wished
     if column.kind is Kind.NUMERIC:

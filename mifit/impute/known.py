@@ -3,16 +3,107 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from ..errors import PlanError
 from ..formula.derived import Derived, solve
-from ..frame.kinds import Array
+from ..formula.question import Question
+from ..formula.terms import code_of, take_apart
+from ..frame.kinds import Array, Kind
 from ..frame.table import Column, Table
 from .choices import constant_within
+from .plan import Wishes
 
-__all__ = ["fill", "with_derived"]
+__all__ = ["fill", "refuse_chained", "refuse_derived", "refuse_derived_outcome", "with_derived"]
+
+
+def refuse_derived(wishes: Wishes, columns: Sequence[Hashable]) -> None:
+    """A derived column follows from its parents: it takes no wish, and is no predictor.
+
+    Raises
+    ------
+    PlanError
+        If one stands in ``methods=``, ``order=``, ``auxiliary=``, ``id=`` or on either side of ``predictors=``.
+    """
+    baseline = wishes.auxiliary.get("baseline", ()) if isinstance(wishes.auxiliary, Mapping) else ()
+    wanted: dict[str, Any] = {
+        "methods": wishes.methods, "order": wishes.order or (), "predictors": wishes.predictors,
+        "auxiliary": baseline, "id": () if wishes.id is None else (wishes.id,),
+    }  # fmt: skip
+    for word, names in wanted.items():
+        for name in (n for n in wishes.derived if n in names):
+            raise PlanError(
+                f"{name!r} is derived: it follows from its parents and cannot stand in {word}=.",
+                derived=f"{name} = {wishes.derived[name]}",
+                do=f"df.mice.impute(derived={dict(wishes.derived)!r})  # without {name!r} in {word}=",
+            )
+    for target, wish in wishes.predictors.items():
+        named: Any = take_apart(f"({wish})", columns).variables if isinstance(wish, str) else wish
+        for name in (n for n in wishes.derived if n in named):
+            parents = [n for n in take_apart(wishes.derived[name], columns).variables if n != target]
+            raise PlanError(
+                f"{name!r} is derived and predicts nothing by itself; its parents do.",
+                derived=f"{name} = {wishes.derived[name]}",
+                do=f"df.mice.impute(predictors={{{target!r}: {parents!r}}})",
+            )
+
+
+def refuse_derived_outcome(questions: Sequence[Question], table: Table, derived: Sequence[Derived]) -> None:
+    """An outcome that is derived has no holes: it would be drawn from the analysis and break its expression.
+
+    Raises
+    ------
+    PlanError
+        If one has.
+    """
+    for question in questions:
+        for one in (one for one in derived if one.name in question.outcome and len(table[one.name].missing)):
+            rest = {other.name: other.code for other in derived if other is not one}
+            also = f", derived={rest!r}" if rest else ""
+            raise PlanError(
+                f"the outcome {one.name!r} is derived and has {len(table[one.name].missing)} holes.",
+                derived=f"{code_of(one.name)} = {one.code}",
+                do=f"df.mice.impute({question.formula!r}{also})  # {one.name!r} drawn by its analysis",
+            )
+
+
+def refuse_chained(questions: Sequence[Question], table: Table, wishes: Wishes) -> None:
+    """Rows that take over where another row of the same subject ends belong together: ``id=`` must say so.
+
+    Raises
+    ------
+    PlanError
+        If an analysis has ``entry=``, a column chains the intervals, something is missing, and there is no ``id=``.
+    """
+    for question in questions:
+        entry = question.keywords.get("entry")
+        if wishes.id is not None or not isinstance(entry, Hashable) or entry not in table or not question.bare:
+            continue
+        stop = question.outcome[0]
+        asked = (*question.variables(table), *question.reserved(table))
+        if not any(len(table[n].missing) for n in asked) or len(table[stop].missing) or len(table[entry].missing):
+            continue
+        start, end = (table[name].numbers(table[name].values) for name in (entry, stop))
+        others = [n for n in table.columns if n not in question.reserved(table) and not len(table[n].missing)]
+        found = {n: _chained(table[n].values, start, end) for n in others if table[n].kind is not Kind.OTHER}
+        if any(found.values()):  # subjects, rather than a covariate that tells them apart
+            unit = max(found, key=lambda n: (found[n], n not in asked, not table[n].number or table[n].coding.whole))
+            raise PlanError(
+                f"{found[unit]} rows enter where another row with the same {unit!r} ends: each would be drawn alone.",
+                analysis=question.formula,
+                do=f"df.mice.impute({question.formula!r}, model={question.model!r}, entry={entry!r}, id={unit!r})",
+            )
+
+
+def _chained(unit: Array, start: Array, end: Array) -> int:
+    """How many rows enter just where the one before of their unit ends; 0 if any two rows of a unit overlap."""
+    order = np.lexsort((start, unit))
+    same = unit[order][1:] == unit[order][:-1]
+    gap = start[order][1:][same] - end[order][:-1][same]
+    tied = int((gap == 0).sum())
+    return tied if np.all(gap >= 0) and 2 * tied >= len(gap) else 0
 
 
 def fill(table: Table, derived: Sequence[Derived], unit: Hashable) -> tuple[Table, list[str]]:

@@ -12,7 +12,7 @@ from ..frame.kinds import Kind
 from .contract import Method
 from .store import Piece
 
-__all__ = ["Factor", "Plan", "Variable", "Wishes"]
+__all__ = ["Factor", "Plan", "Variable", "Wishes", "listed"]
 
 
 @dataclass(frozen=True)
@@ -106,24 +106,39 @@ class Plan:
 
     def _rows(self) -> list[tuple[str, ...]]:
         """Cells of the printed table."""
-        shown = [v for v in self.variables if v.n_missing or v.role in ("left", "outcome")]
-        return [
-            (str(v.name), v.kind.value, str(v.n_missing), v.role, v.label, v.sampler, _listed(v.predictors), v.why)
+        left = [v for v in self.variables if v.role == "left"]
+        alike = [[v for v in left if v.why == why] for why in dict.fromkeys(v.why for v in left)]
+        many = [group for group in alike if len(group) > _ALIKE]
+        folded = {id(v) for group in many for v in group}
+        shown = [v for v in self.variables if (v.n_missing or v.role in ("left", "outcome")) and id(v) not in folded]
+        rows: list[tuple[str, ...]] = [
+            (str(v.name), v.kind.value, str(v.n_missing), v.role, v.label, v.sampler, _cut(listed(v.predictors)), v.why)
             for v in shown
         ]
+        for group in many:
+            holes = sum(v.n_missing > 0 for v in group)
+            why = group[0].why + (f"; holes remain in {holes}" if holes else "")
+            rows.append((f"{len(group)} columns", "", "", "left", "", "", "", why))
+        return rows
 
     def _facts(self) -> list[str]:
         """Lines above the table."""
-        facts = [f"{len(self.order)} columns with holes will be drawn in {self.n_rows} rows; {self.title}."]
-        for question in self.questions:
-            facts.append(f"analysis   : {question.formula}   ({question.model}, {question.said})")
+        facts = [f"{_counted(len(self.order), 'column')} with holes will be drawn in {self.n_rows} rows; {self.title}."]
+        if not self.order:
+            holes = sum(v.n_missing > 0 for v in self.variables)
+            kept = f"nothing will be drawn: {_counted(holes, 'column')} with holes left alone"
+            facts = [f"{kept if holes else 'nothing is missing'} in {self.n_rows} rows."]
+        shown = self.written or tuple(question.formula for question in self.questions)
+        for one, question in zip(shown, self.questions, strict=True):
+            facts.append(f"analysis   : {one}   ({question.model}, {question.said})")
             for name, value in question.names.items():
                 if not callable(value) and not hasattr(value, "path"):
                     facts.append(f"from scope : {name} = {value!r}")
+        facts += [f"derived    : {name} = {code}" for name, code in self.wishes.derived.items()]
         drawn = {v.name for v in self.variables}
         complete = [str(name) for name in self.columns if name not in drawn]
         if complete:
-            facts.append(f"complete   : {_listed(complete, 8)}")
+            facts.append(f"complete   : {listed(complete, 8)}")
         for factor in self.factors:
             if factor.question is not None and set(self.questions[factor.question].outcome) & set(self.order):
                 rows = "the rows with its outcome observed" if factor.rows == "observed" else "all rows"
@@ -135,17 +150,32 @@ class Plan:
             facts.append(f"outcomes   : {linked}")
         auxiliaries = [str(f.variable) for f in self.factors if f.role == "auxiliary"]
         if auxiliaries:
-            facts.append(f"auxiliary  : {_listed(auxiliaries, 8)} (further outcomes)")
-        facts.append(f"iterations : {self.iterations}")
+            facts.append(f"auxiliary  : {listed(auxiliaries, 8)} (outside the analysis, drawn in harmony with it)")
+        if self.order:
+            facts.append(f"iterations : {self.iterations}")
         return facts
+
+    def _legend(self) -> list[str]:
+        """What the words in the table mean, those that occur."""
+        drawn = [v for v in self.variables if v.role != "left"]
+        words = dict.fromkeys([*(v.role for v in drawn if v.name in self.order), *(v.sampler for v in drawn)])
+        known = [word for word in _LEGEND if word in words]
+        return [f"{word:<11} : {_LEGEND[word]}" for word in known]
 
     def __str__(self) -> str:
         rows = [_HEAD, *self._rows()]
+        if len(rows) == 1:
+            return "\n".join(["Imputation plan", *(f"  {fact}" for fact in self._facts()), *self._notes()])
         widths = [max(len(row[i]) for row in rows) for i in range(len(_HEAD))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         lines.insert(1, "-" * max(len(line) for line in lines))
-        notes = [f"note: {event}" for event in self.events]
-        return "\n".join(["Imputation plan", *(f"  {fact}" for fact in self._facts()), "", *lines, *notes])
+        legend = ["", *self._legend()] if self._legend() else []
+        facts = [f"  {fact}" for fact in self._facts()]
+        return "\n".join(["Imputation plan", *facts, "", *lines, *self._notes(), *legend])
+
+    def _notes(self) -> list[str]:
+        """Lines below the table."""
+        return [f"note: {event}" for event in self.events]
 
     __repr__ = __str__
 
@@ -157,13 +187,40 @@ class Plan:
 
         body = "".join(row(cells, "td") for cells in self._rows())
         facts = "<br>".join(html.escape(fact) for fact in (*self._facts(), *self.events))
-        return f"<b>Imputation plan</b><br>{facts}<table>{row(_HEAD, 'th')}{body}</table>"
+        legend = "<br>".join(map(html.escape, self._legend()))
+        table = f"<table>{row(_HEAD, 'th')}{body}</table><small>{legend}</small>" if body else ""
+        return f"<b>Imputation plan</b><br>{facts}{table}"
 
 
 _HEAD = ("column", "kind", "holes", "role", "method", "sampler", "predictors", "why")
 
 
-def _listed(names: Sequence[str], most: int = 4) -> str:
+#: role or sampler -> what it means
+_LEGEND = {
+    "covariate": "in the analysis: from its own model given the other covariates, weighed by the analysis",
+    "outcome": "from the analysis itself, with parameters drawn from what is known about them",
+    "auxiliary": "outside the analysis: from a model of its own given the analysis' outcome and terms",
+    "column": "from its own model given other columns",
+    "own": "sampler: drawn from the model of its row as it stands",
+    "closed form": "sampler: exact, from the product of the models that contain the column",
+    "rejection": "sampler: proposed by its own model, accepted as often as the other models that contain it say",
+    "enumerate": "sampler: every level weighed by all models that contain the column",
+}
+_ALIKE = 4  # more columns left for one reason share a line
+_WIDE = 48  # characters for predictors in the table
+
+
+def _cut(text: str) -> str:
+    """A cell of the table, not too wide."""
+    return text if len(text) <= _WIDE else text[: _WIDE - 3] + "..."
+
+
+def _counted(many: int, noun: str) -> str:
+    """A number and its noun."""
+    return f"{many} {noun}{'' if many == 1 else 's'}"
+
+
+def listed(names: Sequence[str], most: int = 4) -> str:
     """Names, the first few."""
     more = f" +{len(names) - most}" if len(names) > most else ""
     return ", ".join(map(str, names[:most])) + more

@@ -14,12 +14,12 @@ from ..formula.terms import code_of
 from ..frame.kinds import Coding, Kind
 from ..frame.table import Column, Table
 from .choices import allowed_parameters, constant_within, strongest
-from .columns import check_wishes, set_aside
+from .columns import check_wishes, set_aside, suiting, with_article
 from .contract import Method
 from .likelihoods import likelihood_of
 from .methods import METHODS, Power, name_of
 from .methods.cox import nelson_aalen
-from .plan import Factor, Plan, Variable, Wishes
+from .plan import Factor, Plan, Variable, Wishes, listed
 from .store import Piece
 
 __all__ = ["Draft", "by_kind", "hazard_of", "make", "recoded"]
@@ -74,9 +74,9 @@ class Draft:
         method: Any = METHODS[wish] if isinstance(wish, str) else wish
         column = self.table[name]
         if column.kind not in method.kinds:
-            suits = [known for known, other in METHODS.items() if column.kind in other.kinds]
+            suits = suiting(column, self.mode == "compatible")
             raise PlanError(
-                f"method {name_of(method)!r} does not draw a {column.kind.value} column such as {name!r}.",
+                f"method {name_of(method)!r} does not draw {with_article(column.kind.value)} column such as {name!r}.",
                 suits=", ".join(suits),
                 do=f"df.mice.impute(methods={{{name!r}: {suits[0]!r}}})",
             )
@@ -117,10 +117,13 @@ class Draft:
         self.table = recoded(self.table, fresh)
 
     def cluster_means(self, name: Hashable, others: Sequence[Hashable]) -> tuple[Piece, ...]:
-        """Cluster means of the numeric columns, where an analysis is clustered."""
+        """Means of the numeric columns by cluster, where an analysis is clustered, or by id."""
         found = []
-        for unit in dict.fromkeys(q.keywords.get("groups") for q in self.questions):
-            if isinstance(unit, Hashable) and unit in self.table:
+        units = [q.keywords.get("groups") for q in self.questions] if self.mode == "terms" else []
+        if self.wishes.id is not None and constant_within(self.table, name, self.wishes.id):
+            units.append(self.wishes.id)
+        for unit in dict.fromkeys(unit for unit in units if isinstance(unit, Hashable)):
+            if unit in self.table:
                 numbers = [n for n in others if self.table[n].number and not constant_within(self.table, n, unit)]
                 found += [Piece("mean", (n, unit)) for n in numbers]
         return tuple(found)
@@ -142,7 +145,7 @@ class Draft:
             if self.holes(n) and self.wishes.methods.get(n) != "leave" and n not in self.wishes.derived
         ]
         if kept:
-            self.events.append(f"not imputed, holes remain: {', '.join(map(repr, kept))}")
+            self.events.append(f"not imputed, holes remain: {listed([repr(n) for n in kept], 8)}")
 
     def plan(self) -> Plan:
         """Freeze the decisions."""
@@ -206,7 +209,7 @@ def make(table: Table, questions: Sequence[Question], wishes: Wishes, scope: Map
     from .joint import plan_joint
     from .suitable import check_keywords
 
-    check_wishes(table, wishes)
+    check_wishes(table, wishes, bool(questions) and wishes.congeniality == "compatible")
     check_keywords(questions, table)
     left, events = set_aside(table, questions, wishes)
     mode = _mode(questions, table, wishes, events)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 import numpy as np
 
 from ..errors import FormulaError, PlanError
 from ..formula.design import Design
 from ..formula.question import LEVELLED, Question
-from ..frame.table import Table
+from ..frame.table import Column, Table
 from .contract import Array
 from .likelihoods import AROUND, HAZARD, keyword_vector, likelihood_of
 from .methods import name_of
@@ -32,6 +33,9 @@ _SUPPORT = {
     "logit": "of two values",
     "probit": "of two values",
 }
+
+_WHOLE = frozenset({"poisson", "negativebinomial", "Poisson", "NegativeBinomial"})
+_NUMBERS = _WHOLE | {"Gamma", "InverseGaussian", "Tweedie"}
 
 
 def check_keywords(questions: Sequence[Question], table: Table) -> None:
@@ -63,12 +67,15 @@ def check_outcomes(questions: Sequence[Question], designs: Sequence[Design], tab
             )
         rows = table.complete_rows(question.outcome)
         if question.level is None:
-            _check_support(question, design.response({v: table[v].values[rows] for v in question.outcome}))
+            y = design.response({v: table[v].values[rows] for v in question.outcome})
+            _check_support(question, y)
+            _refuse_fractions(question, y, table)
 
 
 def _check_distribution(question: Question, table: Table) -> None:
     """Refuse what has too many levels, or an incomplete outcome whose family has no distribution."""
     column = table[question.outcome[0]]
+    _refuse_text(question, column)
     if question.model in LEVELLED and column.n_levels > _MOST_LEVELS:
         raise PlanError(
             f"{question.model} needs an outcome of a few levels; {question.outcome[0]!r} has {column.n_levels}.",
@@ -82,6 +89,47 @@ def _check_distribution(question: Question, table: Table) -> None:
             analysis=question.formula,
             do="sm.families.Tweedie(var_power=1.5)",
         )
+
+
+def _refuse_text(question: Question, column: Column) -> None:
+    """Refuse levels that are no numbers where the model is one of counts or positive numbers."""
+    if not question.bare or column.number or _what(question) not in _NUMBERS:
+        return
+    levels = column.coding.levels
+    codes = {level: code for code, level in enumerate(levels)} if len(levels) == 2 else "..."
+    raise PlanError(
+        f"{_shown(question)} needs an outcome in numbers; {column.name!r} holds "
+        f"{', '.join(map(repr, levels[:4]))}{', ...' if len(levels) > 4 else ''}.",
+        analysis=question.formula,
+        do=f"df['outcome'] = df[{column.name!r}].map({codes})  # then outcome ~ ...",
+    )
+
+
+def _refuse_fractions(question: Question, y: Array, table: Table) -> None:
+    """Refuse to draw counts into the holes of an outcome whose observed values are not whole."""
+    holes = len(table[question.outcome[0]].missing)
+    many = int(np.sum(y != np.floor(y)))
+    if not holes or not many or _what(question) not in _WHOLE:
+        return
+    name = question.terms.outcome
+    family = "Tweedie(var_power=1.5, " if (y == 0).any() else "Gamma("
+    raise PlanError(
+        f"{_shown(question)} would draw counts into the {holes} holes of {name!r}; {many} of its values are not whole.",
+        analysis=question.formula,
+        whole=f"df[{question.outcome[0]!r}] = df[{question.outcome[0]!r}].round()",
+        do=f"df.mice.impute({question.formula!r}, model='glm', "
+        f"family=sm.families.{family}link=sm.families.links.Log()))",
+    )
+
+
+def _what(question: Question) -> str:
+    """The family of a generalized linear model, the model itself elsewhere."""
+    return type(question.keywords.get("family")).__name__ if question.model == "glm" else question.model
+
+
+def _shown(question: Question) -> str:
+    """The same as the user knows it."""
+    return f"family {_what(question)}" if question.model == "glm" else question.model
 
 
 def check_copies(questions: Sequence[Question], table: Table, drawn: Sequence[Hashable]) -> None:
@@ -144,7 +192,8 @@ def _check_range(question: Question, word: str, table: Table) -> None:
         some = ", ".join(f"{v:g}" for v in sorted(seen)[:4]) + (", ..." if len(seen) > 4 else "")
         raise PlanError(
             f"{word}={shown!r} holds {some}; an event is 1, censoring 0.",
-            do=f"df[{shown!r}] = (df[{shown!r}] == {max(seen):g}).astype(int)",
+            do=f"df[{_free_name(table)!r}] = (df[{shown!r}] {_event(table, name, seen)}).astype(int)"
+            f"  # then status={_free_name(table)!r}",
         )
     if word == "freq_weights":
         wrong, must = int(np.sum((found < 0) | (found != np.floor(found)))), "whole numbers"
@@ -158,6 +207,18 @@ def _check_range(question: Question, word: str, table: Table) -> None:
             analysis=question.formula,
             do=f"df = df[df[{shown!r}] > 0]",
         )
+
+
+def _event(table: Table, name: Any, seen: set[float]) -> str:
+    """How the values of a status that is not 0 and 1 tell an event: a count above 0, else the last level."""
+    if isinstance(name, Hashable) and name in table and not table[name].number:
+        return f"== {table[name].coding.levels[-1]!r}"
+    return "> 0" if 0.0 in seen else f"== {max(seen):g}"
+
+
+def _free_name(table: Table) -> str:
+    """A name for a new column of events."""
+    return next(name for name in ("event", "event_01", "event_01_") if name not in table)
 
 
 def _numbers(question: Question, word: str, table: Table) -> Array | None:
@@ -175,8 +236,7 @@ def _numbers(question: Question, word: str, table: Table) -> Array | None:
 
 def _check_support(question: Question, y: Array) -> None:
     """Refuse an outcome that its family cannot have."""
-    family = type(question.keywords.get("family")).__name__
-    must = _SUPPORT.get(family if question.model == "glm" else question.model)
+    must = _SUPPORT.get(_what(question))
     wrong = {
         "between 0 and 1": (y < 0) | (y > 1),
         "0 or more": y < 0,
@@ -186,8 +246,9 @@ def _check_support(question: Question, y: Array) -> None:
         None: np.zeros(0, dtype=bool),
     }[must]
     if wrong.any():
+        shares = bool(((y >= 0) & (y <= 1)).all())
         instead = {
-            "of two values": "model='glm', family=sm.families.Binomial()",
+            "of two values": "model='glm', family=sm.families.Binomial()" if shares else "model='ols'",
             "between 0 and 1": "model='ols'",
             "above 0": "model='glm', family=sm.families.Tweedie(var_power=1.5)",
             "whole numbers from 0": "model='glm', family=sm.families.Tweedie(var_power=1.5)",

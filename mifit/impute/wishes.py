@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import PlanError
+from ..errors import MifitError, PlanError
 from ..frame.table import Table
 from .plan import Plan, Wishes
 from .planning import recoded
 
-__all__ = ["USUAL", "Asked", "is_whole", "refuse_other_holes"]
+__all__ = ["USUAL", "Asked", "advised", "call_of", "is_whole", "refuse_other_holes"]
 
 #: words that have a value where nothing is asked
 USUAL = {"auxiliary": "response", "congeniality": "compatible", "derived": None, "id": None, "link": "independent"}
@@ -63,6 +64,50 @@ class Asked(NamedTuple):
             self.link,
             dict(self.derived or {}),
         )
+
+
+@contextmanager
+def advised(formula: Any, words: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Errors inside end in a call with the user's own formula, so that pasting it asks the same question.
+
+    Parameters
+    ----------
+    formula : str, sequence of str, Plan or None
+        As the user gave it.
+    words : mapping, optional
+        The model and its keywords that the user gave, as code.
+    """
+    try:
+        yield
+    except MifitError as error:
+        do = call_of(error.do, formula, words or {})
+        if do == error.do:
+            raise
+        raise type(error)(error.fact, do=do, **error.lines) from error.__cause__
+
+
+def call_of(do: str | None, formula: Any, words: Mapping[str, str]) -> str | None:
+    """An advised call of impute, with the user's formula and model where it has none.
+
+    Examples
+    --------
+    >>> call_of("df.mice.impute(rng=1)", "y ~ x", {"model": "'wls'"})
+    "df.mice.impute('y ~ x', model='wls', rng=1)"
+    """
+    if do is None or formula is None or not do.startswith(_CALL):
+        return do
+    shown = "plan" if isinstance(formula, Plan) else repr(formula)
+    rest = do.removeprefix(_CALL)
+    if rest.startswith(shown):
+        rest = rest.removeprefix(shown).removeprefix(", ")
+    elif rest.startswith(("'", '"', "[")):
+        return do  # another formula is the advice
+    given = {} if "model=" in rest else {w: code for w, code in words.items() if f"{w}=" not in rest}
+    head = ", ".join([shown, *(f"{word}={code}" for word, code in given.items())])
+    return f"{_CALL}{head}{'' if rest.startswith(')') else ', '}{rest}"
+
+
+_CALL = "df.mice.impute("
 
 
 def refuse_other_holes(plan: Plan, table: Table) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 import numpy.typing as npt
 
@@ -123,7 +125,7 @@ def recommended(fmi: Array, m: int, cv: float = 0.05) -> npt.NDArray[np.int64]:
     >>> recommended(np.array([0.3]), 20)
     array([41])
     """
-    if not cv > 0:
+    if not isinstance(cv, Real) or not cv > 0:
         raise PoolingError(f"cv is {cv!r}; a positive share is needed.", do="res.recommend_m(cv=0.05)")
     return np.maximum(np.ceil(1 + (fmi_limit(fmi, m) / cv) ** 2 / 2), 2).astype(np.int64)
 

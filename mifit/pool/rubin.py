@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ __all__ = [
     "rubin",
     "t_pvalue",
     "t_quantile",
+    "upper_level",
 ]
 
 Array = npt.NDArray[np.float64]
@@ -272,7 +274,7 @@ def columns(pooled: Pooled | Each, alpha: float = 0.05) -> dict[str, Array]:
     array([6.06])
     """
     statistic = pooled.params / pooled.std_error
-    half = t_quantile(1 - alpha / 2, pooled.df) * pooled.std_error
+    half = t_quantile(upper_level(alpha), pooled.df) * pooled.std_error
     return {
         "estimate": pooled.params,
         "std_error": pooled.std_error,
@@ -330,6 +332,34 @@ def t_quantile(probability: float, df: Array) -> Array:
     return quantile
 
 
+def upper_level(alpha: float) -> float:
+    """Probability below the upper of two limits.
+
+    Parameters
+    ----------
+    alpha : float
+        One minus the coverage, in (0, 1).
+
+    Returns
+    -------
+    float
+        1 - alpha / 2.
+
+    Raises
+    ------
+    PoolingError
+        If ``alpha`` is no number between 0 and 1.
+
+    Examples
+    --------
+    >>> upper_level(0.05)
+    0.975
+    """
+    if not isinstance(alpha, Real) or not 0 < alpha < 1:
+        raise PoolingError(f"alpha is {alpha!r}; one minus the coverage lies between 0 and 1.", do="res.conf_int(0.05)")
+    return 1 - float(alpha) / 2
+
+
 def _inverse(x: Array) -> Array:
     """Return 1 / x, infinite where x is zero."""
     return np.divide(1.0, x, out=np.full_like(x, np.inf), where=x > 0)
@@ -345,7 +375,7 @@ def _checked(m: int, share: Array) -> Array:
     if m < 2:
         raise PoolingError(
             f"pooling needs at least 2 completed data sets, got {m}: one has no between-imputation variance.",
-            do="df.mice.impute(formula, m=20)",
+            do="df.mice.impute('y ~ x1 + x2', m=20)",
         )
     return np.asarray(share, float)
 
@@ -360,10 +390,14 @@ def _refuse(
         raise PoolingError(f"unknown df_method {df_method!r}.", known=", ".join(DF_METHODS))
     if covariances.shape != (m, q, q):
         raise PoolingError(f"estimates {estimates.shape} and covariances {covariances.shape} do not match.")
+    if not isinstance(df_complete, Real):
+        raise PoolingError(
+            f"dfcom is {df_complete!r}; a positive number is needed.", do="imp.fit('y ~ x1 + x2', dfcom=96)"
+        )
     if not df_complete > 0:
         raise PoolingError(
             f"the complete data leave {df_complete:g} degrees of freedom: there is nothing to judge a t by.",
-            do="imp.fit(formula, dfcom=float('inf'))",
+            do="imp.fit('y ~ x1 + x2', dfcom=float('inf'))",
         )
     labels = list(names) if names is not None else [f"number {j}" for j in range(q)]
     variances = np.diagonal(covariances, axis1=1, axis2=2)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.special import expit, logit
 
 from ..errors import PoolingError, nearest
-from .rubin import Pooled, pool, t_quantile
+from .rubin import Pooled, pool, t_quantile, upper_level
 
 __all__ = ["SCALES", "OnScale", "Scale", "adjusted", "auc_delong", "on_scale", "pool_rsquared", "scale_named"]
 
@@ -286,9 +286,9 @@ def _share(values: Array, others: Array) -> Array:
 def _back(pooled: Pooled, backward: Callable[[Array], Array], alpha: float, normal: bool = False) -> OnScale:
     """Return estimate and limits as they were before the scale; a falling scale swaps the limits."""
     if normal:  # 1.96 itself, as R's mice has it
-        quantile = 1.96 if alpha == 0.05 else t_quantile(1 - alpha / 2, np.full_like(pooled.df, np.inf))
+        quantile = 1.96 if alpha == 0.05 else t_quantile(upper_level(alpha), np.full_like(pooled.df, np.inf))
     else:
-        quantile = t_quantile(1 - alpha / 2, pooled.df)
+        quantile = t_quantile(upper_level(alpha), pooled.df)
     half = quantile * pooled.std_error
     ends = np.array([backward(pooled.params - half), backward(pooled.params + half)])
     return OnScale(np.asarray(backward(pooled.params)), ends.min(axis=0), ends.max(axis=0), pooled)

@@ -28,7 +28,7 @@ _ARIVS = ("positive", "raw", "robust")
 
 def compare(
     larger: PooledResults,
-    smaller: PooledResults,
+    smaller: PooledResults | str,
     method: str | None = None,
     use: str = "wald",
     ariv: str = "positive",
@@ -45,6 +45,7 @@ def compare(
             known="method D1, D2, D3, D4; use wald, likelihood (for D2); ariv positive, raw, robust (for D3, D4)",
             do="res.compare(smaller, method='D4')",
         )
+    smaller = _fitted(larger, smaller)
     tested = _tested(larger, smaller)
     said = f"{', '.join(larger.fits.names[j] for j in tested)} = 0"
     if method is None:
@@ -93,6 +94,27 @@ def anova(*results: PooledResults, method: str | None = None) -> pd.DataFrame:
     table = pd.DataFrame(rows, index=[one.fits.formula for one in ordered])
     table.attrs["notes"] = [test.note for test in tests[1:] if test.note]
     return table
+
+
+def _fitted(larger: PooledResults, smaller: Any) -> PooledResults:
+    """Return the smaller model; one given by its formula is fitted on the same sets, with the same words."""
+    if not isinstance(smaller, str) and hasattr(smaller, "fits"):
+        known: PooledResults = smaller
+        return known
+    call, sets = larger.call, larger.imputations
+    if not isinstance(smaller, str) or call is None or sets is None:
+        elsewhere = f"{smaller!r} cannot be fitted: these results were pooled from fits made elsewhere."
+        fact = (
+            elsewhere
+            if isinstance(smaller, str)
+            else f"a smaller model is pooled results or a formula, not {smaller!r:.60}."
+        )
+        raise ModelError(fact, do="res.compare(imp.fit('y ~ x1'))")
+    given = larger.dfcom if larger.fits.df_source == "given" else None
+    fitted: PooledResults = sets.fit(
+        smaller, call.model, dfcom=given, df_method=larger.df_method, uncovered="ignore", fit_kwds=call.fit, **call.init
+    )
+    return fitted
 
 
 def _tested(larger: PooledResults, smaller: PooledResults) -> list[int]:

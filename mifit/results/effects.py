@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..errors import FormulaError, nearest
+from ..errors import FormulaError, ModelError, nearest
 from ..frame.kinds import Kind
 from ..pool.rubin import columns, pool
 from .newdata import Link, in_numbers, link_of, numeric_design, offset_of
@@ -40,6 +40,11 @@ class _Change(NamedTuple):
 def marginal_effects(results: PooledResults, variables: Any = None, alpha: float = 0.05) -> pd.DataFrame:
     """Average marginal effects; see :meth:`PooledResults.marginal_effects`."""
     design, completed, call = require_source(results, "marginal effects")
+    if call.model == "phreg":
+        raise ModelError(
+            "a Cox model has no mean that a variable could change: its effects are hazard ratios.",
+            do="res.to_frame(exponentiate=True)",
+        )
     link = link_of(call)
     changes = [c for v in _chosen(design, variables) for c in _changes(design, v)]
     which, own = positions(results)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 
 from ..analysis.fit import Fits
 from ..errors import PoolingError
+from ..formula.constraint import listed
 from ..pool import rubin
 from .mapped import pool_figures
 from .pooled import PooledResults
@@ -69,6 +70,11 @@ def pool(
     >>> res.params.to_dict()
     {'a': 1.2, 'b': 2.1}
     """
+    if not isinstance(fits, Iterable) or isinstance(fits, str | Mapping | pd.DataFrame):
+        raise PoolingError(
+            f"mifit.pool takes a list of fits, one for each set, not {type(fits).__name__}.",
+            do="mifit.pool([fit1, fit2])",
+        )
     fits = list(fits)
     read = [_read(fit, k, names) for k, fit in enumerate(fits)]
     if len(read) < 2:
@@ -86,14 +92,14 @@ def pool(
     covariances = np.array([one.covariance[np.ix_(order, order)] for one, order in zip(read, orders, strict=True)])
     reported = [_df_of(fit) for fit in fits]
     source = "given" if dfcom is not None else min(reported)[1]
-    df = float(dfcom) if dfcom is not None else min(reported)[0]
+    df = dfcom if dfcom is not None else min(reported)[0]
     pooled = rubin.pool(estimates, covariances, df, df_method, names=labels)
     model = getattr(fits[0], "model", None)
     label = type(model).__name__ if model is not None and not isinstance(model, str) else type(fits[0]).__name__
     every = np.ones(len(fits), bool)
     left = Fits(
-        names=tuple(labels), estimates=estimates, covariances=covariances, df_complete=df, df_source=source,
-        n_obs=int(getattr(fits[0], "nobs", 0) or 0), label=label, outcome=_outcome(model), formula="",
+        names=tuple(labels), estimates=estimates, covariances=covariances, df_complete=pooled.df_complete,
+        df_source=source, n_obs=int(getattr(fits[0], "nobs", 0) or 0), label=label, outcome=_outcome(model), formula="",
         cov_label=str(getattr(fits[0], "cov_type", "as given")), facts={}, converged=every, separated=~every,
         notes=(), kept=tuple(fits),
     )  # fmt: skip
@@ -143,6 +149,11 @@ def pool_table(
     >>> pool_table(table)["std_error"].round(3).to_dict()
     {'x': 1.323}
     """
+    if not isinstance(frame, pd.DataFrame):
+        raise PoolingError(
+            f"mifit.pool_table takes a frame of estimates and standard errors, not {type(frame).__name__}.",
+            do="mifit.pool_table(pd.concat([table1, table2]))",
+        )
     values = frame[_column(frame, estimate, _ESTIMATES, "estimate")].to_numpy(dtype=np.float64)
     errors = frame[_column(frame, std_error, _ERRORS, "std_error")].to_numpy(dtype=np.float64)
     if term is not None or "term" in frame.columns:
@@ -179,7 +190,7 @@ def _read(fit: Any, k: int, names: Sequence[str] | None) -> _Read:
     values = np.ravel(np.asarray(estimate, dtype=np.float64), order="F")
     matrix = np.asarray(covariance, dtype=np.float64).reshape(len(values), len(values))
     if len(found) != len(values):
-        raise PoolingError(f"{len(found)} names for {len(values)} coefficients of fit {k}.", names=", ".join(found[:8]))
+        raise PoolingError(f"{len(found)} names for {len(values)} coefficients of fit {k}.", names=listed(found))
     return _Read(found, values, matrix)
 
 

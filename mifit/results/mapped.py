@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any, overload
@@ -11,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..errors import FitError, PoolingError
+from ..errors import FitError, MifitWarning, PoolingError
+from ..formula.constraint import listed
 from ..pool.rubin import columns
 from ..pool.scales import SCALES, Scale, on_scale, scale_named
 
@@ -89,6 +91,11 @@ class Mapped(Sequence[Any]):
             The columns of ``to_frame``; estimate, its standard error and limits are back from the scale. Without
             variances only the estimate (a correlation on the scale "fisher" has variance 1/(n - 3) there).
 
+        Warns
+        -----
+        MifitWarning
+            If the function gave a figure without its variance.
+
         Raises
         ------
         PoolingError
@@ -141,7 +148,9 @@ def pool_figures(
 ) -> pd.DataFrame:
     """Pool what a function gave for each set; see :meth:`Mapped.pool`."""
     if len(values) < 2:
-        raise PoolingError(f"pooling needs at least 2 sets, got {len(values)}.", do="df.mice.impute(formula, m=20)")
+        raise PoolingError(
+            f"pooling needs at least 2 sets, got {len(values)}.", do="df.mice.impute('y ~ x1 + x2', m=20)"
+        )
     sets = [_named(value, k) for k, value in enumerate(values)]
     names = list(sets[0])
     for k, one in enumerate(sets):
@@ -152,7 +161,14 @@ def pool_figures(
     if unknown := [name for name in chosen if name not in names]:
         raise PoolingError(f"scale= names {unknown[0]!r}, which is no figure.", figures=", ".join(map(str, names)))
     rows = {name: _row(name, [one[name] for one in sets], chosen.get(name), n_obs, dfcom, alpha) for name in names}
-    return pd.DataFrame.from_dict(rows, orient="index")
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    bare = [str(name) for name in table.index[table["std_error"].isna()]]
+    if bare:
+        table.attrs["reason"] = reason = (
+            f"the function returned no variance for {listed(bare)}: a standard error needs (estimate, variance)"
+        )
+        warnings.warn(f"{reason}.", MifitWarning, stacklevel=3)
+    return table
 
 
 def _row(

@@ -28,6 +28,7 @@ class Link:
 
     mean: Callable[[Array], Array]
     slope: Callable[[Array], Array]  #: derivative of ``mean``
+    what: str = "mean"  #: what the link gives: a Cox model has hazards relative to that of mean covariates
     linear: bool = False  #: whether the mean is the linear predictor, with one residual variance
 
 
@@ -55,7 +56,7 @@ def link_of(call: Call) -> Link:
     family = call.init.get("family")
     if call.model in ("glm", "gee") and family is not None:
         gaussian = type(family).__name__ == "Gaussian" and type(family.link).__name__ == "Identity"
-        return Link(family.link.inverse, family.link.inverse_deriv, gaussian and call.model == "glm")
+        return Link(family.link.inverse, family.link.inverse_deriv, linear=gaussian and call.model == "glm")
     if call.model == "betareg" and call.init.get("link") is not None:
         return Link(call.init["link"].inverse, call.init["link"].inverse_deriv)
     if call.model not in _LINKS:
@@ -67,14 +68,24 @@ def link_of(call: Call) -> Link:
     return _LINKS[call.model]
 
 
+def _normal_density(x: Array) -> Array:
+    """Return the slope of the normal distribution function."""
+    return np.asarray(np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi))
+
+
+def _logistic_density(x: Array) -> Array:
+    """Return the slope of the logistic distribution function."""
+    return np.asarray(expit(x) * expit(-x))
+
+
 _ONE = np.ones_like
-_PROBIT = Link(ndtr, lambda x: np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi))
 _LINKS: Mapping[str, Link] = {
     **dict.fromkeys(("ols", "wls", "gls", "glm"), Link(np.asarray, _ONE, linear=True)),
     **dict.fromkeys(("rlm", "quantreg", "mixedlm", "gee"), Link(np.asarray, _ONE)),
-    **dict.fromkeys(("poisson", "negativebinomial", "generalizedpoisson", "phreg"), Link(np.exp, np.exp)),
-    **dict.fromkeys(("logit", "betareg"), Link(expit, lambda x: expit(x) * expit(-x))),
-    "probit": _PROBIT,
+    **dict.fromkeys(("poisson", "negativebinomial", "generalizedpoisson"), Link(np.exp, np.exp)),
+    "phreg": Link(np.exp, np.exp, "relative_hazard"),
+    **dict.fromkeys(("logit", "betareg"), Link(expit, _logistic_density)),
+    "probit": Link(ndtr, _normal_density),
 }
 
 
@@ -186,7 +197,7 @@ def offset_of(call: Call, series: Callable[[str], Any], n_rows: int) -> Array:
         if column.ndim and len(column) != n_rows:
             raise ModelError(
                 f"{word}= was an array of {len(column)} values; nothing says what it is for {n_rows} other rows.",
-                do=f"imp.fit(formula, {word}='column')   # then newdata has that column",
+                do=f"imp.fit('y ~ x1 + x2', {word}='column')   # then newdata has that column",
             )
         total = total + (np.log(column) if word == "exposure" else column)
     return total
@@ -235,5 +246,5 @@ def _outside(design: Design, found: Array, seen: Mapping[Hashable, Array], index
         f"newdata has {shown}, outside the outermost knots of {splined.code}.",
         row=index[row],
         knots=f"{low:.6g} to {high:.6g}",
-        do="imp.fit(formula)   # with lower_bound= and upper_bound= inside bs()",
+        do=f"imp.fit({design.formula!r})   # with lower_bound= and upper_bound= inside bs()",
     )

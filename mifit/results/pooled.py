@@ -13,8 +13,10 @@ import pandas as pd
 
 from ..analysis.fit import Fits
 from ..analysis.models import Call
-from ..pool.rubin import Pooled, t_pvalue, t_quantile
+from ..pool.rubin import Pooled, t_pvalue, t_quantile, upper_level
 from . import compare, effects, precision, predict, quality, tables, tests
+from .cautions import cautions
+from .packing import packed, unpacked
 from .summary import summarise
 
 __all__ = ["ModelNames", "PooledResults", "RefittedResults"]
@@ -46,6 +48,10 @@ class RefittedResults(Sequence[Any]):
     def __getitem__(self, k: slice) -> list[Any]: ...
     def __getitem__(self, k: int | slice) -> Any:
         """Return the result of set k, or a list for a slice."""
+        if not isinstance(k, slice | int | np.integer):
+            raise TypeError(f"a result is chosen by its number from 0 to {self._m - 1}, not by {k!r}")
+        if not isinstance(k, slice) and not -self._m <= k < self._m:
+            raise IndexError(f"there is no result {k}: the {self._m} results are numbered 0 to {self._m - 1}")
         which = range(self._m)[k]
         return [self[j] for j in which] if isinstance(which, range) else self._one(which)
 
@@ -115,10 +121,20 @@ class PooledResults:
         stability: precision.Stability | None = None,
     ) -> None:
         self.pooled, self.fits = pooled, fits
-        self.header, self.notes = dict(header or {}), (*notes, *fits.notes)
+        self.header, self.notes = dict(header or {}), (*notes, *fits.notes, *cautions(pooled, fits.names))
         self.imputations, self.congeniality = imputations, congeniality
-        self.design, self.completed, self.call, self.stability = design, completed, call, stability
+        self.design, self.completed, self.call, self.settled = design, completed, call, stability
         self.results = RefittedResults(pooled.m, refit, fits.kept)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what cannot cross a process: patsy's design and the statsmodels results."""
+        return packed(self.__dict__)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Freeze the design anew; the single results are fitted again when they are asked for."""
+        self.__dict__.update(state)
+        self.design, refit = unpacked(state)
+        self.results = RefittedResults(self.m, refit)
 
     @property
     def params(self) -> pd.Series:
@@ -217,7 +233,7 @@ class PooledResults:
         alpha : float, default 0.05
             One minus the coverage.
         """
-        half = t_quantile(1 - alpha / 2, self.pooled.df) * self.bse
+        half = t_quantile(upper_level(alpha), self.pooled.df) * self.bse
         return pd.DataFrame({0: self.params - half, 1: self.params + half})
 
     # Tables
@@ -334,7 +350,7 @@ class PooledResults:
 
     def compare(
         self,
-        smaller: PooledResults,
+        smaller: PooledResults | str,
         method: str | None = None,
         *,
         use: str = "wald",
@@ -345,8 +361,8 @@ class PooledResults:
 
         Parameters
         ----------
-        smaller : PooledResults
-            Its coefficients are some of this model's.
+        smaller : PooledResults or str
+            Its coefficients are some of this model's. A formula is fitted on the same sets, with the same words.
         method : {"D4", "D3", "D2", "D1"}, optional
             Likelihood ratio on stacked sets (the default), at pooled estimates, from m chi-squares, or Wald. Models
             without a likelihood that adds up over rows, and robust covariances, have D1 (the default there) and D2.
@@ -464,6 +480,28 @@ class PooledResults:
             ``attrs["reason"]`` says so.
         """
         return precision.mc_error(self, alpha)
+
+    def stability(self, until: Mapping[str, float] | None = None) -> precision.Stability:
+        """Judge whether there are enough imputations.
+
+        Parameters
+        ----------
+        until : mapping, optional
+            As in ``imp.fit(until=...)``; by default what was asked there, else ``{"se_cv": 0.05}``.
+
+        Returns
+        -------
+        Stability
+            ``enough``, ``what`` (one sentence) and ``m`` (how many sets would do).
+
+        Raises
+        ------
+        PlanError
+            If a word is unknown or a limit is not positive.
+        """
+        if until is None and self.settled is not None:
+            return self.settled
+        return precision.stable(self, {"se_cv": 0.05} if until is None else until)
 
     def recommend_m(self, cv: float = 0.05) -> int:
         """Return how many imputations would make the standard errors replicable (von Hippel 2020).

@@ -145,7 +145,7 @@ def settle(
     Returns
     -------
     PooledResults
-        With ``stability``; its summary prints only digits that the Monte-Carlo error supports.
+        With ``stability()``; its summary prints only digits that the Monte-Carlo error supports.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def settle(
         wanted = min(found.m, 2 * results.m, max_m)
         results, said = _heard(fit, results.imputations.extend(m=max(wanted - results.m, 1)), said)
     short = "" if found.enough else f"Not stable at max_m = {max_m}: "
-    results.stability = Stability(found.enough, short + found.what, found.m)
+    results.settled = Stability(found.enough, short + found.what, found.m)
     for one in said.values():  # each kind once, as the last round had it
         warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
     return results

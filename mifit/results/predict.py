@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError, ModelError
-from ..pool.rubin import Each, columns, each, t_quantile
+from ..pool.rubin import Each, columns, each, t_quantile, upper_level
 from .newdata import Link, as_frame, link_of, matrix_of, offset_of
 
 if TYPE_CHECKING:
@@ -34,13 +34,13 @@ class Prediction:
     @property
     def predicted_mean(self) -> pd.Series:
         """Mean of each row, the pooled linear predictor brought through the link (n)."""
-        return pd.Series(self.link.mean(self.linear.params), index=self.index, name="mean")
+        return pd.Series(self.link.mean(self.linear.params), index=self.index, name=self.link.what)
 
     @property
     def se_mean(self) -> pd.Series:
         """Standard error of each mean, by the delta method (n)."""
         error = np.abs(self.link.slope(self.linear.params)) * self.linear.std_error
-        return pd.Series(error, index=self.index, name="mean_se")
+        return pd.Series(error, index=self.index, name=f"{self.link.what}_se")
 
     @property
     def df(self) -> pd.Series:
@@ -67,11 +67,13 @@ class Prediction:
         -------
         DataFrame, shape (n, 4 or 6)
             Columns mean, mean_se, mean_ci_lower, mean_ci_upper; linear models also obs_ci_lower and obs_ci_upper, the
-            limits of a new observation.
+            limits of a new observation. A Cox model has relative_hazard in the place of mean: the hazard over that of
+            the mean covariates.
         """
         limits = self.conf_int(alpha)
-        parts = {"mean": self.predicted_mean, "mean_se": self.se_mean}
-        parts |= {"mean_ci_lower": limits["lower"], "mean_ci_upper": limits["upper"]}
+        what = self.link.what
+        parts = {what: self.predicted_mean, f"{what}_se": self.se_mean}
+        parts |= {f"{what}_ci_lower": limits["lower"], f"{what}_ci_upper": limits["upper"]}
         if self.observation is not None:
             parts |= dict(zip(("obs_ci_lower", "obs_ci_upper"), self._ends(self.observation, alpha), strict=True))
         return pd.DataFrame(parts, index=self.index)
@@ -85,7 +87,7 @@ class Prediction:
 
     def _ends(self, one: Each, alpha: float) -> tuple[Array, Array]:
         """Return both limits on the scale of the mean; a falling link swaps them."""
-        half = t_quantile(1 - alpha / 2, one.df) * one.std_error
+        half = t_quantile(upper_level(alpha), one.df) * one.std_error
         low, high = self.link.mean(one.params - half), self.link.mean(one.params + half)
         return np.minimum(low, high), np.maximum(low, high)
 
@@ -96,9 +98,10 @@ def get_prediction(results: PooledResults, newdata: Any = None) -> Prediction:
     link, m = link_of(call), results.m
     chosen, own = positions(results)
     pooled, fits = results.pooled, results.fits
+    origin = _mean_covariates(results, chosen) if link.what == "relative_hazard" else np.zeros(len(chosen))
     if newdata is None:
         rows = [completed.values(k) for k in range(m)]
-        designs = [design.matrix(values)[:, chosen] for values in rows]
+        designs = [design.matrix(values)[:, chosen] - origin for values in rows]
         n = len(completed.index)
         offsets = [offset_of(call, partial(completed.series, k), n) for k in range(m)]
         linear = np.array([x @ b + o for x, b, o in zip(designs, fits.estimates[:, own], offsets, strict=True)])
@@ -107,7 +110,7 @@ def get_prediction(results: PooledResults, newdata: Any = None) -> Prediction:
         mean, between, index = linear.mean(axis=0), linear.var(axis=0, ddof=1), completed.index
     else:
         frame = as_frame(newdata)
-        matrix = matrix_of(design, frame)[:, chosen]
+        matrix = matrix_of(design, frame)[:, chosen] - origin
         mean = matrix @ pooled.params[own] + offset_of(call, partial(_column, frame), len(frame))
         within, between = (_quadratic(matrix, part[np.ix_(own, own)]) for part in (pooled.within, pooled.between))
         index = frame.index
@@ -129,7 +132,7 @@ def require_source(results: PooledResults, what: str) -> tuple[Any, Any, Any]:
     if results.design is None or results.completed is None or results.call is None:
         raise ModelError(
             f"these results were pooled from fits made elsewhere; {what} need the completed sets.",
-            do="mifit.from_long(long).fit(formula)",
+            do="mifit.from_long(long).fit('y ~ x1 + x2')",
         )
     return results.design, results.completed, results.call
 
@@ -139,6 +142,12 @@ def positions(results: PooledResults) -> tuple[list[int], list[int]]:
     names = {name: j for j, name in enumerate(results.fits.names)}
     both = [(i, names[name]) for i, name in enumerate(results.design.names) if name in names]
     return [i for i, _ in both], [j for _, j in both]
+
+
+def _mean_covariates(results: PooledResults, chosen: list[int]) -> Array:
+    """Return the mean of each design column over rows and sets, shape (p,): where a relative hazard is 1."""
+    sets = (results.completed.values(k) for k in range(results.m))
+    return np.asarray(np.mean([results.design.matrix(values)[:, chosen].mean(axis=0) for values in sets], axis=0))
 
 
 def _quadratic(matrix: Array, covariance: Array) -> Array:

@@ -52,12 +52,13 @@ def summarise(results: PooledResults, alpha: float = 0.05, exponentiate: bool = 
     split = (len(short) + 1) // 2
     pairs = [(f"{label}:", text) for label, text in short.items()]
     long = [f"{label}: {text}" for label, text in facts.items() if label not in short]
+    reason = [] if results.congeniality is None else _verdict(results)[1]
     title = f"Pooled {results.fits.label} Regression Results"
     tables = [
         header_table(pairs[:split], pairs[split:], title, width),
         coefficient_table(_rows(results, alpha, exponentiate), _headers(results, alpha, exponentiate), names, widths),
     ]
-    return summary_of(tables, _notes([*long, *results.notes, *_precision(results)], width))
+    return summary_of(tables, _notes([*reason, *long, *results.notes, *_precision(results)], width))
 
 
 def _facts(results: PooledResults) -> dict[str, str]:
@@ -73,14 +74,24 @@ def _facts(results: PooledResults) -> dict[str, str]:
         "Df Method": results.df_method,
         "Imputations (m)": f"{results.m:d}",
     }
-    verdict = {} if results.congeniality is None else {"Congeniality": str(results.congeniality)}
+    verdict = {} if results.congeniality is None else {"Congeniality": _verdict(results)[0]}
     return {**facts, **verdict, **results.header}
+
+
+def _verdict(results: PooledResults) -> tuple[str, list[str]]:
+    """Return the verdict for the header, which has room for one word, and its reason for the notes.
+
+    What was declared needs no note.
+    """
+    said = str(results.congeniality)
+    word, _, reason = said.partition(": ")
+    return (said, []) if reason in ("", "as declared") else (word, [f"Congeniality: {said}"])
 
 
 def _rows(results: PooledResults, alpha: float, exponentiate: bool) -> list[list[str]]:
     """Return the formatted cells, one row a coefficient."""
     frame = results.to_frame(alpha, exponentiate)[list(_DECIMALS)]
-    known = None if results.stability is None else supported_digits(results, alpha, exponentiate)[list(_DECIMALS)]
+    known = None if results.settled is None else supported_digits(results, alpha, exponentiate)[list(_DECIMALS)]
     supported = np.full(frame.shape, 99) if known is None else known.to_numpy()
     return [
         [_cell(figure, value, int(most)) for figure, value, most in zip(frame.columns, row, places, strict=True)]
@@ -106,12 +117,12 @@ def _headers(results: PooledResults, alpha: float, exponentiate: bool) -> list[s
 
 def _precision(results: PooledResults) -> list[str]:
     """Return what was asked of the Monte-Carlo error, and the p-values it leaves undecided."""
-    if results.stability is None:
+    if results.settled is None:
         return []
     open_ = undecided(results)
     about = f"Other imputations could bring the p-value of {', '.join(open_)} to the other side of 0.05."
     shown = "Figures are printed to the digits that their Monte-Carlo error supports."
-    return [f"{results.stability.what}. {shown}", *([about] if open_ else [])]
+    return [f"{results.settled.what}. {shown}", *([about] if open_ else [])]
 
 
 def _notes(lines: Sequence[str], width: int) -> list[str]:
@@ -138,6 +149,8 @@ def _number(value: float) -> str:
     """Return degrees of freedom: one decimal while it matters, "inf" when there is no end."""
     if math.isinf(value):
         return "inf"
+    if value < 0.1:
+        return f"{value:.1g}"
     return (
         f"{value:.1f}" if value < 1000 and value != round(value) else f"{value:.0f}" if value < 1e6 else f"{value:.2g}"
     )

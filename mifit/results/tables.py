@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ..errors import ModelError
 from ..pool.rubin import columns
 from .tests import positions_by_term
 
@@ -37,6 +38,10 @@ _RATIOS = {
 
 def tidy(results: PooledResults, alpha: float = 0.05, exponentiate: bool = False) -> pd.DataFrame:
     """Everything about each coefficient; see :meth:`PooledResults.to_frame`."""
+    if not isinstance(exponentiate, bool | np.bool_):
+        raise ModelError(
+            f"exponentiate is {exponentiate!r}; True or False is needed.", do="res.to_frame(exponentiate=True)"
+        )
     frame = pd.DataFrame(columns(results.pooled, alpha), index=list(results.fits.names))
     if exponentiate:
         rows = frame.index[_coefficients(results)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import html
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ import pandas as pd
 
 from ..analysis.tables import contrast_results
 from ..errors import FormulaError, ModelError
-from ..formula.constraint import constraints
+from ..formula.constraint import constraints, listed
 from ..pool.joint import Joint, d1, f_pvalue
 from ..pool.rubin import Pooled, pool
 
@@ -121,6 +122,7 @@ def constraint(results: PooledResults, hypothesis: Any) -> tuple[Array, Array]:
         Has q coefficients.
     hypothesis : str, sequence of str, mapping, ndarray or (ndarray, ndarray)
         ``"x1 = x2 = 0"``, ``["x1 - x2", "x3 = 1"]``, ``{"x1": 0}``, a matrix (k, q), or a matrix and its values (k,).
+        The name of a term, ``"site"``: all its coefficients are zero.
 
     Returns
     -------
@@ -137,17 +139,36 @@ def constraint(results: PooledResults, hypothesis: Any) -> tuple[Array, Array]:
         isinstance(hypothesis, list | tuple) and all(isinstance(one, str) for one in hypothesis)
     )
     if worded:
-        return constraints(names, hypothesis)
+        return _of_term(results, hypothesis) or constraints(names, hypothesis)
     pair = isinstance(hypothesis, tuple) and len(hypothesis) == 2
     given, stated = hypothesis if pair else (hypothesis, 0.0)
-    matrix = np.atleast_2d(np.asarray(given, dtype=np.float64))
+    try:
+        matrix = np.atleast_2d(np.asarray(given, dtype=np.float64))
+    except (TypeError, ValueError):
+        matrix = np.empty((0, 0, 0))
     if matrix.ndim != 2 or matrix.shape[1] != len(names):
         raise FormulaError(
-            f"a hypothesis matrix of shape {np.shape(given)} does not match {len(names)} coefficients.",
-            names=", ".join(names[:8]),
+            f"{_shape(given)} does not match {len(names)} coefficients.",
+            names=listed(names),
             do=f"res.wald_test('{names[-1]} = 0')",
         )
     return matrix, np.broadcast_to(np.asarray(stated, dtype=np.float64).ravel(), len(matrix)).copy()
+
+
+def _shape(given: Any) -> str:
+    """Return what was given for a matrix of hypotheses."""
+    return (
+        f"a hypothesis matrix of shape {given.shape}" if isinstance(given, np.ndarray) else f"the hypothesis {given!r}"
+    )
+
+
+def _of_term(results: PooledResults, hypothesis: Any) -> tuple[Array, Array] | None:
+    """Return that all coefficients of a term are zero, if a hypothesis is a term's name and no coefficient's."""
+    word = re.sub(r"\s*=\s*0\s*$", "", hypothesis).strip() if isinstance(hypothesis, str) else ""
+    if results.design is None or word in results.fits.names:
+        return None
+    which = positions_by_term(results).get(word, [])
+    return (np.eye(len(results.fits.names))[which], np.zeros(len(which))) if which else None
 
 
 def positions_by_term(results: PooledResults) -> dict[str, list[int]]:

@@ -106,7 +106,7 @@ class Glm:
             raise ModelError(
                 f"family {type(self.family).__name__} has no likelihood here.",
                 known=", ".join(_DOMAIN),
-                do='df.mice.impute(formula, model="glm", family=sm.families.Poisson())',
+                do='df.mice.impute("y ~ x", model="glm", family=sm.families.Poisson())',
             )
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> GlmFitted:

@@ -1,0 +1,199 @@
+"""Several rows per subject: one value for all rows of an id, judged by all of them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.formula.api as smf
+
+from mifit import DataError, PlanError
+from mifit.impute.bench import Members, Together
+
+COX = {"model": "phreg", "status": "ev"}
+SPLIT = {**COX, "entry": "start"}
+
+
+def survival(n=150, seed=0, holes=0.3):
+    rng = np.random.default_rng(seed)
+    x, w = rng.normal(size=(2, n))
+    g = rng.integers(0, 2, n).astype(float)
+    time, end = rng.exponential(np.exp(-0.6 * x - 0.5 * g)), rng.exponential(1.5, n)
+    frame = pd.DataFrame({"t": np.minimum(time, end) + 0.001, "ev": (time <= end) * 1.0, "x": x, "g": g, "w": w})
+    for name in ("x", "g"):
+        frame.loc[rng.random(n) < holes, name] = np.nan
+    return frame
+
+
+def split(frame):
+    """Three intervals per subject, the event in the last."""
+    third = frame["t"] / 3
+    parts = [
+        frame.assign(start=0.0, t=third, ev=0.0),
+        frame.assign(start=third, t=2 * third, ev=0.0),
+        frame.assign(start=2 * third),
+    ]
+    return pd.concat([part.assign(subject=range(100, 100 + len(frame))) for part in parts], ignore_index=True)
+
+
+def visits(n=120, k=4, seed=3, holes=0.25):
+    """Long data: x, b, c, k, r belong to the subject, v to the visit."""
+    rng = np.random.default_rng(seed)
+    i = np.repeat(np.arange(n), k)
+    x, t = rng.normal(size=n), np.tile(np.arange(k), n).astype(float)
+    level = {
+        "x": x, "b": rng.integers(0, 2, n), "c": rng.choice(list("abc"), n), "k": rng.poisson(2, n),
+        "r": rng.integers(1, 6, n),
+    }  # fmt: skip
+    frame = pd.DataFrame({"who": [f"s{j}" for j in i], "t": t, "v": rng.normal(size=n * k) + x[i]})
+    frame["y"] = x[i] + level["b"][i] + 0.2 * t * x[i] + rng.normal(size=n * k)
+    for name, values in level.items():
+        frame[name] = pd.Series(values[i]).mask((rng.random(n) < holes)[i])
+    frame["v"] = frame["v"].mask(rng.random(n * k) < 0.2)
+    return frame
+
+
+def traces(imp):
+    """Mean over the last two sweeps of each trace, one row per chain."""
+    return pd.DataFrame([{k: v[-2:].mean() for k, v in chain.traces.items()} for chain in imp._chains])
+
+
+def test_a_counting_process_split_is_the_unsplit_frame():
+    """Every trace agrees in its mean over 40 chains; 7 traces at 4 standard errors: one false alarm in 2,000."""
+    frame = survival()
+    words = {"m": 40, "rng": 1, "iterations": 5, "auxiliary": "ignore"}
+    whole = traces(frame.mice.impute("t ~ x + g + w", **COX, **words))
+    pieces = traces(split(frame).mice.impute("t ~ x + g + w", **SPLIT, id="subject", **{**words, "rng": 2}))
+    assert list(whole) == list(pieces)
+    error = np.sqrt((whole.var() + pieces.var()) / 40)
+    assert (np.abs(whole.mean() - pieces.mean()) < 4 * error).all()
+    np.testing.assert_allclose(whole.std(), pieces.std(), rtol=0.6)
+
+
+def test_a_normal_value_is_as_certain_as_all_its_rows_make_it():
+    """Variance over 200 chains is 1/(1/tau^2 + k b^2/sigma^2); its mean over 40 subjects is good to 3 %."""
+    full = visits(n=160, holes=0.0)[["who", "y", "x"]]
+    frame = full.copy()
+    frame["x"] = frame["x"].mask(np.repeat(np.arange(160) < 40, 4))
+    imp = frame.mice.impute("y ~ x", id="who", m=200, rng=1, iterations=5)
+    assert imp.plan["x"].sampler == "closed form"
+    drawn = np.array([done["x"].to_numpy()[:160:4] for done in imp])
+    fit = smf.ols("y ~ x", full).fit()
+    tau = full["x"].to_numpy()[::4].var(ddof=1)
+    expected = 1 / (1 / tau + 4 * fit.params["x"] ** 2 / fit.scale)
+    assert abs(drawn.var(axis=0, ddof=1).mean() / expected - 1) < 0.15
+    assert expected < 0.6 / (1 / tau + fit.params["x"] ** 2 / fit.scale)  # what a single row would leave
+
+
+class Rows:
+    """A judge of rows: log-density -(value - row)^2 / 2."""
+
+    gaussian = True
+
+    def __init__(self, n):
+        self.n = n
+
+    def log_accept(self, at, values):
+        return -0.5 * (values - at) ** 2
+
+    def information(self, backward, mean, unit):
+        return np.ones(self.n), np.arange(self.n) - mean
+
+
+def test_the_rows_of_a_unit_multiply():
+    unit = np.array([2, 0, 1, 2, 0, 2])
+    members = Members.of(unit)
+    judge = Together(Rows(6), members)
+    at, values = np.array([2, 0, 2]), np.array([0.5, -1.0, 3.0])
+    direct = [sum(-0.5 * (v - row) ** 2 for row in np.flatnonzero(unit == u)) for u, v in zip(at, values, strict=True)]
+    np.testing.assert_allclose(judge.log_accept(at, values), direct)
+    precision, pull = judge.information(lambda x: x, np.array([1.0, 2.0, 3.0]), 1.0)
+    assert precision.tolist() == [2, 1, 3]
+    assert pull.tolist() == [1 + 4 - 2, 2 - 2, 0 + 3 + 5 - 9]
+    assert [unit[head] for head in members.heads] == [0, 1, 2]
+
+
+EVERY = "y ~ x*t + b + c + k + r + v"
+
+
+@pytest.mark.parametrize(
+    ("formula", "words"),
+    [
+        (EVERY, {}),
+        (EVERY, {"methods": {"x": "power"}}),
+        ("y ~ x*t + I(x**2) + b", {"auxiliary": "ignore"}),
+        ("y ~ x", {}),  # the others are auxiliaries
+        ("y ~ x", {"auxiliary": {"baseline": ["b", "c"]}}),
+        (EVERY, {"congeniality": "terms"}),
+        (None, {}),
+    ],
+)
+def test_what_is_constant_within_a_subject_stays_so_in_every_set(formula, words):
+    frame = visits()
+    imp = frame.mice.impute(formula, id="who", m=2, rng=1, iterations=5, **words)
+    for done in imp:
+        for name in ("x", "b", "c", "k", "r"):
+            if name in imp.plan.order:
+                assert done.groupby("who")[name].nunique().max() == 1, name
+                assert "one value for each who" in imp.plan[name].why
+        if "v" in imp.plan.order:
+            assert done.groupby("who")["v"].nunique().max() == 4
+        assert (done.dtypes == frame.dtypes).all()
+
+
+def test_the_id_is_neither_drawn_nor_a_predictor_nor_an_auxiliary():
+    for formula in ("y ~ x", None):
+        for frame in (visits(), split(survival()).rename(columns={"subject": "who", "t": "y"})):
+            plan = frame.mice.plan(formula, id="who")
+            assert plan["who"].why == "names the subjects"
+            assert all("who" not in v.predictors for v in plan.variables)
+            assert all(factor.variable != "who" for factor in plan.factors)
+
+
+def test_what_one_row_of_a_subject_knows_all_know():
+    frame = split(survival())
+    scattered = frame.copy()
+    scattered.loc[frame.index % 450 >= 150, "x"] = np.nan  # known in the first interval only
+    words = {"m": 2, "rng": 1, "iterations": 5, "id": "subject", **SPLIT}
+    imp, whole = (one.mice.impute("t ~ x + g", **words) for one in (scattered, frame))
+    for left, right in zip(imp, whole, strict=True):
+        pd.testing.assert_frame_equal(left, right)
+    assert any("'x': " in event and "holes follow from the same subject" in event for event in imp.plan.events)
+    assert imp.check()["imputed"]["x"] == frame["x"].isna().sum()
+    pd.testing.assert_frame_equal(imp.extend(m=1)[1], imp[1])
+    plan = scattered.mice.plan("t ~ x + g", **{k: v for k, v in words.items() if k not in ("m", "rng")})
+    pd.testing.assert_frame_equal(scattered.mice.impute(plan, m=2, rng=1)[1], imp[1])
+    assert imp.fit().params.equals(whole.fit().params)
+
+
+def test_chained_intervals_without_an_id_are_refused():
+    frame = split(survival())
+    with pytest.raises(PlanError, match="300 rows enter where another row with the same 'subject' ends") as caught:
+        frame.mice.impute("t ~ x + g", **SPLIT)
+    assert caught.value.do.endswith("id='subject')")
+    text = frame.assign(subject=[f"p{s}" for s in frame["subject"]])
+    with pytest.raises(PlanError, match="'subject'"):
+        text.mice.impute("t ~ x + g", **SPLIT)
+
+
+def test_late_entry_of_single_rows_and_complete_data_need_no_id():
+    frame = survival()
+    frame["start"] = frame["t"] * np.random.default_rng(5).uniform(0, 0.5, len(frame))
+    frame.mice.plan("t ~ x + g", **SPLIT)
+    frame["site"] = np.arange(len(frame)) % 7
+    frame.mice.plan("t ~ x + g", **SPLIT)
+    split(survival(holes=0.0)).mice.plan("t ~ x + g", **SPLIT)
+
+
+def test_an_id_with_holes_or_of_no_column_is_refused():
+    frame = visits()
+    frame.loc[:2, "who"] = None
+    with pytest.raises(PlanError, match="has 3 holes") as caught:
+        frame.mice.plan("y ~ x", id="who")
+    assert caught.value.do == "df = df.dropna(subset=['who'])"
+    with pytest.raises(DataError, match="did you mean 'who'"):
+        visits().mice.plan("y ~ x", id="whom")
+
+
+def test_terms_of_single_intervals_do_not_draw_a_subject():
+    with pytest.raises(PlanError, match="compatible draws do") as caught:
+        split(survival()).mice.plan("t ~ x + g", **SPLIT, id="subject", congeniality="terms")
+    assert "id='subject'" in caught.value.do

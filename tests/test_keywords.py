@@ -1,0 +1,100 @@
+"""Keywords of an analysis: arrays that are columns, what a later fit inherits, and the call that is offered."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import mifit
+from mifit.errors import CongenialityError, CongenialityWarning, PlanError
+
+
+def visits(n: int = 300) -> pd.DataFrame:
+    """Counts over unequal times, and survival, on a covariate that loses values."""
+    rng = np.random.default_rng(5)
+    x, years = rng.normal(size=n), rng.uniform(1, 5, n)
+    time, end = rng.exponential(np.exp(-0.7 * x)), rng.exponential(1.5, n)
+    frame = pd.DataFrame({"count": rng.poisson(years * np.exp(0.5 * x)), "years": years, "x": x})
+    frame = frame.assign(z=rng.normal(size=n), time=np.minimum(time, end), died=(time < end).astype(int))
+    return frame.assign(x=frame["x"].where(rng.random(n) > 0.4))
+
+
+def test_an_array_that_is_a_column_is_that_column():
+    frame = visits()
+    survival, counts = frame[["time", "died", "x"]], frame[["count", "years", "x"]]
+    for by_name, by_array in (
+        (survival.mice.impute("time ~ x", model="phreg", status="died", m=2, rng=1),
+         survival.mice.impute("time ~ x", model="phreg", status=frame["died"], m=2, rng=1)),
+        (counts.mice.impute("count ~ x", model="poisson", exposure="years", m=2, rng=1),
+         counts.mice.impute("count ~ x", model="poisson", exposure=frame["years"].to_numpy(), m=2, rng=1)),
+    ):  # fmt: skip
+        assert by_array.identity == by_name.identity
+        assert by_array.plan.questions[0].keywords == by_name.plan.questions[0].keywords
+        assert not [f for f in by_array.plan.factors if f.role == "auxiliary"]
+
+
+def test_an_array_that_follows_from_a_column_is_refused_with_the_call_that_names_it():
+    with pytest.raises(PlanError, match="follows from column 'years'") as caught:
+        visits().mice.impute("count ~ x", model="poisson", offset=np.log(visits()["years"]))
+    assert caught.value.do == "df.mice.impute('count ~ x', model='poisson', exposure='years')"
+
+
+def test_an_array_that_is_nobodys_is_taken_as_it_is():
+    weights = np.random.default_rng(1).uniform(1, 2, 300)
+    plan = visits().mice.plan("z ~ x", model="wls", weights=weights)
+    assert plan.questions[0].keywords["weights"] is weights
+
+
+def test_an_analysis_of_the_same_outcome_inherits_model_and_keywords():
+    imp = visits().mice.impute("time ~ x", model="phreg", status="died", m=2, rng=1)
+    for asked in (imp.fit("time ~ 1 + x"), imp.fit("time ~ x", model="phreg")):
+        assert asked.fits.label == "PHReg"
+        assert asked.congeniality.word == "exact"
+    with pytest.warns(CongenialityWarning):
+        wider = imp.fit("time ~ x + z")
+    assert wider.fits.label == "PHReg"
+    assert wider.imputations.plan.questions[-1].keywords["status"] == "died"
+
+
+def test_arrays_among_keywords_can_be_compared():
+    frame = visits()
+    weights = np.random.default_rng(1).uniform(1, 2, 300)
+    imp = frame.mice.impute("z ~ x", model="wls", weights=weights, m=2, rng=1)
+    assert imp.fit("z ~ x", model="wls", weights=weights.copy()).congeniality.word == "exact"
+    with pytest.warns(CongenialityWarning):
+        imp.fit("z ~ x", model="wls", weights=weights[::-1])
+
+
+def test_the_call_that_is_offered_draws_the_very_same_sets():
+    frame = visits()
+    imp = frame.mice.impute(
+        "count ~ x", model="poisson", exposure="years", methods={"z": "leave"}, iterations=6, m=2, rng=7
+    )
+    with pytest.raises(CongenialityError) as caught:
+        imp.fit("count ~ x * died", uncovered="raise")
+    with pytest.warns(CongenialityWarning):
+        again = imp.fit("count ~ x * died").imputations
+    scope: dict[str, object] = {"df": frame}
+    exec(caught.value.do, scope)
+    assert scope["imp"].identity == again.identity
+
+
+def test_a_plan_takes_the_words_that_only_impute_needs():
+    frame = visits()
+    assert frame.mice.plan("z ~ x", m=5, rng=1, n_jobs=2, progress=False) == frame.mice.plan("z ~ x")
+
+
+def test_imputing_again_that_fails_says_that_it_was_imputing_again():
+    frame = visits()
+    imp = frame.mice.impute("z ~ x", predictors={"x": ["count"]}, m=2, rng=1)
+    with pytest.raises(CongenialityError, match="imputing again as before fails"):
+        imp.fit("count ~ x", model="ols")
+
+
+def test_long_data_whose_columns_kept_their_holes_come_back():
+    frame = visits().assign(comment=lambda f: pd.Series(["a", "b", "c"] * 100).where(f["z"] > 0))
+    imp = frame.mice.impute("z ~ x", methods={"comment": "leave"}, m=2, rng=1)
+    back = mifit.from_long(imp.to_long())
+    assert back.identity == imp.identity
+    pd.testing.assert_frame_equal(back[1].reset_index(drop=True), imp[1].reset_index(drop=True))

@@ -1,0 +1,99 @@
+"""The printed plan: short, whole sentences, no word unexplained; and columns of no use set aside in it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mifit import DataError, plan
+
+N = 100
+
+
+def study(**more):
+    """An outcome and a covariate with holes."""
+    rng = np.random.default_rng(5)
+    frame = pd.DataFrame({"y": rng.normal(size=N), "x": rng.normal(size=N), "z": rng.normal(size=N)})
+    frame.loc[:14, "x"] = np.nan
+    return frame.assign(**more)
+
+
+def with_holes(values, many=10):
+    """Values, the first ones missing."""
+    return pd.Series(values, dtype=object).mask(np.arange(N) < many)
+
+
+def test_a_comment_with_holes_stops_nothing():
+    frame = study(comment=with_holes([f"said {i}" for i in range(N)]))
+    for formula in ("y ~ x", None):
+        made = plan(frame, formula)
+        assert made["comment"].role == "left" and "comment" not in made.order
+        assert "not imputed, holes remain: 'comment'" in made.events
+    assert frame.mice.impute("y ~ x", m=2, rng=1)[0]["comment"].isna().sum() == 10
+
+
+def test_a_comment_that_is_to_be_drawn_is_not_set_aside():
+    made = plan(study(comment=with_holes([f"said {i}" for i in range(N)])), methods={"comment": "sample"})
+    assert made["comment"].label == "sample"
+
+
+def test_dates_with_holes_are_still_refused():
+    days = pd.Series(pd.date_range("2020-01-01", periods=N))
+    with pytest.raises(DataError, match="holds dates or times and has 3 holes") as found:
+        plan(study(day=days.mask(days.index < 3)), "y ~ x")
+    assert found.value.do == "df.mice.impute('y ~ x', methods={'day': 'leave'})"
+
+
+def test_numbers_kept_as_text_are_said():
+    ages = with_holes([str(20 + i % 37) for i in range(N)])
+    said = "'age' holds numbers as text, read as 37 levels: df['age'] = pd.to_numeric(df['age']) makes it a number"
+    assert said in plan(study(age=ages), "y ~ x").events
+    codes = with_holes([f"{1 + i % 37:05d}" for i in range(N)])
+    assert not any("as text" in event for event in plan(study(zip=codes), "y ~ x").events)
+    few = with_holes([str(i % 4) for i in range(N)])
+    assert not any("as text" in event for event in plan(study(arm=few), "y ~ x").events)
+
+
+@pytest.mark.parametrize("formula", ["y ~ x", "y ~ x + k", None])
+def test_a_column_with_one_observed_value_gets_it(formula):
+    frame = study(k=pd.Series(np.ones(N)).mask(np.arange(N) < 7))
+    made = plan(frame, formula)
+    assert (made["k"].label, made["k"].why) == ("sample", "constant")
+    assert "'k' has one observed value: every hole gets it" in made.events
+    if formula != "y ~ x + k":
+        assert (frame.mice.impute(formula, m=2, rng=1, iterations=5)[1]["k"] == 1.0).all()
+
+
+def test_many_columns_left_for_one_reason_share_a_line():
+    rng = np.random.default_rng(1)
+    more = {f"v{i}": np.where(rng.random(N) < 0.2, np.nan, rng.normal(size=N)) for i in range(60)}
+    made = plan(study(**more).drop(columns="z"), "y ~ x")
+    text = str(made)
+    assert "55 columns" in text and "one auxiliary too many; holes remain in 55" in text
+    assert text.count("one auxiliary too many") == 1
+    note = next(line for line in text.splitlines() if "not imputed, holes remain" in line)
+    assert note.endswith("+47") and note.count(",") == 8
+
+
+def test_no_line_of_the_table_is_very_wide():
+    terms = " + ".join(f"I(x**{k}) + I(z**{k})" for k in range(2, 12))
+    frame = study()
+    frame.loc[50:60, "y"] = np.nan
+    lines = str(plan(frame, f"y ~ {terms}")).splitlines()
+    assert max(len(line) for line in lines if "analysis   :" not in line and "parameters :" not in line) < 160
+
+
+def test_every_role_and_sampler_of_the_table_is_explained():
+    made = plan(study(a=np.where(np.arange(N) % 9 == 0, np.nan, 1.0 * np.arange(N) % 13)), "y ~ x")
+    legend = str(made).rsplit("\n\n", 1)[1]
+    for word in {v.role for v in made.variables} | {v.sampler for v in made.variables}:
+        assert f"\n{word} " in "\n" + legend
+    assert "rejection" in made._repr_html_() or "closed form" in made._repr_html_()
+
+
+def test_nothing_missing_is_said_in_words():
+    text = str(plan(study().drop(columns="x"), "y ~ z"))
+    assert "nothing is missing in 100 rows." in text and "column  kind" not in text
+
+
+def test_one_column_is_not_several():
+    assert "1 column with holes" in str(plan(study(), "y ~ x"))
