@@ -73,8 +73,6 @@ class ImputedSet:
         self._table = ground.table
         self._made, self._said = completed, said
 
-    # What it is
-
     @cached_property
     def _completed(self) -> Completed:
         return self._made or completed_of(self._frame, self._ground, self._chains)
@@ -201,8 +199,6 @@ class ImputedSet:
             how = variable.label + (f", {variable.sampler}" if variable.sampler not in ("own", "") else "")
             lines.append(f"  {name!s:<12.12} {100 * count / n:5.1f} % missing   {how}")
         return lines
-
-    # What is done with it
 
     def extend(
         self, m: int | None = None, *, iterations: int | None = None, n_jobs: int | None = None,

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from ..frame.kinds import Rows
 from .contract import Array, Judge
 from .store import ColumnStore, Model
 
 __all__ = ["Bench", "Judging", "Members", "Together"]
-
-Rows = npt.NDArray[np.int64]
 
 
 class Judging(Protocol):

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from ..errors import ImputationError, MifitError
+from ..frame.kinds import Rows
 from ..frame.table import Table
 from .bench import Bench, Members, Together
 from .choices import allowed_parameters
@@ -28,7 +28,6 @@ from .store import ColumnStore, Model, Piece, StoreVisit
 
 __all__ = ["Chain", "Seed", "run"]
 
-Rows = npt.NDArray[np.int64]
 
 _STRAYED = 0.05  # share of recipients outside the donors' range that is worth an event
 _START_ROWS = 5_000  # rows that suffice for the parameters of a first fill
@@ -86,7 +85,9 @@ def run(
     list of Chain
     """
     starts = list(before) if before is not None else [None] * len(numbers)
-    if n_jobs in (None, 1) and "joblib" not in sys.modules or n_jobs == 1 or len(numbers) < 2:
+    # An ambient joblib.parallel_config can only be there once somebody has imported joblib.
+    here = n_jobs == 1 or len(numbers) < 2 or (n_jobs is None and "joblib" not in sys.modules)
+    if here:
         return _alone(table, plan, list(zip(numbers, starts, strict=True)), sweeps, seed, tick)
     import joblib
 
@@ -157,8 +158,6 @@ class _Running:
         if before is not None:
             self._fill(before.holes)
 
-    # Start
-
     def start(self, rng: np.random.Generator) -> None:
         """Fill the holes for the first time; find rows for the first parameter draws."""
         columns = [self.table[name] for name in self.plan.order]
@@ -224,8 +223,6 @@ class _Running:
             self.store.write(name, fitted.sample(self.store.gathered(name)[:, model.columns], rng))
             if name in engine.layout.main:
                 filled.append(name)
-
-    # A sweep
 
     def sweep(self, rng: np.random.Generator, number: int) -> None:
         """Visit every incomplete column once."""
@@ -371,8 +368,6 @@ class _Running:
 
     def _count(self, event: str) -> None:
         self.events[event] = self.events.get(event, 0) + 1
-
-    # Traces
 
     def _record(self, rng: np.random.Generator) -> None:
         """Note mean and spread of what was drawn, shares of levels, and the analysis coefficients."""

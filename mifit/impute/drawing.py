@@ -16,12 +16,12 @@ import numpy.typing as npt
 from ..errors import ImputationError
 from ..formula.design import Design
 from ..formula.question import Inverse
+from ..frame.kinds import Rows
 from .bench import Judging
 from .contract import Array, Discrete
 
 __all__ = ["Draw", "Undone", "draw_continuous", "draw_discrete", "draw_proposed"]
 
-Rows = npt.NDArray[np.int64]
 
 ROUNDS = (6, 16, 40, 88)  # proposals per waiting row, 150 in all
 SLICE_STEPS = 5

@@ -9,11 +9,10 @@ from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ..formula.design import freeze
 from ..formula.question import LEVELLED, Inverse, Question
-from ..frame.kinds import Kind
+from ..frame.kinds import Kind, Rows
 from ..frame.table import Table
 from .bench import Members
 from .contract import Array
@@ -25,7 +24,6 @@ from .store import ColumnStore, Layout, Model
 
 __all__ = ["Engine", "Ready"]
 
-Rows = npt.NDArray[np.int64]
 
 _LINEAR = ("norm", "pmm", "power")  # methods that ask for cross-products
 

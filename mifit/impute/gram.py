@@ -9,16 +9,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.linalg import lapack
 
+from ..frame.kinds import Rows
 from .contract import Array, Cross
 
 __all__ = ["DEPENDENT", "Solution", "draw_coefficients", "draw_sigma", "independent", "solve"]
 
 DEPENDENT = 1e-11  #: a pivot below this share of its column's sum of squares marks a dependent column
-
-Rows = npt.NDArray[np.int64]
 
 
 class Solution(NamedTuple):

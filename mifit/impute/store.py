@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..formula.design import Design
+from ..frame.kinds import Rows
 from ..frame.table import Table
 from .contract import Array, Cross, Visit
 
 __all__ = ["ColumnStore", "Layout", "Model", "Piece", "StoreVisit"]
 
-Rows = npt.NDArray[np.int64]
 
 _FEW = 3  # cross-products of observed rows: subtract the missing rows when they are fewer than 1/3 of all
 
@@ -28,8 +28,8 @@ _FEW = 3  # cross-products of observed rows: subtract the missing rows when they
 class Piece(NamedTuple):
     """Part of a model, by name: the main effects of a variable, a formula's columns, or an outcome."""
 
-    what: str  #: "main", "formula" or "outcome"
-    which: Any  #: the variable, or the position of the design
+    what: str  #: "main", "formula", "outcome" or "mean" (of a variable within clusters)
+    which: Any  #: the variable, the position of the design, or (variable, clusters)
 
 
 class Model(NamedTuple):

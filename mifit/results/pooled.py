@@ -236,8 +236,6 @@ class PooledResults:
         half = t_quantile(upper_level(alpha), self.pooled.df) * self.bse
         return pd.DataFrame({0: self.params - half, 1: self.params + half})
 
-    # Tables
-
     def to_frame(self, alpha: float = 0.05, exponentiate: bool = False) -> pd.DataFrame:
         """Return everything about each coefficient in one tidy frame.
 

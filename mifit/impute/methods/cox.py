@@ -6,18 +6,15 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from ...errors import ModelError
-from ...frame.kinds import Kind
+from ...frame.kinds import Kind, Rows
 from ..contract import Array, Visit
 from ..newton import Likelihood, Peak, draw, maximise
 from ..separation import columns, incidents, resume, settle
 from .poisson import NO_LEVELS, SHRUNK
 
 __all__ = ["Cox", "CoxFitted", "NelsonAalen", "RiskSets", "Times", "nelson_aalen", "partial_peak", "risk_sets"]
-
-Rows = npt.NDArray[np.int64]
 
 
 class Times(NamedTuple):
