@@ -1,0 +1,56 @@
+"""Every registered method keeps the contract, and so may a method of one's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import mifit
+from mifit.frame.kinds import Kind
+from mifit.impute.contract import Visit
+from mifit.impute.methods import METHODS
+from mifit.impute.methods.norm import Normal, NormalFitted
+
+
+@dataclass(frozen=True, slots=True)
+class BootNormal:
+    """Bayesian linear regression on a bootstrap sample."""
+
+    kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.NUMERIC})
+    reference: ClassVar[str] = "Efron (1994), JASA 89, 463-475"
+
+    def fit(self, visit: Visit, rng: np.random.Generator) -> NormalFitted:
+        """Fit to rows drawn with replacement."""
+        rows = rng.integers(0, len(visit.y), len(visit.y))
+        return Normal().fit(Visit(visit.y[rows], visit.X[rows], visit.terms, visit.kind), rng)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_registered_method_keeps_the_contract(name):
+    mifit.check_method(METHODS[name])
+    assert METHODS[name].reference
+
+
+def test_a_method_of_ones_own_is_checked_and_simply_handed_over():
+    mifit.check_method(BootNormal())
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=200)
+    frame = pd.DataFrame({"y": 1 + x + rng.normal(size=200), "x": np.where(rng.random(200) < 0.3, np.nan, x)})
+    plain = frame.mice.impute(methods={"x": BootNormal()}, m=3, rng=1)
+    compatible = frame.mice.impute("y ~ x", methods={"x": BootNormal()}, m=3, rng=1)
+    assert plain.plan["x"].label == compatible.plan["x"].label == "BootNormal"
+    assert not any(one["x"].isna().any() for imp in (plain, compatible) for one in imp)
+    assert abs(compatible.fit().params["x"] - 1) < 0.3
+
+
+def test_a_method_that_breaks_its_word_is_told_which_duty_failed():
+    class Forgetful(BootNormal):
+        def fit(self, visit, rng):
+            return Normal().fit(visit, np.random.default_rng(0))  # never draws its parameters
+
+    with pytest.raises(mifit.PlanError, match="parameters"):
+        mifit.check_method(Forgetful())
