@@ -19,9 +19,10 @@ from .analysis.fit import fit_one, fit_sets
 from .analysis.models import call, is_robust, spec
 from .errors import CongenialityError, CongenialityWarning, DataError, MifitError, PlanError
 from .examine.certificate import certificate, judged
-from .examine.check import Verdict, likelihood
+from .examine.check import Verdict
 from .formula.derived import substitute
 from .formula.design import freeze
+from .formula.identity import likelihood
 from .formula.question import Question, ask, caller_scope, resolve
 from .formula.terms import parse
 from .frame.completed import Completed, copied

@@ -9,7 +9,8 @@ import statsmodels.api as sm
 
 import mifit
 from mifit import CongenialityError, CongenialityWarning
-from mifit.examine.check import likelihood, verdict
+from mifit.examine.check import verdict
+from mifit.formula.identity import likelihood
 from mifit.formula.question import ask
 from mifit.frame.table import read
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 
 import mifit
 from mifit.errors import CongenialityError, CongenialityWarning, PlanError
@@ -98,3 +99,13 @@ def test_long_data_whose_columns_kept_their_holes_come_back():
     back = mifit.from_long(imp.to_long())
     assert back.identity == imp.identity
     pd.testing.assert_frame_equal(back[1].reset_index(drop=True), imp[1].reset_index(drop=True))
+
+
+@pytest.mark.parametrize("model", ["glm", "poisson"])
+def test_an_outcome_judges_once_however_its_analysis_is_spelled(model):
+    frame = visits()[["count", "x", "z"]]
+    imp = frame.mice.impute("count ~ x", model="glm", family=sm.families.Poisson(), m=2, rng=1)
+    words = {"family": sm.families.Poisson()} if model == "glm" else {}
+    with pytest.warns(CongenialityWarning):
+        again = imp.fit("count ~ x * z", model=model, **words).imputations
+    assert len([f for f in again.plan.factors if f.role == "analysis"]) == 1

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from ..formula.design import Design, covered, freeze
+from ..formula.identity import likelihood
 from ..formula.question import Question, ask, resolve
 from ..formula.terms import code_of
 from ..frame.table import Table
 from ..impute.plan import Plan
 
-__all__ = ["Verdict", "likelihood", "verdict"]
+__all__ = ["Verdict", "verdict"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,39 +30,6 @@ class Verdict:
 
     def __str__(self) -> str:
         return f"{self.word}: {self.reason}"
-
-
-def likelihood(question: Question) -> tuple[Any, ...]:
-    """What two analyses must share besides their columns: outcome, level, family, link and keywords.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from mifit.formula.question import ask
-    >>> from mifit.frame.table import read
-    >>> likelihood(ask("y ~ x", read(pd.DataFrame({"y": [0.1, 2.0, 3.5], "x": [1.2, 2.1, 3.3]}))))
-    ('y', None, 'Gaussian', 'Identity')
-    """
-    family, link = _FAMILIES.get(question.model, (question.model, ""))
-    words = dict(question.keywords)
-    given = words.pop("family", None)
-    if question.model == "glm":
-        family = type(given).__name__ if given is not None else "Gaussian"
-        link = type(given.link).__name__ if given is not None else "Identity"
-    rest = tuple(sorted((word, _told(value)) for word, value in words.items() if value is not None))
-    return (question.terms.outcome, question.level, family, link, *rest)
-
-
-def _told(value: Any) -> str:
-    """A keyword's value in words that tell it from others; arrays by their bytes."""
-    array = np.asarray(value) if hasattr(value, "__len__") and not isinstance(value, str) else None
-    return repr(value) if array is None else f"{array.shape} {hashlib.sha256(array.tobytes()).hexdigest()}"
-
-
-_FAMILIES = {
-    "ols": ("Gaussian", "Identity"), "wls": ("Gaussian", "Identity"), "logit": ("Binomial", "Logit"),
-    "poisson": ("Poisson", "Log"),
-}  # fmt: skip
 
 
 def verdict(plan: Plan | None, table: Table, question: Question, robust: bool = False) -> Verdict:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import FormulaError, PlanError
 from ..formula.design import Design, freeze
+from ..formula.identity import likelihood
 from ..formula.question import LEVELLED, Question
 from ..formula.terms import take_apart
 from ..frame.kinds import Kind
@@ -84,18 +85,13 @@ def _check_outcomes(draft: Draft) -> None:
                 formula=question.formula,
                 do=f"df['outcome'] = ...  # {question.terms.outcome}; then outcome ~ ...",
             )
-        if holes and question.outcome[0] in draft.wishes.methods:
-            raise PlanError(
-                f"the outcome {holes[0]!r} is drawn from its analysis; it takes no method of its own.",
-                analysis=question.formula,
-                do=f"df.mice.impute({question.formula!r})",
-            )
-        if holes and question.outcome[0] in draft.wishes.predictors:
-            raise PlanError(
-                f"the outcome {holes[0]!r} is drawn from its analysis; it takes no predictors of its own.",
-                analysis=question.formula,
-                do=f"df.mice.impute({question.formula!r})",
-            )
+        for wish, word in ((draft.wishes.methods, "method"), (draft.wishes.predictors, "predictors")):
+            if holes and question.outcome[0] in wish:
+                raise PlanError(
+                    f"the outcome {holes[0]!r} is drawn from its analysis; it takes no {word} of its own.",
+                    analysis=question.formula,
+                    do=f"df.mice.impute({question.formula!r})",
+                )
     _refuse_circle(draft)
 
 
@@ -168,15 +164,10 @@ def _auxiliaries(
 
 
 def _add_analyses(draft: Draft, designs: list[Design], baseline: tuple[Hashable, ...]) -> None:
-    """One factor per outcome; formulas of the same outcome and model join."""
-    joined: dict[tuple[str, ...], list[int]] = {}
+    """One factor per likelihood; formulas that share one join, so that no outcome judges twice."""
+    joined: dict[tuple[Any, ...], list[int]] = {}
     for number, question in enumerate(draft.questions):
-        key = (
-            question.terms.outcome,
-            question.model,
-            repr(sorted(question.keywords.items(), key=lambda item: item[0])),
-        )
-        joined.setdefault(key, []).append(number)
+        joined.setdefault(likelihood(question), []).append(number)
     for numbers in joined.values():
         question = draft.questions[numbers[0]]
         inside = {v for n in numbers for v in designs[n].variables} | set(question.outcome)
