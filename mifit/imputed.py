@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 import html
-import sys
-import time
-import warnings
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any, overload
@@ -15,36 +10,15 @@ from typing import Any, overload
 import numpy as np
 import pandas as pd
 
-from .analysis.fit import fit_one, fit_sets
-from .analysis.models import call, is_robust, spec
-from .errors import CongenialityError, CongenialityWarning, DataError, MifitError, PlanError
-from .examine.certificate import certificate, judged
-from .examine.check import Verdict
-from .formula.derived import substitute
-from .formula.design import freeze
-from .formula.identity import likelihood
-from .formula.question import Question, ask, caller_scope, resolve
-from .formula.terms import parse
+from .describing import described, events_of, identity_of
+from .errors import DataError, PlanError
+from .fitting import Request, certified, fitted
 from .frame.completed import Completed, copied
 from .frame.completed import from_long as _from_long
 from .impute.chain import Chain, Seed
 from .impute.plan import Plan
 from .impute.wishes import Asked, advised, is_whole
-from .imputing import (
-    Ground,
-    as_call,
-    by_column,
-    chains_of,
-    checked,
-    completed_of,
-    ground,
-    plan_for,
-    planned,
-    require_columns,
-    scope_of,
-    seed_of,
-)
-from .pool.rubin import pool
+from .imputing import Ground, chains_of, checked, completed_of, more_chains, plan_for, seed_of
 from .results.mapped import Mapped, map_sets
 from .results.pooled import PooledResults
 from .results.precision import settle
@@ -96,11 +70,7 @@ class ImputedSet:
     @cached_property
     def identity(self) -> str:
         """Eight characters that tell these completed sets from any others."""
-        digest = hashlib.sha256()
-        for holes in self._completed.holes:
-            for name in (name for name in self._table.columns if name in holes):
-                digest.update(repr(name).encode() + np.ascontiguousarray(holes[name]).tobytes())
-        return digest.hexdigest()[:8]
+        return identity_of(self._table.columns, self._completed)
 
     @property
     def events(self) -> pd.DataFrame:
@@ -112,20 +82,7 @@ class ImputedSet:
             Columns ``source`` ("plan", "chain" or "sampler"), ``event``, ``chains`` (how many saw it) and ``visits``
             (how often).
         """
-        rows = [("plan", text, self.m, 1) for text in (self._plan.events if self._plan else ())]
-        if self._plan is not None and not self._plan.order:
-            rows.append(("plan", "nothing is missing: the m sets are equal", self.m, 1))
-        seen: dict[str, list[int]] = {}
-        for chain in self._chains:
-            for text, visits in chain.events.items():
-                seen.setdefault(text, []).append(visits)
-        rows += [("chain", text, len(visits), sum(visits)) for text, visits in seen.items()]
-        for name in dict.fromkeys(name for chain in self._chains for name in chain.sampled):
-            drawn, tried, sliced = np.sum([chain.sampled.get(name, (0, 0, 0)) for chain in self._chains], axis=0)
-            text = f"{name}: {100 * (drawn - sliced) / tried:.1f} % of proposals accepted"
-            by_slice = f", {100 * sliced / drawn:.1f} % of draws by slice steps" if sliced else ""
-            rows.append(("sampler", text + by_slice, self.m, int(drawn)))
-        return pd.DataFrame(rows, columns=["source", "event", "chains", "visits"])
+        return events_of(self)
 
     def __len__(self) -> int:
         return self.m
@@ -174,32 +131,11 @@ class ImputedSet:
         raise AttributeError(f"'ImputedSet' object has no attribute {name!r}{known}")
 
     def __repr__(self) -> str:
-        return "\n".join(self._lines())
+        return "\n".join(described(self))
 
     def _repr_html_(self) -> str:
         """The same for a notebook."""
-        return "<pre>" + html.escape("\n".join(self._lines())) + "</pre>"
-
-    def _lines(self) -> list[str]:
-        n, p = self._frame.shape
-        holes = {name: len(self._table[name].missing) for name in self._completed.holes[0]}
-        lines = [
-            f"ImputedSet {self.identity}: {self.m} completed sets of {n} rows x {p} columns; "
-            f"{sum(holes.values())} holes in {len(holes)} columns"
-        ]
-        if self._plan is None:
-            return [*lines, f"  made elsewhere ({self._said})"]
-        pairs = zip(self._written, self._plan.questions, strict=True)
-        lines += [f"  analysis : {one}   ({q.model})" for one, q in pairs]
-        lines.append(f"  drawn    : {self._plan.title}, {self.iterations} iterations")
-        for name, count in holes.items():
-            variable = self._plan[name]
-            if variable.method is None:
-                lines.append(f"  {name!s:<12.12} {100 * count / n:5.1f} % missing   {variable.why}")
-                continue
-            how = variable.label + (f", {variable.sampler}" if variable.sampler not in ("own", "") else "")
-            lines.append(f"  {name!s:<12.12} {100 * count / n:5.1f} % missing   {how}")
-        return lines
+        return "<pre>" + html.escape(repr(self)) + "</pre>"
 
     def extend(
         self, m: int | None = None, *, iterations: int | None = None, n_jobs: int | None = None,
@@ -225,22 +161,7 @@ class ImputedSet:
         PlanError
             If the sets were made elsewhere, or neither or a negative number is asked for.
         """
-        if self._plan is None or self._seed is None:
-            raise PlanError("sets made elsewhere cannot be extended.", do="df.mice.impute(...)")
-        for word, given in (("m", m), ("iterations", iterations)):
-            if given is not None and not is_whole(given):
-                raise PlanError(f"{word} is {given!r}; a whole number is needed.", do=f"imp.extend({word}=10)")
-        more, sweeps = m or 0, self.iterations + (iterations or 0)
-        if more < 0 or (iterations or 0) < 0 or not (m or iterations):
-            raise PlanError(
-                f"extend needs more sets or more sweeps, not m={m}, iterations={iterations}.", do="imp.extend(m=10)"
-            )
-        chains, known = list(self._chains), self._ground.known
-        if iterations and self._plan.order:
-            chains = chains_of(known, self._plan, range(self.m), sweeps, self._seed, n_jobs, progress, chains)
-        if more:
-            numbers = range(self.m, self.m + more)
-            chains += chains_of(known, self._plan, numbers, sweeps, self._seed, n_jobs, progress)
+        chains = more_chains(self, m, iterations, n_jobs, progress)
         return ImputedSet(self._frame, self._ground, self._plan, chains, self._seed)
 
     def fit(
@@ -309,41 +230,9 @@ class ImputedSet:
         >>> list(imp.fit().params.index)
         ['Intercept', 'age[T.40-59]', 'age[T.60-99]', 'bmi']
         """
-        if until is not None:
-            again = partial(
-                ImputedSet.fit, formula=formula, model=model, dfcom=dfcom, df_method=df_method, uncovered=uncovered,
-                cov_type=cov_type, keep=keep, n_jobs=n_jobs, fit_kwds=fit_kwds, **model_keywords,
-            )  # fmt: skip
-            return settle(again, self, until, max_m)
-        if uncovered not in ("reimpute", "raise", "ignore"):
-            raise PlanError(
-                f"uncovered is {uncovered!r}.", known="reimpute, raise, ignore", do='imp.fit(uncovered="raise")'
-            )
-        if keep not in (None, "results"):
-            raise PlanError(f"keep is {keep!r}.", known='None, "results"', do='imp.fit(keep="results")')
-        covariance = {} if cov_type is None else {"cov_type": cov_type}
-        question, words = self._question(formula, model, {**model_keywords, **covariance}, fit_kwds)
-        robust = is_robust(words.cov_type) or bool(words.clusters)
-        foreseen = self._foreseen(question)
-        found, doubt = judged(self._plan, self._ground.known, foreseen, question, robust)
-        used = self
-        if found.word == "absent" and uncovered != "ignore" and self._plan is not None and self._plan.mode != "ignore":
-            used = self._again(question, found, uncovered, n_jobs)
-            found, doubt = judged(used._plan, used._ground.known, foreseen, question, robust)
-            if found.word == "exact":
-                found = dataclasses.replace(found, reason="imputed again for it")
-        if doubt:
-            warnings.warn(CongenialityWarning(f"{question.formula}: {doubt}."), stacklevel=_outside())
-        used._require_complete(question, words.columns)
-        design = freeze(question, used._ground.known)  # the knots of the imputation
-        completed = used._completed
-        fits = fit_sets(design, completed, words, keep=keep == "results", n_jobs=n_jobs, dfcom=dfcom)
-        pooled = pool(fits.estimates, fits.covariances, fits.df_complete, df_method, names=fits.names)
-        return PooledResults(
-            pooled, fits, refit=lambda k: fit_one(design, completed, words, k), header=used._header(question),
-            notes=used._notes(), imputations=used, congeniality=found,
-            design=design, completed=completed, call=words,
-        )  # fmt: skip
+        words = _with_covariance(model_keywords, cov_type)
+        asked = Request(formula, model, words, fit_kwds, dfcom, df_method, uncovered, keep, n_jobs)
+        return fitted(self, asked) if until is None else settle(partial(fitted, asked=asked), self, until, max_m)
 
     def map(self, func: Callable[[pd.DataFrame], Any], *, n_jobs: int | None = None) -> Mapped:
         """Call a function on each completed frame; ``pool()`` of what comes back pools by Rubin's rules.
@@ -402,38 +291,7 @@ class ImputedSet:
         >>> imp.check("chl ~ age * bmi")["verdict"].to_dict()
         {'Intercept': 'implied', 'age': 'implied', 'bmi': 'implied', 'age:bmi': 'absent'}
         """
-        covariance = {} if cov_type is None else {"cov_type": cov_type}
-        question, words = self._question(formula, model, {**model_keywords, **covariance}, None)
-        robust = is_robust(words.cov_type) or bool(words.clusters)
-        foreseen, do = self._foreseen(question), self._call_for(question)[1]
-        return certificate(self._plan, self._ground.known, foreseen, question, robust, do)
-
-    def _question(
-        self, formula: str | None, model: str | None, keywords: Mapping[str, Any], fit_kwds: Mapping[str, Any] | None
-    ) -> tuple[Question, Any]:
-        """The analysis asked for, its words sorted by who takes them."""
-        declared = self._plan.questions if self._plan else ()
-        written = self._written
-        if formula is None and len(declared) != 1:
-            calls = "  or  ".join(f'imp.fit("{one}")' for one in written) or 'imp.fit("y ~ x1 + x2")'
-            raise PlanError(f"{len(declared)} analyses were declared; say which to fit.", do=calls)
-        formula = written[0] if formula is None else formula
-        wanted = None if model is None else spec(model).name
-        pairs = zip(written, declared, strict=True)
-        keywords = by_column(keywords, self._table, [formula])
-        same = [q for one, q in pairs if one == formula and wanted in (None, q.model)]
-        outcome = parse(formula).outcome
-        alike = [*same, *(q for q in declared if q.terms.outcome == outcome and wanted in (None, q.model))]
-        if alike:
-            model, keywords = alike[0].model, {**alike[0].keywords, **keywords}
-        scope = scope_of(declared, same)
-        name = spec(model).name if model is not None else ask(formula, self._table, scope=scope).model
-        words = call(name, keywords, fit_kwds, formula)
-        require_columns(self._table, words)
-        question = ask(formula, self._table, model=model and name, keywords=words.init, scope=scope)
-        if alike:
-            question = dataclasses.replace(question, said=alike[0].said)
-        return question, words
+        return certified(self, Request(formula, model, _with_covariance(model_keywords, cov_type)))
 
     @property
     def _written(self) -> tuple[str, ...]:
@@ -441,87 +299,6 @@ class ImputedSet:
         if self._plan is None:
             return ()
         return self._plan.written or tuple(q.formula for q in self._plan.questions)
-
-    def _foreseen(self, question: Question) -> Question:
-        """An analysis in terms of what was drawn: derived columns written out."""
-        if not self._ground.derived:
-            return question
-        formula = substitute(question.formula, self._ground.derived)
-        scope = {**self._derived_scope(), **resolve(question.names)}
-        asked = ask(formula, self._table, model=question.model, keywords=question.keywords, scope=scope)
-        return dataclasses.replace(asked, said=question.said)
-
-    def _derived_scope(self) -> dict[str, Any]:
-        """Functions that derived columns are made with."""
-        return {name: value for one in self._ground.derived for name, value in resolve(one.names).items()}
-
-    def _call_for(self, question: Question) -> tuple[list[str], str]:
-        """Formulas that imputations for an analysis would be made for, and the call."""
-        declared = self._plan.questions if self._plan else ()
-        joins = bool(declared) and all(likelihood(q) == likelihood(question) for q in declared)
-        shown = [*(one for one in self._written if joins and one != question.formula), question.formula]
-        model = question.model if question.said == f"model={question.model!r}" else ""
-        return shown, as_call(shown, model, question.keywords, self._plan, self.m, self._seed)
-
-    def _again(self, question: Question, found: Verdict, uncovered: str, n_jobs: int | None) -> ImputedSet:
-        """Impute again for an analysis that was not foreseen, or refuse."""
-        assert self._plan is not None and self._seed is not None
-        shown, do = self._call_for(question)
-        pairs = zip(self._written, self._plan.questions, strict=True)
-        declared = tuple(q for one, q in pairs if one in shown[:-1])
-        questions = (*declared, self._foreseen(question))
-        if uncovered == "raise":
-            raise CongenialityError(
-                "the analysis was not foreseen by the imputations.",
-                analysis=question.formula, reason=found.reason, do=do,
-            )  # fmt: skip
-        started = time.perf_counter()
-        scope = {**caller_scope(), **self._derived_scope()}
-        try:
-            given, events = ground(self._frame, self._plan.wishes, scope)
-            plan, given = planned(given, questions, self._plan.wishes, scope, shown, events)
-        except MifitError as error:
-            raise CongenialityError(
-                f"the analysis was not foreseen, and imputing again as before fails: {error.fact}",
-                analysis=question.formula, do=error.do,
-            ) from error  # fmt: skip
-        sweeps = plan.iterations + max(self.iterations - self._plan.iterations, 0)  # as many more as were asked for
-        chains = chains_of(given.known, plan, range(self.m), sweeps, self._seed, n_jobs, None)
-        again = ImputedSet(self._frame, given, plan, chains, self._seed)
-        seconds = time.perf_counter() - started
-        text = f"{question.formula}: {found.reason}. Imputed again in {seconds:.1f} s; to avoid it: {do}"
-        warnings.warn(CongenialityWarning(text), stacklevel=_outside())
-        return again
-
-    def _require_complete(self, question: Question, columns: Sequence[str]) -> None:
-        """Refuse an analysis of a column that was left with holes."""
-        for name in dict.fromkeys((*question.variables(self._table), *question.outcome, *columns)):
-            column = self._table.require(name, "the analysis")
-            if len(column.missing) and name not in self._completed.holes[0]:
-                raise DataError(
-                    f"the analysis needs {name!r}, which was not imputed and has {len(column.missing)} holes.",
-                    do=f'imp = df.mice.impute("{question.formula}")',
-                )
-
-    def _header(self, question: Question) -> dict[str, str]:
-        """Facts of the imputation for a summary."""
-        if self._plan is None:
-            return {"Imputed Set": self.identity, "Holes": f"made elsewhere; {self._said}"}
-        seed = self._seed.entropy if self._seed else None
-        shown = {"Seed": str(seed)} if isinstance(seed, int) and seed < 10**10 else {}
-        chosen = {"Model Chosen": question.said} if not question.said.startswith("model=") else {}
-        facts = {**chosen, "Iterations": f"{self.iterations}", "Imputed Set": self.identity, **shown}
-        return {**facts, "Holes": self._plan.short_title}
-
-    def _notes(self) -> list[str]:
-        """Incidents worth a line in a summary, the most frequent first."""
-        events = self.events
-        if not len(events):
-            return []
-        chain = events[events["source"] == "chain"].sort_values("visits", ascending=False, kind="stable")
-        lines = [f"{e.event} (in {e.chains} of {self.m} chains)" for e in chain.itertuples()]
-        more = [f"{len(lines) - 4} more in imp.events"] if len(lines) > 5 else []
-        return [*lines[: 4 if more else 5], *more]
 
 
 _AVERAGING = frozenset({"mean", "median", "std", "var", "describe", "sum", "average", "groupby", "corr"})
@@ -555,12 +332,9 @@ def _prepared(
     return plan, given, seed_of(rng)
 
 
-def _outside() -> int:
-    """Stack level of the first caller outside this package, for warnings."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).split(".")[0] == "mifit":
-        level, frame = level + 1, frame.f_back
-    return level
+def _with_covariance(keywords: Mapping[str, Any], cov_type: str | None) -> dict[str, Any]:
+    """Words of an analysis with the covariance among them."""
+    return {**keywords, **({} if cov_type is None else {"cov_type": cov_type})}
 
 
 def from_long(

@@ -32,6 +32,7 @@ __all__ = [
     "checked",
     "completed_of",
     "ground",
+    "more_chains",
     "plan_for",
     "planned",
     "require_columns",
@@ -250,6 +251,28 @@ def chains_of(
     delay = 0.0 if progress else 2.0
     with tqdm(total=(sweeps - done) * len(numbers), desc="imputing", unit="sweep", delay=delay) as bar:
         return run(table, plan, numbers, sweeps, seed, before=before, n_jobs=n_jobs, tick=bar.update)
+
+
+def more_chains(
+    imp: Any, m: int | None, iterations: int | None, n_jobs: int | None, progress: bool | None
+) -> list[Chain]:
+    """The chains of an ImputedSet, with more of them or more sweeps in each; see :meth:`mifit.ImputedSet.extend`."""
+    if imp.plan is None or imp._seed is None:
+        raise PlanError("sets made elsewhere cannot be extended.", do="df.mice.impute(...)")
+    for word, given in (("m", m), ("iterations", iterations)):
+        if given is not None and not is_whole(given):
+            raise PlanError(f"{word} is {given!r}; a whole number is needed.", do=f"imp.extend({word}=10)")
+    more, sweeps = m or 0, imp.iterations + (iterations or 0)
+    if more < 0 or (iterations or 0) < 0 or not (m or iterations):
+        raise PlanError(
+            f"extend needs more sets or more sweeps, not m={m}, iterations={iterations}.", do="imp.extend(m=10)"
+        )
+    chains, known, plan, seed = list(imp._chains), imp._ground.known, imp.plan, imp._seed
+    if iterations and plan.order:
+        chains = chains_of(known, plan, range(imp.m), sweeps, seed, n_jobs, progress, chains)
+    if more:
+        chains += chains_of(known, plan, range(imp.m, imp.m + more), sweeps, seed, n_jobs, progress)
+    return chains
 
 
 def completed_of(frame: pd.DataFrame, given: Ground, chains: Sequence[Chain]) -> Completed:

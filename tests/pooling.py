@@ -5,6 +5,7 @@ import pandas as pd
 
 import mifit
 from mifit.analysis.fit import fit_one, fit_sets
+from mifit.fitting import Request, question_of
 from mifit.formula.design import freeze
 from mifit.pool.rubin import pool
 from mifit.results.pooled import PooledResults
@@ -12,7 +13,7 @@ from mifit.results.pooled import PooledResults
 
 def fit(imp, formula, model=None, dfcom=None, df_method="barnard-rubin", **keywords):
     """Fit on the completed sets as they are, whatever the imputations foresaw."""
-    question, words = imp._question(formula, model, keywords, None)
+    question, words = question_of(imp, Request(formula, model, keywords))
     design, completed = freeze(question, imp._table), imp._completed
     fits = fit_sets(design, completed, words, dfcom=dfcom)
     pooled = pool(fits.estimates, fits.covariances, fits.df_complete, df_method, names=fits.names)

@@ -22,6 +22,8 @@ HOUSE = ROOT / "mifit"
 LAYERS = (
     ("accessor",),
     ("imputed",),
+    ("fitting",),
+    ("describing",),
     ("imputing",),
     ("examine", "storage"),
     ("results",),

@@ -1,0 +1,190 @@
+"""From what the user asks of an imputed set to pooled results, imputing again for what was not foreseen.
+
+The functions take the ImputedSet itself; it stands above them and hands them on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from .analysis.fit import fit_one, fit_sets
+from .analysis.models import call, is_robust, spec
+from .describing import header_of, notes_of
+from .errors import CongenialityError, CongenialityWarning, DataError, MifitError, PlanError
+from .examine.certificate import certificate, judged
+from .examine.check import Verdict
+from .formula.derived import substitute
+from .formula.design import freeze
+from .formula.identity import likelihood
+from .formula.question import Question, ask, caller_scope, resolve
+from .formula.terms import parse
+from .imputing import as_call, by_column, chains_of, ground, planned, require_columns, scope_of
+from .pool.rubin import pool
+from .results.pooled import PooledResults
+
+__all__ = ["Request", "call_for", "certified", "fitted", "foreseen", "question_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the user wrote; see :meth:`mifit.ImputedSet.fit` for each word."""
+
+    formula: str | None = None
+    model: Any = None
+    keywords: Mapping[str, Any] = field(default_factory=dict)  #: words of the model and of its fit
+    fit_kwds: Mapping[str, Any] | None = None
+    dfcom: float | None = None
+    df_method: str = "barnard-rubin"
+    uncovered: str = "reimpute"
+    keep: str | None = None
+    n_jobs: int | None = None
+
+
+def fitted(imp: Any, asked: Request) -> PooledResults:
+    """Fit an analysis to each set of an ImputedSet and pool; see :meth:`mifit.ImputedSet.fit`."""
+    _refuse(asked)
+    question, words = question_of(imp, asked)
+    robust, written_out = is_robust(words.cov_type) or bool(words.clusters), foreseen(imp, question)
+    found, doubt = judged(imp.plan, imp._ground.known, written_out, question, robust)
+    used = imp
+    if found.word == "absent" and asked.uncovered != "ignore" and imp.plan is not None and imp.plan.mode != "ignore":
+        used = _again(imp, question, found, asked)
+        found, doubt = judged(used.plan, used._ground.known, written_out, question, robust)
+        if found.word == "exact":
+            found = dataclasses.replace(found, reason="imputed again for it")
+    if doubt:
+        warnings.warn(CongenialityWarning(f"{question.formula}: {doubt}."), stacklevel=_outside())
+    _require_complete(used, question, words.columns)
+    design, completed = freeze(question, used._ground.known), used._completed  # the knots of the imputation
+    fits = fit_sets(design, completed, words, keep=asked.keep == "results", n_jobs=asked.n_jobs, dfcom=asked.dfcom)
+    pooled = pool(fits.estimates, fits.covariances, fits.df_complete, asked.df_method, names=fits.names)
+    return PooledResults(
+        pooled, fits, refit=lambda k: fit_one(design, completed, words, k), header=header_of(used, question),
+        notes=notes_of(used), imputations=used, congeniality=found, design=design, completed=completed, call=words,
+    )  # fmt: skip
+
+
+def certified(imp: Any, asked: Request) -> pd.DataFrame:
+    """Judge an analysis term by term; see :meth:`mifit.ImputedSet.check`."""
+    question, words = question_of(imp, asked)
+    robust = is_robust(words.cov_type) or bool(words.clusters)
+    do = call_for(imp, question)[1]
+    return certificate(imp.plan, imp._ground.known, foreseen(imp, question), question, robust, do)
+
+
+def question_of(imp: Any, asked: Request) -> tuple[Question, Any]:
+    """The analysis asked for, its words sorted by who takes them; what was declared of it is inherited."""
+    formula, model, keywords = asked.formula, asked.model, asked.keywords
+    declared = imp.plan.questions if imp.plan else ()
+    written = imp._written
+    if formula is None and len(declared) != 1:
+        calls = "  or  ".join(f'imp.fit("{one}")' for one in written) or 'imp.fit("y ~ x1 + x2")'
+        raise PlanError(f"{len(declared)} analyses were declared; say which to fit.", do=calls)
+    formula = written[0] if formula is None else formula
+    wanted = None if model is None else spec(model).name
+    pairs = zip(written, declared, strict=True)
+    keywords = by_column(keywords, imp._table, [formula])
+    same = [q for one, q in pairs if one == formula and wanted in (None, q.model)]
+    outcome = parse(formula).outcome
+    alike = [*same, *(q for q in declared if q.terms.outcome == outcome and wanted in (None, q.model))]
+    if alike:
+        model, keywords = alike[0].model, {**alike[0].keywords, **keywords}
+    scope = scope_of(declared, same)
+    name = spec(model).name if model is not None else ask(formula, imp._table, scope=scope).model
+    words = call(name, keywords, asked.fit_kwds, formula)
+    require_columns(imp._table, words)
+    question = ask(formula, imp._table, model=model and name, keywords=words.init, scope=scope)
+    if alike:
+        question = dataclasses.replace(question, said=alike[0].said)
+    return question, words
+
+
+def foreseen(imp: Any, question: Question) -> Question:
+    """An analysis in terms of what was drawn: derived columns written out."""
+    if not imp._ground.derived:
+        return question
+    formula = substitute(question.formula, imp._ground.derived)
+    scope = {**_derived_scope(imp), **resolve(question.names)}
+    asked = ask(formula, imp._table, model=question.model, keywords=question.keywords, scope=scope)
+    return dataclasses.replace(asked, said=question.said)
+
+
+def call_for(imp: Any, question: Question) -> tuple[list[str], str]:
+    """Formulas that imputations for an analysis would be made for, and the call."""
+    declared = imp.plan.questions if imp.plan else ()
+    joins = bool(declared) and all(likelihood(q) == likelihood(question) for q in declared)
+    shown = [*(one for one in imp._written if joins and one != question.formula), question.formula]
+    model = question.model if question.said == f"model={question.model!r}" else ""
+    return shown, as_call(shown, model, question.keywords, imp.plan, imp.m, imp._seed)
+
+
+def _refuse(asked: Request) -> None:
+    """Refuse words nobody knows."""
+    if asked.uncovered not in ("reimpute", "raise", "ignore"):
+        raise PlanError(
+            f"uncovered is {asked.uncovered!r}.", known="reimpute, raise, ignore", do='imp.fit(uncovered="raise")'
+        )
+    if asked.keep not in (None, "results"):
+        raise PlanError(f"keep is {asked.keep!r}.", known='None, "results"', do='imp.fit(keep="results")')
+
+
+def _derived_scope(imp: Any) -> dict[str, Any]:
+    """Functions that derived columns are made with."""
+    return {name: value for one in imp._ground.derived for name, value in resolve(one.names).items()}
+
+
+def _again(imp: Any, question: Question, found: Verdict, asked: Request) -> Any:
+    """Impute again for an analysis that was not foreseen, or refuse."""
+    shown, do = call_for(imp, question)
+    pairs = zip(imp._written, imp.plan.questions, strict=True)
+    declared = tuple(q for one, q in pairs if one in shown[:-1])
+    questions = (*declared, foreseen(imp, question))
+    if asked.uncovered == "raise":
+        raise CongenialityError(
+            "the analysis was not foreseen by the imputations.",
+            analysis=question.formula, reason=found.reason, do=do,
+        )  # fmt: skip
+    started = time.perf_counter()
+    scope = {**caller_scope(), **_derived_scope(imp)}
+    try:
+        given, events = ground(imp._frame, imp.plan.wishes, scope)
+        plan, given = planned(given, questions, imp.plan.wishes, scope, shown, events)
+    except MifitError as error:
+        raise CongenialityError(
+            f"the analysis was not foreseen, and imputing again as before fails: {error.fact}",
+            analysis=question.formula, do=error.do,
+        ) from error  # fmt: skip
+    sweeps = plan.iterations + max(imp.iterations - imp.plan.iterations, 0)  # as many more as were asked for
+    chains = chains_of(given.known, plan, range(imp.m), sweeps, imp._seed, asked.n_jobs, None)
+    again = type(imp)(imp._frame, given, plan, chains, imp._seed)
+    seconds = time.perf_counter() - started
+    text = f"{question.formula}: {found.reason}. Imputed again in {seconds:.1f} s; to avoid it: {do}"
+    warnings.warn(CongenialityWarning(text), stacklevel=_outside())
+    return again
+
+
+def _require_complete(imp: Any, question: Question, columns: Sequence[str]) -> None:
+    """Refuse an analysis of a column that was left with holes."""
+    for name in dict.fromkeys((*question.variables(imp._table), *question.outcome, *columns)):
+        column = imp._table.require(name, "the analysis")
+        if len(column.missing) and name not in imp._completed.holes[0]:
+            raise DataError(
+                f"the analysis needs {name!r}, which was not imputed and has {len(column.missing)} holes.",
+                do=f'imp = df.mice.impute("{question.formula}")',
+            )
+
+
+def _outside() -> int:
+    """Stack level of the first caller outside this package, for warnings."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).split(".")[0] == "mifit":
+        level, frame = level + 1, frame.f_back
+    return level
