@@ -30,6 +30,7 @@ from .errors import (
 
 if TYPE_CHECKING:
     from . import datasets
+    from .frame.kinds import Kind
     from .impute.methods import PMM, Logistic, Multinomial, NegBin, Normal, Ordinal, Poisson, Power, Sample
     from .impute.methods.check import check_method
     from .imputed import ImputedSet, from_frames, from_long
@@ -49,6 +50,7 @@ __all__ = [
     "FormulaError",
     "ImputationError",
     "ImputedSet",
+    "Kind",
     "Logistic",
     "MifitError",
     "MifitWarning",
@@ -84,6 +86,7 @@ _HOMES = {
         "impute.methods",
     ),
     "ImputedSet": "imputed",
+    "Kind": "frame.kinds",
     "PooledResults": "results.pooled",
     "anova": "results.compare",
     "check_method": "impute.methods.check",

@@ -1,0 +1,23 @@
+"""How Sphinx makes the documentation: ``sphinx-build -W docs docs/_build``."""
+
+from importlib.metadata import version as installed
+
+project = "mifit"
+author = "the mifit developers"
+copyright = "2026, the mifit developers"
+version = release = installed("mifit")
+
+extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.mathjax"]
+myst_enable_extensions = ["dollarmath", "deflist"]
+myst_heading_anchors = 3
+source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
+exclude_patterns = ["_build"]
+nitpicky = False
+
+autosummary_generate = True
+autodoc_typehints = "none"
+numpydoc_show_class_members = False
+
+html_theme = "furo"
+html_title = "mifit"
+html_show_sphinx = False
