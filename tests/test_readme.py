@@ -30,7 +30,7 @@ def run_example(name: str) -> str:
         capture_output=True,
         text=True,
         encoding="utf-8",
-        timeout=300,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -58,7 +58,9 @@ def test_the_result_shown_is_what_the_example_prints():
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
 def test_every_example_is_short_and_runs(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) < 26
+    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    assert lines[0] == "# %% [markdown]"  # cells, from which notebooks are made
+    assert sum(bool(line) and not line.startswith("#") for line in lines) <= 30  # code; the text is free
     assert run_example(path.name)
 
 
