@@ -1,7 +1,7 @@
 # %% [markdown]
 # # A trial with a skewed baseline
-# Severity at baseline is close to exponential and missing for a third of the patients, more often for the young. A normal model for it would
-# bias the *other* coefficients; mifit sees the skewness and draws it on a Box-Cox scale.
+# Severity at baseline is close to exponential and missing for a third of the patients, more often for the young. A
+# normal model for it would bias the *other* coefficients; mifit sees the skewness and draws it on a Box-Cox scale.
 
 # %%
 import numpy as np

@@ -1,7 +1,8 @@
 # %% [markdown]
 # # A Cox regression with incomplete covariates
-# Survival of 418 patients with primary biliary cholangitis; laboratory values are missing for a quarter of them. A transplant counts as
-# censored here. Covariates are drawn from their own models weighed by the partial likelihood, the baseline hazard included.
+# Survival of 418 patients with primary biliary cholangitis; laboratory values are missing for a quarter of them. A
+# transplant counts as censored here. Covariates are drawn from their own models weighed by the partial likelihood,
+# the baseline hazard included.
 
 # %%
 import mifit

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Imputations made in R
-# `from_r.csv` holds five completed sets by R's mice, as `complete(imp, "long", include = TRUE)` writes them (`from_r.R`). They are fitted
-# and pooled here; what is congenial with them is unknown, and the summary says so.
+# `from_r.csv` holds five completed sets by R's mice, as `complete(imp, "long", include = TRUE)` writes them
+# (`from_r.R`). They are fitted and pooled here; what is congenial with them is unknown, and the summary says so.
 
 # %%
 from pathlib import Path

@@ -1,7 +1,8 @@
 # %% [markdown]
 # # Many columns
-# Measurements of materials: 80 correlated numbers on 1,500 samples, each with its own gaps, and one property to explain by three of them. No
-# formula of 80 terms is ever written: columns outside the analysis are auxiliaries, and mifit takes those that help.
+# Measurements of materials: 80 correlated numbers on 1,500 samples, each with its own gaps, and one property to
+# explain by three of them. No formula of 80 terms is ever written: columns outside the analysis are auxiliaries, and
+# mifit takes those that help.
 
 # %%
 import time

@@ -3,7 +3,6 @@
 # Cholesterol on age and body mass of 25 people, 27 values missing, pooled over 20 completed sets.
 
 # %%
-
 import mifit
 
 df = mifit.datasets.load("nhanes2")

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Odds ratios from incomplete records
-# Which patients with primary biliary cholangitis have an enlarged liver? A logistic regression with incomplete covariates and an
-# incomplete outcome: 106 of 418 were only followed and have neither.
+# Which patients with primary biliary cholangitis have an enlarged liver? A logistic regression with incomplete
+# covariates and an incomplete outcome: 106 of 418 were only followed and have neither.
 
 # %%
 import mifit

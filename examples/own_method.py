@@ -1,7 +1,7 @@
 # %% [markdown]
 # # A method of your own
-# Regression on a bootstrap sample, robust against heavy tails. `fit` draws the parameters, `sample` draws the values; `check_method` tries
-# both on hard cases before any data of yours depend on them.
+# Regression on a bootstrap sample, robust against heavy tails. `fit` draws the parameters, `sample` draws the values;
+# `check_method` tries both on hard cases before any data of yours depend on them.
 
 # %%
 from dataclasses import dataclass

@@ -1,7 +1,8 @@
 # %% [markdown]
 # # Rating scales
-# Items of a questionnaire, answered from 1 (never) to 5 (always), some left blank. As ordered categories they are drawn by proportional
-# odds; as covariates they keep their order. The outcome, a clinician's global impression of four levels, is analysed by an ordinal model.
+# Items of a questionnaire, answered from 1 (never) to 5 (always), some left blank. As ordered categories they are
+# drawn by proportional odds; as covariates they keep their order. The outcome, a clinician's global impression of
+# four levels, is analysed by an ordinal model.
 
 # %%
 import numpy as np
