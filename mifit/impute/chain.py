@@ -6,6 +6,7 @@ filled values and its warm starts. So workers, back ends and continued chains gi
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -107,11 +108,17 @@ def _alone(
     tick: Callable[[], Any] | None = None,
 ) -> list[Chain]:  # fmt: skip
     """Some chains one after the other, in this process."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=1, user_api="blas"), np.errstate(over="ignore", under="ignore"):
+    with _blas().limit(limits=1, user_api="blas"), np.errstate(over="ignore", under="ignore"):
         engine = Engine(table, plan)
         return [_chain(engine, number, start, sweeps, seed, tick) for number, start in pairs]
+
+
+@functools.cache
+def _blas() -> Any:
+    """What limits BLAS threads; looking for the libraries takes longer than a short chain."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def _chain(
@@ -354,8 +361,9 @@ class _Running:
         if ready.rows is not None:
             silent = np.flatnonzero(np.isin(self.table[name].missing, ready.rows, invert=True))
         return Bench.seat(
-            fitted, ready.model, self.store, name, ready.response(self.values), silent, ready.weights, ready.offset
-        )
+            fitted, ready.model, self.store, name, ready.response(self.values), silent, ready.weights, ready.offset,
+            affine=self.engine.straight(ready, name),
+        )  # fmt: skip
 
     def _noted(self, key: Any, fitted: Fitted, label: Hashable) -> Fitted:
         """Keep what a fit leaves behind."""

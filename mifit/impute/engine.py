@@ -154,6 +154,16 @@ class Engine:
             self._affine[key] = all(self.inverse(name) is None and design.affine_in(name) for design in inside)
         return self._affine[key]
 
+    def straight(self, ready: Ready, name: Hashable) -> bool:
+        """Whether a factor's linear predictor is a line in a number's own values."""
+        column = self.table[name]
+        return (
+            not column.kind.discrete
+            and name in self.layout.main
+            and self.inverse(name) is None
+            and self.affine(ready, name)
+        )
+
     def inverse(self, name: Hashable) -> tuple[Inverse, Any] | None:
         """How an outcome expression is undone, and its design; None where the outcome is a column as it stands."""
         ready = self.own_factor[name]

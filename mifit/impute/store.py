@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from ..frame.kinds import Rows
 from ..frame.table import Table
 from .contract import Array, Cross, Visit
 
-__all__ = ["ColumnStore", "Layout", "Model", "Piece", "StoreVisit"]
+__all__ = ["Change", "ColumnStore", "Layout", "Model", "Piece", "StoreVisit"]
 
 
 _FEW = 3  # cross-products of observed rows: subtract the missing rows when they are fewer than 1/3 of all
@@ -32,11 +33,32 @@ class Piece(NamedTuple):
     which: Any  #: the variable, the position of the design, or (variable, clusters)
 
 
-class Model(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Model:
     """A model resolved to positions in the store."""
 
     columns: Rows  #: (p,) positions
     terms: Rows  #: (p,) term of each
+
+    @cached_property
+    def block(self) -> tuple[Rows, Rows]:
+        """Where its cross-products are among the store's."""
+        return self.columns[:, None], self.columns[None, :]
+
+    def wide(self, coef: Array, among: int) -> Array:
+        """Coefficients of all columns of the store, shape (P,) or (P, k): 0 for those that are not in the model."""
+        full = np.zeros((among, *coef.shape[1:]))
+        full[self.columns] = coef
+        return full
+
+
+class Change(NamedTuple):
+    """Some columns that change with a variable, and what it takes to compute them."""
+
+    places: Rows  #: (k,) positions in the store
+    needs: tuple[Hashable, ...]  #: the other variables they are computed from
+    centre: Array  #: (k,)
+    scale: Array  #: (k,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +98,8 @@ class Layout:
         self.depends = self._dependence()
         self.centre = np.zeros(len(self.slots))
         self.scale = np.ones(len(self.slots))
+        self._changes: dict[tuple[Hashable, bytes], Change] = {}
+        self._splits: dict[tuple[Model, Hashable], tuple[Rows, Rows]] = {}
         self._standardise()
 
     def __len__(self) -> int:
@@ -239,6 +263,22 @@ class Layout:
                 out[:, at] = found[:, index]
         return out
 
+    def change(self, variable: Hashable, places: Rows) -> Change:
+        """What it takes to compute some columns from other values of a variable; found once."""
+        key = (variable, places.tobytes())
+        if key not in self._changes:
+            others = tuple(sorted(self.needs(places) - {variable}, key=repr))
+            self._changes[key] = Change(places, others, self.centre[places], self.scale[places])
+        return self._changes[key]
+
+    def split(self, model: Model, variable: Hashable) -> tuple[Rows, Rows]:
+        """Positions in a model of the columns that stay when a variable changes, and of those that do not."""
+        key = (model, variable)
+        if key not in self._splits:
+            changing = np.isin(model.columns, self.depends[variable])
+            self._splits[key] = np.flatnonzero(~changing), np.flatnonzero(changing)
+        return self._splits[key]
+
     def needs(self, places: Sequence[int] | Rows) -> frozenset[Hashable]:
         """Variables that some columns are computed from."""
         return frozenset().union(*(self._names(self.slots[p]) for p in places if p))
@@ -264,6 +304,7 @@ class ColumnStore:
         self.X = self._build()
         self.gram = self.X.T @ self.X if grams else np.empty((0, 0))
         self._gathered: dict[Hashable, Array] = {}
+        self._places: dict[Hashable, Rows] = {}
 
     @property
     def n_rows(self) -> int:
@@ -286,16 +327,19 @@ class ColumnStore:
 
     def imagine(self, places: Rows, variable: Hashable, rows: Rows, values: Array) -> Array:
         """Columns as they would be with other values of a variable, shape (len(rows), len(places))."""
-        layout = self.layout
-        data = {name: self.values[name][rows] for name in layout.needs(places) if name != variable}
+        change = self.layout.change(variable, places)
+        data = {name: self.values[name][rows] for name in change.needs}
         data[variable] = values
-        return (layout.raw(places, data, len(rows)) - layout.centre[places]) / layout.scale[places]
+        found = self.layout.raw(places, data, len(rows))
+        found -= change.centre
+        found /= change.scale
+        return found
 
     def write(self, variable: Hashable, drawn: Array) -> None:
         """Put values into the holes of a variable and bring every column and cross-product in step."""
         missing = self.layout.table[variable].missing
         self.values[variable][missing] = drawn
-        places = np.array([p for p in self.layout.depends.get(variable, ()) if p not in self.silent], dtype=np.int64)
+        places = self._written(variable)
         if not len(places):
             return
         before = self.gathered(variable)
@@ -306,8 +350,16 @@ class ColumnStore:
             change[places] = fresh.T @ fresh - old.T @ old
             self.gram[:, places] += change
             self.gram[places, :] = self.gram[:, places].T
-        self.X[np.ix_(missing, places)] = fresh
+        for at, place in enumerate(places.tolist()):
+            self.X[missing, place] = fresh[:, at]
         self._gathered.clear()
+
+    def _written(self, variable: Hashable) -> Rows:
+        """Columns that change with a variable and are kept, shape (k,)."""
+        if variable not in self._places:
+            depends = self.layout.depends.get(variable, ())
+            self._places[variable] = np.array([p for p in depends if p not in self.silent], dtype=np.int64)
+        return self._places[variable]
 
     def verify(self) -> float:
         """Rebuild everything; return the largest difference, in units of a column's spread."""
@@ -378,9 +430,7 @@ class StoreVisit(Visit):
         """The linear predictor of the fit rows, without gathering the columns."""
         if coef.ndim > 1 or (self.rows is not None and _FEW * len(self.rows) < self.store.n_rows):
             return self.X @ coef
-        full = np.zeros(len(self.store.layout))
-        full[self.model.columns] = coef
-        found = self.store.X @ full
+        found = self.store.X @ self.model.wide(coef, len(self.store.layout))
         return found if self.rows is None else found[self.rows]
 
     def cross(self) -> Cross:
@@ -391,9 +441,9 @@ class StoreVisit(Visit):
         columns, layout = self.model.columns, self.store.layout
         n = self.store.n_rows if self.rows is None else len(self.rows)
         return Cross(
-            whole[np.ix_(columns, columns)], whole[columns, self.place], float(whole[self.place, self.place]),
+            whole[self.model.block], whole[columns, self.place], float(whole[self.place, self.place]),
             float(n), float(layout.centre[self.place]), float(layout.scale[self.place]),
-            np.diag(self.store.gram)[columns] if subtracted else None,
+            self.store.gram.diagonal()[columns] if subtracted else None,
         )  # fmt: skip
 
     def _whole(self) -> tuple[Array, bool]:
