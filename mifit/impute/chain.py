@@ -387,8 +387,10 @@ class _Running:
                 for level, share in zip(column.coding.levels, shares, strict=True):
                     self._note(f"share({name} = {level})", share)
             else:
-                self._note(f"mean({name})", drawn.mean())
-                self._note(f"sd({name})", drawn.std(ddof=1) if len(drawn) > 1 else 0.0)
+                mean = drawn.sum() / len(drawn)
+                apart = drawn - mean
+                self._note(f"mean({name})", mean)
+                self._note(f"sd({name})", np.sqrt(apart @ apart / max(len(drawn) - 1, 1)))
         for ready in self.engine.factors:
             if ready.question is not None:
                 self._note_analysis(ready, self.drawn.get(ready.position) or self._parameters(ready, rng))

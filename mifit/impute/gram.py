@@ -56,13 +56,13 @@ def independent(xx: Array, terms: Rows, before: Array | None = None) -> tuple[Ro
     """
     squares = np.maximum(xx.diagonal(), 0.0)
     size = np.sqrt(squares)
-    if before is None and squares.min(initial=1.0) > 0:  # the rule: all columns are independent
-        root, info = lapack.dpotrf(xx / (size[:, None] * size), lower=1, clean=1)
-        if info == 0 and root.diagonal().min(initial=1.0) ** 2 >= DEPENDENT:
-            return np.arange(len(terms)), root, size, ()
     limit = np.full(len(terms), DEPENDENT)
     if before is not None:
         limit *= np.maximum(before / np.where(squares > 0, squares, 1.0), 1.0)
+    if len(terms) and squares.min() > 0 and limit.max() < 1.0:  # the rule: all columns are independent
+        root, info = lapack.dpotrf(xx / (size[:, None] * size), lower=1, clean=1)
+        if info == 0 and (root.diagonal() ** 2 >= limit).all():
+            return np.arange(len(terms)), root, size, ()
     dropped = set(terms[(squares == 0) | (limit >= 1.0)].tolist())
     while True:
         kept = np.flatnonzero(~np.isin(terms, list(dropped))) if dropped else np.arange(len(terms))

@@ -94,8 +94,7 @@ def _climb(
 
 def _factor(hessian: Array) -> tuple[Array, Array, bool]:
     """Cholesky factor of the scaled information, its scale, and whether it needed no ridge."""
-    size = np.sqrt(np.abs(hessian.diagonal()))
-    size = np.exp2(np.round(np.log2(np.where(size > 0, size, 1.0))))
+    size = np.ldexp(1.0, np.frexp(np.sqrt(np.abs(hessian.diagonal())))[1])  # frexp(0) has the exponent 0
     block = -hessian / (size[:, None] * size)
     root, info = lapack.dpotrf(block, lower=1, clean=1)
     sound, ridge = info == 0, 1e-12

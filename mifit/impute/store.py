@@ -98,6 +98,7 @@ class Layout:
         self.depends = self._dependence()
         self.centre = np.zeros(len(self.slots))
         self.scale = np.ones(len(self.slots))
+        self._products: dict[int, list[tuple[Hashable, Array | None]]] = {}
         self._changes: dict[tuple[Hashable, bytes], Change] = {}
         self._splits: dict[tuple[Model, Hashable], tuple[Rows, Rows]] = {}
         self._standardise()
@@ -245,12 +246,15 @@ class Layout:
         out = np.empty((n_rows, len(places)), order="F")
         wanted: dict[int, list[tuple[int, int]]] = {}
         for at, place in enumerate(places):
+            product = self._product(int(place))
+            if product:
+                for number, (variable, by_level) in enumerate(product):
+                    piece = data[variable] if by_level is None else by_level[data[variable].astype(np.int64)]
+                    out[:, at] = piece if not number else out[:, at] * piece
+                continue
             slot = self.slots[place]
             if slot.unit is not None:
                 out[:, at] = self.centre[place]  # filled in by the store, which sees all rows
-            elif slot.variable is not None:
-                column, values = self.table[slot.variable], data[slot.variable]
-                out[:, at] = column.numbers(values) if slot.level is None else values == slot.level
             elif slot.design is None:
                 out[:, at] = 1.0
             elif slot.position is None:
@@ -262,6 +266,28 @@ class Layout:
             for index, (at, _) in enumerate(pairs):
                 out[:, at] = found[:, index]
         return out
+
+    def _product(self, place: int) -> list[tuple[Hashable, Array | None]]:
+        """A column as a product of variables, as they stand or by level; empty where it is none. Found once."""
+        if place not in self._products:
+            slot, found = self.slots[place], []
+            if slot.variable is not None and slot.unit is None:
+                column = self.table[slot.variable]
+                found = [(slot.variable, self._levels(place) if column.n_levels else None)]
+            elif slot.design is not None and slot.position is not None:
+                design = self.designs[slot.design]
+                for number, part, contrast in design.columns[slot.position].parts:
+                    block = design.blocks[number]
+                    if not block.bare and block.lookup is None:
+                        found = []
+                        break
+                    by_level = None if block.lookup is None else block.lookup[:, part if contrast is None else 0]
+                    if by_level is not None and contrast is not None:
+                        known = np.isfinite(by_level)
+                        by_level = np.where(known, contrast[np.where(known, by_level, 0).astype(np.int64)], np.nan)
+                    found.append((block.variables[0], by_level))
+            self._products[place] = found
+        return self._products[place]
 
     def change(self, variable: Hashable, places: Rows) -> Change:
         """What it takes to compute some columns from other values of a variable; found once."""
