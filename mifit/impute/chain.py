@@ -31,7 +31,7 @@ __all__ = ["Chain", "Seed", "run"]
 
 
 _STRAYED = 0.05  # share of recipients outside the donors' range that is worth an event
-_START_ROWS = 5_000  # rows that suffice for the parameters of a first fill
+_START_ROWS = 1_000  # rows that suffice for the parameters of a first fill, or ten for each
 
 
 class Seed(NamedTuple):
@@ -224,8 +224,9 @@ class _Running:
             model = engine.layout.model(pieces)
             method: Any = METHODS[CHAINED[column.kind]] if variable.role != "column" else variable.method
             rows = column.observed
-            if len(rows) > _START_ROWS:
-                rows = np.sort(rng.choice(rows, _START_ROWS, replace=False))
+            enough = max(_START_ROWS, 10 * len(model.columns) * max(column.n_levels - 1, 1))
+            if len(rows) > enough:
+                rows = np.sort(rng.choice(rows, enough, replace=False))
             fitted = method.fit(self._visit(name, model, rows, None), rng)
             self.store.write(name, fitted.sample(self.store.gathered(name)[:, model.columns], rng))
             if name in engine.layout.main:

@@ -29,7 +29,7 @@ class Peak(NamedTuple):
     converged: bool  #: False when it has no top, or none that could be reached
 
 
-def maximise(likelihood: Likelihood, start: Array, *, warm: bool = False) -> Peak:
+def maximise(likelihood: Likelihood, start: Array, *, warm: bool = False, rough: Likelihood | None = None) -> Peak:
     """Find the parameters with the highest log-likelihood.
 
     Parameters
@@ -42,6 +42,9 @@ def maximise(likelihood: Likelihood, start: Array, *, warm: bool = False) -> Pea
     warm : bool, default False
         Whether `start` is the estimate of almost the same data. Two Newton steps are then the rule, the second
         only if the first moved more than a tenth of a standard error.
+    rough : callable, optional
+        The same log-likelihood and gradient with a Hessian that is only near. It serves the first step alone; a second
+        one then always follows.
 
     Returns
     -------
@@ -60,8 +63,8 @@ def maximise(likelihood: Likelihood, start: Array, *, warm: bool = False) -> Pea
     >>> peak.estimate, peak.converged
     (array([3.]), True)
     """
-    theta, tolerance = start, TENTH if warm else TIGHT
-    value, gradient, hessian = likelihood(theta)
+    theta, tolerance, exact = start, TENTH if warm else TIGHT, rough is None
+    value, gradient, hessian = (rough or likelihood)(theta)
     if not np.isfinite(value):
         return Peak(theta, np.eye(len(theta)), value, False)
     for _ in range(STEPS):
@@ -70,12 +73,13 @@ def maximise(likelihood: Likelihood, start: Array, *, warm: bool = False) -> Pea
         step = lapack.dtrtrs(root, half, lower=1, trans=1)[0] / size
         moved = float(np.sqrt(half @ half / max(len(half), 1)))
         root = root * size[:, None]
-        if moved <= tolerance:
+        if exact and moved <= tolerance:
             return Peak(theta + step, root, value, sound)
         ahead = _climb(likelihood, theta, step, value)
-        if ahead is None:
+        if ahead is None and exact:
             break
-        theta, (value, gradient, hessian) = ahead
+        theta, (value, gradient, hessian) = ahead or (theta, likelihood(theta))
+        exact = True
     return Peak(theta, root, value, False)
 
 

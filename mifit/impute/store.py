@@ -449,7 +449,8 @@ class StoreVisit(Visit):
         """The predictors on the fit rows."""
         if self._X is None:
             columns = self.model.columns
-            self._X = self.store.X[:, columns] if self.rows is None else self.store.X[np.ix_(self.rows, columns)]
+            seen = self.store.X if self.rows is None else self.store.X.take(self.rows, axis=0)
+            self._X = seen.take(columns, axis=1)
         return self._X
 
     def linear(self, coef: Array) -> Array:
@@ -472,12 +473,29 @@ class StoreVisit(Visit):
             self.store.gram.diagonal()[columns] if subtracted else None,
         )  # fmt: skip
 
+    def squares(self) -> tuple[Array, Array | None]:
+        """Cross-products of the design on the fit rows: a block of the store's, where that spares a pass."""
+        spares = self.rows is None or self._subtracts()
+        if not self.store.grams or not spares:
+            return super().squares()
+        whole, subtracted = self._whole()
+        before = self.store.gram.diagonal()[self.model.columns] if subtracted else None
+        return whole[self.model.block], before
+
+    def _subtracts(self) -> bool:
+        """Whether the rows where a variable is missing are few, so that they are subtracted."""
+        return (
+            self.rows is not None
+            and self.without is not None
+            and _FEW * (self.store.n_rows - len(self.rows)) < self.store.n_rows
+        )
+
     def _whole(self) -> tuple[Array, bool]:
         """Cross-products of all columns on the fit rows, shape (P, P), and whether rows were subtracted for them."""
         store = self.store
         if self.rows is None:
             return store.gram, False
-        if self.without is not None and _FEW * (store.n_rows - len(self.rows)) < store.n_rows:
+        if self._subtracts():
             gone = store.gathered(self.without)
             return store.gram - gone.T @ gone, True
         seen = store.X[self.rows]
