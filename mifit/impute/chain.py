@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +23,10 @@ from .contract import Array, Fitted
 from .drawing import Undone, draw_continuous, draw_discrete, draw_proposed
 from .engine import Engine, Ready
 from .methods import CHAINED, METHODS
+from .methods.logistic import LogisticFitted
+from .methods.multinomial import MultinomialFitted
+from .methods.norm import NormalFitted
+from .methods.ordinal import OrdinalFitted
 from .methods.pmm import PMMFitted
 from .plan import Plan, Variable
 from .store import ColumnStore, Model, Piece, StoreVisit
@@ -30,6 +34,7 @@ from .store import ColumnStore, Model, Piece, StoreVisit
 __all__ = ["Chain", "Seed", "run"]
 
 
+_WIDENED = (PMMFitted, NormalFitted, LogisticFitted, MultinomialFitted, OrdinalFitted)  #: look at X @ coef alone
 _STRAYED = 0.05  # share of recipients outside the donors' range that is worth an event
 _START_ROWS = 1_000  # rows that suffice for the parameters of a first fill, or ten for each
 
@@ -214,7 +219,7 @@ class _Running:
         for name in sorted(self.plan.order, key=lambda n: len(self.table[n].missing)):
             self.visiting, column, variable = name, self.table[name], engine.variables[name]
             named = [p.which for p in variable.pieces if p.what == "main" and p.which in filled]
-            room = max(allowed_parameters(self.table, name, len(column.observed)), 2)
+            room = max(allowed_parameters(self.table, name, len(engine.observed[name])), 2)
             pieces: list[Piece] = []
             width = 1
             for piece in (*complete, *(Piece("main", other) for other in named or filled)):
@@ -223,12 +228,13 @@ class _Running:
                     pieces, width = [*pieces, piece], wider
             model = engine.layout.model(pieces)
             method: Any = METHODS[CHAINED[column.kind]] if variable.role != "column" else variable.method
-            rows = column.observed
+            rows = engine.observed[name]
             enough = max(_START_ROWS, 10 * len(model.columns) * max(column.n_levels - 1, 1))
             if len(rows) > enough:
                 rows = np.sort(rng.choice(rows, enough, replace=False))
             fitted = method.fit(self._visit(name, model, rows, None), rng)
-            self.store.write(name, fitted.sample(self.store.gathered(name)[:, model.columns], rng))
+            fitted, X = self._widened(fitted, name, model)
+            self.store.write(name, fitted.sample(X, rng))
             if name in engine.layout.main:
                 filled.append(name)
 
@@ -250,12 +256,12 @@ class _Running:
         """Plain chained equations: fit on observed rows, draw from the own model."""
         assert variable.method is not None
         name, model = variable.name, self.engine.own[variable.name]
-        members, rows = self.engine.members.get(name), self.table[name].observed
+        members, rows = self.engine.members.get(name), self.engine.observed[name]
         if members is not None and self.engine.unit_heads is not None:
             rows = np.intersect1d(rows, self.engine.unit_heads)
         visit = self._visit(name, model, rows, self.warm.get(name))
         fitted = self._noted(name, variable.method.fit(visit, rng), name)
-        X = self.store.gathered(name)[:, model.columns]
+        fitted, X = self._widened(fitted, name, model)
         if members is not None:
             return np.asarray(fitted.sample(X[members.heads], rng)[members.unit])
         if isinstance(fitted, PMMFitted) and self.number == 1 and fitted.outside(X) > _STRAYED:
@@ -264,13 +270,20 @@ class _Running:
             )
         return fitted.sample(X, rng)
 
+    def _widened(self, fitted: Any, name: Hashable, model: Model) -> tuple[Any, Array]:
+        """A fitted model and its predictors on the rows to draw; with coefficients for all columns none is copied."""
+        X = self.store.gathered(name)
+        if isinstance(fitted, _WIDENED):
+            return replace(fitted, coef=model.wide(fitted.coef, X.shape[1])), X
+        return fitted, X[:, model.columns]
+
     def _draw_joint(self, variable: Variable, rng: np.random.Generator) -> Array:
         """A draw from the own factor times every factor the variable feeds."""
         name, fed = variable.name, self.engine.feeds[variable.name]
         own: Any
         own, model = self._own(variable, rng)
         benches: list[Any] = [self._bench(ready, name, rng) for ready in fed]
-        X = self.store.gathered(name)[:, model.columns]
+        own, X = self._widened(own, name, model)
         members = self.engine.members.get(name)
         if members is not None:
             return self._draw_together(variable, own, X, benches, members, rng)

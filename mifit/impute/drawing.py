@@ -230,8 +230,8 @@ def _propose(
 def _score(benches: Sequence[Judging], at: Rows, values: Array) -> Array:
     """Sum of all judges; -inf where the value is outside a scale or a domain."""
     possible = np.isfinite(values)
-    if benches and possible.all():
-        return np.asarray(sum((bench.log_accept(at, values) for bench in benches[1:]), benches[0].log_accept(at, values)))
+    if len(benches) == 1 and possible.all():
+        return benches[0].log_accept(at, values)
     score = np.full(len(values), -np.inf)
     good = np.flatnonzero(possible)
     total = np.zeros(len(good))

@@ -117,6 +117,7 @@ class Engine:
         self.table, self.plan = table, plan
         self.copies = self._copies()
         self.variables = {name: plan[name] for name in plan.order}
+        self.observed = {name: table[name].observed for name in plan.order}
         self.designs = [freeze(question, table) for question in self._formulas()]
         self.layout = Layout(table, self.designs, self._mains(), self._means())
         self.own = {name: self.layout.model(v.pieces) for name, v in self.variables.items()}

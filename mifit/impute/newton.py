@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from scipy.linalg import lapack
 
 from .contract import Array
 
-__all__ = ["Likelihood", "Peak", "draw", "information_root", "maximise", "variances"]
+__all__ = ["Likelihood", "Peak", "Thinned", "draw", "information_root", "maximise", "variances"]
 
 Likelihood = Callable[[Array], tuple[float, Array, Array]]
+
+
+class Thinned(Protocol):
+    """A log-likelihood whose Hessian some rows can stand for."""
+
+    def __call__(self, theta: Array, some: slice | None = None) -> tuple[float, Array, Array]:
+        """Log-likelihood, gradient, and Hessian from `some` rows (all unless given), as if they were all."""
+        ...
+
 
 TIGHT = 1e-7  #: a cold start stops when a step is this small, in standard errors
 TENTH = 0.1  #: a warm start stops here: what is left is about a hundredth of a standard error

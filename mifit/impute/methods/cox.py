@@ -42,7 +42,7 @@ class Times(NamedTuple):
 class RiskSets(NamedTuple):
     """Distinct event times of some rows, and who is at risk at each; g of them, d events.
 
-    Positions count the fit rows in order of their end, the last first: everyone at risk at a time comes before the rest.
+    Positions count the fit rows in order of their end, the last first: who is at risk at a time comes before the rest.
     """
 
     rows: Rows  #: (n_fit,)

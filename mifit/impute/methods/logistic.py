@@ -13,7 +13,7 @@ from scipy.special import expit, log_expit
 from ...errors import PlanError
 from ...frame.kinds import Kind
 from ..contract import Array, Visit
-from ..newton import Likelihood, draw, information_root
+from ..newton import Likelihood, Thinned, draw, information_root
 from ..separation import (
     AUGMENTED,
     NEVER,
@@ -139,7 +139,7 @@ class LogisticFitted:
         return np.asarray(log_expit((2 * y - 1) * linear))
 
 
-def _bernoulli(X: Array, y: Array, extra: Extra | None) -> Likelihood:
+def _bernoulli(X: Array, y: Array, extra: Extra | None) -> Thinned:
     """Log-likelihood of a logistic regression."""
     sign = 2 * y - 1
     weight: Array | float = 1.0

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ...frame.kinds import Kind
 from ..contract import Array, Visit
-from ..newton import Likelihood, draw
+from ..newton import Likelihood, Thinned, draw
 from ..separation import (
     AUGMENTED,
     NEVER,
@@ -149,7 +149,7 @@ def _log_softmax(linear: Array) -> Array:
     return np.column_stack([-total, linear - total[:, None]])
 
 
-def _categorical(X: Array, position: npt.NDArray[np.int64], n_levels: int, extra: Extra | None) -> Likelihood:
+def _categorical(X: Array, position: npt.NDArray[np.int64], n_levels: int, extra: Extra | None) -> Thinned:
     """Log-likelihood of a multinomial regression; parameters are stacked by level, the first level left out."""
     weight: Array | None = None
     if extra is not None:

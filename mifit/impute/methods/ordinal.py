@@ -12,7 +12,7 @@ from scipy.special import log_expit, log_ndtr, ndtri
 
 from ...frame.kinds import Kind
 from ..contract import Array, Visit
-from ..newton import Likelihood, Peak, draw, maximise
+from ..newton import Likelihood, Peak, Thinned, draw, maximise
 from ..separation import (
     AUGMENTED,
     Extra,
@@ -181,14 +181,14 @@ def _draw(peak: Peak, slopes: int, rng: np.random.Generator) -> tuple[Array, Arr
     return beta, cuts[0] + move[slopes] + np.concatenate([[0.0], np.cumsum(gap * stretch)])
 
 
-def _cumulative(X: Array, position: Codes, n_levels: int, extra: Extra | None) -> Likelihood:
+def _cumulative(X: Array, position: Codes, n_levels: int, extra: Extra | None) -> Thinned:
     """Log-likelihood of proportional odds in the coefficients and the cut points; X has no constant."""
     weight = np.ones(len(position))
     if extra is not None:
         X = np.vstack([X, extra.X])
         weight = np.concatenate([weight, np.full(len(extra.X), extra.weight)])
         position = np.concatenate([position, extra.level])
-    rows, p = np.arange(len(X)), X.shape[1]
+    p = X.shape[1]
     inner = np.bincount(position, weight, n_levels)[1:-1].astype(np.float64)
 
     def likelihood(theta: Array, some: slice | None = None) -> tuple[float, Array, Array]:
