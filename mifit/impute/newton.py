@@ -18,7 +18,7 @@ Likelihood = Callable[[Array], tuple[float, Array, Array]]
 class Thinned(Protocol):
     """A log-likelihood whose Hessian some rows can stand for."""
 
-    def __call__(self, theta: Array, some: slice | None = None) -> tuple[float, Array, Array]:
+    def __call__(self, theta: Array, /, some: slice | None = None) -> tuple[float, Array, Array]:
         """Log-likelihood, gradient, and Hessian from `some` rows (all unless given), as if they were all."""
         ...
 
