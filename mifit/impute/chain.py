@@ -27,7 +27,7 @@ from .methods.logistic import LogisticFitted
 from .methods.multinomial import MultinomialFitted
 from .methods.norm import NormalFitted
 from .methods.ordinal import OrdinalFitted
-from .methods.pmm import PMMFitted
+from .methods.pmm import PMM, PMMFitted
 from .plan import Plan, Variable
 from .store import ColumnStore, Model, Piece, StoreVisit
 
@@ -217,6 +217,8 @@ class _Running:
             if ready.question is not None and not any(len(self.table[v].missing) for v in ready.outcome)
         ]  # fmt: skip
         for name in sorted(self.plan.order, key=lambda n: len(self.table[n].missing)):
+            if self.plan.mode != "compatible" and self.table[name].kind.discrete:
+                continue  # where every sweep visits all, a random level is start enough
             self.visiting, column, variable = name, self.table[name], engine.variables[name]
             named = [p.which for p in variable.pieces if p.what == "main" and p.which in filled]
             room = max(allowed_parameters(self.table, name, len(engine.observed[name])), 2)
@@ -228,6 +230,8 @@ class _Running:
                     pieces, width = [*pieces, piece], wider
             model = engine.layout.model(pieces)
             method: Any = METHODS[CHAINED[column.kind]] if variable.role != "column" else variable.method
+            if self.plan.mode != "compatible" and isinstance(method, PMM):
+                method = METHODS["norm"]  # draws of parameters too, without the matching
             rows = engine.observed[name]
             enough = max(_START_ROWS, 10 * len(model.columns) * max(column.n_levels - 1, 1))
             if len(rows) > enough:

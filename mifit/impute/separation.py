@@ -208,7 +208,7 @@ def settle(
     """
     if not rescued:
         if warm is None and sketch is not None:
-            pilot = maximise(sketch.pilot, null, warm=True)
+            pilot = maximise(sketch.pilot, null)  # to convergence: what is not separated here is not in more rows
             warm = pilot.estimate if pilot.converged and _loose(pilot, yardstick) < SUSPECT else None
         peak, loose = _climb(make(False), null, warm, yardstick, sketch.rough if sketch else None)
         if peak.converged and loose < DIVERGED:

@@ -26,6 +26,9 @@ __all__ = ["Change", "ColumnStore", "Layout", "Model", "Piece", "StoreVisit"]
 _FEW = 3  # cross-products of observed rows: subtract the missing rows when they are fewer than 1/3 of all
 
 
+_BLOCK = 16_384  # rows that are computed at once
+
+
 class Piece(NamedTuple):
     """Part of a model, by name: the main effects of a variable, a formula's columns, or an outcome."""
 
@@ -340,7 +343,7 @@ class ColumnStore:
     def gathered(self, variable: Hashable) -> Array:
         """All columns on the rows where a variable is missing, shape (n_mis, P)."""
         if variable not in self._gathered:
-            self._gathered[variable] = self.X[self.layout.table[variable].missing]
+            self._gathered[variable] = self.X.take(self.layout.table[variable].missing, axis=0)
         return self._gathered[variable]
 
     def refresh(self) -> None:
@@ -398,10 +401,14 @@ class ColumnStore:
     def _build(self) -> Array:
         """Compute all columns from the filled values."""
         layout, n = self.layout, self.layout.table.n_rows
-        columns = layout.raw(np.arange(len(layout)), self.values, n)
-        columns -= layout.centre
-        columns /= layout.scale
-        X = np.ascontiguousarray(columns)
+        X = np.empty((n, len(layout)))
+        for first in range(0, n, _BLOCK):
+            rows = slice(first, min(first + _BLOCK, n))
+            values = {name: column[rows] for name, column in self.values.items()}
+            columns = layout.raw(np.arange(len(layout)), values, rows.stop - first)
+            columns -= layout.centre
+            columns /= layout.scale
+            X[rows] = columns
         for (variable, unit), place in layout.means.items():
             X[:, place] = self._cluster_means(variable, unit, place)
         for place in self.silent:
