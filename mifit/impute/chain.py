@@ -211,7 +211,7 @@ class _Running:
     def _ordinary_pass(self, rng: np.random.Generator) -> None:
         """One visit each, from least to most missing, each from complete or already filled columns."""
         engine = self.engine
-        filled = [name for name in engine.layout.main if not len(self.table[name].missing)]
+        filled = dict.fromkeys(name for name in engine.layout.main if not len(self.table[name].missing))
         complete = [
             Piece("outcome", ready.factor.question) for ready in engine.factors
             if ready.question is not None and not any(len(self.table[v].missing) for v in ready.outcome)
@@ -227,20 +227,21 @@ class _Running:
             for piece in (*complete, *(Piece("main", other) for other in named or filled)):
                 wider = width + (len(engine.layout.main[piece.which]) if piece.what == "main" else 1)
                 if wider <= room:
-                    pieces, width = [*pieces, piece], wider
+                    pieces.append(piece)
+                    width = wider
             model = engine.layout.model(pieces)
             method: Any = METHODS[CHAINED[column.kind]] if variable.role != "column" else variable.method
             if self.plan.mode != "compatible" and isinstance(method, PMM):
                 method = METHODS["norm"]  # draws of parameters too, without the matching
             rows = engine.observed[name]
             enough = max(_START_ROWS, 10 * len(model.columns) * max(column.n_levels - 1, 1))
-            if len(rows) > enough:
+            if enough < min(len(rows), len(column.missing)):
                 rows = np.sort(rng.choice(rows, enough, replace=False))
             fitted = method.fit(self._visit(name, model, rows, None), rng)
             fitted, X = self._widened(fitted, name, model)
             self.store.write(name, fitted.sample(X, rng))
             if name in engine.layout.main:
-                filled.append(name)
+                filled[name] = None
 
     def sweep(self, rng: np.random.Generator, number: int) -> None:
         """Visit every incomplete column once."""

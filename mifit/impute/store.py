@@ -505,5 +505,5 @@ class StoreVisit(Visit):
         if self._subtracts():
             gone = store.gathered(self.without)
             return store.gram - gone.T @ gone, True
-        seen = store.X[self.rows]
+        seen = store.X.take(self.rows, axis=0)
         return seen.T @ seen, False
