@@ -23,7 +23,7 @@ from .contract import Array, Discrete
 __all__ = ["Draw", "Undone", "draw_continuous", "draw_discrete", "draw_proposed"]
 
 
-ROUNDS = (6, 16, 40, 88)  # proposals per waiting row, 150 in all
+ROUNDS = (6, 24, 120)  # proposals per waiting row, 150 in all
 SLICE_STEPS = 5
 METROPOLIS_STEPS = 50
 _SMALL = 1_000  # rows that are one block however many levels there are
