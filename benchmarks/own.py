@@ -33,8 +33,8 @@ made = time.process_time() - start
 imp.fit(*([] if formula else ["x0 ~ x1 + x2"]), **({} if formula else {"uncovered": "ignore"})).summary()
 found["job"] = first + time.process_time() - start - made
 numeric = frame.select_dtypes("number")
-found["numeric"] = found["impute"] if numeric.shape == frame.shape or formula else min(
-    seconds(numeric, *job) for _ in range(2)
+found["numeric"] = (
+    found["impute"] if numeric.shape == frame.shape or formula else min(seconds(numeric, *job) for _ in range(2))
 )
 tracemalloc.start()
 seconds(frame, *job)

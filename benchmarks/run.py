@@ -39,7 +39,11 @@ def timed(script: str, path: Path, job: Timed, core: str, runs: int, patience: f
     """The least of each figure over some processes; no new one is started when patience (seconds) has run out."""
     command = ["Rscript"] if script.endswith(".R") else [sys.executable]
     command += [str(HERE / script), str(path.with_suffix(".csv" if script.endswith(".R") else ".pkl"))]
-    command += [str(job.m), str(job.iterations), *([job.formula, json.dumps(job.keywords)] if script == "own.py" and job.formula else [])]
+    command += [
+        str(job.m),
+        str(job.iterations),
+        *([job.formula, json.dumps(job.keywords)] if script == "own.py" and job.formula else []),
+    ]
     pin = ["taskset", "-c", core] if shutil.which("taskset") else []
     found: list[dict[str, float]] = []
     start = time.perf_counter()
