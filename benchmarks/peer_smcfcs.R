@@ -13,4 +13,5 @@ spent <- system.time(suppressWarnings(smcfcs(
   frame, smtype = kind, smformula = paste(left, "~ x1 + x2 + product + z"), method = unname(method),
   m = as.integer(asked[2]), numit = as.integer(asked[3]), noisy = FALSE
 )))
-cat(sprintf('{"impute": %.3f}\n', sum(spent[1:2])))
+peak <- sum(gc()[, 6])  # MB, all of R
+cat(sprintf('{"impute": %.3f, "peak": %.0f}\n', sum(spent[1:2]), peak))

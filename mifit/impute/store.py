@@ -26,7 +26,7 @@ __all__ = ["Change", "ColumnStore", "Layout", "Model", "Piece", "StoreVisit"]
 _FEW = 3  # cross-products of observed rows: subtract the missing rows when they are fewer than 1/3 of all
 
 
-_BLOCK = 16_384  # rows that are computed at once
+_BLOCK = 4_096  # rows that are computed at once
 
 
 class Piece(NamedTuple):
@@ -505,5 +505,8 @@ class StoreVisit(Visit):
         if self._subtracts():
             gone = store.gathered(self.without)
             return store.gram - gone.T @ gone, True
-        seen = store.X.take(self.rows, axis=0)
-        return seen.T @ seen, False
+        total = np.zeros((store.X.shape[1], store.X.shape[1]))
+        for first in range(0, len(self.rows), _BLOCK):
+            seen = store.X.take(self.rows[first : first + _BLOCK], axis=0)
+            total += seen.T @ seen
+        return total, False
