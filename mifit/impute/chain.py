@@ -36,6 +36,7 @@ __all__ = ["Chain", "Seed", "run"]
 
 _WIDENED = (PMMFitted, NormalFitted, LogisticFitted, MultinomialFitted, OrdinalFitted)  #: look at X @ coef alone
 _STRAYED = 0.05  # share of recipients outside the donors' range that is worth an event
+_START_COLUMNS = 50  # columns that suffice for a first fill that every sweep visits anew
 _START_ROWS = 1_000  # rows that suffice for the parameters of a first fill, or ten for each
 
 
@@ -222,6 +223,7 @@ class _Running:
             self.visiting, column, variable = name, self.table[name], engine.variables[name]
             named = [p.which for p in variable.pieces if p.what == "main" and p.which in filled]
             room = max(allowed_parameters(self.table, name, len(engine.observed[name])), 2)
+            room = room if self.plan.mode == "compatible" else min(room, _START_COLUMNS)
             pieces: list[Piece] = []
             width = 1
             for piece in (*complete, *(Piece("main", other) for other in named or filled)):

@@ -471,12 +471,18 @@ class StoreVisit(Visit):
         """Cross-products of the fit rows: a block of the store's, less the missing rows where they are few."""
         if self.place is None or not self.store.grams or self.weights is not None:
             return super().cross()
-        whole, subtracted = self._whole()
         columns, layout = self.model.columns, self.store.layout
+        if self._subtracts() and 2 * len(columns) < len(layout):  # most columns of the store are of no use here
+            places = np.append(columns, self.place)
+            gone = self.store.gathered(self.without).take(places, axis=1)
+            some = self.store.gram[places[:, None], places] - gone.T @ gone
+            block, xy, yy, subtracted = some[:-1, :-1], some[:-1, -1], some[-1, -1], True
+        else:
+            whole, subtracted = self._whole()
+            block, xy, yy = whole[self.model.block], whole[columns, self.place], whole[self.place, self.place]
         n = self.store.n_rows if self.rows is None else len(self.rows)
         return Cross(
-            whole[self.model.block], whole[columns, self.place], float(whole[self.place, self.place]),
-            float(n), float(layout.centre[self.place]), float(layout.scale[self.place]),
+            block, xy, float(yy), float(n), float(layout.centre[self.place]), float(layout.scale[self.place]),
             self.store.gram.diagonal()[columns] if subtracted else None,
         )  # fmt: skip
 
