@@ -6,9 +6,10 @@ filled values and its warm starts. So workers, back ends and continued chains gi
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,15 +23,21 @@ from .contract import Array, Fitted
 from .drawing import Undone, draw_continuous, draw_discrete, draw_proposed
 from .engine import Engine, Ready
 from .methods import CHAINED, METHODS
-from .methods.pmm import PMMFitted
+from .methods.logistic import LogisticFitted
+from .methods.multinomial import MultinomialFitted
+from .methods.norm import NormalFitted
+from .methods.ordinal import OrdinalFitted
+from .methods.pmm import PMM, PMMFitted
 from .plan import Plan, Variable
 from .store import ColumnStore, Model, Piece, StoreVisit
 
 __all__ = ["Chain", "Seed", "run"]
 
 
+_WIDENED = (PMMFitted, NormalFitted, LogisticFitted, MultinomialFitted, OrdinalFitted)  #: look at X @ coef alone
 _STRAYED = 0.05  # share of recipients outside the donors' range that is worth an event
-_START_ROWS = 5_000  # rows that suffice for the parameters of a first fill
+_START_COLUMNS = 50  # columns that suffice for a first fill that every sweep visits anew
+_START_ROWS = 1_000  # rows that suffice for the parameters of a first fill, or ten for each
 
 
 class Seed(NamedTuple):
@@ -107,11 +114,17 @@ def _alone(
     tick: Callable[[], Any] | None = None,
 ) -> list[Chain]:  # fmt: skip
     """Some chains one after the other, in this process."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=1, user_api="blas"), np.errstate(over="ignore", under="ignore"):
+    with _blas().limit(limits=1, user_api="blas"), np.errstate(over="ignore", under="ignore"):
         engine = Engine(table, plan)
         return [_chain(engine, number, start, sweeps, seed, tick) for number, start in pairs]
+
+
+@functools.cache
+def _blas() -> Any:
+    """What limits BLAS threads; looking for the libraries takes longer than a short chain."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def _chain(
@@ -199,30 +212,38 @@ class _Running:
     def _ordinary_pass(self, rng: np.random.Generator) -> None:
         """One visit each, from least to most missing, each from complete or already filled columns."""
         engine = self.engine
-        filled = [name for name in engine.layout.main if not len(self.table[name].missing)]
+        filled = dict.fromkeys(name for name in engine.layout.main if not len(self.table[name].missing))
         complete = [
             Piece("outcome", ready.factor.question) for ready in engine.factors
             if ready.question is not None and not any(len(self.table[v].missing) for v in ready.outcome)
         ]  # fmt: skip
         for name in sorted(self.plan.order, key=lambda n: len(self.table[n].missing)):
+            if self.plan.mode != "compatible" and self.table[name].kind.discrete:
+                continue  # where every sweep visits all, a random level is start enough
             self.visiting, column, variable = name, self.table[name], engine.variables[name]
             named = [p.which for p in variable.pieces if p.what == "main" and p.which in filled]
-            room = max(allowed_parameters(self.table, name, len(column.observed)), 2)
+            room = max(allowed_parameters(self.table, name, len(engine.observed[name])), 2)
+            room = room if self.plan.mode == "compatible" else min(room, _START_COLUMNS)
             pieces: list[Piece] = []
             width = 1
             for piece in (*complete, *(Piece("main", other) for other in named or filled)):
                 wider = width + (len(engine.layout.main[piece.which]) if piece.what == "main" else 1)
                 if wider <= room:
-                    pieces, width = [*pieces, piece], wider
+                    pieces.append(piece)
+                    width = wider
             model = engine.layout.model(pieces)
             method: Any = METHODS[CHAINED[column.kind]] if variable.role != "column" else variable.method
-            rows = column.observed
-            if len(rows) > _START_ROWS:
-                rows = np.sort(rng.choice(rows, _START_ROWS, replace=False))
+            if self.plan.mode != "compatible" and isinstance(method, PMM):
+                method = METHODS["norm"]  # draws of parameters too, without the matching
+            rows = engine.observed[name]
+            enough = max(_START_ROWS, 10 * len(model.columns) * max(column.n_levels - 1, 1))
+            if enough < min(len(rows), len(column.missing)):
+                rows = np.sort(rng.choice(rows, enough, replace=False))
             fitted = method.fit(self._visit(name, model, rows, None), rng)
-            self.store.write(name, fitted.sample(self.store.gathered(name)[:, model.columns], rng))
+            fitted, X = self._widened(fitted, name, model)
+            self.store.write(name, fitted.sample(X, rng))
             if name in engine.layout.main:
-                filled.append(name)
+                filled[name] = None
 
     def sweep(self, rng: np.random.Generator, number: int) -> None:
         """Visit every incomplete column once."""
@@ -242,12 +263,12 @@ class _Running:
         """Plain chained equations: fit on observed rows, draw from the own model."""
         assert variable.method is not None
         name, model = variable.name, self.engine.own[variable.name]
-        members, rows = self.engine.members.get(name), self.table[name].observed
+        members, rows = self.engine.members.get(name), self.engine.observed[name]
         if members is not None and self.engine.unit_heads is not None:
             rows = np.intersect1d(rows, self.engine.unit_heads)
         visit = self._visit(name, model, rows, self.warm.get(name))
         fitted = self._noted(name, variable.method.fit(visit, rng), name)
-        X = self.store.gathered(name)[:, model.columns]
+        fitted, X = self._widened(fitted, name, model)
         if members is not None:
             return np.asarray(fitted.sample(X[members.heads], rng)[members.unit])
         if isinstance(fitted, PMMFitted) and self.number == 1 and fitted.outside(X) > _STRAYED:
@@ -256,13 +277,20 @@ class _Running:
             )
         return fitted.sample(X, rng)
 
+    def _widened(self, fitted: Any, name: Hashable, model: Model) -> tuple[Any, Array]:
+        """A fitted model and its predictors on the rows to draw; with coefficients for all columns none is copied."""
+        X = self.store.gathered(name)
+        if isinstance(fitted, _WIDENED):
+            return replace(fitted, coef=model.wide(fitted.coef, X.shape[1])), X
+        return fitted, X[:, model.columns]
+
     def _draw_joint(self, variable: Variable, rng: np.random.Generator) -> Array:
         """A draw from the own factor times every factor the variable feeds."""
         name, fed = variable.name, self.engine.feeds[variable.name]
         own: Any
         own, model = self._own(variable, rng)
         benches: list[Any] = [self._bench(ready, name, rng) for ready in fed]
-        X = self.store.gathered(name)[:, model.columns]
+        own, X = self._widened(own, name, model)
         members = self.engine.members.get(name)
         if members is not None:
             return self._draw_together(variable, own, X, benches, members, rng)
@@ -354,8 +382,9 @@ class _Running:
         if ready.rows is not None:
             silent = np.flatnonzero(np.isin(self.table[name].missing, ready.rows, invert=True))
         return Bench.seat(
-            fitted, ready.model, self.store, name, ready.response(self.values), silent, ready.weights, ready.offset
-        )
+            fitted, ready.model, self.store, name, ready.response(self.values), silent, ready.weights, ready.offset,
+            affine=self.engine.straight(ready, name),
+        )  # fmt: skip
 
     def _noted(self, key: Any, fitted: Fitted, label: Hashable) -> Fitted:
         """Keep what a fit leaves behind."""
@@ -379,8 +408,10 @@ class _Running:
                 for level, share in zip(column.coding.levels, shares, strict=True):
                     self._note(f"share({name} = {level})", share)
             else:
-                self._note(f"mean({name})", drawn.mean())
-                self._note(f"sd({name})", drawn.std(ddof=1) if len(drawn) > 1 else 0.0)
+                mean = drawn.sum() / len(drawn)
+                apart = drawn - mean
+                self._note(f"mean({name})", mean)
+                self._note(f"sd({name})", np.sqrt(apart @ apart / max(len(drawn) - 1, 1)))
         for ready in self.engine.factors:
             if ready.question is not None:
                 self._note_analysis(ready, self.drawn.get(ready.position) or self._parameters(ready, rng))

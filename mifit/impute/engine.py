@@ -117,6 +117,7 @@ class Engine:
         self.table, self.plan = table, plan
         self.copies = self._copies()
         self.variables = {name: plan[name] for name in plan.order}
+        self.observed = {name: table[name].observed for name in plan.order}
         self.designs = [freeze(question, table) for question in self._formulas()]
         self.layout = Layout(table, self.designs, self._mains(), self._means())
         self.own = {name: self.layout.model(v.pieces) for name, v in self.variables.items()}
@@ -153,6 +154,16 @@ class Engine:
             # An outcome expression is drawn as such: an auxiliary sees it as it is, another formula sees the column.
             self._affine[key] = all(self.inverse(name) is None and design.affine_in(name) for design in inside)
         return self._affine[key]
+
+    def straight(self, ready: Ready, name: Hashable) -> bool:
+        """Whether a factor's linear predictor is a line in a number's own values."""
+        column = self.table[name]
+        return (
+            not column.kind.discrete
+            and name in self.layout.main
+            and self.inverse(name) is None
+            and self.affine(ready, name)
+        )
 
     def inverse(self, name: Hashable) -> tuple[Inverse, Any] | None:
         """How an outcome expression is undone, and its design; None where the outcome is a column as it stands."""

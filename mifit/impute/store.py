@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,10 +20,13 @@ from ..frame.kinds import Rows
 from ..frame.table import Table
 from .contract import Array, Cross, Visit
 
-__all__ = ["ColumnStore", "Layout", "Model", "Piece", "StoreVisit"]
+__all__ = ["Change", "ColumnStore", "Layout", "Model", "Piece", "StoreVisit"]
 
 
 _FEW = 3  # cross-products of observed rows: subtract the missing rows when they are fewer than 1/3 of all
+
+
+_BLOCK = 4_096  # rows that are computed at once
 
 
 class Piece(NamedTuple):
@@ -32,11 +36,32 @@ class Piece(NamedTuple):
     which: Any  #: the variable, the position of the design, or (variable, clusters)
 
 
-class Model(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Model:
     """A model resolved to positions in the store."""
 
     columns: Rows  #: (p,) positions
     terms: Rows  #: (p,) term of each
+
+    @cached_property
+    def block(self) -> tuple[Rows, Rows]:
+        """Where its cross-products are among the store's."""
+        return self.columns[:, None], self.columns[None, :]
+
+    def wide(self, coef: Array, among: int) -> Array:
+        """Coefficients of all columns of the store, shape (P,) or (P, k): 0 for those that are not in the model."""
+        full = np.zeros((among, *coef.shape[1:]))
+        full[self.columns] = coef
+        return full
+
+
+class Change(NamedTuple):
+    """Some columns that change with a variable, and what it takes to compute them."""
+
+    places: Rows  #: (k,) positions in the store
+    needs: tuple[Hashable, ...]  #: the other variables they are computed from
+    centre: Array  #: (k,)
+    scale: Array  #: (k,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +101,9 @@ class Layout:
         self.depends = self._dependence()
         self.centre = np.zeros(len(self.slots))
         self.scale = np.ones(len(self.slots))
+        self._products: dict[int, list[tuple[Hashable, Array | None]]] = {}
+        self._changes: dict[tuple[Hashable, bytes], Change] = {}
+        self._splits: dict[tuple[Model, Hashable], tuple[Rows, Rows]] = {}
         self._standardise()
 
     def __len__(self) -> int:
@@ -221,12 +249,15 @@ class Layout:
         out = np.empty((n_rows, len(places)), order="F")
         wanted: dict[int, list[tuple[int, int]]] = {}
         for at, place in enumerate(places):
+            product = self._product(int(place))
+            if product:
+                for number, (variable, by_level) in enumerate(product):
+                    piece = data[variable] if by_level is None else by_level[data[variable].astype(np.int64)]
+                    out[:, at] = piece if not number else out[:, at] * piece
+                continue
             slot = self.slots[place]
             if slot.unit is not None:
                 out[:, at] = self.centre[place]  # filled in by the store, which sees all rows
-            elif slot.variable is not None:
-                column, values = self.table[slot.variable], data[slot.variable]
-                out[:, at] = column.numbers(values) if slot.level is None else values == slot.level
             elif slot.design is None:
                 out[:, at] = 1.0
             elif slot.position is None:
@@ -238,6 +269,44 @@ class Layout:
             for index, (at, _) in enumerate(pairs):
                 out[:, at] = found[:, index]
         return out
+
+    def _product(self, place: int) -> list[tuple[Hashable, Array | None]]:
+        """A column as a product of variables, as they stand or by level; empty where it is none. Found once."""
+        if place not in self._products:
+            slot, found = self.slots[place], []
+            if slot.variable is not None and slot.unit is None:
+                column = self.table[slot.variable]
+                found = [(slot.variable, self._levels(place) if column.n_levels else None)]
+            elif slot.design is not None and slot.position is not None:
+                design = self.designs[slot.design]
+                for number, part, contrast in design.columns[slot.position].parts:
+                    block = design.blocks[number]
+                    if not block.bare and block.lookup is None:
+                        found = []
+                        break
+                    by_level = None if block.lookup is None else block.lookup[:, part if contrast is None else 0]
+                    if by_level is not None and contrast is not None:
+                        known = np.isfinite(by_level)
+                        by_level = np.where(known, contrast[np.where(known, by_level, 0).astype(np.int64)], np.nan)
+                    found.append((block.variables[0], by_level))
+            self._products[place] = found
+        return self._products[place]
+
+    def change(self, variable: Hashable, places: Rows) -> Change:
+        """What it takes to compute some columns from other values of a variable; found once."""
+        key = (variable, places.tobytes())
+        if key not in self._changes:
+            others = tuple(sorted(self.needs(places) - {variable}, key=repr))
+            self._changes[key] = Change(places, others, self.centre[places], self.scale[places])
+        return self._changes[key]
+
+    def split(self, model: Model, variable: Hashable) -> tuple[Rows, Rows]:
+        """Positions in a model of the columns that stay when a variable changes, and of those that do not."""
+        key = (model, variable)
+        if key not in self._splits:
+            changing = np.isin(model.columns, self.depends[variable])
+            self._splits[key] = np.flatnonzero(~changing), np.flatnonzero(changing)
+        return self._splits[key]
 
     def needs(self, places: Sequence[int] | Rows) -> frozenset[Hashable]:
         """Variables that some columns are computed from."""
@@ -264,6 +333,7 @@ class ColumnStore:
         self.X = self._build()
         self.gram = self.X.T @ self.X if grams else np.empty((0, 0))
         self._gathered: dict[Hashable, Array] = {}
+        self._places: dict[Hashable, Rows] = {}
 
     @property
     def n_rows(self) -> int:
@@ -273,7 +343,7 @@ class ColumnStore:
     def gathered(self, variable: Hashable) -> Array:
         """All columns on the rows where a variable is missing, shape (n_mis, P)."""
         if variable not in self._gathered:
-            self._gathered[variable] = self.X[self.layout.table[variable].missing]
+            self._gathered[variable] = self.X.take(self.layout.table[variable].missing, axis=0)
         return self._gathered[variable]
 
     def refresh(self) -> None:
@@ -286,16 +356,19 @@ class ColumnStore:
 
     def imagine(self, places: Rows, variable: Hashable, rows: Rows, values: Array) -> Array:
         """Columns as they would be with other values of a variable, shape (len(rows), len(places))."""
-        layout = self.layout
-        data = {name: self.values[name][rows] for name in layout.needs(places) if name != variable}
+        change = self.layout.change(variable, places)
+        data = {name: self.values[name][rows] for name in change.needs}
         data[variable] = values
-        return (layout.raw(places, data, len(rows)) - layout.centre[places]) / layout.scale[places]
+        found = self.layout.raw(places, data, len(rows))
+        found -= change.centre
+        found /= change.scale
+        return found
 
     def write(self, variable: Hashable, drawn: Array) -> None:
         """Put values into the holes of a variable and bring every column and cross-product in step."""
         missing = self.layout.table[variable].missing
         self.values[variable][missing] = drawn
-        places = np.array([p for p in self.layout.depends.get(variable, ()) if p not in self.silent], dtype=np.int64)
+        places = self._written(variable)
         if not len(places):
             return
         before = self.gathered(variable)
@@ -306,8 +379,16 @@ class ColumnStore:
             change[places] = fresh.T @ fresh - old.T @ old
             self.gram[:, places] += change
             self.gram[places, :] = self.gram[:, places].T
-        self.X[np.ix_(missing, places)] = fresh
+        for at, place in enumerate(places.tolist()):
+            self.X[missing, place] = fresh[:, at]
         self._gathered.clear()
+
+    def _written(self, variable: Hashable) -> Rows:
+        """Columns that change with a variable and are kept, shape (k,)."""
+        if variable not in self._places:
+            depends = self.layout.depends.get(variable, ())
+            self._places[variable] = np.array([p for p in depends if p not in self.silent], dtype=np.int64)
+        return self._places[variable]
 
     def verify(self) -> float:
         """Rebuild everything; return the largest difference, in units of a column's spread."""
@@ -320,10 +401,14 @@ class ColumnStore:
     def _build(self) -> Array:
         """Compute all columns from the filled values."""
         layout, n = self.layout, self.layout.table.n_rows
-        columns = layout.raw(np.arange(len(layout)), self.values, n)
-        columns -= layout.centre
-        columns /= layout.scale
-        X = np.ascontiguousarray(columns)
+        X = np.empty((n, len(layout)))
+        for first in range(0, n, _BLOCK):
+            rows = slice(first, min(first + _BLOCK, n))
+            values = {name: column[rows] for name, column in self.values.items()}
+            columns = layout.raw(np.arange(len(layout)), values, rows.stop - first)
+            columns -= layout.centre
+            columns /= layout.scale
+            X[rows] = columns
         for (variable, unit), place in layout.means.items():
             X[:, place] = self._cluster_means(variable, unit, place)
         for place in self.silent:
@@ -371,38 +456,63 @@ class StoreVisit(Visit):
         """The predictors on the fit rows."""
         if self._X is None:
             columns = self.model.columns
-            self._X = self.store.X[:, columns] if self.rows is None else self.store.X[np.ix_(self.rows, columns)]
+            seen = self.store.X if self.rows is None else self.store.X.take(self.rows, axis=0)
+            self._X = seen.take(columns, axis=1)
         return self._X
 
     def linear(self, coef: Array) -> Array:
         """The linear predictor of the fit rows, without gathering the columns."""
         if coef.ndim > 1 or (self.rows is not None and _FEW * len(self.rows) < self.store.n_rows):
             return self.X @ coef
-        full = np.zeros(len(self.store.layout))
-        full[self.model.columns] = coef
-        found = self.store.X @ full
+        found = self.store.X @ self.model.wide(coef, len(self.store.layout))
         return found if self.rows is None else found[self.rows]
 
     def cross(self) -> Cross:
         """Cross-products of the fit rows: a block of the store's, less the missing rows where they are few."""
         if self.place is None or not self.store.grams or self.weights is not None:
             return super().cross()
-        whole, subtracted = self._whole()
         columns, layout = self.model.columns, self.store.layout
+        if self._subtracts() and 2 * len(columns) < len(layout):  # most columns of the store are of no use here
+            places = np.append(columns, self.place)
+            gone = self.store.gathered(self.without).take(places, axis=1)
+            some = self.store.gram[places[:, None], places] - gone.T @ gone
+            block, xy, yy, subtracted = some[:-1, :-1], some[:-1, -1], some[-1, -1], True
+        else:
+            whole, subtracted = self._whole()
+            block, xy, yy = whole[self.model.block], whole[columns, self.place], whole[self.place, self.place]
         n = self.store.n_rows if self.rows is None else len(self.rows)
         return Cross(
-            whole[np.ix_(columns, columns)], whole[columns, self.place], float(whole[self.place, self.place]),
-            float(n), float(layout.centre[self.place]), float(layout.scale[self.place]),
-            np.diag(self.store.gram)[columns] if subtracted else None,
+            block, xy, float(yy), float(n), float(layout.centre[self.place]), float(layout.scale[self.place]),
+            self.store.gram.diagonal()[columns] if subtracted else None,
         )  # fmt: skip
+
+    def squares(self) -> tuple[Array, Array | None]:
+        """Cross-products of the design on the fit rows: a block of the store's, where that spares a pass."""
+        spares = self.rows is None or self._subtracts()
+        if not self.store.grams or not spares:
+            return super().squares()
+        whole, subtracted = self._whole()
+        before = self.store.gram.diagonal()[self.model.columns] if subtracted else None
+        return whole[self.model.block], before
+
+    def _subtracts(self) -> bool:
+        """Whether the rows where a variable is missing are few, so that they are subtracted."""
+        return (
+            self.rows is not None
+            and self.without is not None
+            and _FEW * (self.store.n_rows - len(self.rows)) < self.store.n_rows
+        )
 
     def _whole(self) -> tuple[Array, bool]:
         """Cross-products of all columns on the fit rows, shape (P, P), and whether rows were subtracted for them."""
         store = self.store
         if self.rows is None:
             return store.gram, False
-        if self.without is not None and _FEW * (store.n_rows - len(self.rows)) < store.n_rows:
+        if self._subtracts():
             gone = store.gathered(self.without)
             return store.gram - gone.T @ gone, True
-        seen = store.X[self.rows]
-        return seen.T @ seen, False
+        total = np.zeros((store.X.shape[1], store.X.shape[1]))
+        for first in range(0, len(self.rows), _BLOCK):
+            seen = store.X.take(self.rows[first : first + _BLOCK], axis=0)
+            total += seen.T @ seen
+        return total, False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,8 +13,20 @@ from scipy.special import expit, log_expit
 from ...errors import PlanError
 from ...frame.kinds import Kind
 from ..contract import Array, Visit
-from ..newton import Likelihood, draw, information_root
-from ..separation import AUGMENTED, NEVER, Extra, augmentation, columns, incidents, observed, resume, settle
+from ..newton import Likelihood, Thinned, draw, information_root
+from ..separation import (
+    AUGMENTED,
+    NEVER,
+    Extra,
+    Sketch,
+    augmentation,
+    columns,
+    incidents,
+    observed,
+    resume,
+    settle,
+    sketched,
+)
 
 __all__ = ["Logistic", "LogisticFitted"]
 
@@ -71,12 +84,12 @@ class Logistic:
     def fit(self, visit: Visit, rng: np.random.Generator) -> LogisticFitted:
         """Estimate, then draw the coefficients."""
         X, y = visit.X, visit.y
-        levels, _, count, events = observed(y, 2)
+        levels, position, count, events = observed(y, 2)
         coef = np.zeros(X.shape[1])
         if len(levels) < 2:
             coef[:1] = NEVER * (2 * levels - 1) if len(levels) else 0.0
             return LogisticFitted(coef, visit.warm, events)
-        found = columns(X, visit.terms)
+        found = columns(X, visit.terms, visit.squares())
         null = np.zeros(len(found.kept))
         null[0] = np.log(count[1] / count[0])
         start, rescued = resume(visit.warm, found.kept, levels, len(null))
@@ -87,7 +100,11 @@ class Logistic:
             return _bernoulli(found.X, y, augmentation(found.X, 2) if rescue else None)
 
         yardstick = np.full(len(null), np.inf) if self.firth else found.unit * np.sum(1 / count) * len(y)
-        peak, rescued = settle(make, null, start, yardstick, rescued)
+        some = None if self.firth else sketched(position, 2, len(null))
+        sketch = some and Sketch(
+            _bernoulli(found.X[some], y[some], None), functools.partial(_bernoulli(found.X, y, None), some=some)
+        )
+        peak, rescued = settle(make, null, start, yardstick, rescued, sketch)
         events += incidents(peak, rescued and not self.firth, _RESCUED[self.rescue].format(4 * (len(null) - 1)))
         penalised = self.firth or (rescued and self.rescue == "firth")
         root = information_root(_bernoulli(found.X, y, None)(peak.estimate)[2]) if penalised else peak.root
@@ -122,7 +139,7 @@ class LogisticFitted:
         return np.asarray(log_expit((2 * y - 1) * linear))
 
 
-def _bernoulli(X: Array, y: Array, extra: Extra | None) -> Likelihood:
+def _bernoulli(X: Array, y: Array, extra: Extra | None) -> Thinned:
     """Log-likelihood of a logistic regression."""
     sign = 2 * y - 1
     weight: Array | float = 1.0
@@ -130,14 +147,21 @@ def _bernoulli(X: Array, y: Array, extra: Extra | None) -> Likelihood:
         X = np.vstack([X, extra.X])
         weight = np.concatenate([np.ones(len(y)), np.full(len(extra.X), extra.weight)])
         sign = np.concatenate([sign, 2.0 * extra.level - 1])
+    pull = weight * sign
 
-    def likelihood(beta: Array) -> tuple[float, Array, Array]:
+    def likelihood(beta: Array, some: slice | None = None) -> tuple[float, Array, Array]:
         margin = sign * (X @ beta)
         tail = np.exp(-np.abs(margin))
-        miss = np.where(margin >= 0, tail, 1.0) / (1 + tail)
-        value = np.sum(weight * (np.minimum(margin, 0) - np.log1p(tail)))
-        root = X * (np.sqrt(weight * tail) / (1 + tail))[:, None]
-        return float(value), X.T @ (weight * sign * miss), -(root.T @ root)
+        total = 1.0 + tail
+        loss = np.minimum(margin, 0.0) - np.log(total)
+        value = loss.sum() if extra is None else weight @ loss
+        miss = np.where(margin >= 0, tail, 1.0) / total
+        bend = np.sqrt(weight * tail) / total
+        if some is None:
+            root = X * bend[:, None]
+            return float(value), X.T @ (pull * miss), -(root.T @ root)
+        root = X[some] * bend[some, None]
+        return float(value), X.T @ (pull * miss), (-len(X) / len(root)) * (root.T @ root)
 
     return likelihood
 

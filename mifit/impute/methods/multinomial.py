@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,8 +11,21 @@ import numpy.typing as npt
 
 from ...frame.kinds import Kind
 from ..contract import Array, Visit
-from ..newton import Likelihood, draw
-from ..separation import AUGMENTED, NEVER, Extra, augmentation, columns, incidents, marginal, observed, resume, settle
+from ..newton import Likelihood, Thinned, draw
+from ..separation import (
+    AUGMENTED,
+    NEVER,
+    Extra,
+    Sketch,
+    augmentation,
+    columns,
+    incidents,
+    marginal,
+    observed,
+    resume,
+    settle,
+    sketched,
+)
 
 __all__ = ["Multinomial", "MultinomialFitted", "draw_levels"]
 
@@ -47,7 +61,7 @@ class Multinomial:
         if many < 2:
             coef = _spread(np.zeros((X.shape[1], 0)), levels, visit.n_levels)
             return MultinomialFitted(coef, visit.warm, events)
-        found = columns(X, visit.terms)
+        found = columns(X, visit.terms, visit.squares())
         q = len(found.kept)
         null = np.zeros((many - 1, q))
         null[:, 0] = marginal(count)
@@ -57,7 +71,12 @@ class Multinomial:
         def make(rescue: bool) -> Likelihood:
             return _categorical(found.X, position, many, augmentation(found.X, many) if rescue else None)
 
-        peak, rescued = settle(make, null.ravel(), start, yardstick, rescued)
+        some = sketched(position, many, q)
+        sketch = some and Sketch(
+            _categorical(found.X[some], position[some], many, None),
+            functools.partial(_categorical(found.X, position, many, None), some=some),
+        )
+        peak, rescued = settle(make, null.ravel(), start, yardstick, rescued, sketch)
         events += incidents(peak, rescued, AUGMENTED.format(2 * (q - 1) * many))
         contrast = np.zeros((X.shape[1], many - 1))
         contrast[found.kept] = draw(peak.estimate, peak.root, rng).reshape(many - 1, q).T
@@ -130,7 +149,7 @@ def _log_softmax(linear: Array) -> Array:
     return np.column_stack([-total, linear - total[:, None]])
 
 
-def _categorical(X: Array, position: npt.NDArray[np.int64], n_levels: int, extra: Extra | None) -> Likelihood:
+def _categorical(X: Array, position: npt.NDArray[np.int64], n_levels: int, extra: Extra | None) -> Thinned:
     """Log-likelihood of a multinomial regression; parameters are stacked by level, the first level left out."""
     weight: Array | None = None
     if extra is not None:
@@ -142,7 +161,7 @@ def _categorical(X: Array, position: npt.NDArray[np.int64], n_levels: int, extra
     half = X if weight is None else X * np.sqrt(weight)[:, None]
     mass: Array | float = 1.0 if weight is None else weight
 
-    def likelihood(stacked: Array) -> tuple[float, Array, Array]:
+    def likelihood(stacked: Array, some: slice | None = None) -> tuple[float, Array, Array]:
         linear = stacked.reshape(n_levels - 1, q) @ X.T
         top = np.maximum(linear.max(axis=0), 0.0)
         share = np.exp(linear - top)
@@ -150,22 +169,31 @@ def _categorical(X: Array, position: npt.NDArray[np.int64], n_levels: int, extra
         share /= total
         value = np.sum(mass * (np.sum(one_hot * linear, axis=0) - top - np.log(total)))
         gradient = ((one_hot - share) * mass) @ X
-        return float(value), gradient.ravel(), _curvature(half, share)
+        if some is None:
+            return float(value), gradient.ravel(), _curvature(half, share)
+        rows = half[some]
+        return float(value), gradient.ravel(), _curvature(rows, share[:, some]) * (len(half) / len(rows))
 
     return likelihood
 
 
 def _curvature(half: Array, share: Array) -> Array:
-    """Hessian from the weighted design, shape (n, q), and the probabilities, shape (L - 1, n), in row blocks."""
+    """Hessian from the weighted design, shape (n, q), and the probabilities, shape (L - 1, n), in row blocks.
+
+    The block of two levels is X' diag(w) X, w the product of their probabilities: symmetric, and one product of a
+    matrix with its own transpose.
+    """
     many, q = len(share), half.shape[1]
-    hessian = np.zeros((many * q, many * q))
+    blocks = np.zeros((many, many, q, q))
+    scaled = np.empty((min(BLOCK, len(half)), q))
     for first in range(0, len(half), BLOCK):
-        rows = half[first : first + BLOCK]
-        scaled = np.empty((len(rows), many, q))
-        np.multiply(rows[:, None, :], share[:, first : first + BLOCK].T[:, :, None], out=scaled)
-        flat = scaled.reshape(len(rows), many * q)
-        hessian += flat.T @ flat
-        within = rows.T @ flat
+        rows, weight = half[first : first + BLOCK], share[:, first : first + BLOCK]
         for k in range(many):
-            hessian[k * q : (k + 1) * q, k * q : (k + 1) * q] -= within[:, k * q : (k + 1) * q]
-    return hessian
+            for level in range(k, many):
+                other = 1.0 - weight[k] if level == k else weight[level]
+                root = np.multiply(rows, np.sqrt(weight[k] * other)[:, None], out=scaled[: len(rows)])
+                blocks[k, level] += root.T @ root
+    for k in range(many):
+        blocks[k, k] *= -1.0
+        blocks[k + 1 :, k] = blocks[k, k + 1 :]
+    return blocks.transpose(0, 2, 1, 3).reshape(many * q, many * q)

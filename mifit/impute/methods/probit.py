@@ -39,7 +39,7 @@ class Probit:
         if len(levels) < 2:
             coef[:1] = NEVER * (2 * levels - 1) if len(levels) else 0.0
             return ProbitFitted(coef, visit.warm, events)
-        found = columns(X, visit.terms)
+        found = columns(X, visit.terms, visit.squares())
         null = np.zeros(len(found.kept))
         start, rescued = resume(visit.warm, found.kept, levels, len(null))
         spread = found.X.std(axis=0)
