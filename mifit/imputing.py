@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import inspect
 import sys
+import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,6 +16,7 @@ import pandas as pd
 from .analysis.models import Call, call, spec
 from .errors import PlanError, nearest
 from .formula.derived import Derived, numbers, substitute, understand
+from .formula.identity import parameters
 from .formula.question import Question, ask, caller_scope, resolve
 from .frame.completed import Completed, copied
 from .frame.table import Table, check_frame, read
@@ -318,9 +321,18 @@ def require_columns(table: Table, words: Call) -> None:
 
 
 def as_written(value: Any) -> str:
-    """A keyword as the user would write it, statsmodels families included."""
+    """A keyword as the user would write it, statsmodels families and their parameters included."""
     if not hasattr(value, "link"):
         return repr(value)
-    link = type(value.link).__name__
-    usual = type(type(value)().link).__name__
-    return f"sm.families.{type(value).__name__}({'' if link == usual else f'sm.families.links.{link}()'})"
+    with warnings.catch_warnings():  # a negative binomial asks for its alpha
+        warnings.simplefilter("ignore")
+        usual = type(type(value)().link)
+    link = "" if type(value.link) is usual else f"sm.families.links.{_called(value.link)}"
+    odd = type(value.link) not in getattr(value, "links", [type(value.link)])
+    return f"sm.families.{_called(value, *filter(None, [link]), *(['check_link=False'] if odd else []))}"
+
+
+def _called(part: Any, *first: str) -> str:
+    """The call that makes a family or a link."""
+    words = {w: v for w, v in parameters(part).items() if w in inspect.signature(type(part)).parameters}
+    return f"{type(part).__name__}({', '.join([*first, *(f'{word}={value!r}' for word, value in words.items())])})"

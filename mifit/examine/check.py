@@ -81,7 +81,7 @@ def _by_mode(plan: Plan, table: Table, question: Question, design: Design) -> Ve
         )
     same = [q for q in plan.questions if likelihood(q) == likelihood(question)]
     if not same:
-        declared = "; ".join(f"{q.formula} ({q.model})" for q in plan.questions)
+        declared = "; ".join(f"{q.formula} ({_shown(q)})" for q in plan.questions)
         return Verdict("absent", f"declared was {declared}")
     known = [freeze(_widened(q, plan, table), table) for q in same]
     if not covered(design, known):
@@ -92,6 +92,13 @@ def _by_mode(plan: Plan, table: Table, question: Question, design: Design) -> Ve
     if any(covered(freeze(q, table), [design]) for q in same):
         return Verdict("exact", "as declared")
     return Verdict("implied", f"nested in {' and '.join(q.formula for q in same)}")
+
+
+def _shown(question: Question) -> str:
+    """A model as a reason names it, a generalized linear one with family and link."""
+    if question.model != "glm":
+        return question.model
+    return f"glm, {', '.join(map(str, likelihood(question)[2:4]))}"
 
 
 def _widened(question: Question, plan: Plan, table: Table) -> Question:
