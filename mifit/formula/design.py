@@ -40,7 +40,8 @@ class Design:
     table: Table
     columns: tuple[FormulaColumn, ...]
     blocks: tuple[Block, ...]
-    info: Any = field(repr=False)  #: patsy's DesignInfo of the right side
+    info: Any = field(repr=False)  #: patsy's DesignInfo of the right side; None where columns of it were left out
+    redundant: tuple[str, ...] = ()  #: columns of splines left out, for they follow from those before them
 
     @property
     def formula(self) -> str:
@@ -260,7 +261,7 @@ def freeze(question: Question, table: Table) -> Design:
         frozen.own = None
     position = {frozen: index for index, frozen in enumerate(factors.values())}
     columns = tuple(_columns(info, blocks, position, question.terms.codes))
-    design = Design(question, table, columns, tuple(blocks), info)
+    design = _without_redundant(Design(question, table, columns, tuple(blocks), info))
     if not question.outcome:  # predictors alone
         return design
     rows = table.complete_rows(question.outcome)
@@ -318,6 +319,27 @@ def _columns(info: Any, blocks: list[Block], position: dict[Frozen, int], codes:
                 variables = frozenset(v for b, _, _ in parts for v in blocks[b].variables)
                 columns.append(FormulaColumn(info.column_names[len(columns)], term, parts, variables))
     return columns
+
+
+def _without_redundant(design: Design) -> Design:
+    """Leave out columns of splines that those before them determine: ``cr(x, df=4)`` sums to the constant."""
+    wide = [any(design.blocks[b].width > 1 for b, _, _ in column.parts) for column in design.columns]
+    if not any(wide):
+        return design
+    n_rows = 4 * len(wide) + 50
+    X = _standard(design.evaluate(range(len(wide)), design.probe(n_rows), n_rows))
+    X = X[np.isfinite(X).all(axis=1)]
+    if _rank(X) == len(wide):
+        return design
+    kept: list[int] = []
+    for place in range(len(wide)):
+        if not wide[place] or _rank(X[:, [*kept, place]]) > len(kept):
+            kept.append(place)
+    gone = tuple(design.names[place] for place in range(len(wide)) if place not in kept)
+    if not gone:
+        return design
+    columns = tuple(design.columns[place] for place in kept)
+    return Design(design.question, design.table, columns, design.blocks, None, gone)
 
 
 def covered(asked: Design, known: Sequence[Design]) -> bool:

@@ -129,9 +129,10 @@ def _chain(
             running.sweep(seed.stream(number, sweep), sweep)
         except MifitError:
             raise
-        except (FloatingPointError, np.linalg.LinAlgError, ValueError, IndexError) as error:
+        except Exception as error:  # whatever a function of the user's may raise; not all of it crosses a process
+            said = str(error).partition("\n")[0] or type(error).__name__
             raise ImputationError(
-                f"chain {number}, sweep {sweep}: {running.visiting!r} could not be drawn ({error}).",
+                f"chain {number}, sweep {sweep}: {running.visiting!r} could not be drawn ({said}).",
                 do=_way_out(engine, running.visiting),
             ) from error
         if tick is not None:

@@ -30,7 +30,7 @@ from .methods import COMPATIBLE, METHODS, Glm, Power, name_of
 from .plan import Factor
 from .planning import Draft, by_kind, hazard_of
 from .store import Piece
-from .suitable import check_copies, check_outcomes
+from .suitable import as_column, check_copies, check_outcomes
 
 __all__ = ["plan_joint"]
 
@@ -47,6 +47,8 @@ def plan_joint(draft: Draft) -> None:
     table = draft.table
     designs = [freeze(q, table) for q in draft.questions]
     check_outcomes(draft.questions, designs, table)
+    for name in (name for design in designs for name in design.redundant):
+        draft.note(f"{name} follows from the columns before it: left out of the design")
     baseline = tuple(draft.wishes.auxiliary["baseline"]) if isinstance(draft.wishes.auxiliary, Mapping) else ()
     covariates = [n for n in table.columns if n in {*draft.asked, *baseline} and n not in outcomes]
     auxiliaries = _auxiliaries(draft, designs, covariates, outcomes)
@@ -91,7 +93,7 @@ def _check_outcomes(draft: Draft) -> None:
             raise FormulaError(
                 f"outcome {question.terms.outcome!r} has holes ({holes[0]!r}) and cannot be undone.",
                 formula=question.formula,
-                do=f"df['outcome'] = ...  # {question.terms.outcome}; then outcome ~ ...",
+                do=as_column(question, draft.table),
             )
         for wish, word in ((draft.wishes.methods, "method"), (draft.wishes.predictors, "predictors")):
             if holes and question.outcome[0] in wish:

@@ -10,12 +10,13 @@ import numpy as np
 from ..errors import FormulaError, PlanError
 from ..formula.design import Design
 from ..formula.question import LEVELLED, Question
+from ..formula.terms import code_of, in_pandas
 from ..frame.table import Column, Table
 from .contract import Array
 from .likelihoods import AROUND, HAZARD, keyword_vector, likelihood_of
 from .methods import name_of
 
-__all__ = ["check_copies", "check_keywords", "check_outcomes"]
+__all__ = ["as_column", "check_copies", "check_keywords", "check_outcomes"]
 
 _MOST_LEVELS = 50
 _WORDS = (*AROUND, "status", "freq_weights")
@@ -63,13 +64,21 @@ def check_outcomes(questions: Sequence[Question], designs: Sequence[Design], tab
             raise FormulaError(
                 f"outcome {question.terms.outcome!r} has holes; only a linear analysis draws an expression.",
                 formula=question.formula,
-                do=f"df['outcome'] = ...  # {question.terms.outcome}; then outcome ~ ...",
+                do=as_column(question, table),
             )
         rows = table.complete_rows(question.outcome)
         if question.level is None:
             y = design.response({v: table[v].values[rows] for v in question.outcome})
             _check_support(question, y)
             _refuse_fractions(question, y, table)
+
+
+def as_column(question: Question, table: Table) -> str:
+    """The lines that make an outcome expression a column, and ask for that one."""
+    name = next(name for name in ("outcome", "outcome_", "outcome__") if name not in table)
+    right = question.formula.partition("~")[2].strip()
+    made = in_pandas(question.terms.outcome, table.columns)
+    return f"df[{name!r}] = {made}; df.mice.impute({f'{code_of(name)} ~ {right}'!r}, model={question.model!r})"
 
 
 def _check_distribution(question: Question, table: Table) -> None:
