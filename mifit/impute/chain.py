@@ -119,24 +119,24 @@ def _chain(
 ) -> Chain:
     """One chain, up to a number of sweeps."""
     running = _Running(engine, before)
-    first = 0
-    if before is None:
-        running.start(seed.stream(number, 0))
-    else:
-        first = before.sweeps
-    for sweep in range(first + 1, sweeps + 1):
-        try:
+    first = 0 if before is None else before.sweeps
+    sweep = first
+    try:
+        if before is None:
+            running.start(seed.stream(number, 0))
+        for sweep in range(first + 1, sweeps + 1):
             running.sweep(seed.stream(number, sweep), sweep)
-        except MifitError:
-            raise
-        except Exception as error:  # whatever a function of the user's may raise; not all of it crosses a process
-            said = str(error).partition("\n")[0] or type(error).__name__
-            raise ImputationError(
-                f"chain {number}, sweep {sweep}: {running.visiting!r} could not be drawn ({said}).",
-                do=_way_out(engine, running.visiting),
-            ) from error
-        if tick is not None:
-            tick()
+            if tick is not None:
+                tick()
+    except MifitError:
+        raise
+    except Exception as error:  # whatever a function of the user's may raise; not all of it crosses a process
+        said = str(error).partition("\n")[0] or type(error).__name__
+        what = "the first fill" if running.visiting is None else repr(running.visiting)
+        raise ImputationError(
+            f"chain {number}, sweep {sweep}: {what} could not be drawn ({said}).",
+            do=_way_out(engine, running.visiting),
+        ) from error
     return running.freeze(number, max(sweeps, first))
 
 
