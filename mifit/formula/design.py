@@ -327,19 +327,25 @@ def _without_redundant(design: Design) -> Design:
     if not any(wide):
         return design
     n_rows = 4 * len(wide) + 50
-    X = _standard(design.evaluate(range(len(wide)), design.probe(n_rows), n_rows))
-    X = X[np.isfinite(X).all(axis=1)]
-    if _rank(X) == len(wide):
-        return design
-    kept: list[int] = []
-    for place in range(len(wide)):
-        if not wide[place] or _rank(X[:, [*kept, place]]) > len(kept):
-            kept.append(place)
-    gone = tuple(design.names[place] for place in range(len(wide)) if place not in kept)
+    gone = _dependent(design, wide, design.probe(n_rows), n_rows)
+    if gone:  # not by an accident of few rows: on all complete ones too
+        rows = design.table.complete_rows(design.variables)
+        data = {v: design.table[v].values[rows] for v in design.variables}
+        gone = [place for place in _dependent(design, wide, data, len(rows)) if place in gone]
     if not gone:
         return design
-    columns = tuple(design.columns[place] for place in kept)
-    return Design(design.question, design.table, columns, design.blocks, None, gone)
+    columns = tuple(column for place, column in enumerate(design.columns) if place not in gone)
+    names = tuple(design.names[place] for place in gone)
+    return Design(design.question, design.table, columns, design.blocks, None, names)
+
+
+def _dependent(design: Design, wide: Sequence[bool], data: Mapping[Hashable, Array], n_rows: int) -> list[int]:
+    """Positions of the wide columns that add nothing to those before them on some rows."""
+    X = _standard(design.evaluate(range(len(wide)), data, n_rows))
+    X = X[np.isfinite(X).all(axis=1)]
+    X = np.asarray(np.linalg.qr(X, mode="r")) if len(X) > X.shape[1] else X
+    ranks = [0, *(_rank(X[:, : place + 1]) for place in range(len(wide)))]
+    return [place for place, one in enumerate(wide) if one and ranks[place + 1] == ranks[place]]
 
 
 def covered(asked: Design, known: Sequence[Design]) -> bool:

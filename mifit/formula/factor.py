@@ -185,7 +185,7 @@ def _check_levels(block: Block, table: Table, question: Question) -> None:
         return
     column = table[block.variables[0]]
     name = column.name
-    first = getattr(ast.parse(block.code, mode="eval").body, "args", None)
+    first: Any = getattr(ast.parse(block.code, mode="eval").body, "args", None)
     levels = bool(first) and block.code.startswith("C(") and ast.unparse(first[0]) in (str(name), f"Q({name!r})")
     if len(column.missing) and not column.kind.discrete and levels:
         raise FormulaError(

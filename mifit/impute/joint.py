@@ -47,8 +47,8 @@ def plan_joint(draft: Draft) -> None:
     table = draft.table
     designs = [freeze(q, table) for q in draft.questions]
     check_outcomes(draft.questions, designs, table)
-    for name in (name for design in designs for name in design.redundant):
-        draft.note(f"{name} follows from the columns before it: left out of the design")
+    for label in (label for design in designs for label in design.redundant):
+        draft.note(f"{label} follows from the columns before it: left out of the design")
     baseline = tuple(draft.wishes.auxiliary["baseline"]) if isinstance(draft.wishes.auxiliary, Mapping) else ()
     covariates = [n for n in table.columns if n in {*draft.asked, *baseline} and n not in outcomes]
     auxiliaries = _auxiliaries(draft, designs, covariates, outcomes)
