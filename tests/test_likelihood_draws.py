@@ -1,6 +1,7 @@
 """Draws of a covariate against the likelihood of its outcome, weights on whole frames, and refusals by name."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -34,8 +35,8 @@ POISSON = {"family": sm.families.Poisson()}
 LOGIT = {"distr": "logit"}
 N_DRAW = 20_000
 Z, MEAN, SD = 0.8, 1.2, 0.7  # the companion, and the covariate's own normal, in every incomplete row
-LEVEL, SLOPES = -0.4, {"z": 0.3, "x": 0.9, "x:z": 0.9, "np.log(x)": 1.4}
-SHAPES = {"x": "x + z", "x*z": "x * z", "log": "np.log(x) + z"}
+LEVEL, SLOPES = -0.4, {"z": 0.3, "x": 0.9, "x:z": 0.9, "np.log(x)": 1.4, "I(x ** 2)": 0.4}
+SHAPES = {"x": "x + z", "x*z": "x * z", "log": "np.log(x) + z", "square": "I(x**2) + z"}
 
 
 def plan_of(frame, formula, model, **keywords):
@@ -46,7 +47,8 @@ def plan_of(frame, formula, model, **keywords):
 
 def linear_of(shape, x):
     """The linear predictor in the user's units."""
-    part = {"x": 0.9 * x, "x*z": 0.9 * x + 0.9 * x * Z, "log": 1.4 * np.log(np.where(x > 0, x, np.nan))}[shape]
+    log = np.log(np.where(x > 0, x, np.nan))
+    part = {"x": 0.9 * x, "x*z": 0.9 * x + 0.9 * x * Z, "log": 1.4 * log, "square": 0.4 * x**2}[shape]
     return LEVEL + 0.3 * Z + part
 
 
@@ -126,7 +128,7 @@ def test_draws_of_one_hole_follow_the_normalised_density(outcome, shape):
         logs = st.norm.logpdf(fine, MEAN, SD) + log_density(linear_of(shape, fine))
     weight = np.exp(np.nan_to_num(logs, nan=-np.inf) - np.nanmax(logs))
     cumulative = np.cumsum(weight) / weight.sum()
-    # 24 tests at 1e-3: false alarm 2 %, and the seed is fixed
+    # 32 tests at 1e-3: false alarm 3 %, and the seed is fixed
     assert st.kstest(draw.values, lambda v: np.interp(v, fine, cumulative)).pvalue > 1e-3
 
 
@@ -165,10 +167,23 @@ def drawn(frame, formula, model, m=1, sweeps=5, **keywords):
     return [chain.holes for chain in run(table, plan, range(m), sweeps, Seed(1), n_jobs=1)]
 
 
-@pytest.mark.parametrize("family", [POISSON, GAMMA])
+REPEATED = [
+    POISSON, GAMMA, {"family": sm.families.Poisson(links.Sqrt())}, {"family": sm.families.Gaussian()},
+    {"family": sm.families.Gaussian(links.Log())}, {"family": sm.families.InverseGaussian(links.Log())},
+    {"family": sm.families.NegativeBinomial(alpha=0.5)}, {"family": sm.families.Binomial()},
+    {"family": sm.families.Binomial(links.LogLog())}, {"family": sm.families.Binomial(links.Cauchy())},
+    {"family": sm.families.Tweedie(links.Log(), var_power=1.5)},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "family", REPEATED, ids=lambda w: f"{type(w['family']).__name__}-{type(w['family'].link).__name__}"
+)
 def test_a_frequency_weight_of_two_equals_two_rows(family):
     frame = counts()
-    frame["y"] += 0.5 if family is GAMMA else 0.0
+    name = type(family["family"]).__name__
+    frame["y"] += 0.5 if name in ("Gamma", "InverseGaussian", "Gaussian") else 0.0
+    frame["y"] = (frame["y"] > 1) * 1.0 if name == "Binomial" else frame["y"]
     frame["w"] = np.where(frame["x"].isna(), 1, np.arange(len(frame)) % 3 + 1)
     twice = frame.loc[frame.index.repeat(frame["w"])].reset_index(drop=True).drop(columns="w")
     together = drawn(frame, "y ~ x * z", "glm", freq_weights="w", **family)[0]["x"]
@@ -478,10 +493,9 @@ MODELS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("later", [False, True])
-@pytest.mark.parametrize("label", MODELS)
-def test_missing_outcomes_are_drawn_anew_in_every_sweep(label, later):
-    model, words = MODELS[label]
+def with_missing_outcomes(label, later):
+    """A frame for an analysis, a quarter of its outcomes missing; ``later`` adds a look at the outcome."""
+    words = MODELS[label][1]
     frame, rng = counts(400), np.random.default_rng(7)
     y = frame["y"].to_numpy()
     whole = {"logit": y > 1, "probit": y > 1, "binomial loglog": y > 1, "binomial trials": np.minimum(y, 3) / 3}.get(
@@ -491,11 +505,18 @@ def test_missing_outcomes_are_drawn_anew_in_every_sweep(label, later):
     if label in ("ordinal", "mnlogit"):
         frame["y"] = pd.Categorical.from_codes(np.minimum(y, 2).astype(int), list("abc"), ordered=label == "ordinal")
     frame = frame.assign(w=1.0 + (y > 0), off=0.1 * frame["z"], years=1.0 + rng.random(400), trials=3)
-    frame = frame[["y", "x", "z", *(v for v in words.values() if isinstance(v, str))]]
+    frame = frame[["y", "x", "z", *(v for v in words.values() if isinstance(v, str))]].copy()
     if later:
         frame["a"] = y + rng.normal(size=400)
-    gone = np.arange(400) % 4 == 1
-    frame.loc[gone, "y"] = None
+    frame.loc[np.arange(400) % 4 == 1, "y"] = None
+    return frame
+
+
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize("label", MODELS)
+def test_missing_outcomes_are_drawn_anew_in_every_sweep(label, later):
+    model, words = MODELS[label]
+    frame = with_missing_outcomes(label, later)
     few, more = (drawn(frame, "y ~ x * z", model, sweeps=k, **words)[0]["y"] for k in (6, 7))
     kept = frame["y"].dropna()
     values = kept.cat.codes.to_numpy() if hasattr(kept, "cat") else kept.to_numpy()
@@ -504,3 +525,34 @@ def test_missing_outcomes_are_drawn_anew_in_every_sweep(label, later):
     spread = np.std(values) * np.sqrt(1 / 100 + 1 / 300)
     assert abs(more.mean() - values.mean()) < 5 * spread
     assert 0.4 < np.std(more) / np.std(values) < 2.5
+
+
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize("label", MODELS)
+def test_a_missing_outcome_says_something_of_a_covariate_only_through_an_auxiliary(label, later):
+    model, words = MODELS[label]
+    plan, table = plan_of(with_missing_outcomes(label, later), "y ~ x * z", model, **words)
+    chain = run(table, plan, [0], 2, Seed(1), n_jobs=1)[0]
+    many = table["y"].n_levels
+    moved = (chain.holes["y"] + 1) % many if many else chain.holes["y"] + (1.0 if later else 1e6)
+    other = replace(chain, holes={**chain.holes, "y": moved})
+    one, two = (run(table, plan, [0], 3, Seed(1), before=[c], n_jobs=1)[0].holes["x"] for c in (chain, other))
+    assert np.array_equal(one, two) != later
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("label", MODELS)
+def test_one_incomplete_covariate_settles_in_five_sweeps(label):
+    """Its mean and its slope on the companion after 5 sweeps and after 40, over 40 chains."""
+    model, words = MODELS[label]
+    frame = with_missing_outcomes(label, False).dropna(subset=["y"]).reset_index(drop=True)
+    plan, table = plan_of(frame, "y ~ x * z", model, **words)
+    rows = table["x"].missing
+    z = table["z"].values[rows]
+    found = []
+    for sweeps in (5, 40):
+        holes = [chain.holes["x"] for chain in run(table, plan, range(40), sweeps, Seed(1), n_jobs=1)]
+        found.append([(x.mean(), np.polyfit(z, x, 1)[0]) for x in holes])
+    gap = np.array(found[1]) - np.array(found[0])
+    # four standard errors on two figures for 16 analyses: false alarm 0.2 %, and the seed is fixed
+    assert np.all(np.abs(gap.mean(axis=0)) < 4 * gap.std(axis=0, ddof=1) / np.sqrt(40))
