@@ -556,3 +556,59 @@ def test_one_incomplete_covariate_settles_in_five_sweeps(label):
     gap = np.array(found[1]) - np.array(found[0])
     # four standard errors on two figures for 16 analyses: false alarm 0.2 %, and the seed is fixed
     assert np.all(np.abs(gap.mean(axis=0)) < 4 * gap.std(axis=0, ddof=1) / np.sqrt(40))
+
+
+# Analyses that are not built
+
+
+@pytest.mark.parametrize(
+    "formula, words, fact",
+    [
+        ("Surv(time, upper, type='interval2') ~ x", {}, "interval censoring is not built yet"),
+        ("time ~ x", {"model": "phreg", "status": "died", "upper": "upper"}, "interval censoring is not built yet"),
+        ("time ~ x", {"model": "phreg", "status": "died", "weights": "w"}, "case-cohort samples is not built yet"),
+        ("time ~ x", {"model": "phreg", "status": "died", "subcohort": "w"}, "case-cohort samples is not built yet"),
+        ("time ~ x", {"model": "cch"}, "case-cohort samples is not built yet"),
+        ("time ~ x", {"model": "finegray", "status": "died"}, "competing risks is not built yet"),
+        ("time ~ x", {"model": "phreg", "status": "died", "cause": "w"}, "competing risks is not built yet"),
+        ("time ~ x + tt(x)", {"model": "phreg", "status": "died"}, "varies with time is not built yet"),
+    ],
+)
+def test_survival_analyses_that_are_not_built_are_refused_by_name_with_what_to_do_meanwhile(formula, words, fact):
+    with pytest.raises(ModelError, match=fact) as found:
+        patients().assign(upper=9.0).mice.impute(formula, m=2, rng=1, **words)
+    assert "# meanwhile: " in found.value.do
+
+
+def test_several_causes_are_one_against_the_others():
+    frame = patients().assign(cause=np.resize([0, 1, 2], 60))
+    with pytest.raises(PlanError, match="status='cause' holds 0, 1, 2") as found:
+        frame.mice.impute("time ~ x", model="phreg", status="cause", m=2, rng=1)
+    assert "competing risks are not built" in str(found.value)
+    assert found.value.do == "df['event'] = (df['cause'] == 1).astype(int)  # then status='event'"
+
+
+def test_a_status_in_words_and_a_negative_time_are_refused_before_anything_is_drawn():
+    frame = patients()
+    words = frame.assign(died=frame["died"].map({0.0: "alive", 1.0: "dead"}))
+    with pytest.raises(PlanError, match="holds alive, dead; an event is 1") as found:
+        words.mice.impute("time ~ x", model="phreg", status="died", m=2, rng=1)
+    assert found.value.do == "df['event'] = (df['died'] == 'dead').astype(int)  # then status='event'"
+    with pytest.raises(PlanError, match="is negative in .* rows") as found:
+        frame.assign(time=frame["time"] - 1).mice.impute("np.log(time) ~ x", model="phreg", status="died", m=2, rng=1)
+    assert found.value.do.startswith("df.mice.impute('time ~ x', model='phreg'")
+
+
+@pytest.mark.parametrize(
+    "outcome, made",
+    [("I(y / years)", "df['y'] / df['years']"), ("np.arcsinh(y)", "np.arcsinh(df['y'])"), ("I(1/y)", "1 / df['y']")],
+)
+def test_an_outcome_that_cannot_be_undone_comes_with_the_column_to_make(outcome, made):
+    frame = counts().assign(y=lambda d: d["y"] + 1.0, years=2.0)
+    frame["years"] += np.arange(300) % 3
+    frame.loc[:9, "y"] = np.nan
+    with pytest.raises(FormulaError, match="cannot be undone") as found:
+        frame.mice.impute(f"{outcome} ~ x + z", m=2, rng=1)
+    assert found.value.do == f"df['outcome'] = {made}; df.mice.impute('outcome ~ x + z', model='ols')"
+    df = frame
+    exec(found.value.do.replace("impute(", "plan("), {"df": df, "np": np})  # it is a call to paste
