@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import scipy.stats as st
 import statsmodels.api as sm
+import statsmodels.formula.api as smf
 from scipy.special import expit, softmax
 from statsmodels.genmod.families import links
 
@@ -578,6 +579,13 @@ def test_survival_analyses_that_are_not_built_are_refused_by_name_with_what_to_d
     with pytest.raises(ModelError, match=fact) as found:
         patients().assign(upper=9.0).mice.impute(formula, m=2, rng=1, **words)
     assert "# meanwhile: " in found.value.do
+
+
+def test_weights_of_other_analyses_are_no_case_cohort():
+    with pytest.raises(ModelError, match="OLS takes no word 'weights'"):
+        patients().mice.impute("time ~ x", weights="w", m=2, rng=1)
+    with pytest.raises(ModelError, match="case-cohort"):
+        patients().mice.impute("time ~ x", model=smf.phreg, status="died", weights="w", m=2, rng=1)
 
 
 def test_several_causes_are_one_against_the_others():

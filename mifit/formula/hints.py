@@ -69,8 +69,9 @@ def refuse_unbuilt(model: Any, words: Iterable[str], formula: str) -> None:
     ModelError
         For interval censoring, case-cohort samples, competing risks and effects that vary with time.
     """
-    name = str(getattr(model, "__name__", model)).lower()
-    survival = name in ("phreg", "cox", "coxph", "none") or "Surv(" in formula
+    cls = getattr(model, "__self__", model)  # of a formula function
+    name = str(getattr(cls, "__name__", cls)).lower()
+    survival = name in ("phreg", "cox", "coxph") or "Surv(" in formula
     for fact, (models, given, called, do) in _UNBUILT.items():
         asked = name in models or (survival and given & set(words)) or re.search(called, formula)
         if asked:

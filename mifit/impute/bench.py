@@ -90,8 +90,8 @@ class Bench:
         score = np.where(outside | np.isnan(score), -np.inf, score)
         if self.silent is not None:  # without its outcome a factor says no more than where its mean can be
             possible = getattr(self.fitted, "possible", None)
-            free = ~outside if possible is None else ~outside & possible(linear)
-            score = np.where(np.isin(at, self.silent), np.where(free, 0.0, _NOWHERE), score)
+            quiet = np.isin(at, self.silent) & ~outside
+            score = np.where(quiet, 0.0 if possible is None else np.where(possible(linear), 0.0, _NOWHERE), score)
         return score
 
     def information(self, backward: Callable[[Array], Array], mean: Array, unit: float) -> tuple[Array, Array] | None:
