@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import inspect
 import sys
+import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,11 +16,13 @@ import pandas as pd
 from .analysis.models import Call, call, spec
 from .errors import PlanError, nearest
 from .formula.derived import Derived, numbers, substitute, understand
+from .formula.hints import refuse_unbuilt
+from .formula.identity import parameters
 from .formula.question import Question, ask, caller_scope, resolve
 from .frame.completed import Completed, copied
 from .frame.table import Table, check_frame, read
 from .impute.chain import Chain, Seed, run
-from .impute.known import fill, refuse_chained, refuse_derived, refuse_derived_outcome, with_derived
+from .impute.known import fill, refuse_chained, refuse_clustered, refuse_derived, refuse_derived_outcome, with_derived
 from .impute.plan import Plan, Wishes
 from .impute.planning import make, recoded
 from .impute.wishes import USUAL, Asked, advised, is_whole, refuse_other_holes
@@ -88,6 +92,8 @@ def plan_for(
     formulas = [] if formula is None else [formula] if isinstance(formula, str) else formula
     if not isinstance(formulas, (list, tuple)):
         formulas = [formula]
+    for one in formulas:
+        refuse_unbuilt(model, keywords, str(one))
     name = spec(model).name if model is not None else None
     for word in keywords:
         if not formulas or difflib.get_close_matches(word, _WORDS, cutoff=0.8):
@@ -186,6 +192,7 @@ def planned(
     """Make the plan of some questions; the ground as the plan reads it."""
     refuse_derived_outcome(questions, given.known, given.derived)
     refuse_chained(questions, given.known, wishes)
+    refuse_clustered(questions, given.known, wishes)
     plan, known = make(given.known, questions, wishes, scope)
     plan = dataclasses.replace(plan, written=tuple(written), events=(*events, *plan.events))
     return plan, Ground(recoded(given.table, plan.numeric), known, given.derived, given.frame)
@@ -318,9 +325,18 @@ def require_columns(table: Table, words: Call) -> None:
 
 
 def as_written(value: Any) -> str:
-    """A keyword as the user would write it, statsmodels families included."""
+    """A keyword as the user would write it, statsmodels families and their parameters included."""
     if not hasattr(value, "link"):
         return repr(value)
-    link = type(value.link).__name__
-    usual = type(type(value)().link).__name__
-    return f"sm.families.{type(value).__name__}({'' if link == usual else f'sm.families.links.{link}()'})"
+    with warnings.catch_warnings():  # a negative binomial asks for its alpha
+        warnings.simplefilter("ignore")
+        usual = type(type(value)().link)
+    link = "" if type(value.link) is usual else f"sm.families.links.{_called(value.link)}"
+    odd = type(value.link) not in getattr(value, "links", [type(value.link)])
+    return f"sm.families.{_called(value, *filter(None, [link]), *(['check_link=False'] if odd else []))}"
+
+
+def _called(part: Any, *first: str) -> str:
+    """The call that makes a family or a link."""
+    words = {w: v for w, v in parameters(part).items() if w in inspect.signature(type(part)).parameters}
+    return f"{type(part).__name__}({', '.join([*first, *(f'{word}={value!r}' for word, value in words.items())])})"

@@ -9,6 +9,7 @@ import pytest
 import statsmodels.formula.api as smf
 
 import mifit
+from mifit import ImputationError
 from mifit.formula.question import ask
 from mifit.frame.table import read
 from mifit.impute.chain import Seed, _chain, _Running, run
@@ -444,3 +445,25 @@ def test_noise_as_an_auxiliary_changes_nothing():
     gap, error = paired(interaction, "y ~ x1 * x2", "x1:x2", 100, (noisy, {}), (unchanged, {}))
     # three paired standard errors: false alarm 0.3 %
     assert abs(gap) < 3 * error
+
+
+def test_a_run_that_fails_suggests_a_call_that_can_be_made(monkeypatch):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(80, 4)), columns=list("yxza"))
+    for name in "xa":
+        frame.loc[rng.random(80) < 0.3, name] = np.nan
+
+    def broken(*args, **kwargs):
+        raise ValueError("no luck")
+
+    for where, formula, do in (
+        ("_record", "y ~ x*z", "df.mice.impute('y ~ x*z', model='ols', congeniality='terms')"),
+        ("_draw_joint", "y ~ x*z", "df.mice.impute('y ~ x*z', model='ols', congeniality='terms')"),
+        ("_draw_column", None, "df.mice.impute(methods={'a': 'leave'})"),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(_Running, where, broken)
+            with pytest.raises(ImputationError, match="could not be drawn \\(no luck\\)") as found:
+                frame.mice.impute(formula, m=2, rng=1)
+            assert found.value.do == do
+        exec(do.replace("impute(", "plan("), {"df": frame})  # it is a call to paste

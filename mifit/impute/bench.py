@@ -15,6 +15,9 @@ from .store import ColumnStore, Model
 __all__ = ["Bench", "Judging", "Line", "Members", "Together"]
 
 
+_NOWHERE = -1e6  # log share of a mean outside its domain where no outcome was seen: the last resort, not the end
+
+
 class Judging(Protocol):
     """What the samplers ask of a judge."""
 
@@ -113,8 +116,10 @@ class Bench:
             return score
         outside = ~np.isfinite(linear if linear.ndim == 1 else linear.sum(axis=1))
         score = np.where(outside | np.isnan(score), -np.inf, score)
-        if self.silent is not None:
-            score = np.where(np.isin(at, self.silent) & ~outside, 0.0, score)
+        if self.silent is not None:  # without its outcome a factor says no more than where its mean can be
+            possible = getattr(self.fitted, "possible", None)
+            quiet = np.isin(at, self.silent) & ~outside
+            score = np.where(quiet, 0.0 if possible is None else np.where(possible(linear), 0.0, _NOWHERE), score)
         return score
 
     def information(self, backward: Callable[[Array], Array], mean: Array, unit: float) -> tuple[Array, Array] | None:

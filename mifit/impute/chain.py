@@ -132,24 +132,38 @@ def _chain(
 ) -> Chain:
     """One chain, up to a number of sweeps."""
     running = _Running(engine, before)
-    first = 0
-    if before is None:
-        running.start(seed.stream(number, 0))
-    else:
-        first = before.sweeps
-    for sweep in range(first + 1, sweeps + 1):
-        try:
+    first = 0 if before is None else before.sweeps
+    sweep = first
+    try:
+        if before is None:
+            running.start(seed.stream(number, 0))
+        for sweep in range(first + 1, sweeps + 1):
             running.sweep(seed.stream(number, sweep), sweep)
-        except MifitError:
-            raise
-        except (FloatingPointError, np.linalg.LinAlgError, ValueError, IndexError) as error:
-            raise ImputationError(
-                f"chain {number}, sweep {sweep}: {running.visiting!r} could not be drawn ({error}).",
-                do=f"df.mice.impute(methods={{{running.visiting!r}: 'leave'}})",
-            ) from error
-        if tick is not None:
-            tick()
+            if tick is not None:
+                tick()
+    except MifitError:
+        raise
+    except Exception as error:  # whatever a function of the user's may raise; not all of it crosses a process
+        said = str(error).partition("\n")[0] or type(error).__name__
+        what = "the first fill" if running.visiting is None else repr(running.visiting)
+        raise ImputationError(
+            f"chain {number}, sweep {sweep}: {what} could not be drawn ({said}).",
+            do=_way_out(engine, running.visiting),
+        ) from error
     return running.freeze(number, max(sweeps, first))
+
+
+def _way_out(engine: Engine, visiting: Hashable) -> str:
+    """The call that does without what could not be drawn: the column, its model, or compatible draws."""
+    plan = engine.plan
+    shown = plan.written or tuple(q.formula for q in plan.questions)
+    said = f"{(shown[0] if len(shown) == 1 else list(shown))!r}, model={plan.questions[0].model!r}, " if shown else ""
+    asked = {v for q in plan.questions for v in (*q.variables(engine.table), *q.outcome)}
+    if visiting in plan.order and visiting not in asked:
+        return f"df.mice.impute({said}methods={{{visiting!r}: 'leave'}})"
+    if plan.mode == "compatible":
+        return f"df.mice.impute({said}congeniality='terms')"
+    return f"df.mice.impute({said}methods={{{visiting!r}: 'sample'}})"
 
 
 class _Running:
@@ -198,8 +212,9 @@ class _Running:
         for key, model, outcome in models:
             names = layout.needs(model.columns) | set(outcome)
             found[key] = self.table.complete_rows(names)
-            if key in engine.members and engine.unit_heads is not None:
-                found[key] = np.intersect1d(found[key], engine.unit_heads)
+            single = key in engine.members or any(r.key == key and r.factor.rows == "units" for r in engine.factors)
+            if single and engine.heads is not None:
+                found[key] = np.intersect1d(found[key], engine.heads)
             if len(found[key]) < 3 * len(model.columns) or not self._levels_present(names, found[key]):
                 return {}
         return found
@@ -364,7 +379,8 @@ class _Running:
         if ready.question is None and ready.position in self.drawn:
             return self.drawn[ready.position]
         rows = self.first.get(ready.key, ready.rows)
-        single = ready.outcome[0] if rows is ready.rows and len(ready.outcome) == 1 else None
+        whole = rows is ready.rows and ready.factor.rows != "units"
+        single = ready.outcome[0] if whole and len(ready.outcome) == 1 else None
         if self.engine.copies is not None:
             rows, single = self.engine.repeated(rows), None
         visit = StoreVisit(

@@ -162,16 +162,17 @@ class Cox:
         found = columns(X - X.mean(axis=0), visit.terms)
         warm, rescued = resume(visit.warm, found.kept, NO_LEVELS, len(found.kept))
         null = np.zeros(len(found.kept))
+        offset = np.zeros(len(rows)) if visit.offset is None else visit.offset
 
         def make(rescue: bool) -> Likelihood:
-            plain = _partial(sets, found.X)
+            plain = _partial(sets, found.X, offset)
             return _with_prior(plain, found.X.std(axis=0)) if rescue else plain
 
         yardstick = found.unit * len(rows) / max(len(sets.died), 1)
         peak, rescued = settle(make, null, warm, yardstick, rescued)
         coef = np.zeros(X.shape[1])
         coef[found.kept] = draw(peak.estimate, peak.root, rng)
-        hazard = _baseline(sets, self.times, np.exp(X @ coef))
+        hazard = _baseline(sets, self.times, np.exp(X @ coef + offset))
         state = (peak.estimate, found.kept, NO_LEVELS, rescued)
         return CoxFitted(coef, hazard, self.times.event, state, incidents(peak, rescued, SHRUNK), found.dropped)
 
@@ -253,18 +254,19 @@ def _at_risk(sets: RiskSets, values: Array) -> Array:
     return there - _tails(values[:, sets.entry], sets.entered, True) if sets.late else there
 
 
-def _partial(sets: RiskSets, X: Array) -> Likelihood:
-    """Log partial likelihood, its gradient and Hessian."""
+def _partial(sets: RiskSets, X: Array, offset: Array | float = 0.0) -> Likelihood:
+    """Log partial likelihood, its gradient and Hessian; ``offset`` is the known part of the log hazard."""
     died, died_in, tied = sets.died, sets.died_in, bool(np.any(sets.share > 0))
     n, q = X.shape
     X = np.ascontiguousarray(X[sets.order].T)
+    known = offset[sets.order] if isinstance(offset, np.ndarray) else offset
     events = X[:, died].sum(axis=1)
     heavy = np.empty((q + 1, n))
     cumulative = np.zeros(len(sets.group) + 1)
     entered = bool(sets.after.any())
 
     def likelihood(beta: Array) -> tuple[float, Array, Array]:
-        linear = beta @ X
+        linear = beta @ X + known
         top = float(linear.max())
         weight = np.exp(linear - top, out=heavy[q])
         np.multiply(X, weight, out=heavy[:q])

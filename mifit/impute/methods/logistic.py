@@ -84,6 +84,7 @@ class Logistic:
     def fit(self, visit: Visit, rng: np.random.Generator) -> LogisticFitted:
         """Estimate, then draw the coefficients."""
         X, y = visit.X, visit.y
+        offset = np.zeros(len(y)) if visit.offset is None else visit.offset
         levels, position, count, events = observed(y, 2)
         coef = np.zeros(X.shape[1])
         if len(levels) < 2:
@@ -91,23 +92,24 @@ class Logistic:
             return LogisticFitted(coef, visit.warm, events)
         found = columns(X, visit.terms, visit.squares())
         null = np.zeros(len(found.kept))
-        null[0] = np.log(count[1] / count[0])
+        null[0] = np.log(count[1] / count[0]) - np.mean(offset)
         start, rescued = resume(visit.warm, found.kept, levels, len(null))
 
         def make(rescue: bool) -> Likelihood:
             if self.firth or (rescue and self.rescue == "firth"):
-                return _penalised(found.X, y)
-            return _bernoulli(found.X, y, augmentation(found.X, 2) if rescue else None)
+                return _penalised(found.X, y, offset)
+            return _bernoulli(found.X, y, augmentation(found.X, 2) if rescue else None, offset)
 
         yardstick = np.full(len(null), np.inf) if self.firth else found.unit * np.sum(1 / count) * len(y)
         some = None if self.firth else sketched(position, 2, len(null))
         sketch = some and Sketch(
-            _bernoulli(found.X[some], y[some], None), functools.partial(_bernoulli(found.X, y, None), some=some)
+            _bernoulli(found.X[some], y[some], None, offset[some]),
+            functools.partial(_bernoulli(found.X, y, None, offset), some=some),
         )
         peak, rescued = settle(make, null, start, yardstick, rescued, sketch)
         events += incidents(peak, rescued and not self.firth, _RESCUED[self.rescue].format(4 * (len(null) - 1)))
         penalised = self.firth or (rescued and self.rescue == "firth")
-        root = information_root(_bernoulli(found.X, y, None)(peak.estimate)[2]) if penalised else peak.root
+        root = information_root(_bernoulli(found.X, y, None, offset)(peak.estimate)[2]) if penalised else peak.root
         coef[found.kept] = draw(peak.estimate, root, rng)
         warm = (peak.estimate, found.kept, levels, rescued)
         return LogisticFitted(coef, warm, found.events + events, found.dropped)
@@ -130,7 +132,7 @@ class LogisticFitted:
         linear = X @ self.coef
         return np.column_stack([log_expit(-linear), log_expit(linear)])
 
-    def sample(self, X: Array, rng: np.random.Generator, shift: float = 0.0) -> Array:
+    def sample(self, X: Array, rng: np.random.Generator, shift: float | Array = 0.0) -> Array:
         """Draw codes 0 and 1, shape (n_draw,); `shift` is added to the log odds."""
         return (rng.random(len(X)) < expit(X @ self.coef + shift)).astype(np.float64)
 
@@ -139,18 +141,19 @@ class LogisticFitted:
         return np.asarray(log_expit((2 * y - 1) * linear))
 
 
-def _bernoulli(X: Array, y: Array, extra: Extra | None) -> Thinned:
-    """Log-likelihood of a logistic regression."""
+def _bernoulli(X: Array, y: Array, extra: Extra | None, offset: Array) -> Thinned:
+    """Log-likelihood of a logistic regression, part of its log odds known; of added rows the mean part."""
     sign = 2 * y - 1
     weight: Array | float = 1.0
     if extra is not None:
         X = np.vstack([X, extra.X])
         weight = np.concatenate([np.ones(len(y)), np.full(len(extra.X), extra.weight)])
         sign = np.concatenate([sign, 2.0 * extra.level - 1])
+        offset = np.concatenate([offset, np.full(len(extra.X), offset.mean())])
     pull = weight * sign
 
     def likelihood(beta: Array, some: slice | None = None) -> tuple[float, Array, Array]:
-        margin = sign * (X @ beta)
+        margin = sign * (X @ beta + offset)
         tail = np.exp(-np.abs(margin))
         total = 1.0 + tail
         loss = np.minimum(margin, 0.0) - np.log(total)
@@ -166,21 +169,21 @@ def _bernoulli(X: Array, y: Array, extra: Extra | None) -> Thinned:
     return likelihood
 
 
-def _penalised(X: Array, y: Array) -> Likelihood:
+def _penalised(X: Array, y: Array, offset: Array) -> Likelihood:
     """Log-likelihood plus half the log determinant of the information (Firth 1993).
 
     Its score is that of the rows plus, for each, half its leverage in successes and half in failures (Heinze & Schemper
     2002); the Hessian takes the leverages as given.
     """
     size = np.exp2(np.round(np.log2(np.sqrt(np.mean(X * X, axis=0)))))
-    plain = _bernoulli(X, y, None)
+    plain = _bernoulli(X, y, None, offset)
 
     def likelihood(beta: Array) -> tuple[float, Array, Array]:
         value, score, hessian = plain(beta)
         root, info = lapack.dpotrf(-hessian / np.outer(size, size), lower=1, clean=1)
         if info != 0:
             return -np.inf, score, hessian
-        probability = expit(X @ beta)
+        probability = expit(X @ beta + offset)
         weight = probability * (1 - probability)
         half = lapack.dtrtrs(root, (X * np.sqrt(weight)[:, None] / size).T, lower=1)[0]
         leverage = np.einsum("ij,ij->j", half, half)

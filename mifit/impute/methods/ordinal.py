@@ -72,10 +72,11 @@ class Ordinal:
         found = columns(X, visit.terms, visit.squares())
         slopes = found.kept[1:]
         design = found.X[:, 1:]
+        offset = np.zeros(len(y)) if visit.offset is None else visit.offset
         share = count / len(y)
         below = np.cumsum(share)[:-1]
         cuts = ndtri(below) if self.link == "probit" else np.log(below / (1 - below))
-        null = np.concatenate([np.zeros(len(slopes)), cuts])
+        null = np.concatenate([np.zeros(len(slopes)), cuts + offset.mean()])
         start, rescued = resume(visit.warm, found.kept, levels, len(null))
         # Whitehead 1993, Statistics in Medicine 12, 2257-2271: the information per row without effects
         yardstick = np.full(len(null), np.inf)
@@ -83,12 +84,12 @@ class Ordinal:
 
         def make(rescue: bool) -> Likelihood:
             cumulative = _probit if self.link == "probit" else _cumulative
-            return cumulative(design, position, many, augmentation(design, many, first=0) if rescue else None)
+            return cumulative(design, position, many, augmentation(design, many, first=0) if rescue else None, offset)
 
         some = None if self.link == "probit" else sketched(position, many, len(slopes))
         sketch = some and Sketch(
-            _cumulative(design[some], position[some], many, None),
-            functools.partial(_cumulative(design, position, many, None), some=some),
+            _cumulative(design[some], position[some], many, None, offset[some]),
+            functools.partial(_cumulative(design, position, many, None, offset), some=some),
         )
         peak, rescued = settle(make, null, start, yardstick, rescued, sketch)
         if not _ordered(peak.estimate[len(slopes) :]):
@@ -115,7 +116,7 @@ class OrdinalFitted:
         """Log probability of every level, shape (n_draw, K)."""
         return self._weigh(X @ self.coef)
 
-    def sample(self, X: Array, rng: np.random.Generator, shift: float = 0.0) -> Array:
+    def sample(self, X: Array, rng: np.random.Generator, shift: float | Array = 0.0) -> Array:
         """Draw codes, shape (n_draw,); `shift` is added to X @ coef, so that a positive one raises the level."""
         return draw_levels(self._weigh(X @ self.coef + shift), rng)
 
@@ -181,13 +182,14 @@ def _draw(peak: Peak, slopes: int, rng: np.random.Generator) -> tuple[Array, Arr
     return beta, cuts[0] + move[slopes] + np.concatenate([[0.0], np.cumsum(gap * stretch)])
 
 
-def _cumulative(X: Array, position: Codes, n_levels: int, extra: Extra | None) -> Thinned:
+def _cumulative(X: Array, position: Codes, n_levels: int, extra: Extra | None, offset: Array) -> Thinned:
     """Log-likelihood of proportional odds in the coefficients and the cut points; X has no constant."""
     weight = np.ones(len(position))
     if extra is not None:
         X = np.vstack([X, extra.X])
         weight = np.concatenate([weight, np.full(len(extra.X), extra.weight)])
         position = np.concatenate([position, extra.level])
+        offset = np.concatenate([offset, np.full(len(extra.X), offset.mean())])
     p = X.shape[1]
     inner = np.bincount(position, weight, n_levels)[1:-1].astype(np.float64)
 
@@ -195,7 +197,7 @@ def _cumulative(X: Array, position: Codes, n_levels: int, extra: Extra | None) -
         gap = np.diff(theta[p:])
         if np.any(gap <= 0):
             return -np.inf, theta, np.eye(len(theta))
-        edges, linear = _edges(theta[p:]), X @ theta[:p]
+        edges, linear = _edges(theta[p:]), X @ theta[:p] + offset
         up, lost = _tail(linear - edges[position + 1])
         down, missed = _tail(edges[position] - linear)
         value = inner @ np.log(-np.expm1(-gap)) - weight @ (lost + missed)
@@ -223,20 +225,21 @@ def _tail(x: Array) -> tuple[Array, Array]:
     return np.where(x >= 0, 1.0, tail) / total, np.maximum(x, 0.0) + np.log(total)
 
 
-def _probit(X: Array, position: Codes, n_levels: int, extra: Extra | None) -> Likelihood:
+def _probit(X: Array, position: Codes, n_levels: int, extra: Extra | None, offset: Array) -> Likelihood:
     """Log-likelihood of an ordered probit in the coefficients and the cut points; X has no constant."""
     weight = np.ones(len(position))
     if extra is not None:
         X = np.vstack([X, extra.X])
         weight = np.concatenate([weight, np.full(len(extra.X), extra.weight)])
         position = np.concatenate([position, extra.level])
+        offset = np.concatenate([offset, np.full(len(extra.X), offset.mean())])
     rows, (n, p) = np.arange(len(X)), X.shape
     log_root = 0.5 * np.log(2 * np.pi)
 
     def likelihood(theta: Array) -> tuple[float, Array, Array]:
         if np.any(np.diff(theta[p:]) <= 0):
             return -np.inf, theta, np.eye(len(theta))
-        edges, linear = _edges(theta[p:]), X @ theta[:p]
+        edges, linear = _edges(theta[p:]), X @ theta[:p] + offset
         low, high = edges[position] - linear, edges[position + 1] - linear
         log_share = _log_between(low, high)
         down, up = (np.exp(-0.5 * at * at - log_root - log_share) for at in (low, high))  # density over probability
