@@ -173,8 +173,8 @@ class _Running:
 
     def start(self, rng: np.random.Generator) -> None:
         """Fill the holes for the first time; find rows for the first parameter draws."""
-        columns = [self.table[name] for name in self.plan.order]
-        self._fill({c.name: rng.choice(c.values[c.observed], len(c.missing)) for c in columns})
+        columns, observed = [self.table[name] for name in self.plan.order], self.engine.observed
+        self._fill({c.name: rng.choice(c.values[observed[c.name]], len(c.missing)) for c in columns})
         if self.plan.mode == "compatible":
             self.start_rows = self._complete_rows()
         if not self.start_rows:

@@ -228,12 +228,14 @@ class Layout:
             rows = rows_of[names]
             data = {name: self.table[name].values[rows] for name in names}
             values = self.raw([place], data, len(rows))[:, 0]
-            values = values[np.isfinite(values)]
+            finite = np.isfinite(values)
+            values = values if finite.all() else values[finite]
             if not len(values):
                 continue
             keep = slot.design is not None and not self._has_constant(slot.design)
             self.centre[place] = 0.0 if keep else values.mean()
-            spread = float(np.sqrt(np.mean((values - self.centre[place]) ** 2)))
+            apart = values - self.centre[place]
+            spread = float(np.sqrt(apart @ apart / len(apart)))
             if spread > 0 and np.isfinite(spread):
                 self.scale[place] = 2.0 ** np.round(np.log2(spread))
 
