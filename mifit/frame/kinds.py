@@ -132,7 +132,7 @@ def encode(series: pd.Series, coding: Coding, missing: npt.NDArray[np.bool_] | N
     if coding.kind is Kind.OTHER:
         return values
     if not coding.kind.discrete and isinstance(series.dtype, np.dtype) and series.dtype.kind == "f":
-        return np.where(missing, np.nan, series.to_numpy(dtype=np.float64))
+        return series.to_numpy(dtype=np.float64, copy=True)
     lookup = {level: float(code) for code, level in enumerate(coding.levels)}
     if coding.kind.discrete and isinstance(series.dtype, pd.CategoricalDtype):
         by_code = np.array([*(lookup.get(_plain(v), np.nan) for v in series.dtype.categories.tolist()), np.nan])
@@ -148,6 +148,8 @@ def encode(series: pd.Series, coding: Coding, missing: npt.NDArray[np.bool_] | N
 
 def is_missing(series: pd.Series) -> npt.NDArray[np.bool_]:
     """Where a column has no value, shape (n,): what pandas calls missing, and a NaN that a nullable dtype kept."""
+    if isinstance(series.dtype, np.dtype) and series.dtype.kind == "f":
+        return np.isnan(series.to_numpy())
     missing = np.array(series.isna(), dtype=bool)
     if pd.api.types.is_extension_array_dtype(series.dtype) and pd.api.types.is_float_dtype(series.dtype):
         missing |= np.isnan(series.to_numpy(dtype=np.float64, na_value=np.nan))
@@ -161,10 +163,9 @@ def _discrete(levels: tuple[Any, ...], kind: Kind, number: bool = False) -> Codi
 
 def _number(values: Array, whole: bool) -> Coding:
     """A coding of numbers: binary, count, rating scale or continuous."""
-    finite = values[np.isfinite(values)]
-    if len(finite) < len(values):
+    if not np.isfinite(values).all():
         return Coding(Kind.NUMERIC, whole=whole, problem="holds infinite values")
-    support = np.unique(values[: 1 + COUNT_SUPPORT]) if len(values) > 1 + COUNT_SUPPORT else np.unique(values)
+    support = np.unique(values[: 5 * COUNT_SUPPORT])  # enough to see that most columns are no count
     if len(support) <= COUNT_SUPPORT + 1:
         support = np.unique(values)
     if len(support) == 2:

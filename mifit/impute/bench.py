@@ -79,9 +79,12 @@ class Bench:
         rows = store.layout.table[variable].missing
         staying, changing = store.layout.split(model, variable)
         places, slope = model.columns[changing], fitted.coef[changing]
-        full = model.wide(fitted.coef, len(store.layout))
-        full[places] = 0.0
-        rest = store.gathered(variable) @ full
+        if store.finite:
+            full = model.wide(fitted.coef, len(store.layout))
+            full[places] = 0.0
+            rest = store.gathered(variable) @ full
+        else:
+            rest = store.gathered(variable)[:, model.columns[staying]] @ fitted.coef[staying]
         if offset is not None:
             rest = rest + offset[rows]
         heavy = None if weights is None else weights[rows]

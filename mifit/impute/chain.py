@@ -29,7 +29,8 @@ from .methods.norm import NormalFitted
 from .methods.ordinal import OrdinalFitted
 from .methods.pmm import PMM, PMMFitted
 from .plan import Plan, Variable
-from .store import ColumnStore, Model, Piece, StoreVisit
+from .store import ColumnStore, Model, Piece
+from .visit import StoreVisit
 
 __all__ = ["Chain", "Seed", "run"]
 
@@ -187,8 +188,8 @@ class _Running:
 
     def start(self, rng: np.random.Generator) -> None:
         """Fill the holes for the first time; find rows for the first parameter draws."""
-        columns = [self.table[name] for name in self.plan.order]
-        self._fill({c.name: rng.choice(c.values[c.observed], len(c.missing)) for c in columns})
+        columns, observed = [self.table[name] for name in self.plan.order], self.engine.observed
+        self._fill({c.name: rng.choice(c.values[observed[c.name]], len(c.missing)) for c in columns})
         if self.plan.mode == "compatible":
             self.start_rows = self._complete_rows()
         if not self.start_rows:
@@ -295,7 +296,7 @@ class _Running:
     def _widened(self, fitted: Any, name: Hashable, model: Model) -> tuple[Any, Array]:
         """A fitted model and its predictors on the rows to draw; with coefficients for all columns none is copied."""
         X = self.store.gathered(name)
-        if isinstance(fitted, _WIDENED):
+        if isinstance(fitted, _WIDENED) and self.store.finite:
             return replace(fitted, coef=model.wide(fitted.coef, X.shape[1])), X
         return fitted, X[:, model.columns]
 

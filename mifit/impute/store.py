@@ -18,15 +18,12 @@ import numpy.typing as npt
 from ..formula.design import Design
 from ..frame.kinds import Rows
 from ..frame.table import Table
-from .contract import Array, Cross, Visit
+from .contract import Array
 
-__all__ = ["Change", "ColumnStore", "Layout", "Model", "Piece", "StoreVisit"]
-
-
-_FEW = 3  # cross-products of observed rows: subtract the missing rows when they are fewer than 1/3 of all
+__all__ = ["BLOCK", "Change", "ColumnStore", "Layout", "Model", "Piece"]
 
 
-_BLOCK = 4_096  # rows that are computed at once
+BLOCK = 4_096  # rows that are computed at once
 
 
 class Piece(NamedTuple):
@@ -105,6 +102,11 @@ class Layout:
         self._changes: dict[tuple[Hashable, bytes], Change] = {}
         self._splits: dict[tuple[Model, Hashable], tuple[Rows, Rows]] = {}
         self._standardise()
+        designed = (
+            place for place, slot in enumerate(self.slots) if slot.design is not None and slot.position is not None
+        )
+        #: columns that are NaN where a variable leaves their domain: splines, logarithms, functions of one's own
+        self.narrow = np.array([place for place in designed if not self._product(place)], dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self.slots)
@@ -228,12 +230,14 @@ class Layout:
             rows = rows_of[names]
             data = {name: self.table[name].values[rows] for name in names}
             values = self.raw([place], data, len(rows))[:, 0]
-            values = values[np.isfinite(values)]
+            finite = np.isfinite(values)
+            values = values if finite.all() else values[finite]
             if not len(values):
                 continue
             keep = slot.design is not None and not self._has_constant(slot.design)
             self.centre[place] = 0.0 if keep else values.mean()
-            spread = float(np.sqrt(np.mean((values - self.centre[place]) ** 2)))
+            apart = values - self.centre[place]
+            spread = float(np.sqrt(apart @ apart / len(apart)))
             if spread > 0 and np.isfinite(spread):
                 self.scale[place] = 2.0 ** np.round(np.log2(spread))
 
@@ -336,6 +340,11 @@ class ColumnStore:
         self._places: dict[Hashable, Rows] = {}
 
     @property
+    def finite(self) -> bool:
+        """Whether all columns are; where not, a product with coefficients of 0 for the others would be NaN."""
+        return not len(self.layout.narrow) or bool(np.isfinite(self.X[:, self.layout.narrow]).all())
+
+    @property
     def n_rows(self) -> int:
         """Rows of the frame."""
         return len(self.X)
@@ -402,8 +411,8 @@ class ColumnStore:
         """Compute all columns from the filled values."""
         layout, n = self.layout, self.layout.table.n_rows
         X = np.empty((n, len(layout)))
-        for first in range(0, n, _BLOCK):
-            rows = slice(first, min(first + _BLOCK, n))
+        for first in range(0, n, BLOCK):
+            rows = slice(first, min(first + BLOCK, n))
             values = {name: column[rows] for name, column in self.values.items()}
             columns = layout.raw(np.arange(len(layout)), values, rows.stop - first)
             columns -= layout.centre
@@ -428,91 +437,3 @@ class ColumnStore:
         for name in self.layout._names(self.layout.slots[place]):
             mask[self.layout.table[name].missing] = True
         return mask
-
-
-class StoreVisit(Visit):
-    """A visit that gathers nothing until it is asked."""
-
-    __slots__ = ("_X", "_cross", "_y", "model", "place", "rows", "store", "without")
-
-    def __init__(
-        self, store: ColumnStore, model: Model, y: Array, place: int | None, *,
-        rows: Rows | None = None, without: Hashable | None = None, kind: Any = None, n_levels: int = 0,
-        warm: Any = None, weights: Array | None = None, offset: Array | None = None,
-    ) -> None:  # fmt: skip
-        self.store, self.model, self._y, self.place, self.rows, self.without = store, model, y, place, rows, without
-        self.terms, self.kind, self.n_levels, self.warm = model.terms, kind, n_levels, warm
-        self.weights = weights if weights is None or rows is None else weights[rows]
-        self.offset = offset if offset is None or rows is None else offset[rows]
-        self._X: Array | None = None
-
-    @property
-    def y(self) -> Array:  # type: ignore[override]
-        """The response on the fit rows, in the user's units."""
-        return self._y if self.rows is None else self._y[self.rows]
-
-    @property
-    def X(self) -> Array:  # type: ignore[override]
-        """The predictors on the fit rows."""
-        if self._X is None:
-            columns = self.model.columns
-            seen = self.store.X if self.rows is None else self.store.X.take(self.rows, axis=0)
-            self._X = seen.take(columns, axis=1)
-        return self._X
-
-    def linear(self, coef: Array) -> Array:
-        """The linear predictor of the fit rows, without gathering the columns."""
-        if coef.ndim > 1 or (self.rows is not None and _FEW * len(self.rows) < self.store.n_rows):
-            return self.X @ coef
-        found = self.store.X @ self.model.wide(coef, len(self.store.layout))
-        return found if self.rows is None else found[self.rows]
-
-    def cross(self) -> Cross:
-        """Cross-products of the fit rows: a block of the store's, less the missing rows where they are few."""
-        if self.place is None or not self.store.grams or self.weights is not None:
-            return super().cross()
-        columns, layout = self.model.columns, self.store.layout
-        if self._subtracts() and 2 * len(columns) < len(layout):  # most columns of the store are of no use here
-            places = np.append(columns, self.place)
-            gone = self.store.gathered(self.without).take(places, axis=1)
-            some = self.store.gram[places[:, None], places] - gone.T @ gone
-            block, xy, yy, subtracted = some[:-1, :-1], some[:-1, -1], some[-1, -1], True
-        else:
-            whole, subtracted = self._whole()
-            block, xy, yy = whole[self.model.block], whole[columns, self.place], whole[self.place, self.place]
-        n = self.store.n_rows if self.rows is None else len(self.rows)
-        return Cross(
-            block, xy, float(yy), float(n), float(layout.centre[self.place]), float(layout.scale[self.place]),
-            self.store.gram.diagonal()[columns] if subtracted else None,
-        )  # fmt: skip
-
-    def squares(self) -> tuple[Array, Array | None]:
-        """Cross-products of the design on the fit rows: a block of the store's, where that spares a pass."""
-        spares = self.rows is None or self._subtracts()
-        if not self.store.grams or not spares:
-            return super().squares()
-        whole, subtracted = self._whole()
-        before = self.store.gram.diagonal()[self.model.columns] if subtracted else None
-        return whole[self.model.block], before
-
-    def _subtracts(self) -> bool:
-        """Whether the rows where a variable is missing are few, so that they are subtracted."""
-        return (
-            self.rows is not None
-            and self.without is not None
-            and _FEW * (self.store.n_rows - len(self.rows)) < self.store.n_rows
-        )
-
-    def _whole(self) -> tuple[Array, bool]:
-        """Cross-products of all columns on the fit rows, shape (P, P), and whether rows were subtracted for them."""
-        store = self.store
-        if self.rows is None:
-            return store.gram, False
-        if self._subtracts():
-            gone = store.gathered(self.without)
-            return store.gram - gone.T @ gone, True
-        total = np.zeros((store.X.shape[1], store.X.shape[1]))
-        for first in range(0, len(self.rows), _BLOCK):
-            seen = store.X.take(self.rows[first : first + _BLOCK], axis=0)
-            total += seen.T @ seen
-        return total, False
