@@ -220,7 +220,8 @@ def _check_range(question: Question, word: str, table: Table) -> None:
         )
     if not seen <= {0.0, 1.0}:
         some = ", ".join(f"{v:g}" for v in sorted(seen)[:4]) + (", ..." if len(seen) > 4 else "")
-        causes = {"causes": "competing risks are not built; the hazard of one cause takes the others as censored"}
+        one = min(v for v in seen if v != 0)
+        causes = {"causes": f"competing risks are not built; the hazard of one alone: df[{shown!r}] == {one:g}"}
         raise PlanError(
             f"{word}={shown!r} holds {some}; an event is 1, censoring 0.",
             **(causes if len(seen) > 2 else {}),
@@ -245,8 +246,6 @@ def _event(table: Table, name: Any, seen: set[float]) -> str:
     """How the values of a status that is not 0 and 1 tell an event: a count above 0, else the last level."""
     if isinstance(name, Hashable) and name in table and not table[name].number:
         return f"== {table[name].coding.levels[-1]!r}"
-    if len(seen) > 2:
-        return f"== {min(v for v in seen if v > 0):g}"
     return "> 0" if 0.0 in seen else f"== {max(seen):g}"
 
 
