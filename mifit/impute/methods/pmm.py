@@ -65,7 +65,10 @@ class PMM:
 
     donors: int = 5
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.NUMERIC, Kind.COUNT, Kind.BINARY, Kind.ORDINAL})
-    reference: ClassVar[str] = "Little (1988), Journal of Business & Economic Statistics 6, 287-296"
+    reference: ClassVar[str] = (
+        "Little, R. J. A. (1988). Missing-data adjustments in large surveys. Journal of Business & Economic "
+        "Statistics 6(3), 287-296. doi:10.1080/07350015.1988.10509663"
+    )
 
     def __post_init__(self) -> None:
         if self.donors < 1:
