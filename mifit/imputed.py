@@ -12,6 +12,8 @@ import pandas as pd
 
 from .describing import described, events_of, identity_of
 from .errors import DataError, PlanError
+from .examine.methods_text import citation, methods_text
+from .examine.study import Study
 from .fitting import Request, certified, fitted
 from .frame.completed import Completed, copied
 from .frame.completed import from_long as _from_long
@@ -292,6 +294,47 @@ class ImputedSet:
         {'Intercept': 'implied', 'age': 'implied', 'bmi': 'implied', 'age:bmi': 'absent'}
         """
         return certified(self, Request(formula, model, _with_covariance(model_keywords, cov_type)))
+
+    def methods_text(self, results: PooledResults | None = None, style: str = "plain") -> str:
+        """The paragraph a journal wants, with numbered references.
+
+        What was missing, the assumption, the models, m, iterations, congeniality, software and seed; with results also
+        the pooled model, the fractions of missing information, and whether m suffices.
+
+        Parameters
+        ----------
+        results : PooledResults, optional
+            What ``fit`` returned on these sets.
+        style : {"plain", "latex"}
+            Plain text, or LaTeX that needs no package.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        PlanError
+            If the style is unknown, or the results come from other imputations.
+
+        Examples
+        --------
+        >>> import mifit
+        >>> imp = mifit.datasets.load("nhanes2").mice.impute("chl ~ age + bmi", m=2, rng=1)
+        >>> print(imp.methods_text(imp.fit())[:74])
+        Of 25 observations, 12 (48.0%) were incomplete: bmi was missing in 9 (36.0
+        """
+        return methods_text(self._study, results, style)
+
+    def citation(self) -> str:
+        """What to cite: the software, and the methods that drew these sets, as numbered references."""
+        return citation(self._study)
+
+    @property
+    def _study(self) -> Study:
+        """All that is known, for those who tell about it."""
+        told = (self._seed, self.events, self.identity, self._said)
+        return Study(self._completed, self._ground.known, self._plan, self._chains, *told)
 
     @property
     def _written(self) -> tuple[str, ...]:
