@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any, overload
@@ -13,6 +12,7 @@ import pandas as pd
 from .describing import described, events_of, identity_of
 from .errors import DataError, PlanError
 from .examine.methods_text import citation, methods_text
+from .examine.notebook import imputed_html
 from .examine.study import Study
 from .fitting import Request, certified, fitted
 from .frame.completed import Completed, copied
@@ -137,7 +137,7 @@ class ImputedSet:
 
     def _repr_html_(self) -> str:
         """The same for a notebook."""
-        return "<pre>" + html.escape(repr(self)) + "</pre>"
+        return imputed_html(self._study)
 
     def extend(
         self, m: int | None = None, *, iterations: int | None = None, n_jobs: int | None = None,

@@ -203,7 +203,8 @@ def _imputing(study: Study, write: _Style, cite: Numbered) -> list[str]:
         return [*said, f"Missing values were {times} {principle}{tail}", _chains(study)]
     principle = f"by chained equations{cite('chained')}"
     if plan.mode == "terms":
-        tail = f"with the terms of the analysis among the predictors{cite('chained practice')}, which agrees with it approximately"
+        among = f"with the terms of the analysis among the predictors{cite('chained practice')}"
+        tail = f"{among}, which agrees with it approximately"
     else:
         tail = "with main effects as predictors; these models were not derived from an analysis"
     return [*said, f"Missing values were {times} {principle} {tail}.", _chains(study)]
@@ -309,8 +310,8 @@ def _pooling(study: Study, results: Any, write: _Style, cite: Numbered) -> list[
     df = f", with the degrees of freedom of Barnard and Rubin{cite('barnard-rubin')}"
     df = df if results.df_method == "barnard-rubin" else ""
     said = [
-        f"The {_model(model, keywords)} of {write.name(results.fits.formula)}{robust} was fitted to each completed data "
-        f"set, and the estimates were combined by Rubin's rules{cite('rubin')}{df}."
+        f"The {_model(model, keywords)} of {write.name(results.fits.formula)}{robust} was fitted to each completed "
+        f"data set, and the estimates were combined by Rubin's rules{cite('rubin')}{df}."
     ]
     if not study.filled:
         return said

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..formula.question import Question
 from ..frame.kinds import Kind
+from ..frame.markup import block, chip, facts, folded, notes, rows_of, table
 from .contract import Method
 from .store import Piece
 
@@ -181,15 +181,13 @@ class Plan:
 
     def _repr_html_(self) -> str:
         """The same for a notebook."""
-
-        def row(cells: Sequence[str], tag: str) -> str:
-            return "<tr>" + "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in cells) + "</tr>"
-
-        body = "".join(row(cells, "td") for cells in self._rows())
-        facts = "<br>".join(html.escape(fact) for fact in (*self._facts(), *self.events))
-        legend = "<br>".join(map(html.escape, self._legend()))
-        table = f"<table>{row(_HEAD, 'th')}{body}</table><small>{legend}</small>" if body else ""
-        return f"<b>Imputation plan</b><br>{facts}{table}"
+        rows = [(*cells[:4], chip(cells[4]) if cells[4] else "", *cells[5:]) for cells in self._rows()]
+        legend = facts(map(rows_of, self._legend()))
+        return block(
+            "Imputation plan", self._facts()[0], facts(map(rows_of, self._facts()[1:])),
+            table(_HEAD, rows, numbers=(2,)) if rows else "", notes(self.events),
+            folded("What the words mean", legend),
+        )  # fmt: skip
 
 
 _HEAD = ("column", "kind", "holes", "role", "method", "sampler", "predictors", "why")
