@@ -11,6 +11,7 @@ import pandas as pd
 
 from .describing import described, events_of, identity_of
 from .errors import DataError, PlanError
+from .examine.explain import Explanation, explain
 from .examine.methods_text import citation, methods_text
 from .examine.notebook import imputed_html
 from .examine.study import Study
@@ -294,6 +295,40 @@ class ImputedSet:
         {'Intercept': 'implied', 'age': 'implied', 'bmi': 'implied', 'age:bmi': 'absent'}
         """
         return certified(self, Request(formula, model, _with_covariance(model_keywords, cov_type)))
+
+    def explain(self, row: Any, column: Hashable, *, k: int = 0, position: bool = False) -> Explanation:
+        """Why a cell has the values it has.
+
+        Parameters
+        ----------
+        row : label
+            Of the frame's index.
+        column : hashable
+        k : int, default 0
+            The set whose draw is shown in full; its chain is run again, which costs an m-th of the imputation.
+        position : bool, default False
+            Read ``row`` as a number from 0 instead of a label.
+
+        Returns
+        -------
+        Explanation
+            Prints the method, the model alone and after the analysis has weighed it, acceptance, and the m values;
+            ``equation`` (predictors as they stood, coefficients as drawn), ``donors``, ``levels`` and ``values`` are
+            frames.
+
+        Raises
+        ------
+        DataError
+            If the cell is not there, was observed, or several rows have the label.
+
+        Examples
+        --------
+        >>> import mifit
+        >>> imp = mifit.datasets.load("nhanes2").mice.impute("chl ~ age + bmi", m=5, rng=1)
+        >>> imp.explain(0, "bmi").equation.index.tolist()
+        ['Intercept', 'age[T.40-59]', 'age[T.60-99]', 'sum']
+        """
+        return explain(self._study, row, column, position, k)
 
     def methods_text(self, results: PooledResults | None = None, style: str = "plain") -> str:
         """The paragraph a journal wants, with numbered references.

@@ -26,7 +26,7 @@ from .methods.pmm import PMMFitted
 from .plan import Plan, Variable
 from .store import ColumnStore, Model, Piece, StoreVisit
 
-__all__ = ["Chain", "Seed", "run"]
+__all__ = ["Chain", "Running", "Seed", "run"]
 
 
 _STRAYED = 0.05  # share of recipients outside the donors' range that is worth an event
@@ -118,7 +118,7 @@ def _chain(
     engine: Engine, number: int, before: Chain | None, sweeps: int, seed: Seed, tick: Callable[[], Any] | None
 ) -> Chain:
     """One chain, up to a number of sweeps."""
-    running = _Running(engine, before)
+    running = Running(engine, before)
     first = 0
     if before is None:
         running.start(seed.stream(number, 0))
@@ -139,7 +139,7 @@ def _chain(
     return running.freeze(number, max(sweeps, first))
 
 
-class _Running:
+class Running:
     """A chain while it runs."""
 
     def __init__(self, engine: Engine, before: Chain | None) -> None:

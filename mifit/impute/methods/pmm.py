@@ -13,7 +13,7 @@ from ...frame.kinds import Kind
 from ..contract import Array, Visit
 from ..gram import draw_coefficients, draw_sigma, solve
 
-__all__ = ["PMM", "PMMFitted", "match"]
+__all__ = ["PMM", "PMMFitted", "match", "nearest"]
 
 _SAME = 1e-10  # predictions closer than this share of their spread are equal: a matrix product moves the last bits
 
@@ -82,6 +82,36 @@ class PMM:
         predicted = visit.linear(solution.beta)
         order = np.argsort(predicted)
         return PMMFitted(coef, predicted[order], visit.y[order], self.donors, solution.dropped)
+
+
+def nearest(visit: Visit, fitted: PMMFitted, x: Array, rows: npt.NDArray[np.int64]) -> tuple[Any, Array]:
+    """The rows whose values one recipient can take.
+
+    Parameters
+    ----------
+    visit : Visit
+        What was fitted.
+    fitted : PMMFitted
+    x : ndarray, shape (p,)
+        Predictors of the recipient.
+    rows : ndarray of int, shape (n_fit,)
+        Rows of the frame that were fitted.
+
+    Returns
+    -------
+    rows : ndarray of int, shape (k,) or more where predictions tie
+        Nearest first.
+    distances : ndarray, the same shape
+        Of their predictions from the recipient's.
+    """
+    cross = visit.cross()
+    predicted = visit.linear(solve(cross, visit.terms).beta)
+    distance = np.abs(predicted - x @ fitted.coef)
+    order = np.argsort(distance, kind="stable")
+    last = min(fitted.donors, len(order)) - 1
+    tie = _SAME * (fitted.predicted[-1] - fitted.predicted[0])
+    chosen = order[: max(last + 1, int(np.searchsorted(distance[order], distance[order[last]] + tie, side="right")))]
+    return rows[chosen], distance[chosen] * cross.scale
 
 
 def match(predicted: Array, target: Array, donors: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
