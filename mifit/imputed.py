@@ -9,6 +9,7 @@ from typing import Any, overload
 import numpy as np
 import pandas as pd
 
+from .alternatives import Alternatives, alternatives
 from .describing import described, events_of, identity_of
 from .errors import DataError, PlanError
 from .examine.explain import Explanation, explain
@@ -295,6 +296,43 @@ class ImputedSet:
         {'Intercept': 'implied', 'age': 'implied', 'bmi': 'implied', 'age:bmi': 'absent'}
         """
         return certified(self, Request(formula, model, _with_covariance(model_keywords, cov_type)))
+
+    def alternatives(
+        self, formula: str | None = None, model: str | None = None, *, cov_type: str | None = None,
+        n_jobs: int | None = None, **model_keywords: Any,
+    ) -> Alternatives:  # fmt: skip
+        """Why did my estimate move? One analysis on complete cases and under each way to impute, side by side.
+
+        Parameters
+        ----------
+        formula, model, cov_type, **model_keywords
+            As in :meth:`fit`; by default the declared analysis.
+        n_jobs : int, optional
+            joblib workers for the fits.
+
+        Returns
+        -------
+        Alternatives
+            Prints complete cases, chained equations with main effects, with the terms of the analysis, and compatible
+            draws, with the same m and seed; sets made elsewhere stand first, "as given". ``to_frame()`` is long;
+            ``shifts`` and ``shares`` say what each variable brings; ``results`` holds the pooled fits; ``failed`` says
+            which way could not be gone, and why.
+
+        Notes
+        -----
+        The shift of a coefficient is its estimate from compatible draws minus that from complete cases. The part of a
+        variable is the shift when the rows that lack nothing else are added to the complete cases, with its imputed
+        values; "together" is the rest: the rows that lack several. Parts sum to the shift; a share is a part over it.
+
+        Examples
+        --------
+        >>> import mifit
+        >>> imp = mifit.datasets.load("nhanes2").mice.impute("chl ~ age + bmi", m=5, rng=1)
+        >>> list(imp.alternatives().figures)
+        ['complete cases', 'main effects', 'terms', 'compatible']
+        """
+        words = _with_covariance(model_keywords, cov_type)
+        return alternatives(self, Request(formula, model, words, n_jobs=n_jobs))
 
     def explain(self, row: Any, column: Hashable, *, k: int = 0, position: bool = False) -> Explanation:
         """Why a cell has the values it has.

@@ -196,7 +196,9 @@ def _weighed(study: Study, column: Hashable, seen: Witnessed) -> list[tuple[str,
     if not seen.weighed.levels:
         said.append(("after that", _mean(seen.weighed)))
     if study.plan[column].sampler == "rejection":
-        said.append(("acceptance", f"{100 * seen.acceptance:.3g} % of its own model's proposals in this row"))
+        said.append(
+            ("acceptance", f"{100 * seen.acceptance:.3g} % of its own model's proposals would be accepted in this row")
+        )
     return said
 
 
