@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
+from os import PathLike
+from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
@@ -15,6 +17,7 @@ from .errors import DataError, PlanError
 from .examine.explain import Explanation, explain
 from .examine.methods_text import citation, methods_text
 from .examine.notebook import imputed_html
+from .examine.report import report
 from .examine.study import Study
 from .fitting import Request, certified, fitted
 from .frame.completed import Completed, copied
@@ -398,6 +401,37 @@ class ImputedSet:
         Of 25 observations, 12 (48.0%) were incomplete: bmi was missing in 9 (36.0
         """
         return methods_text(self._study, results, style)
+
+    def report(
+        self, path: str | PathLike[str], results: PooledResults | None = None, *, title: str = "Imputation report",
+        also: Sequence[Any] = (),
+    ) -> Path:  # fmt: skip
+        """Write everything one must be able to say of an analysis on one page of HTML, which loads nothing.
+
+        What was missing, the plan, how each variable was drawn and why, convergence, congeniality, the pooled table,
+        Monte-Carlo errors and advice on m, software and seed, the methods paragraph. It fits a phone and a desktop and
+        prints.
+
+        Parameters
+        ----------
+        path : str or path
+            The file; written anew.
+        results : PooledResults, optional
+            What ``fit`` returned on these sets.
+        title : str, default "Imputation report"
+        also : sequence, optional
+            More to show: anything that a notebook shows, such as ``imp.alternatives()`` or a DataFrame.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        PlanError
+            If the results come from other imputations, or the file cannot be one.
+        """
+        return report(self, self._study, path, results, title, also)
 
     def citation(self) -> str:
         """What to cite: the software, and the methods that drew these sets, as numbered references."""

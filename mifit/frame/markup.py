@@ -42,7 +42,9 @@ def _inner(cell: object) -> str:
     return cell if isinstance(cell, Markup) else html.escape(str(cell))
 
 
-def table(head: Sequence[object], rows: Iterable[Sequence[object]], numbers: Collection[int] = ()) -> Markup:
+def table(
+    head: Sequence[object], rows: Iterable[Sequence[object]], numbers: Collection[int] = (), labelled: bool = False
+) -> Markup:
     """Return a table.
 
     Parameters
@@ -52,6 +54,8 @@ def table(head: Sequence[object], rows: Iterable[Sequence[object]], numbers: Col
         Cells are escaped unless they are :class:`Markup`.
     numbers : collection of int
         Positions of the columns aligned to the right.
+    labelled : bool, default False
+        Whether every cell carries the head of its column, for a style that lists rows on a narrow screen.
 
     Returns
     -------
@@ -65,6 +69,8 @@ def table(head: Sequence[object], rows: Iterable[Sequence[object]], numbers: Col
 
     def line(cells: Sequence[object], tag: str) -> str:
         marks = [' class="n"' if position in numbers else "" for position in range(len(cells))]
+        if labelled and tag == "td":
+            marks = [f'{mark} data-label="{html.escape(str(h))}"' for mark, h in zip(marks, head, strict=True)]
         return "".join(f"<{tag}{mark}>{_inner(c)}</{tag}>" for c, mark in zip(cells, marks, strict=True))
 
     body = "".join(f"<tr>{line(cells, 'td')}</tr>" for cells in rows)

@@ -155,6 +155,15 @@ class Plan:
             facts.append(f"iterations : {self.iterations}")
         return facts
 
+    def told(self) -> tuple[str, list[tuple[str, str]]]:
+        """What is decided as a whole: a sentence, then labelled facts."""
+        first, *others = self._facts()
+        return first, [rows_of(one) for one in others]
+
+    def legend(self) -> list[tuple[str, str]]:
+        """The words for roles and samplers that occur, and what they mean."""
+        return [rows_of(one) for one in self._legend()]
+
     def _legend(self) -> list[str]:
         """What the words in the table mean, those that occur."""
         drawn = [v for v in self.variables if v.role != "left"]
@@ -182,9 +191,9 @@ class Plan:
     def _repr_html_(self) -> str:
         """The same for a notebook."""
         rows = [(*cells[:4], chip(cells[4]) if cells[4] else "", *cells[5:]) for cells in self._rows()]
-        legend = facts(map(rows_of, self._legend()))
+        legend, (first, said) = facts(self.legend()), self.told()
         return block(
-            "Imputation plan", self._facts()[0], facts(map(rows_of, self._facts()[1:])),
+            "Imputation plan", first, facts(said),
             table(_HEAD, rows, numbers=(2,)) if rows else "", notes(self.events),
             folded("What the words mean", legend),
         )  # fmt: skip

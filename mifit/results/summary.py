@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..analysis.tables import coefficient_table, header_table, summary_of
-from ..frame.markup import block, facts, folded, notes, table
+from ..frame.markup import Markup, block, facts, folded, notes, table
 from .precision import supported_digits, undecided
 from .tables import coefficient_head
 
 if TYPE_CHECKING:
     from .pooled import PooledResults
 
-__all__ = ["shown", "summarise"]
+__all__ = ["coefficients", "shown", "summarise"]
 
 #: widths of coef, std err, t, df, P>|t|, lower limit, upper limit, FMI
 _WIDTHS = (10, 9, 8, 8, 7, 10, 10, 7)
@@ -76,18 +76,22 @@ def shown(results: PooledResults, alpha: float = 0.05, exponentiate: bool = Fals
     str
         HTML.
     """
-    cells = [
-        [str(name), *row] for name, row in zip(results.params.index, _rows(results, alpha, exponentiate), strict=True)
-    ]
     title = f"Pooled {results.fits.label} regression"
     word, reason = ("", []) if results.congeniality is None else _verdict(results)
     verdict = f"; congeniality {word}" if word else ""
     return block(
         title, f"{results.fits.formula}; n = {results.nobs}, m = {results.m} imputations{verdict}",
-        table(["", *_headers(results, alpha, exponentiate)], cells, numbers=range(1, 9)),
+        coefficients(results, alpha, exponentiate),
         notes([*reason, *results.notes, *_precision(results)]),
         folded("About this fit", facts(_facts(results).items())),
     )  # fmt: skip
+
+
+def coefficients(results: PooledResults, alpha: float = 0.05, exponentiate: bool = False) -> Markup:
+    """Return the table of coefficients alone, as HTML, its figures as printed."""
+    names = map(str, results.params.index)
+    rows = [[name, *row] for name, row in zip(names, _rows(results, alpha, exponentiate), strict=True)]
+    return table(["", *_headers(results, alpha, exponentiate)], rows, numbers=range(1, 9))
 
 
 def _facts(results: PooledResults) -> dict[str, str]:
