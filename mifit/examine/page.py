@@ -47,16 +47,16 @@ h2{margin:0 0 .6rem;font-size:1.3rem;letter-spacing:-.01em;border-bottom:1px sol
 h2 a{color:var(--soft);font-weight:400;text-decoration:none;margin-right:.5rem;font-variant-numeric:tabular-nums}
 p{margin:.5rem 0;max-width:46rem;overflow-wrap:anywhere}
 code{font:.92em ui-monospace,"SF Mono",Menlo,Consolas,monospace;overflow-wrap:anywhere}
-.mifit{font:inherit;margin:.9rem 0;overflow:visible}
-.mifit p{opacity:1}
-.mifit table{font-size:.88rem;margin:0;width:100%}
+.mifit.mifit{font:inherit;margin:.9rem 0;overflow:visible}
+.mifit.mifit p{opacity:1}
+.mifit.mifit table{font-size:.88rem;margin:0;width:100%}
 .scroll{overflow-x:auto;margin:.9rem 0;border:1px solid var(--line);border-radius:.75rem;background:var(--card);
 padding:.35rem 1rem}
-.scroll:not(.stacked) td:first-child{white-space:nowrap}
-.mifit tbody tr:last-child td{border-bottom:0}
-.mifit .n+td:not(.n){padding-left:.4rem}
-.mifit dl{margin:.6rem 0}
-.mifit ul{font-size:.92rem}
+.mifit .scroll:not(.stacked) td:first-child{white-space:nowrap}
+.mifit.mifit tbody tr:last-child td{border-bottom:0}
+.mifit.mifit .n+td:not(.n){padding-left:.4rem}
+.mifit.mifit dl{margin:.6rem 0}
+.mifit.mifit ul{font-size:.92rem}
 figure{margin:1rem 0;background:#fff;border:1px solid var(--line);border-radius:.75rem;padding:.75rem;
 break-inside:avoid}
 figure img{display:block;max-width:100%;height:auto;margin:0 auto}
@@ -67,18 +67,20 @@ figcaption{color:#5b6675;font-size:.85rem;margin-top:.5rem}
 footer{color:var(--soft);font-size:.85rem;padding-bottom:3rem}
 @media (max-width:40rem){
 body{font-size:15px}header{padding-top:1.75rem}
-.mifit dl{grid-template-columns:1fr;gap:0}.mifit dd{margin-bottom:.4rem}
-.stacked thead{display:none}.stacked tr{display:block;padding:.5rem 0;border-bottom:1px solid var(--line)}
-.stacked tr:last-child{border:0}
-.stacked td{display:grid;grid-template-columns:6.5rem 1fr;gap:.6rem;border:0!important;padding:.1rem 0;
+.mifit.mifit dl{grid-template-columns:1fr;gap:0}.mifit.mifit dd{margin-bottom:.4rem}
+.mifit.mifit .stacked thead{display:none}
+.mifit.mifit .stacked tr{display:block;padding:.5rem 0;border-bottom:1px solid var(--line)}
+.mifit.mifit .stacked tr:last-child{border:0}
+.mifit.mifit .stacked td{display:grid;grid-template-columns:6.5rem 1fr;gap:.6rem;border:0!important;padding:.1rem 0;
 text-align:left!important;white-space:normal!important}
-.stacked td:empty{display:none}.stacked .chip{justify-self:start}
-.stacked td:first-child{display:block;font-weight:600;font-size:1.05em}.stacked td:first-child::before{display:none}
-.stacked td::before{content:attr(data-label);opacity:.6}}
+.mifit.mifit .stacked td:empty{display:none}.mifit.mifit .stacked .chip{justify-self:start}
+.mifit.mifit .stacked td:first-child{display:block;font-weight:600;font-size:1.05em}
+.mifit.mifit .stacked td:first-child::before{display:none}
+.mifit.mifit .stacked td::before{content:attr(data-label);opacity:.6}}
 @media print{
 :root{--ink:#000;--soft:#444;--ground:#fff;--card:#fff;--line:#bbb;--accent:#0b6e99}
 body{font-size:10.5pt}nav{display:none}section{margin:1.4rem 0}header{padding-top:0}
-.scroll{overflow:visible;padding:0 .4rem}.mifit table{font-size:8.5pt}
+.scroll{overflow:visible;padding:0 .4rem}.mifit.mifit table{font-size:8.5pt}
 tr,.tile,.paper{break-inside:avoid}h2{break-after:avoid}@page{margin:16mm 14mm}}
 """
 

@@ -7,24 +7,26 @@ from collections.abc import Collection, Iterable, Sequence
 
 __all__ = ["STYLE", "Markup", "bar", "block", "chip", "facts", "folded", "notes", "rows_of", "table"]
 
-#: No colour is set but by alpha over the ground, so that one style serves light and dark.
+#: No colour is set but by alpha over the ground, so that one style serves light and dark. The class is doubled so that
+#: it outweighs what Jupyter says of every table.
 STYLE = (
-    ".mifit{font:14px/1.45 system-ui,sans-serif;max-width:100%;overflow-x:auto;margin:.4em 0}"
-    ".mifit h4{font-size:1.05em;margin:0 0 .15em}.mifit p{margin:.15em 0 .5em;opacity:.75}"
-    ".mifit table{border-collapse:collapse;border:0;margin:.5em 0;font-size:13px;color:inherit;background:none}"
-    ".mifit th,.mifit td{text-align:left;vertical-align:top;padding:.28em .8em .28em 0;border:0;"
+    ".mifit.mifit{font:14px/1.45 system-ui,sans-serif;max-width:100%;overflow-x:auto;margin:.4em 0}"
+    ".mifit.mifit h4{font-size:1.05em;font-weight:600;margin:0 0 .15em}.mifit.mifit p{margin:.15em 0 .5em;opacity:.75}"
+    ".mifit.mifit table{border-collapse:collapse;border:0;margin:.5em 0;font-size:13px;color:inherit;background:none}"
+    ".mifit.mifit th,.mifit.mifit td{text-align:left;vertical-align:top;padding:.28em .8em .28em 0;border:0;"
     "border-bottom:1px solid rgba(128,128,128,.25);background:none;color:inherit;white-space:normal}"
-    ".mifit thead th{font-weight:600;opacity:.7;border-bottom:1px solid rgba(128,128,128,.6)}"
-    ".mifit .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}"
-    ".mifit dl{display:grid;grid-template-columns:max-content 1fr;gap:.1em .9em;margin:.3em 0}"
-    ".mifit dt{opacity:.65}.mifit dd{margin:0;overflow-wrap:anywhere}"
-    ".mifit ul{margin:.3em 0;padding-left:1.2em;opacity:.85;font-size:13px}"
-    ".mifit details{font-size:13px;opacity:.85}.mifit summary{cursor:pointer}"
-    ".mifit .chip{padding:.05em .55em;border-radius:1em;white-space:nowrap;background:rgba(128,128,128,.22)}"
-    ".mifit .good{background:rgba(0,158,115,.25)}.mifit .fair{background:rgba(230,159,0,.3)}"
-    ".mifit .poor{background:rgba(213,94,0,.35)}"
-    ".mifit .bar{display:inline-block;width:5em;height:.6em;border-radius:.3em;background:rgba(128,128,128,.22)}"
-    ".mifit .bar i{display:block;height:100%;border-radius:.3em;background:#d55e00}"
+    ".mifit.mifit thead th{font-weight:600;opacity:.7;border-bottom:1px solid rgba(128,128,128,.6)}"
+    ".mifit.mifit .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}"
+    ".mifit.mifit dl{display:grid;grid-template-columns:max-content 1fr;gap:.1em .9em;margin:.3em 0}"
+    ".mifit.mifit dt{opacity:.65;font-weight:400;white-space:nowrap;float:none;width:auto;margin:0}"
+    ".mifit.mifit dd{margin:0;width:auto;overflow-wrap:anywhere}.mifit.mifit tbody tr{background:none}"
+    ".mifit.mifit ul{margin:.3em 0;padding-left:1.2em;opacity:.85;font-size:13px}"
+    ".mifit.mifit details{font-size:13px;opacity:.85}.mifit.mifit summary{cursor:pointer}"
+    ".mifit.mifit .chip{padding:.05em .55em;border-radius:1em;white-space:nowrap;background:rgba(128,128,128,.22)}"
+    ".mifit.mifit .good{background:rgba(0,158,115,.25)}.mifit.mifit .fair{background:rgba(230,159,0,.3)}"
+    ".mifit.mifit .poor{background:rgba(213,94,0,.35)}"
+    ".mifit.mifit .bar{display:inline-block;width:5em;height:.6em;border-radius:.3em;background:rgba(128,128,128,.22)}"
+    ".mifit.mifit .bar i{display:block;height:100%;border-radius:.3em;background:#d55e00}"
 )
 
 #: verdict -> how good it is
