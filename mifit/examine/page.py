@@ -66,7 +66,7 @@ figcaption{color:#5b6675;font-size:.85rem;margin-top:.5rem}
 .paper ol{padding-left:1.6rem;margin:.5rem 0 0;color:var(--soft);font-size:.85rem;overflow-wrap:anywhere}
 footer{color:var(--soft);font-size:.85rem;padding-bottom:3rem}
 @media (max-width:40rem){
-body{font-size:15px}header{padding-top:1.75rem}
+body{font-size:15px}.mifit.mifit .bar{width:3em}header{padding-top:1.75rem}
 .mifit.mifit dl{grid-template-columns:1fr;gap:0}.mifit.mifit dd{margin-bottom:.4rem}
 .mifit.mifit .stacked thead{display:none}
 .mifit.mifit .stacked tr{display:block;padding:.5rem 0;border-bottom:1px solid var(--line)}

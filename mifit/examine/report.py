@@ -128,7 +128,7 @@ def _accepted(study: Study) -> dict[Hashable, str]:
     found = {}
     for name in dict.fromkeys(name for chain in study.chains for name in chain.sampled):
         drawn, tried, sliced = np.sum([chain.sampled.get(name, (0, 0, 0)) for chain in study.chains], axis=0)
-        found[name] = f"{100 * (drawn - sliced) / tried:.0f} % accepted"
+        found[name] = f"{100 * (drawn - sliced) / tried:.2g} % accepted"
     return found
 
 
@@ -170,7 +170,7 @@ def _congeniality(imp: Any, study: Study, results: Any) -> Section:
         cells = [(term, chip(row.verdict), row.imputed, row.reason) for term, row in found.iterrows()]
         words = dict.fromkeys(found["verdict"])
         head = ("term", "verdict", "imputed cells", "reason")
-        parts = [str(results.congeniality) + ".", scrolled(table(head, _most(cells), numbers=(2,)))]
+        parts = [str(results.congeniality) + ".", scrolled(table(head, _most(cells), (2,), True), True)]
         parts.append(facts((chip(word), _VERDICTS[word]) for word in words if word in _VERDICTS))
     if hasattr(imp, "plot") and study.filled:
         parts.append(picture(imp.plot.density, "Observed beside imputed values of each column."))
