@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import textwrap
 import warnings
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
@@ -96,7 +97,7 @@ class Alternatives:
         parts = [f"{self.formula}   ({self.model}): estimate (standard error)", self._estimates().to_string()]
         if len(self.shifts):
             parts += ["", "What the imputed values of each variable bring", self._moved().to_string()]
-        return "\n".join([*parts, "", *self._notes()])
+        return "\n".join([*parts, "", *(textwrap.fill(note, 100) for note in self._notes())])
 
     __repr__ = __str__
 
@@ -115,8 +116,8 @@ class Alternatives:
 
 
 _MEANING = (
-    "A variable's share: rows that lack nothing else are added with its imputed values. "
-    "together: rows that lack several, and what is left."
+    "A variable's part arises when the rows that lack nothing else are added, with its imputed values; together: the "
+    "rest, rows that lack several. No shares where the shift is below 0.1 standard errors."
 )
 
 

@@ -128,7 +128,7 @@ def test_what_is_printed_names_every_way_and_what_the_shares_mean(told):
     text = str(told)
     for word in (*ALL, "y ~ x * z", "together", "rows"):
         assert word in text
-    assert "A variable's share" in text
+    assert "A variable's part" in text
     page = told._repr_html_()
     assert page.count("<table>") == 2 and "compatible" in page
     assert list(told.to_frame()["way"].unique()) == ALL

@@ -80,7 +80,9 @@ text-align:left!important;white-space:normal!important}
 @media print{
 :root{--ink:#000;--soft:#444;--ground:#fff;--card:#fff;--line:#bbb;--accent:#0b6e99}
 body{font-size:10.5pt}nav{display:none}section{margin:1.4rem 0}header{padding-top:0}
-.scroll{overflow:visible;padding:0 .4rem}.mifit.mifit table{font-size:8.5pt}
+.tiles{grid-template-columns:repeat(5,1fr)}.tile b{font-size:1.15rem}
+details::details-content{content-visibility:visible;height:auto}
+.scroll{overflow:visible;padding:0 .4rem;break-inside:avoid}.mifit.mifit table{font-size:8.5pt}
 tr,.tile,.paper{break-inside:avoid}h2{break-after:avoid}@page{margin:16mm 14mm}}
 """
 
