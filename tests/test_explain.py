@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import ndtri
+from scipy.stats import poisson
 
 import mifit
 from mifit.impute.engine import Engine
@@ -189,3 +190,12 @@ def test_extended_sets_are_replayed_to_their_last_sweep():
     row = frame.index[frame["x"].isna()][0]
     told = imp.explain(row, "x", k=2)
     assert told.values.iloc[2] == imp[2].loc[row, "x"] and "last bits differ" not in str(told)
+
+
+def test_a_count_has_whole_quantiles_and_they_are_its_own():
+    frame = mixed()
+    imp = frame.mice.impute("y ~ visits", m=2, rng=1, iterations=2, methods={"visits": "poisson"})
+    told = imp.explain(frame.index[frame["visits"].isna()][0], "visits")
+    mean = np.exp(told.equation.loc["sum", "product"])
+    words = dict(told.said)["own model"].replace(",", "").split()
+    assert [float(words[1]), float(words[5]), float(words[7])] == [poisson.ppf(q, mean) for q in (0.5, 0.05, 0.95)]

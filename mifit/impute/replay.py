@@ -194,10 +194,11 @@ class _Witness(Running):
         liked = np.zeros(len(points))
         liked[good] = np.exp(_score(judges, at, points[good]))
         after = start * liked
-        shown = _spread(points[good], start[good], levels)
+        whole = not hasattr(own, "mean_sd")
+        shown = _spread(points[good], start[good], levels, whole)
         if not judges or after.sum() == 0:
             return shown, None, np.nan
-        return shown, _spread(points[good], after[good], levels), float(after.sum())
+        return shown, _spread(points[good], after[good], levels, whole), float(after.sum())
 
     def _weight(self) -> tuple[float, float]:
         """Prior weight and offset of the row in its own factor."""
@@ -217,11 +218,14 @@ def _score(judges: Sequence[Judging], at: int, points: Array) -> Array:
     return total
 
 
-def _spread(points: Array, weights: Array, levels: bool) -> Spread:
+def _spread(points: Array, weights: Array, levels: bool, whole: bool) -> Spread:
     """Quantiles of weighted points in ascending order, or the share of each."""
     weights = weights / weights.sum()
     if levels:
         return Spread(levels=tuple(weights.tolist()))
-    below = np.cumsum(weights) - 0.5 * weights
-    low, median, high = np.interp([0.05, 0.5, 0.95], below, points).tolist()
+    quantiles = [0.05, 0.5, 0.95]
+    if whole:
+        low, median, high = points[np.searchsorted(np.cumsum(weights), quantiles)].tolist()
+    else:
+        low, median, high = np.interp(quantiles, np.cumsum(weights) - 0.5 * weights, points).tolist()
     return Spread(low, median, high)
