@@ -14,7 +14,7 @@ import pandas as pd
 
 from .analysis.fit import Fits, fit_sets
 from .analysis.models import Call
-from .errors import MifitError
+from .errors import FitError, MifitError
 from .fitting import Request, fitted, foreseen, question_of, scope_for
 from .formula.design import Design, freeze
 from .formula.question import Question
@@ -147,7 +147,7 @@ def alternatives(imp: Any, asked: Request) -> Alternatives:
             figures[way], rows[way], results[way] = found.to_frame(), found.nobs, found
         shifts = _shifts(design, words, used, figures, results)
     if not figures:
-        raise MifitError("no way to answer this analysis succeeded.", **_few(failed), do="imp.fit()")
+        raise FitError("no way to answer this analysis succeeded.", **_few(failed), do="imp.fit()")
     return Alternatives(question.formula, question.model, figures, rows, shifts, failed, results)
 
 
@@ -207,6 +207,8 @@ def _shifts(
 
 def _part(design: Design, completed: Completed, words: Call, rows: Any, sets: int | None = None) -> Fits:
     """Fit some rows of the completed sets on the same design."""
+    if not len(rows):
+        raise FitError("no row has everything it needs.", do="df.mice.pattern()")
     part = completed.part(rows, sets)
     n = completed.table.n_rows
 

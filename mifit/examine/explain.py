@@ -184,9 +184,9 @@ def _weighed(study: Study, column: Hashable, seen: Witnessed) -> list[tuple[str,
     assert study.plan is not None
     link = _LINKS.get(study.plan[column].label, "")
     if seen.power is not None:
-        link = f"a power scale with exponent {seen.power:.3g}"
+        link = f"the value on a power scale with exponent {seen.power:.3g}"
     if link:
-        said.append(("equation", f"gives {link}"))
+        said.append(("equation", f"for {link}"))
     if seen.own is not None and not seen.own.levels:
         said.append(("own model", _mean(seen.own)))
     if seen.weighed is None:
@@ -196,9 +196,8 @@ def _weighed(study: Study, column: Hashable, seen: Witnessed) -> list[tuple[str,
     if not seen.weighed.levels:
         said.append(("after that", _mean(seen.weighed)))
     if study.plan[column].sampler == "rejection":
-        said.append(
-            ("acceptance", f"{100 * seen.acceptance:.3g} % of its own model's proposals would be accepted in this row")
-        )
+        share = f"{100 * seen.acceptance:.3g} %" if seen.acceptance >= 1e-4 else "under 0.01 %"
+        said.append(("acceptance", f"{share} of its own model's proposals would be accepted in this row"))
     return said
 
 
