@@ -14,6 +14,10 @@ from ..frame.markup import STYLE, Markup
 __all__ = ["Section", "page", "picture", "scrolled", "tiles"]
 
 
+_DPI = 130
+_WIDE = 7.5  # inches from which a picture is scrolled on a phone rather than shrunk
+
+
 class Section(NamedTuple):
     """One chapter of a page."""
 
@@ -54,11 +58,12 @@ code{font:.92em ui-monospace,"SF Mono",Menlo,Consolas,monospace;overflow-wrap:an
 padding:.35rem 1rem}
 .mifit .scroll:not(.stacked) td:first-child{white-space:nowrap}
 .mifit.mifit tbody tr:last-child td{border-bottom:0}
-.mifit.mifit .n+td:not(.n){padding-left:.4rem}
+.mifit.mifit .scroll:not(.stacked) .n+td:not(.n){padding-left:.4rem}
 .mifit.mifit dl{margin:.6rem 0}
 .mifit.mifit ul{font-size:.92rem}
 figure{margin:1rem 0;background:#fff;border:1px solid var(--line);border-radius:.75rem;padding:.75rem;
 break-inside:avoid}
+figure div{overflow-x:auto}
 figure img{display:block;max-width:100%;height:auto;margin:0 auto}
 figcaption{color:#5b6675;font-size:.85rem;margin-top:.5rem}
 .paper{background:var(--card);border:1px solid var(--line);border-radius:.75rem;padding:1rem 1.25rem}
@@ -66,6 +71,7 @@ figcaption{color:#5b6675;font-size:.85rem;margin-top:.5rem}
 .paper ol{padding-left:1.6rem;margin:.5rem 0 0;color:var(--soft);font-size:.85rem;overflow-wrap:anywhere}
 footer{color:var(--soft);font-size:.85rem;padding-bottom:3rem}
 @media (max-width:40rem){
+figure.wide img{max-width:none}
 body{font-size:15px}.mifit.mifit .bar{width:3em}header{padding-top:1.75rem}
 .mifit.mifit dl{grid-template-columns:1fr;gap:0}.mifit.mifit dd{margin-bottom:.4rem}
 .mifit.mifit .stacked thead{display:none}
@@ -158,9 +164,9 @@ def picture(draw: Callable[[], Any], caption: str) -> Markup:
     drawn = draw()
     figure = drawn if hasattr(drawn, "savefig") else drawn.figure
     held = io.BytesIO()
-    figure.savefig(held, format="png", dpi=160, bbox_inches="tight", metadata={"Software": None})
-    coded = base64.b64encode(held.getvalue()).decode("ascii")
-    text = _escaped(caption)
-    return Markup(
-        f'<figure><img alt="{text}" src="data:image/png;base64,{coded}"><figcaption>{text}</figcaption></figure>'
-    )
+    figure.savefig(held, format="png", dpi=_DPI, bbox_inches="tight", metadata={"Software": None})
+    coded, text = base64.b64encode(held.getvalue()).decode("ascii"), _escaped(caption)
+    inches = figure.get_size_inches()[0]
+    image = f'<img alt="{text}" style="width:{96 * inches:.0f}px" src="data:image/png;base64,{coded}">'
+    wide = ' class="wide"' if inches > _WIDE else ""
+    return Markup(f"<figure{wide}><div>{image}</div><figcaption>{text}</figcaption></figure>")

@@ -213,7 +213,10 @@ def _precision(results: Any) -> Section:
         return Section(title, [*parts, "Monte-Carlo errors need at least 3 sets."])
     frame, errors = results.to_frame(), results.mc_error()
     pairs = [part[figure] for figure in ("estimate", "std_error", "p_value") for part in (frame, errors)]
-    rows = [(name, *map(_number, cells)) for name, *cells in zip(frame.index, *pairs, strict=True)]
+    rows = [
+        (name, *map(_number, cells[:4]), *map(_probability, cells[4:]))
+        for name, *cells in zip(frame.index, *pairs, strict=True)
+    ]
     head = ("", "coef", "± MC error", "std err", "± MC error", "P>|t|", "± MC error")
     parts.append(scrolled(table(head, rows, numbers=range(1, 7))))
     open_ = undecided(results)
@@ -233,6 +236,11 @@ def _number(value: Any) -> str:
     if np.isnan(value):
         return ""
     return f"{value:.4g}" if abs(value) >= 1e-4 or value == 0 else f"{value:.1e}"
+
+
+def _probability(value: float) -> str:
+    """A p-value, or its Monte-Carlo error, with four decimals."""
+    return "" if np.isnan(value) else f"{value:.4f}" if value >= 5e-5 else "<0.0001"
 
 
 def _assumption(study: Study) -> Section:

@@ -30,7 +30,11 @@ STYLE = (
 )
 
 #: verdict -> how good it is
-_GRADES = {"exact": "good", "implied": "good", "approximate": "fair", "absent": "poor"}
+_GRADES = {
+    **dict.fromkeys(("exact", "implied", "stable", "constant", "one sweep suffices"), "good"),
+    **dict.fromkeys(("approximate", "too few sweeps", "too few chains"), "fair"),
+    **dict.fromkeys(("absent", "drifts"), "poor"),
+}
 
 
 class Markup(str):
