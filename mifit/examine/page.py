@@ -15,7 +15,6 @@ __all__ = ["Section", "page", "picture", "scrolled", "tiles"]
 
 
 _DPI = 130
-_WIDE = 7.5  # inches from which a picture is scrolled on a phone rather than shrunk
 
 
 class Section(NamedTuple):
@@ -149,7 +148,7 @@ def scrolled(table: Markup, stacked: bool = False) -> Markup:
     return Markup(f'<div class="scroll{" stacked" if stacked else ""}">{table}</div>')
 
 
-def picture(draw: Callable[[], Any], caption: str) -> Markup:
+def picture(draw: Callable[[], Any], caption: str, panels: bool = False) -> Markup:
     """Return what matplotlib draws as a picture inside the page; a sentence where it is not installed.
 
     Parameters
@@ -158,6 +157,8 @@ def picture(draw: Callable[[], Any], caption: str) -> Markup:
         Returns Axes or a Figure.
     caption : str
         Also read aloud in place of the picture.
+    panels : bool, default False
+        Many small pictures in one: on a phone they are scrolled rather than shrunk.
     """
     if importlib.util.find_spec("matplotlib") is None:
         return Markup(f"<p><i>{_escaped(caption)}</i> (not drawn: <code>pip install matplotlib</code>)</p>")
@@ -168,5 +169,5 @@ def picture(draw: Callable[[], Any], caption: str) -> Markup:
     coded, text = base64.b64encode(held.getvalue()).decode("ascii"), _escaped(caption)
     inches = figure.get_size_inches()[0]
     image = f'<img alt="{text}" style="width:{96 * inches:.0f}px" src="data:image/png;base64,{coded}">'
-    wide = ' class="wide"' if inches > _WIDE else ""
+    wide = ' class="wide"' if panels else ""
     return Markup(f"<figure{wide}><div>{image}</div><figcaption>{text}</figcaption></figure>")

@@ -157,7 +157,7 @@ def _convergence(imp: Any, study: Study) -> Section:
     caption = (
         "Mean and spread of what was drawn, and the coefficients of the analysis, over the iterations; a line a chain."
     )
-    return Section("Convergence", [*parts, picture(imp.plot.trace, caption)])
+    return Section("Convergence", [*parts, picture(imp.plot.trace, caption, panels=True)])
 
 
 def _congeniality(imp: Any, study: Study, results: Any) -> Section:
@@ -173,7 +173,7 @@ def _congeniality(imp: Any, study: Study, results: Any) -> Section:
         parts = [str(results.congeniality) + ".", scrolled(table(head, _most(cells), (2,), True), True)]
         parts.append(facts((chip(word), _VERDICTS[word]) for word in words if word in _VERDICTS))
     if hasattr(imp, "plot") and study.filled:
-        parts.append(picture(imp.plot.density, "Observed beside imputed values of each column."))
+        parts.append(picture(imp.plot.density, "Observed beside imputed values of each column.", panels=True))
     return Section(title, parts)
 
 
