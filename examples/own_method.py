@@ -32,8 +32,8 @@ class BootNormal:
 
     kinds: ClassVar = frozenset({mifit.Kind.NUMERIC})
     reference: ClassVar = (
-        "Efron, B. (1994). Missing data, imputation, and the bootstrap. Journal of the American Statistical Association "
-        "89(426), 463-475. doi:10.1080/01621459.1994.10476768"
+        "Efron, B. (1994). Missing data, imputation, and the bootstrap. Journal of the American Statistical "
+        "Association 89(426), 463-475. doi:10.1080/01621459.1994.10476768"
     )
 
     def fit(self, visit, rng):
