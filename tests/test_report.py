@@ -149,7 +149,7 @@ def test_a_file_that_cannot_be_written_is_refused_with_the_call(tmp_path):
 WIDTHS = {"phone": (390, 844), "desktop": (1280, 800)}
 COLOURS = "const seen = getComputedStyle(document.body); return [seen.color, seen.backgroundColor]"
 TOO_WIDE = """return [...document.querySelectorAll('body *')]
-    .filter(e => !e.closest('.scroll table, .scroll .mifit'))
+    .filter(e => !e.closest('.scroll table, .scroll .mifit, figure.wide img'))
     .filter(e => e.getBoundingClientRect().right > window.innerWidth + 1)
     .map(e => e.tagName + ' ' + e.textContent.slice(0, 30))"""
 
