@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.formula.api as smf
 
 import mifit
 from mifit.examine.references import KNOWN
@@ -130,6 +131,14 @@ def test_nothing_missing_and_sets_made_elsewhere(nhanes):
     elsewhere = mifit.from_frames(filled, original=nhanes[["age", "bmi"]])
     said = body(elsewhere.methods_text(elsewhere.fit("bmi ~ age")))
     assert "had been imputed 2 times" in said and "random seed" not in said
+
+
+def test_fits_made_elsewhere_and_other_standard_errors_are_named(imp):
+    fits = [smf.ols("chl ~ age + bmi", one).fit() for one in imp]
+    assert "Fits made elsewhere (OLS) were combined by Rubin's rules" in body(imp.methods_text(mifit.pool(fits)))
+    said = body(imp.methods_text(imp.fit(cov_type="HC1")))
+    assert "The linear regression of chl ~ age + bmi with HC1 standard errors was fitted" in said
+    assert "Imputations and analysis agree approximately" in said
 
 
 def test_derived_columns_are_said_to_be_computed():

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.formula.api as smf
 from browser import browser as real_browser
 
 import mifit
@@ -122,6 +123,8 @@ def test_every_kind_of_imputation_has_a_report(tmp_path):
     elsewhere = mifit.from_frames(filled, original=nhanes[["age", "bmi"]])
     text = elsewhere.report(tmp_path / "b.html", elsewhere.fit("bmi ~ age")).read_text(encoding="utf-8")
     assert "made elsewhere" in text
+    pooled = mifit.pool([smf.ols("bmi ~ age", one).fit() for one in elsewhere])
+    assert "no analysis to compare with" in elsewhere.report(tmp_path / "d.html", pooled).read_text(encoding="utf-8")
     terms = nhanes.mice.impute("hyp ~ bmi", m=3, rng=1, congeniality="terms", iterations=1)
     assert "approximate" in terms.report(tmp_path / "c.html", terms.fit(cov_type="HC1")).read_text(encoding="utf-8")
 

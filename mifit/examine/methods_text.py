@@ -302,17 +302,15 @@ def _pooling(study: Study, results: Any, write: _Style, cite: Numbered) -> list[
     if results is None:
         combined = f"Estimates are combined over the completed data sets by Rubin's rules{cite('rubin')}"
         return [f"{combined}, with the degrees of freedom of Barnard and Rubin{cite('barnard-rubin')}."]
-    robust = (
-        "" if results.fits.cov_label == "nonrobust" else f" ({write.escape(results.fits.cov_label)} standard errors)"
-    )
-    model = results.call.model if results.call is not None else results.fits.label
-    keywords = results.call.init if results.call is not None else None
+    label = results.fits.cov_label
+    robust = "" if label == "nonrobust" else f" with {write.escape(label)} standard errors"
     df = f", with the degrees of freedom of Barnard and Rubin{cite('barnard-rubin')}"
-    df = df if results.df_method == "barnard-rubin" else ""
-    said = [
-        f"The {_model(model, keywords)} of {write.name(results.fits.formula)}{robust} was fitted to each completed "
-        f"data set, and the estimates were combined by Rubin's rules{cite('rubin')}{df}."
-    ]
+    rules = f"by Rubin's rules{cite('rubin')}{df if results.df_method == 'barnard-rubin' else ''}"
+    if results.call is None:
+        said = [f"Fits made elsewhere ({write.escape(results.fits.label)}) were combined {rules}."]
+    else:
+        analysis = f"{_model(results.call.model, results.call.init)} of {write.name(results.fits.formula)}{robust}"
+        said = [f"The {analysis} was fitted to each completed data set, and the estimates were combined {rules}."]
     if not study.filled:
         return said
     return [*said, _agreement(results, write), _information(results, write), _enough(results, write, cite)]

@@ -190,8 +190,9 @@ def _analysis(study: Study, results: Any) -> list[Section]:
     """The pooled table, and how far it can be trusted."""
     if results is None:
         return [Section("The pooled analysis", ["No result was handed over: imp.report(path, imp.fit()) adds it."])]
+    named = " of ".join(filter(None, [results.fits.label, results.fits.formula]))
     about = (
-        f"{results.fits.label} of {results.fits.formula}, fitted to each of the {results.m} completed data sets "
+        f"{named}, fitted to each of the {results.m} completed data sets "
         f"({results.nobs} rows) and pooled by Rubin's rules. Intervals cover 95 %; each coefficient has its own "
         "degrees of freedom. FMI is the fraction of missing information: how much of the uncertainty is there because "
         "values are missing."
