@@ -31,10 +31,7 @@ class BootNormal:
     """Least squares on a bootstrap sample; noise from its residuals."""
 
     kinds: ClassVar = frozenset({mifit.Kind.NUMERIC})
-    reference: ClassVar = (
-        "Efron, B. (1994). Missing data, imputation, and the bootstrap. Journal of the American Statistical "
-        "Association 89(426), 463-475. doi:10.1080/01621459.1994.10476768"
-    )
+    reference: ClassVar = "Efron (1994), JASA 89, 463-475"
 
     def fit(self, visit, rng):
         """Draw the parameters."""
