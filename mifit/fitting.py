@@ -30,7 +30,7 @@ from .imputing import as_call, by_column, chains_of, ground, planned, require_co
 from .pool.rubin import pool
 from .results.pooled import PooledResults
 
-__all__ = ["Request", "call_for", "certified", "fitted", "foreseen", "question_of"]
+__all__ = ["Request", "call_for", "certified", "fitted", "foreseen", "question_of", "scope_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +136,11 @@ def _refuse(asked: Request) -> None:
         raise PlanError(f"keep is {asked.keep!r}.", known='None, "results"', do='imp.fit(keep="results")')
 
 
+def scope_for(imp: Any) -> dict[str, Any]:
+    """Where names are looked up when an imputed set is drawn anew: the caller's, and what derived columns need."""
+    return {**caller_scope(), **_derived_scope(imp)}
+
+
 def _derived_scope(imp: Any) -> dict[str, Any]:
     """Functions that derived columns are made with."""
     return {name: value for one in imp._ground.derived for name, value in resolve(one.names).items()}
@@ -153,7 +158,7 @@ def _again(imp: Any, question: Question, found: Verdict, asked: Request) -> Any:
             analysis=question.formula, reason=found.reason, do=do,
         )  # fmt: skip
     started = time.perf_counter()
-    scope = {**caller_scope(), **_derived_scope(imp)}
+    scope = scope_for(imp)
     try:
         given, events = ground(imp._frame, imp.plan.wishes, scope)
         plan, given = planned(given, questions, imp.plan.wishes, scope, shown, events)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
+from os import PathLike
+from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 import pandas as pd
 
+from .alternatives import Alternatives, alternatives
 from .describing import described, events_of, identity_of
 from .errors import DataError, PlanError
+from .examine.explain import Explanation, explain
+from .examine.methods_text import citation, methods_text
+from .examine.notebook import imputed_html
+from .examine.report import report
+from .examine.study import Study
 from .fitting import Request, certified, fitted
 from .frame.completed import Completed, copied
 from .frame.completed import from_long as _from_long
@@ -135,7 +142,7 @@ class ImputedSet:
 
     def _repr_html_(self) -> str:
         """The same for a notebook."""
-        return "<pre>" + html.escape(repr(self)) + "</pre>"
+        return imputed_html(self._study)
 
     def extend(
         self, m: int | None = None, *, iterations: int | None = None, n_jobs: int | None = None,
@@ -292,6 +299,149 @@ class ImputedSet:
         {'Intercept': 'implied', 'age': 'implied', 'bmi': 'implied', 'age:bmi': 'absent'}
         """
         return certified(self, Request(formula, model, _with_covariance(model_keywords, cov_type)))
+
+    def alternatives(
+        self, formula: str | None = None, model: str | None = None, *, cov_type: str | None = None,
+        n_jobs: int | None = None, **model_keywords: Any,
+    ) -> Alternatives:  # fmt: skip
+        """Why did my estimate move? One analysis on complete cases and under each way to impute, side by side.
+
+        Parameters
+        ----------
+        formula, model, cov_type, **model_keywords
+            As in :meth:`fit`; by default the declared analysis.
+        n_jobs : int, optional
+            joblib workers for the fits.
+
+        Returns
+        -------
+        Alternatives
+            Prints complete cases, chained equations with main effects, with the terms of the analysis, and compatible
+            draws, with the same m and seed; sets made elsewhere stand first, "as given". ``to_frame()`` is long;
+            ``shifts`` and ``shares`` say what each variable brings; ``results`` holds the pooled fits; ``failed`` says
+            which way could not be gone, and why.
+
+        Notes
+        -----
+        The shift of a coefficient is its estimate from compatible draws minus that from complete cases. The part of a
+        variable is the shift when the rows that lack nothing else are added to the complete cases, with its imputed
+        values; "together" is the rest: the rows that lack several. Parts sum to the shift; a share is a part over it.
+
+        Examples
+        --------
+        >>> import mifit
+        >>> imp = mifit.datasets.load("nhanes2").mice.impute("chl ~ age + bmi", m=5, rng=1)
+        >>> list(imp.alternatives().figures)
+        ['complete cases', 'main effects', 'terms', 'compatible']
+        """
+        words = _with_covariance(model_keywords, cov_type)
+        return alternatives(self, Request(formula, model, words, n_jobs=n_jobs))
+
+    def explain(self, row: Any, column: Hashable, *, k: int = 0, position: bool = False) -> Explanation:
+        """Why a cell has the values it has.
+
+        Parameters
+        ----------
+        row : label
+            Of the frame's index.
+        column : hashable
+        k : int, default 0
+            The set whose draw is shown in full; its chain is run again, which costs an m-th of the imputation.
+        position : bool, default False
+            Read ``row`` as a number from 0 instead of a label.
+
+        Returns
+        -------
+        Explanation
+            Prints the method, the model alone and after the analysis has weighed it, acceptance, and the m values;
+            ``equation`` (predictors as they stood, coefficients as drawn), ``donors``, ``levels`` and ``values`` are
+            frames.
+
+        Raises
+        ------
+        DataError
+            If the cell is not there, was observed, or several rows have the label.
+
+        Examples
+        --------
+        >>> import mifit
+        >>> imp = mifit.datasets.load("nhanes2").mice.impute("chl ~ age + bmi", m=5, rng=1)
+        >>> imp.explain(0, "bmi").equation.index.tolist()
+        ['Intercept', 'age[T.40-59]', 'age[T.60-99]', 'sum']
+        """
+        return explain(self._study, row, column, position, k)
+
+    def methods_text(self, results: PooledResults | None = None, style: str = "plain") -> str:
+        """The paragraph a journal wants, with numbered references.
+
+        What was missing, the assumption, the models, m, iterations, congeniality, software and seed; with results also
+        the pooled model, the fractions of missing information, and whether m suffices.
+
+        Parameters
+        ----------
+        results : PooledResults, optional
+            What ``fit`` returned on these sets.
+        style : {"plain", "latex"}
+            Plain text, or LaTeX that needs no package.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        PlanError
+            If the style is unknown, or the results come from other imputations.
+
+        Examples
+        --------
+        >>> import mifit
+        >>> imp = mifit.datasets.load("nhanes2").mice.impute("chl ~ age + bmi", m=2, rng=1)
+        >>> print(imp.methods_text(imp.fit())[:74])
+        Of 25 observations, 12 (48.0%) were incomplete: bmi was missing in 9 (36.0
+        """
+        return methods_text(self._study, results, style)
+
+    def report(
+        self, path: str | PathLike[str], results: PooledResults | None = None, *, title: str = "Imputation report",
+        also: Sequence[Any] = (),
+    ) -> Path:  # fmt: skip
+        """Write everything one must be able to say of an analysis on one page of HTML, which loads nothing.
+
+        What was missing, the plan, how each variable was drawn and why, convergence, congeniality, the pooled table,
+        Monte-Carlo errors and advice on m, software and seed, the methods paragraph. It fits a phone and a desktop and
+        prints.
+
+        Parameters
+        ----------
+        path : str or path
+            The file; written anew.
+        results : PooledResults, optional
+            What ``fit`` returned on these sets.
+        title : str, default "Imputation report"
+        also : sequence, optional
+            More to show: anything that a notebook shows, such as ``imp.alternatives()`` or a DataFrame.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        PlanError
+            If the results come from other imputations, or the file cannot be one.
+        """
+        return report(self, self._study, path, results, title, also)
+
+    def citation(self) -> str:
+        """What to cite: the software, and the methods that drew these sets, as numbered references."""
+        return citation(self._study)
+
+    @property
+    def _study(self) -> Study:
+        """All that is known, for those who tell about it."""
+        told = (self._seed, self.events, self.identity, self._said)
+        return Study(self._completed, self._ground.known, self._plan, self._chains, *told)
 
     @property
     def _written(self) -> tuple[str, ...]:

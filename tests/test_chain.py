@@ -12,7 +12,7 @@ import mifit
 from mifit import ImputationError
 from mifit.formula.question import ask
 from mifit.frame.table import read
-from mifit.impute.chain import Seed, _chain, _Running, run
+from mifit.impute.chain import Seed, _chain, Running, run
 from mifit.impute.engine import Engine
 from mifit.impute.plan import Wishes
 from mifit.impute.planning import make
@@ -205,7 +205,7 @@ def next_x(frame, shove, **wishes):
     plan, table = make(table, [ask("y ~ x * z", table)], Wishes(**wishes), {})
     before = run(table, plan, [0], 3, Seed(6), n_jobs=1)[0]
     changed = {**before.holes, "y": before.holes["y"] + shove}
-    running = _Running(Engine(table, plan), dataclasses.replace(before, holes=changed))
+    running = Running(Engine(table, plan), dataclasses.replace(before, holes=changed))
     running.store.refresh()
     return running._draw_joint(plan["x"], np.random.default_rng(7)), plan
 
@@ -239,7 +239,7 @@ def test_an_ignored_auxiliary_is_as_if_it_were_not_there():
 def started(frame, formula, **wishes):
     table = read(frame)
     plan, table = make(table, [ask(formula, table)], Wishes(**wishes), {})
-    running = _Running(Engine(table, plan), None)
+    running = Running(Engine(table, plan), None)
     running.start(np.random.default_rng(8))
     return running
 
@@ -462,7 +462,7 @@ def test_a_run_that_fails_suggests_a_call_that_can_be_made(monkeypatch):
         ("_draw_column", None, "df.mice.impute(methods={'a': 'leave'})"),
     ):
         with monkeypatch.context() as patched:
-            patched.setattr(_Running, where, broken)
+            patched.setattr(Running, where, broken)
             with pytest.raises(ImputationError, match="could not be drawn \\(no luck\\)") as found:
                 frame.mice.impute(formula, m=2, rng=1)
             assert found.value.do == do

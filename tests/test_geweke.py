@@ -21,7 +21,7 @@ from mifit.formula.question import ask
 from mifit.frame.kinds import Kind
 from mifit.frame.table import read
 from mifit.impute import bench
-from mifit.impute.chain import Chain, Seed, _Running, run
+from mifit.impute.chain import Chain, Seed, Running, run
 from mifit.impute.engine import Engine
 from mifit.impute.methods import norm
 from mifit.impute.methods.logistic import LogisticFitted
@@ -464,9 +464,9 @@ def simulators(iterations, monkeypatch, seed=0, spoil=lambda plan: plan):
     table = read(frame)
     plan, table = make(table, [ask("y ~ x * z", table)], Wishes(methods={"x": "norm"}), {})
     engine = Engine(table, spoil(plan))
-    running = _Running(engine, Chain(0, 1, {"x": x[lost]}, {}, {}))
+    running = Running(engine, Chain(0, 1, {"x": x[lost]}, {}, {}))
     running.values["y"] = y.copy()
-    monkeypatch.setattr(_Running, "_record", lambda self, rng: None)
+    monkeypatch.setattr(Running, "_record", lambda self, rng: None)
     columns = engine.factors[0].model.columns
     successive = []
     for _ in range(iterations):

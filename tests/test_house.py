@@ -22,6 +22,7 @@ HOUSE = ROOT / "mifit"
 LAYERS = (
     ("accessor",),
     ("imputed",),
+    ("alternatives",),
     ("fitting",),
     ("describing",),
     ("imputing",),

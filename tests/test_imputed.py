@@ -72,7 +72,7 @@ def test_its_repr_says_what_it_is(imp):
     assert lines[1].split() == ["analysis", ":", "y", "~", "x", "+", "z", "(ols)"]
     assert "5 iterations" in lines[2]
     assert any(line.split()[0] == "x" and "% missing" in line and "norm" in line for line in lines[3:])
-    assert imp._repr_html_().startswith("<pre>ImputedSet") and "y ~ x + z" in imp._repr_html_()
+    assert f"<h4>ImputedSet {imp.identity}</h4>" in imp._repr_html_() and "y ~ x + z" in imp._repr_html_()
 
 
 def test_html_is_escaped():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 
 import numpy as np
 import pandas as pd
@@ -11,13 +12,15 @@ from scipy.special import chdtrc
 from ..analysis.models import spec
 from ..formula.design import Design, freeze
 from ..formula.question import Question
+from ..frame.markup import Markup, block, chip, facts, table
 from ..frame.table import Table
 from ..impute.likelihoods import likelihood_of
 from ..impute.plan import Plan
 from .check import Verdict, verdict
 
-__all__ = ["as_asked", "breusch_pagan", "certificate", "judged"]
+__all__ = ["Certificate", "as_asked", "breusch_pagan", "certificate", "judged"]
 
+_COLUMNS = ["verdict", "imputed", "reason", "do"]
 _SURE = 0.01  # p-value below which unequal variances are reported
 
 
@@ -42,9 +45,9 @@ def certificate(
 
     Returns
     -------
-    DataFrame
-        Index the terms; columns ``verdict`` (exact, implied, approximate, absent, unknown), ``imputed`` (how many of
-        its cells are imputed), ``reason``, and ``do`` (the call that cures it).
+    Certificate
+        A DataFrame. Index the terms; columns ``verdict`` (exact, implied, approximate, absent, unknown),
+        ``imputed`` (how many of its cells are imputed), ``reason``, and ``do`` (the call that cures it).
 
     Examples
     --------
@@ -68,7 +71,20 @@ def certificate(
         cure = cure if word in ("absent", "unknown") or (word == "approximate" and curable) else ""
         reason = found.reason if word == found.word else f"nested in {' and '.join(_declared(plan))}"
         rows.append((shown, word, holes, reason, cure))
-    return pd.DataFrame(rows, columns=["term", "verdict", "imputed", "reason", "do"]).set_index("term")
+    return Certificate(pd.DataFrame(rows, columns=["term", "verdict", "imputed", "reason", "do"]).set_index("term"))
+
+
+class Certificate(pd.DataFrame):
+    """The certificate: an ordinary DataFrame that a notebook shows with its verdicts marked."""
+
+    def _repr_html_(self) -> str:
+        """The table, and each cure once beneath it."""
+        if list(self.columns) != _COLUMNS:  # somebody took a part of it
+            return str(pd.DataFrame(self)._repr_html_())
+        rows = [(term, chip(row.verdict), row.imputed, row.reason) for term, row in self.iterrows()]
+        cures = [Markup(f"<code>{html.escape(one)}</code>") for one in dict.fromkeys(self["do"]) if one]
+        shown = table(("term", "verdict", "imputed cells", "reason"), rows, numbers=(2,))
+        return block("Certificate", shown, facts(("do", cure) for cure in cures))
 
 
 def judged(

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError
-from .kinds import Array, Coding, classify, encode, is_missing
+from .kinds import Array, Coding, Rows, classify, encode, is_missing
 from .table import Column, Table, check_frame, read
 
 __all__ = ["Completed", "copied", "from_long"]
@@ -43,6 +43,13 @@ class Completed:
         position = self.original.columns.get_loc(name)
         given = self.original.iloc[:, position]
         return pd.Series(self._fill(given, k, column), dtype=given.dtype, name=name)
+
+    def part(self, rows: Rows, sets: int | None = None) -> Completed:
+        """Some rows, in ascending order, of all sets or of the first few."""
+        table = self.table.part(rows)
+        inside = {name: np.isin(self.table[name].missing, rows) for name in (self.holes[0] if self.holes else ())}
+        holes = tuple({name: drawn[inside[name]] for name, drawn in one.items()} for one in self.holes[:sets])
+        return Completed(self.original.iloc[rows], table, holes)
 
     def frame(self, k: int) -> pd.DataFrame:
         """The k-th completed DataFrame: index, columns, dtypes and observed values as they came."""

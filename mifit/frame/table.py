@@ -77,6 +77,14 @@ class Table:
             mask[self.columns[name].missing] = False
         return np.flatnonzero(mask)
 
+    def part(self, rows: Rows) -> Table:
+        """Some rows, in the order given; kinds and levels stay those of the whole."""
+        columns = {}
+        for name, column in self.columns.items():
+            missing = np.flatnonzero(np.isin(rows, column.missing))
+            columns[name] = Column(name, column.coding, column.values[rows], missing)
+        return Table(columns, len(rows))
+
     def require(self, name: Hashable, word: str) -> Column:
         """Return a column, or refuse a name that is none."""
         if name not in self.columns:

@@ -32,7 +32,7 @@ from .plan import Plan, Variable
 from .store import ColumnStore, Model, Piece
 from .visit import StoreVisit
 
-__all__ = ["Chain", "Seed", "run"]
+__all__ = ["Chain", "Running", "Seed", "run"]
 
 
 _WIDENED = (PMMFitted, NormalFitted, LogisticFitted, MultinomialFitted, OrdinalFitted)  #: look at X @ coef alone
@@ -132,7 +132,7 @@ def _chain(
     engine: Engine, number: int, before: Chain | None, sweeps: int, seed: Seed, tick: Callable[[], Any] | None
 ) -> Chain:
     """One chain, up to a number of sweeps."""
-    running = _Running(engine, before)
+    running = Running(engine, before)
     first = 0 if before is None else before.sweeps
     sweep = first
     try:
@@ -167,7 +167,7 @@ def _way_out(engine: Engine, visiting: Hashable) -> str:
     return f"df.mice.impute({said}methods={{{visiting!r}: 'sample'}})"
 
 
-class _Running:
+class Running:
     """A chain while it runs."""
 
     def __init__(self, engine: Engine, before: Chain | None) -> None:

@@ -134,7 +134,7 @@ class Method(Protocol):
     """A univariate model: options are fields, facts are class variables."""
 
     kinds: ClassVar[frozenset[Kind]]
-    reference: ClassVar[str]
+    reference: ClassVar[str]  #: complete citations, one a line; the methods paragraph prints them
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> Fitted:
         """Estimate, then draw the parameters from their posterior."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..formula.question import Question
 from ..frame.kinds import Kind
+from ..frame.markup import block, chip, facts, folded, notes, rows_of, table
 from .contract import Method
 from .store import Piece
 
@@ -155,6 +155,15 @@ class Plan:
             facts.append(f"iterations : {self.iterations}")
         return facts
 
+    def told(self) -> tuple[str, list[tuple[str, str]]]:
+        """What is decided as a whole: a sentence, then labelled facts."""
+        first, *others = self._facts()
+        return first, [rows_of(one) for one in others]
+
+    def legend(self) -> list[tuple[str, str]]:
+        """The words for roles and samplers that occur, and what they mean."""
+        return [rows_of(one) for one in self._legend()]
+
     def _legend(self) -> list[str]:
         """What the words in the table mean, those that occur."""
         drawn = [v for v in self.variables if v.role != "left"]
@@ -181,15 +190,13 @@ class Plan:
 
     def _repr_html_(self) -> str:
         """The same for a notebook."""
-
-        def row(cells: Sequence[str], tag: str) -> str:
-            return "<tr>" + "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in cells) + "</tr>"
-
-        body = "".join(row(cells, "td") for cells in self._rows())
-        facts = "<br>".join(html.escape(fact) for fact in (*self._facts(), *self.events))
-        legend = "<br>".join(map(html.escape, self._legend()))
-        table = f"<table>{row(_HEAD, 'th')}{body}</table><small>{legend}</small>" if body else ""
-        return f"<b>Imputation plan</b><br>{facts}{table}"
+        rows = [(*cells[:4], chip(cells[4]) if cells[4] else "", *cells[5:]) for cells in self._rows()]
+        legend, (first, said) = facts(self.legend()), self.told()
+        return block(
+            "Imputation plan", first, facts(said),
+            table(_HEAD, rows, numbers=(2,)) if rows else "", notes(self.events),
+            folded("What the words mean", legend),
+        )  # fmt: skip
 
 
 _HEAD = ("column", "kind", "holes", "role", "method", "sampler", "predictors", "why")

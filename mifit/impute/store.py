@@ -135,6 +135,14 @@ class Layout:
         """Name of a term, for events."""
         return self.slots[self.terms.index(term)].label
 
+    def label(self, place: int) -> str:
+        """Name of a column, as a reader of its model would write it."""
+        slot = self.slots[place]
+        if slot.level is None or slot.variable is None:
+            return slot.label
+        level = self.table[slot.variable].coding.levels[slot.level]
+        return f"{slot.label}[T.{level}]"
+
     def _add_main(self, variable: Hashable) -> None:
         column = self.table[variable]
         levels: Sequence[int | None] = [None] if column.number else range(1, column.n_levels)

@@ -17,7 +17,7 @@ from ..pool.rubin import Pooled, t_pvalue, t_quantile, upper_level
 from . import compare, effects, precision, predict, quality, tables, tests
 from .cautions import cautions
 from .packing import packed, unpacked
-from .summary import summarise
+from .summary import shown, summarise
 
 __all__ = ["ModelNames", "PooledResults", "RefittedResults"]
 
@@ -541,7 +541,7 @@ class PooledResults:
 
     def _repr_html_(self) -> str:
         """Show the summary in a notebook."""
-        return str(self.summary().as_html())
+        return shown(self)
 
     def _series(self, values: Array) -> pd.Series:
         """Return q figures under the coefficients' names."""

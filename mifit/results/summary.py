@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..analysis.tables import coefficient_table, header_table, summary_of
+from ..frame.markup import Markup, block, facts, folded, notes, table
 from .precision import supported_digits, undecided
 from .tables import coefficient_head
 
 if TYPE_CHECKING:
     from .pooled import PooledResults
 
-__all__ = ["summarise"]
+__all__ = ["coefficients", "shown", "summarise"]
 
 #: widths of coef, std err, t, df, P>|t|, lower limit, upper limit, FMI
 _WIDTHS = (10, 9, 8, 8, 7, 10, 10, 7)
@@ -59,6 +60,38 @@ def summarise(results: PooledResults, alpha: float = 0.05, exponentiate: bool = 
         coefficient_table(_rows(results, alpha, exponentiate), _headers(results, alpha, exponentiate), names, widths),
     ]
     return summary_of(tables, _notes([*reason, *long, *results.notes, *_precision(results)], width))
+
+
+def shown(results: PooledResults, alpha: float = 0.05, exponentiate: bool = False) -> str:
+    """Return the same for a notebook: the table of coefficients first, the facts of the header beneath.
+
+    Parameters
+    ----------
+    results : PooledResults
+    alpha : float, default 0.05
+    exponentiate : bool, default False
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    title = f"Pooled {results.fits.label} regression"
+    word, reason = ("", []) if results.congeniality is None else _verdict(results)
+    verdict = f"; congeniality {word}" if word else ""
+    return block(
+        title, f"{results.fits.formula}; n = {results.nobs}, m = {results.m} imputations{verdict}",
+        coefficients(results, alpha, exponentiate),
+        notes([*reason, *results.notes, *_precision(results)]),
+        folded("About this fit", facts(_facts(results).items())),
+    )  # fmt: skip
+
+
+def coefficients(results: PooledResults, alpha: float = 0.05, exponentiate: bool = False) -> Markup:
+    """Return the table of coefficients alone, as HTML, its figures as printed."""
+    names = map(str, results.params.index)
+    rows = [[name, *row] for name, row in zip(names, _rows(results, alpha, exponentiate), strict=True)]
+    return table(["", *_headers(results, alpha, exponentiate)], rows, numbers=range(1, 9))
 
 
 def _facts(results: PooledResults) -> dict[str, str]:

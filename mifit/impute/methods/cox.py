@@ -146,7 +146,12 @@ class Cox:
     times: Times | None = None
     sets: RiskSets | None = None
     kinds: ClassVar[frozenset[Kind]] = frozenset()
-    reference: ClassVar[str] = "Cox (1972), JRSS B 34, 187-220; Breslow (1974), Biometrics 30, 89-99"
+    reference: ClassVar[str] = (
+        "Cox, D. R. (1972). Regression models and life-tables. Journal of the Royal Statistical Society B "
+        "34(2), 187-220. doi:10.1111/j.2517-6161.1972.tb00899.x\n"
+        "Breslow, N. (1974). Covariance analysis of censored survival data. Biometrics 30(1), 89-99. "
+        "doi:10.2307/2529620"
+    )
 
     def bound(self, times: Times) -> Cox:
         """The same, knowing its times."""

@@ -106,7 +106,10 @@ class Glm:
 
     family: Any = None
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.NUMERIC, Kind.COUNT, Kind.BINARY})
-    reference: ClassVar[str] = "McCullagh and Nelder (1989), Generalized Linear Models, 2nd ed."
+    reference: ClassVar[str] = (
+        "McCullagh, P. and Nelder, J. A. (1989). Generalized Linear Models, 2nd ed. London: Chapman and Hall. "
+        "doi:10.1007/978-1-4899-3242-6"
+    )
 
     def __post_init__(self) -> None:
         if type(self.family).__name__ not in _DOMAIN:

@@ -70,7 +70,10 @@ class Logistic:
     """
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.BINARY})
-    reference: ClassVar[str] = "Rubin (1987), Multiple Imputation for Nonresponse in Surveys, Wiley, 169-170"
+    reference: ClassVar[str] = (  # pp. 169-170
+        "Rubin, D. B. (1987). Multiple Imputation for Nonresponse in Surveys. New York: Wiley. "
+        "doi:10.1002/9780470316696"
+    )
 
     firth: bool = False
     rescue: str = "augment"

@@ -51,7 +51,10 @@ class Multinomial:
     """
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.NOMINAL, Kind.BINARY, Kind.ORDINAL})
-    reference: ClassVar[str] = "White, Royston & Wood (2011), Statistics in Medicine 30, 377-399"
+    reference: ClassVar[str] = (
+        "White, I. R., Royston, P. and Wood, A. M. (2011). Multiple imputation using chained equations: "
+        "issues and guidance for practice. Statistics in Medicine 30(4), 377-399. doi:10.1002/sim.4067"
+    )
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> MultinomialFitted:
         """Estimate, then draw the stacked coefficients."""

@@ -45,7 +45,10 @@ class NegBin:
     """
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.COUNT})
-    reference: ClassVar[str] = "Lawless (1987), Canadian Journal of Statistics 15, 209-225"
+    reference: ClassVar[str] = (
+        "Lawless, J. F. (1987). Negative binomial and mixed Poisson regression. Canadian Journal of "
+        "Statistics 15(3), 209-225. doi:10.2307/3314912"
+    )
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> NegBinFitted:
         """Estimate, then draw coefficients and dispersion."""

@@ -78,7 +78,10 @@ class Normal:
     """
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.NUMERIC, Kind.COUNT})
-    reference: ClassVar[str] = "Rubin (1987), Multiple Imputation for Nonresponse in Surveys, p. 167"
+    reference: ClassVar[str] = (  # pp. 166-167
+        "Rubin, D. B. (1987). Multiple Imputation for Nonresponse in Surveys. New York: Wiley. "
+        "doi:10.1002/9780470316696"
+    )
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> NormalFitted:
         """Estimate, then draw the residual spread and the coefficients."""

@@ -60,7 +60,10 @@ class Ordinal:
 
     link: str = "logit"
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.ORDINAL, Kind.BINARY})
-    reference: ClassVar[str] = "McCullagh (1980), Journal of the Royal Statistical Society B 42, 109-142"
+    reference: ClassVar[str] = (
+        "McCullagh, P. (1980). Regression models for ordinal data. Journal of the Royal Statistical Society B "
+        "42(2), 109-142. doi:10.1111/j.2517-6161.1980.tb01109.x"
+    )
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> OrdinalFitted:
         """Estimate, then draw coefficients and cut points."""

@@ -14,7 +14,7 @@ from ...frame.kinds import Kind
 from ..contract import Array, Visit
 from ..gram import draw_coefficients, draw_sigma, solve
 
-__all__ = ["PMM", "PMMFitted", "ascending", "match"]
+__all__ = ["PMM", "PMMFitted", "ascending", "match", "nearest"]
 
 _RADIX = 1_000  # values from which two passes over 16 bits beat comparisons
 _EXCHANGES = 20  # rounds of exchanging neighbours before comparisons sort after all
@@ -68,7 +68,10 @@ class PMM:
 
     donors: int = 5
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.NUMERIC, Kind.COUNT, Kind.BINARY, Kind.ORDINAL})
-    reference: ClassVar[str] = "Little (1988), Journal of Business & Economic Statistics 6, 287-296"
+    reference: ClassVar[str] = (
+        "Little, R. J. A. (1988). Missing-data adjustments in large surveys. Journal of Business & Economic "
+        "Statistics 6(3), 287-296. doi:10.1080/07350015.1988.10509663"
+    )
 
     def __post_init__(self) -> None:
         if self.donors < 1:
@@ -82,6 +85,36 @@ class PMM:
         predicted = visit.linear(solution.beta)
         order = ascending(predicted)
         return PMMFitted(coef, predicted[order], visit.y[order], self.donors, solution.dropped)
+
+
+def nearest(visit: Visit, fitted: PMMFitted, x: Array, rows: npt.NDArray[np.int64]) -> tuple[Any, Array]:
+    """The rows whose values one recipient can take.
+
+    Parameters
+    ----------
+    visit : Visit
+        What was fitted.
+    fitted : PMMFitted
+    x : ndarray, shape (p,)
+        Predictors of the recipient.
+    rows : ndarray of int, shape (n_fit,)
+        Rows of the frame that were fitted.
+
+    Returns
+    -------
+    rows : ndarray of int, shape (k,) or more where predictions tie
+        Nearest first.
+    distances : ndarray, the same shape
+        Of their predictions from the recipient's.
+    """
+    cross = visit.cross()
+    predicted = visit.linear(solve(cross, visit.terms).beta)
+    distance = np.abs(predicted - x @ fitted.coef)
+    order = np.argsort(distance, kind="stable")
+    last = min(fitted.donors, len(order)) - 1
+    tie = _SAME * (fitted.predicted[-1] - fitted.predicted[0])
+    chosen = order[: max(last + 1, int(np.searchsorted(distance[order], distance[order[last]] + tie, side="right")))]
+    return rows[chosen], distance[chosen] * cross.scale
 
 
 def match(predicted: Array, target: Array, donors: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:

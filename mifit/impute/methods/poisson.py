@@ -48,7 +48,10 @@ class Poisson:
     """
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.COUNT})
-    reference: ClassVar[str] = "Nelder & Wedderburn (1972), Journal of the Royal Statistical Society A 135, 370-384"
+    reference: ClassVar[str] = (
+        "Nelder, J. A. and Wedderburn, R. W. M. (1972). Generalized linear models. Journal of the Royal "
+        "Statistical Society A 135(3), 370-384. doi:10.2307/2344614"
+    )
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> PoissonFitted:
         """Estimate, then draw the coefficients."""

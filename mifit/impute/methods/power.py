@@ -155,7 +155,12 @@ class Power:
 
     on: PowerScale | None = None
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.NUMERIC, Kind.COUNT})
-    reference: ClassVar[str] = "Box and Cox (1964), JRSS B 26, 211-252; Yeo and Johnson (2000), Biometrika 87, 954-959"
+    reference: ClassVar[str] = (
+        "Box, G. E. P. and Cox, D. R. (1964). An analysis of transformations. Journal of the Royal "
+        "Statistical Society B 26(2), 211-252. doi:10.1111/j.2517-6161.1964.tb00553.x\n"
+        "Yeo, I.-K. and Johnson, R. A. (2000). A new family of power transformations to improve normality or "
+        "symmetry. Biometrika 87(4), 954-959. doi:10.1093/biomet/87.4.954"
+    )
 
     def tuned(self, observed: Array) -> Power:
         """The method with its constants taken from observed values."""

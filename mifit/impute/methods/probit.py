@@ -29,7 +29,10 @@ class Probit:
     """
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.BINARY})
-    reference: ClassVar[str] = "Finney (1947), Probit Analysis, Cambridge University Press"
+    reference: ClassVar[str] = (
+        "Finney, D. J. (1947). Probit Analysis: A Statistical Treatment of the Sigmoid Response Curve. "
+        "Cambridge: Cambridge University Press"
+    )
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> ProbitFitted:
         """Estimate, then draw the coefficients."""

@@ -38,7 +38,9 @@ class Sample:
     """
 
     kinds: ClassVar[frozenset[Kind]] = frozenset(set(Kind) - {Kind.OTHER})
-    reference: ClassVar[str] = "Rubin (1981), Annals of Statistics 9, 130-134"
+    reference: ClassVar[str] = (
+        "Rubin, D. B. (1981). The Bayesian bootstrap. Annals of Statistics 9(1), 130-134. doi:10.1214/aos/1176345338"
+    )
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> SampleFitted:
         """Draw the weights of the observed values."""

@@ -1,0 +1,254 @@
+"""Why a cell has the values it has: the equation, the predictors as they stood, donors or acceptance, all m values."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..errors import DataError, PlanError
+from ..frame.markup import block, facts, folded, table
+from ..impute.plan import listed
+from ..impute.replay import Spread, Witnessed, replay
+from .study import Study
+
+__all__ = ["Explanation", "explain"]
+
+
+#: method -> what its equation gives, where that is not the value itself
+_LINKS = {
+    "logistic": "the log odds of the last level",
+    "ordinal": "the log odds of a higher level, cut points aside",
+    "multinomial": "the log odds of each level against the first",
+    "poisson": "the log of the mean",
+    "negbin": "the log of the mean",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """One imputed cell, explained; prints as a page and has its parts as frames."""
+
+    row: Any  #: label of the row
+    column: Hashable
+    said: tuple[tuple[str, str], ...]  #: labelled facts, in reading order
+    values: pd.Series  #: the m values, numbered from 0
+    equation: pd.DataFrame = field(default_factory=pd.DataFrame)  #: term -> value in this row, coefficient, product
+    donors: pd.DataFrame = field(default_factory=pd.DataFrame)  #: row -> observed value, distance of its prediction
+    levels: pd.DataFrame = field(default_factory=pd.DataFrame)  #: level -> probabilities and share among the m values
+
+    @property
+    def title(self) -> str:
+        """What is explained."""
+        return f"{self.column} in row {self.row}"
+
+    def _tables(self) -> list[tuple[str, pd.DataFrame]]:
+        """The frames that are there, with their titles."""
+        frames = (("levels", self.levels), ("equation", self.equation), ("donors", self.donors))
+        return [(title, frame) for title, frame in frames if len(frame)]
+
+    def __str__(self) -> str:
+        width = max(len(label) for label, _ in self.said)
+        lines = [self.title, *(f"  {label:<{width}} : {text}" for label, text in self.said)]
+        for title, frame in self._tables():
+            lines += ["", title, frame.to_string(float_format=lambda number: f"{number:.4g}")]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """The same for a notebook."""
+        parts = [folded(title, _table_of(frame)) for title, frame in self._tables()]
+        return block(self.title, facts(self.said), *parts)
+
+
+def _table_of(frame: pd.DataFrame) -> Any:
+    """A frame as a table of a notebook."""
+    rows = [[label, *(_text(cell) for cell in row)] for label, row in zip(frame.index, frame.to_numpy(), strict=True)]
+    return table([frame.index.name or "", *frame.columns], rows, numbers=range(1, 1 + frame.shape[1]))
+
+
+def _text(value: Any) -> str:
+    """A cell: four significant digits of a number."""
+    return f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)
+
+
+def explain(study: Study, row: Any, column: Hashable, position: bool = False, k: int = 0) -> Explanation:
+    """Explain one imputed cell; see :meth:`mifit.ImputedSet.explain`."""
+    place = _place(study, row, column, position)
+    label, at = study.completed.index[place], int(np.searchsorted(study.table[column].missing, place))
+    if not isinstance(k, int | np.integer) or not 0 <= k < study.m:
+        raise PlanError(
+            f"there is no set {k!r}: the {study.m} sets are numbered 0 to {study.m - 1}.",
+            do=f"imp.explain({row!r}, {column!r}, k=0)",
+        )
+    coding = study.table[column].coding
+    codes = np.array([holes[column][at] for holes in study.completed.holes], dtype=np.float64)
+    if coding.whole and not coding.kind.discrete:
+        codes = np.rint(codes)
+    values = pd.Series(coding.decode(codes), name=column)
+    plan, known = study.plan, study.known
+    if plan is None:
+        return Explanation(label, column, (("made", study.said), *_seen(study, column, codes)), values)
+    if column not in plan.order or place not in known[column].missing:
+        return Explanation(
+            label, column, (("computed", _followed(study, column)), *_seen(study, column, codes)), values
+        )
+    assert study.seed is not None
+    seen = replay(known, plan, study.seed, study.chains[k].number, study.iterations, column, place)
+    same = seen.value == study.chains[k].holes[column][int(np.searchsorted(known[column].missing, place))]
+    said = [*_how(study, column), *_weighed(study, column, seen), *_seen(study, column, codes)]
+    shown = f"set {k} of 0 to {study.m - 1}, at its last visit: {_text(values.iloc[k])} was drawn"
+    if not same:
+        shown += " (run again on this machine the last bits differ)"
+    return Explanation(
+        label, column, (*said, ("shown", shown)), values, _equation(seen), _donors(study, column, seen),
+        _levels(study, column, seen, codes),
+    )  # fmt: skip
+
+
+def _place(study: Study, row: Any, column: Hashable, position: bool) -> int:
+    """The number of the row; refused where the cell is none, was observed, or is one of several."""
+    missing = study.table.require(column, "explain").missing
+    index, n = study.completed.index, study.table.n_rows
+    if column not in study.filled:
+        why = "has no holes" if not len(missing) else "was left with its holes"
+        known = ", ".join(map(repr, list(study.filled)[:6]))
+        do = f"imp.explain({_first(study, next(iter(study.filled)))}" if study.filled else "imp.plan"
+        raise DataError(f"column {column!r} {why}; there is nothing to explain.", imputed=known or "nothing", do=do)
+    if position:
+        places = np.array([row]) if isinstance(row, int | np.integer) and 0 <= row < n else np.empty(0, dtype=np.int64)
+    else:
+        places = _labelled(index, row)
+    if not len(places):
+        what = f"position {row!r} is not one of 0 to {n - 1}" if position else f"no row is labelled {row!r}"
+        raise DataError(f"{what}.", do=f"imp.explain({_first(study, column)}")
+    holes = places[np.isin(places, missing)]
+    if not len(holes):
+        value = study.completed.original[column].iloc[int(places[0])]
+        raise DataError(f"{column!r} was observed in row {row!r}: {value}.", do=f"imp.explain({_first(study, column)}")
+    if len(holes) > 1:
+        raise DataError(
+            f"{len(holes)} rows labelled {row!r} have holes in {column!r}.",
+            positions=", ".join(map(str, holes[:6].tolist())),
+            do=f"imp.explain({int(holes[0])}, {column!r}, position=True)",
+        )
+    return int(holes[0])
+
+
+def _labelled(index: pd.Index, row: Any) -> Any:
+    """Numbers of the rows with a label."""
+    try:
+        found = index.get_loc(row)
+    except (KeyError, TypeError, pd.errors.InvalidIndexError):
+        return np.empty(0, dtype=np.int64)
+    return np.atleast_1d(np.arange(len(index))[found])
+
+
+def _first(study: Study, column: Hashable) -> str:
+    """Arguments that explain the first hole of a column."""
+    place = int(study.table[column].missing[0])
+    label = study.completed.index[place]
+    label = label.item() if isinstance(label, np.generic) else label
+    unique = study.completed.index.is_unique
+    return f"{label!r}, {column!r})" if unique else f"{place}, {column!r}, position=True)"
+
+
+def _followed(study: Study, column: Hashable) -> str:
+    """How a hole was filled without a draw."""
+    assert study.plan is not None
+    if column in study.plan.wishes.derived:
+        return f"{column} = {study.plan.wishes.derived[column]}, from the values of each set"
+    return "known without a draw: it follows from other columns, or from other rows of the same id"
+
+
+def _how(study: Study, column: Hashable) -> list[tuple[str, str]]:
+    """Method, sampler and reason, from the plan."""
+    assert study.plan is not None
+    variable = study.plan[column]
+    donors = getattr(variable.method, "donors", None)
+    method = variable.label + (f", {donors} donors" if donors else "")
+    predictors = ", ".join(variable.predictors) or "nothing"
+    said = [("method", f"{method}: {variable.why}"), ("given", predictors)]
+    if variable.sampler != "own":
+        said.append(("sampler", variable.sampler))
+    return said + ([("together", "one value for all rows of the id")] if variable.together else [])
+
+
+def _weighed(study: Study, column: Hashable, seen: Witnessed) -> list[tuple[str, str]]:
+    """What the own model says, and what the judges make of it."""
+    said = []
+    assert study.plan is not None
+    link = _LINKS.get(study.plan[column].label, "")
+    if seen.power is not None:
+        link = f"the value on a power scale with exponent {seen.power:.3g}"
+    if link:
+        said.append(("equation", f"for {link}"))
+    if seen.own is not None and not seen.own.levels:
+        said.append(("own model", _mean(seen.own)))
+    if seen.weighed is None:
+        return said
+    names = [" and ".join(study.written) if label == "the analysis" else label for label in seen.judges]
+    said.append(("weighed by", listed(list(dict.fromkeys(names)), 6)))
+    if not seen.weighed.levels:
+        said.append(("after that", _mean(seen.weighed)))
+    if study.plan[column].sampler == "rejection":
+        share = f"{100 * seen.acceptance:.3g} %" if seen.acceptance >= 1e-4 else "under 0.01 %"
+        said.append(("acceptance", f"{share} of its own model's proposals would be accepted in this row"))
+    return said
+
+
+def _mean(spread: Spread) -> str:
+    """A median and a range."""
+    return f"median {spread.median:.4g}, 90 % between {spread.low:.4g} and {spread.high:.4g}"
+
+
+def _seen(study: Study, column: Hashable, codes: Any) -> list[tuple[str, str]]:
+    """What became of the cell in the m sets, beside what was observed in the column."""
+    table_column = study.table[column]
+    if table_column.kind.discrete:
+        counts = np.bincount(codes.astype(np.int64), minlength=table_column.n_levels)
+        shares = [f"{_text(level)}: {n}" for level, n in zip(table_column.coding.levels, counts, strict=True) if n]
+        return [("m values", f"{', '.join(shares)} of {study.m}")]
+    observed = table_column.values[table_column.observed]
+    drawn = f"mean {codes.mean():.4g}, sd {codes.std(ddof=1):.3g}, from {codes.min():.4g} to {codes.max():.4g}"
+    there = f"mean {observed.mean():.4g}, sd {observed.std():.3g}, from {observed.min():.4g} to {observed.max():.4g}"
+    return [("m values", drawn), ("observed", f"{there} (the column's other rows)")]
+
+
+def _equation(seen: Witnessed) -> pd.DataFrame:
+    """The own model in this row: value times coefficient, term by term."""
+    names = pd.Index(seen.names, name="term")
+    if seen.coef.ndim == 2:
+        heads = [f"coefficient {level}" for level in range(1, seen.coef.shape[1] + 1)]
+        return pd.DataFrame(seen.coef, index=names, columns=heads).assign(value=seen.stood)[["value", *heads]]
+    if not np.isfinite(seen.coef).any():
+        return pd.DataFrame({"value": seen.stood}, index=names)
+    product = seen.stood * seen.coef + 0.0  # no -0
+    frame = pd.DataFrame({"value": seen.stood, "coefficient": seen.coef, "product": product}, index=names)
+    frame.loc["sum", "product"] = product.sum()
+    return frame.astype(object).where(frame.notna(), "")
+
+
+def _donors(study: Study, column: Hashable, seen: Witnessed) -> pd.DataFrame:
+    """Rows whose values could have been taken."""
+    if not len(seen.donors):
+        return pd.DataFrame()
+    index = study.completed.index[seen.donors].rename("row")
+    values = study.completed.original[column].iloc[seen.donors].to_numpy()
+    return pd.DataFrame({"observed": values, "distance": seen.distances}, index=index)
+
+
+def _levels(study: Study, column: Hashable, seen: Witnessed, codes: Any) -> pd.DataFrame:
+    """Probability of each level, alone and weighed, beside its share among the m sets."""
+    if seen.own is None or not seen.own.levels:
+        return pd.DataFrame()
+    levels = pd.Index(study.table[column].coding.levels, name=str(column))
+    columns = {"own model": seen.own.levels}
+    if seen.weighed is not None:
+        columns["weighed"] = seen.weighed.levels
+    shares = np.bincount(codes.astype(np.int64), minlength=len(levels)) / study.m
+    return pd.DataFrame({**columns, "share of the m values": shares}, index=levels)

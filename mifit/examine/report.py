@@ -1,0 +1,293 @@
+"""The report: everything one must be able to say of an imputation and its analysis, on one page."""
+
+from __future__ import annotations
+
+import html
+import os
+import re
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import PlanError
+from ..frame.markup import Markup, bar, chip, facts, notes, table
+from ..results.precision import undecided
+from ..results.summary import coefficients
+from .methods_text import paragraph, versions
+from .page import Section, page, picture, scrolled, tiles
+from .study import Study
+
+__all__ = ["report"]
+
+_MANY = 40  # rows of a table that are shown; the rest are counted
+
+
+def report(
+    imp: Any, study: Study, path: Any, results: Any = None, title: str = "Imputation report", also: Sequence[Any] = ()
+) -> Path:
+    """Write the report of an imputed set; see :meth:`mifit.ImputedSet.report`."""
+    target = _target(path)
+    study.require_own(results, f"report({str(path)!r}, res)")
+    sections = [
+        _missing(imp, study), _plan(study), _variables(study), _convergence(imp, study),
+        _congeniality(imp, study, results), *_analysis(study, results), _assumption(study), *_also(also),
+        _provenance(study), _methods(study, results),
+    ]  # fmt: skip
+    lead = "; ".join(study.written) or (results.fits.formula if results is not None else "no analysis declared")
+    foot = f"Imputed set {study.identity}. Written by mifit {versions()['mifit']}."
+    target.write_text(page(title, lead, [_headline(study, results)], sections, foot), encoding="utf-8")
+    return target
+
+
+def _target(path: Any) -> Path:
+    """The file to write; refused where it cannot be one."""
+    if not isinstance(path, str | os.PathLike) or not str(path):
+        raise PlanError(f"the report needs the name of a file, not {path!r}.", do='imp.report("study.html", imp.fit())')
+    target = Path(path)
+    if target.is_dir():
+        raise PlanError(f"{str(path)!r} is a directory.", do=f"imp.report({str(target / 'study.html')!r}, imp.fit())")
+    if not target.parent.is_dir():
+        raise PlanError(f"there is no directory {str(target.parent)!r}.", do=f"imp.report({target.name!r}, imp.fit())")
+    return target
+
+
+def _headline(study: Study, results: Any) -> Markup:
+    """The figures one asks for first."""
+    n = study.table.n_rows
+    shown: list[tuple[object, object]] = [
+        (f"{n:,}", "observations"),
+        (f"{100 * study.incomplete_rows / n:.0f} %", "of them incomplete"),
+        (study.m, "completed data sets"),
+    ]
+    if results is not None:
+        if results.congeniality is not None:
+            shown.append((str(results.congeniality).partition(":")[0], "fit of imputations to analysis"))
+        shown.append((f"{results.fmi.max():.2f}", "largest fraction of missing information"))
+    return tiles(shown)
+
+
+def _missing(imp: Any, study: Study) -> Section:
+    """What was missing."""
+    parts: list[object] = [Markup(f"<p>{paragraph(study, None, 'html')[0][0]}</p>")]
+    n = study.table.n_rows
+    if study.filled:
+        rows = [(v, study.table[v].kind.value, k, f"{100 * k / n:.1f} %", bar(k / n)) for v, k in study.filled.items()]
+        head = ("column", "kind", "holes", "missing", "")
+        parts.append(scrolled(table(head, _most(rows), numbers=(2, 3))))
+    left = {v: len(study.table[v].missing) for v in study.table.incomplete if v not in study.filled}
+    if left:
+        parts.append(f"Left with their holes, and in no model: {_named(left)}.")
+    plots = getattr(imp, "plot", None)
+    if plots is not None and study.filled:
+        caption = "Which columns are missing together: one line a pattern, with the number of rows that show it."
+        parts.append(picture(plots.pattern, caption))
+    return Section("What was missing", parts)
+
+
+def _named(holes: dict[Hashable, int]) -> str:
+    """Columns and their holes."""
+    return ", ".join(f"{name} ({k})" for name, k in holes.items())
+
+
+def _most(rows: Sequence[Any]) -> list[Any]:
+    """Rows, the first few; the last line counts the others."""
+    if len(rows) <= _MANY:
+        return list(rows)
+    return [*rows[:_MANY], (f"and {len(rows) - _MANY} more", *[""] * (len(rows[0]) - 1))]
+
+
+def _plan(study: Study) -> Section:
+    """What was decided."""
+    if study.plan is None:
+        return Section("The plan", [f"The sets were made elsewhere ({study.said}); how is not known to mifit."])
+    first, pairs = study.plan.told()
+    return Section("The plan", [first[:1].upper() + first[1:], facts(pairs), notes(study.plan.events)])
+
+
+def _variables(study: Study) -> Section:
+    """How each column was drawn, and why so."""
+    title = "How each variable was drawn, and why"
+    if study.plan is None or not study.plan.order:
+        return Section(title, ["Nothing was drawn here."])
+    accepted = _accepted(study)
+    head = ("column", "kind", "role", "method", "given", "drawn by", "why")
+    rows = []
+    for variable in (study.plan[name] for name in study.plan.order):
+        how = variable.sampler if variable.name not in accepted else f"{variable.sampler} ({accepted[variable.name]})"
+        given = ", ".join(variable.predictors) or "nothing else"
+        cells = (variable.name, variable.kind.value, variable.role, chip(variable.label), given, how, variable.why)
+        rows.append(cells)
+    shown = scrolled(table(head, _most(rows), labelled=True), stacked=True)
+    return Section(title, [shown, facts(study.plan.legend())])
+
+
+def _accepted(study: Study) -> dict[Hashable, str]:
+    """Share of proposals accepted, by column."""
+    found = {}
+    for name in dict.fromkeys(name for chain in study.chains for name in chain.sampled):
+        drawn, tried, sliced = np.sum([chain.sampled.get(name, (0, 0, 0)) for chain in study.chains], axis=0)
+        found[name] = f"{100 * (drawn - sliced) / tried:.2g} % accepted"
+    return found
+
+
+def _convergence(imp: Any, study: Study) -> Section:
+    """Whether the chains have settled."""
+    if study.plan is None or not study.plan.order:
+        return Section("Convergence", ["There are no chains to judge."])
+    said = f"{study.m} independent chains of {study.iterations} iterations, each from its own start."
+    if not hasattr(imp, "convergence"):
+        return Section("Convergence", [said])
+    judged = imp.convergence()
+    counts = [
+        (chip(word), f"{count} of {len(judged)} traces") for word, count in judged["verdict"].value_counts().items()
+    ]
+    parts: list[object] = [said, facts(counts)]
+    doubtful = judged[judged["verdict"].isin(["drifts"]) | judged["mixing"].isin(["slow"])]
+    if len(doubtful):
+        cells = [
+            (name, *(_number(value) for value in row))
+            for name, row in zip(doubtful.index, doubtful.to_numpy(), strict=True)
+        ]
+        parts += [
+            "These have not settled; imp.extend(iterations=...) goes on:",
+            scrolled(table(["trace", *doubtful.columns], _most(cells), numbers=range(1, 5))),
+        ]
+    caption = (
+        "Mean and spread of what was drawn, and the coefficients of the analysis, over the iterations; a line a chain."
+    )
+    return Section("Convergence", [*parts, picture(imp.plot.trace, caption, panels=True)])
+
+
+def _congeniality(imp: Any, study: Study, results: Any) -> Section:
+    """Whether the imputations were made for the analysis, term by term; observed beside imputed values."""
+    title = "Do imputations and analysis agree?"
+    if results is None or results.call is None:
+        parts: list[object] = ["No result was handed over, so there is no analysis to compare with."]
+    else:
+        found = imp.check(results.fits.formula, results.call.model, **{**results.call.init, **results.call.fit})
+        cells = [(term, chip(row.verdict), row.imputed, row.reason) for term, row in found.iterrows()]
+        words = dict.fromkeys(found["verdict"])
+        head = ("term", "verdict", "imputed cells", "reason")
+        parts = [str(results.congeniality) + ".", scrolled(table(head, _most(cells), (2,), True), True)]
+        parts.append(facts((chip(word), _VERDICTS[word]) for word in words if word in _VERDICTS))
+    if hasattr(imp, "plot") and study.filled:
+        parts.append(picture(imp.plot.density, "Observed beside imputed values of each column.", panels=True))
+    return Section(title, parts)
+
+
+_VERDICTS = {
+    "exact": "the analysis that the imputations were made for",
+    "implied": "nested in an analysis that they were made for",
+    "approximate": "the draws rest on a working model of the analysis",
+    "absent": "the imputations never saw it: its estimate is pulled towards what they assumed",
+    "unknown": "the sets were made elsewhere",
+}
+
+
+def _analysis(study: Study, results: Any) -> list[Section]:
+    """The pooled table, and how far it can be trusted."""
+    if results is None:
+        return [Section("The pooled analysis", ["No result was handed over: imp.report(path, imp.fit()) adds it."])]
+    named = " of ".join(filter(None, [results.fits.label, results.fits.formula]))
+    about = (
+        f"{named}, fitted to each of the {results.m} completed data sets "
+        f"({results.nobs} rows) and pooled by Rubin's rules. Intervals cover 95 %; each coefficient has its own "
+        "degrees of freedom. FMI is the fraction of missing information: how much of the uncertainty is there because "
+        "values are missing."
+    )
+    parts: list[object] = [about, scrolled(coefficients(results)), notes(results.notes)]
+    if hasattr(results, "plot") and len(results.forest()):
+        parts.append(picture(results.plot.forest, "Estimates with 95 % intervals."))
+    return [Section("The pooled analysis", parts), _precision(results)]
+
+
+def _precision(results: Any) -> Section:
+    """Monte-Carlo errors and advice on m."""
+    title = "Are there enough imputations?"
+    needed, judged = results.recommend_m(), results.stability()
+    verdict = f"{results.m} imputations were made; {needed} are needed for standard errors that another seed would"
+    advice = "That is enough." if results.m >= needed else f"imp.extend(m={needed - results.m}) adds them."
+    parts: list[object] = [f"{verdict} repeat to 5 % (von Hippel 2020). {advice}"]
+    if results.m < 3:
+        return Section(title, [*parts, "Monte-Carlo errors need at least 3 sets."])
+    frame, errors = results.to_frame(), results.mc_error()
+    pairs = [part[figure] for figure in ("estimate", "std_error", "p_value") for part in (frame, errors)]
+    rows = [
+        (name, *map(_number, cells[:4]), *map(_probability, cells[4:]))
+        for name, *cells in zip(frame.index, *pairs, strict=True)
+    ]
+    head = ("", "coef", "± MC error", "std err", "± MC error", "P>|t|", "± MC error")
+    parts.append(scrolled(table(head, rows, numbers=range(1, 7))))
+    open_ = undecided(results)
+    if open_:
+        parts.append(f"Another seed could bring the p-value of {', '.join(open_)} to the other side of 0.05.")
+    else:
+        parts.append("No p-value is so near 0.05 that another seed would bring it to the other side.")
+    if judged.what and results.settled is not None:
+        parts.append(f"{judged.what}.")
+    return Section(title, parts)
+
+
+def _number(value: Any) -> str:
+    """A figure as a reader wants it: three significant digits behind leading zeros."""
+    if not isinstance(value, float):
+        return str(value)
+    if np.isnan(value):
+        return ""
+    return f"{value:.4g}" if abs(value) >= 1e-4 or value == 0 else f"{value:.1e}"
+
+
+def _probability(value: float) -> str:
+    """A p-value, or its Monte-Carlo error, with four decimals."""
+    return "" if np.isnan(value) else f"{value:.4f}" if value >= 5e-5 else "<0.0001"
+
+
+def _assumption(study: Study) -> Section:
+    """What the whole rests on."""
+    said = (
+        "All of this assumes that values are missing at random: given what was observed, whether a value is missing "
+        "does not depend on the value itself. The data cannot say whether that is so. How far the estimates would move "
+        "if it were not is no part of this page; where it is in doubt, an analysis under other assumptions belongs "
+        "beside it."
+    )
+    return Section("Sensitivity", [said])
+
+
+def _also(also: Sequence[Any]) -> list[Section]:
+    """What the user wants on the page besides: anything that a notebook can show."""
+    parts: list[object] = []
+    for one in also:
+        shown = getattr(one, "_repr_html_", None)
+        parts.append(Markup(f'<div class="scroll">{shown()}</div>') if callable(shown) else str(one))
+    return [Section("Further", parts)] if parts else []
+
+
+def _provenance(study: Study) -> Section:
+    """Software, seed, identity: what it takes to make the same again."""
+    found = versions()
+    pairs = [("imputed set", study.identity), ("seed", study.seed_text or "made elsewhere")]
+    pairs += [("iterations", str(study.iterations)), ("software", ", ".join(f"{k} {v}" for k, v in found.items()))]
+    incidents = study.events[study.events["source"] == "chain"]
+    told = [f"{one.event} (in {one.chains} of {study.m} chains)" for one in incidents.itertuples()]
+    parts: list[object] = [
+        "The same data, calls, seed and versions give the same bits.",
+        facts(pairs),
+        *(["What happened while the chains ran:", notes(told[:_MANY])] if told else []),
+    ]
+    return Section("Software and seed", parts)
+
+
+def _methods(study: Study, results: Any) -> Section:
+    """The paragraph to copy."""
+    sentences, cited = paragraph(study, results, "html")
+    items = "".join(f"<li>{_linked(one)}.</li>" for one in cited)
+    return Section(
+        "Methods paragraph", [Markup(f'<div class="paper"><p>{" ".join(sentences)}</p><ol>{items}</ol></div>')]
+    )
+
+
+def _linked(citation: str) -> str:
+    """A citation with its doi as a link; nothing is loaded from there."""
+    return re.sub(r"doi:(10\.\S+)", r'<a href="https://doi.org/\1">doi:\1</a>', html.escape(citation))
