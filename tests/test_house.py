@@ -23,7 +23,7 @@ LAYERS = (
     ("accessor",),
     ("imputed",),
     ("fitting",),
-    ("describing",),
+    ("describing", "sampling"),
     ("imputing",),
     ("examine", "storage"),
     ("results",),

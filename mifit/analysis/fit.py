@@ -50,7 +50,7 @@ class Fits:
     covariances: Array  #: (m, q, q)
     df_complete: float  #: residual degrees of freedom had nothing been missing
     df_source: str  #: where that number comes from
-    n_obs: int  #: rows of each set
+    n_obs: int  #: rows of each set, the least where they differ
     label: str  #: name of the model, "OLS"
     outcome: str  #: what is modelled, "chl" or "P(hyp = yes)"
     formula: str
@@ -67,6 +67,7 @@ class _One:
     """What one fit leaves behind."""
 
     reading: Reading
+    n_obs: int
     df: float
     full_rank: bool
     converged: bool
@@ -170,7 +171,7 @@ def _gathered(
         covariances=np.array([reading.covariance for reading in readings]),
         df_complete=df,
         df_source=source,
-        n_obs=len(completed.index),
+        n_obs=min(one.n_obs for one in ones),
         label=call.spec.label,
         outcome=design.outcome_label,
         formula=design.formula,
@@ -222,6 +223,7 @@ def _run(job: Job, design: FrozenDesign | None = None) -> _One:
         separated = _separated(job, result, reading) or warned(caught, "PerfectSeparationWarning")
     return _One(
         reading=reading,
+        n_obs=len(job.endog),
         df=_df_of(job, result),
         full_rank=_full_rank(job, result),
         converged=_converged(result),

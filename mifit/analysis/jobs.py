@@ -54,6 +54,12 @@ class CompletedSets(Protocol):
 
     def __len__(self) -> int: ...
 
+    def labels(self, k: int) -> pd.Index:
+        """Row labels of set k: some or all of ``index`` (n)."""
+
+    def take(self, k: int, given: Any) -> Any:
+        """What was given for every row of the frame, for those of set k."""
+
     def values(self, k: int) -> Any:
         """Set k as the design wants it: column -> numbers or level codes, each of shape (n,)."""
 
@@ -159,14 +165,15 @@ def job_of(
     if levels.labels:
         outcome = _coded(outcome, levels, k, design.outcome_label)
     _refuse_numbers(outcome, design, call)
-    endog = pd.Series(outcome, index=completed.index, name=design.outcome_label)
+    labels = completed.labels(k)
+    endog = pd.Series(outcome, index=labels, name=design.outcome_label)
     kept = [i for i, name in enumerate(design.names) if call.spec.constant or name != "Intercept"]
     matrix = design.matrix(values)
     matrix = matrix if len(kept) == len(design.names) else matrix[:, kept]
-    exog = pd.DataFrame(matrix, index=completed.index, columns=[design.names[i] for i in kept])
+    exog = pd.DataFrame(matrix, index=labels, columns=[design.names[i] for i in kept])
     init = {word: _read(word, given, completed, k) for word, given in call.init.items()}
     if "re_formula" in init:
-        init["exog_re"] = _random_slopes(design, values, init.pop("re_formula"), completed.index)
+        init["exog_re"] = _random_slopes(design, values, init.pop("re_formula"), labels)
     if call.spec.groups and init.get("groups") is None:
         raise ModelError(
             f"a {call.spec.label} model needs to know the groups.",
@@ -211,10 +218,10 @@ def stack(jobs: Sequence[Job]) -> Job:
     Job
         Its outcome and design have m n rows. A Cox model has the set as a stratum (within the strata it had).
     """
-    first, n_rows = jobs[0], len(jobs[0].endog)
-    init = {word: _joined([job.init[word] for job in jobs], word, n_rows) for word in first.init}
+    first, counts = jobs[0], [len(job.endog) for job in jobs]
+    init = {word: _joined([job.init[word] for job in jobs], word, counts[0]) for word in first.init}
     if first.model == "phreg" and init.get("strata") is None:
-        init["strata"] = np.repeat(np.arange(len(jobs)), n_rows)
+        init["strata"] = np.repeat(np.arange(len(jobs)), counts)
     endog = pd.concat([job.endog for job in jobs], ignore_index=True)
     exog = pd.concat([job.exog for job in jobs], ignore_index=True)
     return Job(first.k, endog, exog, first.model, init, first.fit, first.levels, first.named)
@@ -247,6 +254,8 @@ def _read(word: str, given: Any, completed: CompletedSets, k: int) -> Any:
         return _numbers(word, given, completed, k)
     if word in STRATUM_WORDS and given is not None:
         return _codes(word, given, completed, k)
+    if isinstance(given, np.ndarray | pd.Series | pd.DataFrame) and len(given) == len(completed.index):
+        return completed.take(k, given)
     # A working correlation learns while it is fitted: every fit gets its own.
     return copy.deepcopy(given) if word == "cov_struct" else given
 
@@ -285,12 +294,13 @@ def _numbers(word: str, given: Any, completed: CompletedSets, k: int) -> Any:
     """Return a column as floats, shape (n,); a number or None stays as it is."""
     if given is None or (np.ndim(given) == 0 and not isinstance(given, str)):
         return given
-    column = completed.series(k, given) if isinstance(given, str) else given
+    column = completed.series(k, given) if isinstance(given, str) else _of_set(word, given, completed, k)
     try:
         numbers = np.asarray(column, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ModelError(f"{word}={_short(given)} is not numeric.") from error
-    _refuse_length(word, len(numbers), completed)
+    if numbers.ndim == 2 and numbers.shape[1] == len(completed.index):  # a covariance of all rows
+        numbers = np.asarray(completed.take(k, numbers.T)).T
     if not np.isfinite(numbers).all():
         raise ModelError(f"{word}={_short(given)} is not a finite number in every row of set {k}.")
     return numbers
@@ -298,9 +308,9 @@ def _numbers(word: str, given: Any, completed: CompletedSets, k: int) -> Any:
 
 def _codes(word: str, given: Any, completed: CompletedSets, k: int) -> npt.NDArray[np.int64]:
     """Return clusters as codes 0..G-1, shape (n,), or (n, 2) for two columns."""
-    columns = [completed.series(k, name) for name in names_in(given)] or list(np.atleast_2d(np.asarray(given).T))
+    named = [completed.series(k, name) for name in names_in(given)]
+    columns = named or list(np.atleast_2d(np.asarray(_of_set(word, given, completed, k)).T))
     codes = np.column_stack([pd.factorize(column, sort=True)[0] for column in columns]).astype(np.int64)
-    _refuse_length(word, len(codes), completed)
     if (codes < 0).any():
         raise ModelError(f"{word}={_short(given)} has missing values in set {k}: every row needs one.")
     return codes if codes.shape[1] > 1 else codes[:, 0]
@@ -310,8 +320,8 @@ def _events(given: Any, completed: CompletedSets, k: int) -> Any:
     """Return a status as 1 for an event and 0 for a censored time, shape (n,)."""
     if given is None:
         return None
-    column = pd.Series(completed.series(k, given) if isinstance(given, str) else np.asarray(given))
-    _refuse_length("status", len(column), completed)
+    named = isinstance(given, str)
+    column = pd.Series(completed.series(k, given) if named else np.asarray(_of_set("status", given, completed, k)))
     levels = column.unique().tolist()
     if column.isna().any() or any(level not in (0, 1) for level in levels):
         name = given if isinstance(given, str) else "status"
@@ -345,10 +355,12 @@ def _spec_word() -> str:
     return "model_spec" if tuple(map(int, statsmodels.__version__.split(".")[:2])) >= (0, 15) else "design_info"
 
 
-def _refuse_length(word: str, length: int, completed: CompletedSets) -> None:
-    """Raise ModelError when an array given for a column has another length."""
-    if length != len(completed.index):
-        raise ModelError(f"{word}= has {length} values, the frame {len(completed.index)} rows.")
+def _of_set(word: str, given: Any, completed: CompletedSets, k: int) -> Any:
+    """Return an array given for all rows of the frame, for those of set k; one of another length is refused."""
+    array = np.asarray(given)
+    if len(array) != len(completed.index):
+        raise ModelError(f"{word}= has {len(array)} values, the frame {len(completed.index)} rows.")
+    return completed.take(k, array)
 
 
 def _short(given: object) -> str:

@@ -50,7 +50,7 @@ _REFUSED = {
     "data": "the data are the completed sets",
     "endog": "the outcome is the left side of the formula",
     "exog": "the design is the right side of the formula",
-    "subset": "every row of a completed set is fitted; subset the frame before imputing",
+    "subset": "rows are chosen when an analysis is fitted, imp.fit(..., subset=...)",
     "drop_cols": "columns are chosen in the formula",
     "missing": "a completed set has no missing values, and mifit never drops rows",
     "vc_formula": "variance components by formula are not built yet; re_formula= gives random slopes",

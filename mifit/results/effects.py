@@ -49,11 +49,10 @@ def marginal_effects(results: PooledResults, variables: Any = None, alpha: float
     changes = [c for v in _chosen(design, variables) for c in _changes(design, v)]
     which, own = positions(results)
     wide = numeric_design(design)
-    n = len(completed.index)
     effects, covariances = [], []
     for k in range(results.m):
         data = in_numbers(design, completed.values(k))
-        offset = offset_of(call, partial(completed.series, k), n)
+        offset = offset_of(call, partial(completed.series, k), len(completed.labels(k)), partial(completed.take, k))
         weights = _weights(call, completed, k)
         beta = results.fits.estimates[k][own]
         found = [_effect(wide, which, data, beta, change, link, offset, weights) for change in changes]
@@ -132,4 +131,7 @@ def _changes(design: Design, variable: Hashable) -> list[_Change]:
 def _weights(call: Any, completed: Any, k: int) -> Array | None:
     """Return how many rows each row stands for, if the model was told."""
     given = call.init.get("freq_weights")
-    return None if given is None else np.asarray(completed.series(k, given) if isinstance(given, str) else given, float)
+    if given is None:
+        return None
+    column = completed.series(k, given) if isinstance(given, str) else completed.take(k, np.asarray(given))
+    return np.asarray(column, dtype=np.float64)

@@ -169,7 +169,7 @@ def as_frame(newdata: Any) -> pd.DataFrame:
     )
 
 
-def offset_of(call: Call, series: Callable[[str], Any], n_rows: int) -> Array:
+def offset_of(call: Call, series: Callable[[str], Any], n_rows: int, take: Callable[[Any], Any] = np.asarray) -> Array:
     """Offset plus log exposure of some rows, from the columns that the model's words name.
 
     Parameters
@@ -178,6 +178,8 @@ def offset_of(call: Call, series: Callable[[str], Any], n_rows: int) -> Array:
     series : callable
         Returns a column by its name.
     n_rows : int
+    take : callable, optional
+        Of an array given for every row of the frame, those of a set.
 
     Returns
     -------
@@ -193,7 +195,8 @@ def offset_of(call: Call, series: Callable[[str], Any], n_rows: int) -> Array:
         given = call.init.get(word)
         if given is None:
             continue
-        column = np.asarray(series(given) if isinstance(given, str) else given, dtype=np.float64)
+        found = series(given) if isinstance(given, str) else take(np.asarray(given)) if np.ndim(given) else given
+        column = np.asarray(found, dtype=np.float64)
         if column.ndim and len(column) != n_rows:
             raise ModelError(
                 f"{word}= was an array of {len(column)} values; nothing says what it is for {n_rows} other rows.",

@@ -100,14 +100,16 @@ def get_prediction(results: PooledResults, newdata: Any = None) -> Prediction:
     pooled, fits = results.pooled, results.fits
     origin = _mean_covariates(results, chosen) if link.what == "relative_hazard" else np.zeros(len(chosen))
     if newdata is None:
+        _refuse_other_rows(completed)
         rows = [completed.values(k) for k in range(m)]
         designs = [design.matrix(values)[:, chosen] - origin for values in rows]
-        n = len(completed.index)
-        offsets = [offset_of(call, partial(completed.series, k), n) for k in range(m)]
+        index = completed.labels(0)
+        take = [partial(completed.take, k) for k in range(m)]
+        offsets = [offset_of(call, partial(completed.series, k), len(index), take[k]) for k in range(m)]
         linear = np.array([x @ b + o for x, b, o in zip(designs, fits.estimates[:, own], offsets, strict=True)])
         covariances = fits.covariances[:, own][:, :, own]
         within = np.mean([_quadratic(x, v) for x, v in zip(designs, covariances, strict=True)], axis=0)
-        mean, between, index = linear.mean(axis=0), linear.var(axis=0, ddof=1), completed.index
+        mean, between = linear.mean(axis=0), linear.var(axis=0, ddof=1)
     else:
         frame = as_frame(newdata)
         matrix = matrix_of(design, frame)[:, chosen] - origin
@@ -135,6 +137,15 @@ def require_source(results: PooledResults, what: str) -> tuple[Any, Any, Any]:
             do="mifit.from_long(long).fit('y ~ x1 + x2')",
         )
     return results.design, results.completed, results.call
+
+
+def _refuse_other_rows(completed: Any) -> None:
+    """Refuse predictions for the rows of the analysis where each set has its own."""
+    if not getattr(completed, "alike", True):
+        raise ModelError(
+            "the rows of the subset differ between the sets; say for which rows to predict.",
+            do="res.predict(imp[0].head())",
+        )
 
 
 def positions(results: PooledResults) -> tuple[list[int], list[int]]:
