@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .mixed import fixed_covariance, group_sums, spread_covariance
+from .ordered import DISTRIBUTIONS, information
 
 if TYPE_CHECKING:
     from .jobs import Job
@@ -89,18 +90,26 @@ def by_choice(result: Any, job: Job) -> Reading:
 def cut_points(result: Any, job: Job) -> Reading:
     """Read an ordered model: slopes as they are, thresholds as cut points named ``"1/2"``.
 
-    statsmodels has the first cut point and the logarithms of the increments; the covariance goes by the delta
-    method.
+    statsmodels has the first cut point and the logarithms of the increments, and second derivatives by finite
+    differences; those of a logit or probit are known. For another distribution the covariance goes by the delta method.
     """
-    p = len(job.exog.columns)
-    params = _array(result.params)
-    jacobian = np.eye(len(params))
+    exog = job.exog.to_numpy()
+    p, params = exog.shape[1], _array(result.params)
     cuts = cut_points_of(params[p:])
-    jacobian[p:, p] = 1.0
-    for j in range(1, len(cuts)):
-        jacobian[p + j :, p + j] = np.exp(params[p + j])
     names = [*job.exog.columns, *(f"{low}/{high}" for low, high in zip(job.levels, job.levels[1:], strict=False))]
-    covariance = jacobian @ _array(result.cov_params()) @ jacobian.T
+    given = job.init.get("distr", "probit")
+    if isinstance(given, str) and given in DISTRIBUTIONS:
+        offset = job.init.get("offset")
+        linear = exog @ params[:p] + (0.0 if offset is None else _array(offset))
+        covariance = _array(
+            np.linalg.inv(information(job.endog.to_numpy().astype(np.int64), exog, linear, cuts, given))
+        )
+    else:
+        jacobian = np.eye(len(params))
+        jacobian[p:, p] = 1.0
+        for j in range(1, len(cuts)):
+            jacobian[p + j :, p + j] = np.exp(params[p + j])
+        covariance = jacobian @ _array(result.cov_params()) @ jacobian.T
     return Reading(tuple(names), np.concatenate([params[:p], cuts]), covariance)
 
 
