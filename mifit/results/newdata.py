@@ -17,7 +17,7 @@ from ..errors import DataError, FormulaError, ModelError, nearest
 from ..formula.design import Design
 from ..frame.kinds import Coding, Kind, encode, is_missing
 
-__all__ = ["Link", "as_frame", "in_numbers", "link_of", "matrix_of", "numeric_design", "offset_of"]
+__all__ = ["Link", "as_frame", "column_of", "in_numbers", "link_of", "matrix_of", "numeric_design", "offset_of"]
 
 Array = npt.NDArray[np.float64]
 
@@ -204,6 +204,30 @@ def offset_of(call: Call, series: Callable[[str], Any], n_rows: int, take: Calla
             )
         total = total + (np.log(column) if word == "exposure" else column)
     return total
+
+
+def column_of(frame: pd.DataFrame, name: str) -> Any:
+    """Return the column of new rows that a word of the model names.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    name : str
+
+    Returns
+    -------
+    Series
+
+    Raises
+    ------
+    DataError
+        If it is absent.
+    """
+    if name not in frame.columns:
+        raise DataError(
+            f"newdata lacks {name!r}, which the model takes as offset or exposure.", do=f"newdata.assign({name}=1.0)"
+        )
+    return frame[name]
 
 
 def _values(design: Design, frame: pd.DataFrame, name: Hashable) -> Array:

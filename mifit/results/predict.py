@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..errors import DataError, ModelError
+from ..errors import ModelError
 from ..pool.rubin import Each, columns, each, t_quantile, upper_level
-from .newdata import Link, as_frame, link_of, matrix_of, offset_of
+from .levels import LevelPrediction, is_levelled, predict_levels
+from .newdata import Link, as_frame, column_of, link_of, matrix_of, offset_of
 
 if TYPE_CHECKING:
     from .pooled import PooledResults
@@ -92,15 +93,18 @@ class Prediction:
         return np.minimum(low, high), np.maximum(low, high)
 
 
-def get_prediction(results: PooledResults, newdata: Any = None) -> Prediction:
+def get_prediction(results: PooledResults, newdata: Any = None) -> Prediction | LevelPrediction:
     """Predict new rows, or those of the analysis; see :meth:`PooledResults.get_prediction`."""
     design, completed, call = require_source(results, "predictions")
+    if newdata is None:
+        _refuse_other_rows(completed)
+    if is_levelled(results):
+        return predict_levels(results, newdata)
     link, m = link_of(call), results.m
     chosen, own = positions(results)
     pooled, fits = results.pooled, results.fits
     origin = _mean_covariates(results, chosen) if link.what == "relative_hazard" else np.zeros(len(chosen))
     if newdata is None:
-        _refuse_other_rows(completed)
         rows = [completed.values(k) for k in range(m)]
         designs = [design.matrix(values)[:, chosen] - origin for values in rows]
         index = completed.labels(0)
@@ -113,7 +117,7 @@ def get_prediction(results: PooledResults, newdata: Any = None) -> Prediction:
     else:
         frame = as_frame(newdata)
         matrix = matrix_of(design, frame)[:, chosen] - origin
-        mean = matrix @ pooled.params[own] + offset_of(call, partial(_column, frame), len(frame))
+        mean = matrix @ pooled.params[own] + offset_of(call, partial(column_of, frame), len(frame))
         within, between = (_quadratic(matrix, part[np.ix_(own, own)]) for part in (pooled.within, pooled.between))
         index = frame.index
     about = (m, pooled.df_complete, pooled.df_method)
@@ -164,12 +168,3 @@ def _mean_covariates(results: PooledResults, chosen: list[int]) -> Array:
 def _quadratic(matrix: Array, covariance: Array) -> Array:
     """Return x' V x of each row, shape (n,); never below zero."""
     return np.maximum(np.einsum("ij,ij->i", matrix @ covariance, matrix), 0.0)
-
-
-def _column(frame: pd.DataFrame, name: str) -> Any:
-    """Return the column that a word of the model names, or refuse."""
-    if name not in frame.columns:
-        raise DataError(
-            f"newdata lacks {name!r}, which the model takes as offset or exposure.", do=f"newdata.assign({name}=1.0)"
-        )
-    return frame[name]
