@@ -9,7 +9,7 @@ import dataclasses
 import sys
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,7 @@ from .formula.derived import substitute
 from .formula.design import freeze
 from .formula.identity import likelihood
 from .formula.query import widened_by
-from .formula.question import Question, ask, caller_scope, resolve
+from .formula.question import Question, ask, ask_right, caller_scope, resolve
 from .formula.terms import parse
 from .imputing import as_call, by_column, chains_of, ground, planned, require_columns, scope_of
 from .pool.rubin import pool
@@ -72,7 +72,8 @@ def fitted(imp: Any, asked: Request) -> PooledResults:
             found = dataclasses.replace(found, reason="imputed again for it")
     if doubt:
         warnings.warn(CongenialityWarning(f"{question.formula}: {doubt}."), stacklevel=_outside())
-    _require_complete(used, question, words.columns)
+    beside = [ask_right(one, imp._table, caller_scope()) for one in words.formulas]
+    _require_complete(used, question, [*words.columns, *(v for one in beside for v in one.variables(imp._table))])
     design, completed = freeze(question, used._ground.known), sample  # the knots of the imputation
     fits = fit_sets(design, completed, words, keep=asked.keep == "results", n_jobs=asked.n_jobs, dfcom=asked.dfcom)
     pooled = pool(fits.estimates, fits.covariances, fits.df_complete, asked.df_method, names=fits.names)
@@ -196,7 +197,7 @@ def _again(imp: Any, analysis: Question, found: Verdict, asked: Request, where: 
     return again
 
 
-def _require_complete(imp: Any, question: Question, columns: Sequence[str]) -> None:
+def _require_complete(imp: Any, question: Question, columns: Sequence[Hashable]) -> None:
     """Refuse an analysis of a column that was left with holes."""
     for name in dict.fromkeys((*question.variables(imp._table), *question.outcome, *columns)):
         column = imp._table.require(name, "the analysis")

@@ -288,7 +288,7 @@ _ENTRIES = (
         df=lambda result, job: float("inf"),
         df_source="large sample",
         groups=True,
-        words=frozenset({"re_formula"}),
+        words=frozenset({"re_formula", "vc_formula"}),
         robust=False,
         likelihood="mixed",
     ),

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import FitError, ModelError
+from .mixed import packed_columns
 from .models import CLUSTER_WORDS, NUMBER_WORDS, STRATUM_WORDS, Call, load, names_in
 
 __all__ = ["CompletedSets", "FrozenDesign", "Job", "Levels", "job_of", "model_of", "outcome_levels", "stack"]
@@ -172,13 +173,19 @@ def job_of(
     matrix = matrix if len(kept) == len(design.names) else matrix[:, kept]
     exog = pd.DataFrame(matrix, index=labels, columns=[design.names[i] for i in kept])
     init = {word: _read(word, given, completed, k) for word, given in call.init.items()}
-    if "re_formula" in init:
-        init["exog_re"] = _random_slopes(design, values, init.pop("re_formula"), labels)
     if call.spec.groups and init.get("groups") is None:
         raise ModelError(
             f"a {call.spec.label} model needs to know the groups.",
             do=f"imp.fit({design.formula!r}, model={call.model!r}, groups='id')   # a column",
         )
+    if init.get("re_formula") is not None:
+        init["exog_re"] = _random_design(design, values, init["re_formula"], labels)
+    if init.get("vc_formula"):
+        init["components"] = {
+            name: packed_columns(_random_design(design, values, one, labels).to_numpy(), init["groups"])
+            for name, one in sorted(init["vc_formula"].items())
+        }
+    init = {word: given for word, given in init.items() if word not in ("re_formula", "vc_formula")}
     fit = {**call.spec.quiet, **{word: _read(word, given, completed, k) for word, given in call.fit.items()}}
     if fit.get("cov_kwds"):
         given = fit["cov_kwds"].items()
@@ -195,12 +202,15 @@ def model_of(job: Job, design: FrozenDesign | None = None) -> Any:
         ordered = pd.Categorical.from_codes(endog.astype(int), list(job.levels), ordered=True)
         endog = pd.Series(ordered, index=endog.index, name=endog.name)
     exog = job.exog if len(job.exog.columns) else None
+    init = {word: given for word, given in job.init.items() if word != "components"}
+    if job.init.get("components"):
+        init["exog_vc"] = _components(job)
     if design is None or exog is None:
-        return cls(endog, exog, **job.init)
+        return cls(endog, exog, **init)
     info = design.info
     if info is not None and len(job.exog.columns) < len(design.names):
         info = info.subset([term for term in info.term_names if term != "Intercept"])
-    model = cls(endog, exog, **job.init, **{_spec_word(): info, "formula": design.formula})
+    model = cls(endog, exog, **init, **{_spec_word(): info, "formula": design.formula})
     model.formula = design.formula
     return model
 
@@ -231,9 +241,23 @@ def stack(jobs: Sequence[Job]) -> Job:
 _MANY = 50
 
 
+def _components(job: Job) -> Any:
+    """Return the variance components of a mixed model as statsmodels takes them: for each, a matrix for each group."""
+    from statsmodels.regression.mixed_linear_model import VCSpec
+
+    groups, parts = np.asarray(job.init["groups"]), job.init["components"]
+    rows = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    mats = [[part[which][:, part[which].any(axis=0)] for which in rows] for part in parts.values()]
+    pairs = zip(parts, mats, strict=True)
+    names = [[[f"{name}[{j}]" for j in range(mat.shape[1])] for mat in each] for name, each in pairs]
+    return VCSpec(list(parts), names, mats)
+
+
 def _joined(parts: Sequence[Any], word: str, n_rows: int) -> Any:
     """Return one word's value for the stacked sets."""
     first = parts[0]
+    if word == "components":
+        return {name: _padded([part[name] for part in parts]) for name in first}
     if not isinstance(first, np.ndarray | pd.DataFrame) or len(first) != n_rows:
         return first
     if word in STRATUM_WORDS:
@@ -244,6 +268,12 @@ def _joined(parts: Sequence[Any], word: str, n_rows: int) -> Any:
     if first.ndim == 2 and first.shape[1] == n_rows:
         raise ModelError(f"{word}= is a matrix of all rows against all; the sets cannot be stacked.", do="method='D1'")
     return np.concatenate(parts)
+
+
+def _padded(parts: Sequence[Array]) -> Array:
+    """Return matrices below each other, narrow ones filled with zeros on the right."""
+    width = max(part.shape[1] for part in parts)
+    return np.vstack([np.pad(part, ((0, 0), (0, width - part.shape[1]))) for part in parts])
 
 
 def _read(word: str, given: Any, completed: CompletedSets, k: int) -> Any:
@@ -333,8 +363,8 @@ def _events(given: Any, completed: CompletedSets, k: int) -> Any:
     return np.asarray(column.astype(object), dtype=np.float64)
 
 
-def _random_slopes(design: FrozenDesign, values: Any, formula: Any, index: pd.Index) -> pd.DataFrame:
-    """Return the design of the random effects, one column each: a formula such as ``"~ x"``, frozen like any other."""
+def _random_design(design: FrozenDesign, values: Any, formula: Any, index: pd.Index) -> pd.DataFrame:
+    """Return the design of random effects, one column each: a formula such as ``"~ x"``, frozen like any other."""
     from ..formula.design import freeze
     from ..formula.question import ask
 
@@ -342,7 +372,7 @@ def _random_slopes(design: FrozenDesign, values: Any, formula: Any, index: pd.In
     right = str(formula).rpartition("~")[2]
     table = getattr(design, "table", None)
     if table is None:
-        raise ModelError("re_formula= needs a design with its table.")
+        raise ModelError("re_formula= and vc_formula= need a design with its table.")
     frozen = freeze(ask(f"{outcome} ~ {right}", table, model="mixedlm"), table)
     names = ["Group" if name == "Intercept" else name for name in frozen.names]
     return pd.DataFrame(frozen.matrix(values), index=index, columns=names)
