@@ -31,7 +31,7 @@ from .incidents import (
 from .jobs import CompletedSets, FrozenDesign, Job, job_of, model_of, outcome_levels
 from .models import MODELS, Call
 from .scaling import scaled
-from .shapes import Reading
+from .shapes import Reading, by_column
 
 __all__ = ["Fits", "fit_one", "fit_sets"]
 
@@ -212,7 +212,8 @@ def _run(job: Job, design: FrozenDesign | None = None) -> _One:
         try:
             level = scaled(job)
             used = level.job if level else job
-            result = spec.fit(model_of(used, None if level else design), used.fit)
+            bare = spec.reading is by_column and design is None
+            result = spec.fit(model_of(used, None if level else design, bare), used.fit)
             reading = spec.reading(result, used)
             reading = level.raw(reading) if level else reading
             if not (np.isfinite(reading.covariance).all() and np.isfinite(reading.estimate).all()):
@@ -232,7 +233,7 @@ def _run(job: Job, design: FrozenDesign | None = None) -> _One:
         facts=spec.facts(result, job),
         scale=spec.scale(result),
         few_groups=_few_groups(job) if job.model == "mixedlm" else (0, ()),
-        condition=_condition(job),
+        condition=_condition(job, spec.inverse(result)),
         result=kept,
     )
 
@@ -283,9 +284,20 @@ def _full_rank(job: Job, result: Any) -> bool:
     return bool(np.linalg.matrix_rank(np.linalg.qr(columns / norms, mode="r"), tol=1e-9) == columns.shape[1])
 
 
-def _condition(job: Job) -> float:
-    """Return the condition number of the design, every column centred (but for the constant) and of unit length."""
+def _condition(job: Job, inverse: Array | None) -> float:
+    """Return the condition number of the design, every column centred (but for the constant) and of unit length.
+
+    The inverse of its cross-products tells it, where a fit leaves that behind: without the constant's row and column it
+    is the inverse of those about the means.
+    """
     columns = job.exog.to_numpy()
+    if inverse is not None and "Intercept" in job.exog.columns:
+        rest = [j for j, name in enumerate(job.exog.columns) if name != "Intercept"]
+        about_means = inverse[np.ix_(rest, rest)]
+        sizes = np.sqrt(np.diag(np.linalg.inv(about_means))) if rest else np.ones(0)
+        if rest and np.isfinite(sizes).all():
+            roots = np.linalg.eigvalsh(about_means * np.outer(sizes, sizes))
+            return float(np.sqrt(roots[-1] / max(roots[0], np.finfo(float).eps * roots[-1])))
     if "Intercept" in job.exog.columns or not MODELS[job.model].constant:
         columns = columns - columns.mean(axis=0)
     norms = np.sqrt((columns**2).sum(axis=0))

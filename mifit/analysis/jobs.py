@@ -171,7 +171,7 @@ def job_of(
     kept = [i for i, name in enumerate(design.names) if call.spec.constant or name != "Intercept"]
     matrix = design.matrix(values)
     matrix = matrix if len(kept) == len(design.names) else matrix[:, kept]
-    exog = pd.DataFrame(matrix, index=labels, columns=[design.names[i] for i in kept])
+    exog = pd.DataFrame(matrix, index=labels, columns=[design.names[i] for i in kept], copy=False)
     init = {word: _read(word, given, completed, k) for word, given in call.init.items()}
     if call.spec.groups and init.get("groups") is None:
         raise ModelError(
@@ -194,8 +194,8 @@ def job_of(
     return Job(k, endog, exog, call.model, init, fit, levels.labels, named)
 
 
-def model_of(job: Job, design: FrozenDesign | None = None) -> Any:
-    """Return the statsmodels model of a job, with formula and design attached if a design is given."""
+def model_of(job: Job, design: FrozenDesign | None = None, bare: bool = False) -> Any:
+    """Return the statsmodels model of a job, formula and design attached if a design is given; of arrays if bare."""
     cls = load(job.model)
     endog: Any = job.endog
     if job.model == "ordinal":  # level names for statsmodels' own summary, and the order beyond doubt
@@ -205,6 +205,8 @@ def model_of(job: Job, design: FrozenDesign | None = None) -> Any:
     init = {word: given for word, given in job.init.items() if word != "components"}
     if job.init.get("components"):
         init["exog_vc"] = _components(job)
+    if bare and exog is not None:
+        return cls(endog.to_numpy(), exog.to_numpy(), **init)
     if design is None or exog is None:
         return cls(endog, exog, **init)
     info = design.info

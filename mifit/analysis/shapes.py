@@ -19,6 +19,7 @@ __all__ = [
     "Reading",
     "as_it_is",
     "by_choice",
+    "by_column",
     "by_level",
     "cut_points",
     "cut_points_of",
@@ -51,6 +52,11 @@ class Reading:
 def as_it_is(result: Any, job: Job) -> Reading:
     """Read a result whose parameters are a named Series."""
     return Reading(tuple(map(str, result.params.index)), _array(result.params), _array(result.cov_params()))
+
+
+def by_column(result: Any, job: Job) -> Reading:
+    """Read a result with one parameter for each column of the design, whether statsmodels was given names or not."""
+    return Reading(tuple(map(str, job.exog.columns)), _array(result.params), _array(result.cov_params()))
 
 
 def proportional_hazards(result: Any, job: Job) -> Reading:

@@ -126,6 +126,7 @@ class PooledResults:
         self.imputations, self.congeniality = imputations, congeniality
         self.design, self.completed, self.call, self.settled = design, completed, call, stability
         self.results = RefittedResults(pooled.m, refit, fits.kept)
+        tables.ready_for_stargazer(type(self))
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what cannot cross a process: patsy's design and the statsmodels results."""
