@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
@@ -222,18 +222,19 @@ def _run(job: Job, design: FrozenDesign | None = None) -> _One:
             raise failure(spec.label, job.k, _ranked(job), error) from error
         kept = None if design is None else _native(job, design) if level else result
         separated = _separated(job, result, reading) or warned(caught, "PerfectSeparationWarning")
+    full_rank = _full_rank(job, result)
     return _One(
         reading=reading,
         n_obs=len(job.endog),
         df=_df_of(job, result),
-        full_rank=_full_rank(job, result),
+        full_rank=full_rank,
         converged=_converged(result),
         separated=separated,
         messages=() if separated else messages(caught),
         facts=spec.facts(result, job),
         scale=spec.scale(result),
         few_groups=_few_groups(job) if job.model == "mixedlm" else (0, ()),
-        condition=_condition(job, spec.inverse(result)),
+        condition=_condition(job, spec.inverse(result) if full_rank else None),
         result=kept,
     )
 
@@ -291,13 +292,13 @@ def _condition(job: Job, inverse: Array | None) -> float:
     is the inverse of those about the means.
     """
     columns = job.exog.to_numpy()
-    if inverse is not None and "Intercept" in job.exog.columns:
+    if inverse is not None and "Intercept" in job.exog.columns and columns.shape[1] > 1:
         rest = [j for j, name in enumerate(job.exog.columns) if name != "Intercept"]
-        about_means = inverse[np.ix_(rest, rest)]
-        sizes = np.sqrt(np.diag(np.linalg.inv(about_means))) if rest else np.ones(0)
-        if rest and np.isfinite(sizes).all():
-            roots = np.linalg.eigvalsh(about_means * np.outer(sizes, sizes))
-            return float(np.sqrt(roots[-1] / max(roots[0], np.finfo(float).eps * roots[-1])))
+        with suppress(np.linalg.LinAlgError), np.errstate(invalid="ignore"):
+            sizes = np.sqrt(np.diag(np.linalg.inv(inverse[np.ix_(rest, rest)])))
+            if np.isfinite(sizes).all():
+                roots = np.linalg.eigvalsh(inverse[np.ix_(rest, rest)] * np.outer(sizes, sizes))
+                return float(np.sqrt(roots[-1] / max(roots[0], np.finfo(float).eps * roots[-1])))
     if "Intercept" in job.exog.columns or not MODELS[job.model].constant:
         columns = columns - columns.mean(axis=0)
     norms = np.sqrt((columns**2).sum(axis=0))
