@@ -65,14 +65,15 @@ def events_of(imp: Any) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["source", "event", "chains", "visits"])
 
 
-def header_of(imp: Any, question: Question) -> dict[str, str]:
+def header_of(imp: Any, question: Question, subset: Any = None) -> dict[str, str]:
     """Facts of the imputation for a summary."""
+    rows = {} if subset is None else {"Subset": subset if isinstance(subset, str) else "a mask"}
     if imp.plan is None:
-        return {"Imputed Set": imp.identity, "Holes": f"made elsewhere; {imp._said}"}
+        return {**rows, "Imputed Set": imp.identity, "Holes": f"made elsewhere; {imp._said}"}
     seed = imp._seed.entropy if imp._seed else None
     shown = {"Seed": str(seed)} if isinstance(seed, int) and seed < 10**10 else {}
     chosen = {"Model Chosen": question.said} if not question.said.startswith("model=") else {}
-    facts = {**chosen, "Iterations": f"{imp.iterations}", "Imputed Set": imp.identity, **shown}
+    facts = {**rows, **chosen, "Iterations": f"{imp.iterations}", "Imputed Set": imp.identity, **shown}
     return {**facts, "Holes": imp.plan.short_title}
 
 

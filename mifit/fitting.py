@@ -9,7 +9,7 @@ import dataclasses
 import sys
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,15 +20,17 @@ from .analysis.models import call, is_robust, spec
 from .describing import header_of, notes_of
 from .errors import CongenialityError, CongenialityWarning, DataError, MifitError, PlanError
 from .examine.certificate import certificate, judged
-from .examine.check import Verdict
+from .examine.check import Verdict, Where
 from .formula.derived import substitute
 from .formula.design import freeze
 from .formula.identity import likelihood
-from .formula.question import Question, ask, caller_scope, resolve
+from .formula.query import widened_by
+from .formula.question import Question, ask, ask_right, caller_scope, resolve
 from .formula.terms import parse
 from .imputing import as_call, by_column, chains_of, ground, planned, require_columns, scope_of
 from .pool.rubin import pool
 from .results.pooled import PooledResults
+from .sampling import refuse_informed, sample_notes, sample_of, where_of
 
 __all__ = ["Request", "call_for", "certified", "fitted", "foreseen", "question_of", "scope_for"]
 
@@ -46,29 +48,40 @@ class Request:
     uncovered: str = "reimpute"
     keep: str | None = None
     n_jobs: int | None = None
+    subset: Any = None
+    varying_n: bool = False
+    drop_imputed_outcome: bool = False
 
 
 def fitted(imp: Any, asked: Request) -> PooledResults:
     """Fit an analysis to each set of an ImputedSet and pool; see :meth:`mifit.ImputedSet.fit`."""
     _refuse(asked)
     question, words = question_of(imp, asked)
+    if asked.drop_imputed_outcome:
+        refuse_informed(imp.plan, question, imp._table)
+    sample = sample_of(imp, question, asked)
+    where = where_of(imp, question, asked, sample)
     robust, written_out = is_robust(words.cov_type) or bool(words.clusters), foreseen(imp, question)
-    found, doubt = judged(imp.plan, imp._ground.known, written_out, question, robust)
+    found, doubt = judged(imp.plan, imp._ground.known, written_out, question, robust, where)
     used = imp
     if found.word == "absent" and asked.uncovered != "ignore" and imp.plan is not None and imp.plan.mode != "ignore":
-        used = _again(imp, question, found, asked)
-        found, doubt = judged(used.plan, used._ground.known, written_out, question, robust)
-        if found.word == "exact":
+        used = _again(imp, question, found, asked, where)
+        sample = sample_of(used, question, asked)
+        found, doubt = judged(used.plan, used._ground.known, written_out, question, robust, where)
+        if found.word == "exact" or (where is not None and found.word == "implied"):
             found = dataclasses.replace(found, reason="imputed again for it")
     if doubt:
         warnings.warn(CongenialityWarning(f"{question.formula}: {doubt}."), stacklevel=_outside())
-    _require_complete(used, question, words.columns)
-    design, completed = freeze(question, used._ground.known), used._completed  # the knots of the imputation
+    beside = [ask_right(one, imp._table, caller_scope()) for one in words.formulas]
+    _require_complete(used, question, [*words.columns, *(v for one in beside for v in one.variables(imp._table))])
+    design, completed = freeze(question, used._ground.known), sample  # the knots of the imputation
     fits = fit_sets(design, completed, words, keep=asked.keep == "results", n_jobs=asked.n_jobs, dfcom=asked.dfcom)
     pooled = pool(fits.estimates, fits.covariances, fits.df_complete, asked.df_method, names=fits.names)
     return PooledResults(
-        pooled, fits, refit=lambda k: fit_one(design, completed, words, k), header=header_of(used, question),
-        notes=notes_of(used), imputations=used, congeniality=found, design=design, completed=completed, call=words,
+        pooled, fits, refit=lambda k: fit_one(design, completed, words, k),
+        header=header_of(used, question, asked.subset),
+        notes=[*sample_notes(used, question, asked, sample), *notes_of(used)],
+        imputations=used, congeniality=found, design=design, completed=completed, call=words,
     )  # fmt: skip
 
 
@@ -76,8 +89,9 @@ def certified(imp: Any, asked: Request) -> pd.DataFrame:
     """Judge an analysis term by term; see :meth:`mifit.ImputedSet.check`."""
     question, words = question_of(imp, asked)
     robust = is_robust(words.cov_type) or bool(words.clusters)
-    do = call_for(imp, question)[1]
-    return certificate(imp.plan, imp._ground.known, foreseen(imp, question), question, robust, do)
+    where = where_of(imp, question, asked, sample_of(imp, question, asked))
+    do = call_for(imp, _meant(question, where))[1]
+    return certificate(imp.plan, imp._ground.known, foreseen(imp, question), question, robust, do, where)
 
 
 def question_of(imp: Any, asked: Request) -> tuple[Question, Any]:
@@ -146,8 +160,20 @@ def _derived_scope(imp: Any) -> dict[str, Any]:
     return {name: value for one in imp._ground.derived for name, value in resolve(one.names).items()}
 
 
-def _again(imp: Any, question: Question, found: Verdict, asked: Request) -> Any:
+def _meant(question: Question, where: Where | None) -> Question:
+    """The analysis that imputations must be made for: of some rows, one whose terms may differ there."""
+    return question if where is None or where.wide is None else where.wide
+
+
+def _again(imp: Any, analysis: Question, found: Verdict, asked: Request, where: Where | None) -> Any:
     """Impute again for an analysis that was not foreseen, or refuse."""
+    question = _meant(analysis, where)
+    if where is not None and where.said and where.wide is None:
+        raise CongenialityError(
+            f"the analysis of {where.said} was not foreseen, and nothing says what those rows have in common.",
+            analysis=analysis.formula, otherwise="uncovered='ignore' fits it as it is",
+            do=f"imp = df.assign(chosen=mask).mice.impute({widened_by(analysis.formula, ['chosen'])!r})",
+        )  # fmt: skip
     shown, do = call_for(imp, question)
     pairs = zip(imp._written, imp.plan.questions, strict=True)
     declared = tuple(q for one, q in pairs if one in shown[:-1])
@@ -155,7 +181,7 @@ def _again(imp: Any, question: Question, found: Verdict, asked: Request) -> Any:
     if asked.uncovered == "raise":
         raise CongenialityError(
             "the analysis was not foreseen by the imputations.",
-            analysis=question.formula, reason=found.reason, do=do,
+            analysis=analysis.formula, reason=found.reason, do=do,
         )  # fmt: skip
     started = time.perf_counter()
     scope = scope_for(imp)
@@ -165,18 +191,18 @@ def _again(imp: Any, question: Question, found: Verdict, asked: Request) -> Any:
     except MifitError as error:
         raise CongenialityError(
             f"the analysis was not foreseen, and imputing again as before fails: {error.fact}",
-            analysis=question.formula, do=error.do,
+            analysis=analysis.formula, do=error.do,
         ) from error  # fmt: skip
     sweeps = plan.iterations + max(imp.iterations - imp.plan.iterations, 0)  # as many more as were asked for
     chains = chains_of(given.known, plan, range(imp.m), sweeps, imp._seed, asked.n_jobs, None)
     again = type(imp)(imp._frame, given, plan, chains, imp._seed)
     seconds = time.perf_counter() - started
-    text = f"{question.formula}: {found.reason}. Imputed again in {seconds:.1f} s; to avoid it: {do}"
+    text = f"{analysis.formula}: {found.reason}. Imputed again in {seconds:.1f} s; to avoid it: {do}"
     warnings.warn(CongenialityWarning(text), stacklevel=_outside())
     return again
 
 
-def _require_complete(imp: Any, question: Question, columns: Sequence[str]) -> None:
+def _require_complete(imp: Any, question: Question, columns: Sequence[Hashable]) -> None:
     """Refuse an analysis of a column that was left with holes."""
     for name in dict.fromkeys((*question.variables(imp._table), *question.outcome, *columns)):
         column = imp._table.require(name, "the analysis")

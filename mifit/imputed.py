@@ -180,6 +180,9 @@ class ImputedSet:
         df_method: str = "barnard-rubin",
         uncovered: str = "reimpute",
         cov_type: str | None = None,
+        subset: Any = None,
+        varying_n: bool = False,
+        drop_imputed_outcome: bool = False,
         keep: str | None = None,
         n_jobs: int | None = None,
         until: Mapping[str, float] | None = None,
@@ -204,6 +207,15 @@ class ImputedSet:
             What to do about an analysis that the imputations never saw.
         cov_type : str, optional
             Covariance of each fit, as statsmodels names it ("HC1"; "cluster" with ``groups="id"``).
+        subset : str or sequence of bool, optional
+            The rows to analyse: a query that is read on each completed set (``"age > 50"``, as ``DataFrame.query``
+            reads it), or a mask for the rows of the frame. The imputations foresaw it if they let every term differ
+            there; otherwise ``uncovered`` says what to do.
+        varying_n : bool, default False
+            Whether the subset may have more rows in some sets than in others.
+        drop_imputed_outcome : bool, default False
+            Leave rows with an imputed outcome out of the fits (von Hippel 2007): they help to impute the covariates,
+            and then add only noise. Refused where a column outside the analysis informs the outcome.
         keep : {None, "results"}
             Keep the statsmodels results; otherwise ``res.results[k]`` fits set k again.
         n_jobs : int, optional
@@ -226,7 +238,10 @@ class ImputedSet:
         Raises
         ------
         CongenialityError
-            If the imputations never saw the analysis and ``uncovered="raise"``.
+            If the imputations never saw the analysis and ``uncovered="raise"``; if imputed outcomes are to be left out
+            that carry information.
+        DataError
+            If a subset cannot be evaluated, or has more rows in some sets than in others.
         ModelError, FormulaError, FitError, PoolingError
             If a word, a formula, a fit or the pooling fails.
 
@@ -238,7 +253,8 @@ class ImputedSet:
         ['Intercept', 'age[T.40-59]', 'age[T.60-99]', 'bmi']
         """
         words = _with_covariance(model_keywords, cov_type)
-        asked = Request(formula, model, words, fit_kwds, dfcom, df_method, uncovered, keep, n_jobs)
+        rows = (subset, varying_n, drop_imputed_outcome)
+        asked = Request(formula, model, words, fit_kwds, dfcom, df_method, uncovered, keep, n_jobs, *rows)
         return fitted(self, asked) if until is None else settle(partial(fitted, asked=asked), self, until, max_m)
 
     def map(self, func: Callable[[pd.DataFrame], Any], *, n_jobs: int | None = None) -> Mapped:
@@ -276,13 +292,14 @@ class ImputedSet:
         model: str | None = None,
         *,
         cov_type: str | None = None,
+        subset: Any = None,
         **model_keywords: Any,
     ) -> pd.DataFrame:
         """The certificate: whether the imputations cover an analysis, term by term.
 
         Parameters
         ----------
-        formula, model, cov_type, **model_keywords
+        formula, model, cov_type, subset, **model_keywords
             As in :meth:`fit`; by default the declared analysis.
 
         Returns
@@ -298,7 +315,9 @@ class ImputedSet:
         >>> imp.check("chl ~ age * bmi")["verdict"].to_dict()
         {'Intercept': 'implied', 'age': 'implied', 'bmi': 'implied', 'age:bmi': 'absent'}
         """
-        return certified(self, Request(formula, model, _with_covariance(model_keywords, cov_type)))
+        return certified(
+            self, Request(formula, model, _with_covariance(model_keywords, cov_type), subset=subset, varying_n=True)
+        )
 
     def alternatives(
         self, formula: str | None = None, model: str | None = None, *, cov_type: str | None = None,

@@ -12,7 +12,7 @@ import mifit
 from mifit import ImputationError
 from mifit.formula.question import ask
 from mifit.frame.table import read
-from mifit.impute.chain import Seed, _chain, Running, run
+from mifit.impute.chain import Running, Seed, _chain, run
 from mifit.impute.engine import Engine
 from mifit.impute.plan import Wishes
 from mifit.impute.planning import make

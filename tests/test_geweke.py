@@ -21,7 +21,7 @@ from mifit.formula.question import ask
 from mifit.frame.kinds import Kind
 from mifit.frame.table import read
 from mifit.impute import bench
-from mifit.impute.chain import Chain, Seed, Running, run
+from mifit.impute.chain import Chain, Running, Seed, run
 from mifit.impute.engine import Engine
 from mifit.impute.methods import norm
 from mifit.impute.methods.logistic import LogisticFitted

@@ -24,7 +24,7 @@ LAYERS = (
     ("imputed",),
     ("alternatives",),
     ("fitting",),
-    ("describing",),
+    ("describing", "sampling"),
     ("imputing",),
     ("examine", "storage"),
     ("results",),

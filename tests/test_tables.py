@@ -1,6 +1,8 @@
 """Tables that people publish: ratios, markups, forest plots, and what other packages read."""
 
 import re
+import sys
+import types
 from html.parser import HTMLParser
 
 import numpy as np
@@ -129,3 +131,22 @@ def test_notebooks_show_tests_predictions_and_mapped_results(imp, res):
     assert "mean_ci_lower" in shown._repr_html_()
     assert repr(shown).startswith("<Prediction of 1 rows")
     assert "0: &#x27;&lt;b&gt;" in Mapped(["<b>", "c"], 2)._repr_html_()
+
+
+def test_stargazer_is_told_how_to_read_pooled_results(monkeypatch):
+    readers = {}
+    fake = types.SimpleNamespace(register_class=readers.__setitem__)
+    monkeypatch.setitem(sys.modules, "stargazer.translators", fake)
+    res = fit(imputed(frames()), "y ~ x + g")
+    told = readers[type(res)](res)
+    assert list(told["cov_names"]) == list(res.params.index) and told["nobs"] == res.nobs
+    assert told["r2"] == res.rsquared and told["resid_std_err"] == pytest.approx(np.sqrt(res.scale))
+    assert readers[type(res)](fit(imputed(frames()), "b ~ x", "logit"))["r2"] is None
+
+
+def test_stargazer_itself_prints_pooled_results():
+    stargazer = pytest.importorskip("stargazer.stargazer")
+    res = fit(imputed(frames()), "y ~ x + g")
+    shown = stargazer.Stargazer([res])
+    shown.add_line("Imputations", [res.m], stargazer.LineLocation.FOOTER_TOP)
+    assert f"{res.params['x']:.3f}" in shown.render_latex()

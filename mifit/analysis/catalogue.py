@@ -16,6 +16,7 @@ from .shapes import (
     Reading,
     as_it_is,
     by_choice,
+    by_column,
     by_level,
     cut_points,
     log_dispersion,
@@ -43,6 +44,7 @@ class Spec:
     facts: Callable[[Any, Job], dict[str, str]] = lambda result, job: {}  #: extra lines of the summary
     scale: Callable[[Any], dict[str, float]] = lambda result: {}  #: figures whose mean over the sets is a fact
     reading: Callable[[Any, Job], Reading] = as_it_is  #: parameters as names, numbers and covariance
+    inverse: Callable[[Any], Any] = lambda result: None  #: inverse cross-products of the design, if a fit leaves them
     fit: Callable[[Any, Mapping[str, Any]], Any] = lambda model, words: model.fit(**words)
     df: Callable[[Any, Job], float] = lambda result, job: float(result.df_resid)  #: of the complete data
     df_source: str = "residual"  #: where that number comes from
@@ -158,7 +160,11 @@ _COUNT: dict[str, Any] = {
     "fit": _fit_polished,
     "scaled": True,
 }
-_LINEAR: dict[str, Any] = {"rank": lambda result: int(result.model.rank), "likelihood": "linear"}
+_LINEAR: dict[str, Any] = {
+    "rank": lambda result: int(result.model.rank),
+    "reading": by_column,
+    "likelihood": "linear",
+}
 _CONDITIONAL: dict[str, Any] = {
     "fit": _fit_polished,
     "separates": lambda result: True,
@@ -174,7 +180,13 @@ _CONDITIONAL: dict[str, Any] = {
 _REGRESSION, _DISCRETE_MODEL = "statsmodels.regression.", "statsmodels.discrete.discrete_model."
 _CHOICE = "statsmodels.discrete.conditional_models."
 _ENTRIES = (
-    Spec("ols", _REGRESSION + "linear_model.OLS", "OLS", **_LINEAR),
+    Spec(
+        "ols",
+        _REGRESSION + "linear_model.OLS",
+        "OLS",
+        inverse=lambda result: np.asarray(result.model.normalized_cov_params, dtype=np.float64),
+        **_LINEAR,
+    ),
     Spec("wls", _REGRESSION + "linear_model.WLS", "WLS", **_LINEAR),
     Spec("gls", _REGRESSION + "linear_model.GLS", "GLS", **_LINEAR),
     Spec(
@@ -261,6 +273,7 @@ _ENTRIES = (
         separates=lambda result: type(result.model.family).__name__ in _COUNTS,
         facts=_family_facts,
         scale=_free_scale,
+        reading=by_column,
         likelihood="family",
     ),
     Spec(
@@ -288,7 +301,7 @@ _ENTRIES = (
         df=lambda result, job: float("inf"),
         df_source="large sample",
         groups=True,
-        words=frozenset({"re_formula"}),
+        words=frozenset({"re_formula", "vc_formula"}),
         robust=False,
         likelihood="mixed",
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
@@ -31,7 +31,7 @@ from .incidents import (
 from .jobs import CompletedSets, FrozenDesign, Job, job_of, model_of, outcome_levels
 from .models import MODELS, Call
 from .scaling import scaled
-from .shapes import Reading
+from .shapes import Reading, by_column
 
 __all__ = ["Fits", "fit_one", "fit_sets"]
 
@@ -50,7 +50,7 @@ class Fits:
     covariances: Array  #: (m, q, q)
     df_complete: float  #: residual degrees of freedom had nothing been missing
     df_source: str  #: where that number comes from
-    n_obs: int  #: rows of each set
+    n_obs: int  #: rows of each set, the least where they differ
     label: str  #: name of the model, "OLS"
     outcome: str  #: what is modelled, "chl" or "P(hyp = yes)"
     formula: str
@@ -67,6 +67,7 @@ class _One:
     """What one fit leaves behind."""
 
     reading: Reading
+    n_obs: int
     df: float
     full_rank: bool
     converged: bool
@@ -170,7 +171,7 @@ def _gathered(
         covariances=np.array([reading.covariance for reading in readings]),
         df_complete=df,
         df_source=source,
-        n_obs=len(completed.index),
+        n_obs=min(one.n_obs for one in ones),
         label=call.spec.label,
         outcome=design.outcome_label,
         formula=design.formula,
@@ -211,7 +212,8 @@ def _run(job: Job, design: FrozenDesign | None = None) -> _One:
         try:
             level = scaled(job)
             used = level.job if level else job
-            result = spec.fit(model_of(used, None if level else design), used.fit)
+            bare = spec.reading is by_column and design is None
+            result = spec.fit(model_of(used, None if level else design, bare), used.fit)
             reading = spec.reading(result, used)
             reading = level.raw(reading) if level else reading
             if not (np.isfinite(reading.covariance).all() and np.isfinite(reading.estimate).all()):
@@ -220,17 +222,19 @@ def _run(job: Job, design: FrozenDesign | None = None) -> _One:
             raise failure(spec.label, job.k, _ranked(job), error) from error
         kept = None if design is None else _native(job, design) if level else result
         separated = _separated(job, result, reading) or warned(caught, "PerfectSeparationWarning")
+    full_rank = _full_rank(job, result)
     return _One(
         reading=reading,
+        n_obs=len(job.endog),
         df=_df_of(job, result),
-        full_rank=_full_rank(job, result),
+        full_rank=full_rank,
         converged=_converged(result),
         separated=separated,
         messages=() if separated else messages(caught),
         facts=spec.facts(result, job),
         scale=spec.scale(result),
         few_groups=_few_groups(job) if job.model == "mixedlm" else (0, ()),
-        condition=_condition(job),
+        condition=_condition(job, spec.inverse(result) if full_rank else None),
         result=kept,
     )
 
@@ -281,9 +285,20 @@ def _full_rank(job: Job, result: Any) -> bool:
     return bool(np.linalg.matrix_rank(np.linalg.qr(columns / norms, mode="r"), tol=1e-9) == columns.shape[1])
 
 
-def _condition(job: Job) -> float:
-    """Return the condition number of the design, every column centred (but for the constant) and of unit length."""
+def _condition(job: Job, inverse: Array | None) -> float:
+    """Return the condition number of the design, every column centred (but for the constant) and of unit length.
+
+    The inverse of its cross-products tells it, where a fit leaves that behind: without the constant's row and column it
+    is the inverse of those about the means.
+    """
     columns = job.exog.to_numpy()
+    if inverse is not None and "Intercept" in job.exog.columns and columns.shape[1] > 1:
+        rest = [j for j, name in enumerate(job.exog.columns) if name != "Intercept"]
+        with suppress(np.linalg.LinAlgError), np.errstate(invalid="ignore"):
+            sizes = np.sqrt(np.diag(np.linalg.inv(inverse[np.ix_(rest, rest)])))
+            if np.isfinite(sizes).all():
+                roots = np.linalg.eigvalsh(inverse[np.ix_(rest, rest)] * np.outer(sizes, sizes))
+                return float(np.sqrt(roots[-1] / max(roots[0], np.finfo(float).eps * roots[-1])))
     if "Intercept" in job.exog.columns or not MODELS[job.model].constant:
         columns = columns - columns.mean(axis=0)
     norms = np.sqrt((columns**2).sum(axis=0))

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import FitError, ModelError
+from .mixed import packed_columns
 from .models import CLUSTER_WORDS, NUMBER_WORDS, STRATUM_WORDS, Call, load, names_in
 
 __all__ = ["CompletedSets", "FrozenDesign", "Job", "Levels", "job_of", "model_of", "outcome_levels", "stack"]
@@ -53,6 +54,12 @@ class CompletedSets(Protocol):
         """Row labels of the user's frame (n)."""
 
     def __len__(self) -> int: ...
+
+    def labels(self, k: int) -> pd.Index:
+        """Row labels of set k: some or all of ``index`` (n)."""
+
+    def take(self, k: int, given: Any) -> Any:
+        """What was given for every row of the frame, for those of set k."""
 
     def values(self, k: int) -> Any:
         """Set k as the design wants it: column -> numbers or level codes, each of shape (n,)."""
@@ -159,19 +166,26 @@ def job_of(
     if levels.labels:
         outcome = _coded(outcome, levels, k, design.outcome_label)
     _refuse_numbers(outcome, design, call)
-    endog = pd.Series(outcome, index=completed.index, name=design.outcome_label)
+    labels = completed.labels(k)
+    endog = pd.Series(outcome, index=labels, name=design.outcome_label)
     kept = [i for i, name in enumerate(design.names) if call.spec.constant or name != "Intercept"]
     matrix = design.matrix(values)
     matrix = matrix if len(kept) == len(design.names) else matrix[:, kept]
-    exog = pd.DataFrame(matrix, index=completed.index, columns=[design.names[i] for i in kept])
+    exog = pd.DataFrame(matrix, index=labels, columns=[design.names[i] for i in kept], copy=False)
     init = {word: _read(word, given, completed, k) for word, given in call.init.items()}
-    if "re_formula" in init:
-        init["exog_re"] = _random_slopes(design, values, init.pop("re_formula"), completed.index)
     if call.spec.groups and init.get("groups") is None:
         raise ModelError(
             f"a {call.spec.label} model needs to know the groups.",
             do=f"imp.fit({design.formula!r}, model={call.model!r}, groups='id')   # a column",
         )
+    if init.get("re_formula") is not None:
+        init["exog_re"] = _random_design(design, values, init["re_formula"], labels)
+    if init.get("vc_formula"):
+        init["components"] = {
+            name: packed_columns(_random_design(design, values, one, labels).to_numpy(), init["groups"])
+            for name, one in sorted(init["vc_formula"].items())
+        }
+    init = {word: given for word, given in init.items() if word not in ("re_formula", "vc_formula")}
     fit = {**call.spec.quiet, **{word: _read(word, given, completed, k) for word, given in call.fit.items()}}
     if fit.get("cov_kwds"):
         given = fit["cov_kwds"].items()
@@ -180,20 +194,25 @@ def job_of(
     return Job(k, endog, exog, call.model, init, fit, levels.labels, named)
 
 
-def model_of(job: Job, design: FrozenDesign | None = None) -> Any:
-    """Return the statsmodels model of a job, with formula and design attached if a design is given."""
+def model_of(job: Job, design: FrozenDesign | None = None, bare: bool = False) -> Any:
+    """Return the statsmodels model of a job, formula and design attached if a design is given; of arrays if bare."""
     cls = load(job.model)
     endog: Any = job.endog
     if job.model == "ordinal":  # level names for statsmodels' own summary, and the order beyond doubt
         ordered = pd.Categorical.from_codes(endog.astype(int), list(job.levels), ordered=True)
         endog = pd.Series(ordered, index=endog.index, name=endog.name)
     exog = job.exog if len(job.exog.columns) else None
+    init = {word: given for word, given in job.init.items() if word != "components"}
+    if job.init.get("components"):
+        init["exog_vc"] = _components(job)
+    if bare and exog is not None:
+        return cls(endog.to_numpy(), exog.to_numpy(), **init)
     if design is None or exog is None:
-        return cls(endog, exog, **job.init)
+        return cls(endog, exog, **init)
     info = design.info
     if info is not None and len(job.exog.columns) < len(design.names):
         info = info.subset([term for term in info.term_names if term != "Intercept"])
-    model = cls(endog, exog, **job.init, **{_spec_word(): info, "formula": design.formula})
+    model = cls(endog, exog, **init, **{_spec_word(): info, "formula": design.formula})
     model.formula = design.formula
     return model
 
@@ -211,10 +230,10 @@ def stack(jobs: Sequence[Job]) -> Job:
     Job
         Its outcome and design have m n rows. A Cox model has the set as a stratum (within the strata it had).
     """
-    first, n_rows = jobs[0], len(jobs[0].endog)
-    init = {word: _joined([job.init[word] for job in jobs], word, n_rows) for word in first.init}
+    first, counts = jobs[0], [len(job.endog) for job in jobs]
+    init = {word: _joined([job.init[word] for job in jobs], word, counts[0]) for word in first.init}
     if first.model == "phreg" and init.get("strata") is None:
-        init["strata"] = np.repeat(np.arange(len(jobs)), n_rows)
+        init["strata"] = np.repeat(np.arange(len(jobs)), counts)
     endog = pd.concat([job.endog for job in jobs], ignore_index=True)
     exog = pd.concat([job.exog for job in jobs], ignore_index=True)
     return Job(first.k, endog, exog, first.model, init, first.fit, first.levels, first.named)
@@ -224,9 +243,23 @@ def stack(jobs: Sequence[Job]) -> Job:
 _MANY = 50
 
 
+def _components(job: Job) -> Any:
+    """Return the variance components of a mixed model as statsmodels takes them: for each, a matrix for each group."""
+    from statsmodels.regression.mixed_linear_model import VCSpec
+
+    groups, parts = np.asarray(job.init["groups"]), job.init["components"]
+    rows = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    mats = [[part[which][:, part[which].any(axis=0)] for which in rows] for part in parts.values()]
+    pairs = zip(parts, mats, strict=True)
+    names = [[[f"{name}[{j}]" for j in range(mat.shape[1])] for mat in each] for name, each in pairs]
+    return VCSpec(list(parts), names, mats)
+
+
 def _joined(parts: Sequence[Any], word: str, n_rows: int) -> Any:
     """Return one word's value for the stacked sets."""
     first = parts[0]
+    if word == "components":
+        return {name: _padded([part[name] for part in parts]) for name in first}
     if not isinstance(first, np.ndarray | pd.DataFrame) or len(first) != n_rows:
         return first
     if word in STRATUM_WORDS:
@@ -239,6 +272,12 @@ def _joined(parts: Sequence[Any], word: str, n_rows: int) -> Any:
     return np.concatenate(parts)
 
 
+def _padded(parts: Sequence[Array]) -> Array:
+    """Return matrices below each other, narrow ones filled with zeros on the right."""
+    width = max(part.shape[1] for part in parts)
+    return np.vstack([np.pad(part, ((0, 0), (0, width - part.shape[1]))) for part in parts])
+
+
 def _read(word: str, given: Any, completed: CompletedSets, k: int) -> Any:
     """Return the value of one word for set k: a named column as numbers or codes, anything else as it is."""
     if word == "status":
@@ -247,6 +286,8 @@ def _read(word: str, given: Any, completed: CompletedSets, k: int) -> Any:
         return _numbers(word, given, completed, k)
     if word in STRATUM_WORDS and given is not None:
         return _codes(word, given, completed, k)
+    if isinstance(given, np.ndarray | pd.Series | pd.DataFrame) and len(given) == len(completed.index):
+        return completed.take(k, given)
     # A working correlation learns while it is fitted: every fit gets its own.
     return copy.deepcopy(given) if word == "cov_struct" else given
 
@@ -285,12 +326,13 @@ def _numbers(word: str, given: Any, completed: CompletedSets, k: int) -> Any:
     """Return a column as floats, shape (n,); a number or None stays as it is."""
     if given is None or (np.ndim(given) == 0 and not isinstance(given, str)):
         return given
-    column = completed.series(k, given) if isinstance(given, str) else given
+    column = completed.series(k, given) if isinstance(given, str) else _of_set(word, given, completed, k)
     try:
         numbers = np.asarray(column, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ModelError(f"{word}={_short(given)} is not numeric.") from error
-    _refuse_length(word, len(numbers), completed)
+    if numbers.ndim == 2 and numbers.shape[1] == len(completed.index):  # a covariance of all rows
+        numbers = np.asarray(completed.take(k, numbers.T)).T
     if not np.isfinite(numbers).all():
         raise ModelError(f"{word}={_short(given)} is not a finite number in every row of set {k}.")
     return numbers
@@ -298,9 +340,9 @@ def _numbers(word: str, given: Any, completed: CompletedSets, k: int) -> Any:
 
 def _codes(word: str, given: Any, completed: CompletedSets, k: int) -> npt.NDArray[np.int64]:
     """Return clusters as codes 0..G-1, shape (n,), or (n, 2) for two columns."""
-    columns = [completed.series(k, name) for name in names_in(given)] or list(np.atleast_2d(np.asarray(given).T))
+    named = [completed.series(k, name) for name in names_in(given)]
+    columns = named or list(np.atleast_2d(np.asarray(_of_set(word, given, completed, k)).T))
     codes = np.column_stack([pd.factorize(column, sort=True)[0] for column in columns]).astype(np.int64)
-    _refuse_length(word, len(codes), completed)
     if (codes < 0).any():
         raise ModelError(f"{word}={_short(given)} has missing values in set {k}: every row needs one.")
     return codes if codes.shape[1] > 1 else codes[:, 0]
@@ -310,8 +352,8 @@ def _events(given: Any, completed: CompletedSets, k: int) -> Any:
     """Return a status as 1 for an event and 0 for a censored time, shape (n,)."""
     if given is None:
         return None
-    column = pd.Series(completed.series(k, given) if isinstance(given, str) else np.asarray(given))
-    _refuse_length("status", len(column), completed)
+    named = isinstance(given, str)
+    column = pd.Series(completed.series(k, given) if named else np.asarray(_of_set("status", given, completed, k)))
     levels = column.unique().tolist()
     if column.isna().any() or any(level not in (0, 1) for level in levels):
         name = given if isinstance(given, str) else "status"
@@ -323,8 +365,8 @@ def _events(given: Any, completed: CompletedSets, k: int) -> Any:
     return np.asarray(column.astype(object), dtype=np.float64)
 
 
-def _random_slopes(design: FrozenDesign, values: Any, formula: Any, index: pd.Index) -> pd.DataFrame:
-    """Return the design of the random effects, one column each: a formula such as ``"~ x"``, frozen like any other."""
+def _random_design(design: FrozenDesign, values: Any, formula: Any, index: pd.Index) -> pd.DataFrame:
+    """Return the design of random effects, one column each: a formula such as ``"~ x"``, frozen like any other."""
     from ..formula.design import freeze
     from ..formula.question import ask
 
@@ -332,7 +374,7 @@ def _random_slopes(design: FrozenDesign, values: Any, formula: Any, index: pd.In
     right = str(formula).rpartition("~")[2]
     table = getattr(design, "table", None)
     if table is None:
-        raise ModelError("re_formula= needs a design with its table.")
+        raise ModelError("re_formula= and vc_formula= need a design with its table.")
     frozen = freeze(ask(f"{outcome} ~ {right}", table, model="mixedlm"), table)
     names = ["Group" if name == "Intercept" else name for name in frozen.names]
     return pd.DataFrame(frozen.matrix(values), index=index, columns=names)
@@ -345,10 +387,12 @@ def _spec_word() -> str:
     return "model_spec" if tuple(map(int, statsmodels.__version__.split(".")[:2])) >= (0, 15) else "design_info"
 
 
-def _refuse_length(word: str, length: int, completed: CompletedSets) -> None:
-    """Raise ModelError when an array given for a column has another length."""
-    if length != len(completed.index):
-        raise ModelError(f"{word}= has {length} values, the frame {len(completed.index)} rows.")
+def _of_set(word: str, given: Any, completed: CompletedSets, k: int) -> Any:
+    """Return an array given for all rows of the frame, for those of set k; one of another length is refused."""
+    array = np.asarray(given)
+    if len(array) != len(completed.index):
+        raise ModelError(f"{word}= has {len(array)} values, the frame {len(completed.index)} rows.")
+    return completed.take(k, array)
 
 
 def _short(given: object) -> str:

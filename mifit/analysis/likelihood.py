@@ -13,10 +13,10 @@ import numpy.typing as npt
 from ..errors import FitError, ModelError
 from .incidents import failure
 from .jobs import CompletedSets, FrozenDesign, Job, job_of, model_of, outcome_levels, stack
-from .mixed import group_sums, loglik
+from .mixed import composed, group_sums, loglik
 from .models import MODELS, Call, is_robust
 from .scaling import scaled
-from .shapes import cut_points_of, increments_of
+from .shapes import cut_points_of, group_covariance, increments_of, random_effects
 
 __all__ = ["LogLikelihoods", "loglik_at", "loglik_fits", "stacked", "without_likelihood"]
 
@@ -50,7 +50,7 @@ def loglik_fits(design: FrozenDesign, completed: CompletedSets, call: Call) -> L
         Parameters are averaged as they are here, so their scale matters: coefficients; then the variance
         RSS / n of a linear model, the maximum-likelihood dispersion of a GLM family that has one, cut points of
         an ordered model, log alpha of a negative binomial, covariances of the random effects (lower triangle, by
-        rows) and the residual variance of a mixed model.
+        rows), variance components and the residual variance of a mixed model.
 
     Raises
     ------
@@ -323,21 +323,21 @@ def _cut_points_best(result: Any, job: Job) -> Array:
 
 def _mixed_at(model: Any, job: Job, params: Array) -> float:
     """Return the log-likelihood of a mixed model at coefficients, covariances and residual variance."""
-    exog, random = job.exog.to_numpy(), np.asarray(model.exog_re, dtype=np.float64)
-    p, q = exog.shape[1], random.shape[1]
-    psi = np.zeros((q, q))
-    lower = np.tril_indices(q)
-    psi[lower] = params[p:-1]
-    psi.T[lower] = params[p:-1]
+    exog, (random, widths) = job.exog.to_numpy(), random_effects(model, job)
+    p, q = exog.shape[1], random.shape[1] - sum(widths)
+    psi, lower = np.zeros((q, q)), np.tril_indices(q)
+    rest = p + len(lower[0])
+    psi[lower] = params[p:rest]
+    psi.T[lower] = params[p:rest]
     sums = group_sums(job.endog.to_numpy() - exog @ params[:p], exog, random, np.asarray(job.init["groups"]))
-    return loglik(sums, psi, float(params[-1]))
+    return loglik(sums, composed(psi, params[rest:-1], widths), float(params[-1]))
 
 
 def _mixed_best(result: Any, job: Job) -> Array:
-    """Return coefficients, lower triangle of the random effects' covariance, residual variance."""
-    covariance = np.asarray(result.cov_re, dtype=np.float64)
-    beta = np.asarray(result.fe_params, dtype=np.float64)
-    return np.concatenate([beta, covariance[np.tril_indices(len(covariance))], [float(result.scale)]])
+    """Return coefficients, lower triangle of the random effects' covariance, further components, residual variance."""
+    covariance, beta = group_covariance(result), np.asarray(result.fe_params, dtype=np.float64)
+    components = np.asarray(result.vcomp, dtype=np.float64)
+    return np.concatenate([beta, covariance[np.tril_indices(len(covariance))], components, [float(result.scale)]])
 
 
 _KINDS: dict[str, _Kind] = {

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["GroupSums", "fixed_covariance", "group_sums", "loglik", "spread_covariance"]
+__all__ = ["GroupSums", "composed", "fixed_covariance", "group_sums", "loglik", "packed_columns", "spread_covariance"]
 
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -60,6 +60,63 @@ def group_sums(residuals: Array, exog: Array, random: Array, groups: Codes) -> G
         xr=x.T @ r,
         rr=float(r @ r),
     )
+
+
+def packed_columns(matrix: Array, groups: Codes) -> Array:
+    """Push the columns that are not zero in a group to the left: levels nested in groups need no column of their own.
+
+    Parameters
+    ----------
+    matrix : ndarray, shape (n, c)
+        Such as one column for each classroom of every school.
+    groups : ndarray of int, shape (n,)
+
+    Returns
+    -------
+    ndarray, shape (n, w)
+        w the most columns that one group has; columns of different groups are different effects.
+
+    Examples
+    --------
+    >>> packed_columns(np.eye(4), np.array([0, 0, 1, 1]))
+    array([[1., 0.],
+           [0., 1.],
+           [1., 0.],
+           [0., 1.]])
+    """
+    order = np.argsort(groups, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(groups[order]) != 0) + 1)
+    kept = [np.flatnonzero(matrix[rows].any(axis=0)) for rows in parts]
+    out = np.zeros((len(matrix), max(map(len, kept), default=0)))
+    for rows, columns in zip(parts, kept, strict=True):
+        out[rows[:, None], np.arange(len(columns))] = matrix[np.ix_(rows, columns)]
+    return out
+
+
+def composed(psi: Array, components: Array, widths: Sequence[int]) -> Array:
+    """Covariance of all random effects: those of the groups, then independent ones of equal variance.
+
+    Parameters
+    ----------
+    psi : ndarray, shape (q, q)
+    components : ndarray, shape (c,)
+        Variance of each component.
+    widths : sequence of int, length c
+        How many effects each component has in a group.
+
+    Returns
+    -------
+    ndarray, shape (q + sum(widths), q + sum(widths))
+
+    Examples
+    --------
+    >>> composed(np.array([[2.0]]), np.array([0.5]), [2]).diagonal()
+    array([2. , 0.5, 0.5])
+    """
+    q = len(psi)
+    out = np.diag(np.concatenate([np.zeros(q), np.repeat(components, widths)]))
+    out[:q, :q] = psi
+    return out
 
 
 def loglik(sums: GroupSums, psi: Array, residual: float, reml: bool = False, profile: bool = False) -> float:
@@ -120,7 +177,14 @@ def fixed_covariance(sums: GroupSums, psi: Array, residual: float) -> Array:
     return (inverse + inverse.T) / 2
 
 
-def spread_covariance(sums: GroupSums, psi: Array, residual: float, reml: bool) -> tuple[Array, Array] | None:
+def spread_covariance(
+    sums: GroupSums,
+    psi: Array,
+    residual: float,
+    reml: bool,
+    components: Array | None = None,
+    widths: Sequence[int] = (),
+) -> tuple[Array, Array] | None:
     """Variance components on scales where they are roughly normal, and their covariance.
 
     Parameters
@@ -130,32 +194,40 @@ def spread_covariance(sums: GroupSums, psi: Array, residual: float, reml: bool) 
     residual : float
     reml : bool
         Whether they were estimated by restricted likelihood.
+    components : ndarray, shape (c,), optional
+        Variances of further random effects.
+    widths : sequence of int, length c
+        How many columns each of them has, after the first q.
 
     Returns
     -------
-    estimates : ndarray, shape (q (q + 1) / 2 + 1,)
+    estimates : ndarray, shape (q (q + 1) / 2 + c + 1,)
         Logarithms of the q variances, inverse hyperbolic tangents of their correlations (in the order of the
-        lower triangle, by rows), logarithm of the residual variance.
+        lower triangle, by rows), logarithms of the components and of the residual variance.
     covariance : ndarray
         Inverse of the observed information, by central differences of the profile likelihood.
         None at the boundary: a variance of (about) zero, a correlation of one, or no maximum there.
     """
-    q = len(psi)
+    q, further = len(psi), np.zeros(0) if components is None else components
     variances = np.diag(psi)
     mean_square = np.einsum("gii->i", sums.zz) / sums.n_rows
+    shares = np.diag(composed(psi, further, widths)) * mean_square
+    blocks = [*shares[:q], *(block.sum() for block in np.split(shares[q:], np.cumsum(widths)[:-1]) if len(widths))]
     lower = np.tril_indices(q, -1)
-    if (variances * mean_square <= _NOTHING * residual).any():
+    if any(share <= _NOTHING * residual for share in blocks):
         return None
     correlations = (psi / np.sqrt(np.outer(variances, variances)))[lower]
     if (np.abs(correlations) > 1 - 1e-6).any():
         return None
-    at = np.concatenate([np.log(variances), np.arctanh(correlations), [np.log(residual)]])
+    at = np.concatenate([np.log(variances), np.arctanh(correlations), np.log(further), [np.log(residual)]])
+    rest = len(at) - 1 - len(further)
 
     def height(point: Array) -> float:
         sd = np.exp(point[:q] / 2)
         matrix = np.eye(q)
-        matrix[lower] = matrix.T[lower] = np.tanh(point[q:-1])
-        return loglik(sums, matrix * np.outer(sd, sd), float(np.exp(point[-1])), reml=reml, profile=True)
+        matrix[lower] = matrix.T[lower] = np.tanh(point[q:rest])
+        whole = composed(matrix * np.outer(sd, sd), np.exp(point[rest:-1]), widths)
+        return loglik(sums, whole, float(np.exp(point[-1])), reml=reml, profile=True)
 
     information = -_hessian(height, at)
     if not np.isfinite(information).all() or np.linalg.eigvalsh(information)[0] <= 0:

@@ -50,11 +50,10 @@ _REFUSED = {
     "data": "the data are the completed sets",
     "endog": "the outcome is the left side of the formula",
     "exog": "the design is the right side of the formula",
-    "subset": "every row of a completed set is fitted; subset the frame before imputing",
+    "subset": "rows are chosen when an analysis is fitted, imp.fit(..., subset=...)",
     "drop_cols": "columns are chosen in the formula",
     "missing": "a completed set has no missing values, and mifit never drops rows",
-    "vc_formula": "variance components by formula are not built yet; re_formula= gives random slopes",
-    "exog_vc": "variance components by design are not built yet; re_formula= gives random slopes",
+    "exog_vc": "variance components are given by formulas, vc_formula={'site': '0 + C(site)'}",
     "exog_re": "random slopes are given by a formula, re_formula='~ x'",
 }
 
@@ -99,6 +98,12 @@ class Call:
         given = {**self.init, **self.fit}
         named = [names_in(value) for word, value in given.items() if word in _COLUMN_WORDS]
         return tuple(dict.fromkeys([*chain.from_iterable(named), *self.clusters]))
+
+    @property
+    def formulas(self) -> tuple[str, ...]:
+        """Right sides of the formulas among the words: random slopes and variance components."""
+        given = [self.init.get("re_formula"), *(self.init.get("vc_formula") or {}).values()]
+        return tuple(str(one).rpartition("~")[2] for one in given if one is not None)
 
     @property
     def clusters(self) -> tuple[str, ...]:
@@ -258,6 +263,11 @@ def call(
         raise ModelError(
             f"family={family!r} is not a family: statsmodels wants an object.",
             do=f"imp.fit({shown!r}, model='glm', family=sm.families.Poisson())",
+        )
+    if not isinstance(keywords.get("vc_formula", {}), Mapping):
+        raise ModelError(
+            f"vc_formula is {keywords['vc_formula']!r}; a mapping of names to formulas is needed.",
+            do=f"imp.fit({shown!r}, model='mixedlm', groups='id', vc_formula={{'site': '0 + C(site)'}})",
         )
     init = {word: value for word, value in keywords.items() if word in known_init}
     fit = {word: value for word, value in keywords.items() if word not in known_init} | dict(fit_kwds or {})

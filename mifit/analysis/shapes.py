@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .mixed import fixed_covariance, group_sums, spread_covariance
+from .mixed import composed, fixed_covariance, group_sums, spread_covariance
+from .ordered import DISTRIBUTIONS, information
 
 if TYPE_CHECKING:
     from .jobs import Job
@@ -18,14 +19,17 @@ __all__ = [
     "Reading",
     "as_it_is",
     "by_choice",
+    "by_column",
     "by_level",
     "cut_points",
     "cut_points_of",
+    "group_covariance",
     "increments_of",
     "log_dispersion",
     "log_precision",
     "mixed_effects",
     "proportional_hazards",
+    "random_effects",
 ]
 
 Array = npt.NDArray[np.float64]
@@ -48,6 +52,11 @@ class Reading:
 def as_it_is(result: Any, job: Job) -> Reading:
     """Read a result whose parameters are a named Series."""
     return Reading(tuple(map(str, result.params.index)), _array(result.params), _array(result.cov_params()))
+
+
+def by_column(result: Any, job: Job) -> Reading:
+    """Read a result with one parameter for each column of the design, whether statsmodels was given names or not."""
+    return Reading(tuple(map(str, job.exog.columns)), _array(result.params), _array(result.cov_params()))
 
 
 def proportional_hazards(result: Any, job: Job) -> Reading:
@@ -89,18 +98,26 @@ def by_choice(result: Any, job: Job) -> Reading:
 def cut_points(result: Any, job: Job) -> Reading:
     """Read an ordered model: slopes as they are, thresholds as cut points named ``"1/2"``.
 
-    statsmodels has the first cut point and the logarithms of the increments; the covariance goes by the delta
-    method.
+    statsmodels has the first cut point and the logarithms of the increments, and second derivatives by finite
+    differences; those of a logit or probit are known. For another distribution the covariance goes by the delta method.
     """
-    p = len(job.exog.columns)
-    params = _array(result.params)
-    jacobian = np.eye(len(params))
+    exog = job.exog.to_numpy()
+    p, params = exog.shape[1], _array(result.params)
     cuts = cut_points_of(params[p:])
-    jacobian[p:, p] = 1.0
-    for j in range(1, len(cuts)):
-        jacobian[p + j :, p + j] = np.exp(params[p + j])
     names = [*job.exog.columns, *(f"{low}/{high}" for low, high in zip(job.levels, job.levels[1:], strict=False))]
-    covariance = jacobian @ _array(result.cov_params()) @ jacobian.T
+    given = job.init.get("distr", "probit")
+    if isinstance(given, str) and given in DISTRIBUTIONS:
+        offset = job.init.get("offset")
+        linear = exog @ params[:p] + (0.0 if offset is None else _array(offset))
+        covariance = _array(
+            np.linalg.inv(information(job.endog.to_numpy().astype(np.int64), exog, linear, cuts, given))
+        )
+    else:
+        jacobian = np.eye(len(params))
+        jacobian[p:, p] = 1.0
+        for j in range(1, len(cuts)):
+            jacobian[p + j :, p + j] = np.exp(params[p + j])
+        covariance = jacobian @ _array(result.cov_params()) @ jacobian.T
     return Reading(tuple(names), np.concatenate([params[:p], cuts]), covariance)
 
 
@@ -154,29 +171,45 @@ def mixed_effects(result: Any, job: Job) -> Reading:
     The covariance of the fixed effects is that of generalised least squares; statsmodels inverts their
     information together with that of the variances, which moves it by a few in a thousand.
     """
-    random = np.asarray(result.model.exog_re, dtype=np.float64)
+    random, widths = random_effects(result.model, job)
     exog, groups = job.exog.to_numpy(), np.asarray(job.init["groups"])
-    beta, psi, residual = _array(result.fe_params), _array(result.cov_re), float(result.scale)
+    beta, residual = _array(result.fe_params), float(result.scale)
+    psi, components = group_covariance(result), _array(result.vcomp)
     sums = group_sums(job.endog.to_numpy() - exog @ beta, exog, random, groups)
-    fixed = fixed_covariance(sums, psi, residual)
-    found = spread_covariance(sums, psi, residual, bool(result.reml))
+    fixed = fixed_covariance(sums, composed(psi, components, widths), residual)
+    found = spread_covariance(sums, psi, residual, bool(result.reml), components, widths)
     columns = tuple(map(str, job.exog.columns))
     if found is None:
         return Reading(columns, beta, fixed, boundary="a variance is at its boundary")
     group = job.named.get("groups", "Group")
-    effects = job.init["exog_re"].columns if "exog_re" in job.init else ["Group"]
-    names = _spread_names([group if name == "Group" else str(name) for name in effects])
+    effects = job.init["exog_re"].columns if "exog_re" in job.init else ["Group"][: len(psi)]
+    further = list(job.init.get("components") or ())
+    names = _spread_names([group if name == "Group" else str(name) for name in effects], further)
     p, q = len(beta), len(beta) + len(names)
     covariance = np.zeros((q, q))
     covariance[:p, :p], covariance[p:, p:] = fixed, found[1]
     return Reading((*columns, *names), np.concatenate([beta, found[0]]), covariance, spread=len(names))
 
 
-def _spread_names(random: Sequence[str]) -> list[str]:
+def random_effects(model: Any, job: Job) -> tuple[Array, list[int]]:
+    """Return the design of all random effects of a mixed model, and how many columns each component has, at its end."""
+    own = np.zeros((len(job.endog), 0)) if model.exog_re is None else _array(model.exog_re)
+    further = list((job.init.get("components") or {}).values())
+    return np.hstack([own, *further]), [part.shape[1] for part in further]
+
+
+def group_covariance(result: Any) -> Array:
+    """Return the covariance of the random effects of a group, shape (q, q); of shape (0, 0) where there are none."""
+    psi = _array(result.cov_re)
+    return psi if psi.size else np.zeros((0, 0))
+
+
+def _spread_names(random: Sequence[str], further: Sequence[str]) -> list[str]:
     """Return the names of the variance components, in the order of ``spread_covariance``."""
     pairs = [(i, j) for i in range(len(random)) for j in range(i)]
     correlations = [f"atanh({random[j]} x {random[i]} Cor)" for i, j in pairs]
-    return [*(f"log({name} Var)" for name in random), *correlations, "log(Residual Var)"]
+    components = [f"log({name} Var)" for name in further]
+    return [*(f"log({name} Var)" for name in random), *correlations, *components, "log(Residual Var)"]
 
 
 def _log_last(plain: Reading, name: str) -> Reading:

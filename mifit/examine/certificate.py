@@ -16,7 +16,7 @@ from ..frame.markup import Markup, block, chip, facts, table
 from ..frame.table import Table
 from ..impute.likelihoods import likelihood_of
 from ..impute.plan import Plan
-from .check import Verdict, verdict
+from .check import Verdict, Where, verdict
 
 __all__ = ["Certificate", "as_asked", "breusch_pagan", "certificate", "judged"]
 
@@ -25,8 +25,9 @@ _SURE = 0.01  # p-value below which unequal variances are reported
 
 
 def certificate(
-    plan: Plan | None, table: Table, question: Question, asked: Question, robust: bool = False, do: str = ""
-) -> pd.DataFrame:
+    plan: Plan | None, table: Table, question: Question, asked: Question, robust: bool = False, do: str = "",
+    where: Where | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """Compare an analysis with the imputations, one row per term.
 
     Parameters
@@ -42,6 +43,8 @@ def certificate(
         Whether the covariance does without the likelihood.
     do : str
         The call that imputes for it.
+    where : Where, optional
+        The rows, if they are not all.
 
     Returns
     -------
@@ -56,7 +59,7 @@ def certificate(
     >>> imp.check("chl ~ age * bmi")["verdict"].to_dict()
     {'Intercept': 'implied', 'age': 'implied', 'bmi': 'implied', 'age:bmi': 'absent'}
     """
-    found = judged(plan, table, question, asked, robust)[0]
+    found = judged(plan, table, question, asked, robust, where)[0]
     needs = _needs(question, table)
     rows = []
     free = do if plan is None else do.replace(f", congeniality={plan.wishes.congeniality!r}", "")
@@ -88,8 +91,9 @@ class Certificate(pd.DataFrame):
 
 
 def judged(
-    plan: Plan | None, table: Table, question: Question, asked: Question, robust: bool = False
-) -> tuple[Verdict, str]:
+    plan: Plan | None, table: Table, question: Question, asked: Question, robust: bool = False,
+    where: Where | None = None,
+) -> tuple[Verdict, str]:  # fmt: skip
     """The verdict in the user's words, and what speaks against the working model of robust standard errors.
 
     Returns
@@ -98,7 +102,7 @@ def judged(
     warning : str
         Empty, or that the residual variances are unequal although the draws assume equal ones.
     """
-    found = as_asked(verdict(plan, table, question, robust), plan, question, asked)
+    found = as_asked(verdict(plan, table, question, robust, where), plan, question, asked)
     drawn = any(len(table[name].missing) for name in question.variables(table))
     if not (robust and found.word == "approximate" and question.model == "ols" and drawn):
         return found, ""

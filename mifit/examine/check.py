@@ -6,15 +6,18 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ..formula.design import Design, covered, freeze
 from ..formula.identity import likelihood
 from ..formula.question import Question, ask, resolve
 from ..formula.terms import code_of
+from ..frame.kinds import Rows
 from ..frame.table import Table
 from ..impute.methods import name_of
 from ..impute.plan import Plan
 
-__all__ = ["Verdict", "verdict"]
+__all__ = ["Verdict", "Where", "verdict"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,20 @@ class Verdict:
         return f"{self.word}: {self.reason}"
 
 
-def verdict(plan: Plan | None, table: Table, question: Question, robust: bool = False) -> Verdict:
+@dataclass(frozen=True, slots=True, eq=False)
+class Where:
+    """The rows an analysis is asked of, where it is not all of them."""
+
+    said: str  #: the query as the user wrote it; empty where no query chose the rows
+    rows: Rows  #: positions that the analysis has in some set
+    variables: tuple[Hashable, ...] = ()  #: columns that decide
+    wide: Question | None = None  #: every term may differ inside and outside; None where no formula says it
+    crossed: Question | None = None  #: every term interacts with those columns
+
+
+def verdict(
+    plan: Plan | None, table: Table, question: Question, robust: bool = False, where: Where | None = None
+) -> Verdict:
     """Compare an analysis with what the imputations were made for.
 
     Parameters
@@ -45,6 +61,8 @@ def verdict(plan: Plan | None, table: Table, question: Question, robust: bool = 
         The analysis asked for.
     robust : bool, default False
         Whether its covariance does without the likelihood.
+    where : Where, optional
+        The rows, if they are not all.
 
     Returns
     -------
@@ -53,18 +71,62 @@ def verdict(plan: Plan | None, table: Table, question: Question, robust: bool = 
     Notes
     -----
     Span and likelihood decide, not labels: the columns of the frozen design must lie in the span of the imputation
-    model's for the same outcome, family, link and keywords.
+    model's for the same outcome, family, link and keywords. In some rows only, each column times the indicator of those
+    rows must lie there too, or each term interact with the columns that decide which rows they are.
     """
     if plan is None:
         return Verdict("unknown", "the sets were made elsewhere")
     used = (*question.variables(table), *question.reserved(table))
-    if not any(len(table[name].missing) for name in used):
+    if not _imputed(table, used, where):
         return Verdict("exact", "no imputed value is used")
     design = freeze(question, table)
     found = _by_mode(plan, table, question, design)
+    if where is not None and where.said and found.word != "absent":
+        found = _in_rows(plan, table, question, where, found)
     if robust and found.word in ("exact", "implied"):
         return Verdict("approximate", "the draws use the model's likelihood, the standard errors do not")
     return found
+
+
+def _imputed(table: Table, used: Sequence[Hashable], where: Where | None) -> bool:
+    """Whether an analysis uses imputed values, in its rows or to choose them."""
+    if where is None:
+        return any(len(table[name].missing) for name in used)
+    chosen = any(len(table[name].missing) for name in where.variables)
+    return chosen or any(np.isin(table[name].missing, where.rows).any() for name in used)
+
+
+def _in_rows(plan: Plan, table: Table, question: Question, where: Where, found: Verdict) -> Verdict:
+    """The verdict on an analysis of some rows, from that on the same analysis of all rows."""
+    if where.wide is None or where.crossed is None:
+        return Verdict("absent", f"nothing says what the rows of {where.said} have in common")
+    least = min(50 * table.n_rows // len(where.rows), 50_000)  # probe rows, so that the chosen ones are among them
+    same = [q for q in plan.questions if likelihood(q) == likelihood(question)]
+    known = [freeze(_widened(q, plan, table), table) for q in same]
+    wide, crossed = freeze(where.wide, table), freeze(where.crossed, table)
+    if known and (covered(wide, known, least) or covered(crossed, known, least)):
+        if found.word == "approximate":
+            return found
+        if question.model in _SHARED:
+            return Verdict("approximate", f"{_SHARED[question.model]} for all rows, not for {where.said} alone")
+        return Verdict("implied", f"{' and '.join(q.formula for q in same)} lets every term differ by {where.said}")
+    codes = wide.question.terms.codes
+    beyond = {codes.index(code) for code in _beyond(wide, known, least)} if known else set(range(len(codes)))
+    unseen = _differing(question, wide.question, beyond)
+    shown = ", ".join(unseen)
+    return Verdict("absent", f"the imputations never let {shown} differ by {where.said}", unseen)
+
+
+def _differing(question: Question, wide: Question, beyond: set[int]) -> tuple[str, ...]:
+    """Terms of a question whose widening is among the terms that the imputations never saw."""
+    own = {frozenset(factors): code for factors, code in zip(question.terms.factors, question.terms.codes, strict=True)}
+    outside = [frozenset(wide.terms.factors[i]) for i in beyond]
+    found = {code for factors, code in own.items() for one in outside if factors <= one and len(one - factors) <= 1}
+    return tuple(code for code in question.terms.codes if code in found) or question.terms.codes
+
+
+#: what an analysis has beside its coefficients, and an interaction does not free
+_SHARED = {"phreg": "one baseline hazard", "ordinal": "one set of cut points"}
 
 
 def _by_mode(plan: Plan, table: Table, question: Question, design: Design) -> Verdict:
@@ -137,14 +199,14 @@ def _main_effects(design: Design) -> bool:
     return not _beyond(design, [])
 
 
-def _beyond(design: Design, known: Sequence[Design]) -> tuple[str, ...]:
+def _beyond(design: Design, known: Sequence[Design], least: int = 50) -> tuple[str, ...]:
     """Terms with a column outside the span of other designs; without any, terms that are no main effects."""
     codes = design.question.terms.codes
     found: dict[str, None] = {}
     for column in design.columns:
         alone = Design(design.question, design.table, (column,), design.blocks, design.info)
         if known:
-            outside = not covered(alone, known)
+            outside = not covered(alone, known, least)
         else:
             parts = [design.blocks[block] for block, _, _ in column.parts]
             outside = len(parts) > 1 or any(not b.bare and (b.lookup is None or b.categories is None) for b in parts)

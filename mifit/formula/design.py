@@ -108,8 +108,8 @@ class Design:
 
     def matrix(self, values: Mapping[Hashable, Array]) -> Array:
         """The whole design, shape (n, p); values outside a factor's domain are refused by name."""
-        found = self.evaluate(range(len(self.columns)), values, self.table.n_rows)
-        if not np.isfinite(found).all():
+        found = self.evaluate(range(len(self.columns)), values, len(next(iter(values.values()))))
+        if not (np.isfinite(found.sum()) or np.isfinite(found).all()):  # a sum is finite if all are, or it overflows
             raise self._outside(found, values)
         return found
 
@@ -348,13 +348,13 @@ def _dependent(design: Design, wide: Sequence[bool], data: Mapping[Hashable, Arr
     return [place for place, one in enumerate(wide) if one and ranks[place + 1] == ranks[place]]
 
 
-def covered(asked: Design, known: Sequence[Design]) -> bool:
+def covered(asked: Design, known: Sequence[Design], least: int = 50) -> bool:
     """Whether every column of one design lies in the span of others'.
 
-    All are evaluated on rows whose variables are drawn independently of each other from observed values, so
-    that no accident of the data makes two terms look alike.
+    All are evaluated on rows, ``least`` and four for each column, whose variables are drawn independently of each
+    other from observed values, so that no accident of the data makes two terms look alike.
     """
-    n_rows = 4 * sum(len(design.columns) for design in (asked, *known)) + 50
+    n_rows = 4 * sum(len(design.columns) for design in (asked, *known)) + least
     data: dict[Hashable, Array] = {}
     for design in (asked, *known):
         data.update(design.probe(n_rows))

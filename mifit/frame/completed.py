@@ -33,6 +33,14 @@ class Completed:
         """The frame's own row labels."""
         return self.original.index
 
+    def labels(self, k: int) -> pd.Index:
+        """Row labels of the k-th set (n): the frame's own."""
+        return self.original.index
+
+    def take(self, k: int, given: Any) -> Any:
+        """What was given for every row of the frame, for those of the k-th set: all of it."""
+        return given
+
     def values(self, k: int) -> dict[Hashable, Array]:
         """The k-th set as numbers and level codes, as the completed frame has them; each of shape (n,)."""
         return {name: self._column(k, column) for name, column in self.table.columns.items()}

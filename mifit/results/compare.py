@@ -10,6 +10,7 @@ import pandas as pd
 
 from ..analysis.likelihood import loglik_at, loglik_fits, stacked, without_likelihood
 from ..errors import ModelError
+from ..frame.sample import Sample
 from ..pool.joint import Joint, d1, d2, d3, d4, d4_robust
 from .predict import require_source
 from .tests import JointTest, positions_by_term
@@ -111,8 +112,10 @@ def _fitted(larger: PooledResults, smaller: Any) -> PooledResults:
         )
         raise ModelError(fact, do="res.compare(imp.fit('y ~ x1'))")
     given = larger.dfcom if larger.fits.df_source == "given" else None
+    rows = {"subset": larger.completed} if isinstance(larger.completed, Sample) else {}
+    words = {**call.init, **rows}
     fitted: PooledResults = sets.fit(
-        smaller, call.model, dfcom=given, df_method=larger.df_method, uncovered="ignore", fit_kwds=call.fit, **call.init
+        smaller, call.model, dfcom=given, df_method=larger.df_method, uncovered="ignore", fit_kwds=call.fit, **words
     )
     return fitted
 
@@ -158,6 +161,9 @@ def _refuse_other_sets(larger: PooledResults, smaller: PooledResults, about: dic
         same = larger.m == smaller.m and larger.completed is smaller.completed
     else:
         same = one is other or (one.identity == other.identity and larger.nobs == smaller.nobs)
+    if same and not _same_rows(larger.completed, smaller.completed):
+        fact = f"the models were fitted on different rows ({larger.nobs} and {smaller.nobs})."
+        raise ModelError(fact, **about, do=f"res.compare({smaller.fits.formula!r})   # on the rows of this model")
     if not same:
         names = [getattr(x, "identity", "made elsewhere") for x in (one, other)]
         raise ModelError(
@@ -165,6 +171,14 @@ def _refuse_other_sets(larger: PooledResults, smaller: PooledResults, about: dic
             **about,
             do=f"smaller = larger.imputations.fit({smaller.fits.formula!r})",
         )
+
+
+def _same_rows(one: Any, other: Any) -> bool:
+    """Tell whether two analyses of the same sets have the same rows in each."""
+    rows = [sets.rows if isinstance(sets, Sample) else None for sets in (one, other)]
+    if rows[0] is None or rows[1] is None:
+        return rows[0] is rows[1]
+    return all(np.array_equal(a, b) for a, b in zip(*rows, strict=True))
 
 
 def _refuse_other_columns(larger: PooledResults, smaller: PooledResults) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +13,7 @@ import pandas as pd
 from ..errors import FormulaError, ModelError, nearest
 from ..frame.kinds import Kind
 from ..pool.rubin import columns, pool
+from .levels import Levelled, is_levelled, levelled
 from .newdata import Link, in_numbers, link_of, numeric_design, offset_of
 from .predict import positions, require_source
 
@@ -37,6 +38,14 @@ class _Change(NamedTuple):
     step: float
 
 
+class _Mean(NamedTuple):
+    """What a variable can change: the mean, or the probability of a level."""
+
+    label: str
+    columns: list[int]  #: columns of the design that it has
+    at: Callable[[Array, Array, Array], tuple[Array, Array]]  #: design, parameters, offset -> mean (n,), slopes (n, q)
+
+
 def marginal_effects(results: PooledResults, variables: Any = None, alpha: float = 0.05) -> pd.DataFrame:
     """Average marginal effects; see :meth:`PooledResults.marginal_effects`."""
     design, completed, call = require_source(results, "marginal effects")
@@ -45,33 +54,31 @@ def marginal_effects(results: PooledResults, variables: Any = None, alpha: float
             "a Cox model has no mean that a variable could change: its effects are hazard ratios.",
             do="res.to_frame(exponentiate=True)",
         )
-    link = link_of(call)
+    means = _means(results)
     changes = [c for v in _chosen(design, variables) for c in _changes(design, v)]
-    which, own = positions(results)
     wide = numeric_design(design)
-    n = len(completed.index)
     effects, covariances = [], []
     for k in range(results.m):
         data = in_numbers(design, completed.values(k))
-        offset = offset_of(call, partial(completed.series, k), n)
+        offset = offset_of(call, partial(completed.series, k), len(completed.labels(k)), partial(completed.take, k))
         weights = _weights(call, completed, k)
-        beta = results.fits.estimates[k][own]
-        found = [_effect(wide, which, data, beta, change, link, offset, weights) for change in changes]
+        beta = results.fits.estimates[k]
+        found = [_effect(wide, mean, data, beta, change, offset, weights) for mean in means for change in changes]
         gradient = np.array([g for _, g in found])
         effects.append([e for e, _ in found])
-        covariances.append(gradient @ results.fits.covariances[k][np.ix_(own, own)] @ gradient.T)
-    labels = [change.label for change in changes]
+        covariances.append(gradient @ results.fits.covariances[k] @ gradient.T)
+    labels = [f"{mean.label}{change.label}" for mean in means for change in changes]
     pooled = results.pooled
     about = (pooled.df_complete, pooled.df_method)
     return pd.DataFrame(columns(pool(np.array(effects), np.array(covariances), *about, names=labels), alpha), labels)
 
 
 def _effect(
-    design: Design, which: Sequence[int], data: dict[Hashable, Array], beta: Array, change: _Change, link: Link,
-    offset: Array, weights: Array | None,
+    design: Design, mean: _Mean, data: dict[Hashable, Array], beta: Array, change: _Change, offset: Array,
+    weights: Array | None,
 ) -> tuple[float, Array]:  # fmt: skip
     """Return the average change in the mean and its gradient in the coefficients."""
-    n = len(offset)
+    n, which = len(offset), mean.columns
     if change.upper is None:
         own = data[change.variable]
         high, low = (_at(design, which, data, change.variable, own + s * change.step) for s in (1, -1))
@@ -86,10 +93,33 @@ def _effect(
             _at(design, which, data, change.variable, np.full(n, value)) for value in (change.upper, change.lower)
         )
         steps = np.ones(n)
-    above, below = high @ beta + offset, low @ beta + offset
-    effect = (link.mean(above) - link.mean(below)) / steps
-    slope = (link.slope(above)[:, None] * high - link.slope(below)[:, None] * low) / steps[:, None]
+    (above, upwards), (below, downwards) = mean.at(high, beta, offset), mean.at(low, beta, offset)
+    effect, slope = (above - below) / steps, (upwards - downwards) / steps[:, None]
     return float(np.average(effect, weights=weights)), np.average(slope, axis=0, weights=weights)
+
+
+def _means(results: PooledResults) -> list[_Mean]:
+    """Return the mean of a model, or the probabilities of its levels."""
+    if is_levelled(results):
+        model = levelled(results)
+        each = [partial(_level_at, model, j) for j in range(len(model.labels))]
+        return [_Mean(f"{label}:", model.columns, at) for label, at in zip(model.labels, each, strict=True)]
+    which, own = positions(results)
+    return [_Mean("", which, partial(_mean_at, link_of(results.call), own))]  # type: ignore[arg-type]
+
+
+def _mean_at(link: Link, own: list[int], X: Array, params: Array, offset: Array) -> tuple[Array, Array]:
+    """Return the mean of each row and its slopes in all parameters."""
+    linear = X @ params[own] + offset
+    slope = np.zeros((len(X), len(params)))
+    slope[:, own] = link.slope(linear)[:, None] * X
+    return link.mean(linear), slope
+
+
+def _level_at(model: Levelled, level: int, X: Array, params: Array, offset: Array) -> tuple[Array, Array]:
+    """Return the probability of a level in each row and its slopes in all parameters."""
+    linear = model.linear(X, params, offset)
+    return model.chances(linear)[:, level], model.slope(X, linear, level)
 
 
 def _at(design: Design, which: Sequence[int], data: dict[Hashable, Array], variable: Hashable, values: Array) -> Array:
@@ -132,4 +162,7 @@ def _changes(design: Design, variable: Hashable) -> list[_Change]:
 def _weights(call: Any, completed: Any, k: int) -> Array | None:
     """Return how many rows each row stands for, if the model was told."""
     given = call.init.get("freq_weights")
-    return None if given is None else np.asarray(completed.series(k, given) if isinstance(given, str) else given, float)
+    if given is None:
+        return None
+    column = completed.series(k, given) if isinstance(given, str) else completed.take(k, np.asarray(given))
+    return np.asarray(column, dtype=np.float64)

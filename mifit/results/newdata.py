@@ -17,7 +17,7 @@ from ..errors import DataError, FormulaError, ModelError, nearest
 from ..formula.design import Design
 from ..frame.kinds import Coding, Kind, encode, is_missing
 
-__all__ = ["Link", "as_frame", "in_numbers", "link_of", "matrix_of", "numeric_design", "offset_of"]
+__all__ = ["Link", "as_frame", "column_of", "in_numbers", "link_of", "matrix_of", "numeric_design", "offset_of"]
 
 Array = npt.NDArray[np.float64]
 
@@ -169,7 +169,7 @@ def as_frame(newdata: Any) -> pd.DataFrame:
     )
 
 
-def offset_of(call: Call, series: Callable[[str], Any], n_rows: int) -> Array:
+def offset_of(call: Call, series: Callable[[str], Any], n_rows: int, take: Callable[[Any], Any] = np.asarray) -> Array:
     """Offset plus log exposure of some rows, from the columns that the model's words name.
 
     Parameters
@@ -178,6 +178,8 @@ def offset_of(call: Call, series: Callable[[str], Any], n_rows: int) -> Array:
     series : callable
         Returns a column by its name.
     n_rows : int
+    take : callable, optional
+        Of an array given for every row of the frame, those of a set.
 
     Returns
     -------
@@ -193,7 +195,8 @@ def offset_of(call: Call, series: Callable[[str], Any], n_rows: int) -> Array:
         given = call.init.get(word)
         if given is None:
             continue
-        column = np.asarray(series(given) if isinstance(given, str) else given, dtype=np.float64)
+        found = series(given) if isinstance(given, str) else take(np.asarray(given)) if np.ndim(given) else given
+        column = np.asarray(found, dtype=np.float64)
         if column.ndim and len(column) != n_rows:
             raise ModelError(
                 f"{word}= was an array of {len(column)} values; nothing says what it is for {n_rows} other rows.",
@@ -201,6 +204,30 @@ def offset_of(call: Call, series: Callable[[str], Any], n_rows: int) -> Array:
             )
         total = total + (np.log(column) if word == "exposure" else column)
     return total
+
+
+def column_of(frame: pd.DataFrame, name: str) -> Any:
+    """Return the column of new rows that a word of the model names.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    name : str
+
+    Returns
+    -------
+    Series
+
+    Raises
+    ------
+    DataError
+        If it is absent.
+    """
+    if name not in frame.columns:
+        raise DataError(
+            f"newdata lacks {name!r}, which the model takes as offset or exposure.", do=f"newdata.assign({name}=1.0)"
+        )
+    return frame[name]
 
 
 def _values(design: Design, frame: pd.DataFrame, name: Hashable) -> Array:

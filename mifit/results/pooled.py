@@ -16,6 +16,7 @@ from ..analysis.models import Call
 from ..pool.rubin import Pooled, t_pvalue, t_quantile, upper_level
 from . import compare, effects, precision, predict, quality, tables, tests
 from .cautions import cautions
+from .levels import LevelPrediction
 from .packing import packed, unpacked
 from .summary import shown, summarise
 
@@ -125,6 +126,7 @@ class PooledResults:
         self.imputations, self.congeniality = imputations, congeniality
         self.design, self.completed, self.call, self.settled = design, completed, call, stability
         self.results = RefittedResults(pooled.m, refit, fits.kept)
+        tables.ready_for_stargazer(type(self))
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what cannot cross a process: patsy's design and the statsmodels results."""
@@ -384,8 +386,11 @@ class PooledResults:
 
     # Predictions
 
-    def get_prediction(self, newdata: Any = None) -> predict.Prediction:
+    def get_prediction(self, newdata: Any = None) -> predict.Prediction | LevelPrediction:
         """Predict rows, pooled on the link scale by Rubin's rules.
+
+        A mixed model predicts its fixed part; a Cox model hazards relative to that of the mean covariates; a
+        multinomial or ordered model the probability of each level.
 
         Parameters
         ----------
@@ -395,9 +400,9 @@ class PooledResults:
 
         Returns
         -------
-        Prediction
+        Prediction or LevelPrediction
             ``summary_frame(alpha)`` has mean, mean_se, mean_ci_lower, mean_ci_upper, and for linear models the limits
-            of a new observation; rows with a missing column are NaN.
+            of a new observation; rows with a missing column are NaN. With levels its index is (row, level).
 
         Raises
         ------
@@ -406,12 +411,12 @@ class PooledResults:
         FormulaError
             If a value lies outside a spline's knots.
         ModelError
-            If the model has no single mean per row.
+            If the model predicts nothing for a row (conditional and zero-inflated models).
         """
         return predict.get_prediction(self, newdata)
 
-    def predict(self, newdata: Any = None) -> pd.Series:
-        """Return the predicted means alone; see :meth:`get_prediction`."""
+    def predict(self, newdata: Any = None) -> pd.Series | pd.DataFrame:
+        """Return the predicted means alone, probabilities with one column a level; see :meth:`get_prediction`."""
         return self.get_prediction(newdata).predicted_mean
 
     def marginal_effects(self, variables: Any = None, alpha: float = 0.05) -> pd.DataFrame:
@@ -428,7 +433,8 @@ class PooledResults:
         -------
         DataFrame
             The columns of ``to_frame``. A number has one row, dy/dx; a variable of two values the contrast of the
-            second and the first, a category each level against the first (``"g: b - a"``).
+            second and the first, a category each level against the first (``"g: b - a"``). An outcome of several levels
+            has these rows for the probability of each (``"top:x"``).
         """
         return effects.marginal_effects(self, variables, alpha)
 

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..errors import DataError, ModelError
+from ..errors import ModelError
 from ..pool.rubin import Each, columns, each, t_quantile, upper_level
-from .newdata import Link, as_frame, link_of, matrix_of, offset_of
+from .levels import LevelPrediction, is_levelled, predict_levels
+from .newdata import Link, as_frame, column_of, link_of, matrix_of, offset_of
 
 if TYPE_CHECKING:
     from .pooled import PooledResults
@@ -92,9 +93,13 @@ class Prediction:
         return np.minimum(low, high), np.maximum(low, high)
 
 
-def get_prediction(results: PooledResults, newdata: Any = None) -> Prediction:
+def get_prediction(results: PooledResults, newdata: Any = None) -> Prediction | LevelPrediction:
     """Predict new rows, or those of the analysis; see :meth:`PooledResults.get_prediction`."""
     design, completed, call = require_source(results, "predictions")
+    if newdata is None:
+        _refuse_other_rows(completed)
+    if is_levelled(results):
+        return predict_levels(results, newdata)
     link, m = link_of(call), results.m
     chosen, own = positions(results)
     pooled, fits = results.pooled, results.fits
@@ -102,16 +107,17 @@ def get_prediction(results: PooledResults, newdata: Any = None) -> Prediction:
     if newdata is None:
         rows = [completed.values(k) for k in range(m)]
         designs = [design.matrix(values)[:, chosen] - origin for values in rows]
-        n = len(completed.index)
-        offsets = [offset_of(call, partial(completed.series, k), n) for k in range(m)]
+        index = completed.labels(0)
+        take = [partial(completed.take, k) for k in range(m)]
+        offsets = [offset_of(call, partial(completed.series, k), len(index), take[k]) for k in range(m)]
         linear = np.array([x @ b + o for x, b, o in zip(designs, fits.estimates[:, own], offsets, strict=True)])
         covariances = fits.covariances[:, own][:, :, own]
         within = np.mean([_quadratic(x, v) for x, v in zip(designs, covariances, strict=True)], axis=0)
-        mean, between, index = linear.mean(axis=0), linear.var(axis=0, ddof=1), completed.index
+        mean, between = linear.mean(axis=0), linear.var(axis=0, ddof=1)
     else:
         frame = as_frame(newdata)
         matrix = matrix_of(design, frame)[:, chosen] - origin
-        mean = matrix @ pooled.params[own] + offset_of(call, partial(_column, frame), len(frame))
+        mean = matrix @ pooled.params[own] + offset_of(call, partial(column_of, frame), len(frame))
         within, between = (_quadratic(matrix, part[np.ix_(own, own)]) for part in (pooled.within, pooled.between))
         index = frame.index
     about = (m, pooled.df_complete, pooled.df_method)
@@ -137,6 +143,15 @@ def require_source(results: PooledResults, what: str) -> tuple[Any, Any, Any]:
     return results.design, results.completed, results.call
 
 
+def _refuse_other_rows(completed: Any) -> None:
+    """Refuse predictions for the rows of the analysis where each set has its own."""
+    if not getattr(completed, "alike", True):
+        raise ModelError(
+            "the rows of the subset differ between the sets; say for which rows to predict.",
+            do="res.predict(imp[0].head())",
+        )
+
+
 def positions(results: PooledResults) -> tuple[list[int], list[int]]:
     """Return which design columns have a coefficient, and where it stands among the parameters."""
     names = {name: j for j, name in enumerate(results.fits.names)}
@@ -153,12 +168,3 @@ def _mean_covariates(results: PooledResults, chosen: list[int]) -> Array:
 def _quadratic(matrix: Array, covariance: Array) -> Array:
     """Return x' V x of each row, shape (n,); never below zero."""
     return np.maximum(np.einsum("ij,ij->i", matrix @ covariance, matrix), 0.0)
-
-
-def _column(frame: pd.DataFrame, name: str) -> Any:
-    """Return the column that a word of the model names, or refuse."""
-    if name not in frame.columns:
-        raise DataError(
-            f"newdata lacks {name!r}, which the model takes as offset or exposure.", do=f"newdata.assign({name}=1.0)"
-        )
-    return frame[name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,16 @@ from .tests import positions_by_term
 if TYPE_CHECKING:
     from .pooled import PooledResults
 
-__all__ = ["coefficient_head", "forest", "maketables_coefficients", "maketables_stat", "tidy", "to_text"]
+__all__ = [
+    "coefficient_head",
+    "forest",
+    "maketables_coefficients",
+    "maketables_stat",
+    "ready_for_stargazer",
+    "stargazer_data",
+    "tidy",
+    "to_text",
+]
 
 _HEADS = ("coef", "std err", "t", "df", "p", "lower", "upper", "FMI")
 
@@ -113,6 +123,35 @@ def maketables_stat(results: PooledResults, key: str) -> Any:
         return getattr(results, "rsquared" if key == "r2" else "rsquared_adj", None)
     known = {"N": results.nobs, "m": results.m, "se_type": results.fits.cov_label, "df_resid": results.dfcom}
     return known.get(key)
+
+
+def ready_for_stargazer(kind: type) -> None:
+    """Tell the package stargazer how to read pooled results, if it has been imported."""
+    translators = sys.modules.get("stargazer.translators")
+    if translators is not None:
+        translators.register_class(kind, stargazer_data)
+
+
+def stargazer_data(results: PooledResults) -> dict[str, Any]:
+    """Return the figures of a model under the keys that the package stargazer asks for; None where there is none."""
+    limits, scale = results.conf_int(), getattr(results, "scale", None)
+    has_r2 = hasattr(results, "rsquared")
+    absent = dict.fromkeys(("pseudo_r2", "f_statistic", "f_p_value", "degree_freedom"))
+    return {
+        **absent,
+        "dependent_variable": results.fits.outcome,
+        "cov_names": results.params.index.to_numpy(),
+        "cov_values": results.params,
+        "cov_std_err": results.bse,
+        "p_values": results.pvalues,
+        "conf_int_low_values": limits[0],
+        "conf_int_high_values": limits[1],
+        "r2": results.rsquared if has_r2 else None,
+        "r2_adj": results.rsquared_adj if has_r2 else None,
+        "resid_std_err": math.sqrt(scale) if has_r2 and scale is not None else None,
+        "degree_freedom_resid": results.dfcom,
+        "nobs": results.nobs,
+    }
 
 
 def _coefficients(results: PooledResults, without: str = "") -> list[int]:
