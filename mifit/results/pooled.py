@@ -17,6 +17,7 @@ from ..pool.rubin import Pooled, t_pvalue, t_quantile, upper_level
 from . import compare, effects, precision, predict, quality, tables, tests
 from .cautions import cautions
 from .packing import packed, unpacked
+from .plots import ResultPlots
 from .summary import summarise
 
 __all__ = ["ModelNames", "PooledResults", "RefittedResults"]
@@ -291,6 +292,11 @@ class PooledResults:
             are left out.
         """
         return tables.forest(self, alpha, exponentiate)
+
+    @property
+    def plot(self) -> ResultPlots:
+        """Pictures: ``plot.forest()``, ``plot.predictions("x", by="z")``, ``plot.fmi()``; they need matplotlib."""
+        return ResultPlots(self)
 
     # Hypotheses
 
