@@ -18,9 +18,10 @@ import pandas as pd
 from .analysis.fit import fit_one, fit_sets
 from .analysis.models import call, is_robust, spec
 from .describing import header_of, notes_of
-from .errors import CongenialityError, CongenialityWarning, DataError, MifitError, PlanError
+from .errors import CongenialityError, CongenialityWarning, ConvergenceWarning, DataError, MifitError, PlanError
 from .examine.certificate import certificate, judged
 from .examine.check import Verdict
+from .examine.convergence import unsettled
 from .formula.derived import substitute
 from .formula.design import freeze
 from .formula.identity import likelihood
@@ -62,6 +63,11 @@ def fitted(imp: Any, asked: Request) -> PooledResults:
             found = dataclasses.replace(found, reason="imputed again for it")
     if doubt:
         warnings.warn(CongenialityWarning(f"{question.formula}: {doubt}."), stacklevel=_outside())
+    if used.plan is not None and (against := unsettled(used._settled, used.iterations)):
+        cure = f"imp = imp.extend(iterations={used.iterations}); imp.convergence()"
+        warnings.warn(
+            ConvergenceWarning(f"the chains may not have settled: {against}. Do: {cure}"), stacklevel=_outside()
+        )
     _require_complete(used, question, words.columns)
     design, completed = freeze(question, used._ground.known), used._completed  # the knots of the imputation
     fits = fit_sets(design, completed, words, keep=asked.keep == "results", n_jobs=asked.n_jobs, dfcom=asked.dfcom)
