@@ -96,7 +96,8 @@ def _percent(alarms: pd.Series) -> str:
 def main() -> None:
     """Measure what is asked for and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--frames", type=int, default=100)
+    parser.add_argument("--frames", type=int, default=100, help="of each scenario")
+    parser.add_argument("--unsettled", type=int, default=40, help="frames on which chains are stopped early")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--names", nargs="*", default=list(SCENARIOS), help="scenarios; all unless named")
     asked = parser.parse_args()
@@ -113,7 +114,7 @@ def main() -> None:
     together = pd.concat(everything)
     print("| all | | " + " | ".join(_percent(together[m]) for m in SIZES) + " |\n")
 
-    found = unsettled(asked.frames, asked.seed)
+    found = unsettled(asked.unsettled, asked.seed)
     print("| unsettled chains | still off, sd | " + " | ".join(f"m = {m}" for m in SIZES) + " |")
     print("|---|---:|" + "---:|" * len(SIZES))
     for sweeps, some in found.groupby("sweeps"):

@@ -184,6 +184,13 @@ def test_one_sweep_suffices_where_one_column_has_holes_and_nothing_is_drawn_wher
     assert list(none.convergence()) == list(one.convergence()) and list(none.trace) == list(one.trace)
 
 
+def test_a_trace_that_overflows_has_no_figures_and_spoils_no_other(imp):
+    chains = [dataclasses.replace(c, traces={**c.traces, "sd(bmi)": np.full(10, np.inf)}) for c in imp._chains]
+    table = ImputedSet(imp._frame, imp._ground, imp._plan, chains, imp._seed).convergence()
+    assert np.isnan(table["t"]["sd(bmi)"])
+    pd.testing.assert_frame_equal(table.drop(index="sd(bmi)"), imp.convergence().drop(index="sd(bmi)"))
+
+
 def test_a_table_that_is_changed_does_not_change_the_next(imp):
     table = imp.convergence()
     table["verdict"] = "drifts"

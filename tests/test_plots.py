@@ -183,6 +183,18 @@ def test_a_category_has_bars_of_its_shares_and_a_mark_for_every_set(imp, frame):
     assert ticks(ax.yaxis) == ["no", "yes"] and ax.get_xlabel() == "share"
 
 
+@pytest.mark.parametrize(("levels", "bars"), [(11, 11), (12, 12), (13, 12)])
+def test_a_bar_stands_at_every_level(levels, bars):
+    frame = pd.DataFrame({"g": [f"l{j:02d}" for j in range(levels)] * 6})
+    frame.iloc[1::9] = None
+    ax = frame.mice.impute(m=2, rng=1, methods={"g": "sample"}).plot.density().axes[0]
+    assert len(ax.patches) == 2 * bars and len(ticks(ax.yaxis)) == bars
+    share = frame["g"].value_counts(normalize=True)
+    for name, patch in zip(ticks(ax.yaxis), ax.patches, strict=False):
+        if name in share:
+            assert patch.get_width() == pytest.approx(share[name])
+
+
 def test_many_levels_share_the_last_bar_and_nothing_is_lost(mixed):
     ax = mixed.plot.density("diet").axes[0]
     assert len(ticks(ax.yaxis)) == 12 and ticks(ax.yaxis)[-1] == "4 other levels"

@@ -41,7 +41,7 @@ def convergence(chains: Sequence[Chain], plan: Plan | None, table: Table) -> pd.
     if sweeps >= _KEPT:
         figures |= {"rhat": np.array([rhat(one) for one in every]), "ess_bulk": np.array([bulk_ess(o) for o in every])}
     beyond = (figures["p"] * len(values) < _SURE) & (figures["size"] > _SMALL) & (m >= _CHAINS)
-    still = np.ptp(every, axis=(1, 2)) == 0 if sweeps > 1 else np.zeros(len(values), dtype=bool)
+    still = (every == every[:, :1, :1]).all(axis=(1, 2)) & (sweeps > 1)
     usual = _too_few(m, sweeps, plan) or "stable"
     unmixed = np.where(figures["rhat"] > _RHAT, "slow", "good") if sweeps >= _KEPT else "too few sweeps"
     return pd.DataFrame(
@@ -95,10 +95,10 @@ def drift(values: Array, steps: Array | float = 0.0) -> tuple[Array, Array, Arra
     """
     m, sweeps = values.shape[1:]
     last = values[:, :, -1]
-    moved = last - values[:, :, sweeps // 2 - 1]
-    mean = moved.mean(axis=1)
-    error = np.sqrt((moved.var(axis=1, ddof=1) + np.square(steps) / 12) / m)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):  # an infinite trace has no drift, 0 / 0 is none
+        moved = last - values[:, :, sweeps // 2 - 1]
+        mean = moved.mean(axis=1)
+        error = np.sqrt((moved.var(axis=1, ddof=1) + np.square(steps) / 12) / m)
         t = np.where(mean == 0, 0.0, mean / error)
         size = np.where(mean == 0, 0.0, np.abs(mean) / last.std(axis=1, ddof=1))
     return mean, t, 2 * stdtr(m - 1, -np.abs(t)), size
@@ -115,7 +115,7 @@ def rhat(values: Array) -> float:
     Returns
     -------
     float
-        The larger of that for location and that for spread; NaN for a constant.
+        The larger of that for location and that for spread; NaN for a constant, or what is not finite.
 
     References
     ----------
@@ -130,7 +130,7 @@ def rhat(values: Array) -> float:
     >>> round(rhat(draws), 2), round(rhat(draws + np.arange(4)[:, None]), 2)
     (1.0, 1.62)
     """
-    if np.ptp(values) == 0:
+    if not np.isfinite(values).all() or np.ptp(values) == 0:
         return float("nan")
     halves = _split(values)
     return max(_ratio(_normal_scores(halves)), _ratio(_normal_scores(np.abs(halves - np.median(halves)))))
@@ -147,7 +147,7 @@ def bulk_ess(values: Array) -> float:
     Returns
     -------
     float
-        NaN for a constant.
+        NaN for a constant, or what is not finite.
 
     Notes
     -----
@@ -166,7 +166,7 @@ def bulk_ess(values: Array) -> float:
     >>> round(bulk_ess(white)), round(bulk_ess(slow))
     (1048, 9)
     """
-    if np.ptp(values) == 0:
+    if not np.isfinite(values).all() or np.ptp(values) == 0:
         return float("nan")
     scores = _normal_scores(_split(values))
     n_chains, n = scores.shape
@@ -244,8 +244,9 @@ def _required(plan: Plan | None) -> Plan:
 
 
 def _stacked(chains: Sequence[Chain]) -> dict[str, Array]:
-    """Each trace of all chains, shape (m, T)."""
-    return {name: np.array([chain.traces[name] for chain in chains]) for name in (chains[0].traces if chains else ())}
+    """Each trace of all chains, shape (m, T), if every chain has a value for every sweep."""
+    found = {name: [chain.traces.get(name, ()) for chain in chains] for name in (chains[0].traces if chains else ())}
+    return {name: np.array(each) for name, each in found.items() if {len(t) for t in each} == {chains[0].sweeps}}
 
 
 def _too_few(m: int, sweeps: int, plan: Plan) -> str:

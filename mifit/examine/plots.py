@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import pandas as pd
 
 from ..errors import DataError, nearest
 from ..frame.completed import Completed
+from ..frame.kinds import Kind
 from ..frame.table import Column
 from ..results.canvas import IMPUTED, INK, MUTED, OBSERVED, axes_of, handle, legend, panels, plain, written
 from ..results.plots import fmi_frame
@@ -41,7 +42,8 @@ class Plots:
     Parameters
     ----------
     completed : Completed
-    trace : callable
+        The m sets.
+    traces : callable
         Returns all traces in long form.
     convergence : callable
         Returns the table of convergence.
@@ -100,7 +102,7 @@ class Plots:
         return _finished(figure, axes, ax, [handle(IMPUTED, "one chain"), handle(INK, "mean of chains")], names)
 
     def density(self, which: Any = None, ax: Any = None) -> Any:
-        """Draw how imputed values are distributed, beside the observed; bars for categories, a dot for each set.
+        """Draw how imputed values are distributed, beside the observed; bars for categories, a mark for each set.
 
         Parameters
         ----------
@@ -416,11 +418,11 @@ def _draw_strip(ax: Any, frame: pd.DataFrame, m: int) -> None:
 
 
 def _draw_bars(ax: Any, column: Column, frame: pd.DataFrame) -> None:
-    """Shares of levels: observed and imputed bars side by side, a dot for each set."""
+    """Shares of levels: observed and imputed bars side by side, a mark for each set."""
     levels, shown = _levels(column, frame)
-    seen = _shares(frame[frame["origin"] == "observed"], levels)
+    seen = _shares(frame[frame["origin"] == "observed"], levels, len(shown))
     drawn = frame[frame["origin"] == "imputed"].groupby("set", observed=True)
-    each = np.array([_shares(some, levels) for _, some in drawn])
+    each = np.array([_shares(some, levels, len(shown)) for _, some in drawn])
     heights = np.arange(len(shown))[::-1]
     ax.barh(heights + 0.2, seen, 0.38, color=OBSERVED, label="observed")
     ax.barh(heights - 0.2, each.mean(axis=0), 0.38, color=IMPUTED, alpha=0.55, label="imputed")
@@ -447,12 +449,11 @@ def _short(level: Any) -> str:
     return f"{level:g}" if isinstance(level, float) else str(level)
 
 
-def _shares(frame: pd.DataFrame, levels: Sequence[Any]) -> Array:
-    """Share of each level, and of all others if there are any, shape (bars,)."""
+def _shares(frame: pd.DataFrame, levels: Sequence[Any], bars: int) -> Array:
+    """Share of each level, and of all others where they have a bar, shape (bars,)."""
     share = frame["value"].value_counts(normalize=True)
     found = np.array([share.get(level, 0.0) for level in levels])
-    rest = len(levels) == _BARS - 1
-    return np.append(found, max(1 - found.sum(), 0.0)) if rest else found
+    return found if bars == len(levels) else np.append(found, max(1 - found.sum(), 0.0))
 
 
 def _n_bars(completed: Completed, name: Hashable) -> int:
@@ -460,9 +461,9 @@ def _n_bars(completed: Completed, name: Hashable) -> int:
     column = completed.table[name]
     if column.kind.discrete:
         return min(column.n_levels, _BARS)
-    different: Iterable[float] = np.unique(np.concatenate([column.values[column.observed], completed.holes[0][name]]))
-    whole = column.coding.whole or column.kind.value == "count"
-    return len(list(different)) if whole and len(list(different)) <= _COUNTS else 0
+    values = np.concatenate([column.values[column.observed], *(holes[name] for holes in completed.holes)])
+    different = len(np.unique(np.rint(values))) if column.coding.whole or column.kind is Kind.COUNT else _COUNTS + 1
+    return different if different <= _COUNTS else 0
 
 
 def _bandwidth(values: Array) -> float:
@@ -502,7 +503,7 @@ def _draw_scatter(completed: Completed, frame: pd.DataFrame, x: Hashable, y: Has
     for word, name, axis in (("x", x, ax.xaxis), ("y", y, ax.yaxis)):
         column = completed.table[name]
         places[word] = frame[word].to_numpy()
-        if column.kind.discrete and not column.number or column.kind.value == "binary":
+        if (column.kind.discrete and not column.number) or column.kind is Kind.BINARY:
             position = {level: j for j, level in enumerate(column.coding.levels)}
             places[word] = np.array([position[v] for v in frame[word]], float) + rng.uniform(-0.2, 0.2, len(frame))
             axis.set_ticks(list(position.values()), [written(_short(level), 16) for level in position])
