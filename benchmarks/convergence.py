@@ -23,7 +23,7 @@ from mifit.impute.chain import Chain, Seed, run
 
 SIZES = (5, 10, 20)  # chains side by side
 SWEEPS = (5, 10, 20, 40)
-SETTLED = 300  # sweeps after which nothing is left of any start
+SETTLED = 100  # sweeps after which nothing is left of any start
 
 
 def settled(scenario: Scenario, frames: int, seed: int, iterations: int | None = None) -> list[pd.DataFrame]:
@@ -50,7 +50,7 @@ def unsettled(frames: int, seed: int) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns ``frame``, ``sweeps``, ``m``, ``off`` (the slope, less that of chains of 300 sweeps, in standard
+        Columns ``frame``, ``sweeps``, ``m``, ``off`` (the slope, less that of chains of 100 sweeps, in standard
         deviations over those) and ``alarm``.
     """
     rows = []
@@ -97,7 +97,7 @@ def main() -> None:
     """Measure what is asked for and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--frames", type=int, default=100, help="of each scenario")
-    parser.add_argument("--unsettled", type=int, default=40, help="frames on which chains are stopped early")
+    parser.add_argument("--unsettled", type=int, default=30, help="frames on which chains are stopped early")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--names", nargs="*", default=list(SCENARIOS), help="scenarios; all unless named")
     asked = parser.parse_args()

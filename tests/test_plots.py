@@ -158,7 +158,7 @@ def test_a_density_has_a_line_for_every_set_and_the_observed_one_integrates_to_o
     assert ax.get_title() == "chl" and len(lines(ax, IMPUTED)) == 20
     (seen,) = lines(ax, OBSERVED)
     x, y = seen.get_data()
-    assert np.trapezoid(y, x) == pytest.approx(1, abs=0.02)
+    assert y.sum() * (x[1] - x[0]) == pytest.approx(1, abs=0.02)
     values = frame["chl"].dropna().to_numpy()
     spread = min(values.std(ddof=1), np.subtract(*np.quantile(values, [0.75, 0.25])) / 1.349)
     oracle = gaussian_kde(values, 0.9 * spread * len(values) ** -0.2 / values.std(ddof=1))
@@ -261,6 +261,11 @@ def test_levels_in_a_scatter_are_named_and_jittered_around_their_place(imp):
     assert ticks(ax.xaxis) == ["20-39", "40-59", "60-99"] and ticks(ax.yaxis) == ["no", "yes"]
     x = np.concatenate([line.get_xdata() for line in ax.get_lines()])
     assert np.abs(x - np.rint(x)).max() <= 0.2 and set(np.rint(x)) == {0, 1, 2}
+
+
+def test_a_name_that_begins_with_an_underscore_stands_in_the_legend(mixed):
+    shown = texts(mixed.plot.scatter("_smoker", "x").get_legend())
+    assert any(text.strip().startswith("_smoker imputed (") for text in shown) and len(shown) == 4
 
 
 def test_a_pattern_shows_the_table_of_patterns(frame, imp):
@@ -472,6 +477,18 @@ def test_a_wrong_name_is_refused_with_a_call_to_paste(imp, res, call, said):
     with pytest.raises(MifitError, match=said) as caught:
         call(imp, res)
     assert caught.value.do
+
+
+def test_columns_that_cannot_be_drawn_are_refused_by_name():
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"y": rng.normal(size=40), "mean": rng.normal(size=40)})
+    frame["when"] = pd.date_range("2026-01-01", periods=40)
+    frame.loc[::5, "mean"] = np.nan
+    imp = frame.mice.impute("y ~ mean", m=2, rng=1)
+    with pytest.raises(DataError, match="'when' holds dates or times; only numbers and categories"):
+        imp.plot.scatter("when", "y")
+    with pytest.raises(DataError, match="a column is called 'mean', as predictions are"):
+        imp.fit().plot.predictions("mean")
 
 
 def test_labels_are_wrapped_at_joints_and_never_read_as_mathematics():

@@ -284,6 +284,11 @@ def points_frame(completed: Completed, x: Hashable, y: Hashable, k: int = 0) -> 
     columns = [completed.table.require(name, "scatter") for name in (x, y)]
     values, holes = [], []
     for column in columns:
+        if column.kind is Kind.OTHER:
+            raise DataError(
+                f"{column.name!r} {column.coding.problem}; only numbers and categories are drawn.",
+                do=f"df[{column.name!r}] = ...  # as a number or a category, before df.mice.impute(...)",
+            )
         filled = column.values.copy()
         filled[column.missing] = completed.holes[k].get(column.name, np.nan)
         values.append(filled)

@@ -109,7 +109,8 @@ def handle(color: str, label: str, **style: Any) -> Any:
 
 def legend(place: Any, handles: Sequence[Any], title: str | None = None, given: bool = False) -> None:
     """Put a legend on top of a figure, beside axes of our own, or where there is room in axes that were given."""
-    labels = [one.get_label() for one in handles]  # said outright: matplotlib hides labels that begin with _
+    labels = [one.get_label() for one in handles]
+    labels = [f" {label}" if label.startswith("_") else label for label in labels]  # matplotlib hides a leading _
     words: dict[str, Any] = {
         "frameon": False,
         "fontsize": _SMALL,

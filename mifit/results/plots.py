@@ -230,7 +230,12 @@ def predictions_frame(
         values = {**usual, variable: along, **({} if group is None else {by: group})}
         parts.append(pd.DataFrame(values))
     frame = pd.concat(parts, ignore_index=True)
-    return frame.join(results.get_prediction(frame).summary_frame(alpha))
+    predicted = results.get_prediction(frame).summary_frame(alpha)
+    for name in frame.columns.intersection(predicted.columns):
+        raise DataError(
+            f"a column is called {name!r}, as predictions are.", do=f"df = df.rename(columns={{{name!r}: 'x_{name}'}})"
+        )
+    return frame.join(predicted)
 
 
 def _exposures(call: Any, completed: Any) -> list[Hashable]:
