@@ -309,7 +309,8 @@ class ImputedSet:
               m - 1 degrees of freedom;
             * ``verdict``: "drifts" where p times the number of traces is below 0.01 and the drift is larger than a
               tenth of the standard deviation over chains (of a coefficient: of its standard error); "stable" or
-              "constant"; "one sweep suffices" where the plan says so, "too few sweeps" or "too few chains" below 5;
+              "constant"; "one sweep suffices" where the plan says so; "too few sweeps" below 5, "too few chains" below
+              10, where silence would say little (below 5 chains nothing can drift);
             * ``rhat``, ``ess_bulk``: rank-normalised split R-hat and bulk effective sample size, NaN below 50 sweeps;
             * ``mixing``: "good", "slow" where R-hat exceeds 1.05, or "too few sweeps".
 

@@ -162,9 +162,10 @@ def test_chains_that_differ_for_good_mix_slowly_and_fit_says_so():
     ("words", "verdict"),
     [
         ({"m": 3}, "too few chains"),
-        ({"m": 6, "iterations": 1}, "too few sweeps"),
-        ({"m": 6, "iterations": 4}, "too few sweeps"),
-        ({"m": 6, "iterations": 5}, "stable"),
+        ({"m": 9}, "too few chains"),
+        ({"m": 10, "iterations": 1}, "too few sweeps"),
+        ({"m": 10, "iterations": 4}, "too few sweeps"),
+        ({"m": 10, "iterations": 5}, "stable"),
     ],
 )
 def test_what_cannot_be_judged_is_not_called_stable(words, verdict):
@@ -176,7 +177,7 @@ def test_what_cannot_be_judged_is_not_called_stable(words, verdict):
 
 def test_one_sweep_suffices_where_one_column_has_holes_and_nothing_is_drawn_where_none_has():
     frame = mifit.datasets.load("nhanes2")
-    one = frame[["age", "bmi"]].mice.impute(m=6, rng=1)
+    one = frame[["age", "bmi"]].mice.impute(m=10, rng=1)
     assert set(one.convergence()["verdict"]) == {"one sweep suffices"}
     assert set(one.extend(iterations=9).convergence()["verdict"]) == {"stable"}
     none = frame[["age"]].mice.impute(m=6, rng=1)
@@ -231,6 +232,12 @@ def test_the_verdict_needs_a_drift_that_is_sure_and_large(imp):
         chains.append(dataclasses.replace(imp._chains[number], traces={"beta(bmi)": noise}))
     small = ImputedSet(imp._frame, imp._ground, imp._plan, chains, imp._seed).convergence().loc["beta(bmi)"]
     assert small["p"] < 1e-10 and small["verdict"] == "stable"
+
+
+def test_five_chains_can_be_alarmed_and_four_cannot(imp):
+    for m, verdict in ((4, "too few chains"), (5, "drifts")):
+        some = ImputedSet(imp._frame, imp._ground, imp._plan, imp._chains[:m], imp._seed)
+        assert moved(some, {"beta(bmi)": 400.0}).convergence()["verdict"]["beta(bmi)"] == verdict
 
 
 def test_going_on_joins_the_traces_and_heals(drifting):

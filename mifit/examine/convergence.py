@@ -22,6 +22,7 @@ Array = npt.NDArray[np.float64]
 _SURE = 0.01  # chance of a false alarm over all traces, were they normal
 _SMALL = 0.1  # drift that matters, in standard deviations over chains
 _CHAINS = 5  # fewer cannot tell a drift from chance
+_CLEAR = 10  # with fewer, most drifts stay below what is sure: silence says nothing
 _SWEEPS = 5  # fewer have no second half worth the name
 _KEPT = 50  # draws of each chain from which R-hat and effective sample size can be told
 _RHAT = 1.05  # above it, chains have not mixed
@@ -253,7 +254,7 @@ def _too_few(m: int, sweeps: int, plan: Plan) -> str:
     """Why a trace without drift is not thereby stable; empty if it is."""
     if sweeps == 1 and plan.wishes.iterations is None:
         return "one sweep suffices"
-    return "too few sweeps" if sweeps < _SWEEPS else "too few chains" if m < _CHAINS else ""
+    return "too few sweeps" if sweeps < _SWEEPS else "too few chains" if m < _CLEAR else ""
 
 
 def _about(plan: Plan, table: Table) -> dict[str, _About]:
