@@ -232,6 +232,28 @@ class MiceAccessor:
         """Missing-data patterns with counts; see :func:`mifit.pattern`."""
         return pattern(self._frame)
 
+    def plot_pattern(self, ax: Any = None) -> Any:
+        """Draw which columns are missing together, and in how many rows; columns with fewest holes first.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; by default a figure of its own.
+
+        Returns
+        -------
+        Axes
+            ``ax.figure.savefig("pattern.png")`` writes it.
+
+        Raises
+        ------
+        DataError
+            If the frame is empty or its column names repeat.
+        """
+        from .examine.patterns import draw_pattern, pattern_frame
+
+        return draw_pattern(pattern_frame(self._frame), ax)
+
 
 def _register() -> None:
     """Give DataFrames the accessor, once."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .examine.convergence import state, unsettled
 from .formula.question import Question
 from .frame.completed import Completed
 
@@ -36,7 +37,8 @@ def described(imp: Any) -> list[str]:
         return [*lines, f"  made elsewhere ({imp._said})"]
     pairs = zip(imp._written, imp.plan.questions, strict=True)
     lines += [f"  analysis : {one}   ({q.model})" for one, q in pairs]
-    lines.append(f"  drawn    : {imp.plan.title}, {imp.iterations} iterations")
+    sweeps = f"{imp.iterations} iteration{'s' * (imp.iterations != 1)}"
+    lines.append("  drawn    : " + ", ".join(filter(None, [imp.plan.title, sweeps, state(imp._settled)])))
     for name, count in holes.items():
         variable = imp.plan[name]
         if variable.method is None:
@@ -78,11 +80,13 @@ def header_of(imp: Any, question: Question, subset: Any = None) -> dict[str, str
 
 
 def notes_of(imp: Any) -> list[str]:
-    """Incidents worth a line in a summary, the most frequent first."""
+    """Incidents worth a line in a summary: chains that have not settled, then the most frequent."""
+    against = unsettled(imp._settled, imp.iterations) if imp.plan is not None else ""
+    head = [f"the chains may not have settled: {against}"] if against else []
     events = imp.events
     if not len(events):
-        return []
+        return head
     chain = events[events["source"] == "chain"].sort_values("visits", ascending=False, kind="stable")
     lines = [f"{e.event} (in {e.chains} of {imp.m} chains)" for e in chain.itertuples()]
     more = [f"{len(lines) - 4} more in imp.events"] if len(lines) > 5 else []
-    return [*lines[: 4 if more else 5], *more]
+    return [*head, *lines[: 4 if more else 5], *more]

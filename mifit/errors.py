@@ -14,7 +14,7 @@
 
     MifitWarning
     ├── CongenialityWarning  the imputations were made again for this analysis
-    ├── ConvergenceWarning   a model did not converge in some sets
+    ├── ConvergenceWarning   the chains have not settled, or a model did not converge in some sets
     └── SeparationWarning    the analysis has no finite estimate in some sets
 """
 
@@ -120,7 +120,7 @@ class CongenialityWarning(MifitWarning):
 
 
 class ConvergenceWarning(MifitWarning):
-    """A model did not converge in some of the completed sets."""
+    """The chains of the imputation have not settled, or a model did not converge in some of the completed sets."""
 
 
 class SeparationWarning(MifitWarning):

@@ -18,9 +18,10 @@ import pandas as pd
 from .analysis.fit import fit_one, fit_sets
 from .analysis.models import call, is_robust, spec
 from .describing import header_of, notes_of
-from .errors import CongenialityError, CongenialityWarning, DataError, MifitError, PlanError
+from .errors import CongenialityError, CongenialityWarning, ConvergenceWarning, DataError, MifitError, PlanError
 from .examine.certificate import certificate, judged
 from .examine.check import Verdict, Where
+from .examine.convergence import unsettled
 from .formula.derived import substitute
 from .formula.design import freeze
 from .formula.identity import likelihood
@@ -72,6 +73,11 @@ def fitted(imp: Any, asked: Request) -> PooledResults:
             found = dataclasses.replace(found, reason="imputed again for it")
     if doubt:
         warnings.warn(CongenialityWarning(f"{question.formula}: {doubt}."), stacklevel=_outside())
+    if used.plan is not None and (against := unsettled(used._settled, used.iterations)):
+        cure = f"imp = imp.extend(iterations={used.iterations}); imp.convergence()"
+        warnings.warn(
+            ConvergenceWarning(f"the chains may not have settled: {against}. Do: {cure}"), stacklevel=_outside()
+        )
     beside = [ask_right(one, imp._table, caller_scope()) for one in words.formulas]
     _require_complete(used, question, [*words.columns, *(v for one in beside for v in one.variables(imp._table))])
     design, completed = freeze(question, used._ground.known), sample  # the knots of the imputation

@@ -14,9 +14,11 @@ import pandas as pd
 from .alternatives import Alternatives, alternatives
 from .describing import described, events_of, identity_of
 from .errors import DataError, PlanError
+from .examine.convergence import convergence, trace_frame
 from .examine.explain import Explanation, explain
 from .examine.methods_text import citation, methods_text
 from .examine.notebook import imputed_html
+from .examine.plots import Plots
 from .examine.report import report
 from .examine.study import Study
 from .fitting import Request, certified, fitted
@@ -461,6 +463,70 @@ class ImputedSet:
         """All that is known, for those who tell about it."""
         told = (self._seed, self.events, self.identity, self._said)
         return Study(self._completed, self._ground.known, self._plan, self._chains, *told)
+
+    def convergence(self) -> pd.DataFrame:
+        """Whether the chains have settled, trace by trace.
+
+        Returns
+        -------
+        DataFrame
+            Index the traces: mean and sd of what is drawn for each numeric column, the share of each level, each
+            coefficient of the analysis as it was drawn. Columns
+
+            * ``mean``: over chains, of the last sweep;
+            * ``drift``: mean over chains of the last sweep less the one halfway; ``t`` and ``p`` of that, on
+              m - 1 degrees of freedom;
+            * ``verdict``: "drifts" where p times the number of traces is below 0.01 and the drift is larger than a
+              tenth of the standard deviation over chains (of a coefficient: of its standard error); "stable" or
+              "constant"; "one sweep suffices" where the plan says so; "too few sweeps" below 5, "too few chains" below
+              10, where silence would say little (below 5 chains nothing can drift);
+            * ``rhat``, ``ess_bulk``: rank-normalised split R-hat and bulk effective sample size, NaN below 50 sweeps;
+            * ``mixing``: "good", "slow" where R-hat exceeds 1.05, or "too few sweeps".
+
+        Raises
+        ------
+        PlanError
+            If the sets were made elsewhere.
+
+        Notes
+        -----
+        ``fit`` warns once (``ConvergenceWarning``) if a trace drifts or mixes slowly; ``extend(iterations=...)`` goes
+        on.
+
+        Examples
+        --------
+        >>> import mifit
+        >>> imp = mifit.datasets.load("nhanes2").mice.impute("chl ~ age + bmi", m=20, rng=1)
+        >>> imp.convergence()["verdict"].unique().tolist()
+        ['stable']
+        """
+        return self._settled.copy()
+
+    @cached_property
+    def _settled(self) -> pd.DataFrame:
+        return convergence(self._chains, self._plan, self._ground.known)
+
+    @property
+    def trace(self) -> pd.DataFrame:
+        """Every trace in long form.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``trace`` ("mean(bmi)"), ``variable`` (the column, or the name of a coefficient), ``statistic``
+            ("mean", "sd", "share", "beta"), ``chain`` (from 0, as ``imp[0]``), ``iteration`` (from 1) and ``value``.
+
+        Raises
+        ------
+        PlanError
+            If the sets were made elsewhere.
+        """
+        return trace_frame(self._chains, self._plan, self._ground.known)
+
+    @property
+    def plot(self) -> Plots:
+        """Pictures: ``plot.trace()``, ``density()``, ``strip()``, ``scatter("x", "y")``, ``pattern()``, ``fmi()``."""
+        return Plots(self._completed, lambda: self.trace, self.convergence, self.fit)
 
     @property
     def _written(self) -> tuple[str, ...]:

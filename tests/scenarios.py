@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,7 +14,15 @@ import statsmodels.formula.api as smf
 
 import mifit
 
-__all__ = ["SCENARIOS", "Loss", "Scenario", "estimates", "summarise"]
+__all__ = ["SCENARIOS", "Loss", "Scenario", "estimates", "run_after_run", "summarise"]
+
+
+@contextmanager
+def run_after_run() -> Iterator[None]:
+    """Many fits, of whose imputations one or two in a hundred are said to drift though they have settled."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "the chains may not have settled", mifit.ConvergenceWarning)
+        yield
 
 
 class Loss(NamedTuple):
@@ -239,7 +249,8 @@ def estimates(scenario: Scenario, frames: int, m: int, seed: int, **wishes: Any)
     for number in range(frames):
         full, holed = scenario.frames(np.random.default_rng([seed, number]))
         imp = mifit.impute(holed, scenario.formula, m=m, rng=np.random.SeedSequence([seed, number, 1]), **wishes)
-        pooled = imp.fit(uncovered="ignore").to_frame().loc[names]
+        with run_after_run():
+            pooled = imp.fit(uncovered="ignore").to_frame().loc[names]
         complete = scenario.fit(full)
         interval = complete.conf_int().loc[names]
         runs.append(

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
+from scenarios import run_after_run
 
 import mifit
 from mifit import ImputationError
@@ -402,8 +403,9 @@ def paired(make_frame, formula, name, frames, one, two, n=500):
     found = []
     for number in range(frames):
         frame = make_frame(np.random.default_rng([12, number]), n)
-        pair = [mifit.impute(change(frame), formula, m=10, rng=number, progress=False, **words).fit().params[name]
-                for change, words in (one, two)]  # fmt: skip
+        with run_after_run():
+            pair = [mifit.impute(change(frame), formula, m=10, rng=number, progress=False, **words).fit().params[name]
+                    for change, words in (one, two)]  # fmt: skip
         found.append(pair[0] - pair[1])
     return np.mean(found), np.std(found, ddof=1) / np.sqrt(frames)
 

@@ -79,10 +79,9 @@ def _missing(imp: Any, study: Study) -> Section:
     left = {v: len(study.table[v].missing) for v in study.table.incomplete if v not in study.filled}
     if left:
         parts.append(f"Left with their holes, and in no model: {_named(left)}.")
-    plots = getattr(imp, "plot", None)
-    if plots is not None and study.filled:
+    if study.filled:
         caption = "Which columns are missing together: one line a pattern, with the number of rows that show it."
-        parts.append(picture(plots.pattern, caption))
+        parts.append(picture(imp.plot.pattern, caption))
     return Section("What was missing", parts)
 
 
@@ -137,8 +136,6 @@ def _convergence(imp: Any, study: Study) -> Section:
     if study.plan is None or not study.plan.order:
         return Section("Convergence", ["There are no chains to judge."])
     said = f"{study.m} independent chains of {study.iterations} iterations, each from its own start."
-    if not hasattr(imp, "convergence"):
-        return Section("Convergence", [said])
     judged = imp.convergence()
     counts = [
         (chip(word), f"{count} of {len(judged)} traces") for word, count in judged["verdict"].value_counts().items()
@@ -172,7 +169,7 @@ def _congeniality(imp: Any, study: Study, results: Any) -> Section:
         head = ("term", "verdict", "imputed cells", "reason")
         parts = [str(results.congeniality) + ".", scrolled(table(head, _most(cells), (2,), True), True)]
         parts.append(facts((chip(word), _VERDICTS[word]) for word in words if word in _VERDICTS))
-    if hasattr(imp, "plot") and study.filled:
+    if study.filled:
         parts.append(picture(imp.plot.density, "Observed beside imputed values of each column.", panels=True))
     return Section(title, parts)
 
@@ -198,7 +195,7 @@ def _analysis(study: Study, results: Any) -> list[Section]:
         "values are missing."
     )
     parts: list[object] = [about, scrolled(coefficients(results)), notes(results.notes)]
-    if hasattr(results, "plot") and len(results.forest()):
+    if len(results.forest()):
         parts.append(picture(results.plot.forest, "Estimates with 95 % intervals."))
     return [Section("The pooled analysis", parts), _precision(results)]
 

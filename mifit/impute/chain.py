@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -32,7 +33,7 @@ from .plan import Plan, Variable
 from .store import ColumnStore, Model, Piece
 from .visit import StoreVisit
 
-__all__ = ["Chain", "Running", "Seed", "run"]
+__all__ = ["Chain", "Running", "Seed", "run", "spelled"]
 
 
 _WIDENED = (PMMFitted, NormalFitted, LogisticFitted, MultinomialFitted, OrdinalFitted)  #: look at X @ coef alone
@@ -59,10 +60,23 @@ class Chain:
     number: int
     sweeps: int
     holes: Mapping[Hashable, Array]  #: column -> (n_mis,) values or level codes
-    traces: Mapping[str, Array]  #: statistic -> (sweeps,)
+    traces: Mapping[str, Array]  #: mean(x), sd(x), share(g = level), beta(term) -> (sweeps,)
     warm: Mapping[Any, Any] = field(repr=False)
     events: Mapping[str, int] = field(default_factory=dict)  #: what happened -> in how many visits
     sampled: Mapping[Hashable, tuple[int, int, int]] = field(default_factory=dict)  #: drawn, tried, sliced
+
+
+def spelled(names: Iterable[Hashable]) -> dict[Hashable, str]:
+    """Column names as traces spell them: as they print, or as code where two print alike.
+
+    Examples
+    --------
+    >>> spelled(["x", 1, "1"])
+    {'x': 'x', 1: '1', '1': "'1'"}
+    """
+    names = list(names)
+    printed = Counter(map(str, names))
+    return {name: str(name) if printed[str(name)] == 1 else repr(name) for name in names}
 
 
 def run(
@@ -179,6 +193,7 @@ class Running:
         self.past = {k: list(v) for k, v in before.traces.items()} if before else {}
         self.start_rows: dict[Any, Rows] = {}  #: rows for the first parameter draws, by model
         self.first: dict[Any, Rows] = {}  #: the same during the first sweep, else empty
+        self.spelled = spelled(self.plan.columns)
         self.number = 0  #: of the sweep
         self.drawn: dict[int, Any] = {}  #: parameters of factors drawn in this sweep
         self.values = {name: column.values for name, column in self.table.columns.items()}
@@ -417,23 +432,24 @@ class Running:
 
     def _record(self, rng: np.random.Generator) -> None:
         """Note mean and spread of what was drawn, shares of levels, and the analysis coefficients."""
-        for name in self.plan.order:
+        for name, shown in ((name, self.spelled[name]) for name in self.plan.order):
             column = self.table[name]
             drawn = self.values[name][column.missing]
             if column.kind.discrete:
                 shares = np.bincount(drawn.astype(np.int64), minlength=column.n_levels) / len(drawn)
                 for level, share in zip(column.coding.levels, shares, strict=True):
-                    self._note(f"share({name} = {level})", share)
+                    self._note(f"share({shown} = {level})", share)
             else:
                 mean = drawn.sum() / len(drawn)
                 apart = drawn - mean
-                self._note(f"mean({name})", mean)
-                self._note(f"sd({name})", np.sqrt(apart @ apart / max(len(drawn) - 1, 1)))
-        for ready in self.engine.factors:
-            if ready.question is not None:
-                self._note_analysis(ready, self.drawn.get(ready.position) or self._parameters(ready, rng))
+                self._note(f"mean({shown})", mean)
+                self._note(f"sd({shown})", np.sqrt(apart @ apart / max(len(drawn) - 1, 1)))
+        analyses = [(ready, ready.question) for ready in self.engine.factors if ready.question is not None]
+        for ready, question in analyses:
+            fitted = self.drawn.get(ready.position) or self._parameters(ready, rng)
+            self._note_analysis(ready, fitted, f"{question.terms.outcome}: " if len(analyses) > 1 else "")
 
-    def _note_analysis(self, ready: Ready, fitted: Any) -> None:
+    def _note_analysis(self, ready: Ready, fitted: Any, outcome: str) -> None:
         """The analysis coefficients, from centred and scaled columns back to the user's."""
         layout, number = self.engine.layout, ready.factor.question or 0
         columns = ready.model.columns
@@ -441,7 +457,7 @@ class Running:
             slope = getattr(fitted, "scale", 1.0) * coef / layout.scale[columns]
             shift = getattr(fitted, "centre", 0.0) - float(slope @ layout.centre[columns])
             by_place = dict(zip(columns.tolist(), slope.tolist(), strict=True))
-            ahead = f"{level}:" if fitted.coef.ndim > 1 else ""
+            ahead = outcome + (f"{level}:" if fitted.coef.ndim > 1 else "")
             for name, place in zip(self.engine.designs[number].names, layout.formula[number], strict=True):
                 if place in by_place and not (place == 0 and hasattr(fitted, "cuts")):
                     self._note(f"beta({ahead}{name})", by_place[place] + (shift if place == 0 else 0.0))

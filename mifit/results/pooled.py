@@ -18,6 +18,7 @@ from . import compare, effects, precision, predict, quality, tables, tests
 from .cautions import cautions
 from .levels import LevelPrediction
 from .packing import packed, unpacked
+from .plots import ResultPlots
 from .summary import shown, summarise
 
 __all__ = ["ModelNames", "PooledResults", "RefittedResults"]
@@ -293,6 +294,11 @@ class PooledResults:
             are left out.
         """
         return tables.forest(self, alpha, exponentiate)
+
+    @property
+    def plot(self) -> ResultPlots:
+        """Pictures: ``plot.forest()``, ``plot.predictions("x", by="z")``, ``plot.fmi()``; they need matplotlib."""
+        return ResultPlots(self)
 
     # Hypotheses
 

@@ -1,0 +1,22 @@
+"""Draw the pictures of the documentation anew: ``python docs/pictures.py``."""
+
+from pathlib import Path
+
+import mifit
+
+HERE = Path(__file__).parent / "pictures"
+pbc = mifit.datasets.load("pbc")[["albumin", "age", "bili", "hepato", "stage", "chol"]]
+imp = pbc.mice.impute("albumin ~ age + np.log(bili) * hepato + chol", m=20, rng=1)
+res = imp.fit()
+
+pictures = {
+    "pattern": pbc.mice.plot_pattern().figure,
+    "trace": imp.plot.trace(["chol", "np.log(bili):hepato"]),
+    "density": imp.plot.density(),
+    "strip": imp.plot.strip(["chol", "stage"]),
+    "scatter": imp.plot.scatter("bili", "chol").figure,
+    "forest": res.plot.forest(complete_cases=True).figure,
+    "predictions": res.plot.predictions("bili", by="hepato").figure,
+}
+for name, figure in pictures.items():
+    figure.savefig(HERE / f"{name}.png", dpi=110)
