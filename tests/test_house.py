@@ -22,7 +22,7 @@ HOUSE = ROOT / "mifit"
 LAYERS = (
     ("accessor",),
     ("imputed",),
-    ("fitting",),
+    ("fitting", "keeping"),
     ("describing",),
     ("imputing",),
     ("examine", "storage"),
@@ -30,6 +30,7 @@ LAYERS = (
     ("impute", "analysis", "pool"),
     ("formula",),
     ("frame",),
+    ("workers",),
     ("errors",),
 )
 # Who may import a package at all; no other room does.

@@ -6,7 +6,8 @@ filled values and its warm starts. So workers, back ends and continued chains gi
 
 from __future__ import annotations
 
-import sys
+import functools
+import uuid
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ import numpy as np
 from ..errors import ImputationError, MifitError
 from ..frame.kinds import Rows
 from ..frame.table import Table
+from ..workers import spread
 from .bench import Bench, Members, Together
 from .choices import allowed_parameters
 from .contract import Array, Fitted
@@ -55,11 +57,13 @@ class Chain:
     warm: Mapping[Any, Any] = field(repr=False)
     events: Mapping[str, int] = field(default_factory=dict)  #: what happened -> in how many visits
     sampled: Mapping[Hashable, tuple[int, int, int]] = field(default_factory=dict)  #: drawn, tried, sliced
+    first: Mapping[str, tuple[Hashable, int]] = field(default_factory=dict)  #: event -> its variable, its first sweep
 
 
 def run(
     table: Table, plan: Plan, numbers: Sequence[int], sweeps: int, seed: Seed, *,
-    before: Sequence[Chain] | None = None, n_jobs: int | None = None, tick: Callable[[], Any] | None = None,
+    before: Sequence[Chain] | None = None, n_jobs: int | None = None, tick: Callable[[int], Any] | None = None,
+    keep: Callable[[Chain], Any] | None = None,
 ) -> list[Chain]:  # fmt: skip
     """Run chains, each with one BLAS thread.
 
@@ -78,40 +82,49 @@ def run(
     n_jobs : int, optional
         Workers, through joblib; None follows an ambient ``joblib.parallel_config``.
     tick : callable, optional
-        Called after each sweep (in this process) or each chain (in workers).
+        Told how many sweeps were done since it was told last.
+    keep : callable, optional
+        Given each chain as soon as it is finished.
 
     Returns
     -------
     list of Chain
+
+    Raises
+    ------
+    Halted
+        If a chain cannot go on, a worker dies or the keyboard interrupts; it holds the finished chains.
     """
     starts = list(before) if before is not None else [None] * len(numbers)
-    # An ambient joblib.parallel_config can only be there once somebody has imported joblib.
-    here = n_jobs == 1 or len(numbers) < 2 or (n_jobs is None and "joblib" not in sys.modules)
-    if here:
-        return _alone(table, plan, list(zip(numbers, starts, strict=True)), sweeps, seed, tick)
-    import joblib
-
-    jobs = (joblib.delayed(_alone)(table, plan, [pair], sweeps, seed) for pair in zip(numbers, starts, strict=True))
-    pool = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
-    first = before[0].sweeps if before else 0
-    chains = []
-    for done in pool(jobs):
-        chains += done
-        for _ in range(sweeps - first if tick is not None else 0):
-            tick()  # type: ignore[misc]
-    return chains
+    work = functools.partial(_job, uuid.uuid4().hex, table, plan, sweeps, seed)
+    try:
+        return spread(work, list(zip(numbers, starts, strict=True)), n_jobs, tick=tick, keep=keep)
+    finally:
+        _HELD[0] = None
 
 
-def _alone(
-    table: Table, plan: Plan, pairs: list[tuple[int, Chain | None]], sweeps: int, seed: Seed,
+def _job(
+    run_id: str, table: Table, plan: Plan, sweeps: int, seed: Seed, pair: tuple[int, Chain | None],
     tick: Callable[[], Any] | None = None,
-) -> list[Chain]:  # fmt: skip
-    """Some chains one after the other, in this process."""
-    from threadpoolctl import threadpool_limits
+) -> Chain:  # fmt: skip
+    """One chain, in this process."""
+    with _blas().limit(limits=1, user_api="blas"), np.errstate(over="ignore", under="ignore"):
+        held = _HELD[0]
+        if held is None or held[0] != run_id:
+            _HELD[0] = held = (run_id, Engine(table, plan))
+        return _chain(held[1], *pair, sweeps, seed, tick)
 
-    with threadpool_limits(limits=1, user_api="blas"), np.errstate(over="ignore", under="ignore"):
-        engine = Engine(table, plan)
-        return [_chain(engine, number, start, sweeps, seed, tick) for number, start in pairs]
+
+#: what the chains of one run share in a process: made once there, by the first of them
+_HELD: list[tuple[str, Engine] | None] = [None]
+
+
+@functools.cache
+def _blas() -> Any:
+    """What limits BLAS threads; looking for the libraries takes longer than a short chain."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def _chain(
@@ -148,6 +161,7 @@ class _Running:
         self.warm: dict[Any, Any] = dict(before.warm) if before else {}
         self.events: dict[str, int] = dict(before.events) if before else {}
         self.sampled: dict[Hashable, tuple[int, int, int]] = dict(before.sampled) if before else {}
+        self.seen: dict[str, tuple[Hashable, int]] = dict(before.first) if before else {}
         self.past = {k: list(v) for k, v in before.traces.items()} if before else {}
         self.start_rows: dict[Any, Rows] = {}  #: rows for the first parameter draws, by model
         self.first: dict[Any, Rows] = {}  #: the same during the first sweep, else empty
@@ -368,6 +382,7 @@ class _Running:
 
     def _count(self, event: str) -> None:
         self.events[event] = self.events.get(event, 0) + 1
+        self.seen.setdefault(event, (self.visiting, self.number))
 
     def _record(self, rng: np.random.Generator) -> None:
         """Note mean and spread of what was drawn, shares of levels, and the analysis coefficients."""
@@ -405,4 +420,4 @@ class _Running:
         """The chain as a value."""
         holes = {name: self.values[name][self.table[name].missing] for name in self.plan.order}
         traces = {name: np.asarray(values) for name, values in self.past.items()}
-        return Chain(number, sweeps, holes, traces, self.warm, self.events, self.sampled)
+        return Chain(number, sweeps, holes, traces, self.warm, self.events, self.sampled, self.seen)
