@@ -22,7 +22,7 @@ HOUSE = ROOT / "mifit"
 LAYERS = (
     ("accessor",),
     ("imputed",),
-    ("fitting", "keeping"),
+    ("completing", "fitting", "keeping"),
     ("describing",),
     ("imputing",),
     ("examine", "storage"),

@@ -6,9 +6,10 @@ filled values and its warm starts. So workers, back ends and continued chains gi
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import uuid
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -28,7 +29,7 @@ from .methods.pmm import PMMFitted
 from .plan import Plan, Variable
 from .store import ColumnStore, Model, Piece, StoreVisit
 
-__all__ = ["Chain", "Seed", "run"]
+__all__ = ["Chain", "Seed", "one_thread", "run"]
 
 
 _STRAYED = 0.05  # share of recipients outside the donors' range that is worth an event
@@ -41,9 +42,9 @@ class Seed(NamedTuple):
     entropy: Any
     key: tuple[int, ...] = ()
 
-    def stream(self, chain: int, sweep: int) -> np.random.Generator:
-        """The generator of one sweep of one chain."""
-        return np.random.default_rng(np.random.SeedSequence(self.entropy, spawn_key=(*self.key, chain, sweep)))
+    def stream(self, *numbers: int) -> np.random.Generator:
+        """The generator of one sweep of one chain; with a third number, of what is drawn after that sweep."""
+        return np.random.default_rng(np.random.SeedSequence(self.entropy, spawn_key=(*self.key, *numbers)))
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def _job(
     tick: Callable[[], Any] | None = None,
 ) -> Chain:  # fmt: skip
     """One chain, in this process."""
-    with _blas().limit(limits=1, user_api="blas"), np.errstate(over="ignore", under="ignore"):
+    with one_thread():
         held = _HELD[0]
         if held is None or held[0] != run_id:
             _HELD[0] = held = (run_id, Engine(table, plan))
@@ -117,6 +118,13 @@ def _job(
 
 #: what the chains of one run share in a process: made once there, by the first of them
 _HELD: list[tuple[str, Engine] | None] = [None]
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Arithmetic as every chain does it: one BLAS thread, silent where a number leaves its range."""
+    with _blas().limit(limits=1, user_api="blas"), np.errstate(over="ignore", under="ignore"):
+        yield
 
 
 @functools.cache
@@ -254,14 +262,8 @@ class _Running:
 
     def _draw_column(self, variable: Variable, rng: np.random.Generator) -> Array:
         """Plain chained equations: fit on observed rows, draw from the own model."""
-        assert variable.method is not None
-        name, model = variable.name, self.engine.own[variable.name]
-        members, rows = self.engine.members.get(name), self.table[name].observed
-        if members is not None and self.engine.unit_heads is not None:
-            rows = np.intersect1d(rows, self.engine.unit_heads)
-        visit = self._visit(name, model, rows, self.warm.get(name))
-        fitted = self._noted(name, variable.method.fit(visit, rng), name)
-        X = self.store.gathered(name)[:, model.columns]
+        name, fitted = variable.name, self._fitted_column(variable, rng)
+        X, members = self.store.gathered(name)[:, self.engine.own[name].columns], self.engine.members.get(name)
         if members is not None:
             return np.asarray(fitted.sample(X[members.heads], rng)[members.unit])
         if isinstance(fitted, PMMFitted) and self.number == 1 and fitted.outside(X) > _STRAYED:
@@ -269,6 +271,15 @@ class _Running:
                 f"{name}: predictions lie outside those of all donors; methods={{{name!r}: 'norm'}} extrapolates"
             )
         return fitted.sample(X, rng)
+
+    def _fitted_column(self, variable: Variable, rng: np.random.Generator) -> Any:
+        """Draw the parameters of a column's own model from the rows where it was observed."""
+        assert variable.method is not None
+        name, rows = variable.name, self.first.get(variable.name, self.table[variable.name].observed)
+        if name in self.engine.members and self.engine.unit_heads is not None:
+            rows = np.intersect1d(rows, self.engine.unit_heads)
+        visit = self._visit(name, self.engine.own[name], rows, self.warm.get(name))
+        return self._noted(name, variable.method.fit(visit, rng), name)
 
     def _draw_joint(self, variable: Variable, rng: np.random.Generator) -> Array:
         """A draw from the own factor times every factor the variable feeds."""
