@@ -61,6 +61,8 @@ def loaded(path: str | os.PathLike[str], names: Mapping[str, Any] | None) -> Par
         plan = study.plan
         given = _ground(study, plan)
         refuse_other_holes(plan, given.known)
+        if any(plan[name].method is None for name in plan.order):
+            raise ValueError("its plan draws a column by no method")
         for chain in study.chains:
             _check_chain(chain, plan, given.known)
         if len({chain.number for chain in study.chains}) < max(len(study.chains), 2) or study.seed is None:

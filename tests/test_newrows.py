@@ -74,7 +74,7 @@ def test_draws_for_new_rows_have_the_mean_and_variance_that_the_theory_says():
         # Drawn parameters are off by about 1 / sqrt(n); 4 standard errors of a mean, twice over for that.
         assert abs(gap.mean()) < 2 * 4 * np.sqrt(0.5 / n)
         assert abs(gap.var() / 0.5 - 1) < 2 * 4 * np.sqrt(2 / n)
-    # Draw and truth share their mean given the rest, which is half of their variance; standard error (1 - 1/4) / sqrt(n).
+    # Draw and truth share their mean given the rest, half of their variance; standard error (1 - 1/4) / sqrt(n).
     assert abs(np.corrcoef(made[0]["x"], truth)[0, 1] - 0.5) < 2 * 4 * 0.75 / np.sqrt(n)
 
 

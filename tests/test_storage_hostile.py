@@ -14,8 +14,9 @@ import pytest
 from test_chain import mixed
 
 import mifit
+from mifit.formula.question import Reference
 from mifit.storage import archive
-from mifit.storage.trust import check_code, trusted
+from mifit.storage.trust import check_code, trusted, under_own_name
 
 TOUCHED = []  #: what a file managed to run
 
@@ -93,6 +94,27 @@ HOSTILE = (
 def test_code_in_a_formula_is_refused_before_it_is_evaluated(code):
     with pytest.raises(mifit.StorageError):
         check_code(code, {"x", "z"}, {}, ())
+
+
+@pytest.mark.parametrize("name", ["eval", "exec", "open", "__import__", "print", "touch"])
+def test_a_column_or_a_constant_does_not_make_a_function_of_its_name_callable(name):
+    code = f"x + {name}('1')"
+    other = under_own_name({name: Reference("numpy:exp")})
+    for columns, names in (({"x", name}, {}), ({"x"}, {name: 1}), ({"x"}, {name: Reference("numpy")}), ({"x"}, other)):
+        with pytest.raises(mifit.StorageError, match="Nothing of it was evaluated"):
+            check_code(code, columns, names, ())
+    check_code("x + exp(x)", {"x"}, {"exp": Reference("numpy:exp")}, ())
+    check_code(code, {"x"}, {}, {name})  # passed by the reader
+
+
+def test_a_formula_among_the_keywords_is_read_too(tmp_path):
+    frame = mixed(90).assign(site=np.arange(90) % 9)
+    imp = mifit.impute(frame, "y ~ x", model="mixedlm", groups="site", re_formula="~ z", m=2, iterations=1, rng=1)
+    imp.save(tmp_path / "study.mifit")
+    mifit.load(tmp_path / "study.mifit")
+    document, arrays = parts_of((tmp_path / "study.mifit").read_bytes())
+    for code in ("~ touch(z)", "~ eval('touch(1)')", "open('x')"):
+        refused(repacked(replaced(document, "~ z", code), arrays), tmp_path, "Nothing of it was evaluated")
 
 
 @pytest.mark.parametrize(

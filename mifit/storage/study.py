@@ -23,7 +23,7 @@ from ..impute.plan import Plan
 from .archive import read, write
 from .frames import pack_frame, unpack_frame
 from .plain import Packer, Unpacker, fits
-from .trust import check_code, check_formula
+from .trust import check_code, check_formula, under_own_name
 
 __all__ = ["Study", "damaged", "digest", "read_chain", "read_study", "write_chain", "write_study"]
 
@@ -118,20 +118,34 @@ def _check_formulas(study: Study, given: Mapping[str, Any]) -> None:
     if plan is None:
         return
     columns = {*study.frame.columns, *plan.wishes.derived}
-    known = dict(study.helpers)
-    for question in (*plan.questions, *plan.extra):
-        known.update(question.names)
+    every = {name: value for q in (*plan.questions, *plan.extra) for name, value in q.names.items()}
     for number, question in enumerate((*plan.questions, *plan.extra)):
-        check_formula(question.formula, columns, known, given, left=number < len(plan.questions))
+        check_formula(question.formula, columns, question.names, given, left=number < len(plan.questions))
         if parse(question.formula, columns) != question.terms:
             raise ValueError(f"{question.formula!r:.80} and its terms disagree")
+        for text in (text for text in _texts(question.keywords) if text not in columns and not text.isidentifier()):
+            check_formula(f"outcome ~ {text.strip().removeprefix('~')}", columns, question.names, given, left=False)
+    if len(plan.written) not in (0, len(plan.questions)):
+        raise ValueError("its formulas and analyses differ in number")
     for formula in plan.written:
-        check_formula(formula, columns, known, given)
+        check_formula(formula, columns, every, given)
     for wish in plan.wishes.predictors.values():
-        if isinstance(wish, str):
-            check_formula(f"outcome ~ {wish}", columns, known, given, left=False)
+        if isinstance(wish, str):  # whose names are looked up again where somebody imputes again
+            check_formula(f"outcome ~ {wish}", columns, under_own_name(every), given, left=False)
     for code in plan.wishes.derived.values():
-        check_code(code, columns, known, given)
+        check_code(code, columns, study.helpers, given)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in the keywords of a model: a random-effects formula is one."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from _texts(one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _texts(one)
 
 
 def write_chain(path: str | os.PathLike[str], chain: Chain, of: Mapping[str, str]) -> None:

@@ -13,7 +13,7 @@ from ..errors import FormulaError, StorageError
 from ..formula.factor import BUILTINS
 from ..formula.terms import parse
 
-__all__ = ["check_code", "check_formula", "trusted"]
+__all__ = ["check_code", "check_formula", "trusted", "under_own_name"]
 
 #: what of numpy a formula from a file may use beyond its elementwise functions
 _NUMPY = frozenset({"where", "clip", "round", "around", "nan_to_num", "isin", "interp", "digitize", "pi", "e"})
@@ -117,19 +117,12 @@ def _fault(node: ast.AST, columns: Collection[Any], names: Mapping[str, Any], gi
     """What is wrong with one node of a formula; nothing if it only computes."""
     if not isinstance(node, _NODES):
         return f"{type(node).__name__} is not allowed there"
-    if isinstance(node, ast.Name):
-        known = node.id in given or node.id in columns or node.id in names or node.id in BUILTINS
-        if not known and node.id not in _PYTHON and node.id not in ("np", "numpy"):
-            return f"{node.id!r} is neither a column nor a function that files may call"
+    if isinstance(node, ast.Name) and node.id not in {*columns, *names, *given, *BUILTINS, *_PYTHON, "np", "numpy"}:
+        return f"{node.id!r} is neither a column nor a function that files may call"
     if isinstance(node, ast.Attribute):
         return _fault_of_attribute(node, names, given)
-    if isinstance(node, ast.Call) and not isinstance(node.func, ast.Name | ast.Attribute):
-        return "what is called has no name"
-    if isinstance(node, ast.Call) and getattr(node.func, "id", "") in _SPLINES:
-        told = [part for given in (*node.args[1:], *(k.value for k in node.keywords)) for part in ast.walk(given)]
-        large = any(type(size) is int and abs(size) > _LARGEST for size in (getattr(p, "value", 0) for p in told))
-        if large or any(isinstance(part, ast.BinOp) for part in told):
-            return f"{ast.unparse(node.func)} is asked for too much"
+    if isinstance(node, ast.Call) and not isinstance(node.func, ast.Attribute):
+        return _fault_of_call(node, names, given)
     if isinstance(node, ast.BinOp):
         return _fault_of_operation(node)
     if isinstance(node, ast.keyword) and node.arg in (None, "out"):
@@ -137,6 +130,32 @@ def _fault(node: ast.AST, columns: Collection[Any], names: Mapping[str, Any], gi
     if isinstance(node, ast.Constant) and not isinstance(node.value, bool | int | float | str | None):
         return f"a {type(node.value).__name__} has no place there"
     return ""
+
+
+def _fault_of_call(node: ast.Call, names: Mapping[str, Any], given: Collection[str]) -> str:
+    """A function by its bare name: a column or a constant of that name would not stand in for Python's own."""
+    name = getattr(node.func, "id", "")
+    referred = ":" in getattr(names.get(name), "path", "")
+    if name not in {*given, *BUILTINS, *_PYTHON} and not referred:
+        return f"{name or ast.unparse(node.func)!r} is not a function that files may call"
+    told = [part for one in (*node.args[1:], *(k.value for k in node.keywords)) for part in ast.walk(one)]
+    large = any(type(size) is int and abs(size) > _LARGEST for size in (getattr(p, "value", 0) for p in told))
+    if name in _SPLINES and (large or any(isinstance(part, ast.BinOp) for part in told)):
+        return f"{name!r} is asked for too much"
+    return ""
+
+
+def under_own_name(names: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of some names that mean the same to everybody: modules, and functions that are called what they are.
+
+    Examples
+    --------
+    >>> from mifit.formula.question import Reference
+    >>> list(under_own_name({"exp": Reference("numpy:exp"), "system": Reference("numpy:exp")}))
+    ['exp']
+    """
+    paths = {name: getattr(value, "path", "") for name, value in names.items()}
+    return {n: names[n] for n, path in paths.items() if path and path.partition(":")[2].rpartition(".")[2] in ("", n)}
 
 
 def _fault_of_attribute(node: ast.Attribute, names: Mapping[str, Any], given: Collection[str]) -> str:
