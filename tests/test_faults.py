@@ -156,6 +156,23 @@ def test_a_dead_worker_is_told_with_its_chains_and_what_was_finished_goes_on(tmp
     assert "same True" in done.stdout
 
 
+def test_a_chain_that_ends_does_not_give_its_neighbours_more_threads(monkeypatch):
+    import threadpoolctl
+
+    real, seen = chains._chain, []
+
+    def slowly(engine, number, *rest):
+        done = real(engine, number, *rest)
+        time.sleep(0.3 * number)
+        seen.extend(pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas")
+        return done
+
+    monkeypatch.setattr(chains, "_chain", slowly)
+    with threadpoolctl.threadpool_limits(2, user_api="blas"), joblib.parallel_config(backend="threading", n_jobs=2):
+        mifit.impute(mixed(), m=3, **WORDS)
+    assert seen and set(seen) == {1}
+
+
 # The keyboard
 
 

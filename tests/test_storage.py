@@ -344,9 +344,10 @@ def test_a_function_that_no_file_holds_is_named_and_passed_back(tmp_path):
     own = lambda x: np.tanh(x)  # noqa: E731
     imp = mifit.impute(mixed(), "y ~ own(x) + half(z)", m=2, iterations=2, rng=1)
     path = tmp_path / "study.mifit"
-    with pytest.warns(mifit.StorageWarning, match=r"does not hold own; .*names=\{'own': own\}"):
+    with pytest.warns(mifit.StorageWarning, match=r"does not hold own; .*names=\{'own': own\}") as told:
         imp.save(path)
-    with pytest.raises(mifit.StorageError, match=r"'own'[\s\S]*names=\{'own': own\}"):
+    assert told[0].filename == __file__
+    with pytest.raises(mifit.StorageError, match=r"'own'[\s\S]*load\('.*study.mifit', names=\{'own': own\}"):
         mifit.load(path)
     with pytest.raises(mifit.StorageError, match=r"'half'[\s\S]*names=\{'half': test_storage.half\}"):
         mifit.load(path, names={"own": own})

@@ -99,7 +99,8 @@ def run(
     starts = list(before) if before is not None else [None] * len(numbers)
     work = functools.partial(_job, uuid.uuid4().hex, table, plan, sweeps, seed)
     try:
-        return spread(work, list(zip(numbers, starts, strict=True)), n_jobs, tick=tick, keep=keep)
+        with one_thread():  # here too: chains in threads of this process end at different times
+            return spread(work, list(zip(numbers, starts, strict=True)), n_jobs, tick=tick, keep=keep)
     finally:
         _HELD[0] = None
 

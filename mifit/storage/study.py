@@ -64,7 +64,7 @@ def write_study(path: str | os.PathLike[str], study: Study) -> None:
     if packer.owed:
         given = ", ".join(f"{name!r}: {name.rstrip('_')}" for name in packer.owed)
         text = f"{str(path)!r} does not hold {', '.join(packer.owed)}; to load it: "
-        warnings.warn(StorageWarning(f"{text}mifit.load({str(path)!r}, names={{{given}}})"), stacklevel=3)
+        warnings.warn(StorageWarning(f"{text}mifit.load({str(path)!r}, names={{{given}}})"), stacklevel=4)
 
 
 _PARTS = ("plan", "chains", "seed", "helpers", "codings", "holes", "said")
@@ -103,8 +103,11 @@ def damaged(path: str | os.PathLike[str]) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except StorageError:
-        raise
+    except StorageError as error:
+        if error.do is None or "load(path" not in error.do:
+            raise
+        do = error.do.replace("load(path", f"load({str(path)!r}")
+        raise StorageError(error.fact, do=do, **error.lines) from error.__cause__
     except MifitError as error:
         raise StorageError(f"{str(path)!r} is not usable: {error.fact}", do='imp.save("study.mifit")') from error
     except Exception as error:
