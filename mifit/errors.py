@@ -70,6 +70,8 @@ class MifitError(Exception):
       do   : df.mice.impute(methods={'bmi': 'leave'})
     """
 
+    partial: Any = None  #: an ImputedSet of the chains that were finished before the error, where two were
+
     def __init__(self, fact: str, *, do: str | None = None, **lines: object) -> None:
         labelled = {**lines, **({} if do is None else {"do": do})}
         width = max((len(label) for label in labelled), default=0)
@@ -109,15 +111,7 @@ class CongenialityError(MifitError, ValueError):
 
 
 class ImputationError(MifitError, RuntimeError):
-    """A chain could not go on.
-
-    Attributes
-    ----------
-    partial : ImputedSet or None
-        The sets whose chains were finished, where they are at least two.
-    """
-
-    partial: Any = None
+    """A chain could not go on; ``partial`` holds the finished sets."""
 
 
 class FitError(MifitError, RuntimeError):

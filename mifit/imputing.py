@@ -15,7 +15,7 @@ import pandas as pd
 
 from .analysis.families import code_of_family
 from .analysis.models import Call, call, spec
-from .errors import ImputationError, Interrupted, PlanError, nearest
+from .errors import ImputationError, Interrupted, MifitError, PlanError, nearest
 from .formula.derived import Derived, numbers, substitute, understand
 from .formula.question import Question, ask, caller_scope, resolve
 from .frame.completed import Completed, copied
@@ -302,7 +302,7 @@ def salvaged(make: Callable[[Sequence[Chain]], Any], m: int, checkpoint: Any = N
 
         def go_on(kind: str) -> str:
             if checkpoint is not None:
-                return "the same call again"
+                return f"df.mice.impute(..., checkpoint={str(checkpoint)!r})  # the same call again"
             if partial is None:
                 return 'df.mice.impute(rng=1, checkpoint="chains")'
             return f"except mifit.{kind} as stopped: imp = stopped.partial.extend(m={m - done})"
@@ -320,7 +320,7 @@ def salvaged(make: Callable[[Sequence[Chain]], Any], m: int, checkpoint: Any = N
                 do=go_on("ImputationError"),
             )
             cause.__cause__ = halted.cause
-        if isinstance(cause, ImputationError):
+        if isinstance(cause, MifitError):
             cause.partial = partial
         raise cause from cause.__cause__
 

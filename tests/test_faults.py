@@ -265,7 +265,7 @@ def test_a_checkpoint_goes_on_with_the_same_bits(tmp_path, monkeypatch):
     frame, folder = mixed(), tmp_path / "chains"
     whole = mifit.impute(frame, m=5, **WORDS)
     interrupting(monkeypatch, 3)
-    with pytest.raises(mifit.Interrupted, match="the same call again"):
+    with pytest.raises(mifit.Interrupted, match="checkpoint=.*the same call again"):
         mifit.impute(frame, m=5, checkpoint=folder, **WORDS)
     monkeypatch.undo()
     assert [path.name[6:11] for path in sorted(folder.iterdir())] == ["00000", "00001", "00002"]
@@ -304,6 +304,26 @@ def bent(bend, m, folder):
     """Sets of an analysis that calls a function of one's own."""
     assert callable(bend)
     return mifit.impute(mixed(), "y ~ bend(x)", m=m, iterations=1, rng=1, checkpoint=folder)
+
+
+def test_a_disk_that_is_full_on_the_way_loses_no_finished_chain(tmp_path, monkeypatch):
+    from mifit.storage import archive
+
+    frame = mixed()
+    whole, real = mifit.impute(frame, m=4, **WORDS), archive.os.replace
+
+    def third(source, target):
+        if "00002" in str(target):
+            raise OSError(28, "No space left on device")
+        real(source, target)
+
+    monkeypatch.setattr(archive.os, "replace", third)
+    with pytest.raises(mifit.StorageError, match="No space left") as caught:
+        mifit.impute(frame, m=4, checkpoint=tmp_path, **WORDS)
+    monkeypatch.undo()
+    assert sorted(path.name[:11] for path in tmp_path.iterdir()) == ["chain-00000", "chain-00001"]
+    same(caught.value.partial.extend(m=4 - caught.value.partial.m), whole)
+    same(mifit.impute(frame, m=4, checkpoint=tmp_path, **WORDS), whole)
 
 
 def test_a_changed_function_is_another_plan(tmp_path):
