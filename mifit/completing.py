@@ -16,6 +16,7 @@ from .frame.table import Column, Table, check_frame, read
 from .impute.chain import Chain
 from .impute.known import fill
 from .impute.newrows import complete_rows, needed
+from .impute.plan import listed
 from .impute.wishes import is_whole
 from .imputing import Ground, completed_of
 
@@ -45,6 +46,8 @@ def completed_rows(imp: Any, frame: pd.DataFrame, iterations: int | None) -> tup
     own = tuple({name: values for name, values in one.items() if name in given.columns} for one in made)
     ordered = Table({name: shown[name] for name in given.columns}, wide.n_rows)
     said = f"new rows, completed with the draws of {imp.identity}"
+    rest = [repr(name) for name in ordered.incomplete if name not in own[0]]
+    said += f"; holes remain in {listed(rest)}" if rest else ""
     return Ground(ordered, ordered), Completed(given, ordered, own), said
 
 
@@ -121,9 +124,8 @@ def _refuse_known_units(imp: Any, new: Table) -> None:
     for unit in units:
         both = np.intersect1d(old[unit].values, new[unit].values)
         if len(both):
-            shown = old[unit].coding.decode(both[:1])[0]
             raise DataError(
-                f"{len(both)} of the new rows' {unit!r} were imputed already, the first is {shown!r}: "
-                "their rows are drawn together.",
-                do=f"pd.concat([df, new]).mice.impute(id={unit!r})",
+                f"{len(both)} of the new rows' {unit!r} were imputed already, the first is "
+                f"{old[unit].coding.decode(both[:1]).tolist()[0]!r}: rows of one {unit!r} are drawn together.",
+                do="pd.concat([df, new]).mice.impute(...)",
             )

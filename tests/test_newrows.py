@@ -143,9 +143,9 @@ def test_unlike_rows_are_refused_by_name():
         imp.impute_new(new.assign(x="tall"))
     with pytest.raises(mifit.DataError, match="'x' of the new rows holds infinite"):
         imp.impute_new(new.assign(x=np.inf))
-    with pytest.raises(mifit.PlanError, match=r"'z' has 150 holes[\s\S]*it was complete"):
+    with pytest.raises(mifit.PlanError, match=r"'z' is missing in all new rows[\s\S]*it was complete"):
         imp.impute_new(new.assign(z=np.nan))
-    with pytest.raises(mifit.PlanError, match=r"'z' has 150 holes"):
+    with pytest.raises(mifit.PlanError, match=r"'z' is missing in all"):
         imp.impute_new(new.drop(columns="z"))
     with pytest.raises(mifit.DataError, match="none of the columns"):
         imp.impute_new(pd.DataFrame({"other": [1.0]}))
@@ -169,6 +169,18 @@ def test_derived_columns_stay_in_step_and_subjects_must_be_new():
         assert (one.groupby("patient")["sex"].nunique() == 1).all()
     with pytest.raises(mifit.DataError, match="'patient' were imputed already"):
         imp.impute_new(frame)
+
+
+def test_what_no_model_draws_is_said_and_arrays_of_the_old_rows_are_refused():
+    frame, new = halves()
+    imp = mifit.impute(frame, "y ~ x + z", m=2, iterations=2, rng=1, methods={"later": "leave"})
+    made = imp.impute_new(new)
+    assert made[0]["later"].isna().sum() == new["later"].isna().sum()
+    assert "holes remain in 'later'" in repr(made)
+    weights = np.random.default_rng(1).random(len(frame)) + 0.5
+    imp = mifit.impute(frame, "y ~ x + z", model="wls", weights=weights, m=2, iterations=2, rng=1)
+    with pytest.raises(mifit.PlanError, match="weights= is an array of the 150 rows"):
+        imp.impute_new(new)
 
 
 def test_complete_rows_and_one_row_are_no_special_case():

@@ -59,6 +59,13 @@ def complete_rows(
 
     The fits see the old rows only, so new rows change neither them nor one another's parameters.
     """
+    for question in plan.questions:
+        for word, value in question.keywords.items():
+            if hasattr(value, "__len__") and not isinstance(value, str | tuple) and len(value) == known.n_rows:
+                raise PlanError(
+                    f"{word}= is an array of the {known.n_rows} rows that were imputed; the new rows have none.",
+                    do=f"df.mice.impute({question.formula!r}, {word}={word!r})  # df[{word!r}] the array",
+                )
     drawn = _for_new(known, new, plan)
     if not drawn.order:
         return [{} for _ in chains]
@@ -91,8 +98,10 @@ def _for_new(known: Table, new: Table, plan: Plan) -> Plan:
         factor = factors.get(name)
         if factor is None or isinstance(factor.method, Cox):
             drawn = listed([repr(n) for n in dict.fromkeys([*plan.order, *factors])], 8)
+            holed = f"has {len(new[name].missing)} holes in the new rows"
+            holed = "is missing in all new rows" if len(new[name].missing) == new.n_rows else holed
             raise PlanError(
-                f"{name!r} has {len(new[name].missing)} holes in the new rows and no model that draws it.",
+                f"{name!r} {holed}, and no model draws it.",
                 reason="survival times are not imputed" if factor else "it was complete in the rows that were imputed",
                 drawn=drawn,
                 do=f"imp.impute_new(new.dropna(subset=[{name!r}]))",
