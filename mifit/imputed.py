@@ -166,7 +166,7 @@ class ImputedSet:
             If the sets were made elsewhere, or neither or a negative number is asked for.
         """
         make = partial(_remade, self._frame, self._ground, self._plan, self._seed)
-        with salvaged(make, self.m + (m or 0), checkpoint):
+        with salvaged(make, self.m + (int(m) if m is not None and is_whole(m) else 0), checkpoint):
             return make(more_chains(self, m, iterations, n_jobs, progress, checkpoint))
 
     def fit(
