@@ -20,12 +20,15 @@ from .errors import (
     FitError,
     FormulaError,
     ImputationError,
+    Interrupted,
     MifitError,
     MifitWarning,
     ModelError,
     PlanError,
     PoolingError,
     SeparationWarning,
+    StorageError,
+    StorageWarning,
 )
 
 if TYPE_CHECKING:
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from .frame.kinds import Kind
     from .impute.methods import PMM, Logistic, Multinomial, NegBin, Normal, Ordinal, Poisson, Power, Sample
     from .impute.methods.check import check_method
-    from .imputed import ImputedSet, from_frames, from_long
+    from .imputed import ImputedSet, from_frames, from_long, load
     from .results.compare import anova
     from .results.foreign import pool, pool_table
     from .results.pooled import PooledResults
@@ -50,6 +53,7 @@ __all__ = [
     "FormulaError",
     "ImputationError",
     "ImputedSet",
+    "Interrupted",
     "Kind",
     "Logistic",
     "MifitError",
@@ -66,6 +70,8 @@ __all__ = [
     "Power",
     "Sample",
     "SeparationWarning",
+    "StorageError",
+    "StorageWarning",
     "__version__",
     "anova",
     "check_method",
@@ -73,6 +79,7 @@ __all__ = [
     "from_frames",
     "from_long",
     "impute",
+    "load",
     "pattern",
     "plan",
     "pool",
@@ -93,6 +100,7 @@ _HOMES = {
     "datasets": "",
     "from_frames": "imputed",
     "from_long": "imputed",
+    "load": "imputed",
     "pool": "results.foreign",
     "pool_table": "results.foreign",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ def impute(
     rng: Any = None,
     n_jobs: int | None = None,
     progress: bool | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     **model_keywords: Any,
 ) -> ImputedSet:
     """Draw m plausible completions of an incomplete frame, in harmony with the analysis to come.
@@ -74,6 +76,9 @@ def impute(
         joblib workers; None follows an ambient ``joblib.parallel_config``. The bits do not depend on it.
     progress : bool, optional
         A progress bar; by default when someone watches and it takes long.
+    checkpoint : path, optional
+        A folder for finished chains. The same call goes on from there after a crash, with the same bits; chains of
+        another frame, plan or seed are refused. Needs ``rng=``.
     **model_keywords
         Keywords of the model, such as ``family=``; a string may name a column.
 
@@ -83,6 +88,10 @@ def impute(
 
     Raises
     ------
+    Interrupted
+        By the keyboard; a KeyboardInterrupt whose ``partial`` holds the finished sets.
+    ImputationError
+        If a chain cannot go on or a worker dies; its ``partial`` holds the finished sets.
     DataError
         If the frame is empty, or a column cannot be used (infinite, all missing, dates with holes).
     FormulaError
@@ -109,7 +118,7 @@ def impute(
     return create(
         frame, formula, model, m,
         Asked(iterations, methods, predictors, auxiliary, congeniality, order, derived, id, link),
-        rng, n_jobs, progress, model_keywords,
+        rng, n_jobs, progress, model_keywords, checkpoint,
     )  # fmt: skip
 
 
@@ -131,6 +140,7 @@ def plan(
     rng: Any = None,
     n_jobs: int | None = None,
     progress: bool | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     **model_keywords: Any,
 ) -> Plan:
     """Show what ``impute`` would do to each column, and why, before a second is spent.
@@ -139,7 +149,7 @@ def plan(
     ----------
     frame, formula, model, **model_keywords
     iterations, methods, predictors, auxiliary, congeniality, order, derived, id, link
-    m, rng, n_jobs, progress
+    m, rng, n_jobs, progress, checkpoint
         The last line makes no difference to a plan; it is there so that only the verb has to be changed.
         As in :func:`impute`.
 

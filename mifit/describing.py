@@ -51,20 +51,45 @@ def described(imp: Any) -> list[str]:
 
 def events_of(imp: Any) -> pd.DataFrame:
     """What a reader of an ImputedSet should know; see :attr:`mifit.ImputedSet.events`."""
-    rows = [("plan", text, imp.m, 1) for text in (imp.plan.events if imp.plan else ())]
+    every = ", ".join(str(chain.number) for chain in imp._chains)
+    plan = list(imp.plan.events if imp.plan else ())
     if imp.plan is not None and not imp.plan.order:
-        rows.append(("plan", "nothing is missing: the m sets are equal", imp.m, 1))
-    seen: dict[str, list[int]] = {}
-    for chain in imp._chains:
-        for text, visits in chain.events.items():
-            seen.setdefault(text, []).append(visits)
-    rows += [("chain", text, len(visits), sum(visits)) for text, visits in seen.items()]
+        plan.append("nothing is missing: the m sets are equal")
+    rows: list[tuple[Any, ...]] = [("plan", text, imp.m, 1, "", every, 0) for text in plan]
+    for text in dict.fromkeys(text for chain in imp._chains for text in chain.events):
+        saw = [chain for chain in imp._chains if text in chain.events]
+        variable, first = min((chain.first.get(text, ("", 0)) for chain in saw), key=lambda pair: pair[1])
+        which, visits = ", ".join(str(chain.number) for chain in saw), sum(chain.events[text] for chain in saw)
+        rows.append(("chain", text, len(saw), visits, variable, which, first))
     for name in dict.fromkeys(name for chain in imp._chains for name in chain.sampled):
         drawn, tried, sliced = np.sum([chain.sampled.get(name, (0, 0, 0)) for chain in imp._chains], axis=0)
         text = f"{name}: {100 * (drawn - sliced) / tried:.1f} % of proposals accepted"
-        by_slice = f", {100 * sliced / drawn:.1f} % of draws by slice steps" if sliced else ""
-        rows.append(("sampler", text + by_slice, imp.m, int(drawn)))
-    return pd.DataFrame(rows, columns=["source", "event", "chains", "visits"])
+        text += f", {100 * sliced / drawn:.1f} % of draws by slice steps" if sliced else ""
+        rows.append(("sampler", text, imp.m, int(drawn), name, every, 1))
+    events = pd.DataFrame(rows, columns=["source", "event", "chains", "visits", "variable", "which", "first"])
+    return events.assign(consequence=[_consequence(text) for text in events["event"]])
+
+
+def _consequence(event: str) -> str:
+    """What follows from an event for those who use the sets."""
+    return next((so for what, so in _CONSEQUENCES if what in event), "")
+
+
+#: what an event says -> what follows
+_CONSEQUENCES = (
+    ("separation", "effects without a finite estimate are drawn closer to no effect"),
+    ("did not converge", "parameters were drawn around the last step: look at the traces"),
+    ("which depends on other predictors", "what it predicts is predicted by the others"),
+    ("dependent term", "what it predicts is predicted by the others"),
+    ("predictions lie outside", "matching cannot reach beyond the observed values"),
+    ("without a row to fit on", "such a level is never drawn"),
+    ("no row to fit on", "these draws rest on no data"),
+    ("by slice steps", "these draws depend on those before them: look at the traces"),
+    ("holes remain", "the columns keep their holes in every set"),
+    ("has one observed value", "every set has that value"),
+    ("has no compatible draws", "pooled results of this analysis are approximate"),
+    ("nothing is missing", "the standard errors are those of the complete data"),
+)
 
 
 def header_of(imp: Any, question: Question, subset: Any = None) -> dict[str, str]:

@@ -10,18 +10,24 @@
     ├── CongenialityError    the question was not foreseen by the imputations
     ├── ImputationError      a chain could not go on
     ├── FitError             a statsmodels model failed on a completed set
-    └── PoolingError         the estimates cannot be combined
+    ├── PoolingError         the estimates cannot be combined
+    └── StorageError         a file cannot be written, read or trusted
 
     MifitWarning
     ├── CongenialityWarning  the imputations were made again for this analysis
     ├── ConvergenceWarning   the chains have not settled, or a model did not converge in some sets
-    └── SeparationWarning    the analysis has no finite estimate in some sets
+    ├── SeparationWarning    the analysis has no finite estimate in some sets
+    └── StorageWarning       a file does not hold everything: what to pass back when it is loaded
+
+    KeyboardInterrupt
+    └── Interrupted          imputing was stopped; the finished sets are in its ``partial``
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 __all__ = [
     "CongenialityError",
@@ -31,12 +37,15 @@ __all__ = [
     "FitError",
     "FormulaError",
     "ImputationError",
+    "Interrupted",
     "MifitError",
     "MifitWarning",
     "ModelError",
     "PlanError",
     "PoolingError",
     "SeparationWarning",
+    "StorageError",
+    "StorageWarning",
     "nearest",
 ]
 
@@ -60,6 +69,8 @@ class MifitError(Exception):
       rows : 25
       do   : df.mice.impute(methods={'bmi': 'leave'})
     """
+
+    partial: Any = None  #: an ImputedSet of the chains that were finished before the error, where two were
 
     def __init__(self, fact: str, *, do: str | None = None, **lines: object) -> None:
         labelled = {**lines, **({} if do is None else {"do": do})}
@@ -100,7 +111,7 @@ class CongenialityError(MifitError, ValueError):
 
 
 class ImputationError(MifitError, RuntimeError):
-    """A chain could not go on."""
+    """A chain could not go on; ``partial`` holds the finished sets."""
 
 
 class FitError(MifitError, RuntimeError):
@@ -109,6 +120,23 @@ class FitError(MifitError, RuntimeError):
 
 class PoolingError(MifitError, ValueError):
     """The estimates cannot be combined."""
+
+
+class StorageError(MifitError, ValueError):
+    """A file cannot be written, read or trusted."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Imputing was stopped from the keyboard; what was finished is not lost.
+
+    Attributes
+    ----------
+    partial : ImputedSet or None
+        The sets whose chains were finished, where they are at least two; ``partial.extend(m=...)`` draws the others,
+        the same bits as without the interruption.
+    """
+
+    partial: Any = None
 
 
 class MifitWarning(UserWarning):
@@ -125,6 +153,10 @@ class ConvergenceWarning(MifitWarning):
 
 class SeparationWarning(MifitWarning):
     """The analysis has no finite estimate in some of the completed sets."""
+
+
+class StorageWarning(MifitWarning):
+    """A file does not hold everything that is needed to go on."""
 
 
 def nearest(word: object, known: Iterable[object]) -> str:

@@ -28,7 +28,7 @@ from .formula.identity import likelihood
 from .formula.query import widened_by
 from .formula.question import Question, ask, ask_right, caller_scope, resolve
 from .formula.terms import parse
-from .imputing import as_call, by_column, chains_of, ground, planned, require_columns, scope_of
+from .imputing import as_call, by_column, chains_of, ground, planned, require_columns, salvaged, scope_of
 from .pool.rubin import pool
 from .results.pooled import PooledResults
 from .sampling import refuse_informed, sample_notes, sample_of, where_of
@@ -200,8 +200,12 @@ def _again(imp: Any, analysis: Question, found: Verdict, asked: Request, where: 
             analysis=analysis.formula, do=error.do,
         ) from error  # fmt: skip
     sweeps = plan.iterations + max(imp.iterations - imp.plan.iterations, 0)  # as many more as were asked for
-    chains = chains_of(given.known, plan, range(imp.m), sweeps, imp._seed, asked.n_jobs, None)
-    again = type(imp)(imp._frame, given, plan, chains, imp._seed)
+
+    def make(chains: Sequence[Any]) -> Any:
+        return type(imp)(imp._frame, given, plan, chains, imp._seed)
+
+    with salvaged(make, imp.m):
+        again = make(chains_of(given.known, plan, range(imp.m), sweeps, imp._seed, asked.n_jobs, None))
     seconds = time.perf_counter() - started
     text = f"{analysis.formula}: {found.reason}. Imputed again in {seconds:.1f} s; to avoid it: {do}"
     warnings.warn(CongenialityWarning(text), stacklevel=_outside())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from os import PathLike
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from .alternatives import Alternatives, alternatives
+from .completing import completed_rows
 from .describing import described, events_of, identity_of
 from .errors import DataError, PlanError
 from .examine.convergence import convergence, trace_frame
@@ -27,12 +29,13 @@ from .frame.completed import from_long as _from_long
 from .impute.chain import Chain, Seed
 from .impute.plan import Plan
 from .impute.wishes import Asked, advised, is_whole
-from .imputing import Ground, chains_of, checked, completed_of, more_chains, plan_for, seed_of
+from .imputing import Ground, chains_of, checked, completed_of, more_chains, plan_for, salvaged, seed_of
+from .keeping import loaded, saved
 from .results.mapped import Mapped, map_sets
 from .results.pooled import PooledResults
 from .results.precision import settle
 
-__all__ = ["ImputedSet", "create", "from_frames", "from_long"]
+__all__ = ["ImputedSet", "create", "from_frames", "from_long", "load"]
 
 
 class ImputedSet:
@@ -88,8 +91,9 @@ class ImputedSet:
         Returns
         -------
         DataFrame
-            Columns ``source`` ("plan", "chain" or "sampler"), ``event``, ``chains`` (how many saw it) and ``visits``
-            (how often).
+            Columns ``source`` ("plan", "chain" or "sampler"), ``event``, ``chains`` (how many saw it), ``visits`` (how
+            often), ``variable``, ``which`` (numbers of the chains), ``first`` (the first iteration that saw it) and
+            ``consequence`` (what follows from it).
         """
         return events_of(self)
 
@@ -148,7 +152,7 @@ class ImputedSet:
 
     def extend(
         self, m: int | None = None, *, iterations: int | None = None, n_jobs: int | None = None,
-        progress: bool | None = None,
+        progress: bool | None = None, checkpoint: str | os.PathLike[str] | None = None,
     ) -> ImputedSet:  # fmt: skip
         """More sets, or more sweeps: a new ImputedSet with the same bits as all at once.
 
@@ -158,7 +162,7 @@ class ImputedSet:
             That many more sets.
         iterations : int, optional
             That many more sweeps of every chain.
-        n_jobs, progress
+        n_jobs, progress, checkpoint
             As in :func:`mifit.impute`.
 
         Returns
@@ -170,8 +174,9 @@ class ImputedSet:
         PlanError
             If the sets were made elsewhere, or neither or a negative number is asked for.
         """
-        chains = more_chains(self, m, iterations, n_jobs, progress)
-        return ImputedSet(self._frame, self._ground, self._plan, chains, self._seed)
+        make = partial(_remade, self._frame, self._ground, self._plan, self._seed)
+        with salvaged(make, self.m + (int(m) if m is not None and is_whole(m) else 0), checkpoint):
+            return make(more_chains(self, m, iterations, n_jobs, progress, checkpoint))
 
     def fit(
         self,
@@ -528,6 +533,82 @@ class ImputedSet:
         """Pictures: ``plot.trace()``, ``density()``, ``strip()``, ``scatter("x", "y")``, ``pattern()``, ``fmi()``."""
         return Plots(self._completed, lambda: self.trace, self.convergence, self.fit)
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to one file: the frame, the plan, the draws, and what is needed to go on.
+
+        Parameters
+        ----------
+        path : path
+            By custom ``"study.mifit"``. A file that is there is replaced at once, when all is written, or not at all.
+
+        Raises
+        ------
+        StorageError
+            If a column is of a type that no file holds, or the disk refuses.
+
+        Warns
+        -----
+        StorageWarning
+            If a formula calls a function that cannot be kept in a file: it says what to pass to :func:`mifit.load`.
+
+        Notes
+        -----
+        A zip of JSON and arrays, with a numbered protocol and checksums. It holds no code and no pickle.
+
+        Examples
+        --------
+        >>> import mifit, tempfile
+        >>> imp = mifit.datasets.load("nhanes2").mice.impute("chl ~ age + bmi", m=2, rng=1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     imp.save(folder + "/study.mifit")
+        ...     mifit.load(folder + "/study.mifit").identity == imp.identity
+        True
+        """
+        saved(self, path)
+
+    def impute_new(self, frame: pd.DataFrame, *, iterations: int | None = None) -> ImputedSet:
+        """Complete new rows m times with the models as they were drawn; nothing is fitted to the new rows.
+
+        Parameters
+        ----------
+        frame : DataFrame, shape (n_new, p)
+            Rows that came later, with the columns that were imputed; any index and other columns. The outcome may be
+            observed, missing or absent.
+        iterations : int, optional
+            Visits to every incomplete column; by default as many as the plan says.
+
+        Returns
+        -------
+        ImputedSet
+            m completed copies of the new rows, made elsewhere as far as ``fit`` is concerned. A column that is absent
+            stays absent.
+
+        Raises
+        ------
+        DataError
+            If a column holds a level that was never seen, is of another kind, or belongs to a subject (``id=``) that
+            was imputed already.
+        PlanError
+            If a column was complete when the models were made, and no model draws it.
+
+        Notes
+        -----
+        Set k is drawn under parameters that are drawn given completed set k, as the next iteration of its chain would
+        draw them: so no parameters have to be stored, a loaded study gives the same bits, and the m sets differ by as
+        much as the parameters are uncertain.
+
+        Examples
+        --------
+        >>> import mifit
+        >>> df = mifit.datasets.load("nhanes2")
+        >>> imp = df.head(20).mice.impute("chl ~ age + bmi", m=5, rng=1)
+        >>> new = imp.impute_new(df.tail(5))
+        >>> len(new), int(new[0].isna().sum().sum())
+        (5, 0)
+        """
+        given, completed, said = completed_rows(self, frame, iterations)
+        return ImputedSet(completed.original, given, None, (), None, completed, said)
+
     @property
     def _written(self) -> tuple[str, ...]:
         """The declared formulas as the user wrote them."""
@@ -542,12 +623,24 @@ _AVERAGING = frozenset({"mean", "median", "std", "var", "describe", "sum", "aver
 def create(
     frame: pd.DataFrame, formula: Any, model: str | None, m: int, asked: Asked, rng: Any,
     n_jobs: int | None, progress: bool | None, keywords: dict[str, Any],
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> ImputedSet:  # fmt: skip
     """Plan and run; see :func:`mifit.impute`."""
+    if checkpoint is not None and rng is None and keywords.get("random_state") is None:
+        raise PlanError("checkpoint= needs rng=: without it no two calls are the same.", do="df.mice.impute(rng=1)")
     with advised(formula, {"model": repr(model)} if isinstance(model, str) else None):
         plan, given, seed = _prepared(frame, formula, model, m, asked, rng, keywords)
-    chains = chains_of(given.known, plan, range(int(m)), plan.iterations, seed, n_jobs, progress)
-    return ImputedSet(copied(frame if given.frame is None else given.frame), given, plan, chains, seed)
+    make = partial(_remade, copied(frame if given.frame is None else given.frame), given, plan, seed)
+    with salvaged(make, int(m), checkpoint):
+        numbers = range(int(m))
+        return make(chains_of(given.known, plan, numbers, plan.iterations, seed, n_jobs, progress, None, checkpoint))
+
+
+def _remade(
+    frame: pd.DataFrame, given: Ground, plan: Plan | None, seed: Seed | None, chains: Sequence[Chain]
+) -> ImputedSet:
+    """An ImputedSet from chains, the last word."""
+    return ImputedSet(frame, given, plan, chains, seed)
 
 
 def _prepared(
@@ -570,6 +663,40 @@ def _prepared(
 def _with_covariance(keywords: Mapping[str, Any], cov_type: str | None) -> dict[str, Any]:
     """Words of an analysis with the covariance among them."""
     return {**keywords, **({} if cov_type is None else {"cov_type": cov_type})}
+
+
+def load(path: str | os.PathLike[str], *, names: Mapping[str, Any] | None = None) -> ImputedSet:
+    """Read imputed sets that :meth:`ImputedSet.save` wrote; ``extend``, ``fit`` and ``check`` go on where they stood.
+
+    Parameters
+    ----------
+    path : path
+    names : mapping, optional
+        Functions, modules and methods that the analyses use and a file cannot bring with it: ``{"f": f}``. What is
+        passed here is trusted; of what the file names by itself only numpy's and scipy.special's functions are used.
+
+    Returns
+    -------
+    ImputedSet
+        The same bits as before, and the same from ``extend(m=)`` and ``extend(iterations=)``.
+
+    Raises
+    ------
+    StorageError
+        If there is no such file, it is damaged or of a later protocol, or it asks for more than plain computing.
+        Formulas in the file are checked before anything is evaluated; nothing in it is run.
+
+    Examples
+    --------
+    >>> import mifit, tempfile
+    >>> imp = mifit.datasets.load("nhanes2").mice.impute("chl ~ age + bmi", m=2, rng=1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     imp.save(folder + "/study.mifit")
+    ...     again = mifit.load(folder + "/study.mifit")
+    >>> again.extend(m=3).identity == imp.extend(m=3).identity
+    True
+    """
+    return ImputedSet(*loaded(path, names))
 
 
 def from_long(

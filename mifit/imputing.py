@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
-import inspect
+import os
 import sys
-import warnings
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from .analysis.families import code_of_family
 from .analysis.models import Call, call, spec
-from .errors import PlanError, nearest
+from .errors import ImputationError, Interrupted, MifitError, PlanError, nearest
 from .formula.derived import Derived, numbers, substitute, understand
 from .formula.hints import refuse_unbuilt
-from .formula.identity import parameters
 from .formula.question import Question, ask, caller_scope, resolve
 from .frame.completed import Completed, copied
 from .frame.table import Table, check_frame, read
@@ -26,6 +26,8 @@ from .impute.known import fill, refuse_chained, refuse_clustered, refuse_derived
 from .impute.plan import Plan, Wishes
 from .impute.planning import make, recoded
 from .impute.wishes import USUAL, Asked, advised, is_whole, refuse_other_holes
+from .storage.checkpoint import Checkpoint
+from .workers import Halted, died
 
 __all__ = [
     "Ground",
@@ -40,6 +42,7 @@ __all__ = [
     "plan_for",
     "planned",
     "require_columns",
+    "salvaged",
     "scope_of",
     "seed_of",
 ]
@@ -198,7 +201,7 @@ def planned(
     return plan, Ground(recoded(given.table, plan.numeric), known, given.derived, given.frame)
 
 
-_WORDS = (*Asked._fields, "model", "m", "rng", "n_jobs", "progress")
+_WORDS = (*Asked._fields, "model", "m", "rng", "n_jobs", "progress", "checkpoint")
 
 
 def checked(
@@ -243,26 +246,93 @@ def seed_of(rng: Any) -> Seed:
 
 def chains_of(
     table: Table, plan: Plan, numbers: Sequence[int], sweeps: int, seed: Seed, n_jobs: int | None,
-    progress: bool | None, before: Sequence[Chain] | None = None,
+    progress: bool | None, before: Sequence[Chain] | None = None, checkpoint: str | os.PathLike[str] | None = None,
 ) -> list[Chain]:  # fmt: skip
-    """Run chains, with a bar when it is wished or when someone watches and there is much to do."""
+    """Run chains, with a bar when it is wished or when someone watches and there is much to do.
+
+    Those that a checkpoint has are not run again, and those that are finished go there at once.
+    """
     if not plan.order:
         return run(table, plan, numbers, 0, seed)
-    work = sum(len(table[name].missing) for name in plan.order) * sweeps * len(numbers)
-    watched = progress if progress is not None else sys.stderr.isatty() and work > _MANY
-    if not watched:
-        return run(table, plan, numbers, sweeps, seed, before=before, n_jobs=n_jobs)
+    folder = None if checkpoint is None else Checkpoint(checkpoint, table, plan, seed)
+    found = {} if folder is None else folder.found(numbers, sweeps)
+    rest = [number for number in numbers if number not in found]
+    begin = [chain for chain in before or () if chain.number not in found]
+    steps = sweeps * len(rest) - sum(chain.sweeps for chain in begin)
+    try:
+        with _bar(sum(len(table[name].missing) for name in plan.order) * steps, steps, progress) as tick:
+            fresh = run(
+                table, plan, rest, sweeps, seed, before=begin or None, n_jobs=n_jobs, tick=tick,
+                keep=None if folder is None else folder.keep,
+            )  # fmt: skip
+    except Halted as halted:
+        done = {**found, **{chain.number: chain for chain in halted.finished}}
+        kept = [done[number] for number in numbers if number in done]
+        raise Halted(kept, [rest[position] for position in halted.begun], halted.cause) from halted.cause
+    found.update({chain.number: chain for chain in fresh})
+    return [found[number] for number in numbers]
+
+
+@contextlib.contextmanager
+def _bar(work: int, steps: int, progress: bool | None) -> Iterator[Callable[[int], Any] | None]:
+    """What is told of sweeps that are done: a bar, or nothing."""
+    if not steps or not (progress if progress is not None else sys.stderr.isatty() and work > _MANY):
+        yield None
+        return
     from tqdm.auto import tqdm
 
-    done = before[0].sweeps if before else 0
-    delay = 0.0 if progress else 2.0
-    with tqdm(total=(sweeps - done) * len(numbers), desc="imputing", unit="sweep", delay=delay) as bar:
-        return run(table, plan, numbers, sweeps, seed, before=before, n_jobs=n_jobs, tick=bar.update)
+    with tqdm(total=steps, desc="imputing", unit="sweep", delay=0.0 if progress else 2.0) as bar:
+        yield bar.update
+
+
+@contextlib.contextmanager
+def salvaged(make: Callable[[Sequence[Chain]], Any], m: int, checkpoint: Any = None) -> Iterator[None]:
+    """What stops chains before all m are finished carries an ImputedSet of the finished ones.
+
+    Parameters
+    ----------
+    make : callable
+        Makes an ImputedSet from chains.
+    m : int
+        How many chains there should have been.
+    checkpoint : path, optional
+        Where finished chains are.
+    """
+    try:
+        yield
+    except Halted as halted:
+        cause, done = halted.cause, len(halted.finished)
+        partial = make(halted.finished) if done >= 2 else None
+
+        def go_on(kind: str) -> str:
+            if checkpoint is not None:
+                return f"df.mice.impute(..., checkpoint={str(checkpoint)!r})  # the same call again"
+            if partial is None:
+                return 'df.mice.impute(rng=1, checkpoint="chains")'
+            return f"except mifit.{kind} as stopped: imp = stopped.partial.extend(m={m - done})"
+
+        if isinstance(cause, KeyboardInterrupt):
+            stopped = Interrupted(f"{done} of {m} chains are finished; to go on: {go_on('Interrupted')}")
+            stopped.partial = partial
+            raise stopped from None
+        if died(halted.cause):
+            begun = f"{'chain' if len(halted.begun) == 1 else 'chains'} {', '.join(map(str, halted.begun)) or '?'}"
+            cause = ImputationError(
+                f"a worker died while it drew {begun}; {done} of {m} chains are finished.",
+                reason="a process was killed from outside, most often because memory ran out",
+                finished=f"in {str(checkpoint)!r}" if checkpoint is not None else "in the error's partial",
+                do=go_on("ImputationError"),
+            )
+            cause.__cause__ = halted.cause
+        if isinstance(cause, MifitError):
+            cause.partial = partial
+        raise cause from cause.__cause__
 
 
 def more_chains(
-    imp: Any, m: int | None, iterations: int | None, n_jobs: int | None, progress: bool | None
-) -> list[Chain]:
+    imp: Any, m: int | None, iterations: int | None, n_jobs: int | None, progress: bool | None,
+    checkpoint: str | os.PathLike[str] | None = None,
+) -> list[Chain]:  # fmt: skip
     """The chains of an ImputedSet, with more of them or more sweeps in each; see :meth:`mifit.ImputedSet.extend`."""
     if imp.plan is None or imp._seed is None:
         raise PlanError("sets made elsewhere cannot be extended.", do="df.mice.impute(...)")
@@ -275,11 +345,16 @@ def more_chains(
             f"extend needs more sets or more sweeps, not m={m}, iterations={iterations}.", do="imp.extend(m=10)"
         )
     chains, known, plan, seed = list(imp._chains), imp._ground.known, imp.plan, imp._seed
+    numbers = [chain.number for chain in chains]
     if iterations and plan.order:
-        chains = chains_of(known, plan, range(imp.m), sweeps, seed, n_jobs, progress, chains)
-    if more:
-        chains += chains_of(known, plan, range(imp.m, imp.m + more), sweeps, seed, n_jobs, progress)
-    return chains
+        chains = chains_of(known, plan, numbers, sweeps, seed, n_jobs, progress, chains, checkpoint)
+    # Where a run was stopped some numbers are not taken; they come first.
+    free = [number for number in range(len(numbers) + more) if number not in set(numbers)][:more]
+    try:
+        chains += chains_of(known, plan, free, sweeps, seed, n_jobs, progress, None, checkpoint) if more else []
+    except Halted as halted:
+        raise Halted([*chains, *halted.finished], halted.begun, halted.cause) from halted.cause
+    return sorted(chains, key=lambda chain: chain.number)
 
 
 def completed_of(frame: pd.DataFrame, given: Ground, chains: Sequence[Chain]) -> Completed:
@@ -326,17 +401,4 @@ def require_columns(table: Table, words: Call) -> None:
 
 def as_written(value: Any) -> str:
     """A keyword as the user would write it, statsmodels families and their parameters included."""
-    if not hasattr(value, "link"):
-        return repr(value)
-    with warnings.catch_warnings():  # a negative binomial asks for its alpha
-        warnings.simplefilter("ignore")
-        usual = type(type(value)().link)
-    link = "" if type(value.link) is usual else f"sm.families.links.{_called(value.link)}"
-    odd = type(value.link) not in getattr(value, "links", [type(value.link)])
-    return f"sm.families.{_called(value, *filter(None, [link]), *(['check_link=False'] if odd else []))}"
-
-
-def _called(part: Any, *first: str) -> str:
-    """The call that makes a family or a link."""
-    words = {w: v for w, v in parameters(part).items() if w in inspect.signature(type(part)).parameters}
-    return f"{type(part).__name__}({', '.join([*first, *(f'{word}={value!r}' for word, value in words.items())])})"
+    return code_of_family(value) if hasattr(value, "link") else repr(value)

@@ -23,7 +23,7 @@ LAYERS = (
     ("accessor",),
     ("imputed",),
     ("alternatives",),
-    ("fitting",),
+    ("completing", "fitting", "keeping"),
     ("describing", "sampling"),
     ("imputing",),
     ("examine", "storage"),
@@ -31,6 +31,7 @@ LAYERS = (
     ("impute", "analysis", "pool"),
     ("formula",),
     ("frame",),
+    ("workers",),
     ("errors",),
 )
 # Who may import a package at all; no other room does.

@@ -109,7 +109,8 @@ def test_it_survives_pickling_and_copying(imp):
 def test_events_are_a_frame():
     frame = study().assign(constant=1.0, when=pd.date_range("2020", periods=N))
     events = frame.mice.impute("y ~ x + z", **FAST).events
-    assert events.columns.tolist() == ["source", "event", "chains", "visits"]
+    assert events.columns.tolist()[:4] == ["source", "event", "chains", "visits"]
+    assert events.columns.tolist()[4:] == ["variable", "which", "first", "consequence"]
     said = " ".join(events["event"])
     assert "'constant' is constant" in said and "'when' holds dates or times" in said
 

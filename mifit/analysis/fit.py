@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import FitError, ModelError
+from ..workers import alone, died
 from .incidents import (
     all_events_note,
     boundary_note,
@@ -102,7 +103,7 @@ def fit_sets(
     keep : bool, default False
         Keep the statsmodels results (then the fits run in this process).
     n_jobs : int, optional
-        Number of joblib workers; None fits here.
+        Number of joblib workers; None follows an ambient ``joblib.parallel_config``.
     dfcom : float, optional
         Complete-data degrees of freedom, instead of what the model reports.
 
@@ -133,13 +134,19 @@ def fit_sets(
         )
     levels = outcome_levels(design, completed, call)
     jobs = (job_of(design, completed, call, k, levels) for k in range(len(completed)))
-    if n_jobs in (None, 1) or keep:
+    if keep or alone(n_jobs):
         with _one_thread():
             ones = [_run(job, design if keep else None) for job in jobs]
     else:
         from joblib import Parallel, delayed
 
-        ones = _unless_failed(Parallel(n_jobs=n_jobs)(delayed(_attempt)(job) for job in jobs))
+        try:
+            ones = _unless_failed(Parallel(n_jobs=n_jobs)(delayed(_attempt)(job) for job in jobs))
+        except Exception as error:
+            if not died(error):
+                raise
+            fact = f"a worker died during the fits of {design.formula!r}, most often because memory ran out."
+            raise FitError(fact, do=f"imp.fit({design.formula!r}, n_jobs=1)") from error
     deficient = [k for k, one in enumerate(ones) if not one.full_rank]
     if deficient:
         job = job_of(design, completed, call, deficient[0], levels)

@@ -21,7 +21,18 @@ from ..frame.table import Table
 from .hints import instead_of, model_for
 from .terms import Pieces, Terms, parse, quoted, take_apart
 
-__all__ = ["LEVELLED", "Inverse", "Question", "Reference", "ask", "ask_right", "caller_scope", "capture", "resolve"]
+__all__ = [
+    "LEVELLED",
+    "Inverse",
+    "Question",
+    "Reference",
+    "ask",
+    "ask_right",
+    "caller_scope",
+    "capture",
+    "refer",
+    "resolve",
+]
 
 
 LEVELLED = ("ordinal", "mnlogit", "conditional_mnlogit")  #: models of an outcome with several levels
@@ -173,7 +184,7 @@ def capture(code: str, table: Table, scope: Mapping[str, Any], formula: str) -> 
     _refuse_absent(code, scope, formula)
     for name in pieces.called:
         if callable(scope.get(name)) or isinstance(scope.get(name), types.ModuleType):
-            kept[name] = _refer(scope[name])
+            kept[name] = refer(scope[name])
         elif name in ("np", "numpy"):
             kept[name] = Reference("numpy")
         elif not hasattr(patsy.builtins, name) and not hasattr(builtins, name):
@@ -191,7 +202,7 @@ def capture(code: str, table: Table, scope: Mapping[str, Any], formula: str) -> 
             continue
         value = scope.get(name)
         if beside and callable(value):
-            kept[name] = _refer(value)
+            kept[name] = refer(value)
             continue
         if not pieces.variables or not pieces.called or not _constant(value, table.n_rows):
             shown = ", ".join(map(str, list(table.columns)[:8])) + (", ..." if len(table.columns) > 8 else "")
@@ -274,14 +285,22 @@ def caller_scope() -> dict[str, Any]:
     return {} if frame is None else {**frame.f_globals, **frame.f_locals}
 
 
-def _refer(value: Any) -> Any:
-    """A reference to what can be imported, else the object itself."""
+def refer(value: Any) -> Any:
+    """A reference to what can be imported, else the object itself.
+
+    Examples
+    --------
+    >>> refer(np), refer(np.dot), refer(3)
+    (Reference(path='numpy'), Reference(path='numpy:dot'), 3)
+    """
     if isinstance(value, types.ModuleType):
         return Reference(value.__name__)
     own = next((name for name in patsy.builtins.__all__ if getattr(patsy.builtins, name) is value), None)
     if own is not None:  # patsy.bs under whatever name: it has none of its own to be found by
         return Reference(f"patsy.builtins:{own}")
     module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+    if isinstance(value, np.ufunc):  # some do not know where they live
+        module, name = ("numpy" if hasattr(np, value.__name__) else "scipy.special"), value.__name__
     if module and name and module != "__main__" and "<" not in name:
         reference = Reference(f"{module}:{name}")
         try:

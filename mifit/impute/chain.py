@@ -6,10 +6,11 @@ filled values and its warm starts. So workers, back ends and continued chains gi
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import sys
+import uuid
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ import numpy as np
 from ..errors import ImputationError, MifitError
 from ..frame.kinds import Rows
 from ..frame.table import Table
+from ..workers import spread
 from .bench import Bench, Members, Together
 from .choices import allowed_parameters
 from .contract import Array, Fitted
@@ -33,7 +35,7 @@ from .plan import Plan, Variable
 from .store import ColumnStore, Model, Piece
 from .visit import StoreVisit
 
-__all__ = ["Chain", "Running", "Seed", "run", "spelled"]
+__all__ = ["Chain", "Running", "Seed", "one_thread", "run", "spelled"]
 
 
 _WIDENED = (PMMFitted, NormalFitted, LogisticFitted, MultinomialFitted, OrdinalFitted)  #: look at X @ coef alone
@@ -48,9 +50,9 @@ class Seed(NamedTuple):
     entropy: Any
     key: tuple[int, ...] = ()
 
-    def stream(self, chain: int, sweep: int) -> np.random.Generator:
-        """The generator of one sweep of one chain."""
-        return np.random.default_rng(np.random.SeedSequence(self.entropy, spawn_key=(*self.key, chain, sweep)))
+    def stream(self, *numbers: int) -> np.random.Generator:
+        """The generator of one sweep of one chain; with a third number, of what is drawn after that sweep."""
+        return np.random.default_rng(np.random.SeedSequence(self.entropy, spawn_key=(*self.key, *numbers)))
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Chain:
     warm: Mapping[Any, Any] = field(repr=False)
     events: Mapping[str, int] = field(default_factory=dict)  #: what happened -> in how many visits
     sampled: Mapping[Hashable, tuple[int, int, int]] = field(default_factory=dict)  #: drawn, tried, sliced
+    first: Mapping[str, tuple[Hashable, int]] = field(default_factory=dict)  #: event -> its variable, its first sweep
 
 
 def spelled(names: Iterable[Hashable]) -> dict[Hashable, str]:
@@ -81,7 +84,8 @@ def spelled(names: Iterable[Hashable]) -> dict[Hashable, str]:
 
 def run(
     table: Table, plan: Plan, numbers: Sequence[int], sweeps: int, seed: Seed, *,
-    before: Sequence[Chain] | None = None, n_jobs: int | None = None, tick: Callable[[], Any] | None = None,
+    before: Sequence[Chain] | None = None, n_jobs: int | None = None, tick: Callable[[int], Any] | None = None,
+    keep: Callable[[Chain], Any] | None = None,
 ) -> list[Chain]:  # fmt: skip
     """Run chains, each with one BLAS thread.
 
@@ -100,38 +104,49 @@ def run(
     n_jobs : int, optional
         Workers, through joblib; None follows an ambient ``joblib.parallel_config``.
     tick : callable, optional
-        Called after each sweep (in this process) or each chain (in workers).
+        Told how many sweeps were done since it was told last.
+    keep : callable, optional
+        Given each chain as soon as it is finished.
 
     Returns
     -------
     list of Chain
+
+    Raises
+    ------
+    Halted
+        If a chain cannot go on, a worker dies or the keyboard interrupts; it holds the finished chains.
     """
     starts = list(before) if before is not None else [None] * len(numbers)
-    # An ambient joblib.parallel_config can only be there once somebody has imported joblib.
-    here = n_jobs == 1 or len(numbers) < 2 or (n_jobs is None and "joblib" not in sys.modules)
-    if here:
-        return _alone(table, plan, list(zip(numbers, starts, strict=True)), sweeps, seed, tick)
-    import joblib
-
-    jobs = (joblib.delayed(_alone)(table, plan, [pair], sweeps, seed) for pair in zip(numbers, starts, strict=True))
-    pool = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
-    first = before[0].sweeps if before else 0
-    chains = []
-    for done in pool(jobs):
-        chains += done
-        for _ in range(sweeps - first if tick is not None else 0):
-            tick()  # type: ignore[misc]
-    return chains
+    work = functools.partial(_job, uuid.uuid4().hex, table, plan, sweeps, seed)
+    try:
+        with one_thread():  # here too: chains in threads of this process end at different times
+            return spread(work, list(zip(numbers, starts, strict=True)), n_jobs, tick=tick, keep=keep)
+    finally:
+        _HELD[0] = None
 
 
-def _alone(
-    table: Table, plan: Plan, pairs: list[tuple[int, Chain | None]], sweeps: int, seed: Seed,
+def _job(
+    run_id: str, table: Table, plan: Plan, sweeps: int, seed: Seed, pair: tuple[int, Chain | None],
     tick: Callable[[], Any] | None = None,
-) -> list[Chain]:  # fmt: skip
-    """Some chains one after the other, in this process."""
+) -> Chain:  # fmt: skip
+    """One chain, in this process."""
+    with one_thread():
+        held = _HELD[0]
+        if held is None or held[0] != run_id:
+            _HELD[0] = held = (run_id, Engine(table, plan))
+        return _chain(held[1], *pair, sweeps, seed, tick)
+
+
+#: what the chains of one run share in a process: made once there, by the first of them
+_HELD: list[tuple[str, Engine] | None] = [None]
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Arithmetic as every chain does it: one BLAS thread, silent where a number leaves its range."""
     with _blas().limit(limits=1, user_api="blas"), np.errstate(over="ignore", under="ignore"):
-        engine = Engine(table, plan)
-        return [_chain(engine, number, start, sweeps, seed, tick) for number, start in pairs]
+        yield
 
 
 @functools.cache
@@ -190,6 +205,7 @@ class Running:
         self.warm: dict[Any, Any] = dict(before.warm) if before else {}
         self.events: dict[str, int] = dict(before.events) if before else {}
         self.sampled: dict[Hashable, tuple[int, int, int]] = dict(before.sampled) if before else {}
+        self.seen: dict[str, tuple[Hashable, int]] = dict(before.first) if before else {}
         self.past = {k: list(v) for k, v in before.traces.items()} if before else {}
         self.start_rows: dict[Any, Rows] = {}  #: rows for the first parameter draws, by model
         self.first: dict[Any, Rows] = {}  #: the same during the first sweep, else empty
@@ -292,14 +308,9 @@ class Running:
 
     def _draw_column(self, variable: Variable, rng: np.random.Generator) -> Array:
         """Plain chained equations: fit on observed rows, draw from the own model."""
-        assert variable.method is not None
-        name, model = variable.name, self.engine.own[variable.name]
-        members, rows = self.engine.members.get(name), self.engine.observed[name]
-        if members is not None and self.engine.unit_heads is not None:
-            rows = np.intersect1d(rows, self.engine.unit_heads)
-        visit = self._visit(name, model, rows, self.warm.get(name))
-        fitted = self._noted(name, variable.method.fit(visit, rng), name)
-        fitted, X = self._widened(fitted, name, model)
+        name, fitted = variable.name, self._fitted_column(variable, rng)
+        members = self.engine.members.get(name)
+        fitted, X = self._widened(fitted, name, self.engine.own[name])
         if members is not None:
             return np.asarray(fitted.sample(X[members.heads], rng)[members.unit])
         if isinstance(fitted, PMMFitted) and self.number == 1 and fitted.outside(X) > _STRAYED:
@@ -314,6 +325,15 @@ class Running:
         if isinstance(fitted, _WIDENED) and self.store.finite:
             return replace(fitted, coef=model.wide(fitted.coef, X.shape[1])), X
         return fitted, X[:, model.columns]
+
+    def _fitted_column(self, variable: Variable, rng: np.random.Generator) -> Any:
+        """Draw the parameters of a column's own model from the rows where it was observed."""
+        assert variable.method is not None
+        name, rows = variable.name, self.first.get(variable.name, self.engine.observed[variable.name])
+        if name in self.engine.members and self.engine.unit_heads is not None:
+            rows = np.intersect1d(rows, self.engine.unit_heads)
+        visit = self._visit(name, self.engine.own[name], rows, self.warm.get(name))
+        return self._noted(name, variable.method.fit(visit, rng), name)
 
     def _draw_joint(self, variable: Variable, rng: np.random.Generator) -> Array:
         """A draw from the own factor times every factor the variable feeds."""
@@ -429,6 +449,7 @@ class Running:
 
     def _count(self, event: str) -> None:
         self.events[event] = self.events.get(event, 0) + 1
+        self.seen.setdefault(event, (self.visiting, self.number))
 
     def _record(self, rng: np.random.Generator) -> None:
         """Note mean and spread of what was drawn, shares of levels, and the analysis coefficients."""
@@ -469,4 +490,4 @@ class Running:
         """The chain as a value."""
         holes = {name: self.values[name][self.table[name].missing] for name in self.plan.order}
         traces = {name: np.asarray(values) for name, values in self.past.items()}
-        return Chain(number, sweeps, holes, traces, self.warm, self.events, self.sampled)
+        return Chain(number, sweeps, holes, traces, self.warm, self.events, self.sampled, self.seen)

@@ -14,7 +14,7 @@ import numpy as np
 from ..frame.kinds import Rows
 from ..frame.table import Table
 from .bench import Judging, Together
-from .chain import Running, Seed
+from .chain import Running, Seed, one_thread
 from .contract import Array, Fitted
 from .drawing import Undone
 from .engine import Engine, Ready
@@ -77,16 +77,14 @@ def replay(table: Table, plan: Plan, seed: Seed, number: int, sweeps: int, name:
     Witnessed
         Costs as much as one of the m chains did.
     """
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=1, user_api="blas"), np.errstate(over="ignore", under="ignore"):
+    with one_thread():
         witness = _Witness(Engine(table, plan), name, int(np.searchsorted(table[name].missing, row)))
         witness.start(seed.stream(number, 0))
         for sweep in range(1, sweeps + 1):
             witness.watching = sweep == sweeps
             witness.sweep(seed.stream(number, sweep), sweep)
-    assert witness.seen is not None
-    return witness.seen
+    assert witness.witnessed is not None
+    return witness.witnessed
 
 
 class _Witness(Running):
@@ -95,7 +93,7 @@ class _Witness(Running):
     def __init__(self, engine: Engine, name: Hashable, at: int) -> None:
         super().__init__(engine, None)
         self.name, self.at, self.watching = name, at, False
-        self.seen: Witnessed | None = None
+        self.witnessed: Witnessed | None = None
         self.own: Any = None
         self.model: Model = Model(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
         self.judges: list[tuple[str, Judging]] = []
@@ -148,7 +146,7 @@ class _Witness(Running):
             own, weighed, acceptance = self._spreads(x)
             stood = layout.centre[columns] + x * layout.scale[columns]
             shown = columns != 0 if hasattr(self.own, "cuts") else slice(None)  # cut points stand for the constant
-            self.seen = Witnessed(
+            self.witnessed = Witnessed(
                 float(drawn[self.at]), tuple(map(layout.label, columns[shown])), stood[shown],
                 self._in_units()[shown], own, weighed, acceptance, tuple(label for label, _ in self.judges),
                 *self.donors, power=getattr(self.own, "power", None),

@@ -16,6 +16,7 @@ from ..errors import FitError, MifitWarning, PoolingError
 from ..formula.constraint import listed
 from ..pool.rubin import columns
 from ..pool.scales import SCALES, Scale, on_scale, scale_named
+from ..workers import alone, died
 
 __all__ = ["Mapped", "map_sets", "pool_figures"]
 
@@ -116,7 +117,7 @@ def map_sets(
         The m completed frames.
     func : callable
     n_jobs : int, optional
-        joblib workers; None stays here.
+        joblib workers; None follows an ambient ``joblib.parallel_config``.
 
     Returns
     -------
@@ -132,11 +133,19 @@ def map_sets(
     >>> map_sets([pd.DataFrame({"x": [1.0, 2.0]})], lambda frame: len(frame))
     [2]
     """
-    if n_jobs in (None, 1):
+    if alone(n_jobs):
         return [_call(func, frame, k) for k, frame in enumerate(frames)]
     from joblib import Parallel, delayed
 
-    return list(Parallel(n_jobs=n_jobs)(delayed(_call)(func, frame, k) for k, frame in enumerate(frames)))
+    try:
+        return list(Parallel(n_jobs=n_jobs)(delayed(_call)(func, frame, k) for k, frame in enumerate(frames)))
+    except Exception as error:
+        if not died(error):
+            raise
+        raise FitError(
+            "a worker died while the function was called, most often because memory ran out.",
+            do="imp.map(func, n_jobs=1)",
+        ) from error
 
 
 def pool_figures(

@@ -1,0 +1,205 @@
+"""Rows that came later: their holes are drawn under the parameters of each finished chain, which they do not touch."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import PlanError
+from ..frame.kinds import Rows
+from ..frame.table import Column, Table
+from .chain import Chain, Running, Seed, one_thread
+from .contract import Array
+from .engine import Engine, Ready
+from .methods import Cox, name_of
+from .plan import Plan, Variable, listed
+
+__all__ = ["complete_rows", "needed"]
+
+
+def complete_rows(
+    known: Table, new: Table, plan: Plan, chains: Sequence[Chain], seed: Seed, sweeps: int
+) -> list[dict[Hashable, Array]]:
+    """Draw the holes of new rows, once for each chain.
+
+    Parameters
+    ----------
+    known : Table
+        The rows that were imputed, as the plan reads them.
+    new : Table
+        The new rows, read alike; the same columns.
+    plan : Plan
+    chains : sequence of Chain
+    seed : Seed
+    sweeps : int
+        Visits to every incomplete column of the new rows.
+
+    Returns
+    -------
+    list of dict
+        Per chain: column -> values or level codes at its holes among the new rows.
+
+    Raises
+    ------
+    PlanError
+        If a column that the models need has holes in the new rows only, and no model draws it.
+
+    Notes
+    -----
+    For chain k:
+
+    1. From its completed set draw the parameters of every model that is needed, as the next sweep would:
+       a draw from their posterior given that set. Nothing but the set and the seed has to be stored for it.
+    2. Fill the holes of the new rows with observed values; then visit each incomplete column in turn and draw it
+       from its own model times the models it feeds, all parameters held.
+
+    The fits see the old rows only, so new rows change neither them nor one another's parameters.
+    """
+    for question in plan.questions:
+        for word, value in question.keywords.items():
+            if hasattr(value, "__len__") and not isinstance(value, str | tuple) and len(value) == known.n_rows:
+                raise PlanError(
+                    f"{word}= is an array of the {known.n_rows} rows that were imputed; the new rows have none.",
+                    do=f"df.mice.impute({question.formula!r}, {word}={word!r})  # df[{word!r}] the array",
+                )
+    drawn = _for_new(known, new, plan)
+    if not drawn.order:
+        return [{} for _ in chains]
+    with one_thread():
+        old = Engine(known, drawn)
+        engine = _with_rows(old, known, new)
+        return [_completed(engine, old, chain, seed, sweeps) for chain in chains]
+
+
+def needed(known: Table, plan: Plan) -> set[Hashable]:
+    """Columns that new rows must have: those that some model reads."""
+    engine = Engine(known, plan)
+    models = [*engine.own.values(), *(ready.model for ready in engine.factors)]
+    found = set().union(*(engine.layout.needs(model.columns) for model in models), plan.order)
+    found |= {name for ready in engine.factors for name in ready.outcome}
+    found |= {name for question in plan.questions for name in question.reserved(known)}
+    means = [p.which for v in plan.variables for p in v.pieces if p.what == "mean"]
+    return found | {name for pair in means for name in pair} | ({plan.wishes.id} - {None})
+
+
+def _for_new(known: Table, new: Table, plan: Plan) -> Plan:
+    """The plan for the holes of the new rows: what was drawn, and outcomes and auxiliaries that were complete."""
+    holes = [name for name in new.incomplete if name in needed(known, plan)]
+    factors = {
+        name: factor for factor in plan.factors
+        for name in (plan.questions[factor.question].outcome if factor.question is not None else (factor.variable,))
+    }  # fmt: skip
+    extra = []
+    for name in (name for name in holes if name not in plan.order):
+        factor = factors.get(name)
+        if factor is None or isinstance(factor.method, Cox):
+            drawn = listed([repr(n) for n in dict.fromkeys([*plan.order, *factors])], 8)
+            holed = f"has {len(new[name].missing)} holes in the new rows"
+            holed = "is missing in all new rows" if len(new[name].missing) == new.n_rows else holed
+            raise PlanError(
+                f"{name!r} {holed}, and no model draws it.",
+                reason="survival times are not imputed" if factor else "it was complete in the rows that were imputed",
+                drawn=drawn,
+                do=f"imp.impute_new(new.dropna(subset=[{name!r}]))",
+            )
+        kind, role = known[name].kind, "auxiliary" if factor.question is None else "outcome"
+        label = name_of(factor.method)
+        extra.append(Variable(name, kind, 0, role, factor.method, label, "own", factor.pieces, (), "for new rows"))
+    extra.sort(key=lambda variable: variable.role)
+    variables = [v for v in plan.variables if v.name not in {one.name for one in extra}]
+    order = (*(n for n in plan.order if n in holes), *(variable.name for variable in extra))
+    return dataclasses.replace(plan, variables=(*variables, *extra), order=order)
+
+
+def _with_rows(old: Engine, known: Table, new: Table) -> Engine:
+    """An engine for old and new rows: designs, centres and scales are the old ones, holes those of the new rows."""
+    n = known.n_rows
+    columns = {
+        name: Column(
+            name, column.coding, np.concatenate([column.values, new[name].values]),
+            n + new[name].missing if name in old.plan.order else np.empty(0, dtype=np.int64),
+        )
+        for name, column in known.columns.items()
+    }  # fmt: skip
+    engine = copy.copy(old)
+    engine.table, engine.layout = Table(columns, n + new.n_rows), copy.copy(old.layout)
+    engine.layout.table = engine.table
+    engine.grams = False
+    engine.copies = engine._copies()
+    engine.factors = [Ready(engine, ready.factor, ready.position) for ready in old.factors]
+    for ready in engine.factors:
+        if ready.rows is not None:
+            ready.rows = np.concatenate([known.complete_rows(ready.outcome), n + new.complete_rows(ready.outcome)])
+    engine.own_factor = {name: engine._own_factor(name) for name in old.plan.order}
+    engine.unit_heads, engine.members = engine._units()
+    engine.feeds = {name: engine._fed(name) for name in old.plan.order}
+    engine._affine = {}
+    return engine
+
+
+def _completed(engine: Engine, old: Engine, chain: Chain, seed: Seed, sweeps: int) -> dict[Hashable, Array]:
+    """The holes of the new rows under the parameters of one chain."""
+    for ready in engine.factors:
+        ready._complete = None  # outcomes of the old rows differ from chain to chain
+    running = _NewRows(engine, old, chain, seed.stream(chain.number, chain.sweeps, 1))
+    for _ in range(sweeps):
+        running.again()
+    return {name: running.values[name][engine.table[name].missing] for name in engine.plan.order}
+
+
+class _NewRows(Running):
+    """A chain whose parameters are drawn once, from the old rows, and held."""
+
+    def __init__(self, engine: Engine, old: Engine, chain: Chain, rng: np.random.Generator) -> None:
+        super().__init__(engine, None)
+        self.rng, self.warm = rng, dict(chain.warm)
+        self.held: dict[Hashable, Any] = {}
+        n = old.table.n_rows
+        for name, values in chain.holes.items():
+            self.values[name] = self.values[name].copy()
+            self.values[name][old.table[name].missing] = values
+        filled = {}
+        for name in engine.plan.order:
+            column = old.table[name]
+            filled[name] = rng.choice(column.values[column.observed], len(engine.table[name].missing))
+            self.values[name] = self.values[name].copy()
+            self.values[name][engine.table[name].missing] = filled[name]
+        self.store = engine.new_store(self.values)
+        self.first = self._old_rows(old, n)
+
+    def _old_rows(self, old: Engine, n: int) -> dict[Any, Rows]:
+        """Rows from which each model's parameters are drawn: those of a sweep, and none of the new ones."""
+        every = np.arange(n)
+        rows: dict[Any, Rows] = {}
+        for name, variable in old.variables.items():
+            rows[name] = old.table[name].observed if variable.role == "column" else every
+            if variable.together and old.unit_heads is not None:
+                rows[name] = np.intersect1d(rows[name], old.unit_heads)
+        for ready in old.factors:
+            rows[ready.key] = every if ready.rows is None else ready.rows
+        return rows
+
+    def again(self) -> None:
+        """Visit every incomplete column of the new rows once."""
+        self.store.refresh()
+        for name in self.plan.order:
+            self.visiting, variable = name, self.engine.variables[name]
+            draw = self._draw_column if variable.role == "column" else self._draw_joint
+            self.store.write(name, draw(variable, self.rng))
+
+    def _fitted_column(self, variable: Variable, rng: np.random.Generator) -> Any:
+        if variable.name not in self.held:
+            self.held[variable.name] = super()._fitted_column(variable, rng)
+        return self.held[variable.name]
+
+    def _own(self, variable: Variable, rng: np.random.Generator) -> Any:
+        if variable.name not in self.held:
+            self.held[variable.name] = super()._own(variable, rng)
+        return self.held[variable.name]
+
+    def _parameters(self, ready: Ready, rng: np.random.Generator) -> Any:
+        return self.drawn[ready.position] if ready.position in self.drawn else super()._parameters(ready, rng)

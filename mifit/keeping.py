@@ -1,0 +1,109 @@
+"""Imputed sets into files and back: what is written, and what is made again from it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from .errors import StorageError
+from .formula.question import resolve
+from .frame.completed import Completed
+from .frame.table import Table, read
+from .impute.chain import Chain, Seed
+from .impute.engine import Engine
+from .impute.plan import Plan
+from .impute.planning import recoded
+from .impute.wishes import refuse_other_holes
+from .imputing import Ground, ground
+from .storage.study import Study, damaged, read_study, write_study
+
+__all__ = ["Parts", "loaded", "saved"]
+
+
+class Parts(NamedTuple):
+    """What an ImputedSet is made from."""
+
+    frame: pd.DataFrame
+    ground: Ground
+    plan: Plan | None
+    chains: tuple[Chain, ...]
+    seed: Seed | None
+    completed: Completed | None = None
+    said: str = ""
+
+
+def saved(imp: Any, path: str | os.PathLike[str]) -> None:
+    """Write an ImputedSet; see :meth:`mifit.ImputedSet.save`."""
+    if imp.plan is None:
+        codings = {name: column.coding for name, column in imp._table.columns.items()}
+        study = Study(imp._frame, codings=codings, holes=imp._completed.holes, said=imp._said)
+    else:
+        helpers = {name: value for one in imp._ground.derived for name, value in one.names.items()}
+        study = Study(imp._frame, imp.plan, imp._chains, imp._seed, helpers)
+    write_study(path, study)
+
+
+def loaded(path: str | os.PathLike[str], names: Mapping[str, Any] | None) -> Parts:
+    """Read what an ImputedSet is made from; see :func:`mifit.load`."""
+    if names is not None and not isinstance(names, Mapping):
+        raise StorageError(
+            f"names= maps names to functions; it cannot be {type(names).__name__}.",
+            do='mifit.load("study.mifit", names={"f": f})',
+        )
+    study = read_study(path, names or {})
+    with damaged(path):
+        if study.plan is None:
+            return _elsewhere(study)
+        plan = study.plan
+        given = _ground(study, plan)
+        refuse_other_holes(plan, given.known)
+        if any(plan[name].method is None for name in plan.order):
+            raise ValueError("its plan draws a column by no method")
+        for chain in study.chains:
+            _check_chain(chain, plan, given.known)
+        if len({chain.number for chain in study.chains}) < max(len(study.chains), 2) or study.seed is None:
+            raise ValueError("its chains repeat, or are fewer than two")
+        if plan.order:
+            Engine(given.known, plan)  # a plan that cannot run is refused here, not at some later call
+        return Parts(study.frame, given, plan, study.chains, study.seed)
+
+
+def _ground(study: Study, plan: Plan) -> Ground:
+    """What was known before anything was drawn, made again from the frame."""
+    scope = dict(resolve(study.helpers))
+    for question in plan.questions:
+        scope.update(resolve(question.names))
+    given, _ = ground(study.frame, plan.wishes, scope)
+    if tuple(given.table.columns) != plan.columns or given.table.n_rows != plan.n_rows:
+        raise ValueError("its plan is one for another frame")
+    table, known = recoded(given.table, plan.numeric), recoded(given.known, plan.numeric)
+    return Ground(table, known, given.derived, given.frame)
+
+
+def _check_chain(chain: Chain, plan: Plan, known: Table) -> None:
+    """A chain has a value for every hole that is drawn, and each is one its column can have."""
+    if set(chain.holes) != set(plan.order) or chain.number < 0 or chain.sweeps < 0:
+        raise ValueError(f"chain {chain.number} is not one of its plan")
+    for name, values in chain.holes.items():
+        column = known[name]
+        if values.shape != column.missing.shape or values.dtype != np.float64 or not np.isfinite(values).all():
+            raise ValueError(f"chain {chain.number} does not fill the holes of {name!r}")
+        if column.kind.discrete and not np.isin(values, np.arange(column.n_levels)).all():
+            raise ValueError(f"chain {chain.number} holds a level that {name!r} does not have")
+
+
+def _elsewhere(study: Study) -> Parts:
+    """Sets that were made elsewhere."""
+    table = read(study.frame, dict(study.codings))
+    for one in study.holes:
+        for name, values in one.items():
+            if values.shape != table[name].missing.shape or values.dtype != np.float64:
+                raise ValueError(f"its sets do not fill the holes of {name!r}")
+    if len(study.holes) < 2:
+        raise ValueError("it holds fewer than two sets")
+    completed = Completed(study.frame, table, tuple(dict(one) for one in study.holes))
+    return Parts(study.frame, Ground(table, table), None, (), None, completed, study.said)

@@ -1,0 +1,352 @@
+"""Values as JSON and arrays, and back: plain data, the house's own small nouns, and names for all that is code."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import datetime
+import decimal
+import enum
+import fractions
+import importlib
+import math
+import re
+import types
+import typing
+import uuid
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ..analysis.families import family_of, plain_family
+from ..errors import StorageError
+from ..formula.question import Reference, refer
+from .archive import dtype_of
+from .trust import trusted
+
+__all__ = ["Packer", "Unpacker", "fits", "zone", "zone_of"]
+
+_INLINE = 4096  # bytes up to which an array stands in the document itself
+_ROOMS = ("mifit.impute.", "mifit.formula.", "mifit.frame.")  # whose nouns a file may name
+_NOUN = re.compile(r"mifit(\.[a-z]+)+:[A-Z][A-Za-z]*")
+
+AnyArray = npt.NDArray[Any]
+
+
+class Packer:
+    """Turns values into JSON; large arrays and whatever must be passed back are gathered on the way.
+
+    Attributes
+    ----------
+    arrays : dict
+        Name -> array, as ``{"is": "array", "of": name}`` refers to it.
+    owed : dict
+        Name -> object that no file can hold: a function made in a script, a method of one's own.
+    """
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, AnyArray] = {}
+        self.owed: dict[str, Any] = {}
+        self._seen: dict[int, tuple[str, Any]] = {}
+
+    def value(self, given: Any, label: str = "") -> Any:
+        """One value as JSON; ``label`` is the name under which it would be passed back."""
+        kind = type(given)
+        if given is None or kind in (bool, str, int) or (kind is float and math.isfinite(given)):
+            return given
+        if kind is list:
+            return [self.value(one) for one in given]
+        if kind in _SIMPLE:
+            name, plain = _SIMPLE[kind]
+            return {"is": name, "of": self.value(plain(given))}
+        if kind is np.ndarray:
+            return self.array(given)
+        if kind is Reference:
+            return {"is": "name", "of": label or given.path, "path": given.path}
+        if isinstance(given, Mapping):
+            pairs = [[self.value(k), self.value(v, k if isinstance(k, str) else "")] for k, v in given.items()]
+            return {"is": "dict", "of": pairs}
+        if isinstance(given, np.generic):
+            return {"is": "scalar", "of": self.array(np.asarray(given))}
+        if _is_noun(kind):
+            return self._noun(given)
+        family = plain_family(given)
+        if family is not None:
+            return {"is": "family", "of": family}
+        return self._odd(given, label)
+
+    def array(self, given: AnyArray) -> Any:
+        """An array: in the document if it is small, else beside it."""
+        if given.dtype.hasobject:
+            return {"is": "objects", "shape": list(given.shape), "of": [self.value(one) for one in given.ravel()]}
+        dtype_of(given.dtype.str)
+        if given.nbytes <= _INLINE:
+            text = base64.b64encode(np.asarray(given, order="C").tobytes()).decode()
+            return {"is": "array", "dtype": given.dtype.str, "shape": list(given.shape), "of": text}
+        if id(given) not in self._seen:  # the array is kept, so that no other takes its id
+            self._seen[id(given)] = (str(len(self.arrays)), given)
+            self.arrays[str(len(self.arrays))] = given
+        return {"is": "array", "of": self._seen[id(given)][0]}
+
+    def _noun(self, given: Any) -> Any:
+        """One of the house's own nouns, field by field."""
+        path = f"{type(given).__module__}:{type(given).__name__}"
+        if isinstance(given, enum.Enum):
+            return {"is": "noun", "class": path, "of": self.value(given.value)}
+        return {"is": "noun", "class": path, "of": {n: self.value(getattr(given, n)) for n in _fields(type(given))}}
+
+    def _odd(self, given: Any, label: str) -> Any:
+        """What pandas or Python knows and JSON does not; else a name to be passed back."""
+        if isinstance(given, pd.Timestamp):
+            return {"is": "timestamp", "of": given.value, "unit": given.unit, "tz": zone(given.tz)}
+        if isinstance(given, pd.Timedelta):
+            return {"is": "timedelta", "of": given.value, "unit": given.unit}
+        if isinstance(given, pd.Period):
+            return {"is": "period", "of": given.ordinal, "freq": given.freqstr}
+        if isinstance(given, pd.Interval):
+            return {"is": "interval", "of": [self.value(given.left), self.value(given.right)], "closed": given.closed}
+        if isinstance(given, pd.Series | pd.Index):
+            return self.value(given.to_numpy())
+        referred = refer(given)
+        if isinstance(referred, Reference):
+            return self.value(referred, label)
+        name = label if callable(given) and label else getattr(given, "__name__", type(given).__name__)
+        while name in self.owed and self.owed[name] is not given:
+            name += "_"
+        self.owed[name] = given
+        return {"is": "name", "of": name, "path": None}
+
+
+class Unpacker:
+    """Turns JSON back into values.
+
+    Parameters
+    ----------
+    arrays : mapping
+        Name -> array.
+    names : mapping
+        What the reader of the file passes back: functions, modules, methods. Nothing else of that sort is used.
+    """
+
+    def __init__(self, arrays: Mapping[str, AnyArray], names: Mapping[str, Any]) -> None:
+        self.arrays, self.names = arrays, names
+
+    def value(self, stored: Any) -> Any:
+        """One value from JSON."""
+        if stored is None or isinstance(stored, bool | str | int | float):
+            return stored
+        if isinstance(stored, list):
+            return [self.value(one) for one in stored]
+        kind = stored["is"]
+        if kind in _MADE:
+            return _MADE[kind](self.value(stored["of"]))
+        return getattr(self, f"_{kind}")(stored) if kind in _READ else _refuse(f"a value of the kind {kind!r:.40}")
+
+    def _array(self, stored: Any) -> AnyArray:
+        if "dtype" not in stored:
+            return self.arrays[stored["of"]]
+        body = base64.b64decode(stored["of"], validate=True)
+        return np.frombuffer(body, dtype_of(stored["dtype"])).reshape(stored["shape"]).copy()
+
+    def _scalar(self, stored: Any) -> Any:
+        return self._array(stored["of"]).reshape(())[()]
+
+    def _objects(self, stored: Any) -> AnyArray:
+        found = np.empty(len(stored["of"]), dtype=object)
+        found[:] = [self.value(one) for one in stored["of"]]
+        return found.reshape(stored["shape"])
+
+    def _dict(self, stored: Any) -> dict[Any, Any]:
+        return {self.value(key): self.value(value) for key, value in stored["of"]}
+
+    def _name(self, stored: Any) -> Any:
+        name, path = stored["of"], stored["path"]
+        if name in self.names:
+            return refer(self.names[name])
+        if path is not None and trusted(path):
+            return Reference(path)
+        where = f" ({path.replace(':', '.')})" if path else ""
+        raise StorageError(
+            f"the study uses {name!r}{where}, which a file cannot bring with it.",
+            do=f"mifit.load(path, names={{{name!r}: {(path or name).replace(':', '.')}}})",
+        )
+
+    def _family(self, stored: Any) -> Any:
+        return family_of(stored["of"])
+
+    def _timestamp(self, stored: Any) -> Any:
+        made = pd.Timestamp(int(stored["of"]), unit="ns").as_unit(_unit(stored["unit"]))
+        return made if stored["tz"] is None else made.tz_localize("UTC").tz_convert(zone_of(stored["tz"]))
+
+    def _timedelta(self, stored: Any) -> Any:
+        return pd.Timedelta(int(stored["of"]), unit="ns").as_unit(_unit(stored["unit"]))
+
+    def _period(self, stored: Any) -> Any:
+        return pd.Period(ordinal=int(stored["of"]), freq=stored["freq"])
+
+    def _interval(self, stored: Any) -> Any:
+        left, right = self.value(stored["of"])
+        return pd.Interval(left, right, closed=stored["closed"])
+
+    def _noun(self, stored: Any) -> Any:
+        made, content = _noun_of(stored["class"]), stored["of"]
+        if issubclass(made, enum.Enum):
+            return made(self.value(content))
+        declared = _hints(made)
+        values = {name: self.value(value) for name, value in content.items()}
+        for name, value in values.items():
+            if not fits(value, declared[name]):
+                raise ValueError(f"{made.__name__}.{name} cannot be {type(value).__name__}")
+        if made is Reference and not trusted(values["path"]):
+            raise ValueError(f"{values['path']!r:.60} is referred to")
+        return made(**values)
+
+
+_READ = frozenset(name[1:] for name in vars(Unpacker) if name[0] == "_" and name[1] != "_")
+
+
+def fits(value: Any, declared: Any) -> bool:
+    """Whether a value is of the type that a field declares.
+
+    Examples
+    --------
+    >>> fits((1, 2), tuple[int, ...]), fits({"a": "b"}, Mapping[str, int])
+    (True, False)
+    """
+    if declared is Any or isinstance(declared, typing.TypeVar):
+        return True
+    origin, inner = typing.get_origin(declared), typing.get_args(declared)
+    if origin in (typing.Union, types.UnionType):
+        return any(fits(value, one) for one in inner)
+    if declared is Hashable:
+        return isinstance(value, Hashable)
+    if origin is np.ndarray:
+        return isinstance(value, np.ndarray)
+    if origin is tuple:
+        if not isinstance(value, tuple):
+            return False
+        if len(inner) == 2 and inner[1] is ...:
+            return all(fits(one, inner[0]) for one in value)
+        return len(value) == len(inner) and all(map(fits, value, inner))
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return isinstance(value, Mapping) and all(fits(k, inner[0]) and fits(v, inner[1]) for k, v in value.items())
+    if isinstance(origin, type) and issubclass(origin, Sequence | frozenset):
+        return isinstance(value, origin) and all(fits(one, inner[0]) for one in value)
+    if declared in (int, float):
+        return isinstance(value, int | float if declared is float else int) and not isinstance(value, bool)
+    return isinstance(value, declared if isinstance(declared, type) else object)
+
+
+def zone(tz: Any) -> Any:
+    """A time zone by its name or its distance from UTC."""
+    if tz is None:
+        return None
+    if tz is datetime.UTC:
+        return {"fixed": 0}
+    name = getattr(tz, "key", None) or getattr(tz, "zone", None)
+    if isinstance(name, str):
+        return {type(tz).__module__.partition(".")[0]: name}
+    if isinstance(tz, datetime.timezone):
+        offset = tz.utcoffset(None)
+        return {"fixed": offset.total_seconds()}
+    raise StorageError(
+        f"the time zone {tz!r} has no name that a file could keep.", do="df[x] = df[x].dt.tz_convert('UTC')"
+    )
+
+
+def zone_of(stored: Any) -> Any:
+    """A time zone from its name or its distance from UTC."""
+    ((source, name),) = stored.items()
+    if source == "fixed":
+        return datetime.timezone(datetime.timedelta(seconds=name)) if name else datetime.UTC
+    if source == "zoneinfo":
+        return importlib.import_module("zoneinfo").ZoneInfo(str(name))
+    if source == "pytz":
+        return importlib.import_module("pytz").timezone(str(name))
+    raise ValueError(f"a time zone of {source!r:.40}")
+
+
+def _unit(text: Any) -> Any:
+    """A unit of time."""
+    return text if text in ("s", "ms", "us", "ns") else _refuse(f"the unit of time {text!r:.40}")
+
+
+def _refuse(what: str) -> Any:
+    raise ValueError(f"it holds {what}")
+
+
+def _is_noun(kind: type) -> bool:
+    """Whether a class is one of the house's own nouns: a dataclass, a named tuple or an enumeration."""
+    own = kind.__module__.startswith(_ROOMS)
+    return own and (dataclasses.is_dataclass(kind) or hasattr(kind, "_fields") or issubclass(kind, enum.Enum))
+
+
+def _noun_of(path: Any) -> type[Any]:
+    """The noun that a file names; no other class is ever made from a file."""
+    if not isinstance(path, str) or not _NOUN.fullmatch(path) or not path.startswith(_ROOMS):
+        raise ValueError(f"it holds a {path!r:.60}")
+    module, _, name = path.partition(":")
+    found = vars(importlib.import_module(module)).get(name)
+    if not isinstance(found, type) or not _is_noun(found) or found.__module__ != module:
+        raise ValueError(f"it holds a {path!r:.60}")
+    return found
+
+
+def _fields(kind: type[Any]) -> tuple[str, ...]:
+    """Names of the fields that make a noun."""
+    if dataclasses.is_dataclass(kind):
+        return tuple(field.name for field in dataclasses.fields(kind) if field.init)
+    return tuple(kind._fields)
+
+
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    """The declared type of each field of a noun."""
+    hints = typing.get_type_hints(kind)
+    return {name: hints[name] for name in _fields(kind)}
+
+
+def _float(text: Any) -> float:
+    return float(text) if text in ("nan", "inf", "-inf") else float(_refuse("no number"))
+
+
+#: type -> its word in a file, and its value as plainer data
+_SIMPLE: dict[type, tuple[str, Any]] = {
+    float: ("float", str),
+    tuple: ("tuple", list),
+    set: ("set", list),
+    frozenset: ("frozenset", list),
+    complex: ("complex", lambda z: [z.real, z.imag]),
+    bytes: ("bytes", bytes.hex),
+    datetime.date: ("date", datetime.date.isoformat),
+    datetime.datetime: ("datetime", lambda t: [t.isoformat(), t.fold] if t.tzinfo is None else _refuse("a zoned time")),
+    datetime.time: ("time", datetime.time.isoformat),
+    datetime.timedelta: ("span", lambda t: [t.days, t.seconds, t.microseconds]),
+    decimal.Decimal: ("decimal", str),
+    fractions.Fraction: ("fraction", str),
+    uuid.UUID: ("uuid", str),
+    type(pd.NA): ("NA", lambda _: None),
+    type(pd.NaT): ("NaT", lambda _: None),
+    type(...): ("ellipsis", lambda _: None),
+}
+
+_MADE: dict[str, Any] = {
+    "float": _float,
+    "tuple": tuple,
+    "set": set,
+    "frozenset": frozenset,
+    "complex": lambda parts: complex(*parts),
+    "bytes": bytes.fromhex,
+    "date": datetime.date.fromisoformat,
+    "datetime": lambda parts: datetime.datetime.fromisoformat(parts[0]).replace(fold=parts[1]),
+    "time": datetime.time.fromisoformat,
+    "span": lambda parts: datetime.timedelta(*parts),
+    "decimal": decimal.Decimal,
+    "fraction": fractions.Fraction,
+    "uuid": uuid.UUID,
+    "NA": lambda _: pd.NA,
+    "NaT": lambda _: pd.NaT,
+    "ellipsis": lambda _: ...,
+}

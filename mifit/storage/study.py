@@ -1,0 +1,199 @@
+"""A study, that is a frame, its plan and its chains, as one file; and a single chain as one."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import typing
+import warnings
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..errors import MifitError, StorageError, StorageWarning
+from ..formula.terms import parse
+from ..frame.kinds import Array, Coding
+from ..impute.chain import Chain, Seed
+from ..impute.plan import Plan
+from .archive import read, write
+from .frames import pack_frame, unpack_frame
+from .plain import Packer, Unpacker, fits
+from .trust import check_code, check_formula, under_own_name
+
+__all__ = ["Study", "damaged", "digest", "read_chain", "read_study", "write_chain", "write_study"]
+
+
+@dataclass(frozen=True)
+class Study:
+    """What an ImputedSet is made of, without what can be computed from it."""
+
+    frame: pd.DataFrame
+    plan: Plan | None = None
+    chains: tuple[Chain, ...] = ()
+    seed: Seed | None = None
+    helpers: Mapping[str, Any] = field(default_factory=dict)  #: names that derived columns are made with
+    codings: Mapping[Hashable, Coding] = field(default_factory=dict)  #: of sets made elsewhere
+    holes: tuple[Mapping[Hashable, Array], ...] = ()  #: of sets made elsewhere
+    said: str = ""  #: how their holes were found
+
+
+def write_study(path: str | os.PathLike[str], study: Study) -> None:
+    """Write a study as one file, at once or not at all.
+
+    Raises
+    ------
+    StorageError
+        If something in it cannot be kept in a file, or the disk refuses.
+
+    Warns
+    -----
+    StorageWarning
+        If it uses functions or methods that no file can hold: they are to be passed back when it is loaded.
+    """
+    packer = Packer()
+    document = {
+        "frame": pack_frame(packer, study.frame),
+        **{name: packer.value(getattr(study, name)) for name in _PARTS},
+    }
+    write(path, document, packer.arrays)
+    if packer.owed:
+        given = ", ".join(f"{name!r}: {name.rstrip('_')}" for name in packer.owed)
+        text = f"{str(path)!r} does not hold {', '.join(packer.owed)}; to load it: "
+        warnings.warn(StorageWarning(f"{text}mifit.load({str(path)!r}, names={{{given}}})"), stacklevel=4)
+
+
+_PARTS = ("plan", "chains", "seed", "helpers", "codings", "holes", "said")
+
+
+def read_study(path: str | os.PathLike[str], names: Mapping[str, Any]) -> Study:
+    """Read a study; nothing of the file is run, and no formula of it is evaluated before it was checked.
+
+    Parameters
+    ----------
+    path : path
+    names : mapping
+        Functions, modules and methods that the study uses and no file can hold.
+
+    Raises
+    ------
+    StorageError
+        If the file is damaged, of a later form, or asks for more than plain computing.
+    """
+    with damaged(path):
+        document, arrays = read(path)
+        unpacker = Unpacker(arrays, names)
+        frame = unpack_frame(unpacker, document["frame"])
+        study = Study(frame, **{name: unpacker.value(document[name]) for name in _PARTS})
+        for name, declared in typing.get_type_hints(Study).items():
+            if not fits(getattr(study, name), declared):
+                raise ValueError(f"its {name} cannot be {type(getattr(study, name)).__name__}")
+        _check_formulas(study, names)
+    return study
+
+
+@contextlib.contextmanager
+def damaged(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Whatever a file does to its reader becomes one kind of error."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except StorageError as error:
+        if error.do is None or "load(path" not in error.do:
+            raise
+        do = error.do.replace("load(path", f"load({str(path)!r}")
+        raise StorageError(error.fact, do=do, **error.lines) from error.__cause__
+    except MifitError as error:
+        raise StorageError(f"{str(path)!r} is not usable: {error.fact}", do='imp.save("study.mifit")') from error
+    except Exception as error:
+        fact = f"{str(path)!r} is damaged or no study of mifit: {str(error)[:200] or type(error).__name__}."
+        raise StorageError(fact, do='imp.save("study.mifit")') from error
+
+
+def _check_formulas(study: Study, given: Mapping[str, Any]) -> None:
+    """Every piece of code that would ever be evaluated is one that only computes."""
+    plan = study.plan
+    if plan is None:
+        return
+    columns = {*study.frame.columns, *plan.wishes.derived}
+    every = {name: value for q in (*plan.questions, *plan.extra) for name, value in q.names.items()}
+    for number, question in enumerate((*plan.questions, *plan.extra)):
+        check_formula(question.formula, columns, question.names, given, left=number < len(plan.questions))
+        if parse(question.formula, columns) != question.terms:
+            raise ValueError(f"{question.formula!r:.80} and its terms disagree")
+        for text in (text for text in _texts(question.keywords) if text not in columns and not text.isidentifier()):
+            check_formula(f"outcome ~ {text.strip().removeprefix('~')}", columns, question.names, given, left=False)
+    if len(plan.written) not in (0, len(plan.questions)):
+        raise ValueError("its formulas and analyses differ in number")
+    for formula in plan.written:
+        check_formula(formula, columns, every, given)
+    for wish in plan.wishes.predictors.values():
+        if isinstance(wish, str):  # whose names are looked up again where somebody imputes again
+            check_formula(f"outcome ~ {wish}", columns, under_own_name(every), given, left=False)
+    for code in plan.wishes.derived.values():
+        check_code(code, columns, study.helpers, given)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in the keywords of a model: a random-effects formula is one."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from _texts(one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _texts(one)
+
+
+def write_chain(path: str | os.PathLike[str], chain: Chain, of: Mapping[str, str]) -> None:
+    """Write one finished chain, and the digests of the study it belongs to."""
+    packer = Packer()
+    write(path, {"chain": packer.value(chain), "of": dict(of)}, packer.arrays)
+
+
+def read_chain(path: str | os.PathLike[str]) -> tuple[Chain, dict[str, str]]:
+    """Read one finished chain, and the digests of the study it belongs to.
+
+    Raises
+    ------
+    StorageError
+        If the file is damaged.
+    """
+    with damaged(path):
+        document, arrays = read(path)
+        chain = Unpacker(arrays, {}).value(document["chain"])
+        if not isinstance(chain, Chain) or not fits(document["of"], Mapping[str, str]):
+            raise ValueError("it holds no chain")
+    return chain, document["of"]
+
+
+def digest(given: Any) -> str:
+    """A number that tells a frame, a plan or a seed from any other.
+
+    Examples
+    --------
+    >>> digest(Seed(1)) == digest(Seed(1)), digest(Seed(1)) == digest(Seed(2))
+    (True, False)
+    """
+    packer = Packer()
+    document = pack_frame(packer, given) if isinstance(given, pd.DataFrame) else packer.value(given)
+    told = [_code_told(value) for value in packer.owed.values()]
+    found = hashlib.sha256(json.dumps([document, told], separators=(",", ":")).encode())
+    for array in packer.arrays.values():
+        found.update(np.asarray(array, order="C").tobytes())
+    return found.hexdigest()
+
+
+def _code_told(value: Any) -> list[str]:
+    """A function by what it does, anything else as it shows itself."""
+    code = getattr(value, "__code__", None)
+    if code is None:
+        return [repr(value)]
+    plain = [repr(part) for part in code.co_consts if not hasattr(part, "co_code")]
+    return [code.co_code.hex(), *plain, *code.co_names]

@@ -1,0 +1,202 @@
+"""Jobs one after the other or through joblib: how far they are, and what stays when one of them cannot go on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Board", "Halted", "alone", "died", "spread"]
+
+_SMALL = "64K"  # arrays above this size are mapped into the memory of workers instead of being sent with every job
+_WATCH = 0.1  # seconds between looks at the board
+
+
+class Halted(Exception):
+    """Jobs were stopped before all were done.
+
+    Attributes
+    ----------
+    finished : list
+        What the finished jobs gave, in the order of the jobs.
+    begun : list of int
+        Positions of jobs that were begun and not finished.
+    cause : BaseException
+        A KeyboardInterrupt, the death of a worker, or the error of a job.
+    """
+
+    def __init__(self, finished: Sequence[Any], begun: Sequence[int], cause: BaseException) -> None:
+        super().__init__(str(cause))
+        self.finished, self.begun, self.cause = list(finished), list(begun), cause
+
+
+def died(cause: BaseException) -> bool:
+    """Whether an error says that a worker died, as under the system's out-of-memory killer."""
+    return isinstance(cause, BrokenExecutor) or type(cause).__name__ == "KilledWorker"
+
+
+class Board:
+    """A small file that workers write their progress on, one number a job: 0 while it waits, 1 + steps done after that.
+
+    Where a worker does not share the disk, its jobs count when they come back.
+    """
+
+    def __init__(self, path: str, n_jobs: int) -> None:
+        self.path, self.n_jobs = path, n_jobs
+
+    def marks(self) -> Any:
+        """The numbers, shape (n_jobs,); None where the file cannot be reached."""
+        try:
+            return np.memmap(self.path, dtype=np.int64, mode="r+", shape=(self.n_jobs,))
+        except OSError:
+            return None
+
+    def counting(self, position: int) -> Callable[[], None]:
+        """What a job calls after each of its steps; calling this marks it as begun."""
+        marks = self.marks()
+        if marks is None:
+            return lambda: None
+        marks[position] = 1
+
+        def step() -> None:
+            marks[position] += 1
+
+        return step
+
+    @classmethod
+    @contextlib.contextmanager
+    def put_up(cls, n_jobs: int) -> Iterator[Board]:
+        """A board for some jobs, taken down at the end."""
+        folder = tempfile.mkdtemp(prefix="mifit-")
+        try:
+            path = os.path.join(folder, "board")
+            np.zeros(n_jobs, dtype=np.int64).tofile(path)
+            yield cls(path, n_jobs)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def alone(n_jobs: int | None) -> bool:
+    """Whether jobs run here, one after the other: one worker is asked for, or none and joblib was not configured."""
+    if n_jobs is None and "joblib" not in sys.modules:  # nobody can have configured it
+        return True
+    if n_jobs is None:
+        from joblib.parallel import get_active_backend
+
+        backend, n_jobs = get_active_backend()
+        n_jobs = getattr(backend, "default_n_jobs", 1) if n_jobs is None else n_jobs
+    return n_jobs == 1
+
+
+def spread(
+    work: Callable[[Any, Callable[[], None]], Any], jobs: Sequence[Any], n_jobs: int | None, *,
+    tick: Callable[[int], Any] | None = None, keep: Callable[[Any], Any] | None = None,
+) -> list[Any]:  # fmt: skip
+    """Do some jobs, here or in workers.
+
+    Parameters
+    ----------
+    work : callable
+        Takes a job and a function to be called after each of its steps; gives its result. It must pickle.
+    jobs : sequence
+    n_jobs : int, optional
+        joblib workers; None follows an ambient ``joblib.parallel_config``.
+    tick : callable, optional
+        Told how many steps were done since it was told last.
+    keep : callable, optional
+        Given each result as soon as it is there.
+
+    Returns
+    -------
+    list
+        Results in the order of the jobs.
+
+    Raises
+    ------
+    Halted
+        If a job fails, a worker dies or the keyboard interrupts; it holds what was finished.
+
+    Examples
+    --------
+    >>> spread(lambda job, step: job * 10, [1, 2, 3], 1)
+    [10, 20, 30]
+    """
+    here = len(jobs) < 2 or alone(n_jobs)
+    found: dict[int, Any] = {}
+    begun: list[int] = []
+    results: Any = _here(work, jobs, tick, begun) if here else _there(work, jobs, n_jobs, tick, begun)
+    try:
+        with contextlib.closing(results):
+            for position, result in results:
+                found[position] = result
+                if keep is not None:
+                    keep(result)
+    except (Exception, KeyboardInterrupt) as error:
+        open_ = [position for position in begun if position not in found]
+        raise Halted([found[position] for position in sorted(found)], open_, error) from error
+    return [found[position] for position in range(len(jobs))]
+
+
+def _here(work: Any, jobs: Sequence[Any], tick: Any, begun: list[int]) -> Iterator[tuple[int, Any]]:
+    """Jobs one after the other, in this process."""
+    for position, job in enumerate(jobs):
+        begun[:] = [position]
+        yield position, work(job, (lambda: None) if tick is None else (lambda: tick(1)))
+
+
+def _there(work: Any, jobs: Sequence[Any], n_jobs: int | None, tick: Any, begun: list[int]) -> Any:
+    """Jobs in workers, in the order in which they finish."""
+    import joblib
+
+    with Board.put_up(len(jobs)) as board:
+        marks = board.marks()
+        pool = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered", max_nbytes=_SMALL, batch_size=1)
+        results = pool(joblib.delayed(_marked)(work, job, position, board) for position, job in enumerate(jobs))
+        try:
+            with _watched(marks, tick):
+                yield from results
+        finally:
+            begun[:] = np.flatnonzero(marks).tolist()
+            results.close()
+            del marks
+
+
+def _marked(work: Any, job: Any, position: int, board: Board) -> tuple[int, Any]:
+    """One job in a worker."""
+    return position, work(job, board.counting(position))
+
+
+@contextlib.contextmanager
+def _watched(marks: Any, tick: Callable[[int], Any] | None) -> Iterator[None]:
+    """Tell how many steps were done while the jobs are running."""
+    if tick is None:
+        yield
+        return
+    done, told = threading.Event(), [0]
+
+    def tell() -> None:
+        steps = int(np.maximum(marks - 1, 0).sum())
+        if steps > told[0]:
+            tick(steps - told[0])
+            told[0] = steps
+
+    def watch() -> None:
+        while not done.wait(_WATCH):
+            tell()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
+        tell()

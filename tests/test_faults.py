@@ -1,0 +1,375 @@
+"""Faults: dead workers, the keyboard, folders of finished chains; what is finished is kept and goes on, bit for bit."""
+
+import os
+import pickle
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+from test_chain import mixed, same
+
+import mifit
+from mifit import workers
+from mifit.impute import chain as chains
+from mifit.workers import Board, Halted, alone, spread
+
+WORDS = {"formula": "y ~ x * z + g", "iterations": 3, "rng": 7}
+
+
+def interrupting(monkeypatch, at, what=KeyboardInterrupt):
+    """Chains of this process, of which one is interrupted in its first sweep."""
+    real = chains._chain
+
+    def sometimes(engine, number, *rest):
+        if number == at:
+            raise what
+        return real(engine, number, *rest)
+
+    monkeypatch.setattr(chains, "_chain", sometimes)
+
+
+# Jobs
+
+
+def ten_times(job, step):
+    step()
+    return job * 10
+
+
+def test_results_come_in_the_order_of_the_jobs_and_steps_are_counted():
+    for n_jobs in (1, 2):
+        counted, kept = [], []
+        assert spread(ten_times, range(6), n_jobs, tick=counted.append, keep=kept.append) == [0, 10, 20, 30, 40, 50]
+        assert sum(counted) == 6
+        assert sorted(kept) == [0, 10, 20, 30, 40, 50]
+
+
+def fails_at_two(job, step):
+    if job == 2:
+        time.sleep(0.5)
+        raise ValueError("two")
+    return job
+
+
+def test_what_was_finished_before_a_failure_is_kept():
+    for n_jobs in (1, 2):
+        with pytest.raises(Halted) as caught:
+            spread(fails_at_two, range(4), n_jobs)
+        assert {0, 1} <= set(caught.value.finished)
+        assert 2 in caught.value.begun
+        assert isinstance(caught.value.cause, ValueError)
+
+
+def test_jobs_stay_here_unless_workers_are_asked_for_or_configured():
+    assert alone(1) and alone(None) and not alone(2) and not alone(-1)
+    with joblib.parallel_config(n_jobs=2):
+        assert not alone(None) and alone(1)
+    with joblib.parallel_config(backend="threading", n_jobs=1):
+        assert alone(None)
+
+
+def test_a_board_that_cannot_be_reached_counts_nothing(tmp_path):
+    board = Board(str(tmp_path / "not there"), 3)
+    board.counting(1)()
+    assert board.marks() is None
+
+
+def sizes(job, step):
+    """Whether the large array of a job is a map of a file, and how large the pickle of the rest is."""
+    large, small = job
+    return isinstance(large, np.memmap), len(pickle.dumps(small))
+
+
+def test_large_arrays_are_mapped_and_not_sent():
+    large = np.arange(50_000.0)
+    found = spread(sizes, [(large, k) for k in range(4)], 2)
+    assert all(mapped for mapped, _ in found)
+
+
+# Workers
+
+
+@pytest.mark.parametrize(("backend", "n_jobs"), [("loky", 2), ("threading", 3)])
+def test_any_number_of_workers_and_any_backend_give_the_same_bits(backend, n_jobs, monkeypatch):
+    monkeypatch.setattr(workers, "_SMALL", 500)  # everything is mapped into memory, and read-only there
+    frame = mixed()
+    one = mifit.impute(frame, m=4, n_jobs=1, **WORDS)
+    with joblib.parallel_config(backend=backend, n_jobs=n_jobs):
+        many = mifit.impute(frame, m=4, **WORDS)
+        same(many, one)
+        same(many.extend(iterations=1), one.extend(iterations=1, n_jobs=1))
+        np.testing.assert_array_equal(many.fit().params, one.fit(n_jobs=1).params)
+    assert [chain.events for chain in many._chains] == [chain.events for chain in one._chains]
+
+
+def test_workers_use_one_thread_for_algebra():
+    def threads(job, step):
+        import threadpoolctl
+
+        held = chains._blas().limit(limits=1, user_api="blas")
+        with held:
+            return [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+
+    assert all(count == 1 for found in spread(threads, range(3), 2) for count in found)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signal here")
+def test_a_dead_worker_is_told_with_its_chains_and_what_was_finished_goes_on(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent(f"""
+        import os, signal, sys, time
+        import mifit
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from test_chain import mixed
+
+        class Kills(mifit.Normal):
+            __slots__ = ()
+
+            def fit(self, visit, rng):
+                if rng.bit_generator.seed_seq.spawn_key == (3, 2) and os.getpid() != PARENT:
+                    time.sleep(1.0)
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return super().fit(visit, rng)
+
+        PARENT = os.getpid()
+        if __name__ == "__main__":
+            words = {{"m": 5, "iterations": 3, "rng": 7, "methods": {{"x": Kills()}}}}
+            try:
+                mifit.impute(mixed(), "y ~ x * z", n_jobs=2, **words)
+            except mifit.ImputationError as error:
+                print(error)
+                whole = mifit.impute(mixed(), "y ~ x * z", n_jobs=1, **words)
+                print("same", error.partial.extend(m=5 - error.partial.m, n_jobs=1).identity == whole.identity)
+        """)
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=False)
+    assert re.search(r"a worker died while it drew chains? [\d, ]*3", done.stdout), done.stdout + done.stderr
+    assert "stopped.partial.extend(m=" in done.stdout
+    assert "same True" in done.stdout
+
+
+def test_a_chain_that_ends_does_not_give_its_neighbours_more_threads(monkeypatch):
+    import threadpoolctl
+
+    real, seen = chains._chain, []
+
+    def slowly(engine, number, *rest):
+        done = real(engine, number, *rest)
+        time.sleep(0.3 * number)
+        seen.extend(pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas")
+        return done
+
+    monkeypatch.setattr(chains, "_chain", slowly)
+    with threadpoolctl.threadpool_limits(2, user_api="blas"), joblib.parallel_config(backend="threading", n_jobs=2):
+        mifit.impute(mixed(), m=3, **WORDS)
+    assert seen and set(seen) == {1}
+
+
+# The keyboard
+
+
+def test_the_keyboard_stops_with_what_was_finished(monkeypatch):
+    frame = mixed()
+    whole = mifit.impute(frame, m=5, **WORDS)
+    interrupting(monkeypatch, 3)
+    with pytest.raises(mifit.Interrupted, match=r"3 of 5 chains.*partial.extend\(m=2\)") as caught:
+        mifit.impute(frame, m=5, **WORDS)
+    assert isinstance(caught.value, KeyboardInterrupt)
+    partial = caught.value.partial
+    assert partial.m == 3
+    before = [frame.copy() for frame in partial]
+    with pytest.raises(mifit.Interrupted) as again:
+        partial.extend(m=2)
+    assert again.value.partial.m == 3
+    with pytest.raises(mifit.Interrupted, match="to go on") as none:
+        mifit.impute(frame, m=5, **WORDS).extend(m=1)
+    assert none.value.partial.m == 3
+    monkeypatch.undo()
+    assert all(one.equals(other) for one, other in zip(before, partial, strict=True))
+    same(partial.extend(m=2), whole)
+
+
+def test_a_stop_before_two_chains_leaves_nothing(monkeypatch):
+    interrupting(monkeypatch, 1)
+    with pytest.raises(mifit.Interrupted, match="checkpoint") as caught:
+        mifit.impute(mixed(), m=5, **WORDS)
+    assert caught.value.partial is None
+
+
+def test_numbers_that_were_left_out_are_drawn_first(monkeypatch):
+    frame = mixed()
+    whole = mifit.impute(frame, m=5, **WORDS)
+    some = mifit.ImputedSet(frame, whole._ground, whole.plan, [whole._chains[k] for k in (0, 3)], whole._seed)
+    same(some.extend(m=3), whole)
+    same(some.extend(iterations=1).extend(m=3), whole.extend(iterations=1))
+
+
+def test_imputing_again_for_an_analysis_can_be_stopped_and_harms_nothing(monkeypatch):
+    imp = mifit.impute(mixed(), "y ~ x + z", m=4, iterations=3, rng=1)
+    before = imp.identity
+    interrupting(monkeypatch, 2)
+    with pytest.raises(mifit.Interrupted) as caught:
+        imp.fit("y ~ x * z")
+    assert caught.value.partial.m == 2
+    assert imp.identity == before and imp.m == 4
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals to a group of processes")
+def test_the_keyboard_leaves_no_process_behind(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent(f"""
+        import os, signal, sys, threading, time
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        import mifit
+        from test_chain import mixed
+
+        if __name__ == "__main__":
+            def bar(steps):
+                print("steps", flush=True)
+            import mifit.imputing as imputing, contextlib
+            imputing._bar = contextlib.contextmanager(lambda *_: (yield bar))
+            try:
+                mifit.impute(mixed(1000), "y ~ x * z + g", m=6, iterations=400, rng=7, n_jobs=2)
+            except mifit.Interrupted as stopped:
+                print("stopped", stopped.partial, flush=True)
+        """)
+    )
+    started = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert started.stdout.readline() == "steps\n"
+    os.killpg(started.pid, signal.SIGINT)
+    said = started.communicate(timeout=30)[0]
+    assert "stopped" in said
+    for _ in range(50):
+        try:
+            os.killpg(started.pid, 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("a process of the group is still there")
+
+
+# Folders of finished chains
+
+
+def test_a_checkpoint_goes_on_with_the_same_bits(tmp_path, monkeypatch):
+    frame, folder = mixed(), tmp_path / "chains"
+    whole = mifit.impute(frame, m=5, **WORDS)
+    interrupting(monkeypatch, 3)
+    with pytest.raises(mifit.Interrupted, match="checkpoint=.*the same call again"):
+        mifit.impute(frame, m=5, checkpoint=folder, **WORDS)
+    monkeypatch.undo()
+    assert [path.name[6:11] for path in sorted(folder.iterdir())] == ["00000", "00001", "00002"]
+    interrupting(monkeypatch, 1)  # which is not drawn again
+    same(mifit.impute(frame, m=5, checkpoint=folder, **WORDS), whole)
+    monkeypatch.undo()
+    interrupting(monkeypatch, 6)
+    with pytest.raises(mifit.Interrupted):
+        whole.extend(m=3, checkpoint=folder)
+    monkeypatch.undo()
+    same(whole.extend(m=3, checkpoint=folder), whole.extend(m=3))
+    same(whole.extend(iterations=2, checkpoint=str(folder)), whole.extend(iterations=2))
+    assert len(list(folder.iterdir())) == 8 + 5
+
+
+def test_workers_and_checkpoints_work_together(tmp_path):
+    frame, folder = mixed(), tmp_path / "deep" / "chains"
+    one = mifit.impute(frame, m=4, **WORDS)
+    same(mifit.impute(frame, m=4, n_jobs=2, checkpoint=folder, **WORDS), one)
+    same(mifit.impute(frame, m=4, n_jobs=2, checkpoint=folder, **WORDS), one)
+
+
+@pytest.mark.parametrize(
+    ("what", "change"),
+    [("frame", {"frame": mixed(seed=1)}), ("plan", {"formula": "y ~ x + g"}), ("seed", {"rng": 8}),
+     ("plan", {"iterations": 4})],
+)  # fmt: skip
+def test_a_checkpoint_of_something_else_is_refused_by_name(what, change, tmp_path):
+    words = {"frame": mixed(), "m": 2, "checkpoint": tmp_path, **WORDS}
+    mifit.impute(**words)
+    with pytest.raises(mifit.StorageError, match=rf"holds chains of another [\w ]*{what}[\s\S]*checkpoint="):
+        mifit.impute(**{**words, **change})
+
+
+def bent(bend, m, folder):
+    """Sets of an analysis that calls a function of one's own."""
+    assert callable(bend)
+    return mifit.impute(mixed(), "y ~ bend(x)", m=m, iterations=1, rng=1, checkpoint=folder)
+
+
+def test_a_disk_that_is_full_on_the_way_loses_no_finished_chain(tmp_path, monkeypatch):
+    from mifit.storage import archive
+
+    frame = mixed()
+    whole, real = mifit.impute(frame, m=4, **WORDS), archive.os.replace
+
+    def third(source, target):
+        if "00002" in str(target):
+            raise OSError(28, "No space left on device")
+        real(source, target)
+
+    monkeypatch.setattr(archive.os, "replace", third)
+    with pytest.raises(mifit.StorageError, match="No space left") as caught:
+        mifit.impute(frame, m=4, checkpoint=tmp_path, **WORDS)
+    monkeypatch.undo()
+    assert sorted(path.name[:11] for path in tmp_path.iterdir()) == ["chain-00000", "chain-00001"]
+    same(caught.value.partial.extend(m=4 - caught.value.partial.m), whole)
+    same(mifit.impute(frame, m=4, checkpoint=tmp_path, **WORDS), whole)
+
+
+def test_a_changed_function_is_another_plan(tmp_path):
+    bent(lambda x: np.tanh(x), 2, tmp_path)
+    bent(lambda x: np.tanh(x), 3, tmp_path)
+    with pytest.raises(mifit.StorageError, match="another plan"):
+        bent(lambda x: np.sin(x), 3, tmp_path)
+
+
+def test_a_checkpoint_needs_a_seed_and_a_folder_and_refuses_damage(tmp_path):
+    with pytest.raises(mifit.PlanError, match="needs rng="):
+        mifit.impute(mixed(), m=2, checkpoint=tmp_path)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(mifit.StorageError, match="cannot be used"):
+        mifit.impute(mixed(), m=2, checkpoint=tmp_path / "file", **WORDS)
+    folder = tmp_path / "chains"
+    mifit.impute(mixed(), m=2, checkpoint=folder, **WORDS)
+    first = min(folder.iterdir())
+    first.write_bytes(first.read_bytes()[:500])
+    with pytest.raises(mifit.StorageError, match="chain-00000"):
+        mifit.impute(mixed(), m=2, checkpoint=folder, **WORDS)
+
+
+def test_a_bar_counts_sweeps_across_workers(capsys):
+    for n_jobs in (1, 2):
+        mifit.impute(mixed(), m=4, n_jobs=n_jobs, progress=True, **WORDS)
+        assert "12/12" in capsys.readouterr().err
+
+
+# Incidents
+
+
+def test_incidents_say_variable_chains_sweep_what_and_what_follows():
+    frame = mixed().assign(twin=lambda d: d["z"] * 2)
+    frame["b"] = frame["b"].where(frame["b"].isna(), (frame["z"] > 0).astype(float))
+    imp = mifit.impute(frame, m=3, iterations=3, rng=1)
+    events = imp.events
+    columns = ["source", "event", "chains", "visits", "variable", "which", "first", "consequence"]
+    assert list(events.columns) == columns
+    chain = events[events["source"] == "chain"]
+    dropped = chain[chain["event"].str.contains("dropped twin") & (chain["variable"] == "x")].iloc[0]
+    assert (dropped["chains"], dropped["which"], dropped["first"], dropped["visits"]) == (3, "0, 1, 2", 1, 9)
+    assert "predicts" in dropped["consequence"]
+    split = chain[chain["event"].str.contains("separation") & (chain["variable"] == "b")].iloc[0]
+    assert "no effect" in split["consequence"]
+    assert (chain["consequence"] != "").all()
+    twice = imp.extend(iterations=2).events
+    first = twice[twice["source"] == "chain"].set_index("event")["first"]
+    assert first[chain["event"]].tolist() == chain["first"].tolist()
