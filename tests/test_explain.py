@@ -41,7 +41,7 @@ def watched(imp, at: int):
     for sweep in range(1, imp.iterations + 1):
         witness.watching = sweep == imp.iterations
         witness.sweep(imp._seed.stream(0, sweep), sweep)
-    return witness.seen, witness.judges[0][1]
+    return witness.witnessed, witness.judges[0][1]
 
 
 CALLS = {

@@ -90,7 +90,7 @@ def test_a_rough_first_hessian_leads_to_the_same_top():
     rng = np.random.default_rng(0)
     X = rng.standard_normal((4000, 3))
     y = (rng.random(4000) < 1 / (1 + np.exp(-X @ [1.0, -0.5, 0.2]))).astype(float)
-    likelihood = _bernoulli(X, y, None)
+    likelihood = _bernoulli(X, y, None, np.zeros(len(y)))
     top = maximise(likelihood, np.zeros(3)).estimate
     rough = functools.partial(likelihood, some=slice(None, None, 8))
     peak = maximise(likelihood, top + 0.02, warm=True, rough=rough)
