@@ -62,21 +62,39 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=2)
     asked = parser.parse_args()
     seconds("rows", 1_000, 1)  # loads what is imported late
-    figure, axes = plt.subplots(1, len(SERIES), figsize=(11, 2.8), constrained_layout=True)
-    for axis, (what, values) in zip(axes, SERIES.items(), strict=True):
-        found = [seconds(what, value, asked.runs) for value in values]
-        slopes = np.diff(np.log(found)) / np.diff(np.log(values))
-        for value, spent, slope in zip(values, found, [np.nan, *slopes], strict=True):
+    found = {}
+    for what, values in SERIES.items():
+        found[what] = [seconds(what, value, asked.runs) for value in values]
+        slopes = np.diff(np.log(found[what])) / np.diff(np.log(values))
+        for value, spent, slope in zip(values, found[what], [np.nan, *slopes], strict=True):
             print(f"| {what} | {value:g} | {spent:.3f} | {'' if np.isnan(slope) else f'{slope:.2f}'} |", flush=True)
-        axis.loglog(values, found, "o-", color="black", markersize=4)
-        for power in (1, 2) if what == "columns" else (1,):
-            guide = found[-1] * (np.asarray(values) / values[-1]) ** power
-            axis.loglog(values, guide, "--", color="grey", linewidth=0.8, label=f"power {power}")
+    draw(found, asked.output)
+
+
+def draw(found: dict[str, list[float]], output: Path) -> None:
+    """One panel for each series: on logarithmic scales with a line of known slope, shares on plain ones."""
+    figure, axes = plt.subplots(1, len(found), figsize=(12, 3.4), constrained_layout=True)
+    for axis, (what, spent) in zip(axes, found.items(), strict=True):
+        values = SERIES[what]
+        axis.plot(values, spent, "o-", color="black", markersize=4)
         axis.set_xlabel(what)
-        axis.legend(frameon=False, fontsize=7)
-    axes[0].set_ylabel("seconds of one chain, one sweep")
+        if what == "share missing":
+            axis.set_ylim(0.0, 1.15 * max(spent))
+            continue
+        axis.set_xscale("log")
+        axis.set_yscale("log")
+        axis.minorticks_off()
+        for power, style in ((1, "--"), (2, ":")) if what == "columns" else ((1, "--"),):
+            guide = spent[-1] * (np.asarray(values) / values[-1]) ** power
+            axis.plot(values, guide, style, color="grey", linewidth=0.9, label=f"power {power}")
+        axis.legend(frameon=False, fontsize=8)
+        axis.set_xticks(
+            values, [f"{value:,g}" if value < 10_000 else f"{value / 1000:,g}k" for value in values], fontsize=7
+        )
+    axes[0].set_ylabel("seconds, one chain and sweep")
     axes[-1].set_ylabel("seconds in all")
-    figure.savefig(asked.output, dpi=90)
+    figure.savefig(output, dpi=80)
+    plt.close(figure)
 
 
 if __name__ == "__main__":

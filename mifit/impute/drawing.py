@@ -233,6 +233,8 @@ def _score(benches: Sequence[Judging], at: Rows, values: Array) -> Array:
     if len(benches) == 1 and possible.all():
         return benches[0].log_accept(at, values)
     score = np.full(len(values), -np.inf)
+    if not possible.any():
+        return score
     good = np.flatnonzero(possible)
     total = np.zeros(len(good))
     for bench in benches:
