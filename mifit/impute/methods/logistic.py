@@ -84,7 +84,7 @@ class Logistic:
         def make(rescue: bool) -> Likelihood:
             if self.firth or (rescue and self.rescue == "firth"):
                 return _penalised(found.X, y)
-            return _bernoulli(found.X, y, augmentation(found.X, 2) if rescue else None)
+            return _bernoulli(found.X, y, augmentation(found.X, 2) if rescue else None, visit.weights)
 
         yardstick = np.full(len(null), np.inf) if self.firth else found.unit * np.sum(1 / count) * len(y)
         peak, rescued = settle(make, null, start, yardstick, rescued)
@@ -122,13 +122,13 @@ class LogisticFitted:
         return np.asarray(log_expit((2 * y - 1) * linear))
 
 
-def _bernoulli(X: Array, y: Array, extra: Extra | None) -> Likelihood:
-    """Log-likelihood of a logistic regression."""
+def _bernoulli(X: Array, y: Array, extra: Extra | None, prior: Array | None = None) -> Likelihood:
+    """Log-likelihood of a logistic regression, rows weighed by ``prior``, shape (n,)."""
     sign = 2 * y - 1
-    weight: Array | float = 1.0
+    weight: Array | float = 1.0 if prior is None else prior
     if extra is not None:
         X = np.vstack([X, extra.X])
-        weight = np.concatenate([np.ones(len(y)), np.full(len(extra.X), extra.weight)])
+        weight = np.concatenate([np.ones(len(y)) * weight, np.full(len(extra.X), extra.weight)])
         sign = np.concatenate([sign, 2.0 * extra.level - 1])
 
     def likelihood(beta: Array) -> tuple[float, Array, Array]:

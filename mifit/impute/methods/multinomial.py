@@ -55,7 +55,7 @@ class Multinomial:
         yardstick = np.outer(len(y) * (1 / count[1:] + 1 / count[0]), found.unit).ravel()
 
         def make(rescue: bool) -> Likelihood:
-            return _categorical(found.X, position, many, augmentation(found.X, many) if rescue else None)
+            return _categorical(found.X, position, many, augmentation(found.X, many) if rescue else None, visit.weights)
 
         peak, rescued = settle(make, null.ravel(), start, yardstick, rescued)
         events += incidents(peak, rescued, AUGMENTED.format(2 * (q - 1) * many))
@@ -130,12 +130,15 @@ def _log_softmax(linear: Array) -> Array:
     return np.column_stack([-total, linear - total[:, None]])
 
 
-def _categorical(X: Array, position: npt.NDArray[np.int64], n_levels: int, extra: Extra | None) -> Likelihood:
+def _categorical(
+    X: Array, position: npt.NDArray[np.int64], n_levels: int, extra: Extra | None, prior: Array | None = None
+) -> Likelihood:
     """Log-likelihood of a multinomial regression; parameters are stacked by level, the first level left out."""
-    weight: Array | None = None
+    weight = prior
     if extra is not None:
         X = np.vstack([X, extra.X])
-        weight = np.concatenate([np.ones(len(position)), np.full(len(extra.X), extra.weight)])
+        own = np.ones(len(position)) if prior is None else prior
+        weight = np.concatenate([own, np.full(len(extra.X), extra.weight)])
         position = np.concatenate([position, extra.level])
     n, q = X.shape
     one_hot = (np.arange(1, n_levels)[:, None] == position).astype(np.float64)
