@@ -19,8 +19,9 @@ from ..frame.table import Table
 from .bench import Bench, Members, Together
 from .choices import allowed_parameters
 from .contract import Array, Fitted
-from .drawing import Undone, draw_continuous, draw_discrete, draw_proposed
+from .drawing import Undone, draw_continuous, draw_discrete, draw_proposed, draw_within
 from .engine import Engine, Ready
+from .limits import elsewhere
 from .methods import CHAINED, METHODS
 from .methods.pmm import PMMFitted
 from .plan import Plan, Variable
@@ -55,6 +56,7 @@ class Chain:
     warm: Mapping[Any, Any] = field(repr=False)
     events: Mapping[str, int] = field(default_factory=dict)  #: what happened -> in how many visits
     sampled: Mapping[Hashable, tuple[int, int, int]] = field(default_factory=dict)  #: drawn, tried, sliced
+    parts: tuple[Chain, ...] = field(default=(), repr=False)  #: of groups that are imputed separately
 
 
 def run(
@@ -84,6 +86,10 @@ def run(
     -------
     list of Chain
     """
+    if plan.groups:
+        from .groups import run_groups
+
+        return run_groups(table, plan, numbers, sweeps, seed, before=before, n_jobs=n_jobs, tick=tick)
     starts = list(before) if before is not None else [None] * len(numbers)
     # An ambient joblib.parallel_config can only be there once somebody has imported joblib.
     here = n_jobs == 1 or len(numbers) < 2 or (n_jobs is None and "joblib" not in sys.modules)
@@ -161,7 +167,11 @@ class _Running:
     def start(self, rng: np.random.Generator) -> None:
         """Fill the holes for the first time; find rows for the first parameter draws."""
         columns = [self.table[name] for name in self.plan.order]
-        self._fill({c.name: rng.choice(c.values[c.observed], len(c.missing)) for c in columns})
+        first = {c.name: rng.choice(c.values[c.observed], len(c.missing)) for c in columns}
+        for name, (low, high) in self.engine.limits.items():  # drawn anew before anybody looks
+            if not self.table[name].kind.discrete:
+                first[name] = np.clip(first[name], low[self.table[name].missing], high[self.table[name].missing])
+        self._fill(first)
         if self.plan.mode == "compatible":
             self.start_rows = self._complete_rows()
         if not self.start_rows:
@@ -215,12 +225,13 @@ class _Running:
                 if wider <= room:
                     pieces, width = [*pieces, piece], wider
             model = engine.layout.model(pieces)
-            method: Any = METHODS[CHAINED[column.kind]] if variable.role != "column" else variable.method
+            usual = variable.role != "column" and variable.bounds is None
+            method: Any = METHODS[CHAINED[column.kind]] if usual else variable.method
             rows = column.observed
             if len(rows) > _START_ROWS:
                 rows = np.sort(rng.choice(rows, _START_ROWS, replace=False))
             fitted = method.fit(self._visit(name, model, rows, None), rng)
-            self.store.write(name, fitted.sample(self.store.gathered(name)[:, model.columns], rng))
+            self.store.write(name, self._sampled(variable, fitted, self.store.gathered(name)[:, model.columns], rng))
             if name in engine.layout.main:
                 filled.append(name)
 
@@ -242,19 +253,33 @@ class _Running:
         """Plain chained equations: fit on observed rows, draw from the own model."""
         assert variable.method is not None
         name, model = variable.name, self.engine.own[variable.name]
-        members, rows = self.engine.members.get(name), self.table[name].observed
+        members, rows = self.engine.members.get(name), self._own_rows(variable)
         if members is not None and self.engine.unit_heads is not None:
-            rows = np.intersect1d(rows, self.engine.unit_heads)
+            heads = self.engine.unit_heads
+            rows = heads if rows is None else np.intersect1d(rows, heads)
         visit = self._visit(name, model, rows, self.warm.get(name))
         fitted = self._noted(name, variable.method.fit(visit, rng), name)
         X = self.store.gathered(name)[:, model.columns]
         if members is not None:
-            return np.asarray(fitted.sample(X[members.heads], rng)[members.unit])
+            return self._draw_together(variable, fitted, X, [], members, rng)
         if isinstance(fitted, PMMFitted) and self.number == 1 and fitted.outside(X) > _STRAYED:
             self._count(
                 f"{name}: predictions lie outside those of all donors; methods={{{name!r}: 'norm'}} extrapolates"
             )
-        return fitted.sample(X, rng)
+        return self._sampled(variable, fitted, X, rng)
+
+    def _sampled(self, variable: Variable, fitted: Any, X: Array, rng: np.random.Generator) -> Array:
+        """Values from a variable's own model, within what is known of them."""
+        name, skip = variable.name, variable.skip
+        fence, missing = self.engine.fence(name, self.values), self.table[name].missing
+        if fence is None:
+            drawn = fitted.sample(X, rng)
+        else:
+            drawn = draw_within(fitted, X, fence, self.values[name][missing], rng)
+        if skip is not None:
+            inside = np.isin(missing, skip.inside(self.table, self.values))
+            drawn = np.where(inside, drawn, elsewhere(self.table[name], skip))
+        return np.asarray(drawn)
 
     def _draw_joint(self, variable: Variable, rng: np.random.Generator) -> Array:
         """A draw from the own factor times every factor the variable feeds."""
@@ -273,18 +298,19 @@ class _Running:
             ((None if x is None else x[rows]) for x in (ready.weights, ready.offset)) if ready else (None, None)
         )
         shift: Any = 0.0 if offset is None else offset
-        normal = hasattr(own, "mean_sd")
-        if not benches and inverse is None and not (normal and weights is not None):
+        normal, fence = hasattr(own, "mean_sd"), self.engine.fence(name, self.values)
+        if not benches and fence is None and inverse is None and not (normal and weights is not None):
             return own.sample(X, rng, shift) if weights is None else own.sample(X, rng, shift, weights)
         if inverse is not None:
             own = Undone(own, name, *inverse)
         if normal:
             affine = [self.engine.affine(ready, name) for ready in fed]
-            draw = draw_continuous(own, X, benches, affine, self.values[name][rows], rng, weights)
+            draw = draw_continuous(own, X, benches, affine, self.values[name][rows], rng, weights, fence)
             if draw.tried:
                 past = self.sampled.get(name, (0, 0, 0))
                 self.sampled[name] = (past[0] + len(X), past[1] + draw.tried, past[2] + draw.sliced)
             return draw.values
+        benches += [] if fence is None else [fence]
         if hasattr(own, "log_probabilities") and offset is None and weights is None:
             return draw_discrete(own, X, benches, rng).values
         return draw_proposed(own, X, benches, self.values[name][rows], rng, shift, weights).values
@@ -294,16 +320,23 @@ class _Running:
     ) -> Array:
         """One value for all rows of an id, judged by the product over its rows."""
         name, X = variable.name, X[members.heads]
-        judges = [Together(bench, members) for bench in benches]
+        judges: list[Any] = [Together(bench, members) for bench in benches]
+        fence = self.engine.fence(name, self.values)
+        fence = None if fence is None else fence.of(members.heads)
+        current = self.values[name][self.table[name].missing][members.heads]
         if not judges:
-            drawn = own.sample(X, rng)
+            drawn = own.sample(X, rng) if fence is None else draw_within(own, X, fence, current, rng)
         elif hasattr(own, "mean_sd"):
             affine = [self.engine.affine(ready, name) for ready in self.engine.feeds[name]]
-            current = self.values[name][self.table[name].missing][members.heads]
-            drawn = draw_continuous(own, X, judges, affine, current, rng).values
+            drawn = draw_continuous(own, X, judges, affine, current, rng, fence=fence).values
         else:
-            drawn = draw_discrete(own, X, judges, rng).values
+            drawn = draw_discrete(own, X, [*judges, *([] if fence is None else [fence])], rng).values
         return np.asarray(drawn[members.unit])
+
+    def _own_rows(self, variable: Variable) -> Rows | None:
+        """Rows that plain chained equations fit on: observed ones, or all where missing values lie beyond them."""
+        beyond = variable.bounds is not None and not variable.bounds.always and variable.label in ("norm", "power")
+        return None if beyond else self.table[variable.name].observed
 
     def _own(self, variable: Variable, rng: np.random.Generator) -> tuple[Fitted, Model]:
         """Draw the parameters of a variable's own factor: a covariate's on all rows, others as their factor says."""
@@ -320,15 +353,18 @@ class _Running:
 
     def _visit(self, name: Hashable, model: Model, rows: Rows | None, warm: Any) -> StoreVisit:
         """What a column's own method sees; ``rows`` None for all."""
-        column = self.table[name]
-        if rows is not None and len(rows) == self.table.n_rows:
-            rows = None
-        without = name if rows is not None and len(rows) + len(column.missing) == self.table.n_rows else None
+        column, bounds = self.table[name], self.engine.variables[name].bounds
+        limits = self.engine.limits[name] if bounds is not None and bounds.always else None
+        kept = self.engine.kept(name, rows, self.values)
+        if kept is not None and len(kept) == self.table.n_rows:
+            rows = kept = None
+        whole = kept is not None and kept is rows and len(kept) + len(column.missing) == self.table.n_rows
+        rows, without = kept, name if whole else None
         if self.engine.copies is not None:
             rows, without = self.engine.repeated(rows), None
         return StoreVisit(
             self.store, model, self.values[name], self.engine.place(name), rows=rows, without=without,
-            kind=column.kind, n_levels=column.n_levels, warm=warm,
+            kind=column.kind, n_levels=column.n_levels, warm=warm, limits=limits, weights=self.engine.heavy(rows),
         )  # fmt: skip
 
     def _parameters(self, ready: Ready, rng: np.random.Generator) -> Any:
@@ -337,6 +373,9 @@ class _Running:
             return self.drawn[ready.position]
         rows = self.first.get(ready.key, ready.rows)
         single = ready.outcome[0] if rows is ready.rows and len(ready.outcome) == 1 else None
+        if self.engine.ignored is not None:
+            every = np.arange(self.table.n_rows) if rows is None else rows
+            rows, single = every[~self.engine.ignored[every]], None
         if self.engine.copies is not None:
             rows, single = self.engine.repeated(rows), None
         visit = StoreVisit(

@@ -17,6 +17,7 @@ from ..frame.kinds import Kind
 from .choices import allowed_parameters, association, commonest, nearly_determines, normal_or_power, strongest
 from .columns import is_constant, suiting
 from .contract import Method
+from .knowledge import CENSORED
 from .likelihoods import AROUND, HAZARD, likelihood_of
 from .methods import COMPATIBLE, METHODS, Glm, Power, name_of
 from .plan import Factor
@@ -138,6 +139,9 @@ def _auxiliaries(
         return []
     reserved = {v for q in draft.questions for v in q.reserved(table)}
     found = [n for n in table.columns if n not in {*covariates, *outcomes, *reserved} and n not in draft.left]
+    for name in [n for n in found if n in draft.skips and draft.skips[n].value is None and not draft.holes(n)]:
+        draft.left[name] = "has no value in some rows"
+        found.remove(name)
     responses = [d.response({v: table[v].values for v in d.question.outcome}) for d in designs]
     for name in [n for n in found if any(nearly_determines(table, n, r) for r in responses)]:
         draft.left[name] = "(nearly) determines the outcome"
@@ -203,7 +207,8 @@ def _add_auxiliary_factors(
     reasons: dict[Hashable, str] = {}
     for position, name in enumerate(auxiliaries):
         room = allowed_parameters(draft.table, name, draft.table.n_rows) - base
-        earlier = strongest(draft.table, name, auxiliaries[:position], (), room + 1) if room > 0 else []
+        before = [other for other in auxiliaries[:position] if not draft.silent(other, name)]
+        earlier = strongest(draft.table, name, before, (), room + 1) if room > 0 else []
         method, label, reasons[name] = _method(draft, name, [], False)
         pieces = (*start, *(Piece("main", e) for e in earlier))
         draft.factors.append(Factor("auxiliary", method, pieces, None, name, "all", label))
@@ -228,7 +233,8 @@ def _choose_outcome_rows(draft: Draft) -> None:
         outcome = draft.questions[factor.question].outcome
         holes = any(draft.holes(v) for v in outcome)
         fed = any(_feeds(draft, v, other) for v in outcome for other in draft.factors if other is not factor)
-        if holes and not fed:
+        censored = any(v in draft.bounds and not draft.bounds[v].always for v in outcome)
+        if holes and not fed and not censored:
             draft.factors[position] = dataclasses.replace(factor, rows="observed")
 
 
@@ -314,7 +320,10 @@ def _method(draft: Draft, name: Hashable, others: Sequence[Hashable], positive: 
                 do=f"df.mice.impute(methods={{{name!r}: {suiting(column, True)[0]!r}}})",
             )
         return wished
-    if column.kind is Kind.NUMERIC:
+    known = draft.bounds.get(name)
+    if column.kind is Kind.NUMERIC and known is not None and not known.always and not positive:
+        label, why = "norm", CENSORED
+    elif column.kind is Kind.NUMERIC:
         label, why = normal_or_power(draft.table, name, others, positive)
     else:
         label, why = COMPATIBLE[column.kind], by_kind(column)
