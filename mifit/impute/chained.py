@@ -7,10 +7,11 @@ from collections.abc import Hashable
 from ..errors import PlanError
 from ..formula.question import Question
 from ..formula.terms import code_of, take_apart
-from .choices import constant_within, is_monotone, nearly_determines
+from ..frame.kinds import Kind
+from .choices import MOST_LEVELS, constant_within, is_monotone, nearly_determines
 from .columns import is_constant
 from .contract import Method
-from .knowledge import beyond_donors, donors_within, refuse_without_donors
+from .knowledge import beyond_donors, donors_within, many_levels, refuse_without_donors
 from .likelihoods import HAZARD
 from .methods import CHAINED, METHODS
 from .planning import Draft, by_kind, hazard_of
@@ -102,6 +103,9 @@ def _method(draft: Draft, name: Hashable) -> tuple[Method, str, str]:
     if is_constant(column):
         draft.events.append(f"{name!r} has one observed value: every hole gets it")
         return METHODS["sample"], "sample", "constant"
+    if column.kind is Kind.NOMINAL and column.n_levels > MOST_LEVELS:
+        draft.events.append(many_levels(name, column.n_levels))
+        return METHODS["sample"], "sample", f"{column.n_levels} levels"
     label = CHAINED[column.kind]
     known = draft.bounds.get(name)
     if label == "pmm" and known is not None and not (known.always and donors_within(draft, name)):

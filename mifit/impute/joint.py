@@ -14,10 +14,18 @@ from ..formula.identity import likelihood
 from ..formula.question import LEVELLED, Question
 from ..formula.terms import take_apart
 from ..frame.kinds import Kind
-from .choices import allowed_parameters, association, commonest, nearly_determines, normal_or_power, strongest
+from .choices import (
+    MOST_LEVELS,
+    allowed_parameters,
+    association,
+    commonest,
+    nearly_determines,
+    normal_or_power,
+    strongest,
+)
 from .columns import is_constant, suiting
 from .contract import Method
-from .knowledge import CENSORED
+from .knowledge import CENSORED, many_levels
 from .likelihoods import AROUND, HAZARD, likelihood_of
 from .methods import COMPATIBLE, METHODS, Glm, Power, name_of
 from .plan import Factor
@@ -43,11 +51,16 @@ def plan_joint(draft: Draft) -> None:
     baseline = tuple(draft.wishes.auxiliary["baseline"]) if isinstance(draft.wishes.auxiliary, Mapping) else ()
     covariates = [n for n in table.columns if n in {*draft.asked, *baseline} and n not in outcomes]
     auxiliaries = _auxiliaries(draft, designs, covariates, outcomes)
+    many = [n for n in auxiliaries if _has_many_levels(draft, n)]
+    _set_aside_many_levels(draft, many)
+    auxiliaries = [n for n in auxiliaries if n not in many]
     constant = [n for n in (*covariates, *auxiliaries) if draft.holes(n) and is_constant(table[n])]
     for name in (n for q in draft.questions for n in q.reserved(table) if n not in {*covariates, *outcomes}):
         draft.left[name] = "belongs to the analysis"
-    draft.ignore_rest([*covariates, *outcomes, *auxiliaries])
+    draft.ignore_rest([*covariates, *outcomes, *auxiliaries, *(n for n in many if draft.holes(n))])
     _draw_constants(draft, constant)
+    for name in (n for n in many if draft.holes(n)):
+        draft.add(name, "column", METHODS["sample"], "sample", "own", (), (), f"{table[name].n_levels} levels")
     auxiliaries = [n for n in auxiliaries if n not in constant]
     _add_analyses(draft, designs, baseline)
     why = _add_auxiliary_factors(draft, auxiliaries, baseline)
@@ -64,6 +77,30 @@ def plan_joint(draft: Draft) -> None:
     draft.iterations = 20 if _much_missing(draft) else 10
     if draft.order and (draft.wishes.iterations or _LEAST_SWEEPS) < _LEAST_SWEEPS:
         draft.events.append(f"{draft.wishes.iterations} iterations: compatible draws need at least {_LEAST_SWEEPS}")
+
+
+def _has_many_levels(draft: Draft, name: Hashable) -> bool:
+    """Whether a column has more levels than a model of them can have."""
+    column, wish = draft.table[name], draft.wishes.methods.get(name)
+    return column.kind is Kind.NOMINAL and column.n_levels > MOST_LEVELS and wish is None
+
+
+def _set_aside_many_levels(draft: Draft, names: Sequence[Hashable]) -> None:
+    """Auxiliaries of very many levels judge nothing; a covariate of so many would have to, and is refused."""
+    for name in names:
+        if draft.holes(name):
+            draft.events.append(many_levels(name, draft.table[name].n_levels))
+        else:
+            draft.left[name] = f"{draft.table[name].n_levels} levels are too many for an auxiliary"
+            draft.events.append(f"{name!r}: {draft.left[name]}")
+    for name in (n for n in draft.asked if draft.holes(n) and _has_many_levels(draft, n)):
+        column, formula = draft.table[name], draft.questions[0].formula
+        raise PlanError(
+            f"{name!r} has {column.n_levels} levels and {draft.holes(name)} holes; no more than {MOST_LEVELS} can be "
+            "weighed by the analysis.",
+            analysis=formula,
+            do=f"n = df[{name!r}].map(df[{name!r}].value_counts()); df[{name!r}] = df[{name!r}].mask(n < 30, 'other')",
+        )
 
 
 def _feeds(draft: Draft, name: Hashable, factor: Factor) -> bool:

@@ -15,7 +15,15 @@ from .limits import bounds
 from .methods import METHODS
 from .planning import Draft
 
-__all__ = ["CENSORED", "beyond_donors", "check_weights", "donors_within", "know", "refuse_without_donors"]
+__all__ = [
+    "CENSORED",
+    "beyond_donors",
+    "check_weights",
+    "donors_within",
+    "know",
+    "many_levels",
+    "refuse_without_donors",
+]
 
 #: why a column whose missing values lie beyond the observed ones is normal
 CENSORED = "the observed values are a part of all: their shape does not tell"
@@ -177,3 +185,9 @@ def beyond_donors(draft: Draft, name: Hashable) -> tuple[Method, str, str]:
     if draft.table[name].kind is Kind.COUNT:
         return METHODS["negbin"], "negbin", "nothing to match within the bounds"
     return METHODS["norm"], "norm", CENSORED
+
+
+def many_levels(name: Hashable, many: int) -> str:
+    """What is said of a column with more levels than a model of them can have."""
+    rest = f"collapse={{{name!r}: ...}} or min_count= takes rare ones together"
+    return f"{name!r} has {many} levels: drawn from the observed values whatever the other columns say; {rest}"

@@ -17,7 +17,7 @@ from ..frame.kinds import Coding, Kind
 from ..frame.table import Column, Table
 from .choices import allowed_parameters, constant_within, strongest
 from .columns import check_wishes, set_aside, suiting, with_article
-from .contract import Method
+from .contract import Array, Method
 from .likelihoods import likelihood_of
 from .limits import Bounds, Skip
 from .methods import METHODS, Power, name_of
@@ -48,6 +48,7 @@ class Draft:
     skips: Mapping[Hashable, Skip] = field(default_factory=dict)
     bounds: dict[Hashable, Bounds] = field(default_factory=dict)
     ignored: Condition | Mask | None = None
+    effects: dict[Column, Array] = field(default_factory=dict)  #: standardised, for choosing among predictors
 
     @property
     def asked(self) -> tuple[Hashable, ...]:
@@ -106,7 +107,7 @@ class Draft:
                 self._check_predictor(name, other)
             return tuple(Piece("main", other) for other in wish), tuple(map(str, wish))
         most = max(allowed_parameters(self.table, name, n_fit), 2)
-        kept = strongest(self.table, name, others, first, most)
+        kept = strongest(self.table, name, others, first, most, self.effects)
         if len(kept) < len(others):
             self.events.append(f"{name!r}: {len(kept)} of {len(others)} predictors kept, for {n_fit} rows")
         return tuple(Piece("main", other) for other in kept), tuple(map(str, kept))

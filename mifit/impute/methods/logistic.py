@@ -14,6 +14,7 @@ from ...frame.kinds import Kind
 from ..contract import Array, Visit
 from ..newton import Likelihood, draw, information_root
 from ..separation import AUGMENTED, NEVER, Extra, augmentation, columns, incidents, observed, resume, settle
+from ..shrinkage import SHRUNK, refuse_both, shared, shrunk, spreads
 
 __all__ = ["Logistic", "LogisticFitted"]
 
@@ -30,6 +31,10 @@ class Logistic:
     rescue : {"augment", "firth"}
         What is done when the data are separated and the likelihood has no top: augmentation rows (White, Daniel &
         Royston 2010), or Firth's penalty. An analysis takes the second, for it must not see rows that are not there.
+
+    shrink : bool, default False
+        Whether the coefficients of the levels of one predictor share a normal prior around 0, its spread estimated: rare
+        levels borrow strength.
 
     Notes
     -----
@@ -61,12 +66,14 @@ class Logistic:
 
     firth: bool = False
     rescue: str = "augment"
+    shrink: bool = False
 
     def __post_init__(self) -> None:
         if self.rescue not in _RESCUED:
             raise PlanError(
                 f"rescue is {self.rescue!r}.", known=", ".join(_RESCUED), do="mifit.Logistic(rescue='firth')"
             )
+        refuse_both(self.firth, self.shrink, "Logistic")
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> LogisticFitted:
         """Estimate, then draw the coefficients."""
@@ -80,6 +87,15 @@ class Logistic:
         null = np.zeros(len(found.kept))
         null[0] = np.log(count[1] / count[0])
         start, rescued = resume(visit.warm, found.kept, levels, len(null))
+
+        group = shared(visit.terms[found.kept])
+        if self.shrink and np.any(group >= 0):
+            likelihood = _bernoulli(found.X, y, None, visit.weights)
+            peak, spread = shrunk(likelihood, null if start is None else start, group, spreads(visit.warm))
+            coef[found.kept] = draw(peak.estimate, peak.root, rng)
+            events += (*incidents(peak, False, ""), SHRUNK.format(len(spread), "s" if len(spread) > 1 else ""))
+            warm = (peak.estimate, found.kept, levels, False, spread)
+            return LogisticFitted(coef, warm, found.events + events, found.dropped)
 
         def make(rescue: bool) -> Likelihood:
             if self.firth or (rescue and self.rescue == "firth"):

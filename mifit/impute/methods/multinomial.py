@@ -7,11 +7,25 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import lapack
 
 from ...frame.kinds import Kind
 from ..contract import Array, Visit
-from ..newton import Likelihood, draw
-from ..separation import AUGMENTED, NEVER, Extra, augmentation, columns, incidents, marginal, observed, resume, settle
+from ..newton import Likelihood, Peak, draw, information_root, maximise
+from ..separation import (
+    AUGMENTED,
+    NEVER,
+    Columns,
+    Extra,
+    augmentation,
+    columns,
+    incidents,
+    marginal,
+    observed,
+    resume,
+    settle,
+)
+from ..shrinkage import SHRUNK, refuse_both, shared, shrunk, spreads
 
 __all__ = ["Multinomial", "MultinomialFitted", "draw_levels"]
 
@@ -21,6 +35,14 @@ BLOCK = 2048  #: rows whose weighted copies stay in the cache
 @dataclass(frozen=True, slots=True)
 class Multinomial:
     """Unordered levels, drawn from a multinomial logistic regression whose coefficients are drawn first.
+
+    Parameters
+    ----------
+    firth : bool, default False
+        Whether to maximise the likelihood times Jeffreys' prior: finite for every data set, less bias for rare levels.
+    shrink : bool, default False
+        Whether the coefficients of one predictor share a normal prior around 0 over the levels, its spread estimated:
+        rare levels borrow strength.
 
     Notes
     -----
@@ -34,10 +56,19 @@ class Multinomial:
     ----------
     White, I. R., Royston, P. and Wood, A. M. (2011). Multiple imputation using chained equations: issues and
     guidance for practice. *Statistics in Medicine* 30(4), 377-399, section 2.4. doi:10.1002/sim.4067
+
+    Kosmidis, I. and Firth, D. (2011). Multinomial logit bias reduction via the Poisson log-linear model. *Biometrika*
+    98(3), 755-759. doi:10.1093/biomet/asr026
     """
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.NOMINAL, Kind.BINARY, Kind.ORDINAL})
     reference: ClassVar[str] = "White, Royston & Wood (2011), Statistics in Medicine 30, 377-399"
+
+    firth: bool = False
+    shrink: bool = False
+
+    def __post_init__(self) -> None:
+        refuse_both(self.firth, self.shrink, "Multinomial")
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> MultinomialFitted:
         """Estimate, then draw the stacked coefficients."""
@@ -57,12 +88,31 @@ class Multinomial:
         def make(rescue: bool) -> Likelihood:
             return _categorical(found.X, position, many, augmentation(found.X, many) if rescue else None, visit.weights)
 
+        group = shared(visit.terms[found.kept], many - 1)
+        if self.shrink and np.any(group >= 0):
+            likelihood = _categorical(found.X, position, many, None, visit.weights)
+            begin = null.ravel() if start is None else start
+            peak, spread = shrunk(likelihood, begin, group, spreads(visit.warm))
+            events += (*incidents(peak, False, ""), SHRUNK.format(len(spread), "s" if len(spread) > 1 else ""))
+            return self._fitted(visit, peak, peak.root, found, levels, events, (False, spread), rng)
+        if self.firth:
+            peak = maximise(_firth(found.X, position, many), null.ravel() if start is None else start)
+            plain = information_root(_categorical(found.X, position, many, None)(peak.estimate)[2])
+            return self._fitted(visit, peak, plain, found, levels, events + incidents(peak, False, ""), (False,), rng)
         peak, rescued = settle(make, null.ravel(), start, yardstick, rescued)
         events += incidents(peak, rescued, AUGMENTED.format(2 * (q - 1) * many))
-        contrast = np.zeros((X.shape[1], many - 1))
-        contrast[found.kept] = draw(peak.estimate, peak.root, rng).reshape(many - 1, q).T
+        return self._fitted(visit, peak, peak.root, found, levels, events, (rescued,), rng)
+
+    def _fitted(
+        self, visit: Visit, peak: Peak, root: Array, found: Columns, levels: npt.NDArray[np.int64],
+        events: tuple[str, ...], left: tuple[Any, ...], rng: np.random.Generator,
+    ) -> MultinomialFitted:  # fmt: skip
+        """Draw the stacked coefficients around their estimate."""
+        many, q = len(levels), len(found.kept)
+        contrast = np.zeros((len(visit.terms), many - 1))
+        contrast[found.kept] = draw(peak.estimate, root, rng).reshape(many - 1, q).T
         coef = _spread(contrast, levels, visit.n_levels)
-        warm = (peak.estimate, found.kept, levels, rescued)
+        warm = (peak.estimate, found.kept, levels, *left)
         return MultinomialFitted(coef, warm, found.events + events, found.dropped)
 
 
@@ -154,6 +204,31 @@ def _categorical(
         value = np.sum(mass * (np.sum(one_hot * linear, axis=0) - top - np.log(total)))
         gradient = ((one_hot - share) * mass) @ X
         return float(value), gradient.ravel(), _curvature(half, share)
+
+    return likelihood
+
+
+def _firth(X: Array, position: npt.NDArray[np.int64], n_levels: int) -> Likelihood:
+    """Log-likelihood plus half the log determinant of the information; the Hessian is that of the first."""
+    plain, many, q = _categorical(X, position, n_levels, None), n_levels - 1, X.shape[1]
+
+    def likelihood(stacked: Array) -> tuple[float, Array, Array]:
+        value, score, hessian = plain(stacked)
+        size = np.sqrt(np.abs(hessian.diagonal()))
+        root, info = lapack.dpotrf(-hessian / np.outer(size, size), lower=1, clean=1)
+        if info != 0:
+            return -np.inf, score, hessian
+        half = lapack.dtrtri(root, lower=1)[0]
+        inverse = (half.T @ half / np.outer(size, size)).reshape(many, q, many, q)
+        share = np.exp(_log_softmax((stacked.reshape(many, q) @ X.T).T))[:, 1:]
+        spread = np.empty((len(X), many, many))  # of the linear predictors of each row
+        for j in range(many):
+            for k in range(many):
+                spread[:, j, k] = np.einsum("ij,ij->i", X @ inverse[j, :, k, :], X)
+        pull = np.einsum("ijj->ij", spread) - 2.0 * np.einsum("ijk,ik->ij", spread, share)
+        pull = share * (pull - np.sum(share * pull, axis=1, keepdims=True))
+        bonus = float(np.sum(np.log(root.diagonal())) + np.sum(np.log(size)))
+        return value + bonus, score + 0.5 * (pull.T @ X).ravel(), hessian
 
     return likelihood
 
