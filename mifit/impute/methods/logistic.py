@@ -33,8 +33,8 @@ class Logistic:
         Royston 2010), or Firth's penalty. An analysis takes the second, for it must not see rows that are not there.
 
     shrink : bool, default False
-        Whether the coefficients of the levels of one predictor share a normal prior around 0, its spread estimated: rare
-        levels borrow strength.
+        Whether the coefficients of the levels of one predictor share a normal prior around 0, its spread estimated:
+        rare levels borrow strength.
 
     Notes
     -----
@@ -94,8 +94,8 @@ class Logistic:
             peak, spread = shrunk(likelihood, null if start is None else start, group, spreads(visit.warm))
             coef[found.kept] = draw(peak.estimate, peak.root, rng)
             events += (*incidents(peak, False, ""), SHRUNK.format(len(spread), "s" if len(spread) > 1 else ""))
-            warm = (peak.estimate, found.kept, levels, False, spread)
-            return LogisticFitted(coef, warm, found.events + events, found.dropped)
+            left = (peak.estimate, found.kept, levels, False, spread)
+            return LogisticFitted(coef, left, found.events + events, found.dropped)
 
         def make(rescue: bool) -> Likelihood:
             if self.firth or (rescue and self.rescue == "firth"):
