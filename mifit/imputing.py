@@ -22,7 +22,7 @@ from .frame.completed import Completed, copied
 from .frame.recast import codings
 from .frame.table import Table, check_frame, read
 from .impute.chain import Chain, Seed, run
-from .impute.collapse import Together, collapsed, levels_together
+from .impute.collapse import Joined, collapsed, levels_together
 from .impute.known import fill, refuse_chained, refuse_derived, refuse_derived_outcome, with_derived
 from .impute.limits import Skip, known_outside, skips
 from .impute.plan import Plan, Wishes
@@ -322,7 +322,7 @@ def completed_of(
     return Completed(frame, given.table, tuple(_holes(given, chain) for chain in chains))
 
 
-def _apart(chain: Chain, together: Mapping[Hashable, Together], seed: Seed) -> Chain:
+def _apart(chain: Chain, together: Mapping[Hashable, Joined], seed: Seed) -> Chain:
     """A chain whose levels that were drawn together are told apart, from a stream of its own."""
     rng = seed.stream(chain.number, _NO_SWEEP)
     told = {name: one.apart(chain.holes[name], rng) for name, one in together.items() if name in chain.holes}
@@ -384,7 +384,9 @@ def require_columns(table: Table, words: Call) -> None:
 
 
 def as_written(value: Any) -> str:
-    """A keyword as the user would write it, statsmodels families included."""
+    """A keyword as the user would write it, statsmodels families included; masks by name."""
+    if isinstance(value, Mapping) and any(isinstance(one, Mask) for one in value.values()):
+        return "mask"
     if not hasattr(value, "link"):
         return repr(value)
     link = type(value.link).__name__

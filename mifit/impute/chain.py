@@ -127,12 +127,17 @@ def _chain(
     running = _Running(engine, before)
     first = 0
     if before is None:
-        running.start(seed.stream(number, 0))
+        try:
+            running.start(seed.stream(number, 0))
+        except ImputationError as error:
+            raise _named(error, running) from error
     else:
         first = before.sweeps
     for sweep in range(first + 1, sweeps + 1):
         try:
             running.sweep(seed.stream(number, sweep), sweep)
+        except ImputationError as error:
+            raise _named(error, running) from error
         except MifitError:
             raise
         except (FloatingPointError, np.linalg.LinAlgError, ValueError, IndexError) as error:
@@ -143,6 +148,15 @@ def _chain(
         if tick is not None:
             tick()
     return running.freeze(number, max(sweeps, first))
+
+
+def _named(error: ImputationError, running: _Running) -> ImputationError:
+    """The same error, with the column that was being drawn and what was known of it."""
+    name = running.visiting
+    known = running.engine.variables[name].bounds if name in running.engine.variables else None
+    lines = {**error.lines, **({} if known is None else {"bounds": str(known)})}
+    do = f"df.mice.impute(methods={{{name!r}: 'norm'}})" if known else f"df.mice.impute(methods={{{name!r}: 'leave'}})"
+    return ImputationError(f"{name!r}: {error.fact}", do=do, **lines)
 
 
 class _Running:
@@ -442,6 +456,11 @@ class _Running:
 
     def freeze(self, number: int, sweeps: int) -> Chain:
         """The chain as a value."""
+        for name, skip in ((v.name, v.skip) for v in self.plan.variables if v.skip is not None):
+            if skip.contradicted(self.table, self.table[name], self.values):
+                self._count(
+                    f"{name}: in some rows its observed value and the drawn columns of {skip.condition.code} disagree"
+                )
         holes = {name: self.values[name][self.table[name].missing] for name in self.plan.order}
         traces = {name: np.asarray(values) for name, values in self.past.items()}
         return Chain(number, sweeps, holes, traces, self.warm, self.events, self.sampled)

@@ -14,10 +14,10 @@ from ..frame.table import Column, Table
 from .contract import Array
 from .plan import Wishes, listed
 
-__all__ = ["Together", "collapsed", "levels_together"]
+__all__ = ["Joined", "collapsed", "levels_together"]
 
 
-class Together(NamedTuple):
+class Joined(NamedTuple):
     """Levels of one column taken together."""
 
     levels: tuple[Any, ...]  #: those that are drawn
@@ -34,7 +34,7 @@ class Together(NamedTuple):
         return out
 
 
-def levels_together(table: Table, wishes: Wishes) -> dict[Hashable, Together]:
+def levels_together(table: Table, wishes: Wishes) -> dict[Hashable, Joined]:
     """Which levels are taken together: those asked for, and those observed in fewer than ``min_count`` rows.
 
     Parameters
@@ -45,7 +45,7 @@ def levels_together(table: Table, wishes: Wishes) -> dict[Hashable, Together]:
     Returns
     -------
     dict
-        Column -> Together.
+        Column -> Joined.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def _counts(column: Column) -> Array:
     return np.bincount(codes, minlength=column.n_levels).astype(np.float64)
 
 
-def _asked(column: Column, wish: Any) -> Together:
+def _asked(column: Column, wish: Any) -> Joined:
     """Levels that the user wants together."""
     name, levels = column.name, column.coding.levels
     example = f"df.mice.impute(collapse={{{name!r}: {{'other': {list(levels[-2:])!r}}}}})"
@@ -103,10 +103,10 @@ def _asked(column: Column, wish: Any) -> Together:
     new = tuple(dict.fromkeys(named))
     if len(new) < 2:
         raise PlanError(f"collapse= leaves one level of {name!r}: nothing would be drawn.", do=example)
-    return Together(new, np.array([new.index(one) for one in named], dtype=np.int64), _counts(column))
+    return Joined(new, np.array([new.index(one) for one in named], dtype=np.int64), _counts(column))
 
 
-def collapsed(table: Table, together: Mapping[Hashable, Together]) -> tuple[Table, list[str]]:
+def collapsed(table: Table, together: Mapping[Hashable, Joined]) -> tuple[Table, list[str]]:
     """The table with levels taken together, as the chains see it; what was done."""
     columns, events = dict(table.columns), []
     for name, found in together.items():

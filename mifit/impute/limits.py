@@ -129,6 +129,12 @@ class Skip(NamedTuple):
         """Rows where it has a value of its own, sorted."""
         return np.flatnonzero(self.condition.holds(table, values))
 
+    def contradicted(self, table: Table, column: Column, values: Mapping[Hashable, Array]) -> bool:
+        """Whether an observed value says otherwise of the condition than the completed columns do."""
+        wanted = self.wanted(table, column)
+        wanted[table.complete_rows(self.condition.variables)] = np.nan  # nothing was drawn there
+        return bool(np.any(~np.isnan(wanted) & (wanted != self.condition.holds(table, values))))
+
     def wanted(self, table: Table, column: Column) -> Array:
         """What an observed value says of the condition, shape (n,): 1 it holds, 0 it does not, NaN nothing."""
         seen = column.values.copy()
