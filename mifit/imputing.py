@@ -106,8 +106,9 @@ def plan_for(
     if not isinstance(formulas, (list, tuple)):
         formulas = [formula]
     name = spec(model).name if model is not None else None
+    own = [word for word in _WORDS if word != "weights" or not formulas]  # a model may take weights too
     for word in keywords:
-        if not formulas or difflib.get_close_matches(word, _WORDS, cutoff=0.8):
+        if not formulas or difflib.get_close_matches(word, own, cutoff=0.8):
             raise PlanError(
                 f"impute takes no word {word!r}{nearest(word, _WORDS) or ' without a formula'}.",
                 known=", ".join(_WORDS),
