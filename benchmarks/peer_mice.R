@@ -4,4 +4,5 @@ asked <- commandArgs(TRUE)
 frame <- read.csv(asked[1], stringsAsFactors = TRUE)
 for (name in grep("^o", names(frame), value = TRUE)) frame[[name]] <- ordered(frame[[name]])
 spent <- system.time(mice(frame, m = as.integer(asked[2]), maxit = as.integer(asked[3]), printFlag = FALSE, seed = 1))
-cat(sprintf('{"impute": %.3f}\n', sum(spent[1:2])))
+peak <- sum(gc()[, 6])  # MB, all of R
+cat(sprintf('{"impute": %.3f, "peak": %.0f}\n', sum(spent[1:2]), peak))

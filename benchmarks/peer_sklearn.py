@@ -1,6 +1,7 @@
 """Time scikit-learn's IterativeImputer on the numeric columns. Run as ``peer_sklearn.py FILE M ITERATIONS``."""
 
 import json
+import resource
 import sys
 import time
 import warnings
@@ -12,7 +13,10 @@ from sklearn.impute import IterativeImputer
 warnings.filterwarnings("ignore")  # that it has not converged
 path, m, iterations = sys.argv[1:4]
 numeric = pd.read_pickle(path).select_dtypes("number")
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # kB here, on macOS bytes
 start = time.process_time()
 for number in range(int(m)):
     IterativeImputer(sample_posterior=True, max_iter=int(iterations), tol=0, random_state=number).fit_transform(numeric)
-print(json.dumps({"impute": time.process_time() - start}))
+seconds = time.process_time() - start
+peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+print(json.dumps({"impute": seconds, "peak": peak}))

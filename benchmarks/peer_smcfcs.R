@@ -1,11 +1,17 @@
 # Time R smcfcs on an interaction frame. Run as: Rscript peer_smcfcs.R FILE.csv M ITERATIONS; prints seconds as JSON.
+# The columns say which analysis: status d means Cox, an outcome of two values logistic, else linear.
 suppressMessages(library(smcfcs))
 asked <- commandArgs(TRUE)
 frame <- read.csv(asked[1])
 frame$product <- frame$x1 * frame$x2
+kind <- if ("d" %in% names(frame)) "coxph" else if (length(unique(frame$y)) == 2) "logistic" else "lm"
+left <- if (kind == "coxph") "Surv(t, d)" else "y"
+method <- c(x1 = "norm", x2 = "logreg", product = "x1*x2")[names(frame)]
+method[is.na(method)] <- ""
 set.seed(1)
 spent <- system.time(suppressWarnings(smcfcs(
-  frame, smtype = "lm", smformula = "y ~ x1 + x2 + product + z", method = c("", "norm", "logreg", "", "x1*x2"),
+  frame, smtype = kind, smformula = paste(left, "~ x1 + x2 + product + z"), method = unname(method),
   m = as.integer(asked[2]), numit = as.integer(asked[3]), noisy = FALSE
 )))
-cat(sprintf('{"impute": %.3f}\n', sum(spent[1:2])))
+peak <- sum(gc()[, 6])  # MB, all of R
+cat(sprintf('{"impute": %.3f, "peak": %.0f}\n', sum(spent[1:2]), peak))

@@ -1,6 +1,7 @@
 """Time statsmodels' MICEData on the numeric columns. Run as ``peer_statsmodels.py FILE M ITERATIONS``."""
 
 import json
+import resource
 import sys
 import time
 
@@ -9,7 +10,10 @@ from statsmodels.imputation.mice import MICEData
 
 path, m, iterations = sys.argv[1:4]
 numeric = pd.read_pickle(path).select_dtypes("number")
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # kB here, on macOS bytes
 start = time.process_time()
 for _ in range(int(m)):
     MICEData(numeric).update_all(int(iterations))
-print(json.dumps({"impute": time.process_time() - start}))
+seconds = time.process_time() - start
+peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+print(json.dumps({"impute": seconds, "peak": peak}))

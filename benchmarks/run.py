@@ -17,7 +17,8 @@ from frames import FRAMES, Timed
 
 HERE = Path(__file__).parent
 PEERS = {"mice": "R mice", "smcfcs": "R smcfcs", "sklearn": "scikit-learn", "statsmodels": "statsmodels"}
-COLUMNS = ["frame", "m x iterations", "mifit", "first call", "whole job", "/ floor", *PEERS.values()]
+NUMERIC = ("sklearn", "statsmodels")  # they impute numbers alone, and are compared with mifit on these
+COLUMNS = ["frame", "m x iterations", "mifit", "first call", "whole job", "peak MB", "/ floor", *PEERS.values()]
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
@@ -39,7 +40,11 @@ def timed(script: str, path: Path, job: Timed, core: str, runs: int, patience: f
     """The least of each figure over some processes; no new one is started when patience (seconds) has run out."""
     command = ["Rscript"] if script.endswith(".R") else [sys.executable]
     command += [str(HERE / script), str(path.with_suffix(".csv" if script.endswith(".R") else ".pkl"))]
-    command += [str(job.m), str(job.iterations), *([job.formula] if script == "own.py" and job.formula else [])]
+    command += [
+        str(job.m),
+        str(job.iterations),
+        *([job.formula, json.dumps(job.keywords)] if script == "own.py" and job.formula else []),
+    ]
     pin = ["taskset", "-c", core] if shutil.which("taskset") else []
     found: list[dict[str, float]] = []
     start = time.perf_counter()
@@ -63,14 +68,21 @@ def row(name: str, peers: list[str], core: str, runs: int, patience: float, fold
     if not own:
         return [name, f"{job.m} x {job.iterations}", "failed", *[""] * (len(COLUMNS) - 3)]
     cells = [name, f"{job.m} x {job.iterations}", f"{own['impute']:.3f} s", f"{own['first']:.3f} s"]
-    cells.append(f"{own['job']:.3f} s" if "job" in own else "")
+    cells += [f"{own['job']:.3f} s", f"{own['peak']:.0f}"]
     floor = {} if job.formula else timed("floor.py", path, job, core, runs, patience)
     cells.append(f"{own['impute'] / floor['impute']:.1f}" if floor else "")
     for peer in PEERS:
         script = f"peer_{peer}.{'R' if peer in ('mice', 'smcfcs') else 'py'}"
         other = timed(script, path, job, core, runs, patience) if peer in job.peers and peer in peers else {}
-        cells.append(f"{other['impute']:.2f} s = {other['impute'] / own['impute']:.2g} x" if other else "")
+        base = own["numeric" if peer in NUMERIC else "impute"]
+        cells.append(_against(other, base) if other else "")
     return cells
+
+
+def _against(other: dict[str, float], base: float) -> str:
+    """A peer's seconds, how many times mifit's that is, and what memory it took where it tells."""
+    memory = f", {other['peak']:.0f} MB" if "peak" in other else ""
+    return f"{other['impute']:.2f} s = {other['impute'] / base:.2g} x{memory}"
 
 
 def main() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import inspect
 import sys
+import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -16,6 +18,8 @@ from .analysis.models import Call, call, spec
 from .analysis.models import words as words_of
 from .errors import PlanError, nearest
 from .formula.derived import Derived, numbers, substitute, understand
+from .formula.hints import refuse_unbuilt
+from .formula.identity import parameters
 from .formula.question import Question, ask, caller_scope, resolve
 from .frame.cells import Mask, opened
 from .frame.completed import Completed, copied
@@ -23,7 +27,7 @@ from .frame.recast import codings
 from .frame.table import Table, check_frame, read
 from .impute.chain import Chain, Seed, run
 from .impute.collapse import Joined, collapsed, levels_together
-from .impute.known import fill, refuse_chained, refuse_derived, refuse_derived_outcome, with_derived
+from .impute.known import fill, refuse_chained, refuse_clustered, refuse_derived, refuse_derived_outcome, with_derived
 from .impute.limits import Skip, known_outside, skips
 from .impute.plan import Plan, Wishes
 from .impute.planning import make, recoded
@@ -105,6 +109,8 @@ def plan_for(
     formulas = [] if formula is None else [formula] if isinstance(formula, str) else formula
     if not isinstance(formulas, (list, tuple)):
         formulas = [formula]
+    for one in formulas:
+        refuse_unbuilt(model, keywords, str(one))
     name = spec(model).name if model is not None else None
     own = [word for word in _WORDS if word != "weights" or not formulas]  # a model may take weights too
     for word in keywords:
@@ -213,6 +219,7 @@ def planned(
     """Make the plan of some questions; the ground as the plan reads it."""
     refuse_derived_outcome(questions, given.known, given.derived)
     refuse_chained(questions, given.known, wishes)
+    refuse_clustered(questions, given.known, wishes)
     together = levels_together(given.known, wishes)
     for name in (name for q in questions for name in (*q.variables(given.known), *q.outcome) if name in together):
         raise PlanError(
@@ -385,11 +392,20 @@ def require_columns(table: Table, words: Call) -> None:
 
 
 def as_written(value: Any) -> str:
-    """A keyword as the user would write it, statsmodels families included; masks by name."""
+    """A keyword as the user would write it, statsmodels families and their parameters included; masks by name."""
     if isinstance(value, Mapping) and any(isinstance(one, Mask) for one in value.values()):
         return "mask"
     if not hasattr(value, "link"):
         return repr(value)
-    link = type(value.link).__name__
-    usual = type(type(value)().link).__name__
-    return f"sm.families.{type(value).__name__}({'' if link == usual else f'sm.families.links.{link}()'})"
+    with warnings.catch_warnings():  # a negative binomial asks for its alpha
+        warnings.simplefilter("ignore")
+        usual = type(type(value)().link)
+    link = "" if type(value.link) is usual else f"sm.families.links.{_called(value.link)}"
+    odd = type(value.link) not in getattr(value, "links", [type(value.link)])
+    return f"sm.families.{_called(value, *filter(None, [link]), *(['check_link=False'] if odd else []))}"
+
+
+def _called(part: Any, *first: str) -> str:
+    """The call that makes a family or a link."""
+    words = {w: v for w, v in parameters(part).items() if w in inspect.signature(type(part)).parameters}
+    return f"{type(part).__name__}({', '.join([*first, *(f'{word}={value!r}' for word, value in words.items())])})"

@@ -1,6 +1,7 @@
 """Chains: the same bits however they are run, the start, the number of sweeps, traces, and what reaches what."""
 
 import dataclasses
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -8,9 +9,10 @@ import pytest
 import statsmodels.formula.api as smf
 
 import mifit
+from mifit import ImputationError
 from mifit.formula.question import ask
 from mifit.frame.table import read
-from mifit.impute.chain import Seed, _Running, run
+from mifit.impute.chain import Seed, _chain, _Running, run
 from mifit.impute.engine import Engine
 from mifit.impute.plan import Wishes
 from mifit.impute.planning import make
@@ -98,6 +100,26 @@ def test_row_labels_do_not_matter(formula):
     frame, words = asked(formula)
     other = frame.set_index(pd.Index(np.random.default_rng(1).permutation(len(frame)).astype(str)))
     same(mifit.impute(frame, m=2, **words), mifit.impute(other, m=2, **words))
+
+
+@pytest.mark.parametrize("formula", [None, "x0 ~ x1 * x2 + x3"])
+def test_a_chain_works_in_three_times_its_design(formula):
+    rng = np.random.default_rng(1)
+    columns = {f"x{j}": rng.standard_normal(20_000) for j in range(20)}
+    frame = pd.DataFrame(columns).mask(rng.random((20_000, 20)) < 0.1)
+    table = read(frame)
+    plan, table = make(table, [ask(formula, table)] if formula else [], Wishes(iterations=2), {})
+    run(table, plan, [0], 1, Seed(1))  # loads what is imported late
+    tracemalloc.start()
+    try:
+        engine = Engine(table, plan)
+        shared = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        _chain(engine, 0, None, 2, Seed(1), None)
+        worked = tracemalloc.get_traced_memory()[1] - shared
+    finally:
+        tracemalloc.stop()
+    assert worked <= 3 * 8 * table.n_rows * len(engine.layout)
 
 
 def test_the_same_seed_gives_the_same_sets_and_another_one_others():
@@ -423,3 +445,25 @@ def test_noise_as_an_auxiliary_changes_nothing():
     gap, error = paired(interaction, "y ~ x1 * x2", "x1:x2", 100, (noisy, {}), (unchanged, {}))
     # three paired standard errors: false alarm 0.3 %
     assert abs(gap) < 3 * error
+
+
+def test_a_run_that_fails_suggests_a_call_that_can_be_made(monkeypatch):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(80, 4)), columns=list("yxza"))
+    for name in "xa":
+        frame.loc[rng.random(80) < 0.3, name] = np.nan
+
+    def broken(*args, **kwargs):
+        raise ValueError("no luck")
+
+    for where, formula, do in (
+        ("_record", "y ~ x*z", "df.mice.impute('y ~ x*z', model='ols', congeniality='terms')"),
+        ("_draw_joint", "y ~ x*z", "df.mice.impute('y ~ x*z', model='ols', congeniality='terms')"),
+        ("_draw_column", None, "df.mice.impute(methods={'a': 'leave'})"),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(_Running, where, broken)
+            with pytest.raises(ImputationError, match="could not be drawn \\(no luck\\)") as found:
+                frame.mice.impute(formula, m=2, rng=1)
+            assert found.value.do == do
+        exec(do.replace("impute(", "plan("), {"df": frame})  # it is a call to paste

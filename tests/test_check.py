@@ -5,7 +5,9 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 import statsmodels.api as sm
+from statsmodels.genmod.families import links
 
 import mifit
 from mifit import CongenialityError, CongenialityWarning
@@ -14,6 +16,7 @@ from mifit.formula.identity import likelihood
 from mifit.formula.question import ask
 from mifit.frame.table import read
 
+F = sm.families
 N = 200
 
 
@@ -211,7 +214,7 @@ def test_imputing_again_keeps_the_wishes_the_sets_and_the_sweeps():
 
 
 def test_an_analysis_without_a_likelihood_is_drawn_by_its_terms_and_said_to_be_approximate():
-    imp = study().assign(o=0.1).mice.impute("b ~ x + z", model="logit", offset="o", m=2, rng=1)
+    imp = study().mice.impute("y ~ x + z", model="quantreg", m=2, rng=1)
     assert imp.plan.mode == "terms"
     assert any("no compatible draws" in event for event in imp.events["event"])
     res = imp.fit()
@@ -228,3 +231,42 @@ def test_likelihoods_are_compared_by_family_link_level_and_words():
     assert gaussian != likelihood(ask("v ~ x", table))
     binomial = {"family": sm.families.Binomial()}
     assert likelihood(ask("b ~ x", table)) == likelihood(ask("b ~ x", table, model="glm", keywords=binomial))
+
+
+def test_parameters_of_families_and_links_are_part_of_a_likelihood():
+    table = read(study())
+
+    def told(family):
+        return likelihood(ask("y ~ x", table, model="glm", keywords={"family": family}))
+
+    with warnings.catch_warnings():  # statsmodels warns of links that leave their domain
+        warnings.simplefilter("ignore")
+        negative, tweedie, gamma = F.NegativeBinomial, F.Tweedie, F.Gamma
+        assert told(negative(alpha=0.5)) == told(negative(alpha=0.5)) != told(negative(alpha=0.6))
+        assert told(tweedie(var_power=1.5)) != told(tweedie(var_power=1.6))
+        powers = [gamma(links.Power(power=p), check_link=False) for p in (0.3, 0.4)]
+        assert told(powers[0]) != told(powers[1])
+        assert told(gamma(links.Power(power=-1.0), check_link=False)) == told(gamma(links.InversePower()))
+        by_t = [F.Binomial(links.CDFLink(dbn=scipy.stats.t(k)), check_link=False) for k in (4, 5)]
+        assert told(by_t[0]) != told(by_t[1])
+    glm = ask("b ~ x", table, model="glm", keywords={"family": F.Binomial(links.Probit())})
+    assert likelihood(glm) == likelihood(ask("b ~ x", table, model="probit"))
+
+
+def test_another_alpha_is_absent_and_its_call_names_it():
+    frame = study().assign(y=lambda d: d["y"].abs().round())
+    words = {"model": "glm", "m": 2, "rng": 1, "iterations": 5}
+    imp = frame[["y", "x", "z"]].mice.impute("y ~ x", family=F.NegativeBinomial(alpha=0.5), **words)
+    assert set(imp.check("y ~ x", model="glm", family=F.NegativeBinomial(alpha=0.5))["verdict"]) == {"exact"}
+    found = imp.check("y ~ x", model="glm", family=F.NegativeBinomial(alpha=0.9))
+    assert set(found["verdict"]) == {"absent"}
+    assert "NegativeBinomial(alpha=0.5)" in found["reason"].iloc[0]
+    assert "family=sm.families.NegativeBinomial(alpha=0.9)" in found["do"].iloc[0]
+
+
+def test_an_incomplete_outcome_of_two_values_under_ols_is_approximate():
+    frame = study()[["b", "x", "z"]].copy()
+    frame["b"] = (frame["b"] == "yes").astype(float).mask(np.arange(len(frame)) % 9 == 0)
+    imp = frame.mice.impute("b ~ x + z", model="ols", m=2, rng=1, iterations=5)
+    assert set(imp.check()["verdict"]) == {"approximate"}
+    assert imp.fit().congeniality.reason == "b has two values and is drawn by logistic"

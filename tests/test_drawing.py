@@ -1,6 +1,6 @@
 """The samplers against the density they claim to draw from, normalised on a grid; parameters are held fixed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -461,3 +461,14 @@ def test_the_codes_of_two_values_do_not_matter(formula, codes):
 def test_no_holes_are_drawn_without_complaint():
     own, X, bench = count_hole(0.0, 10)
     assert draw_discrete(own, X[:0], [bench], np.random.default_rng(1)).values.shape == (0,)
+
+
+@pytest.mark.parametrize("judge", ["OLS", "Logit", "multinomial", "ordinal", "Poisson"])
+@pytest.mark.parametrize("term", ["x", "x by z"])
+def test_a_line_in_the_variable_is_judged_as_the_design_is(term, judge):
+    found = hole(term, "norm", judge, n=30)
+    bench, values = found.bench, np.linspace(-4.0, 9.0, 30)
+    at = np.arange(30)
+    line = replace(bench, line=bench._straight())
+    np.testing.assert_allclose(line.linear(at, values), bench.linear(at, values), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(line.log_accept(at, values), bench.log_accept(at, values), rtol=1e-10, atol=1e-12)

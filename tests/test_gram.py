@@ -12,7 +12,7 @@ from mifit.impute.engine import Engine
 from mifit.impute.gram import draw_coefficients, draw_sigma, independent, solve
 from mifit.impute.plan import Wishes
 from mifit.impute.planning import make
-from mifit.impute.store import StoreVisit
+from mifit.impute.visit import StoreVisit
 
 
 def design(n=200, p=5, seed=0):

@@ -6,7 +6,9 @@ import pytest
 import statsmodels.formula.api as smf
 
 from mifit import DataError, PlanError
+from mifit.frame.table import read
 from mifit.impute.bench import Members, Together
+from mifit.impute.engine import Engine
 
 COX = {"model": "phreg", "status": "ev"}
 SPLIT = {**COX, "entry": "start"}
@@ -197,3 +199,65 @@ def test_terms_of_single_intervals_do_not_draw_a_subject():
     with pytest.raises(PlanError, match="compatible draws do") as caught:
         split(survival()).mice.plan("t ~ x + g", **SPLIT, id="subject", congeniality="terms")
     assert "id='subject'" in caught.value.do
+
+
+def test_an_auxiliary_of_the_subject_is_one_observation_however_many_rows():
+    """Judged on the first row of each subject, with the mean of a complete outcome: not once for every row."""
+    frame = visits().drop(columns=["v"])
+    imp = frame.mice.impute("y ~ x*t", id="who", m=2, rng=1, iterations=5)
+    factors = {factor.variable: factor for factor in imp.plan.factors if factor.role == "auxiliary"}
+    assert {name: factor.rows for name, factor in factors.items()} == dict.fromkeys("bckr", "units")
+    assert [q.formula for q in imp.plan.extra] == ["outcome ~ I(total_within(y, who) / total_within(1 + 0 * y, who))"]
+    engine = Engine(read(frame), imp.plan)
+    heads = np.flatnonzero(frame["t"] == 0)
+    for ready in engine.factors[1:]:
+        np.testing.assert_array_equal(ready.rows, heads)
+    place = engine.layout.formula[1][-1]
+    store = engine.new_store({n: np.nan_to_num(c.values) for n, c in read(frame).columns.items()})
+    means = frame.groupby("who")["y"].transform("mean").to_numpy()
+    np.testing.assert_allclose(store.X[:, place] * engine.layout.scale[place] + engine.layout.centre[place], means)
+
+
+def test_more_rows_of_the_same_leave_an_auxiliary_as_certain_as_before():
+    """A subject's rows repeated k times say nothing new of it: the slope of its auxiliary keeps its spread."""
+    rng = np.random.default_rng(0)
+    n = 300
+    x = rng.normal(size=n)
+    spreads = []
+    for k in (1, 6):
+        i = np.repeat(np.arange(n), k)
+        frame = pd.DataFrame({"who": i, "t": np.tile(np.arange(k), n) * 1.0, "y": rng.normal(size=n)[i]})
+        frame["x"], frame["a"] = x[i], (x + rng.normal(size=n))[i]
+        frame["x"] = frame["x"].mask((np.arange(n) % 3 == 0)[i])
+        imp = frame.mice.impute("y ~ x + t" if k > 1 else "y ~ x", id="who", m=40, rng=1, iterations=5)
+        first = frame["t"] == 0
+        slopes = [np.polyfit(done.loc[first, "a"], done.loc[first, "x"], 1)[0] for done in imp]
+        spreads.append(np.std(slopes))
+    # counted six times it would be pulled to where the draws barely differ; a ratio of two spreads of 40 draws
+    assert 0.5 < spreads[1] / spreads[0] < 2.0
+
+
+def test_totals_of_a_subject_are_those_of_survival():
+    frame = split(survival())
+    frame["a"] = np.tile(np.random.default_rng(1).normal(size=len(frame) // 3), 3)
+    imp = frame.mice.impute("t ~ x", id="subject", m=2, rng=1, iterations=5, **SPLIT)
+    formula = next(q.formula for q in imp.plan.extra if "total_within" in q.formula)
+    assert formula == (
+        "outcome ~ total_within(ev, subject) + total_within(nelson_aalen(t, ev, entry=start), subject)"
+        " + np.log(total_within(t - start, subject))"
+    )
+
+
+def test_covariates_of_whole_groups_need_an_id():
+    frame = visits().drop(columns=["v", "b", "c", "k", "r"])
+    for model in ("gee", "mixedlm"):
+        with pytest.raises(PlanError, match="'x' is constant within 'who'") as found:
+            frame.mice.plan("y ~ x*t", model=model, groups="who")
+        assert found.value.do == f"df.mice.impute('y ~ x*t', model={model!r}, groups='who', id='who')"
+    imp = frame.mice.impute("y ~ x*t", model="gee", groups="who", id="who", m=2, rng=1, iterations=3)
+    assert imp[0].groupby("who")["x"].nunique().max() == 1
+    frame["x"] = frame["x"].mask(np.arange(len(frame)) % 7 == 0)  # the other rows tell it
+    with pytest.raises(PlanError, match="'x' is constant within 'who'"):
+        frame.mice.plan("y ~ x*t", model="gee", groups="who")
+    frame["x"] = frame["t"].mask(np.arange(len(frame)) % 7 == 0)  # differs within
+    assert frame.mice.plan("y ~ x", model="gee", groups="who").order == ("x",)

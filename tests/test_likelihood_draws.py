@@ -1,12 +1,14 @@
 """Draws of a covariate against the likelihood of its outcome, weights on whole frames, and refusals by name."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats as st
 import statsmodels.api as sm
+import statsmodels.formula.api as smf
 from scipy.special import expit, softmax
 from statsmodels.genmod.families import links
 
@@ -34,8 +36,8 @@ POISSON = {"family": sm.families.Poisson()}
 LOGIT = {"distr": "logit"}
 N_DRAW = 20_000
 Z, MEAN, SD = 0.8, 1.2, 0.7  # the companion, and the covariate's own normal, in every incomplete row
-LEVEL, SLOPES = -0.4, {"z": 0.3, "x": 0.9, "x:z": 0.9, "np.log(x)": 1.4}
-SHAPES = {"x": "x + z", "x*z": "x * z", "log": "np.log(x) + z"}
+LEVEL, SLOPES = -0.4, {"z": 0.3, "x": 0.9, "x:z": 0.9, "np.log(x)": 1.4, "I(x ** 2)": 0.4}
+SHAPES = {"x": "x + z", "x*z": "x * z", "log": "np.log(x) + z", "square": "I(x**2) + z"}
 
 
 def plan_of(frame, formula, model, **keywords):
@@ -46,7 +48,8 @@ def plan_of(frame, formula, model, **keywords):
 
 def linear_of(shape, x):
     """The linear predictor in the user's units."""
-    part = {"x": 0.9 * x, "x*z": 0.9 * x + 0.9 * x * Z, "log": 1.4 * np.log(np.where(x > 0, x, np.nan))}[shape]
+    log = np.log(np.where(x > 0, x, np.nan))
+    part = {"x": 0.9 * x, "x*z": 0.9 * x + 0.9 * x * Z, "log": 1.4 * log, "square": 0.4 * x**2}[shape]
     return LEVEL + 0.3 * Z + part
 
 
@@ -126,7 +129,7 @@ def test_draws_of_one_hole_follow_the_normalised_density(outcome, shape):
         logs = st.norm.logpdf(fine, MEAN, SD) + log_density(linear_of(shape, fine))
     weight = np.exp(np.nan_to_num(logs, nan=-np.inf) - np.nanmax(logs))
     cumulative = np.cumsum(weight) / weight.sum()
-    # 24 tests at 1e-3: false alarm 2 %, and the seed is fixed
+    # 32 tests at 1e-3: false alarm 3 %, and the seed is fixed
     assert st.kstest(draw.values, lambda v: np.interp(v, fine, cumulative)).pvalue > 1e-3
 
 
@@ -165,10 +168,23 @@ def drawn(frame, formula, model, m=1, sweeps=5, **keywords):
     return [chain.holes for chain in run(table, plan, range(m), sweeps, Seed(1), n_jobs=1)]
 
 
-@pytest.mark.parametrize("family", [POISSON, GAMMA])
+REPEATED = [
+    POISSON, GAMMA, {"family": sm.families.Poisson(links.Sqrt())}, {"family": sm.families.Gaussian()},
+    {"family": sm.families.Gaussian(links.Log())}, {"family": sm.families.InverseGaussian(links.Log())},
+    {"family": sm.families.NegativeBinomial(alpha=0.5)}, {"family": sm.families.Binomial()},
+    {"family": sm.families.Binomial(links.LogLog())}, {"family": sm.families.Binomial(links.Cauchy())},
+    {"family": sm.families.Tweedie(links.Log(), var_power=1.5)},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "family", REPEATED, ids=lambda w: f"{type(w['family']).__name__}-{type(w['family'].link).__name__}"
+)
 def test_a_frequency_weight_of_two_equals_two_rows(family):
     frame = counts()
-    frame["y"] += 0.5 if family is GAMMA else 0.0
+    name = type(family["family"]).__name__
+    frame["y"] += 0.5 if name in ("Gamma", "InverseGaussian", "Gaussian") else 0.0
+    frame["y"] = (frame["y"] > 1) * 1.0 if name == "Binomial" else frame["y"]
     frame["w"] = np.where(frame["x"].isna(), 1, np.arange(len(frame)) % 3 + 1)
     twice = frame.loc[frame.index.repeat(frame["w"])].reset_index(drop=True).drop(columns="w")
     together = drawn(frame, "y ~ x * z", "glm", freq_weights="w", **family)[0]["x"]
@@ -204,6 +220,96 @@ def test_an_exposure_is_part_of_an_incomplete_count():
         holes = drawn(frame, "y ~ x", model, exposure="years", **keywords)[0]["y"]
         ratio = holes.sum() / (0.3 * years[:500]).sum()
         assert abs(ratio - 1) < 0.06
+
+
+def test_terms_count_a_row_as_often_as_its_frequency_weight():
+    frame = counts()
+    frame["w"] = np.where(frame["x"].isna(), 1, np.arange(len(frame)) % 3 + 1)
+    twice = frame.loc[frame.index.repeat(frame["w"])].reset_index(drop=True).drop(columns="w")
+    found = []
+    for one, words in ((frame, {"freq_weights": "w"}), (twice, {})):
+        table = read(one)
+        question = ask("y ~ x * z", table, model="glm", keywords={**POISSON, **words})
+        plan, table = make(table, [question], Wishes(congeniality="terms", methods={"x": "norm"}), {})
+        found.append(run(table, plan, [0], 1, Seed(1), n_jobs=1)[0].holes["x"])
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-6)
+    with pytest.raises(PlanError, match="frequency weight other than 1"):
+        make(read(counts().assign(w=2)), [question_of("w")], Wishes(congeniality="terms"), {})
+
+
+def question_of(weights):
+    """A Poisson analysis with frequency weights."""
+    return ask("y ~ x", read(counts().assign(w=2)), model="glm", keywords={**POISSON, "freq_weights": weights})
+
+
+OFFSETS = {
+    "logit": {}, "probit": {}, "ordinal": {}, "ordinal logit": LOGIT, "poisson": {}, "negativebinomial": {},
+    "phreg": {"status": "died"}, "phreg efron": {"status": "died", "ties": "efron", "strata": "site"},
+    "glm": GAMMA, "glm binomial": {"family": sm.families.Binomial()},
+    "glm loglog": {"family": sm.families.Binomial(links.LogLog())},
+    "glm negative binomial": {"family": sm.families.NegativeBinomial(alpha=0.5)},
+    "glm gaussian log": {"family": sm.families.Gaussian(links.Log())},
+}  # fmt: skip
+
+
+def outcome_for(label, frame):
+    """The outcome of a frame of counts as an analysis needs it."""
+    y = frame["y"].to_numpy()
+    if label.split()[0] in ("logit", "probit") or "binomial" in label.split()[-1:] or "loglog" in label:
+        return (y > 1).astype(float) if "negative" not in label else y
+    if label.startswith("ordinal"):
+        return pd.Categorical.from_codes(np.minimum(y, 3).astype(int), list("abcd"), ordered=True)
+    return y + 0.5 if label in ("glm", "phreg", "phreg efron", "glm gaussian log") else y
+
+
+@pytest.mark.parametrize("label", OFFSETS)
+def test_an_offset_that_is_a_share_of_a_covariate_only_moves_its_coefficient(label):
+    frame = counts()
+    frame["y"] = outcome_for(label, frame)
+    frame["died"], frame["site"] = (np.arange(len(frame)) % 4 > 0) * 1.0, np.resize(list("ab"), len(frame))
+    model, words = label.split()[0], OFFSETS[label]
+    keep = ["y", "x", "z", *(word for word in ("died", "site") if word in words.values())]
+    alone = drawn(frame[keep], "y ~ x * z", model, **words)[0]["x"]
+    moved = drawn(frame[keep].assign(off=0.7 * frame["z"]), "y ~ x * z", model, offset="off", **words)[0]["x"]
+    other = drawn(
+        frame[keep].assign(off=np.sin(7 * frame["y"].factorize()[0])), "y ~ x * z", model, offset="off", **words
+    )
+    # one draw in a thousand may hang on the last bit of an acceptance
+    assert np.mean(np.abs(moved - alone) > 1e-4 * np.std(alone)) < 0.01
+    assert np.mean(np.abs(other[0]["x"] - alone) > 1e-4 * np.std(alone)) > 0.5
+
+
+# What an analysis is given predicts its covariates
+
+
+def test_strata_entry_weights_offset_and_log_exposure_predict_a_covariate():
+    frame = counts().assign(years=lambda d: np.exp(d["z"] / 3) + 1, off=0.1, w=1.0, site=0)
+    frame["off"], frame["site"] = np.arange(300) % 7 / 7, np.arange(300) % 3
+    frame["w"] = np.arange(300) % 2 + 1.0
+    plan, _ = plan_of(frame[["y", "x", "z", "years", "off"]], "y ~ x + z", "poisson", exposure="years", offset="off")
+    assert plan["x"].predictors == ("z", "off", "np.log(years)")
+    plan, _ = plan_of(frame[["y", "x", "z", "w"]], "y ~ x + z", "wls", weights="w")
+    assert plan["x"].predictors == ("z", "w")
+    times = frame.assign(y=frame["y"] + 1.0, late=frame["off"] / 2)[["y", "x", "z", "site", "late"]]
+    plan, _ = plan_of(times, "y ~ x + z", "phreg", strata="site", entry="late")
+    assert plan["x"].predictors == ("z", "C(site)", "late")
+    constant, _ = plan_of(frame.assign(w=2.0)[["y", "x", "z", "w"]], "y ~ x + z", "wls", weights="w")
+    assert constant["x"].predictors == ("z",)
+    many, _ = plan_of(times.assign(site=np.arange(300)), "y ~ x", "phreg", strata="site")
+    assert any("'site' has more than 15 strata" in event for event in many.events)
+
+
+def test_a_covariate_that_follows_the_exposure_is_drawn_around_its_logarithm():
+    rng = np.random.default_rng(0)
+    n = 4000
+    years = np.exp(rng.normal(size=n))
+    x = 2 * np.log(years) + 0.3 * rng.normal(size=n)
+    frame = pd.DataFrame({"y": rng.poisson(years).astype(float), "x": x, "years": years})
+    gone = np.arange(n) % 3 == 0
+    frame.loc[gone, "x"] = np.nan
+    holes = drawn(frame, "y ~ x", "poisson", exposure="years")[0]["x"]
+    # the residual spread is 0.3: five standard errors, false alarm below 1e-6
+    assert abs(np.std(holes - 2 * np.log(years[gone])) - 0.3) < 5 * 0.3 / np.sqrt(2 * len(holes))
 
 
 # Which likelihood
@@ -257,11 +363,9 @@ def test_incomplete_tweedie_outcomes_are_drawn(power):
         plan_of(frame, "y ~ x", "glm", family=sm.families.Tweedie(links.Log(), var_power=3))
 
 
-@pytest.mark.parametrize("cov", ["cluster", "robust"])
-def test_words_without_a_likelihood_fall_to_terms_with_an_event(cov):
+def test_words_without_a_likelihood_fall_to_terms_with_an_event():
     frame = counts().assign(time=1.5, died=1.0, w=1.0)
-    words = {"status": "died", "weights": "w"} if cov == "cluster" else {"status": "died", "offset": "w"}
-    plan, _ = plan_of(frame, "time ~ x + z", "phreg", **words)
+    plan, _ = plan_of(frame, "time ~ x + z", "phreg", status="died", weights="w")
     assert plan.mode == "terms"
     assert any("no compatible draws" in event for event in plan.events)
 
@@ -372,3 +476,147 @@ def test_every_level_of_a_binary_outside_the_domain_still_ends():
         identity = sm.families.Poisson(links.Identity())
     holes = drawn(frame, "y ~ b", "glm", family=identity)[0]["b"]
     assert set(holes) <= {0.0, 1.0}
+
+
+# Missing outcomes
+
+MODELS = {
+    "ols": ("ols", {}), "wls": ("wls", {"weights": "w"}), "logit": ("logit", {"offset": "off"}),
+    "probit": ("probit", {}), "poisson": ("poisson", {"exposure": "years"}),
+    "negativebinomial": ("negativebinomial", {}), "ordinal": ("ordinal", {}), "mnlogit": ("mnlogit", {}),
+    "gaussian log": ("glm", {"family": sm.families.Gaussian(links.Log())}),
+    "binomial loglog": ("glm", {"family": sm.families.Binomial(links.LogLog())}),
+    "binomial trials": ("glm", {"family": sm.families.Binomial(), "var_weights": "trials"}),
+    "poisson sqrt": ("glm", {"family": sm.families.Poisson(links.Sqrt())}),
+    "nb": ("glm", {"family": sm.families.NegativeBinomial(alpha=0.5)}),
+    "gamma": ("glm", GAMMA), "inverse gaussian": ("glm", {"family": sm.families.InverseGaussian(links.Log())}),
+    "tweedie": ("glm", {"family": sm.families.Tweedie(links.Log(), var_power=1.5)}),
+}  # fmt: skip
+
+
+def with_missing_outcomes(label, later):
+    """A frame for an analysis, a quarter of its outcomes missing; ``later`` adds a look at the outcome."""
+    words = MODELS[label][1]
+    frame, rng = counts(400), np.random.default_rng(7)
+    y = frame["y"].to_numpy()
+    whole = {"logit": y > 1, "probit": y > 1, "binomial loglog": y > 1, "binomial trials": np.minimum(y, 3) / 3}.get(
+        label, y + (label in ("gamma", "inverse gaussian", "gaussian log"))
+    )
+    frame["y"] = np.asarray(whole, dtype=float)
+    if label in ("ordinal", "mnlogit"):
+        frame["y"] = pd.Categorical.from_codes(np.minimum(y, 2).astype(int), list("abc"), ordered=label == "ordinal")
+    frame = frame.assign(w=1.0 + (y > 0), off=0.1 * frame["z"], years=1.0 + rng.random(400), trials=3)
+    frame = frame[["y", "x", "z", *(v for v in words.values() if isinstance(v, str))]].copy()
+    if later:
+        frame["a"] = y + rng.normal(size=400)
+    frame.loc[np.arange(400) % 4 == 1, "y"] = None
+    return frame
+
+
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize("label", MODELS)
+def test_missing_outcomes_are_drawn_anew_in_every_sweep(label, later):
+    model, words = MODELS[label]
+    frame = with_missing_outcomes(label, later)
+    few, more = (drawn(frame, "y ~ x * z", model, sweeps=k, **words)[0]["y"] for k in (6, 7))
+    kept = frame["y"].dropna()
+    values = kept.cat.codes.to_numpy() if hasattr(kept, "cat") else kept.to_numpy()
+    assert np.mean(few != more) > 0.2
+    # five standard errors of a mean of 100, the spread known up to a tenth: false alarm below 1e-4 in all
+    spread = np.std(values) * np.sqrt(1 / 100 + 1 / 300)
+    assert abs(more.mean() - values.mean()) < 5 * spread
+    assert 0.4 < np.std(more) / np.std(values) < 2.5
+
+
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize("label", MODELS)
+def test_a_missing_outcome_says_something_of_a_covariate_only_through_an_auxiliary(label, later):
+    model, words = MODELS[label]
+    plan, table = plan_of(with_missing_outcomes(label, later), "y ~ x * z", model, **words)
+    chain = run(table, plan, [0], 2, Seed(1), n_jobs=1)[0]
+    many = table["y"].n_levels
+    moved = (chain.holes["y"] + 1) % many if many else chain.holes["y"] + (1.0 if later else 1e6)
+    other = replace(chain, holes={**chain.holes, "y": moved})
+    one, two = (run(table, plan, [0], 3, Seed(1), before=[c], n_jobs=1)[0].holes["x"] for c in (chain, other))
+    assert np.array_equal(one, two) != later
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("label", MODELS)
+def test_one_incomplete_covariate_settles_in_five_sweeps(label):
+    """Its mean and its slope on the companion after 5 sweeps and after 40, over 40 chains."""
+    model, words = MODELS[label]
+    frame = with_missing_outcomes(label, False).dropna(subset=["y"]).reset_index(drop=True)
+    plan, table = plan_of(frame, "y ~ x * z", model, **words)
+    rows = table["x"].missing
+    z = table["z"].values[rows]
+    found = []
+    for sweeps in (5, 40):
+        holes = [chain.holes["x"] for chain in run(table, plan, range(40), sweeps, Seed(1), n_jobs=1)]
+        found.append([(x.mean(), np.polyfit(z, x, 1)[0]) for x in holes])
+    gap = np.array(found[1]) - np.array(found[0])
+    # four standard errors on two figures for 16 analyses: false alarm 0.2 %, and the seed is fixed
+    assert np.all(np.abs(gap.mean(axis=0)) < 4 * gap.std(axis=0, ddof=1) / np.sqrt(40))
+
+
+# Analyses that are not built
+
+
+@pytest.mark.parametrize(
+    "formula, words, fact",
+    [
+        ("Surv(time, upper, type='interval2') ~ x", {}, "interval censoring is not built yet"),
+        ("time ~ x", {"model": "phreg", "status": "died", "upper": "upper"}, "interval censoring is not built yet"),
+        ("time ~ x", {"model": "phreg", "status": "died", "weights": "w"}, "case-cohort samples is not built yet"),
+        ("time ~ x", {"model": "phreg", "status": "died", "subcohort": "w"}, "case-cohort samples is not built yet"),
+        ("time ~ x", {"model": "cch"}, "case-cohort samples is not built yet"),
+        ("time ~ x", {"model": "finegray", "status": "died"}, "competing risks is not built yet"),
+        ("time ~ x", {"model": "phreg", "status": "died", "cause": "w"}, "competing risks is not built yet"),
+        ("time ~ x + tt(x)", {"model": "phreg", "status": "died"}, "varies with time is not built yet"),
+    ],
+)
+def test_survival_analyses_that_are_not_built_are_refused_by_name_with_what_to_do_meanwhile(formula, words, fact):
+    with pytest.raises(ModelError, match=fact) as found:
+        patients().assign(upper=9.0).mice.impute(formula, m=2, rng=1, **words)
+    assert "# meanwhile: " in found.value.do
+
+
+def test_weights_of_other_analyses_are_no_case_cohort():
+    with pytest.raises(ModelError, match="OLS takes no word 'weights'"):
+        patients().mice.impute("time ~ x", weights="w", m=2, rng=1)
+    with pytest.raises(ModelError, match="case-cohort"):
+        patients().mice.impute("time ~ x", model=smf.phreg, status="died", weights="w", m=2, rng=1)
+
+
+def test_several_causes_are_one_against_the_others():
+    frame = patients().assign(cause=np.resize([0, 1, 2], 60))
+    with pytest.raises(PlanError, match="status='cause' holds 0, 1, 2") as found:
+        frame.mice.impute("time ~ x", model="phreg", status="cause", m=2, rng=1)
+    assert "competing risks are not built; the hazard of one alone: df['cause'] == 1" in str(found.value)
+    assert found.value.do == "df['event'] = (df['cause'] > 0).astype(int)  # then status='event'"  # or counts of events
+
+
+def test_a_status_in_words_and_a_negative_time_are_refused_before_anything_is_drawn():
+    frame = patients()
+    words = frame.assign(died=frame["died"].map({0.0: "alive", 1.0: "dead"}))
+    with pytest.raises(PlanError, match="holds alive, dead; an event is 1") as found:
+        words.mice.impute("time ~ x", model="phreg", status="died", m=2, rng=1)
+    assert found.value.do == "df['event'] = (df['died'] == 'dead').astype(int)  # then status='event'"
+    with pytest.raises(PlanError, match="is negative in .* rows") as found:
+        frame.assign(time=frame["time"] - 1).mice.impute("np.log(time) ~ x", model="phreg", status="died", m=2, rng=1)
+    assert found.value.do.startswith("df.mice.impute('time ~ x', model='phreg'")
+
+
+@pytest.mark.parametrize(
+    "outcome, made",
+    [("I(y / years)", "df['y'] / df['years']"), ("np.arcsinh(y)", "np.arcsinh(df['y'])"), ("I(1/y)", "1 / df['y']")],
+)
+def test_an_outcome_that_cannot_be_undone_comes_with_the_column_to_make(outcome, made):
+    frame = counts().assign(y=lambda d: d["y"] + 1.0, years=2.0)
+    frame["years"] += np.arange(300) % 3
+    frame.loc[:9, "y"] = np.nan
+    with pytest.raises(FormulaError, match="cannot be undone") as found:
+        frame.mice.impute(f"{outcome} ~ x + z", m=2, rng=1)
+    assert found.value.do == f"df['outcome'] = {made}; df.mice.impute('outcome ~ x + z', model='ols')"
+    df = frame
+    exec(found.value.do.replace("impute(", "plan("), {"df": df, "np": np})  # it is a call to paste

@@ -10,6 +10,7 @@ from statsmodels.miscmodels.ordinal_model import OrderedModel
 
 from mifit.errors import PlanError
 from mifit.frame.kinds import Kind
+from mifit.impute import separation
 from mifit.impute.contract import Discrete, Judge, Visit
 from mifit.impute.methods import negbin
 from mifit.impute.methods.check import check_method
@@ -463,3 +464,27 @@ class Greedy(Logistic):
 def test_the_contract_test_names_the_duty_that_was_not_kept(method, duty):
     with pytest.raises(PlanError, match=duty):
         check_method(method)
+
+
+@pytest.mark.parametrize("method", [Logistic(), Multinomial(), Ordinal()])
+def test_many_rows_are_climbed_from_a_sketch_to_the_same_top(method, monkeypatch):
+    y, X = frame(OWN[type(method)], n=20_000)
+    found = fit(method, y, X)
+    monkeypatch.setattr(separation, "_SKETCH", 10**9)
+    truth = fit(method, y, X)
+    draws = np.array([parameters(fit(method, y, X, seed=s, warm=truth.warm)) for s in range(20)])
+    # What is left of the way to the top is a few hundredths of a standard error
+    assert np.all(np.abs(found.warm[0] - truth.warm[0])[: X.shape[1] - 1] < 0.05 * draws.std(axis=0)[: X.shape[1] - 1])
+    again = fit(method, y, X, warm=found.warm)
+    assert np.all(np.abs(again.warm[0] - truth.warm[0])[: X.shape[1] - 1] < 0.02 * draws.std(axis=0)[: X.shape[1] - 1])
+
+
+@pytest.mark.parametrize("method", [Logistic(), Multinomial(), Ordinal()])
+def test_a_rare_group_that_is_separated_is_found_among_many_rows(method):
+    y, X = frame(OWN[type(method)], n=20_000)
+    for rows in (np.arange(3, 20_000, 4_000), np.arange(0, 20_000, 4_000)):  # outside and inside the sketch
+        rare = np.zeros(20_000)
+        rare[rows] = 1.0
+        level = np.where(rare > 0, y.max(), y)
+        found = fit(method, level, np.column_stack([X, rare]))
+        assert found.events[0].startswith("separation: augmented")

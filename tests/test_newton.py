@@ -1,8 +1,11 @@
 """The one Newton: it climbs, it stops where the house says, and units leave no trace."""
 
+import functools
+
 import numpy as np
 import pytest
 
+from mifit.impute.methods.logistic import _bernoulli
 from mifit.impute.newton import draw, maximise, variances
 
 
@@ -81,3 +84,25 @@ def test_draws_have_the_inverse_information_as_covariance():
     # nine covariances and three means, five standard errors each: false alarm below 1e-5
     assert np.all(np.abs(np.cov(draws.T) - wanted) < 5 * spread)
     assert np.all(np.abs(draws.mean(axis=0) - [1, 2, 3]) < 5 * np.sqrt(np.diag(wanted) / len(draws)))
+
+
+def test_a_rough_first_hessian_leads_to_the_same_top():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((4000, 3))
+    y = (rng.random(4000) < 1 / (1 + np.exp(-X @ [1.0, -0.5, 0.2]))).astype(float)
+    likelihood = _bernoulli(X, y, None)
+    top = maximise(likelihood, np.zeros(3)).estimate
+    rough = functools.partial(likelihood, some=slice(None, None, 8))
+    peak = maximise(likelihood, top + 0.02, warm=True, rough=rough)
+    error = (peak.estimate - top) / np.sqrt(variances(peak.root))
+    assert peak.converged
+    assert np.abs(error).max() < 0.02
+    # The Hessian of the peak is that of all rows
+    np.testing.assert_allclose(peak.root @ peak.root.T, -likelihood(top)[2], rtol=0.02)
+
+
+def test_a_rough_hessian_alone_is_never_the_last_word():
+    likelihood, calls = quadratic(np.array([3.0]), np.array([[16.0]]))
+    peak = maximise(likelihood, np.array([3.0]), warm=True, rough=likelihood)
+    assert peak.converged
+    assert len(calls) == 2

@@ -79,7 +79,7 @@ def rare(n=400, seed=3):
 
 def test_a_shared_prior_has_the_mode_and_the_variance_of_its_own_equations():
     y, X, terms, _ = rare()
-    likelihood = _bernoulli(X, y, None)
+    likelihood = _bernoulli(X, y, None, np.zeros(len(y)))
     peak, variance = shrunk(likelihood, np.zeros(12), shared(terms))
 
     def minus(theta):
@@ -98,7 +98,7 @@ def test_rare_levels_borrow_strength():
     worse = 0.0
     for seed in range(20):
         y, X, terms, effect = rare(seed=seed)
-        peak, _ = shrunk(_bernoulli(X, y, None), np.zeros(12), shared(terms))
+        peak, _ = shrunk(_bernoulli(X, y, None, np.zeros(len(y))), np.zeros(12), shared(terms))
         plain = Logistic().fit(visit(y, X, terms=terms), np.random.default_rng(1)).warm[0]
         error = [np.mean((theta[1:] - effect[1:]) ** 2) for theta in (peak.estimate, plain)]
         worse += error[0] < error[1]
@@ -111,7 +111,7 @@ def test_without_levels_that_share_a_term_nothing_is_shrunk():
     y = (rng.random(100) < 0.4).astype(float)
     one, other = (m.fit(visit(y, X), np.random.default_rng(1)) for m in (Logistic(shrink=True), Logistic()))
     np.testing.assert_array_equal(one.coef, other.coef)
-    assert maximise(_bernoulli(X, y, None), np.zeros(3)).converged
+    assert maximise(_bernoulli(X, y, None, np.zeros(len(y))), np.zeros(3)).converged
 
 
 def levels(n=300, seed=5):

@@ -9,7 +9,7 @@ from mifit.frame.kinds import Kind
 from mifit.impute.contract import Visit
 from mifit.impute.gram import solve
 from mifit.impute.methods import PMM, Normal, Power, Sample, check_method
-from mifit.impute.methods.pmm import match
+from mifit.impute.methods.pmm import ascending, match
 from mifit.impute.methods.power import PowerFitted, PowerScale, _Profile, _scale_of
 from mifit.impute.truncated import truncated_normal
 
@@ -290,6 +290,21 @@ def test_all_predictions_equal_is_a_draw_from_all_donors():
 def test_a_single_donor_serves_everybody():
     np.testing.assert_array_equal(match(np.array([1.0]), np.array([-5.0, 1.0, 9.0]), 5, np.random.default_rng(1)), 0)
     assert match(np.array([1.0, 2.0]), np.empty(0), 5, np.random.default_rng(1)).shape == (0,)
+
+
+@pytest.mark.parametrize("n", [0, 1, 900, 5_000, 60_000])
+@pytest.mark.parametrize("shape", ["normal", "tied", "heavy", "constant", "spike", "tiny"])
+def test_sorting_by_bits_is_sorting(shape, n):
+    rng = np.random.default_rng(n)
+    x = rng.standard_normal(n)
+    values = {
+        "normal": x, "tied": np.round(x, 1), "heavy": np.sinh(30 * x), "constant": np.full(n, 2.5),
+        "spike": np.where(x > 0, 1e300, x), "tiny": 1.0 + 1e-15 * x,
+    }[shape]  # fmt: skip
+    order = ascending(values)
+    np.testing.assert_array_equal(np.sort(order), np.arange(n))
+    np.testing.assert_array_equal(values[order], np.sort(values))
+    np.testing.assert_array_equal(ascending(values / 4), order)  # a power of two changes no bit of what follows
 
 
 def test_pmm_needs_a_donor():

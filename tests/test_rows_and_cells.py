@@ -216,7 +216,7 @@ def test_groups_are_imputed_as_each_of_them_alone(formula):
 
 def test_groups_keep_their_own_relations():
     frame = sites()
-    one = frame.mice.impute(by="site", **FAST)[0]
+    one = frame.mice.impute(by="site", methods={"x": "norm"}, **FAST)[0]  # matching would flatten lines at their ends
     gone = frame["x"].isna()
     for site, slope in (("A", 1), ("B", -1), ("C", 3)):
         rows = gone & (frame["site"] == site)

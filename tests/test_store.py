@@ -10,7 +10,7 @@ from mifit.frame.table import read
 from mifit.impute.engine import Engine
 from mifit.impute.plan import Wishes
 from mifit.impute.planning import make
-from mifit.impute.store import StoreVisit
+from mifit.impute.visit import StoreVisit
 
 FORMULAS = [
     "y ~ x * g + I(x**2) + np.exp(z / 10) * b + r:c + bs(w, df=4)",

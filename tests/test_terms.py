@@ -125,7 +125,7 @@ def test_cox_terms_are_event_and_hazard_with_products_and_never_time(formula, wo
     plan = frame.mice.plan(formula, **COX, **words)
     assert hazard in plan["x"].predictors
     for name in plan.order:
-        assert not {"t", "ev", "start"} & {*plan[name].predictors}
+        assert not {"t", "ev"} & {*plan[name].predictors}
         assert not any("log(t)" in shown for shown in plan[name].predictors)
     for name in ("t", "ev"):
         assert plan[name].why == "belongs to the analysis"

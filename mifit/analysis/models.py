@@ -243,6 +243,8 @@ def call(
     if fit_kwds is not None and not isinstance(fit_kwds, Mapping):
         raise ModelError(f"fit_kwds is {fit_kwds!r}; a mapping is needed.", do="imp.fit(fit_kwds={'maxiter': 100})")
     entry, shown = spec(model), _ANY if formula is None else formula
+    if not keywords and not fit_kwds:  # the usual call needs no signature, and so does not load statsmodels
+        return Call(entry.name)
     known_init, known_fit = words(entry.name)
     keywords = _clusters_inside(keywords, known_init | known_fit)
     for word in {**keywords, **(fit_kwds or {})}:

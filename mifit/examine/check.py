@@ -11,6 +11,7 @@ from ..formula.identity import likelihood
 from ..formula.question import Question, ask, resolve
 from ..formula.terms import code_of
 from ..frame.table import Table
+from ..impute.methods import name_of
 from ..impute.plan import Plan
 
 __all__ = ["Verdict", "verdict"]
@@ -81,7 +82,7 @@ def _by_mode(plan: Plan, table: Table, question: Question, design: Design) -> Ve
         )
     same = [q for q in plan.questions if likelihood(q) == likelihood(question)]
     if not same:
-        declared = "; ".join(f"{q.formula} ({q.model})" for q in plan.questions)
+        declared = "; ".join(f"{q.formula} ({_shown(q)})" for q in plan.questions)
         return Verdict("absent", f"declared was {declared}")
     known = [freeze(_widened(q, plan, table), table) for q in same]
     if not covered(design, known):
@@ -89,9 +90,30 @@ def _by_mode(plan: Plan, table: Table, question: Question, design: Design) -> Ve
         return Verdict("absent", f"the imputations never saw {', '.join(beyond)}", beyond)
     if plan.mode == "terms":
         return Verdict("approximate", "analysis terms as predictors")
+    twofold = _drawn_as_levels(plan, question)
+    if twofold:
+        return Verdict("approximate", twofold)
     if any(covered(freeze(q, table), [design]) for q in same):
         return Verdict("exact", "as declared")
     return Verdict("implied", f"nested in {' and '.join(q.formula for q in same)}")
+
+
+def _drawn_as_levels(plan: Plan, question: Question) -> str:
+    """Why an analysis of numbers whose incomplete outcome has two values is approximate; empty where it is not."""
+    for factor in plan.factors:
+        declared = None if factor.question is None else plan.questions[factor.question]
+        if declared is None or likelihood(declared) != likelihood(question) or name_of(factor.method) != "logistic":
+            continue
+        if likelihood(question)[2:4] != ("Binomial", "Logit"):
+            return f"{question.terms.outcome} has two values and is drawn by logistic"
+    return ""
+
+
+def _shown(question: Question) -> str:
+    """A model as a reason names it, a generalized linear one with family and link."""
+    if question.model != "glm":
+        return question.model
+    return f"glm, {', '.join(map(str, likelihood(question)[2:4]))}"
 
 
 def _widened(question: Question, plan: Plan, table: Table) -> Question:

@@ -40,7 +40,8 @@ class Design:
     table: Table
     columns: tuple[FormulaColumn, ...]
     blocks: tuple[Block, ...]
-    info: Any = field(repr=False)  #: patsy's DesignInfo of the right side
+    info: Any = field(repr=False)  #: patsy's DesignInfo of the right side; None where columns of it were left out
+    redundant: tuple[str, ...] = ()  #: columns of splines left out, for they follow from those before them
 
     @property
     def formula(self) -> str:
@@ -260,7 +261,7 @@ def freeze(question: Question, table: Table) -> Design:
         frozen.own = None
     position = {frozen: index for index, frozen in enumerate(factors.values())}
     columns = tuple(_columns(info, blocks, position, question.terms.codes))
-    design = Design(question, table, columns, tuple(blocks), info)
+    design = _without_redundant(Design(question, table, columns, tuple(blocks), info))
     if not question.outcome:  # predictors alone
         return design
     rows = table.complete_rows(question.outcome)
@@ -318,6 +319,33 @@ def _columns(info: Any, blocks: list[Block], position: dict[Frozen, int], codes:
                 variables = frozenset(v for b, _, _ in parts for v in blocks[b].variables)
                 columns.append(FormulaColumn(info.column_names[len(columns)], term, parts, variables))
     return columns
+
+
+def _without_redundant(design: Design) -> Design:
+    """Leave out columns of splines that those before them determine: ``cr(x, df=4)`` sums to the constant."""
+    wide = [any(design.blocks[b].width > 1 for b, _, _ in column.parts) for column in design.columns]
+    if not any(wide):
+        return design
+    n_rows = 4 * len(wide) + 50
+    gone = _dependent(design, wide, design.probe(n_rows), n_rows)
+    if gone:  # not by an accident of few rows: on all complete ones too
+        rows = design.table.complete_rows(design.variables)
+        data = {v: design.table[v].values[rows] for v in design.variables}
+        gone = [place for place in _dependent(design, wide, data, len(rows)) if place in gone]
+    if not gone:
+        return design
+    columns = tuple(column for place, column in enumerate(design.columns) if place not in gone)
+    names = tuple(design.names[place] for place in gone)
+    return Design(design.question, design.table, columns, design.blocks, None, names)
+
+
+def _dependent(design: Design, wide: Sequence[bool], data: Mapping[Hashable, Array], n_rows: int) -> list[int]:
+    """Positions of the wide columns that add nothing to those before them on some rows."""
+    X = _standard(design.evaluate(range(len(wide)), data, n_rows))
+    X = X[np.isfinite(X).all(axis=1)]
+    X = np.asarray(np.linalg.qr(X, mode="r")) if len(X) > X.shape[1] else X
+    ranks = [0, *(_rank(X[:, : place + 1]) for place in range(len(wide)))]
+    return [place for place, one in enumerate(wide) if one and ranks[place + 1] == ranks[place]]
 
 
 def covered(asked: Design, known: Sequence[Design]) -> bool:

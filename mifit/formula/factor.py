@@ -81,10 +81,14 @@ class Block:
 
     def values(self, data: Mapping[Hashable, Array], n_rows: int) -> Array:
         """Numbers (n, width), or level codes (n, 1); NaN where the data leave the factor's domain."""
+        if not n_rows:  # patsy's splines do not take none
+            return np.empty((0, self.width))
         if self.lookup is not None:
             return self.lookup[data[self.variables[0]].astype(np.int64)]
         if self.bare:
             return data[self.variables[0]][:, None]
+        if not n_rows:  # splines and functions of one's own may not bear an empty argument
+            return np.empty((0, self.width))
         seen = {v: plain_view(self.codings[v], data[v]) for v in self.variables}
         inside = self._inside(seen, n_rows)
         if inside is None:
@@ -183,7 +187,9 @@ def _check_levels(block: Block, table: Table, question: Question) -> None:
         return
     column = table[block.variables[0]]
     name = column.name
-    if len(column.missing) and not column.kind.discrete and block.code.startswith(("C(" + str(name), f"C(Q({name!r}")):
+    first: Any = getattr(ast.parse(block.code, mode="eval").body, "args", None)
+    levels = bool(first) and block.code.startswith("C(") and ast.unparse(first[0]) in (str(name), f"Q({name!r})")
+    if len(column.missing) and not column.kind.discrete and levels:
         raise FormulaError(
             f"{block.code!r} makes levels of {name!r}, which is a number with {len(column.missing)} holes.",
             formula=question.formula,

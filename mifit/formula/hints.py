@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
+from ..errors import ModelError
 from ..frame.kinds import Kind
 from ..frame.table import Column
 
-__all__ = ["instead_of", "model_for"]
+__all__ = ["instead_of", "model_for", "refuse_unbuilt"]
 
 _SURVIVAL = re.compile(r"\s*Surv\(([^()]*)\)\s*")
 _STRATA = re.compile(r"(?:\+\s*)?\bstrata\(([^()]*)\)")
@@ -48,6 +51,63 @@ def model_for(column: Column, formula: str) -> str:
     if column.kind is Kind.OTHER:
         return f"df[{column.name!r}] = pd.to_numeric(df[{column.name!r}], errors='coerce')"
     return f"df.mice.impute({formula!r}, model={'ordinal' if column.kind is Kind.ORDINAL else 'mnlogit'!r})"
+
+
+def refuse_unbuilt(model: Any, words: Iterable[str], formula: str) -> None:
+    """Refuse by name the survival analyses that are not built, with what to do meanwhile.
+
+    Parameters
+    ----------
+    model : object
+        As the user gave it; None where none was named.
+    words : iterable of str
+        Keywords of the analysis.
+    formula : str
+
+    Raises
+    ------
+    ModelError
+        For interval censoring, case-cohort samples, competing risks and effects that vary with time.
+    """
+    cls = getattr(model, "__self__", model)  # of a formula function
+    name = str(getattr(cls, "__name__", cls)).lower()
+    survival = name in ("phreg", "cox", "coxph") or "Surv(" in formula
+    for fact, (models, given, called, do) in _UNBUILT.items():
+        asked = name in models or (survival and given & set(words)) or re.search(called, formula)
+        if asked:
+            raise ModelError(f"{fact} not built yet.", formula=formula, do=do)
+
+
+_UNBUILT = {
+    "interval censoring is": (
+        {"icenreg", "ic_sp", "intreg", "intcox", "stintreg"},
+        {"upper", "lower", "left", "right", "time2", "interval"},
+        r"\bSurv\(.*interval",
+        "df['time'] = (df['lower'] + df['upper']) / 2"
+        "  # meanwhile: midpoints, and once more with lower and upper to see what it matters",
+    ),
+    "the weighting of case-cohort samples is": (
+        {"cch"},
+        {"subcohort", "subcoh", "cohort_size", "case_weights", "weights", "pweights"},
+        r"(?!)",
+        "df.mice.impute('time ~ x', model='phreg', status='died')"
+        "  # meanwhile: all rows of the cohort, what was measured in the sample only left missing",
+    ),
+    "a model of competing risks is": (
+        {"finegray", "crr", "cuminc", "stcrreg", "fine-gray"},
+        {"cause", "causes", "failcode", "fstatus", "event_type", "competing"},
+        r"\b(?:crr|finegray|Hist)\(",
+        "df['event'] = (df['cause'] == 1).astype(int)"
+        "  # meanwhile: the hazard of one cause, the others censored: model='phreg', status='event'",
+    ),
+    "an effect that varies with time is": (
+        {"timecox", "aalen", "coxtimevarying"},
+        {"tt", "tvc"},
+        r"\b(?:tt|tvc)\(",
+        "df.mice.impute('stop ~ x*period', model='phreg', status='died', entry='start', id='subject')"
+        "  # meanwhile: rows split into periods",
+    ),
+}
 
 
 def _proportional_hazards(formula: str) -> str:

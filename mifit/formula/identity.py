@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from .question import Question
 
-__all__ = ["likelihood"]
+__all__ = ["likelihood", "parameters"]
 
 
 def likelihood(question: Question) -> tuple[Any, ...]:
@@ -27,10 +28,50 @@ def likelihood(question: Question) -> tuple[Any, ...]:
     words = dict(question.keywords)
     given = words.pop("family", None)
     if question.model == "glm":
-        family = type(given).__name__ if given is not None else "Gaussian"
-        link = type(given.link).__name__ if given is not None else "Identity"
+        family = _named(given) if given is not None else "Gaussian"
+        link = _link(given.link) if given is not None else "Identity"
     rest = tuple(sorted((word, _told(value)) for word, value in words.items() if value is not None))
     return (question.terms.outcome, question.level, family, link, *rest)
+
+
+def parameters(part: Any) -> Mapping[str, float]:
+    """What a family or a link was given besides its name: an alpha, a power.
+
+    Parameters
+    ----------
+    part : object
+        A statsmodels family or link, or one of the user's.
+
+    Returns
+    -------
+    mapping
+        Word -> number.
+
+    Examples
+    --------
+    >>> import statsmodels.api as sm
+    >>> parameters(sm.families.Tweedie(var_power=1.6)), parameters(sm.families.Poisson())
+    ({'var_power': 1.6}, {})
+    """
+    found = {word: getattr(part, word, None) for word in ("alpha", "var_power", "power")}
+    return {word: float(value) for word, value in found.items() if isinstance(value, int | float | np.number)}
+
+
+def _link(link: Any) -> str:
+    """A link's name; powers are compared by their exponent, distributions by the one they are the quantiles of."""
+    power = parameters(link).get("power")
+    if power is not None:
+        return _POWERS.get(power, f"Power(power={power:g})")
+    own = getattr(link, "dbn", None)
+    if type(link).__name__ != "CDFLink" or own is None:
+        return _named(link)
+    return f"CDFLink of {getattr(own, 'name', None) or (own.dist.name, own.args, own.kwds)}"
+
+
+def _named(part: Any) -> str:
+    """The name of a family or link with its parameters."""
+    given = ", ".join(f"{word}={value!r}" for word, value in parameters(part).items())
+    return type(part).__name__ + (f"({given})" if given else "")
 
 
 def _told(value: Any) -> str:
@@ -41,5 +82,6 @@ def _told(value: Any) -> str:
 
 _FAMILIES = {
     "ols": ("Gaussian", "Identity"), "wls": ("Gaussian", "Identity"), "logit": ("Binomial", "Logit"),
-    "poisson": ("Poisson", "Log"),
+    "poisson": ("Poisson", "Log"), "probit": ("Binomial", "Probit"),
 }  # fmt: skip
+_POWERS = {1.0: "Identity", 0.5: "Sqrt", -1.0: "InversePower", -2.0: "InverseSquared"}

@@ -278,6 +278,9 @@ def _refer(value: Any) -> Any:
     """A reference to what can be imported, else the object itself."""
     if isinstance(value, types.ModuleType):
         return Reference(value.__name__)
+    own = next((name for name in patsy.builtins.__all__ if getattr(patsy.builtins, name) is value), None)
+    if own is not None:  # patsy.bs under whatever name: it has none of its own to be found by
+        return Reference(f"patsy.builtins:{own}")
     module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
     if module and name and module != "__main__" and "<" not in name:
         reference = Reference(f"{module}:{name}")

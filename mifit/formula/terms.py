@@ -14,7 +14,7 @@ import patsy
 
 from ..errors import FormulaError
 
-__all__ = ["Pieces", "Terms", "code_of", "parse", "quoted", "take_apart"]
+__all__ = ["Pieces", "Terms", "code_of", "in_pandas", "parse", "quoted", "take_apart"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +161,39 @@ def code_of(name: Hashable) -> str:
 
 _EXAMPLE = 'df.mice.impute("y ~ x1 + x2")'
 _RESERVED = frozenset({*keyword.kwlist, "C", "Q", "I"})
+
+
+def in_pandas(code: str, columns: Iterable[Hashable]) -> str:
+    """An expression of a formula as a user computes it on the frame.
+
+    Examples
+    --------
+    >>> in_pandas("I(y / Q('body mass'))", ["y", "body mass"])
+    "df['y'] / df['body mass']"
+    """
+    known = set(columns)
+
+    class Put(ast.NodeTransformer):
+        def visit_Name(self, node: ast.Name) -> ast.AST:
+            return _of_frame(node.id) if node.id in known else node
+
+        def visit_Call(self, node: ast.Call) -> ast.AST:
+            called = getattr(node.func, "id", "")
+            if called == "Q" and node.args:
+                return _of_frame(_literal(node.args[0]))
+            self.generic_visit(node)
+            if called == "I" and node.args:
+                return node.args[0]
+            if called in patsy.builtins.__all__:
+                node.func = ast.Attribute(ast.Name("patsy"), called)
+            return node
+
+    return ast.unparse(ast.fix_missing_locations(Put().visit(ast.parse(code, mode="eval"))))
+
+
+def _of_frame(name: Hashable) -> ast.expr:
+    """A column of df."""
+    return ast.Subscript(ast.Name("df"), ast.Constant(name))  # type: ignore[arg-type]
 
 
 def _literal(node: ast.AST) -> Hashable:

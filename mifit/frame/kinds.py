@@ -76,13 +76,15 @@ class Coding:
         return pd.Series(view.astype(np.int64) if self.whole and self.number else view)
 
 
-def classify(series: pd.Series) -> Coding:
+def classify(series: pd.Series, missing: npt.NDArray[np.bool_] | None = None) -> Coding:
     """Decide the kind of a column from its dtype and its observed values.
 
     Parameters
     ----------
     series : Series, shape (n,)
         A column of any dtype.
+    missing : ndarray of bool, shape (n,), optional
+        Where it has no value, if that is known already.
 
     Returns
     -------
@@ -100,11 +102,14 @@ def classify(series: pd.Series) -> Coding:
     <Kind.COUNT: 'count'>
     """
     dtype = series.dtype
-    present = series[~is_missing(series)]
+    missing = is_missing(series) if missing is None else missing
+    if isinstance(dtype, np.dtype) and dtype.kind == "f":
+        return _number(series.to_numpy(dtype=np.float64)[~missing], whole=False)
     if isinstance(dtype, pd.CategoricalDtype):
-        seen = set(present.cat.codes.tolist())
-        levels = tuple(level for code, level in enumerate(dtype.categories) if code in seen)
+        seen = np.bincount(series.cat.codes.to_numpy()[~missing], minlength=len(dtype.categories))
+        levels = tuple(level for level, count in zip(dtype.categories, seen.tolist(), strict=True) if count)
         return _discrete(levels, Kind.ORDINAL if dtype.ordered else Kind.NOMINAL)
+    present = series[~missing]
     if pd.api.types.is_bool_dtype(dtype):
         return _discrete(tuple(sorted({bool(v) for v in present})), Kind.NOMINAL)
     if pd.api.types.is_complex_dtype(dtype):
@@ -120,15 +125,20 @@ def classify(series: pd.Series) -> Coding:
     return Coding(Kind.OTHER, problem=f"has the dtype {dtype}, which mifit does not know")
 
 
-def encode(series: pd.Series, coding: Coding) -> Array:
-    """Values of a column as floats or level codes, shape (n,); NaN where missing."""
-    missing = is_missing(series)
+def encode(series: pd.Series, coding: Coding, missing: npt.NDArray[np.bool_] | None = None) -> Array:
+    """Values of a column as floats or level codes, shape (n,); NaN where missing (found here unless it is known)."""
+    missing = is_missing(series) if missing is None else missing
     values = np.full(len(series), np.nan)
     if coding.kind is Kind.OTHER:
         return values
+    if not coding.kind.discrete and isinstance(series.dtype, np.dtype) and series.dtype.kind == "f":
+        return series.to_numpy(dtype=np.float64, copy=True)
+    lookup = {level: float(code) for code, level in enumerate(coding.levels)}
+    if coding.kind.discrete and isinstance(series.dtype, pd.CategoricalDtype):
+        by_code = np.array([*(lookup.get(_plain(v), np.nan) for v in series.dtype.categories.tolist()), np.nan])
+        return by_code[series.cat.codes.to_numpy()]
     present = series[~missing]
     if coding.kind.discrete:
-        lookup = {level: float(code) for code, level in enumerate(coding.levels)}
         codes, seen = pd.factorize(present)
         values[~missing] = np.array([lookup.get(_plain(v), np.nan) for v in seen.tolist()])[codes]
     else:
@@ -138,6 +148,8 @@ def encode(series: pd.Series, coding: Coding) -> Array:
 
 def is_missing(series: pd.Series) -> npt.NDArray[np.bool_]:
     """Where a column has no value, shape (n,): what pandas calls missing, and a NaN that a nullable dtype kept."""
+    if isinstance(series.dtype, np.dtype) and series.dtype.kind == "f":
+        return np.isnan(series.to_numpy())
     missing = np.array(series.isna(), dtype=bool)
     if pd.api.types.is_extension_array_dtype(series.dtype) and pd.api.types.is_float_dtype(series.dtype):
         missing |= np.isnan(series.to_numpy(dtype=np.float64, na_value=np.nan))
@@ -151,10 +163,9 @@ def _discrete(levels: tuple[Any, ...], kind: Kind, number: bool = False) -> Codi
 
 def _number(values: Array, whole: bool) -> Coding:
     """A coding of numbers: binary, count, rating scale or continuous."""
-    finite = values[np.isfinite(values)]
-    if len(finite) < len(values):
+    if not np.isfinite(values).all():
         return Coding(Kind.NUMERIC, whole=whole, problem="holds infinite values")
-    support = np.unique(values[: 1 + COUNT_SUPPORT]) if len(values) > 1 + COUNT_SUPPORT else np.unique(values)
+    support = np.unique(values[: 5 * COUNT_SUPPORT])  # enough to see that most columns are no count
     if len(support) <= COUNT_SUPPORT + 1:
         support = np.unique(values)
     if len(support) == 2:

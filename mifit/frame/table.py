@@ -116,9 +116,9 @@ def read(frame: pd.DataFrame, codings: dict[Hashable, Coding] | None = None) -> 
     columns: dict[Hashable, Column] = {}
     for position, name in enumerate(frame.columns):
         series = frame.iloc[:, position]
-        coding = (codings or {}).get(name) or classify(series)
-        missing = np.flatnonzero(is_missing(series))
-        columns[name] = Column(name, coding, encode(series, coding), missing)
+        missing = is_missing(series)
+        coding = (codings or {}).get(name) or classify(series, missing)
+        columns[name] = Column(name, coding, encode(series, coding, missing), np.flatnonzero(missing))
     return Table(columns, len(frame))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -12,7 +12,10 @@ from ..frame.kinds import Rows
 from .contract import Array, Judge
 from .store import ColumnStore, Model
 
-__all__ = ["Bench", "Judging", "Members", "Together"]
+__all__ = ["Bench", "Judging", "Line", "Members", "Together"]
+
+
+_NOWHERE = -1e6  # log share of a mean outside its domain where no outcome was seen: the last resort, not the end
 
 
 class Judging(Protocol):
@@ -32,6 +35,14 @@ class Judging(Protocol):
         ...
 
 
+class Line(NamedTuple):
+    """Linear predictors that are lines in a variable: height + slope * (value - origin)."""
+
+    origin: float
+    height: Array  #: (n_mis,) or (n_mis, k)
+    slope: Array  #: the same
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Bench:
     """One factor as a judge of a variable's values: what stays is computed once, what changes on request."""
@@ -46,6 +57,7 @@ class Bench:
     places: Rows  #: store columns that change with the variable
     slope: Array  #: their coefficients
     weights: Array | None = None  #: (n_mis,) prior weights of the factor
+    line: Line | None = None  #: the linear predictor, where it is a line in the variable
 
     @classmethod
     def seat(
@@ -58,22 +70,42 @@ class Bench:
         silent: Rows | None,
         weights: Array | None = None,
         offset: Array | None = None,
+        affine: bool = False,
     ) -> Bench:
-        """Split the linear predictor into what stays and what changes with the variable."""
+        """Split the linear predictor into what stays and what changes with the variable.
+
+        ``affine`` says that it is a line in the variable, which then is evaluated as such.
+        """
         rows = store.layout.table[variable].missing
-        changing = np.isin(model.columns, store.layout.depends[variable])
-        shape = (len(store.layout), *fitted.coef.shape[1:])
-        staying = np.zeros(shape)
-        staying[model.columns[~changing]] = fitted.coef[~changing]
-        rest = store.gathered(variable) @ staying
+        staying, changing = store.layout.split(model, variable)
+        places, slope = model.columns[changing], fitted.coef[changing]
+        if store.finite:
+            full = model.wide(fitted.coef, len(store.layout))
+            full[places] = 0.0
+            rest = store.gathered(variable) @ full
+        else:
+            rest = store.gathered(variable)[:, model.columns[staying]] @ fitted.coef[staying]
         if offset is not None:
             rest = rest + offset[rows]
-        places, slope = model.columns[changing], fitted.coef[changing]
         heavy = None if weights is None else weights[rows]
-        return cls(fitted, store, variable, rows, response[rows], silent, rest, places, slope, heavy)
+        bench = cls(fitted, store, variable, rows, response[rows], silent, rest, places, slope, heavy)
+        return replace(bench, line=bench._straight()) if affine else bench
+
+    def _straight(self) -> Line:
+        """The linear predictor as a line in the variable, from its values at two points."""
+        layout = self.store.layout
+        own = layout.main[self.variable][0]
+        origin, unit = float(layout.centre[own]), float(layout.scale[own])
+        every, points = np.arange(len(self.rows)), np.full(len(self.rows), origin)
+        here = self.linear(every, points)
+        return Line(origin, here, (self.linear(every, points + unit) - here) / unit)
 
     def linear(self, at: Rows, values: Array) -> Array:
         """The linear predictor of some rows (positions among the holes) at other values."""
+        if self.line is not None:
+            slope = self.line.slope[at]
+            step = values - self.line.origin
+            return np.asarray(self.line.height[at] + slope * (step if slope.ndim == 1 else step[:, None]))
         fresh = self.store.imagine(self.places, self.variable, self.rows[at], values)
         return self.rest[at] + fresh @ self.slope
 
@@ -83,10 +115,14 @@ class Bench:
         score = self.fitted.log_accept(self.response[at], linear)
         if self.weights is not None:
             score = score * self.weights[at]
+        if self.silent is None and np.isfinite(score).all() and np.isfinite(linear).all():
+            return score
         outside = ~np.isfinite(linear if linear.ndim == 1 else linear.sum(axis=1))
         score = np.where(outside | np.isnan(score), -np.inf, score)
-        if self.silent is not None:
-            score = np.where(np.isin(at, self.silent) & ~outside, 0.0, score)
+        if self.silent is not None:  # without its outcome a factor says no more than where its mean can be
+            possible = getattr(self.fitted, "possible", None)
+            quiet = np.isin(at, self.silent) & ~outside
+            score = np.where(quiet, 0.0 if possible is None else np.where(possible(linear), 0.0, _NOWHERE), score)
         return score
 
     def information(self, backward: Callable[[Array], Array], mean: Array, unit: float) -> tuple[Array, Array] | None:
@@ -105,13 +141,18 @@ class Bench:
         tuple of ndarray, each (n_mis,), or None
             Precision, and precision times the distance from ``mean``; None where it is not defined.
         """
-        fitted: Any = self.fitted
         at = np.arange(len(self.rows))
+        if self.line is not None and backward(mean) is mean:
+            return self._added(self.line.slope, self.linear(at, mean))
         left, right = self.linear(at, backward(mean - unit)), self.linear(at, backward(mean + unit))
         if not (np.isfinite(left).all() and np.isfinite(right).all()):
             return None
-        slope = (right - left) / (2.0 * unit)
-        gap = fitted.standardised(self.response) - 0.5 * (left + right)  # of the response at the current mean
+        return self._added((right - left) / (2.0 * unit), 0.5 * (left + right))
+
+    def _added(self, slope: Array, middle: Array) -> tuple[Array, Array]:
+        """Precision and pull from the slopes, and the linear predictor where the current mean is."""
+        fitted: Any = self.fitted
+        gap = fitted.standardised(self.response) - middle
         weight = (1.0 if self.weights is None else self.weights) / fitted.spread**2
         precision, pull = weight * slope * slope, weight * slope * gap
         if self.silent is not None:

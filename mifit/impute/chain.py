@@ -6,9 +6,10 @@ filled values and its warm starts. So workers, back ends and continued chains gi
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,15 +24,22 @@ from .drawing import Undone, draw_continuous, draw_discrete, draw_proposed, draw
 from .engine import Engine, Ready
 from .limits import elsewhere
 from .methods import CHAINED, METHODS
-from .methods.pmm import PMMFitted
+from .methods.logistic import LogisticFitted
+from .methods.multinomial import MultinomialFitted
+from .methods.norm import NormalFitted
+from .methods.ordinal import OrdinalFitted
+from .methods.pmm import PMM, PMMFitted
 from .plan import Plan, Variable
-from .store import ColumnStore, Model, Piece, StoreVisit
+from .store import ColumnStore, Model, Piece
+from .visit import StoreVisit
 
 __all__ = ["Chain", "Seed", "run"]
 
 
+_WIDENED = (PMMFitted, NormalFitted, LogisticFitted, MultinomialFitted, OrdinalFitted)  #: look at X @ coef alone
 _STRAYED = 0.05  # share of recipients outside the donors' range that is worth an event
-_START_ROWS = 5_000  # rows that suffice for the parameters of a first fill
+_START_COLUMNS = 50  # columns that suffice for a first fill that every sweep visits anew
+_START_ROWS = 1_000  # rows that suffice for the parameters of a first fill, or ten for each
 
 
 class Seed(NamedTuple):
@@ -113,11 +121,17 @@ def _alone(
     tick: Callable[[], Any] | None = None,
 ) -> list[Chain]:  # fmt: skip
     """Some chains one after the other, in this process."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=1, user_api="blas"), np.errstate(over="ignore", under="ignore"):
+    with _blas().limit(limits=1, user_api="blas"), np.errstate(over="ignore", under="ignore"):
         engine = Engine(table, plan)
         return [_chain(engine, number, start, sweeps, seed, tick) for number, start in pairs]
+
+
+@functools.cache
+def _blas() -> Any:
+    """What limits BLAS threads; looking for the libraries takes longer than a short chain."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def _chain(
@@ -125,29 +139,40 @@ def _chain(
 ) -> Chain:
     """One chain, up to a number of sweeps."""
     running = _Running(engine, before)
-    first = 0
-    if before is None:
-        try:
+    first = 0 if before is None else before.sweeps
+    sweep = first
+    try:
+        if before is None:
             running.start(seed.stream(number, 0))
-        except ImputationError as error:
-            raise _named(error, running) from error
-    else:
-        first = before.sweeps
-    for sweep in range(first + 1, sweeps + 1):
-        try:
+        for sweep in range(first + 1, sweeps + 1):
             running.sweep(seed.stream(number, sweep), sweep)
-        except ImputationError as error:
-            raise _named(error, running) from error
-        except MifitError:
-            raise
-        except (FloatingPointError, np.linalg.LinAlgError, ValueError, IndexError) as error:
-            raise ImputationError(
-                f"chain {number}, sweep {sweep}: {running.visiting!r} could not be drawn ({error}).",
-                do=f"df.mice.impute(methods={{{running.visiting!r}: 'leave'}})",
-            ) from error
-        if tick is not None:
-            tick()
+            if tick is not None:
+                tick()
+    except ImputationError as error:
+        raise _named(error, running) from error
+    except MifitError:
+        raise
+    except Exception as error:  # whatever a function of the user's may raise; not all of it crosses a process
+        said = str(error).partition("\n")[0] or type(error).__name__
+        what = "the first fill" if running.visiting is None else repr(running.visiting)
+        raise ImputationError(
+            f"chain {number}, sweep {sweep}: {what} could not be drawn ({said}).",
+            do=_way_out(engine, running.visiting),
+        ) from error
     return running.freeze(number, max(sweeps, first))
+
+
+def _way_out(engine: Engine, visiting: Hashable) -> str:
+    """The call that does without what could not be drawn: the column, its model, or compatible draws."""
+    plan = engine.plan
+    shown = plan.written or tuple(q.formula for q in plan.questions)
+    said = f"{(shown[0] if len(shown) == 1 else list(shown))!r}, model={plan.questions[0].model!r}, " if shown else ""
+    asked = {v for q in plan.questions for v in (*q.variables(engine.table), *q.outcome)}
+    if visiting in plan.order and visiting not in asked:
+        return f"df.mice.impute({said}methods={{{visiting!r}: 'leave'}})"
+    if plan.mode == "compatible":
+        return f"df.mice.impute({said}congeniality='terms')"
+    return f"df.mice.impute({said}methods={{{visiting!r}: 'sample'}})"
 
 
 def _named(error: ImputationError, running: _Running) -> ImputationError:
@@ -180,8 +205,8 @@ class _Running:
 
     def start(self, rng: np.random.Generator) -> None:
         """Fill the holes for the first time; find rows for the first parameter draws."""
-        columns = [self.table[name] for name in self.plan.order]
-        first = {c.name: rng.choice(c.values[c.observed], len(c.missing)) for c in columns}
+        columns, observed = [self.table[name] for name in self.plan.order], self.engine.observed
+        first = {c.name: rng.choice(c.values[observed[c.name]], len(c.missing)) for c in columns}
         for name, (low, high) in self.engine.limits.items():  # drawn anew before anybody looks
             if not self.table[name].kind.discrete:
                 first[name] = np.clip(first[name], low[self.table[name].missing], high[self.table[name].missing])
@@ -209,8 +234,9 @@ class _Running:
         for key, model, outcome in models:
             names = layout.needs(model.columns) | set(outcome)
             found[key] = self.table.complete_rows(names)
-            if key in engine.members and engine.unit_heads is not None:
-                found[key] = np.intersect1d(found[key], engine.unit_heads)
+            single = key in engine.members or any(r.key == key and r.factor.rows == "units" for r in engine.factors)
+            if single and engine.heads is not None:
+                found[key] = np.intersect1d(found[key], engine.heads)
             if len(found[key]) < 3 * len(model.columns) or not self._levels_present(names, found[key]):
                 return {}
         return found
@@ -223,31 +249,39 @@ class _Running:
     def _ordinary_pass(self, rng: np.random.Generator) -> None:
         """One visit each, from least to most missing, each from complete or already filled columns."""
         engine = self.engine
-        filled = [name for name in engine.layout.main if not len(self.table[name].missing)]
+        filled = dict.fromkeys(name for name in engine.layout.main if not len(self.table[name].missing))
         complete = [
             Piece("outcome", ready.factor.question) for ready in engine.factors
             if ready.question is not None and not any(len(self.table[v].missing) for v in ready.outcome)
         ]  # fmt: skip
         for name in sorted(self.plan.order, key=lambda n: len(self.table[n].missing)):
+            if self.plan.mode != "compatible" and self.table[name].kind.discrete:
+                continue  # where every sweep visits all, a random level is start enough
             self.visiting, column, variable = name, self.table[name], engine.variables[name]
             named = [p.which for p in variable.pieces if p.what == "main" and p.which in filled]
-            room = max(allowed_parameters(self.table, name, len(column.observed)), 2)
+            room = max(allowed_parameters(self.table, name, len(engine.observed[name])), 2)
+            room = room if self.plan.mode == "compatible" else min(room, _START_COLUMNS)
             pieces: list[Piece] = []
             width = 1
             for piece in (*complete, *(Piece("main", other) for other in named or filled)):
                 wider = width + (len(engine.layout.main[piece.which]) if piece.what == "main" else 1)
                 if wider <= room:
-                    pieces, width = [*pieces, piece], wider
+                    pieces.append(piece)
+                    width = wider
             model = engine.layout.model(pieces)
             usual = variable.role != "column" and variable.bounds is None
             method: Any = METHODS[CHAINED[column.kind]] if usual else variable.method
-            rows = column.observed
-            if len(rows) > _START_ROWS:
-                rows = np.sort(rng.choice(rows, _START_ROWS, replace=False))
+            if self.plan.mode != "compatible" and isinstance(method, PMM):
+                method = METHODS["norm"]  # draws of parameters too, without the matching
+            rows = engine.observed[name]
+            enough = max(_START_ROWS, 10 * len(model.columns) * max(column.n_levels - 1, 1))
+            if enough < min(len(rows), len(column.missing)):
+                rows = np.sort(rng.choice(rows, enough, replace=False))
             fitted = method.fit(self._visit(name, model, rows, None), rng)
-            self.store.write(name, self._sampled(variable, fitted, self.store.gathered(name)[:, model.columns], rng))
+            fitted, X = self._widened(fitted, name, model)
+            self.store.write(name, self._sampled(variable, fitted, X, rng))
             if name in engine.layout.main:
-                filled.append(name)
+                filled[name] = None
 
     def sweep(self, rng: np.random.Generator, number: int) -> None:
         """Visit every incomplete column once."""
@@ -273,7 +307,7 @@ class _Running:
             rows = heads if rows is None else np.intersect1d(rows, heads)
         visit = self._visit(name, model, rows, self.warm.get(name))
         fitted = self._noted(name, variable.method.fit(visit, rng), name)
-        X = self.store.gathered(name)[:, model.columns]
+        fitted, X = self._widened(fitted, name, model)
         if members is not None:
             return self._draw_together(variable, fitted, X, [], members, rng)
         if isinstance(fitted, PMMFitted) and self.number == 1 and fitted.outside(X) > _STRAYED:
@@ -295,13 +329,20 @@ class _Running:
             drawn = np.where(inside, drawn, elsewhere(self.table[name], skip))
         return np.asarray(drawn)
 
+    def _widened(self, fitted: Any, name: Hashable, model: Model) -> tuple[Any, Array]:
+        """A fitted model and its predictors on the rows to draw; with coefficients for all columns none is copied."""
+        X = self.store.gathered(name)
+        if isinstance(fitted, _WIDENED) and self.store.finite:
+            return replace(fitted, coef=model.wide(fitted.coef, X.shape[1])), X
+        return fitted, X[:, model.columns]
+
     def _draw_joint(self, variable: Variable, rng: np.random.Generator) -> Array:
         """A draw from the own factor times every factor the variable feeds."""
         name, fed = variable.name, self.engine.feeds[variable.name]
         own: Any
         own, model = self._own(variable, rng)
         benches: list[Any] = [self._bench(ready, name, rng) for ready in fed]
-        X = self.store.gathered(name)[:, model.columns]
+        own, X = self._widened(own, name, model)
         members = self.engine.members.get(name)
         if members is not None:
             return self._draw_together(variable, own, X, benches, members, rng)
@@ -350,7 +391,7 @@ class _Running:
     def _own_rows(self, variable: Variable) -> Rows | None:
         """Rows that plain chained equations fit on: observed ones, or all where missing values lie beyond them."""
         beyond = variable.bounds is not None and not variable.bounds.always and variable.label in ("norm", "power")
-        return None if beyond else self.table[variable.name].observed
+        return None if beyond else self.engine.observed[variable.name]
 
     def _own(self, variable: Variable, rng: np.random.Generator) -> tuple[Fitted, Model]:
         """Draw the parameters of a variable's own factor: a covariate's on all rows, others as their factor says."""
@@ -386,7 +427,8 @@ class _Running:
         if ready.question is None and ready.position in self.drawn:
             return self.drawn[ready.position]
         rows = self.first.get(ready.key, ready.rows)
-        single = ready.outcome[0] if rows is ready.rows and len(ready.outcome) == 1 else None
+        whole = rows is ready.rows and ready.factor.rows != "units"
+        single = ready.outcome[0] if whole and len(ready.outcome) == 1 else None
         if self.engine.ignored is not None:
             every = np.arange(self.table.n_rows) if rows is None else rows
             rows, single = every[~self.engine.ignored[every]], None
@@ -407,8 +449,9 @@ class _Running:
         if ready.rows is not None:
             silent = np.flatnonzero(np.isin(self.table[name].missing, ready.rows, invert=True))
         return Bench.seat(
-            fitted, ready.model, self.store, name, ready.response(self.values), silent, ready.weights, ready.offset
-        )
+            fitted, ready.model, self.store, name, ready.response(self.values), silent, ready.weights, ready.offset,
+            affine=self.engine.straight(ready, name),
+        )  # fmt: skip
 
     def _noted(self, key: Any, fitted: Fitted, label: Hashable) -> Fitted:
         """Keep what a fit leaves behind."""
@@ -432,8 +475,10 @@ class _Running:
                 for level, share in zip(column.coding.levels, shares, strict=True):
                     self._note(f"share({name} = {level})", share)
             else:
-                self._note(f"mean({name})", drawn.mean())
-                self._note(f"sd({name})", drawn.std(ddof=1) if len(drawn) > 1 else 0.0)
+                mean = drawn.sum() / len(drawn)
+                apart = drawn - mean
+                self._note(f"mean({name})", mean)
+                self._note(f"sd({name})", np.sqrt(apart @ apart / max(len(drawn) - 1, 1)))
         for ready in self.engine.factors:
             if ready.question is not None:
                 self._note_analysis(ready, self.drawn.get(ready.position) or self._parameters(ready, rng))

@@ -16,6 +16,7 @@ from .likelihoods import HAZARD
 from .methods import CHAINED, METHODS
 from .planning import Draft, by_kind, hazard_of
 from .store import Piece
+from .suitable import check_copies
 
 __all__ = ["plan_chained"]
 
@@ -35,6 +36,8 @@ def plan_chained(draft: Draft) -> None:
     for name in (n for n in table.columns if n in reserved):
         draft.left.setdefault(name, "belongs to the analysis")
     draft.ignore_rest(usable)
+    if draft.mode == "terms":
+        check_copies(draft.questions, table, [n for n in usable if draft.holes(n)])
     draft.order = draft.ordered([n for n in usable if draft.holes(n)])
     monotone = _one_visit_suffices(draft)
     settles = any(draft.holes(n) and n in draft.bounds and not draft.bounds[n].always for n in draft.order)
@@ -48,6 +51,9 @@ def plan_chained(draft: Draft) -> None:
                 right = _terms_of(draft, question, name)
                 if right:
                     pieces, shown = (*pieces, Piece("formula", draft.formula(name, right))), (*shown, right)
+        if draft.mode == "terms" and name not in draft.wishes.predictors:
+            given, named = draft.around(name, others)
+            pieces, shown = (*pieces, *given), (*shown, *named)
         if name not in draft.wishes.predictors:
             means = draft.cluster_means(name, others)
             pieces, shown = (*pieces, *means), (*shown, *(f"mean({p.which[0]}) by {p.which[1]}" for p in means))

@@ -61,6 +61,10 @@ class Visit:
         total = float(z @ z) if self.weights is None else float(z @ (self.weights * z))
         return Cross(heavy.T @ self.X, heavy.T @ z, total, float(len(z)), centre, scale)
 
+    def squares(self) -> tuple[Array, Array | None]:
+        """Return the design's cross-products, shape (p, p), and the sums of squares that rows were subtracted from."""
+        return self.X.T @ self.X, None
+
     def linear(self, coef: Array) -> Array:
         """Return the linear predictor of the fit rows, shape (n_fit,) or (n_fit, k)."""
         return self.X @ coef

@@ -25,10 +25,11 @@ from .truncated import truncated_normal
 __all__ = ["Draw", "Fence", "Undone", "draw_continuous", "draw_discrete", "draw_proposed", "draw_within"]
 
 
-ROUNDS = (6, 16, 40, 88)  # proposals per waiting row, 150 in all
+ROUNDS = (6, 24, 120)  # proposals per waiting row, 150 in all
 SLICE_STEPS = 5
 METROPOLIS_STEPS = 50
 _UNLESS = -1e6  # log weight of what must not be, unless other columns as they stand leave nothing else
+_SMALL = 1_000  # rows that are one block however many levels there are
 _BLOCK = 200_000  # candidate rows worked on at once: a few MB
 
 
@@ -128,6 +129,8 @@ def draw_discrete(own: Discrete, X: Array, benches: Sequence[Judging], rng: np.r
     out = np.empty(n)
     if n == 0:
         return Draw(out)
+    if n <= _SMALL:
+        return Draw(_draw_levels(_weights(own, X, np.arange(n), benches), rng))
     levels = own.log_probabilities(X[:1]).shape[1]
     size = max(1, _BLOCK // max(levels, 1))
     for start in range(0, n, size):
@@ -316,8 +319,11 @@ def _propose(
 
 def _score(benches: Sequence[Judging], at: Rows, values: Array) -> Array:
     """Sum of all judges; -inf where the value is outside a scale or a domain."""
+    possible = np.isfinite(values)
+    if len(benches) == 1 and possible.all():
+        return benches[0].log_accept(at, values)
     score = np.full(len(values), -np.inf)
-    good = np.flatnonzero(np.isfinite(values))
+    good = np.flatnonzero(possible)
     total = np.zeros(len(good))
     for bench in benches:
         total += bench.log_accept(at[good], values[good])

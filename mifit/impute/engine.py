@@ -45,7 +45,11 @@ class Ready:
         self.outcome: tuple[Hashable, ...] = (factor.variable,) if self.question is None else self.question.outcome
         self._complete: Array | None = None  # a complete outcome, once it was asked for
         self.label = str(factor.variable) if self.question is None else "the analysis"
-        self.rows: Rows | None = engine.table.complete_rows(self.outcome) if factor.rows == "observed" else None
+        self.rows: Rows | None = None
+        if factor.rows == "observed":
+            self.rows = engine.table.complete_rows(self.outcome)
+        elif factor.rows == "units":
+            self.rows = engine.heads
         self.method = self._bound()
         self.model = self._without_constant(engine.layout.model(factor.pieces, constant=factor.question is None))
         self.place = self._place(engine)
@@ -122,9 +126,11 @@ class Engine:
         self.table, self.plan = table, plan
         self.copies = self._copies()
         self.variables = {name: plan[name] for name in plan.order}
+        self.observed = {name: table[name].observed for name in plan.order}
         self.designs = [freeze(question, table) for question in self._formulas()]
         self.layout = Layout(table, self.designs, self._mains(), self._means())
         self.own = {name: self.layout.model(v.pieces) for name, v in self.variables.items()}
+        self.heads = self._heads()
         self.factors = [Ready(self, factor, position) for position, factor in enumerate(plan.factors)]
         self.own_factor = {name: self._own_factor(name) for name in plan.order}
         self.unit_heads, self.members = self._units()
@@ -140,7 +146,7 @@ class Engine:
 
     def new_store(self, values: dict[Hashable, Array]) -> ColumnStore:
         """A store for one chain's values."""
-        silent = [ready.place for ready in self.factors if ready.rows is not None and ready.place is not None]
+        silent = [r.place for r in self.factors if r.factor.rows == "observed" and r.place is not None]
         return ColumnStore(self.layout, values, silent, self.grams)
 
     def repeated(self, rows: Rows | None) -> Rows | None:
@@ -192,6 +198,16 @@ class Engine:
             self._affine[key] = all(self.inverse(name) is None and design.affine_in(name) for design in inside)
         return self._affine[key]
 
+    def straight(self, ready: Ready, name: Hashable) -> bool:
+        """Whether a factor's linear predictor is a line in a number's own values."""
+        column = self.table[name]
+        return (
+            not column.kind.discrete
+            and name in self.layout.main
+            and self.inverse(name) is None
+            and self.affine(ready, name)
+        )
+
     def inverse(self, name: Hashable) -> tuple[Inverse, Any] | None:
         """How an outcome expression is undone, and its design; None where the outcome is a column as it stands."""
         ready = self.own_factor[name]
@@ -201,15 +217,19 @@ class Engine:
         assert inverse is not None  # the plan refuses an outcome that cannot be undone
         return inverse, self.designs[ready.factor.question or 0]
 
+    def _heads(self) -> Rows | None:
+        """The first row of every id, sorted; None where there are no ids."""
+        unit = self.plan.wishes.id
+        return None if unit is None else np.sort(np.unique(self.table[unit].values, return_index=True)[1])
+
     def _units(self) -> tuple[Rows | None, dict[Hashable, Members]]:
         """The first row of every id, and which holes are drawn together."""
         together = [name for name, variable in self.variables.items() if variable.together]
         if not together:
             return None, {}
         codes = np.unique(self.table[self.plan.wishes.id].values, return_inverse=True)[1].reshape(-1)
-        heads = np.unique(codes, return_index=True)[1]
         units = {name: np.unique(codes[self.table[name].missing], return_inverse=True)[1] for name in together}
-        return np.sort(heads), {name: Members.of(unit.reshape(-1)) for name, unit in units.items()}
+        return self.heads, {name: Members.of(unit.reshape(-1)) for name, unit in units.items()}
 
     def _ignored(self) -> npt.NDArray[np.bool_] | None:
         """Rows that no model is fitted on, shape (n,)."""
@@ -254,7 +274,7 @@ class Engine:
             return column.numbers(column.values).astype(np.int64)
         for question in self.plan.questions:
             found = keyword_vector(question, "freq_weights", self.table)
-            if found is not None and self.plan.mode == "compatible":
+            if found is not None and self.plan.mode != "ignore":
                 return found.astype(np.int64)
         return None
 

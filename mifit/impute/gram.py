@@ -59,6 +59,10 @@ def independent(xx: Array, terms: Rows, before: Array | None = None) -> tuple[Ro
     limit = np.full(len(terms), DEPENDENT)
     if before is not None:
         limit *= np.maximum(before / np.where(squares > 0, squares, 1.0), 1.0)
+    if len(terms) and squares.min() > 0 and limit.max() < 1.0:  # the rule: all columns are independent
+        root, info = lapack.dpotrf((xx / (size[:, None] * size)).T, lower=1, clean=1, overwrite_a=1)
+        if info == 0 and (root.diagonal() ** 2 >= limit).all():
+            return np.arange(len(terms)), root, size, ()
     dropped = set(terms[(squares == 0) | (limit >= 1.0)].tolist())
     while True:
         kept = np.flatnonzero(~np.isin(terms, list(dropped))) if dropped else np.arange(len(terms))

@@ -12,13 +12,14 @@ from ..errors import FormulaError, PlanError
 from ..formula.design import Design, freeze
 from ..formula.identity import likelihood
 from ..formula.question import LEVELLED, Question
-from ..formula.terms import take_apart
+from ..formula.terms import code_of, take_apart
 from ..frame.kinds import Kind
 from .choices import (
     MOST_LEVELS,
     allowed_parameters,
     association,
     commonest,
+    constant_within,
     nearly_determines,
     normal_or_power,
     strongest,
@@ -26,12 +27,12 @@ from .choices import (
 from .columns import is_constant, suiting
 from .contract import Method
 from .knowledge import CENSORED, many_levels
-from .likelihoods import AROUND, HAZARD, likelihood_of
+from .likelihoods import HAZARD, likelihood_of
 from .methods import COMPATIBLE, METHODS, Glm, Power, name_of
 from .plan import Factor
 from .planning import Draft, by_kind, hazard_of
 from .store import Piece
-from .suitable import check_copies, check_outcomes
+from .suitable import as_column, check_copies, check_outcomes
 
 __all__ = ["plan_joint"]
 
@@ -48,6 +49,8 @@ def plan_joint(draft: Draft) -> None:
     table = draft.table
     designs = [freeze(q, table) for q in draft.questions]
     check_outcomes(draft.questions, designs, table)
+    for label in (label for design in designs for label in design.redundant):
+        draft.note(f"{label} follows from the columns before it: left out of the design")
     baseline = tuple(draft.wishes.auxiliary["baseline"]) if isinstance(draft.wishes.auxiliary, Mapping) else ()
     covariates = [n for n in table.columns if n in {*draft.asked, *baseline} and n not in outcomes]
     auxiliaries = _auxiliaries(draft, designs, covariates, outcomes)
@@ -121,7 +124,7 @@ def _check_outcomes(draft: Draft) -> None:
             raise FormulaError(
                 f"outcome {question.terms.outcome!r} has holes ({holes[0]!r}) and cannot be undone.",
                 formula=question.formula,
-                do=f"df['outcome'] = ...  # {question.terms.outcome}; then outcome ~ ...",
+                do=as_column(question, draft.table),
             )
         for wish, word in ((draft.wishes.methods, "method"), (draft.wishes.predictors, "predictors")):
             if holes and question.outcome[0] in wish:
@@ -237,26 +240,38 @@ def _add_auxiliary_factors(
     draft: Draft, auxiliaries: list[Hashable], baseline: tuple[Hashable, ...]
 ) -> dict[Hashable, str]:
     """Each auxiliary given the outcomes, the analysis terms and the auxiliaries before it; why its model."""
-    start = [piece for f in draft.factors if f.question is not None for piece in _outcome_pieces(draft, f.question)]
-    start += [Piece("formula", n) for n in range(len(draft.questions))]
-    start += [Piece("main", b) for b in baseline]
-    base = len(start) + sum(len(q.terms.codes) for q in draft.questions)
+    analyses = [f.question for f in draft.factors if f.question is not None]
+    rest = [Piece("formula", n) for n in range(len(draft.questions))] + [Piece("main", b) for b in baseline]
+    base = len(analyses) + len(rest) + sum(len(q.terms.codes) for q in draft.questions)
     reasons: dict[Hashable, str] = {}
     for position, name in enumerate(auxiliaries):
-        room = allowed_parameters(draft.table, name, draft.table.n_rows) - base
+        unit = draft.wishes.id
+        level = unit is not None and constant_within(draft.table, name, unit)
+        start = [piece for n in analyses for piece in _outcome_pieces(draft, n, unit if level else None)] + rest
+        n_fit = len(np.unique(draft.table[unit].values)) if level else draft.table.n_rows
         before = [other for other in auxiliaries[:position] if not draft.silent(other, name)]
+        room = allowed_parameters(draft.table, name, n_fit) - base
         earlier = strongest(draft.table, name, before, (), room + 1) if room > 0 else []
         method, label, reasons[name] = _method(draft, name, [], False)
         pieces = (*start, *(Piece("main", e) for e in earlier))
-        draft.factors.append(Factor("auxiliary", method, pieces, None, name, "all", label))
+        draft.factors.append(Factor("auxiliary", method, pieces, None, name, "units" if level else "all", label))
     return reasons
 
 
-def _outcome_pieces(draft: Draft, number: int) -> list[Piece]:
-    """An outcome as a predictor of what came after it."""
+def _outcome_pieces(draft: Draft, number: int, unit: Hashable = None) -> list[Piece]:
+    """An outcome as a predictor of what came after it; of what a whole unit shares, over all rows of the unit."""
     question = draft.questions[number]
     if question.model in HAZARD:
-        return [Piece("formula", draft.formula(None, hazard_of(question)))]
+        return [Piece("formula", draft.formula(None, hazard_of(question, unit=unit)))]
+    if (
+        unit is not None
+        and question.bare
+        and draft.table[question.outcome[0]].number
+        and not draft.holes(question.outcome[0])
+    ):
+        code, group = question.terms.outcome, code_of(unit)
+        right = f"I(total_within({code}, {group}) / total_within(1 + 0 * {code}, {group}))"
+        return [Piece("formula", draft.formula(None, right))]
     if draft.table[question.outcome[0]].kind in (Kind.NOMINAL, Kind.ORDINAL):
         return [Piece("main", question.outcome[0])]
     return [Piece("outcome", number)]
@@ -279,17 +294,15 @@ def _draw_covariates(
     draft: Draft, covariates: list[Hashable], designs: list[Design], outcomes: tuple[Hashable, ...]
 ) -> None:
     """Each incomplete covariate given the other covariates, never the outcome."""
-    named = [question.keywords.get(word) for question in draft.questions for word in AROUND]
-    inside = {*covariates, *outcomes}
-    around = [
-        n for n in draft.table.columns if n not in inside and any(isinstance(w, Hashable) and w == n for w in named)
-    ]
     for name in [n for n in covariates if draft.holes(n) and n not in draft.variables]:
         _refuse_outcome_as_predictor(draft, name, outcomes)
-        others = [c for c in (*covariates, *around) if c != name]
+        others = [c for c in covariates if c != name]
         positive = any(d.needs_positive(name) for d in designs)
         method, label, why = _method(draft, name, others, positive)
         pieces, shown = draft.predictors(name, others, others, draft.table.n_rows)
+        if name not in draft.wishes.predictors:
+            given, named = draft.around(name, others)
+            pieces, shown = (*pieces, *given), (*shown, *named)
         sampler = _sampler(draft, name, method, designs)
         draft.add(name, "covariate", method, label, sampler, pieces, shown, why)
 

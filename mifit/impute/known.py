@@ -16,7 +16,9 @@ from ..frame.table import Column, Table
 from .choices import constant_within
 from .plan import Wishes
 
-__all__ = ["fill", "refuse_chained", "refuse_derived", "refuse_derived_outcome", "with_derived"]
+__all__ = ["fill", "refuse_chained", "refuse_clustered", "refuse_derived", "refuse_derived_outcome", "with_derived"]
+
+_NO_ACCIDENT = 10  # repeated values within groups that are no accident: 2^-10 for two levels
 
 
 def refuse_derived(wishes: Wishes, columns: Sequence[Hashable]) -> None:
@@ -95,6 +97,36 @@ def refuse_chained(questions: Sequence[Question], table: Table, wishes: Wishes) 
                 analysis=question.formula,
                 do=f"df.mice.impute({question.formula!r}, model={question.model!r}, entry={entry!r}, id={unit!r})",
             )
+
+
+def refuse_clustered(questions: Sequence[Question], table: Table, wishes: Wishes) -> None:
+    """What belongs to whole groups is drawn once for each: ``id=`` must say so.
+
+    Raises
+    ------
+    PlanError
+        If an analysis has ``groups=``, one of its incomplete covariates is constant within them, and there is no
+        ``id=``.
+    """
+    for question in questions:
+        unit = question.keywords.get("groups")
+        if wishes.id is not None or not isinstance(unit, Hashable) or unit not in table or len(table[unit].missing):
+            continue
+        for name in (n for n in question.variables(table) if len(table[n].missing)):
+            if _of_groups(table[name], table[unit].values) and constant_within(table, name, unit):
+                raise PlanError(
+                    f"{name!r} is constant within {unit!r} and has {len(table[name].missing)} holes: "
+                    "each row would be drawn alone.",
+                    analysis=question.formula,
+                    do=f"df.mice.impute({question.formula!r}, model={question.model!r}, groups={unit!r}, id={unit!r})",
+                )
+
+
+def _of_groups(column: Column, unit: Array) -> bool:
+    """Whether rows of a group repeat what others of it say often enough, ten times, that it is no accident."""
+    seen = column.values[column.observed]
+    repeats = len(seen) - len(np.unique(unit[column.observed]))
+    return bool(repeats >= _NO_ACCIDENT and np.ptp(seen) > 0)
 
 
 def _chained(unit: Array, start: Array, end: Array) -> int:

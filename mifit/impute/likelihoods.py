@@ -63,7 +63,7 @@ def _glm(question: Question, table: Table) -> Method:
     if pair == ("Poisson", "Log") and not heavy:
         return Poisson()
     two = question.bare and table[question.outcome[0]].kind is Kind.BINARY
-    if pair == ("Binomial", "Logit") and two and not heavy and "offset" not in given:
+    if pair == ("Binomial", "Logit") and two and not heavy:
         return Logistic(rescue="firth")
     return Glm(family)
 
@@ -80,12 +80,12 @@ def _ordinal(question: Question) -> Method | None:
 _LIKELIHOODS: dict[str, tuple[tuple[str, ...], Callable[[Question, Table], Method | None]]] = {
     "ols": ((), lambda q, t: Normal()),
     "wls": (("weights",), lambda q, t: Normal()),
-    "logit": ((), lambda q, t: Logistic(rescue="firth")),
-    "probit": ((), lambda q, t: Probit()),
+    "logit": (("offset",), lambda q, t: Logistic(rescue="firth")),
+    "probit": (("offset",), lambda q, t: Probit()),
     "poisson": (("offset", "exposure"), lambda q, t: Poisson()),
     "negativebinomial": (("offset", "exposure"), lambda q, t: NegBin()),
     "glm": (("family", "offset", "exposure", "var_weights", "freq_weights"), _glm),
-    "ordinal": (("distr",), lambda q, t: _ordinal(q)),
+    "ordinal": (("distr", "offset"), lambda q, t: _ordinal(q)),
     "mnlogit": ((), lambda q, t: Multinomial()),
-    "phreg": (("status", "entry", "strata", "ties"), lambda q, t: Cox(q.keywords.get("ties") or "breslow")),
+    "phreg": (("status", "entry", "strata", "ties", "offset"), lambda q, t: Cox(q.keywords.get("ties") or "breslow")),
 }

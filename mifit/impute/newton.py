@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from scipy.linalg import lapack
 
 from .contract import Array
 
-__all__ = ["Likelihood", "Peak", "draw", "information_root", "maximise", "variances"]
+__all__ = ["Likelihood", "Peak", "Thinned", "draw", "information_root", "maximise", "variances"]
 
 Likelihood = Callable[[Array], tuple[float, Array, Array]]
+
+
+class Thinned(Protocol):
+    """A log-likelihood whose Hessian some rows can stand for."""
+
+    def __call__(self, theta: Array, /, some: slice | None = None) -> tuple[float, Array, Array]:
+        """Log-likelihood, gradient, and Hessian from `some` rows (all unless given), as if they were all."""
+        ...
+
 
 TIGHT = 1e-7  #: a cold start stops when a step is this small, in standard errors
 TENTH = 0.1  #: a warm start stops here: what is left is about a hundredth of a standard error
@@ -29,7 +38,7 @@ class Peak(NamedTuple):
     converged: bool  #: False when it has no top, or none that could be reached
 
 
-def maximise(likelihood: Likelihood, start: Array, *, warm: bool = False) -> Peak:
+def maximise(likelihood: Likelihood, start: Array, *, warm: bool = False, rough: Likelihood | None = None) -> Peak:
     """Find the parameters with the highest log-likelihood.
 
     Parameters
@@ -42,6 +51,9 @@ def maximise(likelihood: Likelihood, start: Array, *, warm: bool = False) -> Pea
     warm : bool, default False
         Whether `start` is the estimate of almost the same data. Two Newton steps are then the rule, the second
         only if the first moved more than a tenth of a standard error.
+    rough : callable, optional
+        The same log-likelihood and gradient with a Hessian that is only near. It serves the first step alone; a second
+        one then always follows.
 
     Returns
     -------
@@ -60,8 +72,8 @@ def maximise(likelihood: Likelihood, start: Array, *, warm: bool = False) -> Pea
     >>> peak.estimate, peak.converged
     (array([3.]), True)
     """
-    theta, tolerance = start, TENTH if warm else TIGHT
-    value, gradient, hessian = likelihood(theta)
+    theta, tolerance, exact = start, TENTH if warm else TIGHT, rough is None
+    value, gradient, hessian = (rough or likelihood)(theta)
     if not np.isfinite(value):
         return Peak(theta, np.eye(len(theta)), value, False)
     for _ in range(STEPS):
@@ -70,12 +82,13 @@ def maximise(likelihood: Likelihood, start: Array, *, warm: bool = False) -> Pea
         step = lapack.dtrtrs(root, half, lower=1, trans=1)[0] / size
         moved = float(np.sqrt(half @ half / max(len(half), 1)))
         root = root * size[:, None]
-        if moved <= tolerance:
+        if exact and moved <= tolerance:
             return Peak(theta + step, root, value, sound)
         ahead = _climb(likelihood, theta, step, value)
-        if ahead is None:
+        if ahead is None and exact:
             break
-        theta, (value, gradient, hessian) = ahead
+        theta, (value, gradient, hessian) = ahead or (theta, likelihood(theta))
+        exact = True
     return Peak(theta, root, value, False)
 
 
@@ -94,8 +107,7 @@ def _climb(
 
 def _factor(hessian: Array) -> tuple[Array, Array, bool]:
     """Cholesky factor of the scaled information, its scale, and whether it needed no ridge."""
-    size = np.sqrt(np.abs(hessian.diagonal()))
-    size = np.exp2(np.round(np.log2(np.where(size > 0, size, 1.0))))
+    size = np.ldexp(1.0, np.frexp(np.sqrt(np.abs(hessian.diagonal())))[1])  # frexp(0) has the exponent 0
     block = -hessian / (size[:, None] * size)
     root, info = lapack.dpotrf(block, lower=1, clean=1)
     sound, ridge = info == 0, 1e-12

@@ -70,7 +70,7 @@ class Factor:
     pieces: tuple[Piece, ...]
     question: int | None = None  #: analysis: position of its question
     variable: Hashable = None  #: auxiliary: the column
-    rows: str = "all"  #: "observed": fitted on, and applied to, rows where its outcome was observed
+    rows: str = "all"  #: fitted on, and applied to: "observed" where its outcome was, "units" the first row of each id
     label: str = ""
 
 

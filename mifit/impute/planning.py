@@ -16,14 +16,15 @@ from ..frame.cells import Mask
 from ..frame.kinds import Coding, Kind
 from ..frame.table import Column, Table
 from .choices import allowed_parameters, constant_within, strongest
-from .columns import check_wishes, set_aside, suiting, with_article
+from .columns import check_wishes, is_constant, set_aside, suiting, with_article
 from .contract import Array, Method
-from .likelihoods import likelihood_of
+from .likelihoods import AROUND, likelihood_of
 from .limits import Bounds, Skip
 from .methods import METHODS, Power, name_of
 from .methods.cox import nelson_aalen
 from .plan import Factor, Plan, Variable, Wishes, listed
 from .store import Piece
+from .within import total_within
 
 __all__ = ["Draft", "by_kind", "hazard_of", "make", "recoded"]
 
@@ -122,8 +123,11 @@ class Draft:
         question = ask_right(right, self.table, {**self.scope, **_HELPERS})
         for other in question.variables(self.table):
             self._check_predictor(name, other)
-        self.extra.append(question)
-        return len(self.questions) + len(self.extra) - 1
+        known = [one.formula for one in self.extra]
+        if question.formula not in known:
+            self.extra.append(question)
+            known.append(question.formula)
+        return len(self.questions) + known.index(question.formula)
 
     def recode(self, names: Sequence[Hashable], kinds: set[Kind]) -> None:
         """Read rating scales among some columns as plain numbers, or numbers as levels: how they are then drawn."""
@@ -131,6 +135,35 @@ class Draft:
         fresh = [n for n in dict.fromkeys(found) if n not in self.numeric]
         self.numeric += fresh
         self.table = recoded(self.table, fresh)
+
+    def around(self, name: Hashable, others: Sequence[Hashable]) -> tuple[tuple[Piece, ...], tuple[str, ...]]:
+        """What an analysis is given and a covariate may follow: strata, entry, weights, offset, log exposure."""
+        told = {v for q in self.questions for v in q.outcome} | {name}
+        found: dict[str, Piece] = {}
+        for question in self.questions:
+            for word in (word for word in AROUND if question.keywords.get(word) is not None):
+                given = question.keywords[word]
+                if not isinstance(given, Hashable) or given not in self.table:
+                    if np.ndim(given):
+                        self.note(f"{word}= is no column: the covariates' own models do not see it")
+                    continue
+                column, code = self.table[given], code_of(given)
+                most = max(self.table.n_rows // 20, 2)
+                if given in told or is_constant(column):
+                    continue
+                if word == "strata" and len(np.unique(column.values)) > most:
+                    self.note(f"{given!r} has more than {most} strata: the covariates' own models do not see them")
+                elif word == "exposure" or (word == "strata" and column.number):
+                    right = f"np.log({code})" if word == "exposure" else f"C({code})"
+                    found[right] = Piece("formula", self.formula(None, right))
+                elif given not in others:
+                    found[code] = Piece("main", given)
+        return tuple(found.values()), tuple(found)
+
+    def note(self, event: str) -> None:
+        """Keep an event, once."""
+        if event not in self.events:
+            self.events.append(event)
 
     def cluster_means(self, name: Hashable, others: Sequence[Hashable]) -> tuple[Piece, ...]:
         """Means of the numeric columns by cluster, where an analysis is clustered, or by id."""
@@ -272,18 +305,27 @@ def recoded(table: Table, names: Sequence[Hashable]) -> Table:
     return Table(columns, table.n_rows)
 
 
-_HELPERS = {"nelson_aalen": nelson_aalen}
+_HELPERS = {"nelson_aalen": nelson_aalen, "np": np, "total_within": total_within}
 
 
-def hazard_of(question: Question, log_time: bool = True) -> str:
-    """What a survival outcome tells a linear model: the event, the cumulative hazard, the log of time."""
+def hazard_of(question: Question, log_time: bool = True, unit: Hashable = None) -> str:
+    """What a survival outcome tells a linear model: the event, the cumulative hazard, the log of time.
+
+    Of a unit with several rows: totals over its rows.
+    """
     words = {word: question.keywords.get(word) for word in ("status", "entry", "strata")}
     named = {word: code_of(value) for word, value in words.items() if isinstance(value, str)}
     status = named.pop("status", None)
     arguments = [question.terms.outcome, status or f"1 + 0 * {question.terms.outcome}"]
     arguments += [f"{word}={code}" for word, code in named.items()]
     parts = [*([status] if status else []), f"nelson_aalen({', '.join(arguments)})"]
-    return " + ".join([*parts, f"np.log({question.terms.outcome})"] if log_time else parts)
+    time = question.terms.outcome
+    if unit is not None:
+        group = code_of(unit)
+        parts = [f"total_within({part}, {group})" for part in parts]
+        spell = f"{time} - {named['entry']}" if "entry" in named else time
+        time = f"total_within({spell}, {group})"
+    return " + ".join([*parts, f"np.log({time})"] if log_time else parts)
 
 
 def by_kind(column: Column) -> str:

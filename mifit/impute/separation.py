@@ -22,6 +22,7 @@ __all__ = [
     "NEVER",
     "Columns",
     "Extra",
+    "Sketch",
     "augmentation",
     "columns",
     "incidents",
@@ -29,11 +30,13 @@ __all__ = [
     "observed",
     "resume",
     "settle",
+    "sketched",
 ]
 
 NEVER = 200.0  #: log odds against what was never observed: e^-200 is nought to every random number
 SUSPECT = 1e2  #: variance, relative to that without effects, above which a warm fit is taken to convergence
 DIVERGED = 1e7  #: and above which the estimate is not finite; one event among a million rows gives 2.5e5
+_SKETCH = 2_000  # rows from which a few parameters are known well enough for a start
 AUGMENTED = "separation: augmented with {} rows (White, Daniel & Royston 2010)"
 
 Codes = npt.NDArray[np.int64]
@@ -62,9 +65,13 @@ class Extra(NamedTuple):
     weight: float  #: of each row; together p + 1 rows
 
 
-def columns(X: Array, terms: Codes) -> Columns:
-    """Return the columns of X, shape (n_fit, p), that do not depend on earlier ones, terms dropped whole."""
-    kept, root, size, dropped = independent(X.T @ X, terms)
+def columns(X: Array, terms: Codes, squares: tuple[Array, Array | None] | None = None) -> Columns:
+    """Return the columns of X, shape (n_fit, p), that do not depend on earlier ones, terms dropped whole.
+
+    ``squares`` are its cross-products and what rows were subtracted from, where they are known.
+    """
+    xx, before = squares or (X.T @ X, None)
+    kept, root, size, dropped = independent(xx, terms, before)
     inverse = lapack.dtrtri(root, lower=1)[0] if len(kept) else root
     unit = np.einsum("ij,ij->j", inverse, inverse) / size**2
     return Columns(X if len(kept) == X.shape[1] else X[:, kept], kept, unit, dropped)
@@ -147,9 +154,35 @@ def resume(warm: Any, kept: Codes, levels: Codes, size: int) -> tuple[Array | No
     return (estimate if same and np.all(np.isfinite(estimate)) else None), bool(rescued)
 
 
+class Sketch(NamedTuple):
+    """Some rows that stand for all, where there are very many."""
+
+    pilot: Likelihood  #: of these rows alone: its top is a start for all rows
+    rough: Likelihood  #: of all rows, with a Hessian from these alone: enough for a first step
+
+
+def sketched(position: Codes, n_levels: int, width: int) -> slice | None:
+    """Every k-th row, where a sketch of them will do; None where there are too few, or a level is too rare.
+
+    Parameters
+    ----------
+    position : ndarray, shape (n_fit,)
+        Position of each row's level among the observed ones.
+    n_levels : int
+        Observed levels.
+    width : int
+        Parameters of one level.
+    """
+    step = len(position) // max(_SKETCH, 50 * width)
+    if step < 3 or np.bincount(position[::step], minlength=n_levels).min() < 2 * width:
+        return None
+    return slice(None, None, step)
+
+
 def settle(
-    make: Callable[[bool], Likelihood], null: Array, warm: Array | None, yardstick: Array, rescued: bool
-) -> tuple[Peak, bool]:
+    make: Callable[[bool], Likelihood], null: Array, warm: Array | None, yardstick: Array, rescued: bool,
+    sketch: Sketch | None = None,
+) -> tuple[Peak, bool]:  # fmt: skip
     """Find a finite estimate: plain if there is one, else the rescued one.
 
     Parameters
@@ -165,6 +198,8 @@ def settle(
         these: at convergence by a factor of about 1e11.
     rescued : bool
         Whether this variable was rescued before: it stays so.
+    sketch : Sketch, optional
+        Stands for the plain likelihood where its rows are many: a cold climb starts from its top.
 
     Returns
     -------
@@ -172,22 +207,30 @@ def settle(
     rescued : bool
     """
     if not rescued:
-        peak = _climb(make(False), null, warm, yardstick)
-        if peak.converged and _loose(peak, yardstick) < DIVERGED:
+        if warm is None and sketch is not None:
+            pilot = maximise(sketch.pilot, null)  # to convergence: what is not separated here is not in more rows
+            warm = pilot.estimate if pilot.converged and _loose(pilot, yardstick) < SUSPECT else None
+        peak, loose = _climb(make(False), null, warm, yardstick, sketch.rough if sketch else None)
+        if peak.converged and loose < DIVERGED:
             return peak, False
         warm = None
-    return _climb(make(True), null, warm, np.full(len(null), np.inf)), True
+    return _climb(make(True), null, warm, np.full(len(null), np.inf), None)[0], True
 
 
-def _climb(likelihood: Likelihood, null: Array, warm: Array | None, yardstick: Array) -> Peak:
+def _climb(
+    likelihood: Likelihood, null: Array, warm: Array | None, yardstick: Array, rough: Likelihood | None
+) -> tuple[Peak, float]:
     """Maximise from the warm start, to convergence if its variances look suspicious, else from no effects."""
     if warm is not None:
-        peak = maximise(likelihood, warm, warm=True)
-        if peak.converged and _loose(peak, yardstick) > SUSPECT:
+        peak = maximise(likelihood, warm, warm=True, rough=rough)
+        loose = _loose(peak, yardstick)
+        if peak.converged and loose > SUSPECT:
             peak = maximise(likelihood, peak.estimate)
+            loose = _loose(peak, yardstick)
         if peak.converged:
-            return peak
-    return maximise(likelihood, null)
+            return peak, loose
+    peak = maximise(likelihood, null)
+    return peak, _loose(peak, yardstick)
 
 
 def _loose(peak: Peak, yardstick: Array) -> float:

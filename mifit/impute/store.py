@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,12 +18,12 @@ import numpy.typing as npt
 from ..formula.design import Design
 from ..frame.kinds import Rows
 from ..frame.table import Table
-from .contract import Array, Cross, Visit
+from .contract import Array
 
-__all__ = ["ColumnStore", "Layout", "Model", "Piece", "StoreVisit"]
+__all__ = ["BLOCK", "Change", "ColumnStore", "Layout", "Model", "Piece"]
 
 
-_FEW = 3  # cross-products of observed rows: subtract the missing rows when they are fewer than 1/3 of all
+BLOCK = 4_096  # rows that are computed at once
 
 
 class Piece(NamedTuple):
@@ -32,11 +33,32 @@ class Piece(NamedTuple):
     which: Any  #: the variable, the position of the design, or (variable, clusters)
 
 
-class Model(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Model:
     """A model resolved to positions in the store."""
 
     columns: Rows  #: (p,) positions
     terms: Rows  #: (p,) term of each
+
+    @cached_property
+    def block(self) -> tuple[Rows, Rows]:
+        """Where its cross-products are among the store's."""
+        return self.columns[:, None], self.columns[None, :]
+
+    def wide(self, coef: Array, among: int) -> Array:
+        """Coefficients of all columns of the store, shape (P,) or (P, k): 0 for those that are not in the model."""
+        full = np.zeros((among, *coef.shape[1:]))
+        full[self.columns] = coef
+        return full
+
+
+class Change(NamedTuple):
+    """Some columns that change with a variable, and what it takes to compute them."""
+
+    places: Rows  #: (k,) positions in the store
+    needs: tuple[Hashable, ...]  #: the other variables they are computed from
+    centre: Array  #: (k,)
+    scale: Array  #: (k,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +98,15 @@ class Layout:
         self.depends = self._dependence()
         self.centre = np.zeros(len(self.slots))
         self.scale = np.ones(len(self.slots))
+        self._products: dict[int, list[tuple[Hashable, Array | None]]] = {}
+        self._changes: dict[tuple[Hashable, bytes], Change] = {}
+        self._splits: dict[tuple[Model, Hashable], tuple[Rows, Rows]] = {}
         self._standardise()
+        designed = (
+            place for place, slot in enumerate(self.slots) if slot.design is not None and slot.position is not None
+        )
+        #: columns that are NaN where a variable leaves their domain: splines, logarithms, functions of one's own
+        self.narrow = np.array([place for place in designed if not self._product(place)], dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self.slots)
@@ -200,12 +230,14 @@ class Layout:
             rows = rows_of[names]
             data = {name: self.table[name].values[rows] for name in names}
             values = self.raw([place], data, len(rows))[:, 0]
-            values = values[np.isfinite(values)]
+            finite = np.isfinite(values)
+            values = values if finite.all() else values[finite]
             if not len(values):
                 continue
             keep = slot.design is not None and not self._has_constant(slot.design)
             self.centre[place] = 0.0 if keep else values.mean()
-            spread = float(np.sqrt(np.mean((values - self.centre[place]) ** 2)))
+            apart = values - self.centre[place]
+            spread = float(np.sqrt(apart @ apart / len(apart)))
             if spread > 0 and np.isfinite(spread):
                 self.scale[place] = 2.0 ** np.round(np.log2(spread))
 
@@ -221,12 +253,15 @@ class Layout:
         out = np.empty((n_rows, len(places)), order="F")
         wanted: dict[int, list[tuple[int, int]]] = {}
         for at, place in enumerate(places):
+            product = self._product(int(place))
+            if product:
+                for number, (variable, by_level) in enumerate(product):
+                    piece = data[variable] if by_level is None else by_level[data[variable].astype(np.int64)]
+                    out[:, at] = piece if not number else out[:, at] * piece
+                continue
             slot = self.slots[place]
             if slot.unit is not None:
                 out[:, at] = self.centre[place]  # filled in by the store, which sees all rows
-            elif slot.variable is not None:
-                column, values = self.table[slot.variable], data[slot.variable]
-                out[:, at] = column.numbers(values) if slot.level is None else values == slot.level
             elif slot.design is None:
                 out[:, at] = 1.0
             elif slot.position is None:
@@ -238,6 +273,44 @@ class Layout:
             for index, (at, _) in enumerate(pairs):
                 out[:, at] = found[:, index]
         return out
+
+    def _product(self, place: int) -> list[tuple[Hashable, Array | None]]:
+        """A column as a product of variables, as they stand or by level; empty where it is none. Found once."""
+        if place not in self._products:
+            slot, found = self.slots[place], []
+            if slot.variable is not None and slot.unit is None:
+                column = self.table[slot.variable]
+                found = [(slot.variable, self._levels(place) if column.n_levels else None)]
+            elif slot.design is not None and slot.position is not None:
+                design = self.designs[slot.design]
+                for number, part, contrast in design.columns[slot.position].parts:
+                    block = design.blocks[number]
+                    if not block.bare and block.lookup is None:
+                        found = []
+                        break
+                    by_level = None if block.lookup is None else block.lookup[:, part if contrast is None else 0]
+                    if by_level is not None and contrast is not None:
+                        known = np.isfinite(by_level)
+                        by_level = np.where(known, contrast[np.where(known, by_level, 0).astype(np.int64)], np.nan)
+                    found.append((block.variables[0], by_level))
+            self._products[place] = found
+        return self._products[place]
+
+    def change(self, variable: Hashable, places: Rows) -> Change:
+        """What it takes to compute some columns from other values of a variable; found once."""
+        key = (variable, places.tobytes())
+        if key not in self._changes:
+            others = tuple(sorted(self.needs(places) - {variable}, key=repr))
+            self._changes[key] = Change(places, others, self.centre[places], self.scale[places])
+        return self._changes[key]
+
+    def split(self, model: Model, variable: Hashable) -> tuple[Rows, Rows]:
+        """Positions in a model of the columns that stay when a variable changes, and of those that do not."""
+        key = (model, variable)
+        if key not in self._splits:
+            changing = np.isin(model.columns, self.depends[variable])
+            self._splits[key] = np.flatnonzero(~changing), np.flatnonzero(changing)
+        return self._splits[key]
 
     def needs(self, places: Sequence[int] | Rows) -> frozenset[Hashable]:
         """Variables that some columns are computed from."""
@@ -264,6 +337,12 @@ class ColumnStore:
         self.X = self._build()
         self.gram = self.X.T @ self.X if grams else np.empty((0, 0))
         self._gathered: dict[Hashable, Array] = {}
+        self._places: dict[Hashable, Rows] = {}
+
+    @property
+    def finite(self) -> bool:
+        """Whether all columns are; where not, a product with coefficients of 0 for the others would be NaN."""
+        return not len(self.layout.narrow) or bool(np.isfinite(self.X[:, self.layout.narrow]).all())
 
     @property
     def n_rows(self) -> int:
@@ -273,7 +352,7 @@ class ColumnStore:
     def gathered(self, variable: Hashable) -> Array:
         """All columns on the rows where a variable is missing, shape (n_mis, P)."""
         if variable not in self._gathered:
-            self._gathered[variable] = self.X[self.layout.table[variable].missing]
+            self._gathered[variable] = self.X.take(self.layout.table[variable].missing, axis=0)
         return self._gathered[variable]
 
     def refresh(self) -> None:
@@ -286,16 +365,19 @@ class ColumnStore:
 
     def imagine(self, places: Rows, variable: Hashable, rows: Rows, values: Array) -> Array:
         """Columns as they would be with other values of a variable, shape (len(rows), len(places))."""
-        layout = self.layout
-        data = {name: self.values[name][rows] for name in layout.needs(places) if name != variable}
+        change = self.layout.change(variable, places)
+        data = {name: self.values[name][rows] for name in change.needs}
         data[variable] = values
-        return (layout.raw(places, data, len(rows)) - layout.centre[places]) / layout.scale[places]
+        found = self.layout.raw(places, data, len(rows))
+        found -= change.centre
+        found /= change.scale
+        return found
 
     def write(self, variable: Hashable, drawn: Array) -> None:
         """Put values into the holes of a variable and bring every column and cross-product in step."""
         missing = self.layout.table[variable].missing
         self.values[variable][missing] = drawn
-        places = np.array([p for p in self.layout.depends.get(variable, ()) if p not in self.silent], dtype=np.int64)
+        places = self._written(variable)
         if not len(places):
             return
         before = self.gathered(variable)
@@ -306,8 +388,16 @@ class ColumnStore:
             change[places] = fresh.T @ fresh - old.T @ old
             self.gram[:, places] += change
             self.gram[places, :] = self.gram[:, places].T
-        self.X[np.ix_(missing, places)] = fresh
+        for at, place in enumerate(places.tolist()):
+            self.X[missing, place] = fresh[:, at]
         self._gathered.clear()
+
+    def _written(self, variable: Hashable) -> Rows:
+        """Columns that change with a variable and are kept, shape (k,)."""
+        if variable not in self._places:
+            depends = self.layout.depends.get(variable, ())
+            self._places[variable] = np.array([p for p in depends if p not in self.silent], dtype=np.int64)
+        return self._places[variable]
 
     def verify(self) -> float:
         """Rebuild everything; return the largest difference, in units of a column's spread."""
@@ -320,10 +410,14 @@ class ColumnStore:
     def _build(self) -> Array:
         """Compute all columns from the filled values."""
         layout, n = self.layout, self.layout.table.n_rows
-        columns = layout.raw(np.arange(len(layout)), self.values, n)
-        columns -= layout.centre
-        columns /= layout.scale
-        X = np.ascontiguousarray(columns)
+        X = np.empty((n, len(layout)))
+        for first in range(0, n, BLOCK):
+            rows = slice(first, min(first + BLOCK, n))
+            values = {name: column[rows] for name, column in self.values.items()}
+            columns = layout.raw(np.arange(len(layout)), values, rows.stop - first)
+            columns -= layout.centre
+            columns /= layout.scale
+            X[rows] = columns
         for (variable, unit), place in layout.means.items():
             X[:, place] = self._cluster_means(variable, unit, place)
         for place in self.silent:
@@ -343,68 +437,3 @@ class ColumnStore:
         for name in self.layout._names(self.layout.slots[place]):
             mask[self.layout.table[name].missing] = True
         return mask
-
-
-class StoreVisit(Visit):
-    """A visit that gathers nothing until it is asked."""
-
-    __slots__ = ("_X", "_cross", "_y", "model", "place", "rows", "store", "without")
-
-    def __init__(
-        self, store: ColumnStore, model: Model, y: Array, place: int | None, *,
-        rows: Rows | None = None, without: Hashable | None = None, kind: Any = None, n_levels: int = 0,
-        warm: Any = None, weights: Array | None = None, offset: Array | None = None,
-        limits: tuple[Array, Array] | None = None,
-    ) -> None:  # fmt: skip
-        self.store, self.model, self._y, self.place, self.rows, self.without = store, model, y, place, rows, without
-        self.terms, self.kind, self.n_levels, self.warm = model.terms, kind, n_levels, warm
-        self.weights = weights if weights is None or rows is None else weights[rows]
-        self.offset = offset if offset is None or rows is None else offset[rows]
-        self.limits = limits if limits is None or rows is None else (limits[0][rows], limits[1][rows])
-        self._X: Array | None = None
-
-    @property
-    def y(self) -> Array:  # type: ignore[override]
-        """The response on the fit rows, in the user's units."""
-        return self._y if self.rows is None else self._y[self.rows]
-
-    @property
-    def X(self) -> Array:  # type: ignore[override]
-        """The predictors on the fit rows."""
-        if self._X is None:
-            columns = self.model.columns
-            self._X = self.store.X[:, columns] if self.rows is None else self.store.X[np.ix_(self.rows, columns)]
-        return self._X
-
-    def linear(self, coef: Array) -> Array:
-        """The linear predictor of the fit rows, without gathering the columns."""
-        if coef.ndim > 1 or (self.rows is not None and _FEW * len(self.rows) < self.store.n_rows):
-            return self.X @ coef
-        full = np.zeros(len(self.store.layout))
-        full[self.model.columns] = coef
-        found = self.store.X @ full
-        return found if self.rows is None else found[self.rows]
-
-    def cross(self) -> Cross:
-        """Cross-products of the fit rows: a block of the store's, less the missing rows where they are few."""
-        if self.place is None or not self.store.grams or self.weights is not None:
-            return super().cross()
-        whole, subtracted = self._whole()
-        columns, layout = self.model.columns, self.store.layout
-        n = self.store.n_rows if self.rows is None else len(self.rows)
-        return Cross(
-            whole[np.ix_(columns, columns)], whole[columns, self.place], float(whole[self.place, self.place]),
-            float(n), float(layout.centre[self.place]), float(layout.scale[self.place]),
-            np.diag(self.store.gram)[columns] if subtracted else None,
-        )  # fmt: skip
-
-    def _whole(self) -> tuple[Array, bool]:
-        """Cross-products of all columns on the fit rows, shape (P, P), and whether rows were subtracted for them."""
-        store = self.store
-        if self.rows is None:
-            return store.gram, False
-        if self.without is not None and _FEW * (store.n_rows - len(self.rows)) < store.n_rows:
-            gone = store.gathered(self.without)
-            return store.gram - gone.T @ gone, True
-        seen = store.X[self.rows]
-        return seen.T @ seen, False

@@ -10,12 +10,13 @@ import numpy as np
 from ..errors import FormulaError, PlanError
 from ..formula.design import Design
 from ..formula.question import LEVELLED, Question
+from ..formula.terms import code_of, in_pandas
 from ..frame.table import Column, Table
 from .contract import Array
 from .likelihoods import AROUND, HAZARD, keyword_vector, likelihood_of
 from .methods import name_of
 
-__all__ = ["check_copies", "check_keywords", "check_outcomes"]
+__all__ = ["as_column", "check_copies", "check_keywords", "check_outcomes"]
 
 _MOST_LEVELS = 50
 _WORDS = (*AROUND, "status", "freq_weights")
@@ -57,19 +58,29 @@ def check_outcomes(questions: Sequence[Question], designs: Sequence[Design], tab
     for question, design in zip(questions, designs, strict=True):
         method = likelihood_of(question, table)
         _check_distribution(question, table)
+        if question.model in HAZARD:
+            _refuse_negative_times(question, design, table)
         if question.model in (*LEVELLED, *HAZARD) or method is None:
             continue
         if not question.bare and name_of(method) != "norm" and any(len(table[v].missing) for v in question.outcome):
             raise FormulaError(
                 f"outcome {question.terms.outcome!r} has holes; only a linear analysis draws an expression.",
                 formula=question.formula,
-                do=f"df['outcome'] = ...  # {question.terms.outcome}; then outcome ~ ...",
+                do=as_column(question, table),
             )
         rows = table.complete_rows(question.outcome)
         if question.level is None:
             y = design.response({v: table[v].values[rows] for v in question.outcome})
             _check_support(question, y)
             _refuse_fractions(question, y, table)
+
+
+def as_column(question: Question, table: Table) -> str:
+    """The lines that make an outcome expression a column, and ask for that one."""
+    name = next(name for name in ("outcome", "outcome_", "outcome__") if name not in table)
+    right = question.formula.partition("~")[2].strip()
+    made = in_pandas(question.terms.outcome, table.columns)
+    return f"df[{name!r}] = {made}; df.mice.impute({f'{code_of(name)} ~ {right}'!r}, model={question.model!r})"
 
 
 def _check_distribution(question: Question, table: Table) -> None:
@@ -180,6 +191,19 @@ def _check_times(question: Question, table: Table) -> None:
             )
 
 
+def _refuse_negative_times(question: Question, design: Design, table: Table) -> None:
+    """Times at risk are not negative: their logarithm has the same ranks, and another meaning."""
+    times = design.response({v: table[v].values for v in question.outcome})
+    if (times < 0).any():
+        name, right = question.outcome[0], question.formula.partition("~")[2].strip()
+        plain = f"df.mice.impute({f'{code_of(name)} ~ {right}'!r}, model={question.model!r})"
+        raise PlanError(
+            f"survival time {question.terms.outcome!r} is negative in {int((times < 0).sum())} rows.",
+            analysis=question.formula,
+            do=f"df = df[df[{name!r}] >= 0]" if question.bare else plain,
+        )
+
+
 def _check_range(question: Question, word: str, table: Table) -> None:
     """Events are 0 and 1, exposures and weights positive, frequencies whole."""
     found = _numbers(question, word, table)
@@ -188,10 +212,19 @@ def _check_range(question: Question, word: str, table: Table) -> None:
     name = question.keywords[word]
     shown = name if isinstance(name, str) else word
     seen = set(np.unique(found).tolist()) if word == "status" else set()
+    if word == "status" and isinstance(name, Hashable) and name in table and not _tells_events(table[name]):
+        raise PlanError(
+            f"status={shown!r} holds {', '.join(map(str, table[name].coding.levels[:4]))}; an event is 1, censoring 0.",
+            do=f"df[{_free_name(table)!r}] = (df[{shown!r}] {_event(table, name, seen)}).astype(int)"
+            f"  # then status={_free_name(table)!r}",
+        )
     if not seen <= {0.0, 1.0}:
         some = ", ".join(f"{v:g}" for v in sorted(seen)[:4]) + (", ..." if len(seen) > 4 else "")
+        one = min(v for v in seen if v != 0)
+        causes = {"causes": f"competing risks are not built; the hazard of one alone: df[{shown!r}] == {one:g}"}
         raise PlanError(
             f"{word}={shown!r} holds {some}; an event is 1, censoring 0.",
+            **(causes if len(seen) > 2 else {}),
             do=f"df[{_free_name(table)!r}] = (df[{shown!r}] {_event(table, name, seen)}).astype(int)"
             f"  # then status={_free_name(table)!r}",
         )
@@ -214,6 +247,11 @@ def _event(table: Table, name: Any, seen: set[float]) -> str:
     if isinstance(name, Hashable) and name in table and not table[name].number:
         return f"== {table[name].coding.levels[-1]!r}"
     return "> 0" if 0.0 in seen else f"== {max(seen):g}"
+
+
+def _tells_events(column: Column) -> bool:
+    """Whether a status is numbers or truth values."""
+    return column.number or set(column.coding.levels) <= {False, True}
 
 
 def _free_name(table: Table) -> str:

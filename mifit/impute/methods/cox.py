@@ -40,42 +40,48 @@ class Times(NamedTuple):
 
 
 class RiskSets(NamedTuple):
-    """Distinct event times of some rows, and who is at risk at each; g of them, d events."""
+    """Distinct event times of some rows, and who is at risk at each; g of them, d events.
+
+    Positions count the fit rows in order of their end, the last first: who is at risk at a time comes before the rest.
+    """
 
     rows: Rows  #: (n_fit,)
     group: Rows  #: (g,) rank of each distinct event time
     deaths: Array  #: (g,)
-    by_stop: Rows  #: (n_fit,) fit rows, the last end first
-    stop_from: Rows  #: (g, 2) in that order: where the rows of later strata end, and where the rows at risk end
-    by_start: Rows  #: (n_fit,) fit rows, the last entry first
-    start_from: Rows  #: (g, 2) where the rows of later strata end, and where the rows not yet entered end
+    order: Rows  #: (n_fit,) fit rows, the last end first
+    ended: Rows  #: (2, g) in that order: where the rows of later strata end, and where the rows at risk end
+    split: bool  #: whether there are several strata
+    entry: Rows  #: (n_fit,) positions, the last entry first
+    entered: Rows  #: (2, g) in that order: where the rows of later strata end, and where the rows not yet entered end
     late: bool  #: whether any row enters after an event of its stratum
-    died: Rows  #: (d,) fit rows with an event, in order of their time
+    died: Rows  #: (d,) positions of the rows with an event, in order of their time
     died_in: Rows  #: (d,) their group
     first: Rows  #: (g,) where each group begins among them
     share: Array  #: (d,) share of the tied deaths already gone at each, 0 under Breslow
-    upto: Rows  #: (n_fit,) number of groups up to each row's end
-    after: Rows  #: (n_fit,) number of groups up to each row's entry
+    upto: Rows  #: (n_fit,) by position, number of groups up to each row's end
+    after: Rows  #: (n_fit,) by position, number of groups up to each row's entry
 
 
 def risk_sets(times: Times, rows: Rows, efron: bool) -> RiskSets:
     """Find the distinct event times of some rows and who is at risk at each."""
     stop, start, last, event = (x[rows] for x in times)
+    # Summed from the last end backwards, so that a small risk set is not the difference of two large ones.
+    order = np.argsort(-stop, kind="stable")
+    stop, start, last, event = stop[order], start[order], last[order], event[order]
     died = np.flatnonzero(event > 0)
     died = died[np.argsort(stop[died], kind="stable")]
     group, first, died_in = np.unique(stop[died], return_index=True, return_inverse=True)
     died_in = died_in.reshape(-1)
     deaths = np.bincount(died_in, minlength=len(group)).astype(np.float64)
-    # Summed from the last end backwards, so that a small risk set is not the difference of two large ones.
-    by_stop, by_start = np.argsort(-stop, kind="stable"), np.argsort(-start, kind="stable")
-    bounds = np.column_stack([last[died][first], group])
-    stop_from = np.searchsorted(-stop[by_stop], -bounds, side="right")
-    start_from = np.searchsorted(-start[by_start], -bounds, side="right")
-    late = bool(np.any(start_from[:, 0] < start_from[:, 1]))
+    entry = np.argsort(-start, kind="stable")
+    bounds = np.vstack([last[died][first], group])
+    ended = np.searchsorted(-stop, -bounds, side="right")
+    entered = np.searchsorted(-start[entry], -bounds, side="right")
+    late = bool(np.any(entered[0] < entered[1]))
     share = (np.arange(len(died)) - first[died_in]) / deaths[died_in] if efron else np.zeros(len(died))
     upto, after = (np.searchsorted(group, edge, side="right") for edge in (stop, start))
     return RiskSets(
-        rows, group.astype(np.int64), deaths, by_stop, stop_from, by_start, start_from, late, died, died_in,
+        rows, group.astype(np.int64), deaths, order, ended, bool(ended[0].any()), entry, entered, late, died, died_in,
         first.astype(np.int64), share, upto, after,
     )  # fmt: skip
 
@@ -156,16 +162,17 @@ class Cox:
         found = columns(X - X.mean(axis=0), visit.terms)
         warm, rescued = resume(visit.warm, found.kept, NO_LEVELS, len(found.kept))
         null = np.zeros(len(found.kept))
+        offset = np.zeros(len(rows)) if visit.offset is None else visit.offset
 
         def make(rescue: bool) -> Likelihood:
-            plain = _partial(sets, found.X)
+            plain = _partial(sets, found.X, offset)
             return _with_prior(plain, found.X.std(axis=0)) if rescue else plain
 
         yardstick = found.unit * len(rows) / max(len(sets.died), 1)
         peak, rescued = settle(make, null, warm, yardstick, rescued)
         coef = np.zeros(X.shape[1])
         coef[found.kept] = draw(peak.estimate, peak.root, rng)
-        hazard = _baseline(sets, self.times, np.exp(X @ coef))
+        hazard = _baseline(sets, self.times, np.exp(X @ coef + offset))
         state = (peak.estimate, found.kept, NO_LEVELS, rescued)
         return CoxFitted(coef, hazard, self.times.event, state, incidents(peak, rescued, SHRUNK), found.dropped)
 
@@ -192,7 +199,7 @@ class NelsonAalen:
             rows = np.flatnonzero(stratum == level)
             late = None if entry is None else np.asarray(entry, dtype=np.float64)[rows]
             sets = risk_sets(Times.of(time[rows], event[rows], late), np.arange(len(rows)), False)
-            risk = _at_risk(sets, np.ones(len(rows)))
+            risk = _at_risk(sets, np.ones((1, len(rows))))[0]
             self.steps[level] = (np.unique(time[rows][event[rows] > 0]), np.cumsum(sets.deaths / risk))
 
     def memorize_finish(self) -> None:
@@ -233,49 +240,56 @@ def partial_peak(times: Times, X: Array, ties: str = "breslow") -> Peak:
     return maximise(_partial(sets, X - X.mean(axis=0)), np.zeros(X.shape[1]))
 
 
-def _tails(values: Array, order: Rows, bounds: Rows) -> Array:
-    """Sums of the rows between each pair of bounds in some order, shape (g, ...)."""
-    total = np.zeros((len(values) + 1, *values.shape[1:]))
-    np.cumsum(values[order], axis=0, out=total[1:])
-    return np.asarray(total[bounds[:, 1]] - total[bounds[:, 0]])
+def _tails(values: Array, bounds: Rows, split: bool) -> Array:
+    """Sums of the values between each pair of bounds, shape (k, g); values are (k, n)."""
+    total = np.zeros((len(values), values.shape[1] + 1))
+    np.cumsum(values, axis=1, out=total[:, 1:])
+    found = total[:, bounds[1]]
+    return found - total[:, bounds[0]] if split else found
 
 
 def _at_risk(sets: RiskSets, values: Array) -> Array:
-    """Sums over everyone at risk at each event time, shape (g, ...)."""
-    there = _tails(values, sets.by_stop, sets.stop_from)
-    return there - _tails(values, sets.by_start, sets.start_from) if sets.late else there
+    """Sums over everyone at risk at each event time, shape (k, g); values are (k, n_fit) by position."""
+    there = _tails(values, sets.ended, sets.split)
+    return there - _tails(values[:, sets.entry], sets.entered, True) if sets.late else there
 
 
-def _partial(sets: RiskSets, X: Array) -> Likelihood:
-    """Log partial likelihood, its gradient and Hessian."""
-    died, tied = sets.died, bool(np.any(sets.share > 0))
-    events = X[died].sum(axis=0)
+def _partial(sets: RiskSets, X: Array, offset: Array | float = 0.0) -> Likelihood:
+    """Log partial likelihood, its gradient and Hessian; ``offset`` is the known part of the log hazard."""
+    died, died_in, tied = sets.died, sets.died_in, bool(np.any(sets.share > 0))
+    n, q = X.shape
+    X = np.ascontiguousarray(X[sets.order].T)
+    known = offset[sets.order] if isinstance(offset, np.ndarray) else offset
+    events = X[:, died].sum(axis=1)
+    heavy = np.empty((q + 1, n))
+    cumulative = np.zeros(len(sets.group) + 1)
+    entered = bool(sets.after.any())
 
     def likelihood(beta: Array) -> tuple[float, Array, Array]:
-        linear = X @ beta
+        linear = beta @ X + known
         top = float(linear.max())
-        weight = np.exp(linear - top)
-        heavy = X * weight[:, None]
-        sums = _at_risk(sets, np.column_stack([heavy, weight]))
+        weight = np.exp(linear - top, out=heavy[q])
+        np.multiply(X, weight, out=heavy[:q])
+        sums = _at_risk(sets, heavy)
+        copies = sets.deaths
         if tied:
-            gone = np.add.reduceat(np.column_stack([heavy, weight])[died], sets.first)
-            sums = sums[sets.died_in] - sets.share[:, None] * gone[sets.died_in]
-            copies = np.ones(len(sums))
-        else:
-            copies = sets.deaths
-        total = sums[:, -1]
-        if not np.all(total > 0):
-            return -np.inf, np.zeros(len(beta)), -np.eye(len(beta))
-        mean = sums[:, :-1] / total[:, None]
+            gone = np.add.reduceat(heavy[:, died], sets.first, axis=1)
+            sums = sums[:, died_in] - sets.share * gone[:, died_in]
+            copies = np.ones(len(died))
+        total = sums[q]
+        if not (total > 0).all():
+            return -np.inf, np.zeros(q), -np.eye(q)
+        mean = sums[:q] / total
         rise = copies / total
-        hazard = np.bincount(sets.died_in, rise, len(sets.group)) if tied else rise
-        cumulative = np.concatenate([[0.0], np.cumsum(hazard)])
-        load = cumulative[sets.upto] - cumulative[sets.after]
+        np.cumsum(np.bincount(died_in, rise, len(sets.group)) if tied else rise, out=cumulative[1:])
+        load = cumulative[sets.upto]
+        if entered:
+            load -= cumulative[sets.after]
         if tied:
-            load[died] -= np.bincount(sets.died_in, sets.share * rise, len(sets.group))[sets.died_in]
+            load[died] -= np.bincount(died_in, sets.share * rise, len(sets.group))[died_in]
         value = float(linear[died].sum() - copies @ np.log(total)) - top * len(died)
-        hessian = (mean * copies[:, None]).T @ mean - X.T @ (heavy * load[:, None])
-        return value, events - copies @ mean, hessian
+        hessian = (mean * copies) @ mean.T - (heavy[:q] * load) @ X.T
+        return value, events - mean @ copies, hessian
 
     return likelihood
 
@@ -293,7 +307,12 @@ def _with_prior(likelihood: Likelihood, spread: Array, scale: float = 2.5) -> Li
 
 def _baseline(sets: RiskSets, times: Times, weight: Array) -> Array:
     """Breslow's cumulative baseline hazard over each row's time at risk, for all rows, shape (n,)."""
-    cumulative = np.concatenate([[0.0], np.cumsum(sets.deaths / _at_risk(sets, weight))])
+    risk = _at_risk(sets, weight[None, sets.order])[0]
+    cumulative = np.concatenate([[0.0], np.cumsum(sets.deaths / risk)])
+    if len(sets.rows) == len(times.stop):  # all rows were fitted
+        hazard = np.empty(len(sets.rows))
+        hazard[sets.rows[sets.order]] = cumulative[sets.upto] - cumulative[sets.after]
+        return hazard
     upto = np.searchsorted(sets.group, times.stop, side="right")
     after = np.searchsorted(sets.group, times.start, side="right")
     return np.asarray(cumulative[upto] - cumulative[after])

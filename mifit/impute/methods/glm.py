@@ -60,6 +60,13 @@ class GlmFitted:
         weight = np.ones(len(mean)) if weights is None else weights
         return np.asarray(_DRAWS[type(self.family).__name__](mean, self.dispersion, weight, self.family, rng))
 
+    def possible(self, linear: Array) -> Any:
+        """Where the mean lies in its domain or is a rounding away from it, shape (n,)."""
+        with np.errstate(all="ignore"):
+            mean = np.asarray(self.family.link.inverse(linear), dtype=np.float64)
+        edge = np.isfinite(mean) & np.isin(mean, _DOMAIN[type(self.family).__name__])
+        return _inside(self.family, mean) | edge
+
     def log_accept(self, y: Array, linear: Array) -> Array:
         """Minus half the unit deviance over the dispersion, shape (n,); -inf where the mean leaves its domain."""
         with np.errstate(all="ignore"):

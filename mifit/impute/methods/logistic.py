@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,8 +13,20 @@ from scipy.special import expit, log_expit
 from ...errors import PlanError
 from ...frame.kinds import Kind
 from ..contract import Array, Visit
-from ..newton import Likelihood, draw, information_root
-from ..separation import AUGMENTED, NEVER, Extra, augmentation, columns, incidents, observed, resume, settle
+from ..newton import Likelihood, Thinned, draw, information_root
+from ..separation import (
+    AUGMENTED,
+    NEVER,
+    Extra,
+    Sketch,
+    augmentation,
+    columns,
+    incidents,
+    observed,
+    resume,
+    settle,
+    sketched,
+)
 from ..shrinkage import SHRUNK, refuse_both, shared, shrunk, spreads
 
 __all__ = ["Logistic", "LogisticFitted"]
@@ -78,19 +91,20 @@ class Logistic:
     def fit(self, visit: Visit, rng: np.random.Generator) -> LogisticFitted:
         """Estimate, then draw the coefficients."""
         X, y = visit.X, visit.y
-        levels, _, count, events = observed(y, 2)
+        offset = np.zeros(len(y)) if visit.offset is None else visit.offset
+        levels, position, count, events = observed(y, 2)
         coef = np.zeros(X.shape[1])
         if len(levels) < 2:
             coef[:1] = NEVER * (2 * levels - 1) if len(levels) else 0.0
             return LogisticFitted(coef, visit.warm, events)
-        found = columns(X, visit.terms)
+        found = columns(X, visit.terms, visit.squares())
         null = np.zeros(len(found.kept))
-        null[0] = np.log(count[1] / count[0])
+        null[0] = np.log(count[1] / count[0]) - np.mean(offset)
         start, rescued = resume(visit.warm, found.kept, levels, len(null))
 
         group = shared(visit.terms[found.kept])
         if self.shrink and np.any(group >= 0):
-            likelihood = _bernoulli(found.X, y, None, visit.weights)
+            likelihood = _bernoulli(found.X, y, None, offset, visit.weights)
             peak, spread = shrunk(likelihood, null if start is None else start, group, spreads(visit.warm))
             coef[found.kept] = draw(peak.estimate, peak.root, rng)
             events += (*incidents(peak, False, ""), SHRUNK.format(len(spread), "s" if len(spread) > 1 else ""))
@@ -99,14 +113,19 @@ class Logistic:
 
         def make(rescue: bool) -> Likelihood:
             if self.firth or (rescue and self.rescue == "firth"):
-                return _penalised(found.X, y)
-            return _bernoulli(found.X, y, augmentation(found.X, 2) if rescue else None, visit.weights)
+                return _penalised(found.X, y, offset)
+            return _bernoulli(found.X, y, augmentation(found.X, 2) if rescue else None, offset, visit.weights)
 
         yardstick = np.full(len(null), np.inf) if self.firth else found.unit * np.sum(1 / count) * len(y)
-        peak, rescued = settle(make, null, start, yardstick, rescued)
+        some = None if self.firth or visit.weights is not None else sketched(position, 2, len(null))
+        sketch = some and Sketch(
+            _bernoulli(found.X[some], y[some], None, offset[some]),
+            functools.partial(_bernoulli(found.X, y, None, offset), some=some),
+        )
+        peak, rescued = settle(make, null, start, yardstick, rescued, sketch)
         events += incidents(peak, rescued and not self.firth, _RESCUED[self.rescue].format(4 * (len(null) - 1)))
         penalised = self.firth or (rescued and self.rescue == "firth")
-        root = information_root(_bernoulli(found.X, y, None)(peak.estimate)[2]) if penalised else peak.root
+        root = information_root(_bernoulli(found.X, y, None, offset)(peak.estimate)[2]) if penalised else peak.root
         coef[found.kept] = draw(peak.estimate, root, rng)
         warm = (peak.estimate, found.kept, levels, rescued)
         return LogisticFitted(coef, warm, found.events + events, found.dropped)
@@ -129,7 +148,7 @@ class LogisticFitted:
         linear = X @ self.coef
         return np.column_stack([log_expit(-linear), log_expit(linear)])
 
-    def sample(self, X: Array, rng: np.random.Generator, shift: float = 0.0) -> Array:
+    def sample(self, X: Array, rng: np.random.Generator, shift: float | Array = 0.0) -> Array:
         """Draw codes 0 and 1, shape (n_draw,); `shift` is added to the log odds."""
         return (rng.random(len(X)) < expit(X @ self.coef + shift)).astype(np.float64)
 
@@ -138,41 +157,49 @@ class LogisticFitted:
         return np.asarray(log_expit((2 * y - 1) * linear))
 
 
-def _bernoulli(X: Array, y: Array, extra: Extra | None, prior: Array | None = None) -> Likelihood:
-    """Log-likelihood of a logistic regression, rows weighed by ``prior``, shape (n,)."""
+def _bernoulli(X: Array, y: Array, extra: Extra | None, offset: Array, prior: Array | None = None) -> Thinned:
+    """Log-likelihood of a weighed logistic regression, part of its log odds known; of added rows the mean part."""
     sign = 2 * y - 1
     weight: Array | float = 1.0 if prior is None else prior
     if extra is not None:
         X = np.vstack([X, extra.X])
         weight = np.concatenate([np.ones(len(y)) * weight, np.full(len(extra.X), extra.weight)])
         sign = np.concatenate([sign, 2.0 * extra.level - 1])
+        offset = np.concatenate([offset, np.full(len(extra.X), offset.mean())])
+    pull = weight * sign
 
-    def likelihood(beta: Array) -> tuple[float, Array, Array]:
-        margin = sign * (X @ beta)
+    def likelihood(beta: Array, some: slice | None = None) -> tuple[float, Array, Array]:
+        margin = sign * (X @ beta + offset)
         tail = np.exp(-np.abs(margin))
-        miss = np.where(margin >= 0, tail, 1.0) / (1 + tail)
-        value = np.sum(weight * (np.minimum(margin, 0) - np.log1p(tail)))
-        root = X * (np.sqrt(weight * tail) / (1 + tail))[:, None]
-        return float(value), X.T @ (weight * sign * miss), -(root.T @ root)
+        total = 1.0 + tail
+        loss = np.minimum(margin, 0.0) - np.log(total)
+        value = loss.sum() if isinstance(weight, float) else weight @ loss
+        miss = np.where(margin >= 0, tail, 1.0) / total
+        bend = np.sqrt(weight * tail) / total
+        if some is None:
+            root = X * bend[:, None]
+            return float(value), X.T @ (pull * miss), -(root.T @ root)
+        root = X[some] * bend[some, None]
+        return float(value), X.T @ (pull * miss), (-len(X) / len(root)) * (root.T @ root)
 
     return likelihood
 
 
-def _penalised(X: Array, y: Array) -> Likelihood:
+def _penalised(X: Array, y: Array, offset: Array) -> Likelihood:
     """Log-likelihood plus half the log determinant of the information (Firth 1993).
 
     Its score is that of the rows plus, for each, half its leverage in successes and half in failures (Heinze & Schemper
     2002); the Hessian takes the leverages as given.
     """
     size = np.exp2(np.round(np.log2(np.sqrt(np.mean(X * X, axis=0)))))
-    plain = _bernoulli(X, y, None)
+    plain = _bernoulli(X, y, None, offset)
 
     def likelihood(beta: Array) -> tuple[float, Array, Array]:
         value, score, hessian = plain(beta)
         root, info = lapack.dpotrf(-hessian / np.outer(size, size), lower=1, clean=1)
         if info != 0:
             return -np.inf, score, hessian
-        probability = expit(X @ beta)
+        probability = expit(X @ beta + offset)
         weight = probability * (1 - probability)
         half = lapack.dtrtrs(root, (X * np.sqrt(weight)[:, None] / size).T, lower=1)[0]
         leverage = np.einsum("ij,ij->j", half, half)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,12 +12,13 @@ from scipy.linalg import lapack
 
 from ...frame.kinds import Kind
 from ..contract import Array, Visit
-from ..newton import Likelihood, Peak, draw, information_root, maximise
+from ..newton import Likelihood, Peak, Thinned, draw, information_root, maximise
 from ..separation import (
     AUGMENTED,
     NEVER,
     Columns,
     Extra,
+    Sketch,
     augmentation,
     columns,
     incidents,
@@ -24,6 +26,7 @@ from ..separation import (
     observed,
     resume,
     settle,
+    sketched,
 )
 from ..shrinkage import SHRUNK, refuse_both, shared, shrunk, spreads
 
@@ -78,7 +81,7 @@ class Multinomial:
         if many < 2:
             coef = _spread(np.zeros((X.shape[1], 0)), levels, visit.n_levels)
             return MultinomialFitted(coef, visit.warm, events)
-        found = columns(X, visit.terms)
+        found = columns(X, visit.terms, visit.squares())
         q = len(found.kept)
         null = np.zeros((many - 1, q))
         null[:, 0] = marginal(count)
@@ -99,7 +102,12 @@ class Multinomial:
             peak = maximise(_firth(found.X, position, many), null.ravel() if start is None else start)
             plain = information_root(_categorical(found.X, position, many, None)(peak.estimate)[2])
             return self._fitted(visit, peak, plain, found, levels, events + incidents(peak, False, ""), (False,), rng)
-        peak, rescued = settle(make, null.ravel(), start, yardstick, rescued)
+        some = None if visit.weights is not None else sketched(position, many, q)
+        sketch = some and Sketch(
+            _categorical(found.X[some], position[some], many, None),
+            functools.partial(_categorical(found.X, position, many, None), some=some),
+        )
+        peak, rescued = settle(make, null.ravel(), start, yardstick, rescued, sketch)
         events += incidents(peak, rescued, AUGMENTED.format(2 * (q - 1) * many))
         return self._fitted(visit, peak, peak.root, found, levels, events, (rescued,), rng)
 
@@ -182,7 +190,7 @@ def _log_softmax(linear: Array) -> Array:
 
 def _categorical(
     X: Array, position: npt.NDArray[np.int64], n_levels: int, extra: Extra | None, prior: Array | None = None
-) -> Likelihood:
+) -> Thinned:
     """Log-likelihood of a multinomial regression; parameters are stacked by level, the first level left out."""
     weight = prior
     if extra is not None:
@@ -195,7 +203,7 @@ def _categorical(
     half = X if weight is None else X * np.sqrt(weight)[:, None]
     mass: Array | float = 1.0 if weight is None else weight
 
-    def likelihood(stacked: Array) -> tuple[float, Array, Array]:
+    def likelihood(stacked: Array, some: slice | None = None) -> tuple[float, Array, Array]:
         linear = stacked.reshape(n_levels - 1, q) @ X.T
         top = np.maximum(linear.max(axis=0), 0.0)
         share = np.exp(linear - top)
@@ -203,7 +211,10 @@ def _categorical(
         share /= total
         value = np.sum(mass * (np.sum(one_hot * linear, axis=0) - top - np.log(total)))
         gradient = ((one_hot - share) * mass) @ X
-        return float(value), gradient.ravel(), _curvature(half, share)
+        if some is None:
+            return float(value), gradient.ravel(), _curvature(half, share)
+        rows = half[some]
+        return float(value), gradient.ravel(), _curvature(rows, share[:, some]) * (len(half) / len(rows))
 
     return likelihood
 
@@ -234,16 +245,22 @@ def _firth(X: Array, position: npt.NDArray[np.int64], n_levels: int) -> Likeliho
 
 
 def _curvature(half: Array, share: Array) -> Array:
-    """Hessian from the weighted design, shape (n, q), and the probabilities, shape (L - 1, n), in row blocks."""
+    """Hessian from the weighted design, shape (n, q), and the probabilities, shape (L - 1, n), in row blocks.
+
+    The block of two levels is X' diag(w) X, w the product of their probabilities: symmetric, and one product of a
+    matrix with its own transpose.
+    """
     many, q = len(share), half.shape[1]
-    hessian = np.zeros((many * q, many * q))
+    blocks = np.zeros((many, many, q, q))
+    scaled = np.empty((min(BLOCK, len(half)), q))
     for first in range(0, len(half), BLOCK):
-        rows = half[first : first + BLOCK]
-        scaled = np.empty((len(rows), many, q))
-        np.multiply(rows[:, None, :], share[:, first : first + BLOCK].T[:, :, None], out=scaled)
-        flat = scaled.reshape(len(rows), many * q)
-        hessian += flat.T @ flat
-        within = rows.T @ flat
+        rows, weight = half[first : first + BLOCK], share[:, first : first + BLOCK]
         for k in range(many):
-            hessian[k * q : (k + 1) * q, k * q : (k + 1) * q] -= within[:, k * q : (k + 1) * q]
-    return hessian
+            for level in range(k, many):
+                other = 1.0 - weight[k] if level == k else weight[level]
+                root = np.multiply(rows, np.sqrt(weight[k] * other)[:, None], out=scaled[: len(rows)])
+                blocks[k, level] += root.T @ root
+    for k in range(many):
+        blocks[k, k] *= -1.0
+        blocks[k + 1 :, k] = blocks[k, k + 1 :]
+    return blocks.transpose(0, 2, 1, 3).reshape(many * q, many * q)

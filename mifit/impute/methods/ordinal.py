@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, log_expit, log_ndtr, ndtri
+from scipy.special import log_expit, log_ndtr, ndtri
 
 from ...frame.kinds import Kind
 from ..contract import Array, Visit
-from ..newton import Likelihood, Peak, draw, maximise
-from ..separation import AUGMENTED, Extra, augmentation, columns, incidents, observed, resume, settle
+from ..newton import Likelihood, Peak, Thinned, draw, maximise
+from ..separation import (
+    AUGMENTED,
+    Extra,
+    Sketch,
+    augmentation,
+    columns,
+    incidents,
+    observed,
+    resume,
+    settle,
+    sketched,
+)
 from .multinomial import draw_levels
 
 __all__ = ["Ordinal", "OrdinalFitted"]
@@ -57,13 +69,14 @@ class Ordinal:
         coef, many = np.zeros(X.shape[1]), len(levels)
         if many < 2:
             return OrdinalFitted(coef, _spread(np.zeros(0), levels, visit.n_levels), visit.warm, events, link=self.link)
-        found = columns(X, visit.terms)
+        found = columns(X, visit.terms, visit.squares())
         slopes = found.kept[1:]
         design = found.X[:, 1:]
+        offset = np.zeros(len(y)) if visit.offset is None else visit.offset
         share = count / len(y)
         below = np.cumsum(share)[:-1]
         cuts = ndtri(below) if self.link == "probit" else np.log(below / (1 - below))
-        null = np.concatenate([np.zeros(len(slopes)), cuts])
+        null = np.concatenate([np.zeros(len(slopes)), cuts + offset.mean()])
         start, rescued = resume(visit.warm, found.kept, levels, len(null))
         # Whitehead 1993, Statistics in Medicine 12, 2257-2271: the information per row without effects
         yardstick = np.full(len(null), np.inf)
@@ -71,9 +84,14 @@ class Ordinal:
 
         def make(rescue: bool) -> Likelihood:
             cumulative = _probit if self.link == "probit" else _cumulative
-            return cumulative(design, position, many, augmentation(design, many, first=0) if rescue else None)
+            return cumulative(design, position, many, augmentation(design, many, first=0) if rescue else None, offset)
 
-        peak, rescued = settle(make, null, start, yardstick, rescued)
+        some = None if self.link == "probit" else sketched(position, many, len(slopes))
+        sketch = some and Sketch(
+            _cumulative(design[some], position[some], many, None, offset[some]),
+            functools.partial(_cumulative(design, position, many, None, offset), some=some),
+        )
+        peak, rescued = settle(make, null, start, yardstick, rescued, sketch)
         if not _ordered(peak.estimate[len(slopes) :]):
             peak = maximise(make(rescued), null)
         events += incidents(peak, rescued, AUGMENTED.format(2 * len(slopes) * many))
@@ -98,7 +116,7 @@ class OrdinalFitted:
         """Log probability of every level, shape (n_draw, K)."""
         return self._weigh(X @ self.coef)
 
-    def sample(self, X: Array, rng: np.random.Generator, shift: float = 0.0) -> Array:
+    def sample(self, X: Array, rng: np.random.Generator, shift: float | Array = 0.0) -> Array:
         """Draw codes, shape (n_draw,); `shift` is added to X @ coef, so that a positive one raises the level."""
         return draw_levels(self._weigh(X @ self.coef + shift), rng)
 
@@ -164,52 +182,64 @@ def _draw(peak: Peak, slopes: int, rng: np.random.Generator) -> tuple[Array, Arr
     return beta, cuts[0] + move[slopes] + np.concatenate([[0.0], np.cumsum(gap * stretch)])
 
 
-def _cumulative(X: Array, position: Codes, n_levels: int, extra: Extra | None) -> Likelihood:
+def _cumulative(X: Array, position: Codes, n_levels: int, extra: Extra | None, offset: Array) -> Thinned:
     """Log-likelihood of proportional odds in the coefficients and the cut points; X has no constant."""
     weight = np.ones(len(position))
     if extra is not None:
         X = np.vstack([X, extra.X])
         weight = np.concatenate([weight, np.full(len(extra.X), extra.weight)])
         position = np.concatenate([position, extra.level])
-    rows, p = np.arange(len(X)), X.shape[1]
+        offset = np.concatenate([offset, np.full(len(extra.X), offset.mean())])
+    p = X.shape[1]
     inner = np.bincount(position, weight, n_levels)[1:-1].astype(np.float64)
 
-    def likelihood(theta: Array) -> tuple[float, Array, Array]:
+    def likelihood(theta: Array, some: slice | None = None) -> tuple[float, Array, Array]:
         gap = np.diff(theta[p:])
         if np.any(gap <= 0):
             return -np.inf, theta, np.eye(len(theta))
-        edges, linear = _edges(theta[p:]), X @ theta[:p]
-        above, below = linear - edges[position + 1], edges[position] - linear
-        up, down = expit(above), expit(below)
-        value = np.sum(weight * (log_expit(-above) + log_expit(-below))) + np.sum(inner * np.log(-np.expm1(-gap)))
-        slope = np.zeros((len(X), n_levels + 1))
-        curve = np.zeros((len(X), n_levels + 1))
-        slope[rows, position + 1], slope[rows, position] = weight * up, -weight * down
-        curve[rows, position + 1], curve[rows, position] = weight * up * (1 - up), weight * down * (1 - down)
-        slope, curve = slope[:, 1:-1], curve[:, 1:-1]
+        edges, linear = _edges(theta[p:]), X @ theta[:p] + offset
+        up, lost = _tail(linear - edges[position + 1])
+        down, missed = _tail(edges[position] - linear)
+        value = inner @ np.log(-np.expm1(-gap)) - weight @ (lost + missed)
         pull = inner / np.expm1(np.minimum(gap, 600.0))
-        gradient = np.concatenate([-(X.T @ slope.sum(axis=1)), slope.sum(axis=0)])
+        at_cut = np.bincount(position, weight * up, n_levels)[:-1] - np.bincount(position, weight * down, n_levels)[1:]
+        gradient = np.concatenate([X.T @ (weight * (down - up)), at_cut])
         gradient[p + 1 :] += pull
         gradient[p:-1] -= pull
-        return float(value), gradient, _curvature(X, curve, inner, gap)
+        chosen = slice(None) if some is None else some
+        design, level = X[chosen], position[chosen]
+        above, below = ((weight * side * (1.0 - side))[chosen] for side in (up, down))
+        hessian = _curvature(design, level, above, below, n_levels)
+        if some is not None:
+            hessian *= len(X) / len(design)
+        _bend(hessian[p:, p:], inner, gap)
+        return float(value), gradient, hessian
 
     return likelihood
 
 
-def _probit(X: Array, position: Codes, n_levels: int, extra: Extra | None) -> Likelihood:
+def _tail(x: Array) -> tuple[Array, Array]:
+    """Logistic function of x, and minus the log of one minus it."""
+    tail = np.exp(-np.abs(x))
+    total = 1.0 + tail
+    return np.where(x >= 0, 1.0, tail) / total, np.maximum(x, 0.0) + np.log(total)
+
+
+def _probit(X: Array, position: Codes, n_levels: int, extra: Extra | None, offset: Array) -> Likelihood:
     """Log-likelihood of an ordered probit in the coefficients and the cut points; X has no constant."""
     weight = np.ones(len(position))
     if extra is not None:
         X = np.vstack([X, extra.X])
         weight = np.concatenate([weight, np.full(len(extra.X), extra.weight)])
         position = np.concatenate([position, extra.level])
+        offset = np.concatenate([offset, np.full(len(extra.X), offset.mean())])
     rows, (n, p) = np.arange(len(X)), X.shape
     log_root = 0.5 * np.log(2 * np.pi)
 
     def likelihood(theta: Array) -> tuple[float, Array, Array]:
         if np.any(np.diff(theta[p:]) <= 0):
             return -np.inf, theta, np.eye(len(theta))
-        edges, linear = _edges(theta[p:]), X @ theta[:p]
+        edges, linear = _edges(theta[p:]), X @ theta[:p] + offset
         low, high = edges[position] - linear, edges[position + 1] - linear
         log_share = _log_between(low, high)
         down, up = (np.exp(-0.5 * at * at - log_root - log_share) for at in (low, high))  # density over probability
@@ -237,19 +267,27 @@ def _probit(X: Array, position: Codes, n_levels: int, extra: Extra | None) -> Li
     return likelihood
 
 
-def _curvature(X: Array, curve: Array, inner: Array, gap: Array) -> Array:
-    """Hessian from the second derivatives at each row's two cut points, shape (n, L - 1), and the widths."""
-    p, cuts = X.shape[1], np.arange(X.shape[1], X.shape[1] + curve.shape[1])
-    hessian = np.zeros((p + len(cuts), p + len(cuts)))
-    root = X * np.sqrt(curve.sum(axis=1))[:, None]
+def _curvature(X: Array, position: Codes, above: Array, below: Array, n_levels: int) -> Array:
+    """Hessian from the second derivatives at the cut points above and below each row, each (n,)."""
+    p, rows = X.shape[1], np.arange(len(X))
+    curve = np.zeros((len(X), n_levels + 1))  # by cut point; those at the ends are infinitely far away
+    curve[rows, position + 1], curve[rows, position] = above, below
+    curve = curve[:, 1:-1]
+    hessian = np.zeros((p + n_levels - 1, p + n_levels - 1))
+    root = X * np.sqrt(above + below)[:, None]
     hessian[:p, :p] = -(root.T @ root)
     hessian[:p, p:] = X.T @ curve
     hessian[p:, :p] = hessian[:p, p:].T
-    hessian[cuts, cuts] = -curve.sum(axis=0)
+    np.fill_diagonal(hessian[p:, p:], -curve.sum(axis=0))
+    return hessian
+
+
+def _bend(hessian: Array, inner: Array, gap: Array) -> None:
+    """Add what the widths between cut points contribute to their own block of the Hessian, shape (L - 1, L - 1)."""
     bend = inner / (4 * np.sinh(np.minimum(gap, 600.0) / 2) ** 2)
-    lower, upper = cuts[:-1], cuts[1:]
+    lower = np.arange(len(gap))
+    upper = lower + 1
     hessian[lower, lower] -= bend
     hessian[upper, upper] -= bend
     hessian[lower, upper] += bend
     hessian[upper, lower] += bend
-    return hessian

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,8 +14,10 @@ from ...frame.kinds import Kind
 from ..contract import Array, Visit
 from ..gram import draw_coefficients, draw_sigma, solve
 
-__all__ = ["PMM", "PMMFitted", "match"]
+__all__ = ["PMM", "PMMFitted", "ascending", "match"]
 
+_RADIX = 1_000  # values from which two passes over 16 bits beat comparisons
+_EXCHANGES = 20  # rounds of exchanging neighbours before comparisons sort after all
 _SAME = 1e-10  # predictions closer than this share of their spread are equal: a matrix product moves the last bits
 
 
@@ -98,7 +101,7 @@ class PMM:
         solution = solve(cross, visit.terms)
         coef = draw_coefficients(solution, draw_sigma(solution, rng), rng)
         predicted = visit.linear(solution.beta)
-        order = np.argsort(predicted)
+        order = ascending(predicted)
         return PMMFitted(coef, predicted[order], visit.y[order], self.donors, solution.dropped)
 
 
@@ -121,19 +124,51 @@ def match(predicted: Array, target: Array, donors: int, rng: np.random.Generator
         Positions among the sorted donors.
     """
     n_obs, k = len(predicted), min(donors, len(predicted))
-    order = np.argsort(target)  # a sorted look-up stays in the cache
-    left = np.empty(len(target), dtype=np.int64)
-    left[order] = np.searchsorted(predicted, target[order])
-    left = np.clip(left - k, 0, max(n_obs - 2 * k, 0))
+    order = ascending(target)  # sorted look-ups stay in the cache
+    target = target[order]
+    left = np.searchsorted(predicted, target)
     # The k nearest are a run of sorted donors; its start moves right while the far right beats the far left.
-    start = left.copy()
-    for step in range(min(k, n_obs - k)):
-        start += target - predicted[left + step] > predicted[left + step + k] - target
+    start = np.minimum(np.maximum(left - k, 0), max(n_obs - 2 * k, 0))
+    for _ in range(min(k, n_obs - k)):
+        start += target - predicted[start] > predicted[start + k] - target
     chosen = start + (rng.random(len(target)) * k).astype(np.int64)
-    tied = np.diff(predicted) <= _SAME * (predicted[-1] - predicted[0])
-    if not tied.any():
-        return chosen
-    begins = np.flatnonzero(np.concatenate([[True], ~tied]))
-    lengths = np.diff(np.append(begins, n_obs))
-    run = np.concatenate([[0], np.cumsum(~tied)])[chosen]
-    return begins[run] + (rng.random(len(target)) * lengths[run]).astype(np.int64)
+    tied = predicted[1:] - predicted[:-1] <= _SAME * (predicted[-1] - predicted[0])
+    if tied.any():
+        begins = np.flatnonzero(np.concatenate([[True], ~tied]))
+        lengths = np.diff(np.append(begins, n_obs))
+        run = np.searchsorted(begins, chosen, side="right") - 1
+        chosen = begins[run] + (rng.random(len(target)) * lengths[run]).astype(np.int64)
+    found = np.empty(len(order), dtype=np.int64)
+    found[order] = chosen
+    return found
+
+
+def ascending(values: Array) -> npt.NDArray[np.int64]:
+    """Order that sorts finite values, shape (n,), as ``numpy.argsort`` but for the order of equals.
+
+    Two passes of a radix sort over the position within the range, to 32 bits, leave few neighbours to exchange.
+
+    Examples
+    --------
+    >>> ascending(np.array([0.5, -1.0, 2.0]))
+    array([1, 0, 2])
+    """
+    n = len(values)
+    low, high = (values.min(), values.max()) if n > _RADIX else (0.0, 0.0)
+    step = (high - low) / (2.0**32 - 2.0)
+    if not (np.isfinite(step) and step > 0):
+        return np.argsort(values)
+    halves = ((values - low) / step).astype(np.uint32).view(np.uint16).reshape(n, 2)
+    low_first = halves if sys.byteorder == "little" else halves[:, ::-1]
+    order = np.argsort(low_first[:, 0], kind="stable")
+    order = order[np.argsort(low_first[order, 1], kind="stable")]
+    for _ in range(_EXCHANGES):
+        found = values[order]
+        wrong = np.flatnonzero(found[1:] < found[:-1])
+        if not len(wrong):
+            return order
+        if len(wrong) > n // 1000:
+            break
+        for at in wrong.tolist():
+            order[at], order[at + 1] = order[at + 1], order[at]
+    return np.argsort(values)

@@ -39,13 +39,14 @@ class Probit:
         if len(levels) < 2:
             coef[:1] = NEVER * (2 * levels - 1) if len(levels) else 0.0
             return ProbitFitted(coef, visit.warm, events)
-        found = columns(X, visit.terms)
+        found = columns(X, visit.terms, visit.squares())
         null = np.zeros(len(found.kept))
         start, rescued = resume(visit.warm, found.kept, levels, len(null))
         spread = found.X.std(axis=0)
+        offset = 0.0 if visit.offset is None else visit.offset
 
         def make(rescue: bool) -> Likelihood:
-            return _normal(found.X, y, (spread / _PRIOR) ** 2 if rescue else 0.0 * spread)
+            return _normal(found.X, y, (spread / _PRIOR) ** 2 if rescue else 0.0 * spread, offset)
 
         yardstick = found.unit * np.sum(1 / count) * len(y)
         peak, rescued = settle(make, null, start, yardstick, rescued)
@@ -69,7 +70,7 @@ class ProbitFitted:
         linear = X @ self.coef
         return np.column_stack([log_ndtr(-linear), log_ndtr(linear)])
 
-    def sample(self, X: Array, rng: np.random.Generator, shift: float = 0.0) -> Array:
+    def sample(self, X: Array, rng: np.random.Generator, shift: float | Array = 0.0) -> Array:
         """Draw codes 0 and 1, shape (n_draw,); `shift` is added to the linear predictor."""
         return (rng.random(len(X)) < ndtr(X @ self.coef + shift)).astype(np.float64)
 
@@ -78,12 +79,12 @@ class ProbitFitted:
         return np.asarray(log_ndtr((2 * y - 1) * linear))
 
 
-def _normal(X: Array, y: Array, precision: Array) -> Likelihood:
-    """Log-likelihood of a probit regression, with a normal prior of some precision on each slope."""
+def _normal(X: Array, y: Array, precision: Array, offset: Array | float) -> Likelihood:
+    """Log-likelihood of a probit regression, part of it known, with a normal prior of some precision on each slope."""
     sign = 2 * y - 1
 
     def likelihood(beta: Array) -> tuple[float, Array, Array]:
-        margin = sign * (X @ beta)
+        margin = sign * (X @ beta + offset)
         log_share = log_ndtr(margin)
         ratio = np.exp(-0.5 * margin * margin - log_share) / np.sqrt(2 * np.pi)
         root = X * np.sqrt(np.maximum(ratio * (ratio + margin), 0.0))[:, None]
