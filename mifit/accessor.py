@@ -31,6 +31,15 @@ def impute(
     derived: Mapping[Hashable, str] | None = None,
     id: Hashable | None = None,
     link: str = "independent",
+    kinds: Mapping[Hashable, Any] | None = None,
+    bounds: Mapping[Hashable, Any] | None = None,
+    conditional: Mapping[Hashable, Any] | None = None,
+    where: Any = None,
+    ignore: Any = None,
+    by: Hashable | None = None,
+    weights: Any = None,
+    collapse: Mapping[Hashable, Any] | None = None,
+    min_count: int | None = None,
     rng: Any = None,
     n_jobs: int | None = None,
     progress: bool | None = None,
@@ -70,6 +79,26 @@ def impute(
         Column of subjects with several rows: what is constant within one is drawn once, judged by all its rows.
     link : {"independent", "sequence"}
         Several outcomes: independent given the covariates, or each given the ones before it.
+    kinds : mapping, optional
+        Column -> "numeric", "count", "binary", "nominal", "ordinal", or the list of its levels in order.
+    bounds : mapping, optional
+        Column -> (low, high), numbers or columns, None for an open end: ``{"age": (0, 120), "y": (0, "lod")}``. Draws
+        are truncated. Where observed values lie outside, the bounds are what is known of the missing ones.
+    conditional : mapping, optional
+        Column -> condition, or (condition, value elsewhere): ``{"cigarettes": ("smoker == 'yes'", 0)}``. Not drawn
+        where the condition does not hold: there it has the value given, the only one observed there, or stays missing.
+    where : DataFrame, array or mapping of truth values, optional
+        Cells to impute; observed ones are then drawn as if they were missing, missing ones outside stay missing.
+    ignore : str or array of truth values, optional
+        Rows (a condition, or a mask) that are imputed while no model is fitted on them.
+    by : hashable, optional
+        Column of groups that are imputed separately.
+    weights : hashable or {"frequency": column}, optional
+        Column of survey weights, or of frequencies, for the imputation models of chained equations.
+    collapse : mapping, optional
+        Column -> {new level: [levels]}: drawn together, then one of them by their observed shares.
+    min_count : int, optional
+        The same for all levels of a column that are observed in fewer rows than this.
     rng : int, SeedSequence or Generator, optional
         Source of randomness; the same one gives the same bits. ``random_state`` is an alias.
     n_jobs : int, optional
@@ -117,7 +146,10 @@ def impute(
 
     return create(
         frame, formula, model, m,
-        Asked(iterations, methods, predictors, auxiliary, congeniality, order, derived, id, link),
+        Asked(
+            iterations, methods, predictors, auxiliary, congeniality, order, derived, id, link, kinds, bounds,
+            conditional, where, ignore, by, weights, collapse, min_count,
+        ),
         rng, n_jobs, progress, model_keywords, checkpoint,
     )  # fmt: skip
 
@@ -136,6 +168,15 @@ def plan(
     derived: Mapping[Hashable, str] | None = None,
     id: Hashable | None = None,
     link: str = "independent",
+    kinds: Mapping[Hashable, Any] | None = None,
+    bounds: Mapping[Hashable, Any] | None = None,
+    conditional: Mapping[Hashable, Any] | None = None,
+    where: Any = None,
+    ignore: Any = None,
+    by: Hashable | None = None,
+    weights: Any = None,
+    collapse: Mapping[Hashable, Any] | None = None,
+    min_count: int | None = None,
     m: int = 20,
     rng: Any = None,
     n_jobs: int | None = None,
@@ -149,6 +190,7 @@ def plan(
     ----------
     frame, formula, model, **model_keywords
     iterations, methods, predictors, auxiliary, congeniality, order, derived, id, link
+    kinds, bounds, conditional, where, ignore, by, weights, collapse, min_count
     m, rng, n_jobs, progress, checkpoint
         The last line makes no difference to a plan; it is there so that only the verb has to be changed.
         As in :func:`impute`.
@@ -173,7 +215,10 @@ def plan(
     from .impute.wishes import Asked, advised
     from .imputing import plan_for
 
-    asked = Asked(iterations, methods, predictors, auxiliary, congeniality, order, derived, id, link)
+    asked = Asked(
+        iterations, methods, predictors, auxiliary, congeniality, order, derived, id, link, kinds, bounds, conditional,
+        where, ignore, by, weights, collapse, min_count,
+    )  # fmt: skip
     with advised(formula, {"model": repr(model)} if isinstance(model, str) else None):
         return plan_for(frame, formula, model, asked, model_keywords)[0]
 

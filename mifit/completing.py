@@ -31,6 +31,12 @@ def completed_rows(imp: Any, frame: pd.DataFrame, iterations: int | None) -> tup
         raise PlanError(f"iterations is {iterations!r}; a whole number from 1 is needed.", do="imp.impute_new(new)")
     check_frame(frame)
     plan, old = imp.plan, imp._ground.known
+    for word in ("by", "where", "conditional", "collapse", "min_count"):
+        if getattr(plan.wishes, word):
+            raise PlanError(
+                f"new rows are not completed for imputations with {word}=.",
+                do=f"pd.concat([df, new]).mice.impute(..., {word}=...)",
+            )
     given = copied(frame)
     wide = _read(given, old, needed(old, plan) | set(plan.order))
     _refuse_known_units(imp, wide)

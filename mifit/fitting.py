@@ -13,6 +13,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from .analysis.fit import fit_one, fit_sets
@@ -216,9 +217,11 @@ def _require_complete(imp: Any, question: Question, columns: Sequence[Hashable])
     """Refuse an analysis of a column that was left with holes."""
     for name in dict.fromkeys((*question.variables(imp._table), *question.outcome, *columns)):
         column = imp._table.require(name, "the analysis")
-        if len(column.missing) and name not in imp._completed.holes[0]:
+        drawn = imp._completed.holes[0].get(name)
+        kept = len(column.missing) if drawn is None else int(np.isnan(drawn).sum())
+        if kept:
             raise DataError(
-                f"the analysis needs {name!r}, which was not imputed and has {len(column.missing)} holes.",
+                f"the analysis needs {name!r}, which was not imputed and has {kept} holes.",
                 do=f'imp = df.mice.impute("{question.formula}")',
             )
 

@@ -62,7 +62,7 @@ class ImputedSet:
 
     @cached_property
     def _completed(self) -> Completed:
-        return self._made or completed_of(self._frame, self._ground, self._chains)
+        return self._made or completed_of(self._frame, self._ground, self._chains, self._plan, self._seed)
 
     @property
     def m(self) -> int:

@@ -8,6 +8,7 @@ import difflib
 import os
 import sys
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,14 +16,19 @@ import pandas as pd
 
 from .analysis.families import code_of_family
 from .analysis.models import Call, call, spec
+from .analysis.models import words as words_of
 from .errors import ImputationError, Interrupted, MifitError, PlanError, nearest
 from .formula.derived import Derived, numbers, substitute, understand
 from .formula.hints import refuse_unbuilt
 from .formula.question import Question, ask, caller_scope, resolve
+from .frame.cells import Mask, opened
 from .frame.completed import Completed, copied
+from .frame.recast import codings
 from .frame.table import Table, check_frame, read
 from .impute.chain import Chain, Seed, run
+from .impute.collapse import Joined, collapsed, levels_together
 from .impute.known import fill, refuse_chained, refuse_clustered, refuse_derived, refuse_derived_outcome, with_derived
+from .impute.limits import Skip, known_outside, skips
 from .impute.plan import Plan, Wishes
 from .impute.planning import make, recoded
 from .impute.wishes import USUAL, Asked, advised, is_whole, refuse_other_holes
@@ -47,6 +53,7 @@ __all__ = [
     "seed_of",
 ]
 
+_NO_SWEEP = 2**31  # number of a stream that no sweep draws from
 _MANY = 200_000  # values drawn, times sweeps, from which a progress bar may be worth it
 
 
@@ -57,19 +64,28 @@ class Ground(NamedTuple):
     known: Table  #: the same, with the holes filled that follow from derived columns and ids
     derived: tuple[Derived, ...] = ()
     frame: pd.DataFrame | None = None  #: as given, with the derived columns it did not have
+    skips: Mapping[Hashable, Skip] = MappingProxyType({})  #: columns asked for only where a condition holds
+    where: Mapping[Hashable, Mask] | None = None  #: cells to be completed
 
 
 def ground(frame: pd.DataFrame, wishes: Wishes, scope: Mapping[str, Any]) -> tuple[Ground, list[str]]:
     """Read a frame and fill what follows from what is there; say what was filled."""
+    events: list[str] = []
     if wishes.derived:
         check_frame(frame)
         refuse_derived(wishes, [*frame.columns, *wishes.derived])
         frame = _with_columns(frame, wishes.derived, scope)
-    table = read(frame)
+    check_frame(frame)
+    table = read(frame, codings(frame, wishes.kinds))
+    if wishes.where is not None:
+        table, more = opened(table, wishes.where)
+        events += more
     table = recoded(table, [n for n in wishes.derived if n in table and table[n].number and table[n].kind.discrete])
     derived = understand(wishes.derived, table, scope)
-    known, events = fill(table, derived, wishes.id)
-    return Ground(table, known, derived, frame), events
+    known, more = fill(table, derived, wishes.id)
+    skipped = skips(wishes.conditional, known, scope)
+    known, outside = known_outside(known, skipped)
+    return Ground(table, known, derived, frame, skipped, wishes.where), [*events, *more, *outside]
 
 
 def _with_columns(frame: pd.DataFrame, wishes: Mapping[Hashable, str], scope: Mapping[str, Any]) -> pd.DataFrame:
@@ -90,7 +106,8 @@ def plan_for(
     frame: pd.DataFrame, formula: Any, model: Any, asked: Asked, keywords: Mapping[str, Any]
 ) -> tuple[Plan, Ground]:
     """Plan an imputation; see :func:`mifit.plan`."""
-    scope, wishes = caller_scope(), asked.wishes()
+    check_frame(frame)
+    scope, wishes = caller_scope(), asked.wishes(frame)
     given, events = ground(frame, wishes, scope)
     formulas = [] if formula is None else [formula] if isinstance(formula, str) else formula
     if not isinstance(formulas, (list, tuple)):
@@ -98,13 +115,18 @@ def plan_for(
     for one in formulas:
         refuse_unbuilt(model, keywords, str(one))
     name = spec(model).name if model is not None else None
+    own = [word for word in _WORDS if word != "weights" or not formulas]  # a model may take weights too
     for word in keywords:
-        if not formulas or difflib.get_close_matches(word, _WORDS, cutoff=0.8):
+        if not formulas or difflib.get_close_matches(word, own, cutoff=0.8):
             raise PlanError(
                 f"impute takes no word {word!r}{nearest(word, _WORDS) or ' without a formula'}.",
                 known=", ".join(_WORDS),
                 do="df.mice.impute(m=20, rng=1)" if formulas else 'df.mice.impute("y ~ x1 + x2", m=20, rng=1)',
             )
+    if asked.weights is not None and any(
+        _takes_weights(name or ask(f, given.table, scope=scope).model) for f in formulas
+    ):
+        keywords, wishes = {**keywords, "weights": asked.weights}, dataclasses.replace(wishes, weights=None)
     keywords = by_column(keywords, given.table, formulas)
     questions = []
     for one in formulas:
@@ -121,6 +143,11 @@ def plan_for(
         questions.append(ask(written, given.table, model=name, keywords=dict(words.init), scope=scope))
     with advised(formula, _as_code(name, keywords)):
         return planned(given, questions, wishes, scope, tuple(formulas), events)
+
+
+def _takes_weights(model: str) -> bool:
+    """Whether weights are a word of the analysis."""
+    return "weights" in words_of(model)[0]
 
 
 def _as_code(model: str | None, keywords: Mapping[str, Any]) -> dict[str, str]:
@@ -196,9 +223,18 @@ def planned(
     refuse_derived_outcome(questions, given.known, given.derived)
     refuse_chained(questions, given.known, wishes)
     refuse_clustered(questions, given.known, wishes)
-    plan, known = make(given.known, questions, wishes, scope)
-    plan = dataclasses.replace(plan, written=tuple(written), events=(*events, *plan.events))
-    return plan, Ground(recoded(given.table, plan.numeric), known, given.derived, given.frame)
+    together = levels_together(given.known, wishes)
+    for name in (name for q in questions for name in (*q.variables(given.known), *q.outcome) if name in together):
+        raise PlanError(
+            f"the analysis needs {name!r} level by level: levels drawn together do not know their difference.",
+            levels=", ".join(map(str, together[name].levels[:6])),
+            do=f"df[{name!r}] = df[{name!r}].replace(...)  # the analysis with fewer levels too",
+        )
+    seen, joined = collapsed(given.known, together)
+    plan, known = make(seen, questions, wishes, scope, given.skips)
+    known = Table({**known.columns, **{name: given.known[name] for name in together}}, known.n_rows)
+    plan = dataclasses.replace(plan, written=tuple(written), events=(*events, *joined, *plan.events))
+    return plan, given._replace(table=recoded(given.table, plan.numeric), known=known)
 
 
 _WORDS = (*Asked._fields, "model", "m", "rng", "n_jobs", "progress", "checkpoint")
@@ -208,7 +244,8 @@ def checked(
     plan: Plan, frame: pd.DataFrame, model: str | None, asked: Asked, keywords: Mapping[str, Any]
 ) -> tuple[Plan, Ground]:
     """A finished plan, checked against the frame it is to run on."""
-    given = [w for w in ("methods", "predictors", "order") if getattr(asked, w) is not None] + list(keywords)
+    late = ("methods", "predictors", "order", "kinds", "bounds", "conditional", "where", "ignore", "collapse")
+    given = [w for w in late if getattr(asked, w) is not None] + list(keywords)
     given += [w for w, usual in USUAL.items() if getattr(asked, w) != usual]
     if given or model is not None:
         raise PlanError(f"the plan is made; {(given or ['model'])[0]}= comes too late.", do="df.mice.plan(...)")
@@ -220,12 +257,12 @@ def checked(
             f"this frame has {table.n_rows} rows and {', '.join(map(str, list(table.columns)[:6]))}.",
             do="df.mice.plan(...)",
         )
-    refuse_other_holes(plan, given_now.known)
-    iterations = asked.wishes().iterations
+    refuse_other_holes(plan, collapsed(given_now.known, levels_together(given_now.known, plan.wishes))[0])
+    iterations = asked.wishes(frame).iterations
     if iterations is not None:
         plan = dataclasses.replace(plan, iterations=iterations)
     known = recoded(given_now.known, plan.numeric)
-    return plan, Ground(recoded(table, plan.numeric), known, given_now.derived, given_now.frame)
+    return plan, given_now._replace(table=recoded(table, plan.numeric), known=known)
 
 
 def seed_of(rng: Any) -> Seed:
@@ -252,6 +289,7 @@ def chains_of(
 
     Those that a checkpoint has are not run again, and those that are finished go there at once.
     """
+    table, _ = collapsed(table, levels_together(table, plan.wishes))
     if not plan.order:
         return run(table, plan, numbers, 0, seed)
     folder = None if checkpoint is None else Checkpoint(checkpoint, table, plan, seed)
@@ -357,13 +395,42 @@ def more_chains(
     return sorted(chains, key=lambda chain: chain.number)
 
 
-def completed_of(frame: pd.DataFrame, given: Ground, chains: Sequence[Chain]) -> Completed:
+def completed_of(
+    frame: pd.DataFrame, given: Ground, chains: Sequence[Chain], plan: Plan | None = None, seed: Seed | None = None
+) -> Completed:
     """The completed sets: drawn values, what followed without drawing, and derived columns in step."""
+    together = {} if plan is None else levels_together(given.known, plan.wishes)
+    if together and seed is not None:
+        chains = [_apart(chain, together, seed) for chain in chains]
     return Completed(frame, given.table, tuple(_holes(given, chain) for chain in chains))
 
 
+def _apart(chain: Chain, together: Mapping[Hashable, Joined], seed: Seed) -> Chain:
+    """A chain whose levels that were drawn together are told apart, from a stream of its own."""
+    rng = seed.stream(chain.number, _NO_SWEEP)
+    told = {name: one.apart(chain.holes[name], rng) for name, one in together.items() if name in chain.holes}
+    return dataclasses.replace(chain, holes={**chain.holes, **told})
+
+
 def _holes(given: Ground, chain: Chain) -> dict[Hashable, Any]:
-    """Values of one set at all holes of the frame."""
+    """Values of one set at all holes of the frame; NaN in those that stay missing."""
+    found = _drawn(given, chain)
+    table = given.table
+    for name, mask in (given.where or {}).items():
+        if name in found:
+            found[name] = np.where(mask.marked[table[name].missing], found[name], np.nan)
+    for name, skip in given.skips.items():
+        if name in found and skip.value is None:
+            values = {v: table[v].values.copy() for v in skip.condition.variables}
+            for v in (v for v in values if v in found):
+                values[v][table[v].missing] = found[v]
+            inside = np.isin(table[name].missing, skip.inside(table, values))
+            found[name] = np.where(inside, found[name], np.nan)
+    return found
+
+
+def _drawn(given: Ground, chain: Chain) -> dict[Hashable, Any]:
+    """Values of one set at all holes, drawn or known."""
     table, known, derived = given.table, given.known, given.derived
     if not derived and all(known[n].missing is table[n].missing for n in table.incomplete):
         return dict(chain.holes)
@@ -400,5 +467,7 @@ def require_columns(table: Table, words: Call) -> None:
 
 
 def as_written(value: Any) -> str:
-    """A keyword as the user would write it, statsmodels families and their parameters included."""
+    """A keyword as the user would write it, statsmodels families and their parameters included; masks by name."""
+    if isinstance(value, Mapping) and any(isinstance(one, Mask) for one in value.values()):
+        return "mask"
     return code_of_family(value) if hasattr(value, "link") else repr(value)

@@ -10,7 +10,8 @@ from mifit.impute.contract import Visit
 from mifit.impute.gram import solve
 from mifit.impute.methods import PMM, Normal, Power, Sample, check_method
 from mifit.impute.methods.pmm import ascending, match
-from mifit.impute.methods.power import PowerFitted, PowerScale, _Profile, _scale_of, _truncated
+from mifit.impute.methods.power import PowerFitted, PowerScale, _Profile, _scale_of
+from mifit.impute.truncated import truncated_normal
 
 BOX_COX = PowerScale(True, 0.0, 3.0)
 YEO_JOHNSON = PowerScale(False, 1.5, 0.8)
@@ -172,7 +173,7 @@ def test_a_constant_or_tiny_sample_says_nothing_about_the_exponent():
 )  # fmt: skip
 def test_truncation_is_exact_also_far_in_the_tail(mean, low, high):
     share = np.random.default_rng(4).random(20_000)
-    drawn = _truncated(np.full(20_000, mean), 1.5, low, high, share)
+    drawn = truncated_normal(np.full(20_000, mean), 1.5, low, high, share)
     truth = stats.truncnorm((low - mean) / 1.5, (high - mean) / 1.5, mean, 1.5)
     assert np.all((drawn >= low) & (drawn <= high))
     # Kolmogorov-Smirnov: false alarm 1e-3 each

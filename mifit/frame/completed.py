@@ -96,15 +96,16 @@ class Completed:
         drawn = self.holes[k].get(column.name)
         if drawn is None or not len(column.missing):
             return series.array
-        values = column.coding.decode(drawn)
+        there = ~np.isnan(drawn)  # what is not there stays missing
+        rows, values = column.missing[there], column.coding.decode(drawn[there])
         dtype = series.dtype
         if isinstance(dtype, pd.SparseDtype):
             dense = np.asarray(series.sparse.to_dense())
             dense = dense.copy()
-            dense[column.missing] = values
+            dense[rows] = values
             return pd.arrays.SparseArray(dense, dtype=dtype)
         filled = series.array.copy()
-        filled[column.missing] = _as_dtype(values, dtype, column)
+        filled[rows] = _as_dtype(values, dtype, column)
         return filled
 
 

@@ -23,8 +23,9 @@ from ..workers import spread
 from .bench import Bench, Members, Together
 from .choices import allowed_parameters
 from .contract import Array, Fitted
-from .drawing import Undone, draw_continuous, draw_discrete, draw_proposed
+from .drawing import Undone, draw_continuous, draw_discrete, draw_proposed, draw_within
 from .engine import Engine, Ready
+from .limits import elsewhere
 from .methods import CHAINED, METHODS
 from .methods.logistic import LogisticFitted
 from .methods.multinomial import MultinomialFitted
@@ -54,6 +55,10 @@ class Seed(NamedTuple):
         """The generator of one sweep of one chain; with a third number, of what is drawn after that sweep."""
         return np.random.default_rng(np.random.SeedSequence(self.entropy, spawn_key=(*self.key, *numbers)))
 
+    def child(self, place: int) -> Seed:
+        """The seed of a group, as if it were imputed alone."""
+        return Seed(self.entropy, (*self.key, place))
+
 
 @dataclass(frozen=True)
 class Chain:
@@ -67,6 +72,7 @@ class Chain:
     events: Mapping[str, int] = field(default_factory=dict)  #: what happened -> in how many visits
     sampled: Mapping[Hashable, tuple[int, int, int]] = field(default_factory=dict)  #: drawn, tried, sliced
     first: Mapping[str, tuple[Hashable, int]] = field(default_factory=dict)  #: event -> its variable, its first sweep
+    parts: tuple[Chain, ...] = field(default=(), repr=False)  #: of groups that are imputed separately
 
 
 def spelled(names: Iterable[Hashable]) -> dict[Hashable, str]:
@@ -130,16 +136,37 @@ def _job(
     run_id: str, table: Table, plan: Plan, sweeps: int, seed: Seed, pair: tuple[int, Chain | None],
     tick: Callable[[], Any] | None = None,
 ) -> Chain:  # fmt: skip
-    """One chain, in this process."""
+    """One chain, in this process; where groups are imputed separately, one of each, put together."""
+    number, before = pair
     with one_thread():
         held = _HELD[0]
         if held is None or held[0] != run_id:
-            _HELD[0] = held = (run_id, Engine(table, plan))
-        return _chain(held[1], *pair, sweeps, seed, tick)
+            _HELD[0] = held = (run_id, _engines(table, plan))
+        if not plan.groups:
+            return _chain(held[1][0], number, before, sweeps, seed, tick)
+        parts = [
+            _chain(
+                engine, number, None if before is None else before.parts[place], sweeps if engine.plan.order else 0,
+                seed.child(place), None if place else tick,
+            )
+            for place, engine in enumerate(held[1])
+        ]  # fmt: skip
+    from .groups import joined
+
+    return joined(table, plan, parts, sweeps)
 
 
 #: what the chains of one run share in a process: made once there, by the first of them
-_HELD: list[tuple[str, Engine] | None] = [None]
+_HELD: list[tuple[str, list[Engine]] | None] = [None]
+
+
+def _engines(table: Table, plan: Plan) -> list[Engine]:
+    """What runs: one engine, or one for each group."""
+    if not plan.groups:
+        return [Engine(table, plan)]
+    from .groups import tables_of
+
+    return [Engine(part, inner) for part, (_, inner) in zip(tables_of(table, plan), plan.groups, strict=True)]
 
 
 @contextlib.contextmanager
@@ -171,6 +198,8 @@ def _chain(
             running.sweep(seed.stream(number, sweep), sweep)
             if tick is not None:
                 tick()
+    except ImputationError as error:
+        raise _named(error, running) from error
     except MifitError:
         raise
     except Exception as error:  # whatever a function of the user's may raise; not all of it crosses a process
@@ -194,6 +223,15 @@ def _way_out(engine: Engine, visiting: Hashable) -> str:
     if plan.mode == "compatible":
         return f"df.mice.impute({said}congeniality='terms')"
     return f"df.mice.impute({said}methods={{{visiting!r}: 'sample'}})"
+
+
+def _named(error: ImputationError, running: Running) -> ImputationError:
+    """The same error, with the column that was being drawn and what was known of it."""
+    name = running.visiting
+    known = running.engine.variables[name].bounds if name in running.engine.variables else None
+    lines = {**error.lines, **({} if known is None else {"bounds": str(known)})}
+    do = f"df.mice.impute(methods={{{name!r}: 'norm'}})" if known else f"df.mice.impute(methods={{{name!r}: 'leave'}})"
+    return ImputationError(f"{name!r}: {error.fact}", do=do, **lines)
 
 
 class Running:
@@ -220,7 +258,11 @@ class Running:
     def start(self, rng: np.random.Generator) -> None:
         """Fill the holes for the first time; find rows for the first parameter draws."""
         columns, observed = [self.table[name] for name in self.plan.order], self.engine.observed
-        self._fill({c.name: rng.choice(c.values[observed[c.name]], len(c.missing)) for c in columns})
+        first = {c.name: rng.choice(c.values[observed[c.name]], len(c.missing)) for c in columns}
+        for name, (low, high) in self.engine.limits.items():  # drawn anew before anybody looks
+            if not self.table[name].kind.discrete:
+                first[name] = np.clip(first[name], low[self.table[name].missing], high[self.table[name].missing])
+        self._fill(first)
         if self.plan.mode == "compatible":
             self.start_rows = self._complete_rows()
         if not self.start_rows:
@@ -279,7 +321,8 @@ class Running:
                     pieces.append(piece)
                     width = wider
             model = engine.layout.model(pieces)
-            method: Any = METHODS[CHAINED[column.kind]] if variable.role != "column" else variable.method
+            usual = variable.role != "column" and variable.bounds is None
+            method: Any = METHODS[CHAINED[column.kind]] if usual else variable.method
             if self.plan.mode != "compatible" and isinstance(method, PMM):
                 method = METHODS["norm"]  # draws of parameters too, without the matching
             rows = engine.observed[name]
@@ -288,7 +331,7 @@ class Running:
                 rows = np.sort(rng.choice(rows, enough, replace=False))
             fitted = method.fit(self._visit(name, model, rows, None), rng)
             fitted, X = self._widened(fitted, name, model)
-            self.store.write(name, fitted.sample(X, rng))
+            self.store.write(name, self._sampled(variable, fitted, X, rng))
             if name in engine.layout.main:
                 filled[name] = None
 
@@ -312,12 +355,25 @@ class Running:
         members = self.engine.members.get(name)
         fitted, X = self._widened(fitted, name, self.engine.own[name])
         if members is not None:
-            return np.asarray(fitted.sample(X[members.heads], rng)[members.unit])
+            return self._draw_together(variable, fitted, X, [], members, rng)
         if isinstance(fitted, PMMFitted) and self.number == 1 and fitted.outside(X) > _STRAYED:
             self._count(
                 f"{name}: predictions lie outside those of all donors; methods={{{name!r}: 'norm'}} extrapolates"
             )
-        return fitted.sample(X, rng)
+        return self._sampled(variable, fitted, X, rng)
+
+    def _sampled(self, variable: Variable, fitted: Any, X: Array, rng: np.random.Generator) -> Array:
+        """Values from a variable's own model, within what is known of them."""
+        name, skip = variable.name, variable.skip
+        fence, missing = self.engine.fence(name, self.values), self.table[name].missing
+        if fence is None:
+            drawn = fitted.sample(X, rng)
+        else:
+            drawn = draw_within(fitted, X, fence, self.values[name][missing], rng)
+        if skip is not None:
+            inside = np.isin(missing, skip.inside(self.table, self.values))
+            drawn = np.where(inside, drawn, elsewhere(self.table[name], skip))
+        return np.asarray(drawn)
 
     def _widened(self, fitted: Any, name: Hashable, model: Model) -> tuple[Any, Array]:
         """A fitted model and its predictors on the rows to draw; with coefficients for all columns none is copied."""
@@ -329,9 +385,10 @@ class Running:
     def _fitted_column(self, variable: Variable, rng: np.random.Generator) -> Any:
         """Draw the parameters of a column's own model from the rows where it was observed."""
         assert variable.method is not None
-        name, rows = variable.name, self.first.get(variable.name, self.engine.observed[variable.name])
-        if name in self.engine.members and self.engine.unit_heads is not None:
-            rows = np.intersect1d(rows, self.engine.unit_heads)
+        name, heads = variable.name, self.engine.unit_heads
+        rows = self.first[name] if name in self.first else self._own_rows(variable)
+        if name in self.engine.members and heads is not None:
+            rows = heads if rows is None else np.intersect1d(rows, heads)
         visit = self._visit(name, self.engine.own[name], rows, self.warm.get(name))
         return self._noted(name, variable.method.fit(visit, rng), name)
 
@@ -352,18 +409,19 @@ class Running:
             ((None if x is None else x[rows]) for x in (ready.weights, ready.offset)) if ready else (None, None)
         )
         shift: Any = 0.0 if offset is None else offset
-        normal = hasattr(own, "mean_sd")
-        if not benches and inverse is None and not (normal and weights is not None):
+        normal, fence = hasattr(own, "mean_sd"), self.engine.fence(name, self.values)
+        if not benches and fence is None and inverse is None and not (normal and weights is not None):
             return own.sample(X, rng, shift) if weights is None else own.sample(X, rng, shift, weights)
         if inverse is not None:
             own = Undone(own, name, *inverse)
         if normal:
             affine = [self.engine.affine(ready, name) for ready in fed]
-            draw = draw_continuous(own, X, benches, affine, self.values[name][rows], rng, weights)
+            draw = draw_continuous(own, X, benches, affine, self.values[name][rows], rng, weights, fence)
             if draw.tried:
                 past = self.sampled.get(name, (0, 0, 0))
                 self.sampled[name] = (past[0] + len(X), past[1] + draw.tried, past[2] + draw.sliced)
             return draw.values
+        benches += [] if fence is None else [fence]
         if hasattr(own, "log_probabilities") and offset is None and weights is None:
             return draw_discrete(own, X, benches, rng).values
         return draw_proposed(own, X, benches, self.values[name][rows], rng, shift, weights).values
@@ -373,16 +431,23 @@ class Running:
     ) -> Array:
         """One value for all rows of an id, judged by the product over its rows."""
         name, X = variable.name, X[members.heads]
-        judges = [Together(bench, members) for bench in benches]
+        judges: list[Any] = [Together(bench, members) for bench in benches]
+        fence = self.engine.fence(name, self.values)
+        fence = None if fence is None else fence.of(members.heads)
+        current = self.values[name][self.table[name].missing][members.heads]
         if not judges:
-            drawn = own.sample(X, rng)
+            drawn = own.sample(X, rng) if fence is None else draw_within(own, X, fence, current, rng)
         elif hasattr(own, "mean_sd"):
             affine = [self.engine.affine(ready, name) for ready in self.engine.feeds[name]]
-            current = self.values[name][self.table[name].missing][members.heads]
-            drawn = draw_continuous(own, X, judges, affine, current, rng).values
+            drawn = draw_continuous(own, X, judges, affine, current, rng, fence=fence).values
         else:
-            drawn = draw_discrete(own, X, judges, rng).values
+            drawn = draw_discrete(own, X, [*judges, *([] if fence is None else [fence])], rng).values
         return np.asarray(drawn[members.unit])
+
+    def _own_rows(self, variable: Variable) -> Rows | None:
+        """Rows that plain chained equations fit on: observed ones, or all where missing values lie beyond them."""
+        beyond = variable.bounds is not None and not variable.bounds.always and variable.label in ("norm", "power")
+        return None if beyond else self.engine.observed[variable.name]
 
     def _own(self, variable: Variable, rng: np.random.Generator) -> tuple[Fitted, Model]:
         """Draw the parameters of a variable's own factor: a covariate's on all rows, others as their factor says."""
@@ -399,15 +464,18 @@ class Running:
 
     def _visit(self, name: Hashable, model: Model, rows: Rows | None, warm: Any) -> StoreVisit:
         """What a column's own method sees; ``rows`` None for all."""
-        column = self.table[name]
-        if rows is not None and len(rows) == self.table.n_rows:
-            rows = None
-        without = name if rows is not None and len(rows) + len(column.missing) == self.table.n_rows else None
+        column, bounds = self.table[name], self.engine.variables[name].bounds
+        limits = self.engine.limits[name] if bounds is not None and bounds.always else None
+        kept = self.engine.kept(name, rows, self.values)
+        if kept is not None and len(kept) == self.table.n_rows:
+            rows = kept = None
+        whole = kept is not None and kept is rows and len(kept) + len(column.missing) == self.table.n_rows
+        rows, without = kept, name if whole else None
         if self.engine.copies is not None:
             rows, without = self.engine.repeated(rows), None
         return StoreVisit(
             self.store, model, self.values[name], self.engine.place(name), rows=rows, without=without,
-            kind=column.kind, n_levels=column.n_levels, warm=warm,
+            kind=column.kind, n_levels=column.n_levels, warm=warm, limits=limits, weights=self.engine.heavy(rows),
         )  # fmt: skip
 
     def _parameters(self, ready: Ready, rng: np.random.Generator) -> Any:
@@ -417,6 +485,9 @@ class Running:
         rows = self.first.get(ready.key, ready.rows)
         whole = rows is ready.rows and ready.factor.rows != "units"
         single = ready.outcome[0] if whole and len(ready.outcome) == 1 else None
+        if self.engine.ignored is not None:
+            every = np.arange(self.table.n_rows) if rows is None else rows
+            rows, single = every[~self.engine.ignored[every]], None
         if self.engine.copies is not None:
             rows, single = self.engine.repeated(rows), None
         visit = StoreVisit(
@@ -488,6 +559,11 @@ class Running:
 
     def freeze(self, number: int, sweeps: int) -> Chain:
         """The chain as a value."""
+        for name, skip in ((v.name, v.skip) for v in self.plan.variables if v.skip is not None):
+            if skip.contradicted(self.table, self.table[name], self.values):
+                self._count(
+                    f"{name}: in some rows its observed value and the drawn columns of {skip.condition.code} disagree"
+                )
         holes = {name: self.values[name][self.table[name].missing] for name in self.plan.order}
         traces = {name: np.asarray(values) for name, values in self.past.items()}
         return Chain(number, sweeps, holes, traces, self.warm, self.events, self.sampled, self.seen)

@@ -7,9 +7,11 @@ from collections.abc import Hashable
 from ..errors import PlanError
 from ..formula.question import Question
 from ..formula.terms import code_of, take_apart
-from .choices import constant_within, is_monotone, nearly_determines
+from ..frame.kinds import Kind
+from .choices import MOST_LEVELS, constant_within, is_monotone, nearly_determines
 from .columns import is_constant
 from .contract import Method
+from .knowledge import beyond_donors, donors_within, many_levels, refuse_without_donors
 from .likelihoods import HAZARD
 from .methods import CHAINED, METHODS
 from .planning import Draft, by_kind, hazard_of
@@ -38,6 +40,7 @@ def plan_chained(draft: Draft) -> None:
         check_copies(draft.questions, table, [n for n in usable if draft.holes(n)])
     draft.order = draft.ordered([n for n in usable if draft.holes(n)])
     monotone = _one_visit_suffices(draft)
+    settles = any(draft.holes(n) and n in draft.bounds and not draft.bounds[n].always for n in draft.order)
     for position, name in enumerate(draft.order):
         later = set(draft.order[position:]) if monotone else {name}
         others = [n for n in usable if n not in later]
@@ -55,7 +58,7 @@ def plan_chained(draft: Draft) -> None:
             means = draft.cluster_means(name, others)
             pieces, shown = (*pieces, *means), (*shown, *(f"mean({p.which[0]}) by {p.which[1]}" for p in means))
         draft.add(name, "column", method, label, "own", pieces, shown, why)
-    if len(draft.order) == 1 or monotone:
+    if (len(draft.order) == 1 or monotone) and not settles:
         draft.iterations = 1
     elif any(draft.holes(n) > table.n_rows / 2 for n in draft.order):
         draft.iterations = 20
@@ -92,7 +95,7 @@ def _refuse_ids_and_hazard(draft: Draft) -> None:
 
 def _one_visit_suffices(draft: Draft) -> bool:
     """Whether holes are nested, so that every column can be drawn once from complete and earlier columns."""
-    free = draft.mode != "terms" and not draft.wishes.predictors and draft.wishes.order is None
+    free = draft.mode != "terms" and not (draft.wishes.predictors or draft.wishes.order or draft.skips)
     return free and len(draft.order) > 1 and is_monotone(draft.table, draft.order)
 
 
@@ -100,12 +103,19 @@ def _method(draft: Draft, name: Hashable) -> tuple[Method, str, str]:
     """The method of a column, its name, and why."""
     wished = draft.wished(name)
     if wished is not None:
+        refuse_without_donors(draft, name, wished[1])
         return wished
     column = draft.table[name]
     if is_constant(column):
         draft.events.append(f"{name!r} has one observed value: every hole gets it")
         return METHODS["sample"], "sample", "constant"
+    if column.kind is Kind.NOMINAL and column.n_levels > MOST_LEVELS:
+        draft.events.append(many_levels(name, column.n_levels))
+        return METHODS["sample"], "sample", f"{column.n_levels} levels"
     label = CHAINED[column.kind]
+    known = draft.bounds.get(name)
+    if label == "pmm" and known is not None and not (known.always and donors_within(draft, name)):
+        return beyond_donors(draft, name)
     return METHODS[label], label, by_kind(column)
 
 

@@ -9,10 +9,11 @@ import numpy.typing as npt
 from scipy.special import ndtr
 
 from ..frame.kinds import Kind
-from ..frame.table import Table
+from ..frame.table import Column, Table
 from .contract import Array
 
 __all__ = [
+    "MOST_LEVELS",
     "allowed_parameters",
     "association",
     "commonest",
@@ -25,6 +26,7 @@ __all__ = [
     "strongest",
 ]
 
+MOST_LEVELS = 100  #: a multinomial model of more has a million second derivatives
 _NEGATIVE_SHARE = 0.01  # a normal that puts more of its draws below 0 does not suit a positive column
 _COPY = 0.98  # squared correlation above which a column is the outcome in disguise
 
@@ -84,7 +86,7 @@ def normal_or_power(
     spread = float(np.sqrt(np.mean(residual**2)))
     if spread == 0.0 or len(y) < 3:
         return "norm", "no spread to judge"
-    skewness = float(np.mean(residual**3) / spread**3)
+    skewness = float(np.mean((residual / spread) ** 3))
     if abs(skewness) > max(0.5, 2.5 * np.sqrt(6.0 / len(y))):
         return "power", f"skewness of residuals {skewness:.2f}"
     if positive and float(np.mean(ndtr(-fitted / spread))) > _NEGATIVE_SHARE:
@@ -115,8 +117,9 @@ def allowed_parameters(table: Table, name: Hashable, n_fit: int) -> int:
 
 
 def strongest(
-    table: Table, name: Hashable, candidates: Sequence[Hashable], first: Sequence[Hashable], most: int
-) -> list[Hashable]:
+    table: Table, name: Hashable, candidates: Sequence[Hashable], first: Sequence[Hashable], most: int,
+    effects: dict[Column, Array] | None = None,
+) -> list[Hashable]:  # fmt: skip
     """Keep as many predictors as there is room for.
 
     Parameters
@@ -130,6 +133,8 @@ def strongest(
         Those that stay whatever their number.
     most : int
         Parameters allowed.
+    effects : dict, optional
+        What :func:`association` remembers of the columns.
 
     Returns
     -------
@@ -142,7 +147,7 @@ def strongest(
     stay = [c for c in candidates if c in set(first)]
     room = most - 1 - sum(cost[c] for c in stay)
     rest = [c for c in candidates if c not in set(first)]
-    score = association(table, name, rest)
+    score = association(table, name, rest, effects)
     for index in np.argsort(-score, kind="stable"):
         if cost[rest[index]] <= room or (not stay and room == most - 1):
             stay.append(rest[index])
@@ -151,13 +156,22 @@ def strongest(
     return [c for c in candidates if c in kept]
 
 
-def association(table: Table, name: Hashable, candidates: Sequence[Hashable]) -> Array:
-    """Largest absolute correlation of each candidate with a column or its missingness, shape (len(candidates),)."""
+def association(
+    table: Table, name: Hashable, candidates: Sequence[Hashable], effects: dict[Column, Array] | None = None
+) -> Array:
+    """Largest absolute correlation of each candidate with a column or its missingness, shape (len(candidates),).
+
+    ``effects`` remembers the standardised main effects of candidates from one call to the next.
+    """
+    known = {} if effects is None else effects
     rows = np.arange(table.n_rows)
     target = main_effects(table, name, rows)
     missing = np.isin(rows, table[name].missing)[:, None].astype(np.float64)
     wanted = _filled(np.hstack([target, missing]))
-    return np.array([np.abs(wanted.T @ _filled(main_effects(table, c, rows))).max(initial=0.0) for c in candidates])
+    for column in (table[c] for c in candidates):
+        if column not in known:
+            known[column] = _filled(main_effects(table, column.name, rows))
+    return np.array([np.abs(wanted.T @ known[table[c]]).max(initial=0.0) for c in candidates])
 
 
 def _filled(columns: Array) -> Array:

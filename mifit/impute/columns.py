@@ -19,6 +19,7 @@ from .plan import Wishes
 
 __all__ = ["check_wishes", "is_constant", "set_aside", "suiting", "with_article"]
 
+_LARGEST = 1e150  # beyond this a square overflows
 _CODES = 10  # so many levels of text that are numbers may be codes; more are a number kept as text
 
 
@@ -233,6 +234,12 @@ def _unusable(table: Table, column: Column, asked: bool, wished: bool) -> str:
             f"column {name!r} holds infinite values.",
             rows=", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else ""),
             do=f"df[{name!r}] = df[{name!r}].replace([np.inf, -np.inf], np.nan)",
+        )
+    largest = float(np.max(np.abs(column.values[column.observed]), initial=0.0)) if column.number else 0.0
+    if largest > _LARGEST:
+        raise DataError(
+            f"column {name!r} has values up to {largest:.3g}: their squares are no numbers any more.",
+            do=f"df[{name!r}] = df[{name!r}] / {10.0 ** np.floor(np.log10(largest)):g}",
         )
     if holes == table.n_rows:
         cure = f"df = df.drop(columns=[{name!r}])  # and leave it out of the formula" if asked else _leave(name)

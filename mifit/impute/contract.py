@@ -48,6 +48,7 @@ class Visit:
     warm: Any = None  #: what the last Fitted of this variable left in ``warm``
     weights: Array | None = None  #: (n_fit,) prior weights of an analysis
     offset: Array | None = None  #: (n_fit,) known part of the linear predictor of an analysis
+    limits: tuple[Array, Array] | None = None  #: (n_fit,) each: bounds that the variable never leaves
 
     def cross(self) -> Cross:
         """Return the cross-products of the fit rows."""

@@ -7,7 +7,8 @@ elliptical slice steps from their current value.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,15 @@ from ..formula.question import Inverse
 from ..frame.kinds import Rows
 from .bench import Judging
 from .contract import Array, Discrete
+from .truncated import truncated_normal
 
-__all__ = ["Draw", "Undone", "draw_continuous", "draw_discrete", "draw_proposed"]
+__all__ = ["Draw", "Fence", "Undone", "draw_continuous", "draw_discrete", "draw_proposed", "draw_within"]
 
 
 ROUNDS = (6, 24, 120)  # proposals per waiting row, 150 in all
 SLICE_STEPS = 5
 METROPOLIS_STEPS = 50
+_UNLESS = -1e6  # log weight of what must not be, unless other columns as they stand leave nothing else
 _SMALL = 1_000  # rows that are one block however many levels there are
 _BLOCK = 200_000  # candidate rows worked on at once: a few MB
 
@@ -57,6 +60,67 @@ class Undone:
     def backward(self, scaled: Array) -> Array:
         """From the expression to the column; NaN where no value has this expression."""
         return self.inverse.undo(scaled)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fence:
+    """What is known of the holes of a variable before they are drawn: a judge that says yes or never."""
+
+    low: Array  #: (n_mis,) in the user's units, -inf where open
+    high: Array  #: (n_mis,) inf where open
+    numbers: Callable[[Array], Array]  #: from values or level codes to the user's units
+    allowed: Callable[[Rows, Array], npt.NDArray[np.bool_]] | None = None  #: what else must hold
+    gaussian: bool = False
+
+    @property
+    def bounded(self) -> bool:
+        """Whether any hole has a bound."""
+        return bool(np.isfinite(self.low).any() or np.isfinite(self.high).any())
+
+    def of(self, at: Rows) -> Fence:
+        """The fence of some holes."""
+        allowed = self.allowed
+        also = None if allowed is None else (lambda chosen, values: allowed(at[chosen], values))
+        return Fence(self.low[at], self.high[at], self.numbers, also)
+
+    def log_accept(self, at: Rows, values: Array) -> Array:
+        """0 within the fence, -inf outside its bounds, as good as never where something else must hold, (len(at),)."""
+        score = np.zeros(len(at))
+        if self.allowed is not None:
+            score[~self.allowed(at, values)] = _UNLESS
+        if self.bounded:
+            found = self.numbers(values)
+            score[(found < self.low[at]) | (found > self.high[at])] = -np.inf
+        return score
+
+    def information(self, backward: Callable[[Array], Array], mean: Array, unit: float) -> tuple[Array, Array] | None:
+        """It is no normal factor."""
+        return None
+
+
+def draw_within(own: Any, X: Array, fence: Fence, current: Array, rng: np.random.Generator) -> Array:
+    """Draw from an own factor that nothing judges, within a fence: truncated, never clipped; shape (n_mis,)."""
+    if hasattr(own, "mean_sd") and fence.allowed is None:
+        return draw_continuous(own, X, (), (), current, rng, fence=fence).values
+    if hasattr(own, "sample_within"):
+        if fence.allowed is None:
+            return np.asarray(own.sample_within(X, rng, fence.low, fence.high))
+        good, group = _donors(own.values, fence, len(X))
+        return np.asarray(own.sample_among(X, rng, good, group))
+    if hasattr(own, "log_probabilities"):
+        return draw_discrete(own, X, (fence,), rng).values
+    return draw_proposed(own, X, (fence,), current, rng).values
+
+
+def _donors(values: Array, fence: Fence, n: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+    """Which observed values may stand in which holes: the distinct sets of them, and the set of each hole."""
+    blocks = np.array_split(np.arange(n), 1 + n * len(values) // _BLOCK)
+    found = [
+        fence.log_accept(np.repeat(at, len(values)), np.tile(values, len(at))).reshape(len(at), -1) for at in blocks
+    ]
+    score = np.vstack(found)
+    good, group = np.unique(score == score.max(axis=1, keepdims=True, initial=_UNLESS), axis=0, return_inverse=True)
+    return good, group.reshape(-1).astype(np.int64)
 
 
 def draw_discrete(own: Discrete, X: Array, benches: Sequence[Judging], rng: np.random.Generator) -> Draw:
@@ -99,7 +163,7 @@ def _draw_levels(weights: Array, rng: np.random.Generator) -> Array:
 
 def draw_continuous(
     own: Any, X: Array, benches: Sequence[Judging], affine: Sequence[bool], current: Array, rng: np.random.Generator,
-    weights: Array | None = None,
+    weights: Array | None = None, fence: Fence | None = None,
 ) -> Draw:  # fmt: skip
     """Draw a continuous variable.
 
@@ -118,6 +182,8 @@ def draw_continuous(
     rng : Generator
     weights : ndarray, shape (n_mis,), optional
         Prior weights of the own factor, where it is a weighted analysis.
+    fence : Fence, optional
+        Bounds of every value: the draw is truncated to them.
 
     Returns
     -------
@@ -134,11 +200,32 @@ def draw_continuous(
             waiting.append(bench)
         else:
             mean, spread = product
+    limits = None if fence is None else _limits(own, fence)
+    if fence is not None and fence.allowed is not None:
+        waiting.append(fence)
     if not waiting:
-        drawn = own.backward(mean + spread * rng.standard_normal(len(X)))
+        drawn = own.backward(_normals(mean, spread, limits, rng))
         if np.isfinite(drawn).all():
-            return Draw(drawn)
-    return _settle(own, mean, spread, waiting, current, rng)
+            return Draw(drawn if fence is None else np.clip(drawn, fence.low, fence.high))  # the last bit
+    draw = _settle(own, mean, spread, waiting, current, rng, limits)
+    return draw if fence is None else Draw(np.clip(draw.values, fence.low, fence.high), draw.tried, draw.sliced)
+
+
+def _limits(own: Any, fence: Fence) -> tuple[Array, Array]:
+    """Bounds of what is drawn, each (n_mis,): those of the fence on the scale of the own factor."""
+    with np.errstate(all="ignore"):
+        low, high = (own.forward(end) for end in (fence.low, fence.high))
+    low = np.where(np.isnan(low) | np.isinf(fence.low), -np.inf, low)
+    high = np.where(np.isnan(high) | np.isinf(fence.high), np.inf, high)
+    return low, high
+
+
+def _normals(mean: Array, spread: Array, limits: tuple[Array, Array] | None, rng: np.random.Generator) -> Array:
+    """Normal draws of the shape of ``mean``, truncated where there are limits."""
+    if limits is None:
+        return np.asarray(mean + spread * rng.standard_normal(mean.shape))
+    size = np.where(spread > 0, spread, np.finfo(float).tiny)
+    return truncated_normal(mean, size, *limits, np.asarray(rng.random(mean.shape)))
 
 
 def draw_proposed(
@@ -191,8 +278,9 @@ def _multiply(own: Any, mean: Array, spread: Array, bench: Judging, unit: float)
 
 
 def _settle(
-    own: Any, mean: Array, spread: Array, benches: Sequence[Judging], current: Array, rng: np.random.Generator
-) -> Draw:
+    own: Any, mean: Array, spread: Array, benches: Sequence[Judging], current: Array, rng: np.random.Generator,
+    limits: tuple[Array, Array] | None = None,
+) -> Draw:  # fmt: skip
     """Propose from the normal, accept by the judges; rows still waiting take slice steps."""
     n = len(mean)
     out = current.copy()
@@ -204,26 +292,28 @@ def _settle(
         tried += proposals * len(waiting)
         still = []
         for block in np.array_split(waiting, 1 + len(waiting) * proposals // _BLOCK):
-            values, accepted = _propose(own, mean, spread, benches, block, proposals, rng)
+            values, accepted = _propose(own, mean, spread, benches, block, proposals, rng, limits)
             first = accepted.argmax(axis=1)
             got = accepted[np.arange(len(block)), first]
             out[block[got]] = values[got, first[got]]
             still.append(block[~got])
         waiting = np.concatenate(still)
     if len(waiting):
-        out[waiting] = _slice(own, mean, spread, benches, waiting, current[waiting], rng)
+        out[waiting] = _slice(own, mean, spread, benches, waiting, current[waiting], rng, limits)
     return Draw(out, tried, len(waiting))
 
 
 def _propose(
     own: Any, mean: Array, spread: Array, benches: Sequence[Judging], at: Rows, proposals: int,
-    rng: np.random.Generator,
+    rng: np.random.Generator, limits: tuple[Array, Array] | None,
 ) -> tuple[Array, npt.NDArray[np.bool_]]:  # fmt: skip
     """Several proposals for each row and whether each is accepted, both (len(at), proposals)."""
-    w = mean[at, None] + spread[at, None] * rng.standard_normal((len(at), proposals))
+    many = np.repeat(at, proposals)
+    ends = None if limits is None else (limits[0][many], limits[1][many])
+    w = _normals(mean[many], spread[many], ends, rng).reshape(len(at), proposals)
     values = own.backward(w)
     log_share = np.log(rng.random((len(at), proposals)))
-    score = _score(benches, np.repeat(at, proposals), values.ravel()).reshape(values.shape)
+    score = _score(benches, many, values.ravel()).reshape(values.shape)
     return values, log_share < score
 
 
@@ -245,9 +335,17 @@ def _score(benches: Sequence[Judging], at: Rows, values: Array) -> Array:
 
 def _slice(
     own: Any, mean: Array, spread: Array, benches: Sequence[Judging], at: Rows, current: Array,
-    rng: np.random.Generator,
+    rng: np.random.Generator, limits: tuple[Array, Array] | None,
 ) -> Array:  # fmt: skip
     """Elliptical slice steps (Murray, Adams & MacKay 2010) from the current values."""
+    ends = None if limits is None else (limits[0][at], limits[1][at])
+
+    def units(scaled: Array, which: Rows) -> Array:
+        found = own.backward(scaled)
+        if ends is None:
+            return np.asarray(found)
+        return np.where((ends[0][which] <= scaled) & (scaled <= ends[1][which]), found, np.nan)
+
     values = current.copy()
     w = own.forward(values) - mean[at]
     level = _score(benches, at, values)
@@ -255,8 +353,9 @@ def _slice(
         lost = np.flatnonzero(~np.isfinite(level))
         if not len(lost):
             break
-        w[lost] = spread[at[lost]] * rng.standard_normal(len(lost))
-        values[lost] = own.backward(w[lost] + mean[at[lost]])
+        within = None if ends is None else (ends[0][lost], ends[1][lost])
+        drawn = _normals(mean[at[lost]], spread[at[lost]], within, rng)
+        w[lost], values[lost] = drawn - mean[at[lost]], own.backward(drawn)
         level[lost] = _score(benches, at[lost], values[lost])
     for _ in range(SLICE_STEPS):
         ellipse = spread[at] * rng.standard_normal(len(at))
@@ -268,7 +367,7 @@ def _slice(
             if not len(moving):
                 break
             step = w[moving] * np.cos(angle[moving]) + ellipse[moving] * np.sin(angle[moving])
-            proposed = own.backward(step + mean[at[moving]])
+            proposed = units(step + mean[at[moving]], moving)
             score = _score(benches, at[moving], proposed)
             good = (score > floor[moving]) | (np.isfinite(score) & ~np.isfinite(floor[moving]))
             hit = moving[good]

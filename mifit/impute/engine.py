@@ -5,18 +5,23 @@ A pure function of (table, plan), made again in every process and shared by the 
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import dataclasses
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..formula.design import freeze
 from ..formula.question import LEVELLED, Inverse, Question
+from ..frame.cells import Mask
 from ..frame.kinds import Kind, Rows
 from ..frame.table import Table
 from .bench import Members
 from .contract import Array
+from .drawing import Fence
 from .likelihoods import keyword_vector
+from .limits import Skip, fence
 from .methods import Cox, Logistic, Probit, name_of
 from .methods.cox import Times
 from .plan import Factor, Plan, Variable
@@ -130,8 +135,19 @@ class Engine:
         self.own_factor = {name: self._own_factor(name) for name in plan.order}
         self.unit_heads, self.members = self._units()
         self.feeds = {name: self._fed(name) for name in plan.order}
+        self.ignored = self._ignored()
+        self.hedge()
+        for ready in self.factors:
+            ready.rows = self._learnt(ready)
         self.grams = any(name_of(h.method) in _LINEAR for h in self._holders() if h.method)
         self._affine: dict[tuple[int, Hashable], bool] = {}
+
+    def hedge(self) -> None:
+        """Find what is known of the holes: bounds, and conditions that must hold."""
+        columns = ((v, self.table[name]) for name, v in self.variables.items())
+        self.limits = {v.name: v.bounds.ends(self.table, c) for v, c in columns if v.bounds is not None}
+        self.fences = {name: fence(self.table[name], ends) for name, ends in self.limits.items()}
+        self.musts = {name: self._musts(name) for name in self.plan.order}
 
     def new_store(self, values: dict[Hashable, Array]) -> ColumnStore:
         """A store for one chain's values."""
@@ -144,6 +160,33 @@ class Engine:
             return rows
         every = np.arange(self.table.n_rows) if rows is None else rows
         return np.repeat(every, self.copies[every])
+
+    def kept(self, name: Hashable, rows: Rows | None, values: Mapping[Hashable, Array]) -> Rows | None:
+        """Rows that a column's own model is fitted on: those asked for, less the ignored and those without a value."""
+        skip = self.variables[name].skip
+        if self.ignored is None and skip is None:
+            return rows
+        found = np.arange(self.table.n_rows) if rows is None else rows
+        if self.ignored is not None:
+            found = found[~self.ignored[found]]
+        return found if skip is None else np.intersect1d(found, skip.inside(self.table, values))
+
+    def fence(self, name: Hashable, values: Mapping[Hashable, Array]) -> Fence | None:
+        """What is known of the holes of a column, given the other columns as they stand."""
+        musts, found = self.musts[name], self.fences.get(name)
+        if not musts:
+            return found
+        missing = self.table[name].missing
+
+        def allowed(at: Rows, drawn: Array) -> npt.NDArray[np.bool_]:
+            good = np.ones(len(at), dtype=bool)
+            for skip, wanted in musts:
+                inner = {v: drawn if v == name else values[v][missing[at]] for v in skip.condition.variables}
+                holds = skip.condition.holds(self.table, inner)
+                good &= np.isnan(wanted[at]) | (wanted[at] == holds)
+            return good
+
+        return dataclasses.replace(found or fence(self.table[name], None), allowed=allowed)
 
     def place(self, name: Hashable) -> int | None:
         """The store's column of a number, where its cross-products serve a linear model."""
@@ -193,8 +236,47 @@ class Engine:
         units = {name: np.unique(codes[self.table[name].missing], return_inverse=True)[1] for name in together}
         return self.heads, {name: Members.of(unit.reshape(-1)) for name, unit in units.items()}
 
+    def _ignored(self) -> npt.NDArray[np.bool_] | None:
+        """Rows that no model is fitted on, shape (n,)."""
+        found = self.plan.ignored
+        if found is None or isinstance(found, Mask):
+            return None if found is None else found.marked
+        return found.holds(self.table, {v: self.table[v].values for v in found.variables})
+
+    def _musts(self, name: Hashable) -> list[tuple[Skip, Array]]:
+        """Conditions on a column that must hold (1) or not (0) in its holes, for what depends on them was observed."""
+        found = []
+        for other, skip in [(v.name, v.skip) for v in self.plan.variables if v.skip is not None]:
+            if name in skip.condition.variables:
+                wanted = skip.wanted(self.table, self.table[other])[self.table[name].missing]
+                if not np.isnan(wanted).all():
+                    found.append((skip, wanted))
+        return found
+
+    def _learnt(self, ready: Ready) -> Rows | None:
+        """Rows a factor is fitted on and judges; None for all."""
+        variable = None if ready.question is not None else self.variables.get(ready.factor.variable)
+        skip = None if variable is None else variable.skip
+        if skip is None:
+            return ready.rows
+        inside = skip.inside(self.table, {v: self.table[v].values for v in skip.condition.variables})
+        return inside if ready.rows is None else np.intersect1d(ready.rows, inside)
+
+    def heavy(self, rows: Rows | None) -> Array | None:
+        """Survey weights of plain chained equations, shape (n,), of mean 1 on the fit rows; None without."""
+        wish = self.plan.wishes.weights
+        if wish is None or isinstance(wish, Mapping):
+            return None
+        column = self.table[wish]
+        found = column.numbers(column.values)
+        return np.asarray(found / np.mean(found if rows is None else found[rows]))
+
     def _copies(self) -> Rows | None:
         """How many rows each row stands for, shape (n,)."""
+        wish = self.plan.wishes.weights
+        if isinstance(wish, Mapping):
+            column = self.table[wish["frequency"]]
+            return column.numbers(column.values).astype(np.int64)
         for question in self.plan.questions:
             found = keyword_vector(question, "freq_weights", self.table)
             if found is not None and self.plan.mode != "ignore":

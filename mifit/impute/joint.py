@@ -15,6 +15,7 @@ from ..formula.question import LEVELLED, Question
 from ..formula.terms import code_of, take_apart
 from ..frame.kinds import Kind
 from .choices import (
+    MOST_LEVELS,
     allowed_parameters,
     association,
     commonest,
@@ -25,6 +26,7 @@ from .choices import (
 )
 from .columns import is_constant, suiting
 from .contract import Method
+from .knowledge import CENSORED, many_levels
 from .likelihoods import HAZARD, likelihood_of
 from .methods import COMPATIBLE, METHODS, Glm, Power, name_of
 from .plan import Factor
@@ -52,11 +54,16 @@ def plan_joint(draft: Draft) -> None:
     baseline = tuple(draft.wishes.auxiliary["baseline"]) if isinstance(draft.wishes.auxiliary, Mapping) else ()
     covariates = [n for n in table.columns if n in {*draft.asked, *baseline} and n not in outcomes]
     auxiliaries = _auxiliaries(draft, designs, covariates, outcomes)
+    many = [n for n in auxiliaries if _has_many_levels(draft, n)]
+    _set_aside_many_levels(draft, many)
+    auxiliaries = [n for n in auxiliaries if n not in many]
     constant = [n for n in (*covariates, *auxiliaries) if draft.holes(n) and is_constant(table[n])]
     for name in (n for q in draft.questions for n in q.reserved(table) if n not in {*covariates, *outcomes}):
         draft.left[name] = "belongs to the analysis"
-    draft.ignore_rest([*covariates, *outcomes, *auxiliaries])
+    draft.ignore_rest([*covariates, *outcomes, *auxiliaries, *(n for n in many if draft.holes(n))])
     _draw_constants(draft, constant)
+    for name in (n for n in many if draft.holes(n)):
+        draft.add(name, "column", METHODS["sample"], "sample", "own", (), (), f"{table[name].n_levels} levels")
     auxiliaries = [n for n in auxiliaries if n not in constant]
     _add_analyses(draft, designs, baseline)
     why = _add_auxiliary_factors(draft, auxiliaries, baseline)
@@ -73,6 +80,30 @@ def plan_joint(draft: Draft) -> None:
     draft.iterations = 20 if _much_missing(draft) else 10
     if draft.order and (draft.wishes.iterations or _LEAST_SWEEPS) < _LEAST_SWEEPS:
         draft.events.append(f"{draft.wishes.iterations} iterations: compatible draws need at least {_LEAST_SWEEPS}")
+
+
+def _has_many_levels(draft: Draft, name: Hashable) -> bool:
+    """Whether a column has more levels than a model of them can have."""
+    column, wish = draft.table[name], draft.wishes.methods.get(name)
+    return column.kind is Kind.NOMINAL and column.n_levels > MOST_LEVELS and wish is None
+
+
+def _set_aside_many_levels(draft: Draft, names: Sequence[Hashable]) -> None:
+    """Auxiliaries of very many levels judge nothing; a covariate of so many would have to, and is refused."""
+    for name in names:
+        if draft.holes(name):
+            draft.events.append(many_levels(name, draft.table[name].n_levels))
+        else:
+            draft.left[name] = f"{draft.table[name].n_levels} levels are too many for an auxiliary"
+            draft.events.append(f"{name!r}: {draft.left[name]}")
+    for name in (n for n in draft.asked if draft.holes(n) and _has_many_levels(draft, n)):
+        column, formula = draft.table[name], draft.questions[0].formula
+        raise PlanError(
+            f"{name!r} has {column.n_levels} levels and {draft.holes(name)} holes; no more than {MOST_LEVELS} can be "
+            "weighed by the analysis.",
+            analysis=formula,
+            do=f"n = df[{name!r}].map(df[{name!r}].value_counts()); df[{name!r}] = df[{name!r}].mask(n < 30, 'other')",
+        )
 
 
 def _feeds(draft: Draft, name: Hashable, factor: Factor) -> bool:
@@ -148,6 +179,9 @@ def _auxiliaries(
         return []
     reserved = {v for q in draft.questions for v in q.reserved(table)}
     found = [n for n in table.columns if n not in {*covariates, *outcomes, *reserved} and n not in draft.left]
+    for name in [n for n in found if n in draft.skips and draft.skips[n].value is None and not draft.holes(n)]:
+        draft.left[name] = "has no value in some rows"
+        found.remove(name)
     responses = [d.response({v: table[v].values for v in d.question.outcome}) for d in designs]
     for name in [n for n in found if any(nearly_determines(table, n, r) for r in responses)]:
         draft.left[name] = "(nearly) determines the outcome"
@@ -215,8 +249,9 @@ def _add_auxiliary_factors(
         level = unit is not None and constant_within(draft.table, name, unit)
         start = [piece for n in analyses for piece in _outcome_pieces(draft, n, unit if level else None)] + rest
         n_fit = len(np.unique(draft.table[unit].values)) if level else draft.table.n_rows
+        before = [other for other in auxiliaries[:position] if not draft.silent(other, name)]
         room = allowed_parameters(draft.table, name, n_fit) - base
-        earlier = strongest(draft.table, name, auxiliaries[:position], (), room + 1) if room > 0 else []
+        earlier = strongest(draft.table, name, before, (), room + 1) if room > 0 else []
         method, label, reasons[name] = _method(draft, name, [], False)
         pieces = (*start, *(Piece("main", e) for e in earlier))
         draft.factors.append(Factor("auxiliary", method, pieces, None, name, "units" if level else "all", label))
@@ -250,7 +285,8 @@ def _choose_outcome_rows(draft: Draft) -> None:
         outcome = draft.questions[factor.question].outcome
         holes = any(draft.holes(v) for v in outcome)
         fed = any(_feeds(draft, v, other) for v in outcome for other in draft.factors if other is not factor)
-        if holes and not fed:
+        censored = any(v in draft.bounds and not draft.bounds[v].always for v in outcome)
+        if holes and not fed and not censored:
             draft.factors[position] = dataclasses.replace(factor, rows="observed")
 
 
@@ -334,7 +370,10 @@ def _method(draft: Draft, name: Hashable, others: Sequence[Hashable], positive: 
                 do=f"df.mice.impute(methods={{{name!r}: {suiting(column, True)[0]!r}}})",
             )
         return wished
-    if column.kind is Kind.NUMERIC:
+    known = draft.bounds.get(name)
+    if column.kind is Kind.NUMERIC and known is not None and not known.always and not positive:
+        label, why = "norm", CENSORED
+    elif column.kind is Kind.NUMERIC:
         label, why = normal_or_power(draft.table, name, others, positive)
     else:
         label, why = COMPATIBLE[column.kind], by_kind(column)

@@ -138,6 +138,7 @@ def _with_rows(old: Engine, known: Table, new: Table) -> Engine:
     engine.unit_heads, engine.members = engine._units()
     engine.feeds = {name: engine._fed(name) for name in old.plan.order}
     engine._affine = {}
+    engine.hedge()
     return engine
 
 

@@ -6,10 +6,13 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..formula.condition import Condition
 from ..formula.question import Question
+from ..frame.cells import Mask
 from ..frame.kinds import Kind
 from ..frame.markup import block, chip, facts, folded, notes, rows_of, table
 from .contract import Method
+from .limits import Bounds, Skip
 from .store import Piece
 
 __all__ = ["Factor", "Plan", "Variable", "Wishes", "listed"]
@@ -28,6 +31,15 @@ class Wishes:
     id: Hashable = None
     link: str = "independent"
     derived: Mapping[Hashable, str] = field(default_factory=dict)
+    kinds: Mapping[Hashable, Any] = field(default_factory=dict)
+    bounds: Mapping[Hashable, Any] = field(default_factory=dict)
+    conditional: Mapping[Hashable, Any] = field(default_factory=dict)
+    where: Mapping[Hashable, Mask] | None = None
+    ignore: str | Mask | None = None
+    by: Hashable = None
+    weights: Any = None
+    collapse: Mapping[Hashable, Any] = field(default_factory=dict)
+    min_count: int | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +57,8 @@ class Variable:
     predictors: tuple[str, ...]  #: the same, as a reader names them
     why: str
     together: bool = False  #: drawn once for all rows of an id
+    bounds: Bounds | None = None  #: what its missing values never leave
+    skip: Skip | None = None  #: where it is asked for at all
 
 
 @dataclass(frozen=True)
@@ -80,6 +94,8 @@ class Plan:
     columns: tuple[Hashable, ...]
     n_rows: int
     written: tuple[str, ...] = ()  #: the formulas as the user wrote them, derived columns by name
+    ignored: Condition | Mask | None = None  #: rows that no model is fitted on
+    groups: tuple[tuple[Any, Plan], ...] = ()  #: ``by=``: level -> the plan of its rows
 
     def __getitem__(self, name: Hashable) -> Variable:
         for variable in self.variables:
@@ -106,6 +122,8 @@ class Plan:
 
     def _rows(self) -> list[tuple[str, ...]]:
         """Cells of the printed table."""
+        if self.groups:
+            return [(str(level), *row) for level, plan in self.groups for row in plan._rows()]
         left = [v for v in self.variables if v.role == "left"]
         alike = [[v for v in left if v.why == why] for why in dict.fromkeys(v.why for v in left)]
         many = [group for group in alike if len(group) > _ALIKE]
@@ -134,6 +152,9 @@ class Plan:
             for name, value in question.names.items():
                 if not callable(value) and not hasattr(value, "path"):
                     facts.append(f"from scope : {name} = {value!r}")
+        if self.groups:
+            many = listed([str(level) for level, _ in self.groups], 6)
+            facts.append(f"by         : {self.wishes.by} ({many}), each group imputed separately")
         facts += [f"derived    : {name} = {code}" for name, code in self.wishes.derived.items()]
         drawn = {v.name for v in self.variables}
         complete = [str(name) for name in self.columns if name not in drawn]
@@ -172,15 +193,20 @@ class Plan:
         return [f"{word:<11} : {_LEGEND[word]}" for word in known]
 
     def __str__(self) -> str:
-        rows = [_HEAD, *self._rows()]
+        head = self._head()
+        rows = [head, *self._rows()]
         if len(rows) == 1:
             return "\n".join(["Imputation plan", *(f"  {fact}" for fact in self._facts()), *self._notes()])
-        widths = [max(len(row[i]) for row in rows) for i in range(len(_HEAD))]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         lines.insert(1, "-" * max(len(line) for line in lines))
         legend = ["", *self._legend()] if self._legend() else []
         facts = [f"  {fact}" for fact in self._facts()]
         return "\n".join(["Imputation plan", *facts, "", *lines, *self._notes(), *legend])
+
+    def _head(self) -> tuple[str, ...]:
+        """Names of the columns of the printed table."""
+        return (str(self.wishes.by), *_HEAD) if self.groups else _HEAD
 
     def _notes(self) -> list[str]:
         """Lines below the table."""
@@ -194,7 +220,7 @@ class Plan:
         legend, (first, said) = facts(self.legend()), self.told()
         return block(
             "Imputation plan", first, facts(said),
-            table(_HEAD, rows, numbers=(2,)) if rows else "", notes(self.events),
+            table(self._head(), rows, numbers=(3 if self.groups else 2,)) if rows else "", notes(self.events),
             folded("What the words mean", legend),
         )  # fmt: skip
 

@@ -9,14 +9,17 @@ from typing import Any
 import numpy as np
 
 from ..errors import PlanError
+from ..formula.condition import Condition
 from ..formula.question import Question, ask_right
 from ..formula.terms import code_of
+from ..frame.cells import Mask
 from ..frame.kinds import Coding, Kind
 from ..frame.table import Column, Table
 from .choices import allowed_parameters, constant_within, strongest
 from .columns import check_wishes, is_constant, set_aside, suiting, with_article
-from .contract import Method
+from .contract import Array, Method
 from .likelihoods import AROUND, likelihood_of
+from .limits import Bounds, Skip
 from .methods import METHODS, Power, name_of
 from .methods.cox import nelson_aalen
 from .plan import Factor, Plan, Variable, Wishes, listed
@@ -43,6 +46,10 @@ class Draft:
     numeric: list[Hashable] = field(default_factory=list)
     order: list[Hashable] = field(default_factory=list)
     iterations: int = 10
+    skips: Mapping[Hashable, Skip] = field(default_factory=dict)
+    bounds: dict[Hashable, Bounds] = field(default_factory=dict)
+    ignored: Condition | Mask | None = None
+    effects: dict[Column, Array] = field(default_factory=dict)  #: standardised, for choosing among predictors
 
     @property
     def asked(self) -> tuple[Hashable, ...]:
@@ -63,9 +70,12 @@ class Draft:
         together = unit is not None and role != "outcome" and constant_within(self.table, name, unit)
         if together:
             why = f"one value for each {unit}; {why}"
+        known, skip = self.bounds.get(name), self.skips.get(name)
+        why = "; ".join([*([str(known)] if known else []), *([f"where {skip.condition.code}"] if skip else []), why])
         self.variables[name] = Variable(
-            name, kind, self.holes(name), role, method, label, sampler, tuple(pieces), tuple(shown), why, together
-        )
+            name, kind, self.holes(name), role, method, label, sampler, tuple(pieces), tuple(shown), why, together,
+            known, skip,
+        )  # fmt: skip
 
     def wished(self, name: Hashable) -> tuple[Method, str, str] | None:
         """The method the user asked for, checked against the kind of its column; its name; why."""
@@ -89,6 +99,7 @@ class Draft:
         self, name: Hashable, others: Sequence[Hashable], first: Sequence[Hashable], n_fit: int
     ) -> tuple[tuple[Piece, ...], tuple[str, ...]]:
         """Main effects of the other columns, or what the user asked for; as pieces and as a reader names them."""
+        others = [other for other in others if not self.silent(other, name)]
         wish = self.wishes.predictors.get(name)
         if isinstance(wish, str):
             return (Piece("formula", self.formula(name, wish)),), (wish,)
@@ -97,10 +108,15 @@ class Draft:
                 self._check_predictor(name, other)
             return tuple(Piece("main", other) for other in wish), tuple(map(str, wish))
         most = max(allowed_parameters(self.table, name, n_fit), 2)
-        kept = strongest(self.table, name, others, first, most)
+        kept = strongest(self.table, name, others, first, most, self.effects)
         if len(kept) < len(others):
             self.events.append(f"{name!r}: {len(kept)} of {len(others)} predictors kept, for {n_fit} rows")
         return tuple(Piece("main", other) for other in kept), tuple(map(str, kept))
+
+    def silent(self, other: Hashable, name: Hashable) -> bool:
+        """Whether a column says nothing about another: it has no value somewhere, or waits for the other's."""
+        skip = self.skips.get(other)
+        return skip is not None and (skip.value is None or (self.holes(name) > 0 and name in skip.condition.variables))
 
     def formula(self, name: Hashable, right: str) -> int:
         """Register the right side of a formula as a design; return its number."""
@@ -164,7 +180,12 @@ class Draft:
     def ordered(self, names: Sequence[Hashable]) -> list[Hashable]:
         """Fewest holes first, or as asked."""
         wish = [n for n in self.wishes.order or () if n in set(names)]
-        return wish + [n for n in sorted(names, key=self.holes) if n not in wish]
+        found = wish + [n for n in sorted(names, key=self.holes) if n not in wish]
+        for name in [n for n in found if n in self.skips]:  # once its condition is settled
+            after = [found.index(v) for v in self.skips[name].condition.variables if v in found]
+            if after and max(after) > found.index(name):
+                found.insert(max(after), found.pop(found.index(name)))
+        return found
 
     def ignore_rest(self, used: Sequence[Hashable]) -> None:
         """Say what will keep its holes."""
@@ -191,7 +212,7 @@ class Draft:
         return Plan(
             self.questions, self.mode, tuple(self.extra), (*self.variables.values(), *rest), tuple(self.factors),
             tuple(self.order), iterations, tuple(self.numeric), self.wishes, tuple(self.events),
-            tuple(self.table.columns), self.table.n_rows,
+            tuple(self.table.columns), self.table.n_rows, ignored=self.ignored,
         )  # fmt: skip
 
     def _check_predictor(self, name: Hashable, other: Hashable) -> None:
@@ -201,6 +222,8 @@ class Draft:
         do = f"df.mice.impute(predictors={{{name!r}: {good!r}}})"
         if other == name:
             raise PlanError(f"{name!r} cannot predict itself.", do=do)
+        if self.silent(other, name):
+            raise PlanError(f"{other!r} has no value where {self.skips[other].condition.code} does not hold.", do=do)
         if len(column.missing) and other in self.left:
             raise PlanError(
                 f"{other!r} predicts {name!r} but has {len(column.missing)} holes and is not imputed.",
@@ -213,7 +236,10 @@ class Draft:
             )
 
 
-def make(table: Table, questions: Sequence[Question], wishes: Wishes, scope: Mapping[str, Any]) -> tuple[Plan, Table]:
+def make(
+    table: Table, questions: Sequence[Question], wishes: Wishes, scope: Mapping[str, Any],
+    skips: Mapping[Hashable, Skip] | None = None,
+) -> tuple[Plan, Table]:  # fmt: skip
     """Decide what is done to every column.
 
     Parameters
@@ -224,6 +250,8 @@ def make(table: Table, questions: Sequence[Question], wishes: Wishes, scope: Map
     wishes : Wishes
     scope : mapping
         Where functions in formulas of ``predictors=`` are looked up.
+    skips : mapping, optional
+        Column -> where it is asked for, and what it is elsewhere.
 
     Returns
     -------
@@ -238,17 +266,24 @@ def make(table: Table, questions: Sequence[Question], wishes: Wishes, scope: Map
     DataError
         If a column cannot be used and is not left alone.
     """
+    if wishes.by is not None:
+        from .groups import plan_groups
+
+        return plan_groups(table, questions, wishes, scope, skips or {})
     from .chained import plan_chained
     from .joint import plan_joint
+    from .knowledge import check_weights, know
     from .suitable import check_keywords
 
     check_wishes(table, wishes, bool(questions) and wishes.congeniality == "compatible")
     check_keywords(questions, table)
     left, events = set_aside(table, questions, wishes)
     mode = _mode(questions, table, wishes, events)
-    draft = Draft(table, tuple(questions), wishes, scope, mode, left, events)
+    draft = Draft(table, tuple(questions), wishes, scope, mode, left, events, skips=skips or {})
+    know(draft)
     draft.recode([n for n, method in wishes.methods.items() if method in ("norm", "power")], {Kind.ORDINAL})
     (plan_joint if mode == "compatible" else plan_chained)(draft)
+    check_weights(draft)
     return draft.plan(), draft.table
 
 

@@ -6,7 +6,7 @@ The streams are those of the imputation, so the bits are too.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from .chain import Running, Seed, one_thread
 from .contract import Array, Fitted
 from .drawing import Undone
 from .engine import Engine, Ready
+from .groups import cut_out, rows_of
 from .methods.pmm import PMMFitted, nearest
 from .plan import Plan, Variable
 from .store import Model
@@ -77,6 +78,14 @@ def replay(table: Table, plan: Plan, seed: Seed, number: int, sweeps: int, name:
     Witnessed
         Costs as much as one of the m chains did.
     """
+    if plan.groups:
+        for place, (rows, (_, inner)) in enumerate(
+            zip(rows_of(table, plan.wishes.by).values(), plan.groups, strict=True)
+        ):
+            if row in rows:
+                at = int(np.searchsorted(rows, row))
+                seen = replay(cut_out(table, rows), inner, seed.child(place), number, sweeps, name, at)
+                return replace(seen, donors=rows[seen.donors])
     with one_thread():
         witness = _Witness(Engine(table, plan), name, int(np.searchsorted(table[name].missing, row)))
         witness.start(seed.stream(number, 0))

@@ -25,11 +25,13 @@ class StoreVisit(Visit):
         self, store: ColumnStore, model: Model, y: Array, place: int | None, *,
         rows: Rows | None = None, without: Hashable | None = None, kind: Any = None, n_levels: int = 0,
         warm: Any = None, weights: Array | None = None, offset: Array | None = None,
+        limits: tuple[Array, Array] | None = None,
     ) -> None:  # fmt: skip
         self.store, self.model, self._y, self.place, self.rows, self.without = store, model, y, place, rows, without
         self.terms, self.kind, self.n_levels, self.warm = model.terms, kind, n_levels, warm
         self.weights = weights if weights is None or rows is None else weights[rows]
         self.offset = offset if offset is None or rows is None else offset[rows]
+        self.limits = limits if limits is None or rows is None else (limits[0][rows], limits[1][rows])
         self._X: Array | None = None
 
     @property

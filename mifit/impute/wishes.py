@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import MifitError, PlanError
+from ..frame.cells import cells, rows
 from ..frame.table import Table
 from .plan import Plan, Wishes
 from .planning import recoded
@@ -16,7 +17,16 @@ from .planning import recoded
 __all__ = ["USUAL", "Asked", "advised", "call_of", "is_whole", "refuse_other_holes"]
 
 #: words that have a value where nothing is asked
-USUAL = {"auxiliary": "response", "congeniality": "compatible", "derived": None, "id": None, "link": "independent"}
+USUAL = {
+    "auxiliary": "response",
+    "congeniality": "compatible",
+    "derived": None,
+    "id": None,
+    "link": "independent",
+    "by": None,
+    "weights": None,
+    "min_count": None,
+}
 
 
 class Asked(NamedTuple):
@@ -31,13 +41,26 @@ class Asked(NamedTuple):
     derived: Any = None
     id: Any = None
     link: Any = "independent"
+    kinds: Any = None
+    bounds: Any = None
+    conditional: Any = None
+    where: Any = None
+    ignore: Any = None
+    by: Any = None
+    weights: Any = None
+    collapse: Any = None
+    min_count: Any = None
 
-    def wishes(self) -> Wishes:
+    def wishes(self, frame: Any) -> Wishes:
         """The same as plain data; what is no mapping or whole number is refused."""
         for word, given, example in (
             ("methods", self.methods, "{'bmi': 'norm'}"),
             ("predictors", self.predictors, "{'bmi': ['age']}"),
             ("derived", self.derived, "{'bmi': 'wgt / (hgt/100)**2'}"),
+            ("kinds", self.kinds, "{'grade': ['low', 'mid', 'high']}"),
+            ("bounds", self.bounds, "{'age': (0, 120)}"),
+            ("conditional", self.conditional, "{'cigarettes': \"smoker == 'yes'\"}"),
+            ("collapse", self.collapse, "{'diet': {'other': ['vegan', 'raw']}}"),
         ):
             if given is not None and not isinstance(given, Mapping):
                 raise PlanError(
@@ -63,6 +86,15 @@ class Asked(NamedTuple):
             self.id,
             self.link,
             dict(self.derived or {}),
+            dict(self.kinds or {}),
+            dict(self.bounds or {}),
+            dict(self.conditional or {}),
+            None if self.where is None else cells(frame, self.where),
+            self.ignore if self.ignore is None or isinstance(self.ignore, str) else rows(frame, self.ignore, "ignore="),
+            self.by,
+            self.weights,
+            dict(self.collapse or {}),
+            self.min_count,
         )
 
 

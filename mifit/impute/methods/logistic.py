@@ -27,6 +27,7 @@ from ..separation import (
     settle,
     sketched,
 )
+from ..shrinkage import SHRUNK, refuse_both, shared, shrunk, spreads
 
 __all__ = ["Logistic", "LogisticFitted"]
 
@@ -43,6 +44,10 @@ class Logistic:
     rescue : {"augment", "firth"}
         What is done when the data are separated and the likelihood has no top: augmentation rows (White, Daniel &
         Royston 2010), or Firth's penalty. An analysis takes the second, for it must not see rows that are not there.
+
+    shrink : bool, default False
+        Whether the coefficients of the levels of one predictor share a normal prior around 0, its spread estimated:
+        rare levels borrow strength.
 
     Notes
     -----
@@ -77,12 +82,14 @@ class Logistic:
 
     firth: bool = False
     rescue: str = "augment"
+    shrink: bool = False
 
     def __post_init__(self) -> None:
         if self.rescue not in _RESCUED:
             raise PlanError(
                 f"rescue is {self.rescue!r}.", known=", ".join(_RESCUED), do="mifit.Logistic(rescue='firth')"
             )
+        refuse_both(self.firth, self.shrink, "Logistic")
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> LogisticFitted:
         """Estimate, then draw the coefficients."""
@@ -98,13 +105,22 @@ class Logistic:
         null[0] = np.log(count[1] / count[0]) - np.mean(offset)
         start, rescued = resume(visit.warm, found.kept, levels, len(null))
 
+        group = shared(visit.terms[found.kept])
+        if self.shrink and np.any(group >= 0):
+            likelihood = _bernoulli(found.X, y, None, offset, visit.weights)
+            peak, spread = shrunk(likelihood, null if start is None else start, group, spreads(visit.warm))
+            coef[found.kept] = draw(peak.estimate, peak.root, rng)
+            events += (*incidents(peak, False, ""), SHRUNK.format(len(spread), "s" if len(spread) > 1 else ""))
+            left = (peak.estimate, found.kept, levels, False, spread)
+            return LogisticFitted(coef, left, found.events + events, found.dropped)
+
         def make(rescue: bool) -> Likelihood:
             if self.firth or (rescue and self.rescue == "firth"):
                 return _penalised(found.X, y, offset)
-            return _bernoulli(found.X, y, augmentation(found.X, 2) if rescue else None, offset)
+            return _bernoulli(found.X, y, augmentation(found.X, 2) if rescue else None, offset, visit.weights)
 
         yardstick = np.full(len(null), np.inf) if self.firth else found.unit * np.sum(1 / count) * len(y)
-        some = None if self.firth else sketched(position, 2, len(null))
+        some = None if self.firth or visit.weights is not None else sketched(position, 2, len(null))
         sketch = some and Sketch(
             _bernoulli(found.X[some], y[some], None, offset[some]),
             functools.partial(_bernoulli(found.X, y, None, offset), some=some),
@@ -144,13 +160,13 @@ class LogisticFitted:
         return np.asarray(log_expit((2 * y - 1) * linear))
 
 
-def _bernoulli(X: Array, y: Array, extra: Extra | None, offset: Array) -> Thinned:
-    """Log-likelihood of a logistic regression, part of its log odds known; of added rows the mean part."""
+def _bernoulli(X: Array, y: Array, extra: Extra | None, offset: Array, prior: Array | None = None) -> Thinned:
+    """Log-likelihood of a weighed logistic regression, part of its log odds known; of added rows the mean part."""
     sign = 2 * y - 1
-    weight: Array | float = 1.0
+    weight: Array | float = 1.0 if prior is None else prior
     if extra is not None:
         X = np.vstack([X, extra.X])
-        weight = np.concatenate([np.ones(len(y)), np.full(len(extra.X), extra.weight)])
+        weight = np.concatenate([np.ones(len(y)) * weight, np.full(len(extra.X), extra.weight)])
         sign = np.concatenate([sign, 2.0 * extra.level - 1])
         offset = np.concatenate([offset, np.full(len(extra.X), offset.mean())])
     pull = weight * sign
@@ -160,7 +176,7 @@ def _bernoulli(X: Array, y: Array, extra: Extra | None, offset: Array) -> Thinne
         tail = np.exp(-np.abs(margin))
         total = 1.0 + tail
         loss = np.minimum(margin, 0.0) - np.log(total)
-        value = loss.sum() if extra is None else weight @ loss
+        value = loss.sum() if isinstance(weight, float) else weight @ loss
         miss = np.where(margin >= 0, tail, 1.0) / total
         bend = np.sqrt(weight * tail) / total
         if some is None:

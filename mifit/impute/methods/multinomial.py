@@ -8,13 +8,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import lapack
 
 from ...frame.kinds import Kind
 from ..contract import Array, Visit
-from ..newton import Likelihood, Thinned, draw
+from ..newton import Likelihood, Peak, Thinned, draw, information_root, maximise
 from ..separation import (
     AUGMENTED,
     NEVER,
+    Columns,
     Extra,
     Sketch,
     augmentation,
@@ -26,6 +28,7 @@ from ..separation import (
     settle,
     sketched,
 )
+from ..shrinkage import SHRUNK, refuse_both, shared, shrunk, spreads
 
 __all__ = ["Multinomial", "MultinomialFitted", "draw_levels"]
 
@@ -35,6 +38,14 @@ BLOCK = 2048  #: rows whose weighted copies stay in the cache
 @dataclass(frozen=True, slots=True)
 class Multinomial:
     """Unordered levels, drawn from a multinomial logistic regression whose coefficients are drawn first.
+
+    Parameters
+    ----------
+    firth : bool, default False
+        Whether to maximise the likelihood times Jeffreys' prior: finite for every data set, less bias for rare levels.
+    shrink : bool, default False
+        Whether the coefficients of one predictor share a normal prior around 0 over the levels, its spread estimated:
+        rare levels borrow strength.
 
     Notes
     -----
@@ -48,6 +59,9 @@ class Multinomial:
     ----------
     White, I. R., Royston, P. and Wood, A. M. (2011). Multiple imputation using chained equations: issues and
     guidance for practice. *Statistics in Medicine* 30(4), 377-399, section 2.4. doi:10.1002/sim.4067
+
+    Kosmidis, I. and Firth, D. (2011). Multinomial logit bias reduction via the Poisson log-linear model. *Biometrika*
+    98(3), 755-759. doi:10.1093/biomet/asr026
     """
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.NOMINAL, Kind.BINARY, Kind.ORDINAL})
@@ -55,6 +69,12 @@ class Multinomial:
         "White, I. R., Royston, P. and Wood, A. M. (2011). Multiple imputation using chained equations: "
         "issues and guidance for practice. Statistics in Medicine 30(4), 377-399. doi:10.1002/sim.4067"
     )
+
+    firth: bool = False
+    shrink: bool = False
+
+    def __post_init__(self) -> None:
+        refuse_both(self.firth, self.shrink, "Multinomial")
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> MultinomialFitted:
         """Estimate, then draw the stacked coefficients."""
@@ -72,19 +92,38 @@ class Multinomial:
         yardstick = np.outer(len(y) * (1 / count[1:] + 1 / count[0]), found.unit).ravel()
 
         def make(rescue: bool) -> Likelihood:
-            return _categorical(found.X, position, many, augmentation(found.X, many) if rescue else None)
+            return _categorical(found.X, position, many, augmentation(found.X, many) if rescue else None, visit.weights)
 
-        some = sketched(position, many, q)
+        group = shared(visit.terms[found.kept], many - 1)
+        if self.shrink and np.any(group >= 0):
+            likelihood = _categorical(found.X, position, many, None, visit.weights)
+            begin = null.ravel() if start is None else start
+            peak, spread = shrunk(likelihood, begin, group, spreads(visit.warm))
+            events += (*incidents(peak, False, ""), SHRUNK.format(len(spread), "s" if len(spread) > 1 else ""))
+            return self._fitted(visit, peak, peak.root, found, levels, events, (False, spread), rng)
+        if self.firth:
+            peak = maximise(_firth(found.X, position, many), null.ravel() if start is None else start)
+            plain = information_root(_categorical(found.X, position, many, None)(peak.estimate)[2])
+            return self._fitted(visit, peak, plain, found, levels, events + incidents(peak, False, ""), (False,), rng)
+        some = None if visit.weights is not None else sketched(position, many, q)
         sketch = some and Sketch(
             _categorical(found.X[some], position[some], many, None),
             functools.partial(_categorical(found.X, position, many, None), some=some),
         )
         peak, rescued = settle(make, null.ravel(), start, yardstick, rescued, sketch)
         events += incidents(peak, rescued, AUGMENTED.format(2 * (q - 1) * many))
-        contrast = np.zeros((X.shape[1], many - 1))
-        contrast[found.kept] = draw(peak.estimate, peak.root, rng).reshape(many - 1, q).T
+        return self._fitted(visit, peak, peak.root, found, levels, events, (rescued,), rng)
+
+    def _fitted(
+        self, visit: Visit, peak: Peak, root: Array, found: Columns, levels: npt.NDArray[np.int64],
+        events: tuple[str, ...], left: tuple[Any, ...], rng: np.random.Generator,
+    ) -> MultinomialFitted:  # fmt: skip
+        """Draw the stacked coefficients around their estimate."""
+        many, q = len(levels), len(found.kept)
+        contrast = np.zeros((len(visit.terms), many - 1))
+        contrast[found.kept] = draw(peak.estimate, root, rng).reshape(many - 1, q).T
         coef = _spread(contrast, levels, visit.n_levels)
-        warm = (peak.estimate, found.kept, levels, rescued)
+        warm = (peak.estimate, found.kept, levels, *left)
         return MultinomialFitted(coef, warm, found.events + events, found.dropped)
 
 
@@ -152,12 +191,15 @@ def _log_softmax(linear: Array) -> Array:
     return np.column_stack([-total, linear - total[:, None]])
 
 
-def _categorical(X: Array, position: npt.NDArray[np.int64], n_levels: int, extra: Extra | None) -> Thinned:
+def _categorical(
+    X: Array, position: npt.NDArray[np.int64], n_levels: int, extra: Extra | None, prior: Array | None = None
+) -> Thinned:
     """Log-likelihood of a multinomial regression; parameters are stacked by level, the first level left out."""
-    weight: Array | None = None
+    weight = prior
     if extra is not None:
         X = np.vstack([X, extra.X])
-        weight = np.concatenate([np.ones(len(position)), np.full(len(extra.X), extra.weight)])
+        own = np.ones(len(position)) if prior is None else prior
+        weight = np.concatenate([own, np.full(len(extra.X), extra.weight)])
         position = np.concatenate([position, extra.level])
     n, q = X.shape
     one_hot = (np.arange(1, n_levels)[:, None] == position).astype(np.float64)
@@ -176,6 +218,31 @@ def _categorical(X: Array, position: npt.NDArray[np.int64], n_levels: int, extra
             return float(value), gradient.ravel(), _curvature(half, share)
         rows = half[some]
         return float(value), gradient.ravel(), _curvature(rows, share[:, some]) * (len(half) / len(rows))
+
+    return likelihood
+
+
+def _firth(X: Array, position: npt.NDArray[np.int64], n_levels: int) -> Likelihood:
+    """Log-likelihood plus half the log determinant of the information; the Hessian is that of the first."""
+    plain, many, q = _categorical(X, position, n_levels, None), n_levels - 1, X.shape[1]
+
+    def likelihood(stacked: Array) -> tuple[float, Array, Array]:
+        value, score, hessian = plain(stacked)
+        size = np.sqrt(np.abs(hessian.diagonal()))
+        root, info = lapack.dpotrf(-hessian / np.outer(size, size), lower=1, clean=1)
+        if info != 0:
+            return -np.inf, score, hessian
+        half = lapack.dtrtri(root, lower=1)[0]
+        inverse = (half.T @ half / np.outer(size, size)).reshape(many, q, many, q)
+        share = np.exp(_log_softmax((stacked.reshape(many, q) @ X.T).T))[:, 1:]
+        spread = np.empty((len(X), many, many))  # of the linear predictors of each row
+        for j in range(many):
+            for k in range(many):
+                spread[:, j, k] = np.einsum("ij,ij->i", X @ inverse[j, :, k, :], X)
+        pull = np.einsum("ijj->ij", spread) - 2.0 * np.einsum("ijk,ik->ij", spread, share)
+        pull = share * (pull - np.sum(share * pull, axis=1, keepdims=True))
+        bonus = float(np.sum(np.log(root.diagonal())) + np.sum(np.log(size)))
+        return value + bonus, score + 0.5 * (pull.T @ X).ravel(), hessian
 
     return likelihood
 

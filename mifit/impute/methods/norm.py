@@ -10,6 +10,7 @@ import numpy as np
 from ...frame.kinds import Kind
 from ..contract import Array, Visit
 from ..gram import draw_coefficients, draw_sigma, solve
+from ..truncated import truncated_regression
 
 __all__ = ["NO_SPREAD", "Normal", "NormalFitted"]
 
@@ -70,7 +71,8 @@ class Normal:
 
     Notes
     -----
-    sigma*² = RSS / chi²(n - q); beta* ~ N(beta_hat, sigma*² (X'X)^-1).
+    sigma*² = RSS / chi²(n - q); beta* ~ N(beta_hat, sigma*² (X'X)^-1). Within bounds that the variable never leaves
+    it is the truncated regression of :func:`~mifit.impute.truncated.truncated_regression`.
 
     References
     ----------
@@ -87,6 +89,13 @@ class Normal:
         """Estimate, then draw the residual spread and the coefficients."""
         cross = visit.cross()
         solution = solve(cross, visit.terms)
+        if visit.limits is not None:
+            low, high = ((limit - cross.centre) / cross.scale for limit in visit.limits)
+            z = (visit.y - cross.centre) / cross.scale
+            cut = truncated_regression(visit.X, z, low, high, solution, visit.warm, rng)
+            if cut is not None:
+                fitted = (cut.coef, cut.sigma, cross.centre, cross.scale, solution.dropped, cut.events, cut.warm)
+                return NormalFitted(*fitted)
         sigma = draw_sigma(solution, rng)
         coef = draw_coefficients(solution, sigma, rng)
         return NormalFitted(coef, sigma, cross.centre, cross.scale, solution.dropped)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import PlanError
+from ...errors import ImputationError, PlanError
 from ...frame.kinds import Kind
 from ..contract import Array, Visit
 from ..gram import draw_coefficients, draw_sigma, solve
@@ -41,6 +41,27 @@ class PMMFitted:
     def sample(self, X: Array, rng: np.random.Generator, shift: float = 0.0) -> Array:
         """Draw one observed value per row, shape (n_draw,)."""
         return self.values[match(self.predicted, X @ self.coef + shift, self.donors, rng)]
+
+    def sample_within(self, X: Array, rng: np.random.Generator, low: Array, high: Array) -> Array:
+        """Draw one observed value per row among those between its bounds, each (n_draw,)."""
+        bounds, group = np.unique(np.column_stack([low, high]), axis=0, return_inverse=True)
+        good = (bounds[:, :1] <= self.values) & (self.values <= bounds[:, 1:])
+        return self.sample_among(X, rng, good, group.reshape(-1))
+
+    def sample_among(
+        self, X: Array, rng: np.random.Generator, good: npt.NDArray[np.bool_], group: npt.NDArray[np.int64]
+    ) -> Array:
+        """Draw one observed value per row among the donors ``good``, (n_groups, n_fit), of its group, (n_draw,)."""
+        target, out = X @ self.coef, np.empty(len(X))
+        for number, some in enumerate(good):
+            rows, donors = np.flatnonzero(group == number), np.flatnonzero(some)
+            if not len(donors):
+                raise ImputationError(
+                    f"no observed value may stand in {len(rows)} of the holes: there is nothing to match.",
+                    do="df.mice.plan(...)",
+                )
+            out[rows] = self.values[donors[match(self.predicted[donors], target[rows], self.donors, rng)]]
+        return out
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.linalg import lapack
-from scipy.special import log_ndtr, ndtri_exp
 
 from ...frame.kinds import Kind
 from ..contract import Array, Cross, Visit
 from ..gram import Solution, draw_coefficients, draw_sigma, solve
+from ..truncated import tails, truncated_normal, truncated_regression
 from .norm import NO_SPREAD
 
 __all__ = ["Power", "PowerFitted", "PowerScale"]
@@ -70,6 +69,12 @@ class PowerScale(NamedTuple):
             return -np.inf, np.inf
         return (-1.0 / power, np.inf) if power > 0 else (-np.inf, -1.0 / power)
 
+    def limits(self, limits: tuple[Array, Array], power: float) -> tuple[Array, Array]:
+        """Bounds in the user's units on the power scale, infinite where they do not bind."""
+        ends = (np.where(np.isfinite(end), end, np.nan) for end in limits)
+        low, high = (self.forward(end, power) for end in ends)
+        return np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
+
 
 @dataclass(frozen=True, slots=True)
 class PowerFitted:
@@ -116,14 +121,14 @@ class PowerFitted:
         low, high = self.on.bounds(self.power)
         w = mean + shift
         if sd > 0.0:
-            w = _truncated(w, sd, low, high, np.asarray(rng.random(len(X))))
+            w = truncated_normal(w, sd, low, high, np.asarray(rng.random(len(X))))
         return self.backward(np.clip(w, low * (1.0 - _INSIDE), high * (1.0 - _INSIDE)))
 
     def log_density(self, values: Array, X: Array) -> Array:
         """Log density in the user's units, shape (n_draw,)."""
         mean, sd = self.mean_sd(X)
         low, high = self.on.bounds(self.power)
-        _, top, below = _tails((low - mean) / sd, (high - mean) / sd)
+        _, top, below = tails((low - mean) / sd, (high - mean) / sd)
         w = self.forward(values)
         density = -0.5 * ((w - mean) / sd) ** 2 - np.log(sd * np.sqrt(2 * np.pi)) - top - np.log1p(-below)
         return density + self.on.log_slope(values, self.power)
@@ -175,9 +180,18 @@ class Power:
         profile = _Profile(X, y, on, cross, solution)
         estimate, spread = profile.maximum(visit.warm)
         low, high = on.range
-        drawn = float(_truncated(np.array([estimate]), spread, low, high, rng.random(1))[0]) if spread else estimate
+        drawn = (
+            float(truncated_normal(np.array([estimate]), spread, low, high, rng.random(1))[0]) if spread else estimate
+        )
         fresh = profile.cross(drawn)
         solution = solve(fresh, visit.terms)
+        if visit.limits is not None:
+            ends = [(limit - fresh.centre) / fresh.scale for limit in on.limits(visit.limits, drawn)]
+            z = (on.forward(y, drawn) - fresh.centre) / fresh.scale
+            cut = truncated_regression(X, z, ends[0], ends[1], solution, None, rng)
+            if cut is not None:
+                fitted = (cut.coef, cut.sigma, fresh.centre, fresh.scale, drawn, on, estimate, solution.dropped)
+                return PowerFitted(*fitted, cut.events)
         sigma = draw_sigma(solution, rng)
         coef = draw_coefficients(solution, sigma, rng)
         return PowerFitted(coef, sigma, fresh.centre, fresh.scale, drawn, on, estimate, solution.dropped)
@@ -258,17 +272,3 @@ def _box_cox_inverse(w: Array, power: float) -> Array:
         return np.exp(np.clip(w, -_LARGEST, _LARGEST))
     base = power * w
     return np.exp(np.clip(np.log1p(np.where(base > -1.0, base, np.nan)) / power, -_LARGEST, _LARGEST))
-
-
-def _tails(low: Array, high: Array) -> tuple[npt.NDArray[np.bool_], Array, Array]:
-    """Whether (low, high) is mirrored; log probability below its upper end; share of that below its lower end."""
-    mirrored = low > 0.0  # the lower tail of a standard normal keeps its digits
-    top = log_ndtr(np.where(mirrored, -low, high))
-    return mirrored, top, np.exp(log_ndtr(np.where(mirrored, -high, low)) - top)
-
-
-def _truncated(mean: Array, sd: float, low: float, high: float, share: Array) -> Array:
-    """Quantiles of a normal truncated to (low, high), shape (n,)."""
-    mirrored, top, below = _tails((low - mean) / sd, (high - mean) / sd)
-    z = ndtri_exp(top + np.log(np.maximum(below + share * (1.0 - below), np.finfo(float).tiny)))
-    return np.clip(mean + sd * np.where(mirrored, -z, z), low, high)

@@ -1,0 +1,104 @@
+"""Conditions: which rows an expression of other columns selects, such as ``smoker == 'yes'``."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import patsy
+
+from ..errors import FormulaError, MifitError
+from ..frame.kinds import Array, Kind
+from ..frame.table import Table
+from .question import capture, resolve
+from .terms import take_apart
+
+__all__ = ["Condition", "condition"]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """An expression that is true or false in every row."""
+
+    code: str
+    variables: tuple[Hashable, ...]
+    names: Mapping[str, Any] = field(default_factory=dict)
+
+    def holds(self, table: Table, values: Mapping[Hashable, Array]) -> npt.NDArray[np.bool_]:
+        """Where it is true, shape (n,); false where one of its columns is missing.
+
+        Parameters
+        ----------
+        table : Table
+            How values are to be read.
+        values : mapping
+            Column -> values or level codes, each (n,); those of the condition's columns are looked at.
+        """
+        missing = np.any([np.isnan(values[v]) for v in self.variables], axis=0)
+        rows = np.flatnonzero(~missing)
+        found = np.zeros(len(missing), dtype=bool)
+        data = {v: table[v].coding.view(values[v][rows]) for v in self.variables}
+        env = patsy.EvalEnvironment([{**resolve(self.names), "Q": patsy.builtins.Q}])
+        try:
+            with np.errstate(all="ignore"):
+                truth = np.asarray(env.eval(self.code, inner_namespace=data))
+            found[rows] = np.broadcast_to(truth, rows.shape).astype(bool)
+        except MifitError:
+            raise
+        except Exception as error:
+            both = "; join conditions by & and |, each in parentheses" if "ambiguous" in str(error) else ""
+            raise FormulaError(
+                f"the condition {self.code!r} cannot be evaluated: {error}{both}.", do=_example(self.variables)
+            ) from error
+        return found
+
+
+def condition(code: Any, table: Table, scope: Mapping[str, Any], word: str) -> Condition:
+    """Understand a condition.
+
+    Parameters
+    ----------
+    code : str
+        An expression of columns: ``"smoker == 'yes'"``, ``"(age >= 18) & (sex == 'f')"``.
+    table : Table
+    scope : mapping
+        Where other names are looked up.
+    word : str
+        The word of ``impute`` it stands in, for errors.
+
+    Returns
+    -------
+    Condition
+
+    Raises
+    ------
+    FormulaError
+        If it is no expression, or names no column.
+    """
+    example = _example(list(table.columns)[:1])
+    if not isinstance(code, str):
+        raise FormulaError(f"{word} wants a condition in words, not {type(code).__name__}.", do=example)
+    code = " ".join(code.split())
+    try:
+        ast.parse(code, mode="eval")
+    except SyntaxError as error:
+        raise FormulaError(f"{word} does not parse: {error.msg}.", condition=code, do=example) from None
+    names = capture(code, table, scope, code)
+    variables = take_apart(code, table.columns).variables
+    if not variables:
+        raise FormulaError(f"{word} names no column.", condition=code, do=example)
+    for name in variables:
+        if table[name].kind is Kind.OTHER:
+            fact = f"{word} looks at {name!r}, which {table[name].coding.problem}."
+            raise FormulaError(fact, condition=code, do=example)
+    return Condition(code, variables, names)
+
+
+def _example(names: Any) -> str:
+    """A condition as it may be written."""
+    shown = next(iter(names), "smoker")
+    return f"df.query({str(shown) + ' == ...'!r})  # an expression that is true or false in every row"

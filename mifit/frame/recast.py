@@ -1,0 +1,142 @@
+"""Kinds as the user says they are, and levels taken together: how a column is read when its dtype does not tell."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..errors import PlanError, nearest
+from .kinds import Coding, Kind, classify, is_missing
+
+__all__ = ["codings"]
+
+_KINDS = ("numeric", "count", "binary", "nominal", "ordinal")
+
+
+def codings(frame: pd.DataFrame, kinds: Mapping[Hashable, Any]) -> dict[Hashable, Coding]:
+    """How to read columns whose kind the user says.
+
+    Parameters
+    ----------
+    frame : DataFrame, shape (n, p)
+    kinds : mapping
+        Column -> "numeric", "count", "binary", "nominal" or "ordinal", or the list of its levels in order: ordinal.
+
+    Returns
+    -------
+    dict
+        Column -> Coding.
+
+    Raises
+    ------
+    PlanError
+        If a name is no column, a kind is unknown or does not suit the values, or a level is not in the list.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"grade": ["low", "high", None, "mid"]})
+    >>> codings(frame, {"grade": ["low", "mid", "high"]})["grade"].levels
+    ('low', 'mid', 'high')
+    """
+    found = {}
+    for name, wish in kinds.items():
+        if name not in frame.columns:
+            fact = f"kinds= names {name!r}, which is not a column{nearest(name, frame.columns)}."
+            raise PlanError(fact, do="df.columns.tolist()")
+        found[name] = _recast(name, frame[name], wish)
+    return found
+
+
+def _recast(name: Hashable, series: pd.Series, wish: Any) -> Coding:
+    """One column as it is said to be."""
+    own = classify(series)
+    if isinstance(wish, str):
+        if wish not in _KINDS:
+            raise PlanError(
+                f"kinds= says {name!r} is {wish!r}{nearest(wish, _KINDS)}.",
+                known=", ".join(_KINDS),
+                do=f"df.mice.impute(kinds={{{name!r}: 'nominal'}})",
+            )
+        if own.problem:
+            raise PlanError(
+                f"{name!r} {own.problem}: it cannot be {wish}.", do=f"df.mice.impute(methods={{{name!r}: 'leave'}})"
+            )
+        return own if wish == own.kind.value and own.kind is not Kind.ORDINAL else _as(name, series, own, Kind(wish))
+    if isinstance(wish, Sequence | np.ndarray | pd.Index):
+        return _ordered(name, series, own, list(wish))
+    raise PlanError(
+        f"kinds= wants the kind of {name!r} or the list of its levels, not {type(wish).__name__}.",
+        do=f"df.mice.impute(kinds={{{name!r}: 'ordinal'}})",
+    )
+
+
+def _as(name: Hashable, series: pd.Series, own: Coding, kind: Kind) -> Coding:
+    """A column as another kind than its dtype says."""
+    levels = own.levels if own.kind.discrete else _distinct(series, own.whole)
+    if kind in (Kind.NUMERIC, Kind.COUNT):
+        if not own.number:
+            raise PlanError(
+                f"{name!r} holds {_shown(levels)}: it cannot be {kind.value}.",
+                do=f"df[{name!r}] = pd.to_numeric(df[{name!r}])",
+            )
+        values = np.asarray(levels, dtype=np.float64)
+        if kind is Kind.COUNT and (np.any(values < 0) or np.any(values != np.rint(values))):
+            raise PlanError(
+                f"{name!r} has values that are no counts: {_shown(levels)}.",
+                do=f"df.mice.impute(kinds={{{name!r}: 'numeric'}})",
+            )
+        return Coding(kind, whole=own.whole)
+    if kind is Kind.BINARY and len(levels) != 2:
+        raise PlanError(
+            f"{name!r} has {len(levels)} values and cannot be binary: {_shown(levels)}.",
+            do=f"df.mice.impute(kinds={{{name!r}: 'nominal'}})",
+        )
+    if kind is Kind.ORDINAL and not own.number and own.kind is not Kind.ORDINAL and len(levels) > 2:
+        raise PlanError(
+            f"the order of the levels of {name!r} is not known: {_shown(levels)}.",
+            do=f"df.mice.impute(kinds={{{name!r}: {list(levels)!r}}})  # in their order",
+        )
+    if len(levels) == 2:
+        return own if own.kind is Kind.BINARY else Coding(Kind.BINARY, levels, own.number, own.whole)
+    number = own.number and kind is Kind.ORDINAL
+    return Coding(kind, _numbers_as_such(levels, own.whole), number, own.whole)
+
+
+def _ordered(name: Hashable, series: pd.Series, own: Coding, levels: list[Any]) -> Coding:
+    """A column with its levels in the order given; levels that do not occur are none."""
+    seen = _distinct(series, own.whole) if not own.kind.discrete else own.levels
+    absent = [level for level in seen if level not in levels]
+    if absent or len(set(map(repr, levels))) < len(levels):
+        what = (
+            f"the level {absent[0]!r} of {name!r} is not in kinds=" if absent else f"kinds= repeats levels of {name!r}"
+        )
+        whole = [*dict.fromkeys(levels), *absent]
+        raise PlanError(f"{what}.", do=f"df.mice.impute(kinds={{{name!r}: {whole!r}}})")
+    kept = tuple(level for level in levels if level in seen)
+    if len(kept) == 2 and own.kind is Kind.BINARY:
+        return Coding(Kind.BINARY, kept, own.number, own.whole)
+    rising = own.number and list(kept) == sorted(kept)
+    return Coding(Kind.ORDINAL, _numbers_as_such(kept, own.whole), rising, own.whole)
+
+
+def _distinct(series: pd.Series, whole: bool) -> tuple[Any, ...]:
+    """Observed values, sorted."""
+    present = series[~is_missing(series)]
+    if isinstance(present.dtype, pd.SparseDtype):
+        present = present.sparse.to_dense()
+    found = {v.item() if isinstance(v, np.generic) else v for v in present.tolist()}
+    return _numbers_as_such(tuple(sorted(found, key=lambda v: (str(type(v)), v))), whole)
+
+
+def _numbers_as_such(levels: tuple[Any, ...], whole: bool) -> tuple[Any, ...]:
+    """Whole numbers as integers: a category is named 2, not 2.0."""
+    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in levels)
+    return tuple(int(v) if float(v).is_integer() else v for v in levels) if numbers else levels
+
+
+def _shown(levels: Sequence[Any]) -> str:
+    """The first few levels."""
+    return ", ".join(map(repr, levels[:4])) + (", ..." if len(levels) > 4 else "")

@@ -1,0 +1,148 @@
+"""Groups imputed separately: one plan and one set of chains for each, put together row by row."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import MifitError, PlanError
+from ..formula.question import Question
+from ..frame.cells import Mask
+from ..frame.kinds import Kind, Rows
+from ..frame.table import Column, Table
+from .chain import Chain
+from .limits import Skip
+from .plan import Plan, Wishes, listed
+from .planning import make, recoded
+
+__all__ = ["cut_out", "joined", "plan_groups", "rows_of", "tables_of"]
+
+_FEWEST = 10  # rows of a group
+_SEEN = 5  # observed values of every incomplete column in a group
+
+
+def plan_groups(
+    table: Table, questions: Sequence[Question], wishes: Wishes, scope: Mapping[str, Any],
+    skips: Mapping[Hashable, Skip],
+) -> tuple[Plan, Table]:  # fmt: skip
+    """Plan each group by itself.
+
+    Parameters
+    ----------
+    table, questions, wishes, scope, skips
+        As :func:`~mifit.impute.planning.make` takes them; ``wishes.by`` names the column of groups.
+
+    Returns
+    -------
+    plan : Plan
+        With one plan for each group in ``groups``.
+    table : Table
+        As the plans read it.
+
+    Raises
+    ------
+    PlanError
+        If the column of groups has holes or fewer than two values, or a group is too small.
+    """
+    by = wishes.by
+    split = rows_of(table, by)
+    _refuse_small(table, by, split, wishes)
+    found = []
+    for level, rows in split.items():
+        ignore = Mask.of(wishes.ignore.marked[rows]) if isinstance(wishes.ignore, Mask) else wishes.ignore
+        inner = dataclasses.replace(wishes, by=None, ignore=ignore)
+        try:
+            plan, _ = make(cut_out(table, rows), questions, inner, scope, skips)
+        except MifitError as error:
+            raise type(error)(f"group {by} = {level}: {error.fact}", do=error.do, **error.lines) from error
+        found.append((level, plan))
+    plans = [plan for _, plan in found]
+    drawn = {name for plan in plans for name in plan.order}
+    variables = {v.name: v for plan in reversed(plans) for v in plan.variables}
+    whole = [
+        dataclasses.replace(v, n_missing=len(table[v.name].missing)) for v in variables.values() if v.name != by
+    ]  # fmt: skip
+    events = [f"{by} = {level}: {event}" for level, plan in found for event in plan.events]
+    return dataclasses.replace(
+        plans[0], variables=tuple(whole), order=tuple(n for n in table.columns if n in drawn), wishes=wishes,
+        iterations=max(plan.iterations for plan in plans), events=tuple(events), n_rows=table.n_rows,
+        groups=tuple(found),
+    ), recoded(table, plans[0].numeric)  # fmt: skip
+
+
+def rows_of(table: Table, by: Hashable) -> dict[Any, Rows]:
+    """Rows of each group, sorted; groups in the order of their values or levels."""
+    column = table.require(by, "by=")
+    if len(column.missing):
+        raise PlanError(f"by={by!r} has {len(column.missing)} holes.", do=f"df = df.dropna(subset=[{by!r}])")
+    if column.kind is Kind.OTHER:
+        raise PlanError(f"by={by!r} {column.coding.problem}.", do=f"df[{by!r}] = df[{by!r}].astype(str)")
+    values, group = np.unique(column.values, return_inverse=True)
+    if len(values) < 2:
+        raise PlanError(f"by={by!r} has one value: there is one group.", do="df.mice.impute()  # without by=")
+    shown = column.coding.decode(values)
+    return {
+        (v.item() if isinstance(v, np.generic) else v): np.flatnonzero(group.reshape(-1) == k)
+        for k, v in enumerate(shown)
+    }
+
+
+def _refuse_small(table: Table, by: Hashable, split: Mapping[Any, Rows], wishes: Wishes) -> None:
+    """A group must have rows, and values to learn from."""
+    small = [level for level, rows in split.items() if len(rows) < _FEWEST]
+    if small:
+        shown = listed([f"{level} ({len(split[level])} rows)" for level in small], 5)
+        raise PlanError(
+            f"{len(small)} of {len(split)} groups of {by!r} have fewer than {_FEWEST} rows: {shown}.",
+            do=f"df[{by!r}] = df[{by!r}].replace({small[:5]!r}, 'other')",
+        )
+    for name in (n for n in table.incomplete if wishes.methods.get(n) != "leave"):
+        seen = table[name].observed
+        for level, rows in split.items():
+            many, holes = len(np.intersect1d(rows, seen)), len(np.intersect1d(rows, table[name].missing))
+            if holes and many < _SEEN:
+                raise PlanError(
+                    f"{name!r} has {many} observed values where {by} = {level}: too few to learn from.",
+                    do=f"df.mice.impute(by={by!r}, methods={{{name!r}: 'leave'}})",
+                )
+
+
+def cut_out(table: Table, rows: Rows) -> Table:
+    """Some rows of a table, levels as in the whole."""
+    columns = {}
+    for name, column in table.columns.items():
+        missing = np.flatnonzero(np.isin(rows, column.missing))
+        columns[name] = Column(name, column.coding, column.values[rows], missing)
+    return Table(columns, len(rows))
+
+
+def tables_of(table: Table, plan: Plan) -> list[Table]:
+    """The rows of each group of a plan, as tables."""
+    split = rows_of(table, plan.wishes.by)
+    if list(split) != [level for level, _ in plan.groups]:
+        raise PlanError("the plan was made for other groups.", do="df.mice.plan(...)")
+    return [cut_out(table, rows) for rows in split.values()]
+
+
+def joined(table: Table, plan: Plan, parts: Sequence[Chain], sweeps: int) -> Chain:
+    """Chains of the groups as one chain of the whole, with theirs in ``parts``."""
+    split = rows_of(table, plan.wishes.by)
+    holes = {name: np.full(len(table[name].missing), np.nan) for name in plan.order}
+    traces: dict[str, Any] = {}
+    events: dict[str, int] = {}
+    first: dict[str, tuple[Hashable, int]] = {}
+    sampled: dict[Hashable, tuple[int, int, int]] = {}
+    for (level, rows), chain in zip(split.items(), parts, strict=True):
+        ahead = f"{plan.wishes.by} = {level}: "
+        for name, drawn in chain.holes.items():
+            holes[name][np.isin(table[name].missing, rows)] = drawn
+        traces.update({ahead + name: trace for name, trace in chain.traces.items()})
+        events.update({ahead + event: visits for event, visits in chain.events.items()})
+        first.update({ahead + event: seen for event, seen in chain.first.items()})
+        for name, (drawn_, tried, sliced) in chain.sampled.items():
+            past = sampled.get(name, (0, 0, 0))
+            sampled[name] = (past[0] + drawn_, past[1] + tried, past[2] + sliced)
+    return Chain(parts[0].number, sweeps, holes, traces, {}, events, sampled, first, tuple(parts))

@@ -1,0 +1,193 @@
+"""Wishes about rows and cells become part of a plan: bounds, conditions, rows and weights of the fits."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+
+import numpy as np
+
+from ..errors import PlanError
+from ..formula.condition import condition
+from ..frame.kinds import Kind
+from .columns import suiting
+from .contract import Method
+from .limits import bounds
+from .methods import METHODS
+from .planning import Draft
+
+__all__ = [
+    "CENSORED",
+    "beyond_donors",
+    "check_weights",
+    "donors_within",
+    "know",
+    "many_levels",
+    "refuse_without_donors",
+]
+
+#: why a column whose missing values lie beyond the observed ones is normal
+CENSORED = "the observed values are a part of all: their shape does not tell"
+_WEIGHED = ("norm", "pmm", "logistic", "multinomial")  # methods that take weights
+
+
+def know(draft: Draft) -> None:
+    """Check what is known of cells and rows, and enter it in the draft.
+
+    Raises
+    ------
+    PlanError
+        If a wish names what is not there, or cannot be met in this kind of plan.
+    """
+    _skips(draft)
+    for name, wish in draft.wishes.bounds.items():
+        skip = draft.skips.get(name)
+        values = {v: draft.table[v].values for v in draft.table.columns}
+        found = bounds(name, wish, draft.table, None if skip is None else skip.inside(draft.table, values))
+        if not draft.holes(name):
+            draft.events.append(f"bounds of {name!r}: it has no holes")
+            continue
+        if draft.wishes.methods.get(name) == "leave":
+            raise PlanError(f"{name!r} is left alone and takes no bounds.", do="df.mice.impute(bounds={})")
+        if not found.always:
+            draft.events.append(
+                f"{name!r}: observed values lie outside its bounds: they are what is known of the missing ones"
+            )
+        draft.bounds[name] = found
+    _ignore(draft)
+
+
+def _skips(draft: Draft) -> None:
+    """Conditions that this kind of plan can meet."""
+    for name, skip in draft.skips.items():
+        code = skip.condition.code
+        holed = [v for v in skip.condition.variables if draft.holes(v)]
+        left = [v for v in holed if v in draft.left]
+        if left:
+            raise PlanError(
+                f"the condition of {name!r} looks at {left[0]!r}, which keeps its holes.",
+                condition=code,
+                do=f"df.mice.impute(conditional={{{name!r}: {code!r}}})  # {left[0]!r} not left alone",
+            )
+        if skip.value is None and name in draft.asked:
+            raise PlanError(
+                f"the analysis needs {name!r}, which has no value where its condition does not hold.",
+                condition=code,
+                do=f"df.mice.impute(conditional={{{name!r}: ({code!r}, 0)}})  # its value there",
+            )
+        if skip.value is None:
+            draft.events.append(f"{name!r} has no value where {code} does not hold: it predicts no other column")
+        if holed and draft.mode == "compatible" and draft.holes(name):
+            formula = draft.questions[0].formula
+            raise PlanError(
+                f"the condition of {name!r} looks at {holed[0]!r}, which has holes: chained equations draw both.",
+                condition=code,
+                do=f"df.mice.impute({formula!r}, congeniality='terms')",
+            )
+
+
+def _ignore(draft: Draft) -> None:
+    """Rows that no model is fitted on."""
+    wish = draft.wishes.ignore
+    if wish is None:
+        return
+    if isinstance(wish, str):
+        found = condition(wish, draft.table, draft.scope, "ignore=")
+        holed = [v for v in found.variables if draft.holes(v)]
+        if holed:
+            raise PlanError(
+                f"ignore= looks at {holed[0]!r}, which has {draft.holes(holed[0])} holes.",
+                do=f"df.mice.impute(ignore=df[{holed[0]!r}].isna())",
+            )
+        marked = found.holds(draft.table, {v: draft.table[v].values for v in found.variables})
+        draft.ignored = found
+    else:
+        marked, draft.ignored = wish.marked, wish
+    kept = np.flatnonzero(~marked)
+    for name in draft.table.incomplete:
+        seen = len(np.setdiff1d(kept, draft.table[name].missing))
+        if name not in draft.left and seen < 2:
+            raise PlanError(
+                f"without the rows of ignore=, {name!r} has {seen} observed values to learn from.",
+                do=f"df.mice.impute(methods={{{name!r}: 'leave'}}, ignore=...)",
+            )
+    draft.events.append(f"{int(marked.sum())} of {len(marked)} rows are imputed, and no model is fitted on them")
+
+
+def check_weights(draft: Draft) -> None:
+    """Weights of the imputation models: complete, positive, and taken by every method."""
+    wish = draft.wishes.weights
+    if wish is None:
+        return
+    frequency = isinstance(wish, Mapping)
+    if frequency and list(wish) != ["frequency"]:
+        raise PlanError(
+            f"weights= names a column, or {{'frequency': column}}, not {wish!r}.",
+            do="df.mice.impute(weights={'frequency': 'n'})",
+        )
+    name = wish["frequency"] if frequency else wish
+    if not isinstance(name, Hashable):
+        raise PlanError("weights= names a column.", do="df.mice.impute(weights='w')  # df['w'] the weights")
+    column = draft.table.require(name, "weights=")
+    if draft.mode == "compatible":
+        formula = draft.questions[0].formula
+        cure = f"model='glm', freq_weights={name!r}" if frequency else f"model='wls', weights={name!r}"
+        raise PlanError(
+            "in compatible draws the analysis has weights, not the imputation models.",
+            analysis=formula,
+            do=f"df.mice.impute({formula!r}, {cure})",
+        )
+    values = column.numbers(column.values) if column.number and not len(column.missing) else None
+    whole = "whole numbers above 0" if frequency else "numbers above 0"
+    if values is None or not np.all(values > 0) or (frequency and np.any(values != np.rint(values))):
+        what = f"has {len(column.missing)} holes" if len(column.missing) else "has others"
+        raise PlanError(f"weights are {whole} in every row; {name!r} {what}.", do=f"df = df[df[{name!r}] > 0]")
+    for variable in (draft.variables[n] for n in draft.order):
+        many = int(np.sum(values[draft.table[variable.name].missing] != 1))
+        if frequency and many:
+            raise PlanError(
+                f"{variable.name!r} is missing in {many} rows that stand for several: each has a hole of its own.",
+                do=f"df = df.loc[df.index.repeat(df[{name!r}])].reset_index(drop=True).assign(**{{{name!r}: 1}})",
+            )
+        if not frequency and variable.label not in _WEIGHED:
+            suits = [m for m in suiting(draft.table[variable.name], False) if m in _WEIGHED]
+            raise PlanError(
+                f"method {variable.label!r} of {variable.name!r} takes no weights.",
+                suits=", ".join(suits),
+                do=f"df.mice.impute(weights={name!r}, methods={{{variable.name!r}: {(suits or ['leave'])[0]!r}}})",
+            )
+    draft.events.append(f"imputation models are fitted with the {'frequencies' if frequency else 'weights'} {name!r}")
+
+
+def donors_within(draft: Draft, name: Hashable) -> bool:
+    """Whether every hole of a bounded column has an observed value between its bounds."""
+    column, known = draft.table[name], draft.bounds.get(name)
+    if known is None:
+        return True
+    low, high = known.ends(draft.table, column)
+    values = np.sort(column.numbers(column.values[column.observed]))
+    least, most = low[column.missing], high[column.missing]
+    first = np.searchsorted(values, least)
+    return bool(np.all((first < len(values)) & (values[np.minimum(first, len(values) - 1)] <= most)))
+
+
+def refuse_without_donors(draft: Draft, name: Hashable, label: str) -> None:
+    """Matching copies observed values: where none lies between the bounds, it cannot."""
+    if label == "pmm" and not donors_within(draft, name):
+        raise PlanError(
+            f"no observed value of {name!r} lies within its bounds in some rows: there is nothing to match.",
+            bounds=str(draft.bounds[name]),
+            do=f"df.mice.impute(bounds={dict(draft.wishes.bounds)!r}, methods={{{name!r}: 'norm'}})",
+        )
+
+
+def beyond_donors(draft: Draft, name: Hashable) -> tuple[Method, str, str]:
+    """A model with a density for a column whose missing values lie where none were observed."""
+    if draft.table[name].kind is Kind.COUNT:
+        return METHODS["negbin"], "negbin", "nothing to match within the bounds"
+    return METHODS["norm"], "norm", CENSORED
+
+
+def many_levels(name: Hashable, many: int) -> str:
+    """What is said of a column with more levels than a model of them can have."""
+    rest = f"collapse={{{name!r}: ...}} or min_count= takes rare ones together"
+    return f"{name!r} has {many} levels: drawn from the observed values whatever the other columns say; {rest}"

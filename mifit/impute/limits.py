@@ -1,0 +1,290 @@
+"""What is known of a missing value before it is drawn: its bounds, and the condition without which there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import DataError, PlanError
+from ..formula.condition import Condition, condition
+from ..frame.kinds import Kind, Rows
+from ..frame.table import Column, Table
+from .contract import Array
+from .drawing import Fence
+
+__all__ = ["Bounds", "Skip", "bounds", "elsewhere", "fence", "known_outside", "skips"]
+
+_HALF = 0.49999  # a draw this near to a whole number becomes it in the completed set
+
+
+class Bounds(NamedTuple):
+    """Bounds of one column."""
+
+    low: Any  #: a number, a column, or None
+    high: Any
+    always: bool  #: whether observed values lie within them too: then its own model is truncated there
+
+    def ends(self, table: Table, column: Column) -> tuple[Array, Array]:
+        """Lower and upper bound of every row, each (n,), infinite where open."""
+        low, high = (_end(end, table, infinite) for end, infinite in ((self.low, -np.inf), (self.high, np.inf)))
+        if column.coding.whole and not column.kind.discrete:
+            low, high = np.ceil(low), np.floor(high)
+            if column.kind is Kind.NUMERIC:
+                low, high = low - _HALF, high + _HALF
+        return low, high
+
+    def __str__(self) -> str:
+        low, high = (f"{end:g}" if isinstance(end, float) else str(end) for end in self[:2])
+        if self.low is None or self.high is None:
+            return f"at most {high}" if self.low is None else f"at least {low}"
+        return f"from {low} to {high}"
+
+
+def bounds(name: Hashable, wish: Any, table: Table, inside: Rows | None = None) -> Bounds:
+    """Understand the bounds of a column.
+
+    Parameters
+    ----------
+    name : hashable
+    wish : (low, high)
+        Numbers or names of complete numeric columns; None for an open end.
+    table : Table
+    inside : ndarray of int, optional
+        Rows where the column is asked for; by default all.
+
+    Returns
+    -------
+    Bounds
+
+    Raises
+    ------
+    PlanError
+        If the wish is no pair, the column no number, a bounding column has holes, or the bounds cross.
+    """
+    column = table.require(name, "bounds=")
+    example = f"df.mice.impute(bounds={{{name!r}: (0, None)}})"
+    if isinstance(wish, str) or not isinstance(wish, tuple | list) or len(wish) != 2:
+        raise PlanError(f"the bounds of {name!r} are a pair (low, high), not {wish!r}.", do=example)
+    if not column.number:
+        what = column.coding.problem or f"has {column.n_levels} levels"
+        raise PlanError(f"{name!r} {what}: only numbers have bounds.", do="df.mice.impute()  # without it among bounds")
+    for end in wish:
+        _check_end(name, end, table, example)
+    lowest, highest = (float(e) if isinstance(e, int | float | np.number) else e for e in wish)
+    found = Bounds(lowest, highest, True)
+    low, high = found.ends(table, column)
+    crossed = np.flatnonzero(low[column.missing] > high[column.missing])
+    if len(crossed):
+        row = int(column.missing[crossed[0]])
+        fact = f"nothing lies between the bounds of {name!r} in {len(crossed)} rows."
+        raise PlanError(fact, row=f"{row}: from {low[row]:g} to {high[row]:g}", do=example)
+    seen = column.observed if inside is None else np.intersect1d(column.observed, inside)
+    values = column.numbers(column.values[seen])
+    always = bool(np.all((low[seen] <= values) & (values <= high[seen])))
+    return found._replace(always=always)
+
+
+def _check_end(name: Hashable, end: Any, table: Table, example: str) -> None:
+    """A bound is a number, None, or a complete column of numbers."""
+    if end is None or (isinstance(end, int | float | np.number) and not isinstance(end, bool) and not np.isnan(end)):
+        return
+    if not isinstance(end, Hashable) or end not in table:
+        raise PlanError(f"{end!r} bounds {name!r} and is neither a number nor a column.", do=example)
+    other = table[end]
+    if not other.number:
+        raise PlanError(f"{end!r} bounds {name!r} and is no number.", do=example)
+    if len(other.missing):
+        raise PlanError(
+            f"{end!r} bounds {name!r} and has {len(other.missing)} holes itself.",
+            do=f"df.mice.impute(derived={{'gap': {f'{end} - {name}'!r}}}, bounds={{'gap': (0, None)}})",
+        )
+
+
+def _end(end: Any, table: Table, infinite: float) -> Array:
+    """One bound of every row."""
+    if end is None:
+        return np.full(table.n_rows, infinite)
+    if isinstance(end, float):
+        return np.full(table.n_rows, end)
+    return table[end].numbers(table[end].values).astype(np.float64)
+
+
+def fence(column: Column, ends: tuple[Array, Array] | None) -> Fence:
+    """The fence around the holes of a column."""
+    none = np.full(len(column.missing), np.inf)
+    low, high = (-none, none) if ends is None else (end[column.missing] for end in ends)
+    numbers = column.numbers if column.kind.discrete else (lambda values: values)
+    return Fence(low, high, numbers)
+
+
+class Skip(NamedTuple):
+    """A column that is asked for only where a condition holds."""
+
+    condition: Condition
+    value: float | None  #: what it is elsewhere, as the chain sees it; None: it stays missing there
+
+    def inside(self, table: Table, values: Mapping[Hashable, Array]) -> Rows:
+        """Rows where it has a value of its own, sorted."""
+        return np.flatnonzero(self.condition.holds(table, values))
+
+    def contradicted(self, table: Table, column: Column, values: Mapping[Hashable, Array]) -> bool:
+        """Whether an observed value says otherwise of the condition than the completed columns do."""
+        wanted = self.wanted(table, column)
+        wanted[table.complete_rows(self.condition.variables)] = np.nan  # nothing was drawn there
+        return bool(np.any(~np.isnan(wanted) & (wanted != self.condition.holds(table, values))))
+
+    def wanted(self, table: Table, column: Column) -> Array:
+        """What an observed value says of the condition, shape (n,): 1 it holds, 0 it does not, NaN nothing."""
+        seen = column.values.copy()
+        seen[column.missing] = np.nan
+        if self.value is None:
+            return np.where(np.isnan(seen), np.nan, 1.0)
+        inside = self.condition.holds(table, {v: table[v].values for v in self.condition.variables})
+        elsewhere_only = not np.any(seen[inside] == self.value)
+        return np.where(np.isnan(seen), np.nan, np.where(seen != self.value, 1.0, 0.0 if elsewhere_only else np.nan))
+
+
+def skips(wishes: Mapping[Hashable, Any], table: Table, scope: Mapping[str, Any]) -> dict[Hashable, Skip]:
+    """Understand conditions.
+
+    Parameters
+    ----------
+    wishes : mapping
+        Column -> condition, or (condition, value elsewhere).
+    table : Table
+    scope : mapping
+        Where other names are looked up.
+
+    Returns
+    -------
+    dict
+        Column -> Skip. Where no value is given, it is the one observed outside the condition, if there is one.
+
+    Raises
+    ------
+    PlanError
+        If a condition names its own column, never or always holds, or conditions depend on each other in a circle.
+    DataError
+        If observed values outside the condition contradict it.
+    """
+    found = {name: _skip(name, wish, table, scope) for name, wish in wishes.items()}
+    for name in found:
+        _refuse_circle(name, found, ())
+    return found
+
+
+def _skip(name: Hashable, wish: Any, table: Table, scope: Mapping[str, Any]) -> Skip:
+    """One condition and the value elsewhere."""
+    column = table.require(name, "conditional=")
+    code, *given = list(wish) if isinstance(wish, tuple | list) else [wish]
+    word = f"the condition of {name!r}"
+    if len(given) > 1:
+        raise PlanError(
+            f"{word} is a condition, or a condition and one value; it has {1 + len(given)} parts.",
+            do=f"df.mice.impute(conditional={{{name!r}: ({code!r}, {given[0]!r})}})",
+        )
+    if column.kind is Kind.OTHER:
+        raise PlanError(f"{name!r} {column.coding.problem}.", do=f"df.mice.impute(methods={{{name!r}: 'leave'}})")
+    found = condition(code, table, scope, word)
+    if name in found.variables:
+        raise PlanError(f"{word} looks at {name!r} itself: {found.code}.", do="df.mice.impute(bounds=...)")
+    values = {v: table[v].values for v in found.variables}
+    holds, known = found.holds(table, values), np.ones(table.n_rows, dtype=bool)
+    known[np.setdiff1d(np.arange(table.n_rows), table.complete_rows(found.variables))] = False
+    if not holds.any():
+        raise PlanError(f"{word} holds in no row: {found.code}.", do=_levels_of(found, table))
+    outside = np.flatnonzero(known & ~holds)
+    seen = column.values[np.setdiff1d(outside, column.missing)]
+    if given and given[0] is not None:
+        return Skip(found, _checked(name, column, given[0], seen, found))
+    distinct = np.unique(seen)
+    if len(distinct) > 1:
+        shown = ", ".join(map(str, column.coding.decode(distinct[:4])))
+        raise DataError(
+            f"{name!r} has {len(seen)} values where its condition does not hold: {shown}.",
+            condition=found.code,
+            do=f"df.loc[~df.eval({found.code!r}), {name!r}] = None",
+        )
+    return Skip(found, float(distinct[0]) if len(distinct) else None)
+
+
+def _checked(name: Hashable, column: Column, value: Any, seen: Array, found: Condition) -> float:
+    """The value elsewhere as the chain sees it; refused where it is none of the column's, or others were observed."""
+    code = float("nan")
+    if column.kind.discrete:
+        levels = list(column.coding.levels)
+        code = float(levels.index(value)) if value in levels else code
+    elif isinstance(value, int | float | np.number):
+        code = float(value)
+    if np.isnan(code):
+        shown = column.coding.levels[:5]
+        raise PlanError(
+            f"{value!r} is no value of {name!r}.",
+            levels=", ".join(map(repr, shown)),
+            do=f"df.mice.impute(conditional={{{name!r}: {found.code!r}}})",
+        )
+    other = np.flatnonzero(seen != code)
+    if len(other):
+        first = column.coding.decode(seen[other[:1]])[0]
+        raise DataError(
+            f"{name!r} is to be {value!r} where its condition does not hold, and is {first!r} in {len(other)} rows.",
+            condition=found.code,
+            do=f"df.loc[~df.eval({found.code!r}), {name!r}] = {value!r}",
+        )
+    return code
+
+
+def _levels_of(found: Condition, table: Table) -> str:
+    """How to look at the values a condition may have meant."""
+    return f"df[{found.variables[0]!r}].unique()" if found.variables else "df.head()"
+
+
+def _refuse_circle(name: Hashable, found: Mapping[Hashable, Skip], above: tuple[Hashable, ...]) -> None:
+    """Conditions that wait for each other have no order."""
+    if name in above:
+        raise PlanError(
+            f"conditions go round in a circle: {' -> '.join(map(str, (*above, name)))}.",
+            do=f"df.mice.impute(conditional={{{name!r}: {found[name].condition.code!r}}})",
+        )
+    for other in found[name].condition.variables:
+        if other in found:
+            _refuse_circle(other, found, (*above, name))
+
+
+def known_outside(table: Table, skipped: Mapping[Hashable, Skip]) -> tuple[Table, list[str]]:
+    """Fill the holes that a condition settles: where all its columns are observed and it does not hold.
+
+    Parameters
+    ----------
+    table : Table
+    skipped : mapping
+        Column -> Skip.
+
+    Returns
+    -------
+    table : Table
+        A cell that stays missing holds a value nobody looks at.
+    events : list of str
+    """
+    columns, events = dict(table.columns), []
+    for name, skip in skipped.items():
+        column = columns[name]
+        known = np.zeros(table.n_rows, dtype=bool)
+        known[table.complete_rows(skip.condition.variables)] = True
+        holds = skip.condition.holds(table, {v: table[v].values for v in skip.condition.variables})
+        settled = column.missing[(known & ~holds)[column.missing]]
+        if not len(settled):
+            continue
+        values = column.values.copy()
+        values[settled] = elsewhere(column, skip)
+        columns[name] = Column(name, column.coding, values, np.setdiff1d(column.missing, settled))
+        shown = "stay missing" if skip.value is None else f"are {column.coding.decode(np.array([skip.value]))[0]}"
+        events.append(f"{name!r}: {len(settled)} holes {shown}, for {skip.condition.code} does not hold there")
+    return Table(columns, table.n_rows), events
+
+
+def elsewhere(column: Column, skip: Skip) -> float:
+    """What a chain sees where the condition does not hold: a value that nobody looks at if it stays missing."""
+    return float(column.values[column.observed[0]]) if skip.value is None else skip.value
