@@ -3,18 +3,9 @@
 # Cholesterol on age and body mass of 25 people, 27 values missing, pooled over 20 completed sets.
 
 # %%
-import mifit
+import mifit  # gives every DataFrame the accessor .mice
 
-df = mifit.datasets.load("nhanes2")
-
-print(df.mice.plan("chl ~ age + bmi"))  # what will be done to each column, and why; nothing is drawn yet
-print()
-
-# %%
-imp = df.mice.impute("chl ~ age + bmi", m=20, rng=1)
-print(imp)
-print()
-
-# %%
-res = imp.fit()  # the regression on each of the 20 completed sets, pooled by Rubin's rules
+df = mifit.datasets.load("nhanes2")  # or any DataFrame of yours
+imp = df.mice.impute("chl ~ age + bmi", m=20, rng=1)  # 20 completed copies, drawn for this analysis
+res = imp.fit()  # statsmodels on each of them, pooled
 print(res.summary())
