@@ -19,7 +19,8 @@ from scenarios import SCENARIOS, Scenario
 
 import mifit
 from mifit.examine.convergence import convergence
-from mifit.impute.chain import Chain, Seed, run
+from mifit.impute.chain import Chain, Seed
+from mifit.impute.runs import run
 
 SIZES = (5, 10, 20)  # chains side by side
 SWEEPS = (5, 10, 20, 40)

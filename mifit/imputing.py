@@ -8,7 +8,6 @@ import difflib
 import os
 import sys
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,12 +24,13 @@ from .frame.cells import Mask, opened
 from .frame.completed import Completed, copied
 from .frame.recast import codings
 from .frame.table import Table, check_frame, read
-from .impute.chain import Chain, Seed, run
+from .impute.chain import Chain, Seed
 from .impute.collapse import Joined, collapsed, levels_together
 from .impute.known import fill, refuse_chained, refuse_clustered, refuse_derived, refuse_derived_outcome, with_derived
 from .impute.limits import Skip, known_outside, skips
 from .impute.plan import Plan, Wishes
 from .impute.planning import make, recoded
+from .impute.runs import run
 from .impute.wishes import USUAL, Asked, advised, is_whole, refuse_other_holes
 from .storage.checkpoint import Checkpoint
 from .workers import Halted, died
@@ -64,7 +64,7 @@ class Ground(NamedTuple):
     known: Table  #: the same, with the holes filled that follow from derived columns and ids
     derived: tuple[Derived, ...] = ()
     frame: pd.DataFrame | None = None  #: as given, with the derived columns it did not have
-    skips: Mapping[Hashable, Skip] = MappingProxyType({})  #: columns asked for only where a condition holds
+    skips: Mapping[Hashable, Skip] = {}  #: columns asked for only where a condition holds
     where: Mapping[Hashable, Mask] | None = None  #: cells to be completed
 
 
@@ -113,7 +113,7 @@ def plan_for(
     if not isinstance(formulas, (list, tuple)):
         formulas = [formula]
     for one in formulas:
-        refuse_unbuilt(model, keywords, str(one))
+        refuse_unbuilt(model, [*keywords, *(["weights"] if asked.weights is not None else [])], str(one))
     name = spec(model).name if model is not None else None
     own = [word for word in _WORDS if word != "weights" or not formulas]  # a model may take weights too
     for word in keywords:

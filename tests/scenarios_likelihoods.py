@@ -15,10 +15,11 @@ from statsmodels.miscmodels.ordinal_model import OrderedModel
 from mifit.formula.question import ask
 from mifit.frame.completed import Completed
 from mifit.frame.table import read
-from mifit.impute.chain import Seed, run
+from mifit.impute.chain import Seed
 from mifit.impute.methods.cox import Times, partial_peak
 from mifit.impute.plan import Wishes
 from mifit.impute.planning import make
+from mifit.impute.runs import run
 from mifit.pool.rubin import pool, t_quantile
 
 __all__ = ["ANALYSES", "MORE", "Analysis", "Found", "completed", "estimates", "summarise", "with_auxiliary"]

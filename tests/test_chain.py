@@ -13,10 +13,11 @@ import mifit
 from mifit import ImputationError
 from mifit.formula.question import ask
 from mifit.frame.table import read
-from mifit.impute.chain import Running, Seed, _chain, run
+from mifit.impute.chain import Running, Seed
 from mifit.impute.engine import Engine
 from mifit.impute.plan import Wishes
 from mifit.impute.planning import make
+from mifit.impute.runs import _chain, run
 
 
 def mixed(n=150, seed=0, share=0.25):

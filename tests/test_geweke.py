@@ -22,7 +22,7 @@ from mifit.formula.question import ask
 from mifit.frame.kinds import Kind
 from mifit.frame.table import read
 from mifit.impute import bench
-from mifit.impute.chain import Chain, Running, Seed, run
+from mifit.impute.chain import Chain, Running, Seed
 from mifit.impute.engine import Engine
 from mifit.impute.methods import norm
 from mifit.impute.methods.logistic import LogisticFitted
@@ -34,6 +34,7 @@ from mifit.impute.methods.poisson import PoissonFitted
 from mifit.impute.methods.power import PowerFitted, PowerScale
 from mifit.impute.plan import Wishes
 from mifit.impute.planning import make
+from mifit.impute.runs import run
 from mifit.impute.store import Piece
 
 ROWS = 40_000

@@ -20,7 +20,7 @@ from test_geweke import COVARIATES, LIMIT, Fixed, figures
 from mifit.formula.question import ask
 from mifit.frame.table import read
 from mifit.impute.bench import Bench
-from mifit.impute.chain import Chain, Seed, run
+from mifit.impute.chain import Chain, Seed
 from mifit.impute.engine import Engine
 from mifit.impute.methods.glm import GlmFitted
 from mifit.impute.methods.multinomial import MultinomialFitted
@@ -31,6 +31,7 @@ from mifit.impute.methods.poisson import PoissonFitted
 from mifit.impute.methods.probit import ProbitFitted
 from mifit.impute.plan import Wishes
 from mifit.impute.planning import make
+from mifit.impute.runs import run
 
 F, ROWS, PHI = sm.families, 30_000, 0.4
 SLOPES = {"Intercept": 0.2, "z": 0.3, "x": 0.9, "x:z": 0.6}

@@ -1,4 +1,4 @@
-"""One chain; m of them, here or through joblib.
+"""One chain, sweep by sweep.
 
 Sweep t of chain k draws from ``SeedSequence(entropy, spawn_key=(*parent_key, k, t))``. Between sweeps a chain is its
 filled values and its warm starts. So workers, back ends and continued chains give the same bits.
@@ -6,20 +6,14 @@ filled values and its warm starts. So workers, back ends and continued chains gi
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import uuid
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import ImputationError, MifitError
 from ..frame.kinds import Rows
-from ..frame.table import Table
-from ..workers import spread
 from .bench import Bench, Members, Together
 from .choices import allowed_parameters
 from .contract import Array, Fitted
@@ -32,11 +26,11 @@ from .methods.multinomial import MultinomialFitted
 from .methods.norm import NormalFitted
 from .methods.ordinal import OrdinalFitted
 from .methods.pmm import PMM, PMMFitted
-from .plan import Plan, Variable
+from .plan import Variable
 from .store import ColumnStore, Model, Piece
 from .visit import StoreVisit
 
-__all__ = ["Chain", "Running", "Seed", "one_thread", "run", "spelled"]
+__all__ = ["Chain", "Running", "Seed", "spelled"]
 
 
 _WIDENED = (PMMFitted, NormalFitted, LogisticFitted, MultinomialFitted, OrdinalFitted)  #: look at X @ coef alone
@@ -86,152 +80,6 @@ def spelled(names: Iterable[Hashable]) -> dict[Hashable, str]:
     names = list(names)
     printed = Counter(map(str, names))
     return {name: str(name) if printed[str(name)] == 1 else repr(name) for name in names}
-
-
-def run(
-    table: Table, plan: Plan, numbers: Sequence[int], sweeps: int, seed: Seed, *,
-    before: Sequence[Chain] | None = None, n_jobs: int | None = None, tick: Callable[[int], Any] | None = None,
-    keep: Callable[[Chain], Any] | None = None,
-) -> list[Chain]:  # fmt: skip
-    """Run chains, each with one BLAS thread.
-
-    Parameters
-    ----------
-    table : Table
-        As the plan reads it.
-    plan : Plan
-    numbers : sequence of int
-        Which chains: their numbers choose their random streams.
-    sweeps : int
-        How many sweeps each has done in the end.
-    seed : Seed
-    before : sequence of Chain, optional
-        Chains to go on from, one per number.
-    n_jobs : int, optional
-        Workers, through joblib; None follows an ambient ``joblib.parallel_config``.
-    tick : callable, optional
-        Told how many sweeps were done since it was told last.
-    keep : callable, optional
-        Given each chain as soon as it is finished.
-
-    Returns
-    -------
-    list of Chain
-
-    Raises
-    ------
-    Halted
-        If a chain cannot go on, a worker dies or the keyboard interrupts; it holds the finished chains.
-    """
-    starts = list(before) if before is not None else [None] * len(numbers)
-    work = functools.partial(_job, uuid.uuid4().hex, table, plan, sweeps, seed)
-    try:
-        with one_thread():  # here too: chains in threads of this process end at different times
-            return spread(work, list(zip(numbers, starts, strict=True)), n_jobs, tick=tick, keep=keep)
-    finally:
-        _HELD[0] = None
-
-
-def _job(
-    run_id: str, table: Table, plan: Plan, sweeps: int, seed: Seed, pair: tuple[int, Chain | None],
-    tick: Callable[[], Any] | None = None,
-) -> Chain:  # fmt: skip
-    """One chain, in this process; where groups are imputed separately, one of each, put together."""
-    number, before = pair
-    with one_thread():
-        held = _HELD[0]
-        if held is None or held[0] != run_id:
-            _HELD[0] = held = (run_id, _engines(table, plan))
-        if not plan.groups:
-            return _chain(held[1][0], number, before, sweeps, seed, tick)
-        parts = [
-            _chain(
-                engine, number, None if before is None else before.parts[place], sweeps if engine.plan.order else 0,
-                seed.child(place), None if place else tick,
-            )
-            for place, engine in enumerate(held[1])
-        ]  # fmt: skip
-    from .groups import joined
-
-    return joined(table, plan, parts, sweeps)
-
-
-#: what the chains of one run share in a process: made once there, by the first of them
-_HELD: list[tuple[str, list[Engine]] | None] = [None]
-
-
-def _engines(table: Table, plan: Plan) -> list[Engine]:
-    """What runs: one engine, or one for each group."""
-    if not plan.groups:
-        return [Engine(table, plan)]
-    from .groups import tables_of
-
-    return [Engine(part, inner) for part, (_, inner) in zip(tables_of(table, plan), plan.groups, strict=True)]
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Arithmetic as every chain does it: one BLAS thread, silent where a number leaves its range."""
-    with _blas().limit(limits=1, user_api="blas"), np.errstate(over="ignore", under="ignore"):
-        yield
-
-
-@functools.cache
-def _blas() -> Any:
-    """What limits BLAS threads; looking for the libraries takes longer than a short chain."""
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
-
-
-def _chain(
-    engine: Engine, number: int, before: Chain | None, sweeps: int, seed: Seed, tick: Callable[[], Any] | None
-) -> Chain:
-    """One chain, up to a number of sweeps."""
-    running = Running(engine, before)
-    first = 0 if before is None else before.sweeps
-    sweep = first
-    try:
-        if before is None:
-            running.start(seed.stream(number, 0))
-        for sweep in range(first + 1, sweeps + 1):
-            running.sweep(seed.stream(number, sweep), sweep)
-            if tick is not None:
-                tick()
-    except ImputationError as error:
-        raise _named(error, running) from error
-    except MifitError:
-        raise
-    except Exception as error:  # whatever a function of the user's may raise; not all of it crosses a process
-        said = str(error).partition("\n")[0] or type(error).__name__
-        what = "the first fill" if running.visiting is None else repr(running.visiting)
-        raise ImputationError(
-            f"chain {number}, sweep {sweep}: {what} could not be drawn ({said}).",
-            do=_way_out(engine, running.visiting),
-        ) from error
-    return running.freeze(number, max(sweeps, first))
-
-
-def _way_out(engine: Engine, visiting: Hashable) -> str:
-    """The call that does without what could not be drawn: the column, its model, or compatible draws."""
-    plan = engine.plan
-    shown = plan.written or tuple(q.formula for q in plan.questions)
-    said = f"{(shown[0] if len(shown) == 1 else list(shown))!r}, model={plan.questions[0].model!r}, " if shown else ""
-    asked = {v for q in plan.questions for v in (*q.variables(engine.table), *q.outcome)}
-    if visiting in plan.order and visiting not in asked:
-        return f"df.mice.impute({said}methods={{{visiting!r}: 'leave'}})"
-    if plan.mode == "compatible":
-        return f"df.mice.impute({said}congeniality='terms')"
-    return f"df.mice.impute({said}methods={{{visiting!r}: 'sample'}})"
-
-
-def _named(error: ImputationError, running: Running) -> ImputationError:
-    """The same error, with the column that was being drawn and what was known of it."""
-    name = running.visiting
-    known = running.engine.variables[name].bounds if name in running.engine.variables else None
-    lines = {**error.lines, **({} if known is None else {"bounds": str(known)})}
-    do = f"df.mice.impute(methods={{{name!r}: 'norm'}})" if known else f"df.mice.impute(methods={{{name!r}: 'leave'}})"
-    return ImputationError(f"{name!r}: {error.fact}", do=do, **lines)
 
 
 class Running:

@@ -12,11 +12,12 @@ import numpy as np
 from ..errors import PlanError
 from ..frame.kinds import Rows
 from ..frame.table import Column, Table
-from .chain import Chain, Running, Seed, one_thread
+from .chain import Chain, Running, Seed
 from .contract import Array
 from .engine import Engine, Ready
 from .methods import Cox, name_of
 from .plan import Plan, Variable, listed
+from .runs import one_thread
 
 __all__ = ["complete_rows", "needed"]
 

@@ -14,13 +14,14 @@ import numpy as np
 from ..frame.kinds import Rows
 from ..frame.table import Table
 from .bench import Judging, Together
-from .chain import Running, Seed, one_thread
+from .chain import Running, Seed
 from .contract import Array, Fitted
 from .drawing import Undone
 from .engine import Engine, Ready
 from .groups import cut_out, rows_of
 from .methods.pmm import PMMFitted, nearest
 from .plan import Plan, Variable
+from .runs import one_thread
 from .store import Model
 
 __all__ = ["Spread", "Witnessed", "replay"]
