@@ -17,7 +17,7 @@ from test_chain import mixed, same
 
 import mifit
 from mifit import workers
-from mifit.impute import chain as chains
+from mifit.impute import runs as chains
 from mifit.workers import Board, Halted, alone, spread
 
 WORDS = {"formula": "y ~ x * z + g", "iterations": 3, "rng": 7}
