@@ -71,6 +71,16 @@ class Design:
         """Columns of the frame on the right side."""
         return self.question.variables(self.table)
 
+    @property
+    def never_observed(self) -> tuple[str, ...]:
+        """Sentences on categories that have no coefficient because no row has them."""
+        unused = [(v, self.table[v].coding.unused) for v in dict.fromkeys((*self.question.outcome, *self.variables))]
+        return tuple(
+            f"{v!r}: {', '.join(map(repr, levels))} never observed: without a coefficient"
+            for v, levels in unused
+            if levels
+        )
+
     def columns_of(self, variable: Hashable) -> list[int]:
         """Positions of the design columns that change with a variable."""
         return [i for i, column in enumerate(self.columns) if variable in column.variables]
