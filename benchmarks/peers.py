@@ -63,6 +63,7 @@ PEERS: dict[str, Peer] = {
     "quadratic": Peer("lm(y ~ z + x + I(x^2), d)", "lm", "y ~ z + x + I(x^2)"),
     "quadratic, two modes": Peer("lm(y ~ z + x + I(x^2), d)", "lm", "y ~ z + x + I(x^2)"),
     "ratio of two incomplete columns": Peer("lm(y ~ I(w / h^2) + z, d)", "lm", "y ~ I(w / h^2) + z"),
+    "spline with bounds, its tail lost": Peer("spline_at(d)", "lm", "y ~ bs(x, df = 4) + z"),
     "spline": Peer("spline_at(d)", "lm", "y ~ bs(x, df = 4) + z"),
     "log-normal covariate": _SHAPED,
     "gamma covariate": _SHAPED,

@@ -62,14 +62,22 @@ def _ratio(rng: np.random.Generator, n: int) -> pd.DataFrame:
     return pd.DataFrame({"y": 100 + 1.5 * w / h**2 + 2 * z + 6 * rng.normal(size=n), "w": w, "h": h, "z": z})
 
 
-def _cubic(rng: np.random.Generator, n: int) -> pd.DataFrame:
-    z = rng.normal(size=n)
-    x = 0.5 * z + rng.normal(size=n)
-    return pd.DataFrame({"y": 2 + 0.5 * z + _curve(x) + rng.normal(size=n), "x": x, "z": z})
+def _curved(curve: Callable[[Any], Any]) -> Complete:
+    def made(rng: np.random.Generator, n: int) -> pd.DataFrame:
+        z = rng.normal(size=n)
+        x = 0.5 * z + rng.normal(size=n)
+        return pd.DataFrame({"y": 2 + 0.5 * z + curve(x) + rng.normal(size=n), "x": x, "z": z})
+
+    return made
 
 
-def _curve(x: Any) -> Any:
-    """A cubic: whatever the knots of a cubic spline, it can be that."""
+# Cubics: whatever the knots of a cubic spline, it can be that.
+def _bent(x: Any) -> Any:
+    return 1.5 * x - 0.15 * x**3
+
+
+def _steep(x: Any) -> Any:
+    """The lowest x have the highest outcomes, and are lost with them."""
     return x + 0.5 * x**2 - 0.3 * x**3
 
 
@@ -186,9 +194,14 @@ LINEAR: dict[str, Scenario] = {
         {"Intercept": 100.0, "I(w / h ** 2)": 1.5, "z": 2.0}, ("I(w / h ** 2)", "z"),
     ),
     "spline": Scenario(
-        _cubic, {"x": Loss("y", -0.9, 0.6)}, "y ~ bs(x, df=4) + z",
-        {**{f"at x = {x:g}": 2 + _curve(x) for x in PLACES}, "z": 0.5}, ("at x = -1", "at x = 2", "z"),
+        _curved(_bent), {"x": Loss("y", -0.9, 0.6)}, "y ~ bs(x, df=4) + z",
+        {**{f"at x = {x:g}": 2 + _bent(x) for x in PLACES}, "z": 0.5}, ("at x = -1", "at x = 2", "z"),
         fit=_fit_spline,
+    ),
+    "spline with bounds, its tail lost": Scenario(
+        _curved(_steep), {"x": Loss("y", -0.9, 0.6)}, "y ~ bs(x, df=4) + z",
+        {**{f"at x = {x:g}": 2 + _steep(x) for x in PLACES}, "z": 0.5}, ("at x = -1", "at x = 2", "z"),
+        fit=_fit_spline, declared="y ~ bs(x, df=4, lower_bound=-6, upper_bound=6) + z",
     ),
     "log-normal covariate": Scenario(
         _skewed(_lognormal, 0.7), _X, "y ~ x + z", {"Intercept": 1.0, "x": 0.7, "z": 0.5}, ("x", "z")
