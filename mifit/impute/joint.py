@@ -349,9 +349,9 @@ def _method(draft: Draft, name: Hashable, others: Sequence[Hashable], positive: 
 
 
 def _much_missing(draft: Draft) -> bool:
-    """Whether more than half of a column, or of a factor's rows, is missing."""
+    """Whether more than half of a column (a quarter of a skewed one), or of a factor's rows, is missing."""
     half = draft.table.n_rows / 2
-    if any(draft.holes(n) > half for n in draft.order):
+    if any(draft.holes(n) > half / (2 if draft.variables[n].label == "power" else 1) for n in draft.order):
         return True
     for factor in draft.factors:
         own = (factor.variable,) if factor.question is None else draft.questions[factor.question].outcome
