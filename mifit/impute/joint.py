@@ -49,7 +49,8 @@ def plan_joint(draft: Draft) -> None:
     check_outcomes(draft.questions, designs, table)
     for label in (label for design in designs for label in design.redundant):
         draft.note(f"{label} follows from the columns before it: left out of the design")
-    draft.events += [sentence for design in designs for sentence in design.confined]
+    for sentence in (sentence for design in designs for sentence in design.confined):
+        draft.note(sentence)
     baseline = tuple(draft.wishes.auxiliary["baseline"]) if isinstance(draft.wishes.auxiliary, Mapping) else ()
     covariates = [n for n in table.columns if n in {*draft.asked, *baseline} and n not in outcomes]
     auxiliaries = _auxiliaries(draft, designs, covariates, outcomes)
