@@ -1,5 +1,8 @@
 """Outcomes that a covariate nearly tells, and levels in 1 % of the rows or in none: named, never a silent zero."""
 
+import re
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -75,8 +78,15 @@ def test_a_coefficient_without_a_finite_estimate_is_named(case):
     make, formula, model, name = SEPARATED[case]
     imp = impute(make(), formula, model)
     assert imp.events["event"].str.contains("separation").any()
-    with pytest.warns(SeparationWarning, match=rf"estimates of .*{name}.* are not finite"):
-        result = imp.fit()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            result = imp.fit()
+        except FitError as error:  # an older statsmodels stops
+            assert re.search(rf"columns : .*{name}", str(error))
+            return
+    said = [str(one.message) for one in caught if issubclass(one.category, SeparationWarning)]
+    assert len(said) == 1 and re.search(rf"estimates of .*{name}.* are not finite", said[0])
     finite(result)
     assert any("not finite there" in note for note in result.notes)
 

@@ -220,7 +220,7 @@ def _run(job: Job, design: FrozenDesign | None = None) -> _One:
             if not (np.isfinite(reading.covariance).all() and np.isfinite(reading.estimate).all()):
                 raise FloatingPointError("the estimate or its covariance is not finite")
         except Exception as error:
-            raise failure(spec.label, job.k, _ranked(job), error) from error
+            raise failure(spec.label, job.k, _ranked(job), error, job.endog.to_numpy(dtype=float)) from error
         kept = None if design is None else _native(job, design) if level else result
         separated = _separated(job, result, reading) or warned(caught, "PerfectSeparationWarning")
     return _One(

@@ -210,18 +210,27 @@ def warn_once(label: str, converged: Flags, separated: Flags, infinite: Sequence
         )
 
 
-def failure(label: str, k: int, exog: pd.DataFrame, error: Exception) -> FitError:
+def failure(label: str, k: int, exog: pd.DataFrame, error: Exception, outcome: Array | None = None) -> FitError:
     """Return the error for a set that could not be fitted."""
     if exog.shape[1] and np.linalg.matrix_rank(exog.to_numpy()) < exog.shape[1]:
         return rank_error(label, [k], exog)
     numerical = isinstance(error, np.linalg.LinAlgError | FloatingPointError)
     lines = {"often": "the predictors separate the outcome there, or a column is huge"} if numerical else {}
+    alone = _of_one_outcome(exog, outcome) if numerical and outcome is not None else []
+    if alone:
+        lines["columns"] = ", ".join(alone) + "   (one value of the outcome where it is not 0)"
     return FitError(
         f"the {label} fit failed on completed set {k}.",
         said=f"{type(error).__name__}: {error}",
         **lines,
         do=f"imp[{k}]   # that set: fit it alone to see more",
     )
+
+
+def _of_one_outcome(exog: pd.DataFrame, outcome: Array) -> list[str]:
+    """Return the columns that are not 0 only where the outcome has one value."""
+    used = exog.to_numpy() != 0
+    return [str(n) for n, on in zip(exog.columns, used.T, strict=True) if on.any() and np.ptp(outcome[on]) == 0]
 
 
 def rank_error(label: str, sets: list[int], exog: pd.DataFrame) -> FitError:
