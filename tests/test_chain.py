@@ -310,6 +310,9 @@ def test_ten_sweeps_twenty_when_more_than_half_of_a_column_or_of_a_factors_rows_
     frame.loc[:35, "w"] = np.nan
     assert planned(frame, "y ~ x + w + z").iterations == 20
     assert planned(frame, "y ~ x + z", auxiliary="ignore").iterations == 10
+    skewed = lacking(x=0.3).assign(x=lambda f: np.exp(f["x"]))
+    assert planned(skewed, "y ~ x + z").iterations == 20
+    assert planned(lacking(x=0.2).assign(x=lambda f: np.exp(f["x"])), "y ~ x + z").iterations == 10
 
 
 def test_one_sweep_where_nothing_has_to_settle():

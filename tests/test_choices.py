@@ -36,7 +36,7 @@ def with_skewness(n, skewness, positive=False):
 @pytest.mark.parametrize("n", [40, 200, 1000])
 @pytest.mark.parametrize("unit", [1e-9, -1.0, 1e9])
 def test_power_is_chosen_when_the_skewness_of_residuals_passes_its_border(n, unit):
-    border = max(0.5, 2.5 * np.sqrt(6 / n))
+    border = max(0.25, 2 * np.sqrt(6 / n))
     below, above = with_skewness(n, border - 0.01), with_skewness(n, border + 0.01)
     assert normal_or_power(table(x=unit * below), "x", [], False)[0] == "norm"
     assert normal_or_power(table(x=unit * above), "x", [], False)[0] == "power"

@@ -49,6 +49,7 @@ class Design:
         self.formula = formula
         left, right = formula.split("~")
         self.outcome_label = self.left = left.strip()
+        self.never_observed = ()
         self.info = patsy.dmatrix(right, sets.frames[0]).design_info
         self.names = tuple(self.info.column_names)
 

@@ -97,3 +97,19 @@ def test_nothing_missing_is_said_in_words():
 
 def test_one_column_is_not_several():
     assert "1 column with holes" in str(plan(study(), "y ~ x"))
+
+
+def test_a_spline_that_confines_what_is_drawn_says_so_with_the_formula_that_frees_it():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=200)
+    frame = pd.DataFrame({"y": x + rng.normal(size=200), "x": x, "z": rng.normal(size=200)})
+    frame.loc[x < -1.0, "x"] = np.nan
+    imp = frame.mice.impute("y ~ bs(x, df=4) * z", m=2, rng=1)
+    said = [event for event in imp.events["event"] if "outermost knots" in event]
+    assert len(said) == 1 and f"{frame['x'].min():.6g}" in said[0]
+    assert min(one["x"].min() for one in imp) >= frame["x"].min()
+    free = frame.mice.impute(said[0].rpartition(": ")[2].strip("'"), m=2, rng=1)
+    assert not free.events["event"].str.contains("outermost knots").any()
+    assert min(one["x"].min() for one in free) < frame["x"].min()
+    complete = frame.assign(x=x).mice.plan("y ~ bs(x, df=4)")
+    assert "outermost" not in str(complete)

@@ -21,6 +21,7 @@ from .incidents import (
     boundary_note,
     failure,
     few_groups_note,
+    loose,
     messages,
     near_singular_note,
     notes,
@@ -73,6 +74,7 @@ class _One:
     full_rank: bool
     converged: bool
     separated: bool
+    infinite: tuple[str, ...]
     messages: tuple[str, ...]
     facts: Mapping[str, str]
     scale: Mapping[str, float]
@@ -159,14 +161,15 @@ def _gathered(
 ) -> Fits:
     """Put m fits together; what has no finite estimate in some set is left out of all."""
     converged, separated = (np.array([getattr(one, what) for one in ones]) for what in ("converged", "separated"))
-    warn_once(call.spec.label, converged, separated)
+    infinite = tuple(dict.fromkeys(name for one in ones for name in one.infinite))
+    warn_once(call.spec.label, converged, separated, infinite)
     df, source = _df_complete(ones, call, dfcom)
     at_boundary = [k for k, one in enumerate(ones) if one.reading.boundary]
     readings = [_without_spread(one.reading) if at_boundary else one.reading for one in ones]
-    said = notes([one.messages for one in ones], converged, separated)
+    said = notes([one.messages for one in ones], converged, separated, infinite)
     if at_boundary:
         said = (*said, boundary_note(ones[at_boundary[0]].reading.boundary, at_boundary, len(ones)))
-    said = (*near_singular_note([one.condition for one in ones]), *said)
+    said = (*design.never_observed, *near_singular_note([one.condition for one in ones]), *said)
     if call.model == "phreg" and call.init.get("status") is None:
         said = (all_events_note(design.formula), *said)
     if np.isinf(df) and dfcom is None:
@@ -226,7 +229,7 @@ def _run(job: Job, design: FrozenDesign | None = None) -> _One:
             if not (np.isfinite(reading.covariance).all() and np.isfinite(reading.estimate).all()):
                 raise FloatingPointError("the estimate or its covariance is not finite")
         except Exception as error:
-            raise failure(spec.label, job.k, _ranked(job), error) from error
+            raise failure(spec.label, job.k, _ranked(job), error, job.endog.to_numpy(dtype=float)) from error
         kept = None if design is None else _native(job, design) if level else result
         separated = _separated(job, result, reading) or warned(caught, "PerfectSeparationWarning")
     full_rank = _full_rank(job, result)
@@ -237,6 +240,7 @@ def _run(job: Job, design: FrozenDesign | None = None) -> _One:
         full_rank=full_rank,
         converged=_converged(result),
         separated=separated,
+        infinite=_infinite(job, reading) if separated else (),
         messages=() if separated else messages(caught),
         facts=spec.facts(result, job),
         scale=spec.scale(result),
@@ -259,16 +263,28 @@ def _native(job: Job, design: FrozenDesign) -> Any:
 
 def _separated(job: Job, result: Any, reading: Reading) -> bool:
     """Tell whether some block of p coefficients has run away."""
-    spec = MODELS[job.model]
-    if not spec.separates(result):
+    if not MODELS[job.model].separates(result):
         return False
+    exog, blocks = _blocks(job, reading)
+    return any(runs_away(exog, reading.estimate[b], reading.covariance[b, b]) for b in blocks)
+
+
+def _infinite(job: Job, reading: Reading) -> tuple[str, ...]:
+    """Return the names of the coefficients without a finite estimate."""
+    exog, blocks = _blocks(job, reading)
+    return tuple(str(reading.names[b][j]) for b in blocks for j in loose(exog, reading.covariance[b, b]))
+
+
+def _blocks(job: Job, reading: Reading) -> tuple[Array, list[slice]]:
+    """Return the design, centred where the model has no constant, and its blocks of p coefficients, one per level."""
+    spec = MODELS[job.model]
     exog = job.exog.to_numpy()
     if not spec.constant:
         exog = exog - exog.mean(axis=0)
     p = exog.shape[1]
     first = [j for j, name in enumerate(reading.names) if job.exog.columns[0] == name] if p else []
     starts = range(0, len(reading.names), p) if spec.coded and spec.name != "ordinal" else first
-    return any(runs_away(exog, reading.estimate[j : j + p], reading.covariance[j : j + p, j : j + p]) for j in starts)
+    return exog, [slice(j, j + p) for j in starts]
 
 
 def _ranked(job: Job) -> pd.DataFrame:

@@ -17,6 +17,7 @@ __all__ = [
     "boundary_note",
     "failure",
     "few_groups_note",
+    "loose",
     "messages",
     "near_singular_note",
     "notes",
@@ -69,9 +70,34 @@ def runs_away(exog: Array, params: Array, covariance: Array) -> bool:
     """
     p = exog.shape[1]
     linear = exog @ params[:p]
-    far = np.abs(linear) > _FAR
+    far = np.abs(linear) > _FAR / 2
     variance = np.einsum("ij,jk,ik->i", exog[far], covariance[:p, :p], exog[far])
-    return bool((variance > linear[far] ** 2).any())
+    # A probit's optimizer gives up before 10, where its standard errors are in the thousands.
+    return bool((variance > np.where(np.abs(linear[far]) > _FAR, linear[far] ** 2, (_FAR * _FAR) ** 2)).any())
+
+
+def loose(exog: Array, covariance: Array) -> npt.NDArray[np.int64]:
+    """Find the coefficients behind estimates that are not finite.
+
+    Parameters
+    ----------
+    exog : ndarray, shape (n, p)
+    covariance : ndarray, shape (p, p)
+        Of the coefficients of ``exog``.
+
+    Returns
+    -------
+    ndarray, shape (k,)
+        Columns whose standard error leaves the linear predictor open by more than 10 over their range.
+
+    Examples
+    --------
+    >>> loose(np.array([[1.0, 0.0], [1.0, 1.0]]), np.diag([0.04, 1e8]))
+    array([1])
+    """
+    reach = np.ptp(exog, axis=0)
+    reach = np.where(reach > 0, reach, np.abs(exog).max(axis=0, initial=0.0))
+    return np.flatnonzero(np.sqrt(np.diag(covariance)) * reach > _FAR)
 
 
 def warned(caught: Sequence[warnings.WarningMessage], name: str) -> bool:
@@ -86,7 +112,9 @@ def messages(caught: Sequence[warnings.WarningMessage]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(w.message) for w in rest))
 
 
-def notes(said: Sequence[tuple[str, ...]], converged: Flags, separated: Flags) -> tuple[str, ...]:
+def notes(
+    said: Sequence[tuple[str, ...]], converged: Flags, separated: Flags, infinite: Sequence[str] = ()
+) -> tuple[str, ...]:
     """Return what a reader of the summary should know about the m fits.
 
     Examples
@@ -99,7 +127,8 @@ def notes(said: Sequence[tuple[str, ...]], converged: Flags, separated: Flags) -
         lines.append(f"The fit did not converge in {_sets(np.flatnonzero(~converged), m)}.")
     if separated.any():
         where = _sets(np.flatnonzero(separated), m)
-        lines.append(f"The predictors separate the outcome in {where}: the estimate is not finite there.")
+        of = f" of {', '.join(infinite)}" if infinite else ""
+        lines.append(f"The predictors separate the outcome in {where}: the estimate{of} is not finite there.")
     for message in dict.fromkeys(one for each in said for one in each):
         lines.append(f"statsmodels in {_sets([k for k in range(m) if message in said[k]], m)}: {message}")
     return tuple(lines)
@@ -167,31 +196,41 @@ def few_groups_note(n_groups: int, still: Sequence[str]) -> tuple[str, ...]:
     )
 
 
-def warn_once(label: str, converged: Flags, separated: Flags) -> None:
+def warn_once(label: str, converged: Flags, separated: Flags, infinite: Sequence[str] = ()) -> None:
     """Warn at most once of each kind of trouble; a separated fit that did not converge counts as separated."""
     m, stuck = len(converged), np.flatnonzero(~converged & ~separated)
     if len(stuck):
         _say(f"{len(stuck)} of {m} {label} fits did not converge: {_sets(stuck)}.", ConvergenceWarning)
     if separated.any():
+        of = f" of {', '.join(infinite)}" if infinite else ""
         _say(
-            f"the predictors separate the outcome in {separated.sum()} of {m} {label} fits, whose estimates are "
+            f"the predictors separate the outcome in {separated.sum()} of {m} {label} fits, whose estimates{of} are "
             f"not finite: {_sets(np.flatnonzero(separated))}.",
             SeparationWarning,
         )
 
 
-def failure(label: str, k: int, exog: pd.DataFrame, error: Exception) -> FitError:
+def failure(label: str, k: int, exog: pd.DataFrame, error: Exception, outcome: Array | None = None) -> FitError:
     """Return the error for a set that could not be fitted."""
     if exog.shape[1] and np.linalg.matrix_rank(exog.to_numpy()) < exog.shape[1]:
         return rank_error(label, [k], exog)
     numerical = isinstance(error, np.linalg.LinAlgError | FloatingPointError)
     lines = {"often": "the predictors separate the outcome there, or a column is huge"} if numerical else {}
+    alone = _of_one_outcome(exog, outcome) if numerical and outcome is not None else []
+    if alone:
+        lines["columns"] = ", ".join(alone) + "   (one value of the outcome where it is not 0)"
     return FitError(
         f"the {label} fit failed on completed set {k}.",
         said=f"{type(error).__name__}: {error}",
         **lines,
         do=f"imp[{k}]   # that set: fit it alone to see more",
     )
+
+
+def _of_one_outcome(exog: pd.DataFrame, outcome: Array) -> list[str]:
+    """Return the columns that are not 0 only where the outcome has one value."""
+    used = exog.to_numpy() != 0
+    return [str(n) for n, on in zip(exog.columns, used.T, strict=True) if on.any() and np.ptp(outcome[on]) == 0]
 
 
 def rank_error(label: str, sets: list[int], exog: pd.DataFrame) -> FitError:

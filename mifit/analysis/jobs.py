@@ -39,6 +39,10 @@ class FrozenDesign(Protocol):
     def info(self) -> Any:
         """Return patsy's DesignInfo of the right side."""
 
+    @property
+    def never_observed(self) -> tuple[str, ...]:
+        """Sentences on categories that have no coefficient because no row has them."""
+
     def outcome(self, values: Any) -> Array:
         """Outcome of one completed set, shape (n,)."""
 

@@ -71,6 +71,31 @@ class Design:
         """Columns of the frame on the right side."""
         return self.question.variables(self.table)
 
+    @property
+    def never_observed(self) -> tuple[str, ...]:
+        """Sentences on categories that have no coefficient because no row has them."""
+        unused = [(v, self.table[v].coding.unused) for v in dict.fromkeys((*self.question.outcome, *self.variables))]
+        return tuple(
+            f"{v!r}: {', '.join(map(repr, levels))} never observed: without a coefficient"
+            for v, levels in unused
+            if levels
+        )
+
+    @property
+    def confined(self) -> tuple[str, ...]:
+        """Sentences on incomplete variables whose draws a spline keeps within what was observed of them."""
+        found = []
+        for block in self.blocks:
+            holed = [v for v in block.variables if len(self.table[v].missing)]
+            if holed and block.knots and "_bound" not in block.code:
+                low, high = block.knots[0][1:]
+                data = {v: self.table[v].values[self.table[v].observed[:1]] for v in block.variables}
+                found.append(
+                    f"{holed[0]!r} is drawn within the outermost knots of {block.code}, {low:.6g} to {high:.6g}; if "
+                    f"values beyond may be missing: {widened(self.question, block, data)!r}"
+                )
+        return tuple(found)
+
     def columns_of(self, variable: Hashable) -> list[int]:
         """Positions of the design columns that change with a variable."""
         return [i for i, column in enumerate(self.columns) if variable in column.variables]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -48,6 +48,7 @@ class Coding:
     number: bool = True  #: whether it enters formulas as a number
     whole: bool = False  #: whether the dtype holds whole numbers only
     problem: str = ""  #: why the column cannot be used, if it cannot
+    unused: tuple[Any, ...] = field(default=(), compare=False)  #: categories declared but never observed
 
     def decode(self, values: Array) -> npt.NDArray[Any]:
         """Level codes back to levels (an object array); numbers stay, rounded where the dtype is whole."""
@@ -106,9 +107,10 @@ def classify(series: pd.Series, missing: npt.NDArray[np.bool_] | None = None) ->
     if isinstance(dtype, np.dtype) and dtype.kind == "f":
         return _number(series.to_numpy(dtype=np.float64)[~missing], whole=False)
     if isinstance(dtype, pd.CategoricalDtype):
-        seen = np.bincount(series.cat.codes.to_numpy()[~missing], minlength=len(dtype.categories))
-        levels = tuple(level for level, count in zip(dtype.categories, seen.tolist(), strict=True) if count)
-        return _discrete(levels, Kind.ORDINAL if dtype.ordered else Kind.NOMINAL)
+        seen = np.bincount(series.cat.codes.to_numpy()[~missing], minlength=len(dtype.categories)).tolist()
+        levels = tuple(level for level, count in zip(dtype.categories, seen, strict=True) if count)
+        unused = tuple(level for level, count in zip(dtype.categories, seen, strict=True) if not count)
+        return replace(_discrete(levels, Kind.ORDINAL if dtype.ordered else Kind.NOMINAL), unused=unused)
     present = series[~missing]
     if pd.api.types.is_bool_dtype(dtype):
         return _discrete(tuple(sorted({bool(v) for v in present})), Kind.NOMINAL)

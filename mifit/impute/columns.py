@@ -15,7 +15,7 @@ from ..frame.kinds import Kind
 from ..frame.table import Column, Table
 from .choices import is_identifier
 from .methods import CHAINED, COMPATIBLE, METHODS
-from .plan import Wishes
+from .plan import Wishes, listed
 
 __all__ = ["check_wishes", "is_constant", "set_aside", "suiting", "with_article"]
 
@@ -127,6 +127,8 @@ def set_aside(table: Table, questions: Sequence[Question], wishes: Wishes) -> tu
                 f"{name!r} holds numbers as text, read as {column.n_levels} levels: "
                 f"df[{name!r}] = pd.to_numeric(df[{name!r}]) makes it a number"
             )
+        if column.coding.unused and (name in asked or len(column.missing)):
+            events.append(_never_observed(column))
         reason = _unusable(table, column, name in asked, name in wishes.methods)
         if reason:
             left[name] = reason
@@ -140,6 +142,12 @@ def set_aside(table: Table, questions: Sequence[Question], wishes: Wishes) -> tu
                     do=f"df.mice.impute({question.formula!r})  # without {name!r} among methods",
                 )
     return left, events
+
+
+def _never_observed(column: Column) -> str:
+    """What a reader should know of categories without a row: they are neither drawn nor estimated."""
+    unused = column.coding.unused
+    return f"{column.name!r}: {listed([repr(level) for level in unused], 5)} never observed: not drawn, no coefficient"
 
 
 def _check_kind(column: Column, method: Any) -> None:

@@ -51,6 +51,8 @@ def plan_joint(draft: Draft) -> None:
     check_outcomes(draft.questions, designs, table)
     for label in (label for design in designs for label in design.redundant):
         draft.note(f"{label} follows from the columns before it: left out of the design")
+    for sentence in (sentence for design in designs for sentence in design.confined):
+        draft.note(sentence)
     baseline = tuple(draft.wishes.auxiliary["baseline"]) if isinstance(draft.wishes.auxiliary, Mapping) else ()
     covariates = [n for n in table.columns if n in {*draft.asked, *baseline} and n not in outcomes]
     auxiliaries = _auxiliaries(draft, designs, covariates, outcomes)
@@ -387,9 +389,9 @@ def _method(draft: Draft, name: Hashable, others: Sequence[Hashable], positive: 
 
 
 def _much_missing(draft: Draft) -> bool:
-    """Whether more than half of a column, or of a factor's rows, is missing."""
+    """Whether more than half of a column (a quarter of a skewed one), or of a factor's rows, is missing."""
     half = draft.table.n_rows / 2
-    if any(draft.holes(n) > half for n in draft.order):
+    if any(draft.holes(n) > half / (2 if draft.variables[n].label == "power" else 1) for n in draft.order):
         return True
     for factor in draft.factors:
         own = (factor.variable,) if factor.question is None else draft.questions[factor.question].outcome

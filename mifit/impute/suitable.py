@@ -11,6 +11,7 @@ from ..errors import FormulaError, PlanError
 from ..formula.design import Design
 from ..formula.question import LEVELLED, Question
 from ..formula.terms import code_of, in_pandas
+from ..frame.kinds import Kind
 from ..frame.table import Column, Table
 from .contract import Array
 from .likelihoods import AROUND, HAZARD, keyword_vector, likelihood_of
@@ -60,6 +61,7 @@ def check_outcomes(questions: Sequence[Question], designs: Sequence[Design], tab
         _check_distribution(question, table)
         if question.model in HAZARD:
             _refuse_negative_times(question, design, table)
+        _refuse_untold_levels(question, table)
         if question.model in (*LEVELLED, *HAZARD) or method is None:
             continue
         if not question.bare and name_of(method) != "norm" and any(len(table[v].missing) for v in question.outcome):
@@ -100,6 +102,27 @@ def _check_distribution(question: Question, table: Table) -> None:
             analysis=question.formula,
             do="sm.families.Tweedie(var_power=1.5)",
         )
+
+
+def _refuse_untold_levels(question: Question, table: Table) -> None:
+    """Refuse a level of a covariate that is never seen beside the outcome: nothing tells its coefficient."""
+    outcome = question.outcome[0]
+    rows = table.complete_rows(question.outcome)
+    if len(rows) == table.n_rows:
+        return
+    for name in question.variables(table):
+        column = table[name]
+        if column.kind is not Kind.BINARY and (column.number or not column.kind.discrete):
+            continue
+        told = set(column.values[rows][~np.isnan(column.values[rows])].astype(np.int64).tolist())
+        untold = [level for code, level in enumerate(column.coding.levels) if code not in told]
+        if untold:
+            raise PlanError(
+                f"{name!r} is {untold[0]!r} only where {outcome!r} is missing; nothing tells that coefficient.",
+                analysis=question.formula,
+                rows=str(int(np.sum(column.values[column.observed] == column.coding.levels.index(untold[0])))),
+                do=f"df = df[df[{name!r}] != {untold[0]!r}]  # or give these rows another level",
+            )
 
 
 def _refuse_text(question: Question, column: Column) -> None:
