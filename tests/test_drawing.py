@@ -440,7 +440,8 @@ def test_levels_that_are_all_impossible_are_refused():
 @pytest.mark.parametrize("formula", ["y ~ k + z", "y ~ k * z"])
 @pytest.mark.parametrize("codes", [(1, 2), (-1, 1), (5, 105)])
 def test_the_codes_of_two_values_do_not_matter(formula, codes):
-    from mifit.impute.chain import Seed, run
+    from mifit.impute.chain import Seed
+    from mifit.impute.runs import run
 
     rng = np.random.default_rng(16)
     z = rng.standard_normal(300)
