@@ -1,11 +1,16 @@
 """How Sphinx makes the documentation: ``sphinx-build -W docs docs/_build``."""
 
-from importlib.metadata import version as installed
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # mifit need not be installed; what it imports has to be
 
 project = "mifit"
 author = "the mifit developers"
 copyright = "2026, the mifit developers"
-version = release = installed("mifit")
+version = release = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
 
 extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.mathjax"]
 myst_enable_extensions = ["dollarmath", "deflist"]

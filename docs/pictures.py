@@ -9,7 +9,10 @@ pbc = mifit.datasets.load("pbc")[["albumin", "age", "bili", "hepato", "stage", "
 imp = pbc.mice.impute("albumin ~ age + np.log(bili) * hepato + chol", m=20, rng=1)
 res = imp.fit()
 
+small = mifit.datasets.load("nhanes2").mice.impute("chl ~ age + bmi", m=20, rng=1).fit()  # the script of the README
+
 pictures = {
+    "readme": small.plot.forest(complete_cases=True).figure,
     "pattern": pbc.mice.plot_pattern().figure,
     "trace": imp.plot.trace(["chol", "np.log(bili):hepato"]),
     "density": imp.plot.density(),

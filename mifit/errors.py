@@ -51,7 +51,7 @@ __all__ = [
 
 
 class MifitError(Exception):
-    """Root of all errors of mifit: a fact, a few labelled lines, and a call to paste.
+    """Root of all errors of mifit: a fact, a few labelled lines, where it is explained, and a call to paste.
 
     Parameters
     ----------
@@ -67,14 +67,15 @@ class MifitError(Exception):
     >>> print(MifitError("column 'bmi' is empty.", rows=25, do="df.mice.impute(methods={'bmi': 'leave'})"))
     column 'bmi' is empty.
       rows : 25
+      more : docs/messages.md#mifiterror
       do   : df.mice.impute(methods={'bmi': 'leave'})
     """
 
     partial: Any = None  #: an ImputedSet of the chains that were finished before the error, where two were
 
     def __init__(self, fact: str, *, do: str | None = None, **lines: object) -> None:
-        labelled = {**lines, **({} if do is None else {"do": do})}
-        width = max((len(label) for label in labelled), default=0)
+        labelled = {**lines, "more": _explained(type(self)), **({} if do is None else {"do": do})}
+        width = max(map(len, labelled))
         body = "".join(f"\n  {label:<{width}} : {text}" for label, text in labelled.items())
         super().__init__(fact + body)
         self.fact = fact
@@ -88,6 +89,12 @@ class MifitError(Exception):
 def _remake(kind: type[MifitError], fact: str, do: str | None, lines: dict[str, object]) -> MifitError:
     """Rebuild an error that crossed a process."""
     return kind(fact, do=do, **lines)
+
+
+def _explained(kind: type[BaseException]) -> str:
+    """Return where the documentation explains a class of this module, or the nearest ancestor in it."""
+    known = next(ancestor for ancestor in kind.__mro__ if ancestor.__module__ == __name__)
+    return f"docs/messages.md#{known.__name__.lower()}"
 
 
 class DataError(MifitError, ValueError):
@@ -138,9 +145,22 @@ class Interrupted(KeyboardInterrupt):
 
     partial: Any = None
 
+    def __str__(self) -> str:
+        return f"{super().__str__()}\n  more : {_explained(type(self))}"
+
 
 class MifitWarning(UserWarning):
-    """Root of all warnings of mifit."""
+    """Root of all warnings of mifit: a fact, often a call that avoids it, and where it is explained.
+
+    Examples
+    --------
+    >>> print(MifitWarning("3 fits did not converge."))
+    3 fits did not converge.
+      more : docs/messages.md#mifitwarning
+    """
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}\n  more : {_explained(type(self))}"
 
 
 class CongenialityWarning(MifitWarning):

@@ -1,6 +1,8 @@
 """One clear error for each thing that cannot be: the right class, the user's names first, a call to paste last."""
 
 import pickle
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,9 +19,11 @@ from mifit import (
     ModelError,
     PlanError,
     PoolingError,
+    errors,
 )
 from mifit.errors import MifitWarning, nearest
 
+ROOT = Path(__file__).parents[1]
 N = 80
 
 
@@ -367,8 +371,32 @@ def test_an_error_survives_pickling_whole(kind):
 
 def test_labels_stand_in_a_column_and_do_comes_last():
     lines = str(MifitError("fact.", rows=1, analysis="y ~ x", do="call()")).splitlines()
-    assert lines == ["fact.", "  rows     : 1", "  analysis : y ~ x", "  do       : call()"]
-    assert str(MifitError("fact.")) == "fact."
+    more = "docs/messages.md#mifiterror"
+    assert lines == ["fact.", "  rows     : 1", "  analysis : y ~ x", f"  more     : {more}", "  do       : call()"]
+    assert str(MifitError("fact.")) == f"fact.\n  more : {more}"
+
+
+SAID = [kind for kind in map(errors.__dict__.get, errors.__all__) if isinstance(kind, type)]
+
+
+@pytest.mark.parametrize("kind", SAID)
+def test_a_message_points_to_where_the_documentation_explains_it(kind):
+    more = f"docs/messages.md#{kind.__name__.lower()}"
+    assert str(kind("fact.")) == f"fact.\n  more : {more}"
+    anchors = re.findall(
+        r"^\((\w+)\)=\n## (\w+)\n\n\w", (ROOT / "docs" / "messages.md").read_text(), flags=re.MULTILINE
+    )
+    assert (kind.__name__.lower(), kind.__name__) in anchors
+
+
+def test_a_class_derived_from_ours_points_to_the_nearest_of_ours():
+    derived = type("Mine", (PlanError,), {"__module__": "elsewhere"})
+    assert "more : docs/messages.md#planerror" in str(derived("fact."))
+
+
+def test_a_warning_that_crosses_a_process_points_once():
+    again = pickle.loads(pickle.dumps(MifitWarning("fact.")))
+    assert str(again) == "fact.\n  more : docs/messages.md#mifitwarning"
 
 
 def test_errors_are_also_pythons_own():

@@ -256,7 +256,7 @@ def test_fits_that_do_not_converge_warn_once_with_their_numbers():
     sets = completed_sets()
     with pytest.warns(ConvergenceWarning) as caught:
         fits = fit_sets(Design("b ~ x", sets), sets, call("logit", {"maxiter": 1}))
-    assert [str(w.message) for w in caught] == ["3 of 3 Logit fits did not converge: sets 0, 1, 2."]
+    assert [w.message.args[0] for w in caught] == ["3 of 3 Logit fits did not converge: sets 0, 1, 2."]
     assert caught[0].filename == __file__
     assert not fits.converged.any()
     assert fits.notes == ("The fit did not converge in all 3 sets.",)

@@ -352,7 +352,7 @@ def test_imputations_are_added_until_the_table_is_stable():
     with pytest.warns(ConvergenceWarning) as caught:
         res = settle(Growing.fit, Growing(4), {"estimate": 0.1})
     assert len(caught) == 1
-    assert str(caught[0].message) == f"{res.m} fits"
+    assert caught[0].message.args == (f"{res.m} fits",)
     assert res.stability().enough
     assert res.mc_error().loc["x", "estimate"] <= 0.1 * res.bse["x"]
     assert 20 < res.m < 200
