@@ -44,7 +44,7 @@ def completed_rows(imp: Any, frame: pd.DataFrame, iterations: int | None) -> tup
     sweeps = iterations or max(plan.iterations, 1)
     holes = complete_rows(old, known, plan, imp._chains, imp._seed, sweeps)
     chains = [Chain(k, sweeps, one, {}, {}) for k, one in enumerate(holes)]
-    made = completed_of(given, Ground(wide, known, imp._ground.derived), chains).holes
+    made = completed_of(given, Ground(wide, known, imp._ground.derived, shared=imp._ground.shared), chains).holes
     shown = Table({name: _as_given(wide[name], given[name]) for name in given.columns if name in wide}, wide.n_rows)
     for name in given.columns:
         if name not in shown:

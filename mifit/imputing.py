@@ -7,7 +7,7 @@ import dataclasses
 import difflib
 import os
 import sys
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ from .analysis.families import code_of_family
 from .analysis.models import Call, call, spec
 from .analysis.models import words as words_of
 from .errors import ImputationError, Interrupted, MifitError, PlanError, nearest
-from .formula.derived import Derived, numbers, substitute, understand
+from .formula.derived import Derived, follow, numbers, said_of_loose, substitute, understand
 from .formula.hints import refuse_unbuilt
 from .formula.question import Question, ask, caller_scope, resolve
 from .frame.cells import Mask, opened
@@ -26,7 +26,15 @@ from .frame.recast import codings
 from .frame.table import Table, check_frame, read
 from .impute.chain import Chain, Seed
 from .impute.collapse import Joined, collapsed, levels_together
-from .impute.known import fill, refuse_chained, refuse_clustered, refuse_derived, refuse_derived_outcome, with_derived
+from .impute.known import (
+    fill,
+    refuse_chained,
+    refuse_clustered,
+    refuse_derived,
+    refuse_derived_outcome,
+    shared_parents,
+    with_derived,
+)
 from .impute.limits import Skip, known_outside, skips
 from .impute.plan import Plan, Wishes
 from .impute.planning import make, recoded
@@ -66,6 +74,7 @@ class Ground(NamedTuple):
     frame: pd.DataFrame | None = None  #: as given, with the derived columns it did not have
     skips: Mapping[Hashable, Skip] = {}  #: columns asked for only where a condition holds
     where: Mapping[Hashable, Mask] | None = None  #: cells to be completed
+    shared: Set[Hashable] = frozenset()  #: parents of derived columns that all rows of an id share
 
 
 def ground(frame: pd.DataFrame, wishes: Wishes, scope: Mapping[str, Any]) -> tuple[Ground, list[str]]:
@@ -85,7 +94,9 @@ def ground(frame: pd.DataFrame, wishes: Wishes, scope: Mapping[str, Any]) -> tup
     known, more = fill(table, derived, wishes.id)
     skipped = skips(wishes.conditional, known, scope)
     known, outside = known_outside(known, skipped)
-    return Ground(table, known, derived, frame, skipped, wishes.where), [*events, *more, *outside]
+    shared = shared_parents(derived, known, wishes.id)
+    events += [*more, *outside, *said_of_loose(derived, known, shared)]
+    return Ground(table, known, derived, frame, skipped, wishes.where, shared), events
 
 
 def _with_columns(frame: pd.DataFrame, wishes: Mapping[Hashable, str], scope: Mapping[str, Any]) -> pd.DataFrame:
@@ -441,6 +452,7 @@ def _drawn(given: Ground, chain: Chain) -> dict[Hashable, Any]:
         if name in chain.holes:
             values[name][known[name].missing] = chain.holes[name]
     values.update({name: _whole(table, name, values[name]) for name in table.columns})
+    values.update(follow(derived, known, values, given.shared))
     found = {
         name: values[name][table[name].missing]
         for name in table.incomplete

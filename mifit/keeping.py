@@ -80,8 +80,7 @@ def _ground(study: Study, plan: Plan) -> Ground:
     given, _ = ground(study.frame, plan.wishes, scope)
     if tuple(given.table.columns) != plan.columns or given.table.n_rows != plan.n_rows:
         raise ValueError("its plan is one for another frame")
-    table, known = recoded(given.table, plan.numeric), recoded(given.known, plan.numeric)
-    return Ground(table, known, given.derived, given.frame)
+    return given._replace(table=recoded(given.table, plan.numeric), known=recoded(given.known, plan.numeric))
 
 
 def _check_chain(chain: Chain, plan: Plan, known: Table) -> None:

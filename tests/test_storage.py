@@ -101,6 +101,22 @@ COLUMNS = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("how", ["where", "conditional"])
+def test_holes_that_stay_open_are_open_after_loading(how, tmp_path):
+    rng = np.random.default_rng(1)
+    smoker = np.where(rng.random(120) < 0.5, "yes", "no")
+    asked = pd.DataFrame({"smoker": smoker, "cigarettes": np.where(smoker == "yes", rng.poisson(9, 120), np.nan)})
+    asked["z"] = rng.normal(size=120)
+    asked = asked.mask(rng.random(asked.shape) < [0.0, 0.2, 0.2])
+    cells = pd.DataFrame({"z": asked["z"].isna() & (np.arange(120) < 60)})
+    wish = {"where": cells} if how == "where" else {"conditional": {"cigarettes": "smoker == 'yes'"}}
+    leave = {"methods": {"cigarettes": "leave"}} if how == "where" else {}
+    imp = asked.mice.impute(m=2, rng=1, iterations=2, **wish, **leave)
+    imp.save(tmp_path / "asked.mifit")
+    assert imp[0].isna().any(axis=None)
+    equal(mifit.load(tmp_path / "asked.mifit")[0], imp[0])
+
+
 @pytest.mark.parametrize("name", COLUMNS)
 def test_every_dtype_comes_back_as_it_was(name):
     frame = pd.DataFrame({"x": COLUMNS[name]}, index=pd.RangeIndex(N))

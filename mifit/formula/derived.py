@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import tokenize
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,12 +13,12 @@ import numpy as np
 import patsy
 
 from ..errors import DataError, FormulaError
-from ..frame.kinds import Array
+from ..frame.kinds import Array, Rows
 from ..frame.table import Column, Table
 from .question import capture, resolve
 from .terms import code_of, take_apart
 
-__all__ = ["Derived", "numbers", "solve", "substitute", "understand"]
+__all__ = ["Derived", "follow", "numbers", "said_of_loose", "solve", "substitute", "understand"]
 
 _ROUNDED = 0.02  # a derived value may differ from its expression by its last decimal and this share of its spread
 _GRID = 65  # points between which a parent is bracketed
@@ -227,14 +227,92 @@ def solve(derived: Sequence[Derived], table: Table) -> tuple[dict[Hashable, Arra
         _refuse_contradiction(one, values[one.name], computed)
         rows = np.flatnonzero(np.isnan(values[one.name]) & np.isfinite(computed))
         values[one.name][rows] = computed[rows]
-        loose = ~np.isnan(values[one.name]) & np.any([np.isnan(values[p]) for p in one.parents], axis=0)
+    return {name: _coded(table, name, found) for name, found in values.items()}, events
+
+
+def follow(
+    derived: Sequence[Derived], table: Table, values: Mapping[Hashable, Array], fixed: Set[Hashable] = frozenset()
+) -> dict[Hashable, Array]:
+    """Drawn parents made to agree with observed derived values, where several parents were missing.
+
+    Parameters
+    ----------
+    derived : sequence of Derived
+    table : Table
+        With the holes that were drawn.
+    values : mapping
+        Column -> completed values or level codes, shape (n,).
+    fixed : set of hashable
+        Columns that keep their draws.
+
+    Returns
+    -------
+    dict
+        Column -> values, shape (n,), of the parents that follow; a draw stays where not exactly one value agrees.
+
+    Notes
+    -----
+    The other missing parents keep their draws, which do not know the derived value. The parent that follows is the one
+    most correlated with it, so that little is lost by that.
+    """
+    done = dict(values)
+    followed = {}
+    for one, parent, rows in _to_follow(derived, table, fixed):
+        known = {p: _numbers_of(table[p], done[p][rows]) for p in one.parents}
+        known[one.name] = numbers(table, one.name)[rows]
+        solved = _solve(one, parent, known, numbers(table, parent))
+        whole = table[parent].coding.whole and not table[parent].kind.discrete
+        found = _coded_of(table[parent], np.rint(solved) if whole else solved)
+        agrees = np.isfinite(found) & ~np.isnan(done[parent][rows])  # what is left alone stays missing
+        followed[parent] = done[parent] = done[parent].copy()
+        done[parent][rows[agrees]] = found[agrees]
+    return followed
+
+
+def _to_follow(
+    derived: Sequence[Derived], table: Table, fixed: Set[Hashable]
+) -> Iterator[tuple[Derived, Hashable, Rows]]:
+    """Which parent follows which observed derived value, in which rows: one parent of a row at most."""
+    taken = np.zeros(table.n_rows, dtype=bool)
+    for one in derived:
+        holes = {p: _marked(table, p) for p in one.parents}
+        several = ~_marked(table, one.name) & (np.sum(list(holes.values()), axis=0) > 1)
+        for parent in sorted(set(one.parents) - fixed, key=lambda p: -_nearness(table, one, p)):
+            rows = np.flatnonzero(several & holes[parent] & ~taken)
+            taken[rows] = True
+            if len(rows):
+                yield one, parent, rows
+
+
+def _marked(table: Table, name: Hashable) -> Any:
+    """Whether a column is missing, shape (n,)."""
+    marked = np.zeros(table.n_rows, dtype=bool)
+    marked[table[name].missing] = True
+    return marked
+
+
+def _nearness(table: Table, one: Derived, parent: Hashable) -> float:
+    """How strongly a parent is correlated with what derives from it."""
+    rows = table.complete_rows([one.name, parent])
+    pair = np.array([numbers(table, one.name)[rows], numbers(table, parent)[rows]])
+    return float(abs(np.corrcoef(pair)[0, 1])) if len(rows) > 2 and np.ptp(pair, axis=1).all() else 0.0
+
+
+def said_of_loose(derived: Sequence[Derived], table: Table, fixed: Set[Hashable]) -> list[str]:
+    """What becomes of missing parents that an observed derived value does not determine."""
+    solved: dict[Hashable, list[Hashable]] = {}
+    for one, parent, _ in _to_follow(derived, table, fixed):
+        solved.setdefault(one.name, []).append(parent)
+    said = []
+    for one in derived:
+        loose = ~_marked(table, one.name) & np.any([_marked(table, p) for p in one.parents], axis=0)
         if loose.any():
             parents = ", ".join(map(str, one.parents))
-            events.append(
-                f"{one.name!r}: {loose.sum()} observed values do not determine what is missing of {parents}: "
-                "drawn without them"
-            )
-    return {name: _coded(table, name, found) for name, found in values.items()}, events
+            fact = f"{one.name!r}: {loose.sum()} observed values do not determine what is missing of {parents}"
+            names = " or ".join(map(repr, solved.get(one.name, ())))
+            then = f"then {names} solved for, where one value agrees" if names else "and perhaps out of step"
+            said.append(f"{fact}: drawn without them, {then} (approximate)")
+    return said
 
 
 def numbers(table: Table, name: Hashable) -> Array:
@@ -251,8 +329,12 @@ def _numbers_of(column: Column, values: Array) -> Array:
 
 
 def _coded(table: Table, name: Hashable, numbers: Array) -> Array:
-    """Numbers as the table keeps them: level codes of a rating scale; a number that is no level stays a hole."""
-    column = table[name]
+    """Numbers as the table keeps them, by the column's name."""
+    return _coded_of(table[name], numbers)
+
+
+def _coded_of(column: Column, numbers: Array) -> Array:
+    """Numbers as a column keeps them: level codes of a rating scale; a number that is no level stays a hole."""
     if not column.kind.discrete:
         return numbers
     levels = np.asarray(column.coding.levels, dtype=np.float64)

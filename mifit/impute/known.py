@@ -16,7 +16,15 @@ from ..frame.table import Column, Table
 from .choices import constant_within
 from .plan import Wishes
 
-__all__ = ["fill", "refuse_chained", "refuse_clustered", "refuse_derived", "refuse_derived_outcome", "with_derived"]
+__all__ = [
+    "fill",
+    "refuse_chained",
+    "refuse_clustered",
+    "refuse_derived",
+    "refuse_derived_outcome",
+    "shared_parents",
+    "with_derived",
+]
 
 _NO_ACCIDENT = 10  # repeated values within groups that are no accident: 2^-10 for two levels
 
@@ -178,6 +186,12 @@ def fill(table: Table, derived: Sequence[Derived], unit: Hashable) -> tuple[Tabl
                     values[name] = found
     columns = {name: _refilled(column, values.get(name)) for name, column in table.columns.items()}
     return Table(columns, table.n_rows), events
+
+
+def shared_parents(derived: Sequence[Derived], table: Table, unit: Hashable) -> frozenset[Hashable]:
+    """Parents of derived columns that all rows of an id share: one row cannot change them."""
+    parents = {p for one in derived for p in one.parents}
+    return frozenset(p for p in parents if unit is not None and constant_within(table, p, unit))
 
 
 def with_derived(derived: Sequence[Derived], table: Table, values: Mapping[Hashable, Array]) -> dict[Hashable, Array]:
