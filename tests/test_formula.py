@@ -1,5 +1,7 @@
 """Formulas: the frozen design is patsy's, names are columns, outcomes can be undone."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 import patsy
@@ -107,6 +109,15 @@ def test_standardised_columns_are_patsys_to_the_last_digit(formula):
     frame = complete()
     wanted = np.asarray(patsy.dmatrix(formula.split("~")[1], frame))
     np.testing.assert_allclose(design(formula, frame).matrix(values(frame)), wanted, rtol=1e-13)
+
+
+def test_a_formula_may_have_more_terms_than_calls_may_nest():
+    names = [f"x{j}" for j in range(600)]
+    table = read(pd.DataFrame(np.random.default_rng(1).normal(size=(700, 600)), columns=names))
+    usual = sys.getrecursionlimit()
+    design = freeze(ask("x0 ~ " + " + ".join(names[1:]), table), table)
+    assert design.names == ("Intercept", *names[1:])
+    assert sys.getrecursionlimit() == usual
 
 
 def test_an_unused_category_makes_no_column():

@@ -228,9 +228,9 @@ def test_three_hundred_columns_take_seconds_and_no_long_formula():
     X = factor @ rng.normal(size=(5, 300)) + rng.normal(size=(400, 300))
     frame = pd.DataFrame(X, columns=[f"v{j}" for j in range(300)])
     frame = frame.mask(rng.random(frame.shape) < 0.05)
-    started = time.perf_counter()
+    started = time.process_time()
     imp = frame.mice.impute(m=2, rng=1, iterations=1)
     assert complete(imp) and imp.plan.extra == () and imp.plan.questions == ()
     compatible = frame.mice.impute("v0 ~ v1*v2", m=2, rng=1, iterations=2)
     assert all(len(q.terms.codes) <= 4 for q in compatible.plan.questions) and compatible.plan.extra == ()
-    assert time.perf_counter() - started < 30
+    assert time.process_time() - started < 30

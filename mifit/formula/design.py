@@ -17,7 +17,7 @@ from ..frame.kinds import Array, Kind
 from ..frame.table import Table
 from .factor import BUILTINS, Block, Frozen, block_of, plain_view, widened
 from .question import LEVELLED, Question, resolve
-from .terms import take_apart
+from .terms import described, take_apart
 
 __all__ = ["Design", "FormulaColumn", "covered", "freeze"]
 
@@ -183,7 +183,7 @@ class Design:
         seen = column.values[column.observed]
         spread = float(seen.max() - seen.min()) or 1.0
         grid = np.concatenate([np.linspace(seen.min() - spread, seen.max() + spread, 16), np.quantile(seen, _SHARES)])
-        data = {v: np.repeat(x, len(grid)) for v, x in self.probe(12).items()}
+        data = {v: np.repeat(x, len(grid)) for v, x in self.probe(12, which).items()}
         data[variable] = np.tile(grid, 12)
         found = self.evaluate(which, data, 12 * len(grid)).reshape(12, len(grid), len(which))
         if not np.isfinite(found).all():
@@ -198,17 +198,17 @@ class Design:
         which = self.columns_of(variable)
         if not which or column.kind.discrete or not (column.values[column.observed] > 0).all():
             return False
-        data = self.probe(12)
+        data = self.probe(12, which)
         data[variable] = -np.abs(data[variable])
         blocks = [b for i in which for b, _, _ in self.columns[i].parts]
         if any(self.blocks[b].knots for b in blocks):
             return False
         return not np.isfinite(self.evaluate(which, data, 12)).all()
 
-    def probe(self, n_rows: int) -> dict[Hashable, Array]:
-        """Rows whose variables are drawn independently of each other from observed values."""
+    def probe(self, n_rows: int, which: Sequence[int] | None = None) -> dict[Hashable, Array]:
+        """Rows whose variables, or those of some columns, are drawn independently from observed values."""
         found = {}
-        for v in self.variables:
+        for v in self.variables if which is None else {v for i in which for v in self.columns[i].variables}:
             # Seeded by name, so that two designs see the same rows of a variable they share.
             rng = np.random.default_rng(list(repr(v).encode()))
             found[v] = self.table[v].values[rng.choice(self.table[v].observed, n_rows)]
@@ -269,7 +269,7 @@ def freeze(question: Question, table: Table) -> Design:
         if not len(column.observed):
             raise FormulaError(f"all values of {variable!r} are missing.", do=f"df.drop(columns=[{variable!r}])")
     names = {**BUILTINS, **resolve(question.names)}
-    right = patsy.ModelDesc.from_formula(question.formula).rhs_termlist
+    right = described(question.formula).rhs_termlist
     if not right:
         raise FormulaError(
             "the formula has no column on its right side.",

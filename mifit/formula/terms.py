@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import keyword
 import re
-from collections.abc import Hashable, Iterable
+import sys
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -14,7 +15,7 @@ import patsy
 
 from ..errors import FormulaError
 
-__all__ = ["Pieces", "Terms", "code_of", "in_pandas", "parse", "quoted", "take_apart"]
+__all__ = ["Pieces", "Terms", "code_of", "described", "in_pandas", "parse", "quoted", "take_apart"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +65,34 @@ def parse(formula: str, columns: Iterable[Hashable] = ()) -> Terms:
         raise FormulaError(f"a formula is text, not {type(formula).__name__}.", do=_EXAMPLE)
     advice = _advice(formula, columns)
     try:
-        described = patsy.ModelDesc.from_formula(formula)
+        model = described(formula)
     except patsy.PatsyError as error:
         place = "\n" + error.origin.caretize(indent=2) if error.origin is not None else ""
         raise FormulaError(f"the formula does not parse: {error.message}{place}", **advice) from None
     except SyntaxError as error:
         raise FormulaError(f"the formula does not parse: {error.msg}\n  {formula}", **advice) from None
-    for factor in (factor for term in (*described.lhs_termlist, *described.rhs_termlist) for factor in term.factors):
+    for factor in (factor for term in (*model.lhs_termlist, *model.rhs_termlist) for factor in term.factors):
         _check_code(factor, advice)
-    left = described.lhs_termlist
+    left = model.lhs_termlist
     if len(left) != 1 or len(left[0].factors) != 1:
         raise FormulaError("the formula needs one outcome on its left side.", formula=formula, do=_EXAMPLE)
-    right = described.rhs_termlist
+    right = model.rhs_termlist
     return Terms(
         formula,
         left[0].factors[0].name(),
         tuple(term.name() for term in right),
         tuple(tuple(factor.name() for factor in term.factors) for term in right),
     )
+
+
+def described(formula: str) -> patsy.ModelDesc:
+    """A formula as patsy describes it, however many terms it has: patsy goes three calls deeper with each of them."""
+    usual = sys.getrecursionlimit()
+    sys.setrecursionlimit(usual + 3 * len(_OPERATOR.findall(formula)))
+    try:
+        return patsy.ModelDesc.from_formula(formula)
+    finally:
+        sys.setrecursionlimit(usual)
 
 
 def _advice(formula: str, columns: Iterable[Hashable]) -> dict[str, str]:
@@ -125,7 +136,7 @@ def take_apart(code: str, columns: Iterable[Hashable]) -> Pieces:
     >>> take_apart("np.log(x + Q('a b'))", ["x", "a b"])
     Pieces(variables=('x', 'a b'), called=('np',), free=())
     """
-    known = set(columns)
+    known = columns if isinstance(columns, Mapping) else set(columns)
     names, called = _names_in(code)
     variables = tuple(dict.fromkeys(name for name in names if name in known))
     return Pieces(variables, called, tuple(dict.fromkeys(str(name) for name in names if name not in known)))
@@ -160,6 +171,7 @@ def code_of(name: Hashable) -> str:
 
 
 _EXAMPLE = 'df.mice.impute("y ~ x1 + x2")'
+_OPERATOR = re.compile(r"[-+*/:~^]")
 _RESERVED = frozenset({*keyword.kwlist, "C", "Q", "I"})
 
 

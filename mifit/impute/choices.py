@@ -145,9 +145,10 @@ def strongest(
     cost = {c: max(1, 1 if table[c].number else table[c].n_levels - 1) for c in candidates}
     if 1 + sum(cost.values()) <= most:
         return list(candidates)
-    stay = [c for c in candidates if c in set(first)]
+    always = set(first)
+    stay = [c for c in candidates if c in always]
     room = most - 1 - sum(cost[c] for c in stay)
-    rest = [c for c in candidates if c not in set(first)]
+    rest = [c for c in candidates if c not in always]
     score = association(table, name, rest, effects)
     for index in np.argsort(-score, kind="stable"):
         if cost[rest[index]] <= room or (not stay and room == most - 1):

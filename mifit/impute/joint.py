@@ -108,14 +108,22 @@ def _set_aside_many_levels(draft: Draft, names: Sequence[Hashable]) -> None:
         )
 
 
-def _feeds(draft: Draft, name: Hashable, factor: Factor) -> bool:
-    """Whether a factor contains a column on its right side."""
-    return any(
-        (piece.what == "main" and piece.which == name)
-        or (piece.what == "formula" and name in [*draft.questions, *draft.extra][piece.which].variables(draft.table))
-        or (piece.what == "outcome" and name in draft.questions[piece.which].outcome)
-        for piece in factor.pieces
-    )
+def _right_side(draft: Draft, factor: Factor) -> set[Hashable]:
+    """Columns that a factor contains on its right side."""
+    found: set[Hashable] = set()
+    for piece in factor.pieces:
+        if piece.what == "main":
+            found.add(piece.which)
+        elif piece.what == "formula":
+            found.update([*draft.questions, *draft.extra][piece.which].variables(draft.table))
+        elif piece.what == "outcome":
+            found.update(draft.questions[piece.which].outcome)
+    return found
+
+
+def _right_sides(draft: Draft) -> list[tuple[Factor, set[Hashable]]]:
+    """All factors, each with the columns that it contains on its right side."""
+    return [(factor, _right_side(draft, factor)) for factor in draft.factors]
 
 
 def _check_outcomes(draft: Draft) -> None:
@@ -281,12 +289,13 @@ def _outcome_pieces(draft: Draft, number: int, unit: Hashable = None) -> list[Pi
 
 def _choose_outcome_rows(draft: Draft) -> None:
     """An analysis whose outcome has holes and feeds nothing is fitted on the rows where it was observed."""
+    sides = _right_sides(draft)
     for position, factor in enumerate(draft.factors):
         if factor.role != "analysis" or factor.question is None:
             continue
         outcome = draft.questions[factor.question].outcome
         holes = any(draft.holes(v) for v in outcome)
-        fed = any(_feeds(draft, v, other) for v in outcome for other in draft.factors if other is not factor)
+        fed = any(set(outcome) & right for other, right in sides if other is not factor)
         censored = any(v in draft.bounds and not draft.bounds[v].always for v in outcome)
         if holes and not fed and not censored:
             draft.factors[position] = dataclasses.replace(factor, rows="observed")
@@ -296,6 +305,7 @@ def _draw_covariates(
     draft: Draft, covariates: list[Hashable], designs: list[Design], outcomes: tuple[Hashable, ...]
 ) -> None:
     """Each incomplete covariate given the other covariates, never the outcome."""
+    sides = _right_sides(draft)
     for name in [n for n in covariates if draft.holes(n) and n not in draft.variables]:
         _refuse_outcome_as_predictor(draft, name, outcomes)
         others = [c for c in covariates if c != name]
@@ -305,7 +315,7 @@ def _draw_covariates(
         if name not in draft.wishes.predictors:
             given, named = draft.around(name, others)
             pieces, shown = (*pieces, *given), (*shown, *named)
-        sampler = _sampler(draft, name, method, designs)
+        sampler = _sampler(sides, name, method, designs)
         draft.add(name, "covariate", method, label, sampler, pieces, shown, why)
 
 
@@ -331,26 +341,30 @@ def _refuse_outcome_as_predictor(draft: Draft, name: Hashable, outcomes: tuple[H
 
 def _draw_auxiliaries(draft: Draft, reasons: Mapping[Hashable, str]) -> None:
     """Incomplete auxiliaries are drawn from their own factor times the later ones."""
+    sides = _right_sides(draft)
     for factor in [f for f in draft.factors if f.role == "auxiliary" and draft.holes(f.variable)]:
         shown = ("the analysis", *(str(p.which) for p in factor.pieces if p.what == "main"))
-        sampler = _sampler(draft, factor.variable, factor.method, [])
+        sampler = _sampler(sides, factor.variable, factor.method, [])
         why = reasons[factor.variable]
         draft.add(factor.variable, "auxiliary", factor.method, factor.label, sampler, factor.pieces, shown, why)
 
 
 def _draw_outcomes(draft: Draft) -> None:
     """Incomplete outcomes are drawn from the analysis times the factors they feed."""
+    sides = _right_sides(draft)
     for factor in [f for f in draft.factors if f.question is not None]:
         for name in draft.questions[factor.question].outcome:  # type: ignore[index]
             if draft.holes(name):
-                sampler = _sampler(draft, name, factor.method, [])
+                sampler = _sampler(sides, name, factor.method, [])
                 label, why = name_of(factor.method), "the analysis itself"
                 draft.add(name, "outcome", factor.method, label, sampler, factor.pieces, (factor.label,), why)
 
 
-def _sampler(draft: Draft, name: Hashable, method: Method, designs: Sequence[Design]) -> str:
+def _sampler(
+    sides: list[tuple[Factor, set[Hashable]]], name: Hashable, method: Method, designs: Sequence[Design]
+) -> str:
     """Which sampler a column needs, for the factors it feeds."""
-    fed = [f for f in draft.factors if _feeds(draft, name, f)]
+    fed = [factor for factor, right in sides if name in right]
     if not fed:
         return "own"
     if name_of(method) not in ("norm", "power"):
@@ -395,7 +409,7 @@ def _much_missing(draft: Draft) -> bool:
         return True
     for factor in draft.factors:
         own = (factor.variable,) if factor.question is None else draft.questions[factor.question].outcome
-        used = [n for n in draft.table.columns if n in own or _feeds(draft, n, factor)]
+        used = {*own, *_right_side(draft, factor)}
         if len(draft.table.complete_rows(used)) < half:
             return True
     return False

@@ -99,7 +99,7 @@ class Draft:
         self, name: Hashable, others: Sequence[Hashable], first: Sequence[Hashable], n_fit: int
     ) -> tuple[tuple[Piece, ...], tuple[str, ...]]:
         """Main effects of the other columns, or what the user asked for; as pieces and as a reader names them."""
-        others = [other for other in others if not self.silent(other, name)]
+        others = [other for other in others if not self.silent(other, name)] if self.skips else others
         wish = self.wishes.predictors.get(name)
         if isinstance(wish, str):
             return (Piece("formula", self.formula(name, wish)),), (wish,)
