@@ -470,6 +470,11 @@ def test_a_line_in_the_variable_is_judged_as_the_design_is(term, judge):
     found = hole(term, "norm", judge, n=30)
     bench, values = found.bench, np.linspace(-4.0, 9.0, 30)
     at = np.arange(30)
-    line = replace(bench, line=bench._straight())
-    np.testing.assert_allclose(line.linear(at, values), bench.linear(at, values), rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(line.log_accept(at, values), bench.log_accept(at, values), rtol=1e-10, atol=1e-12)
+    known = bench.store.gathered("x")
+    full = found.engine.factors[0].model.wide(bench.fitted.coef, known.shape[1])
+    full[bench.places] = 0.0
+    plain = replace(bench, rest=known @ full, line=None)
+    assert bench.line is not None
+    for line in (bench, replace(bench, line=plain._straight())):
+        np.testing.assert_allclose(line.linear(at, values), plain.linear(at, values), rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(line.log_accept(at, values), plain.log_accept(at, values), rtol=1e-10, atol=1e-12)

@@ -38,7 +38,7 @@ class Judging(Protocol):
 class Line(NamedTuple):
     """Linear predictors that are lines in a variable: height + slope * (value - origin)."""
 
-    origin: float
+    origin: Array  #: (n_mis,)
     height: Array  #: (n_mis,) or (n_mis, k)
     slope: Array  #: the same
 
@@ -53,10 +53,10 @@ class Bench:
     rows: Rows  #: (n_mis,) rows where the variable is missing
     response: Array  #: (n_mis,) the factor's outcome there, in the user's units
     silent: Rows | None  #: positions among ``rows`` where the factor is omitted
-    rest: Array  #: linear predictor without the columns that change
     places: Rows  #: store columns that change with the variable
     slope: Array  #: their coefficients
     weights: Array | None = None  #: (n_mis,) prior weights of the factor
+    rest: Array | None = None  #: linear predictor without the columns that change, where it is no line
     line: Line | None = None  #: the linear predictor, where it is a line in the variable
 
     @classmethod
@@ -74,21 +74,24 @@ class Bench:
     ) -> Bench:
         """Split the linear predictor into what stays and what changes with the variable.
 
-        ``affine`` says that it is a line in the variable, which then is evaluated as such.
+        Where every column is a product with the variable it is a line in it, and evaluated as such; ``affine`` says
+        that it is one anyway.
         """
         rows = store.layout.table[variable].missing
         staying, changing = store.layout.split(model, variable)
         places, slope = model.columns[changing], fitted.coef[changing]
-        if store.finite:
-            full = model.wide(fitted.coef, len(store.layout))
-            full[places] = 0.0
-            rest = store.gathered(variable) @ full
-        else:
-            rest = store.gathered(variable)[:, model.columns[staying]] @ fitted.coef[staying]
-        if offset is not None:
-            rest = rest + offset[rows]
         heavy = None if weights is None else weights[rows]
-        bench = cls(fitted, store, variable, rows, response[rows], silent, rest, places, slope, heavy)
+        bench = cls(fitted, store, variable, rows, response[rows], silent, places, slope, heavy)
+        steps = store.steps(variable, places) if store.finite else None
+        full = model.wide(fitted.coef, len(store.layout)) if store.finite else None
+        if steps is None and full is not None:
+            full[places] = 0.0
+        seen = store.gathered(variable)
+        known = seen[:, model.columns[staying]] @ fitted.coef[staying] if full is None else seen @ full
+        known = known if offset is None else known + offset[rows]
+        if steps is not None:
+            return replace(bench, line=Line(store.values[variable][rows], known, steps @ slope))
+        bench = replace(bench, rest=known)
         return replace(bench, line=bench._straight()) if affine else bench
 
     def _straight(self) -> Line:
@@ -98,16 +101,17 @@ class Bench:
         origin, unit = float(layout.centre[own]), float(layout.scale[own])
         every, points = np.arange(len(self.rows)), np.full(len(self.rows), origin)
         here = self.linear(every, points)
-        return Line(origin, here, (self.linear(every, points + unit) - here) / unit)
+        return Line(points, here, (self.linear(every, points + unit) - here) / unit)
 
-    def linear(self, at: Rows, values: Array) -> Array:
+    def linear(self, at: Rows | slice, values: Array) -> Array:
         """The linear predictor of some rows (positions among the holes) at other values."""
         if self.line is not None:
             slope = self.line.slope[at]
-            step = values - self.line.origin
+            step = values - self.line.origin[at]
             return np.asarray(self.line.height[at] + slope * (step if slope.ndim == 1 else step[:, None]))
         fresh = self.store.imagine(self.places, self.variable, self.rows[at], values)
-        return self.rest[at] + fresh @ self.slope
+        assert self.rest is not None
+        return np.asarray(self.rest[at] + fresh @ self.slope)
 
     def log_accept(self, at: Rows, values: Array) -> Array:
         """How much the factor likes values, at most 0; -inf outside its domain."""
@@ -141,7 +145,7 @@ class Bench:
         tuple of ndarray, each (n_mis,), or None
             Precision, and precision times the distance from ``mean``; None where it is not defined.
         """
-        at = np.arange(len(self.rows))
+        at = slice(None)
         if self.line is not None and backward(mean) is mean:
             return self._added(self.line.slope, self.linear(at, mean))
         left, right = self.linear(at, backward(mean - unit)), self.linear(at, backward(mean + unit))

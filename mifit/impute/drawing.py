@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit
 
 from ..errors import ImputationError
 from ..formula.design import Design
@@ -29,6 +30,7 @@ ROUNDS = (6, 24, 120)  # proposals per waiting row, 150 in all
 SLICE_STEPS = 5
 METROPOLIS_STEPS = 50
 _UNLESS = -1e6  # log weight of what must not be, unless other columns as they stand leave nothing else
+_IMPOSSIBLE = "every level of a variable is impossible in some row."
 _SMALL = 1_000  # rows that are one block however many levels there are
 _BLOCK = 200_000  # candidate rows worked on at once: a few MB
 
@@ -129,6 +131,8 @@ def draw_discrete(own: Discrete, X: Array, benches: Sequence[Judging], rng: np.r
     out = np.empty(n)
     if n == 0:
         return Draw(out)
+    if hasattr(own, "log_odds"):
+        return Draw(_draw_binary(own.log_odds(X), benches, rng))
     if n <= _SMALL:
         return Draw(_draw_levels(_weights(own, X, np.arange(n), benches), rng))
     levels = own.log_probabilities(X[:1]).shape[1]
@@ -137,6 +141,18 @@ def draw_discrete(own: Discrete, X: Array, benches: Sequence[Judging], rng: np.r
         at = np.arange(start, min(start + size, n))
         out[at] = _draw_levels(_weights(own, X[at], at, benches), rng)
     return Draw(out)
+
+
+def _draw_binary(log_odds: Array, benches: Sequence[Judging], rng: np.random.Generator) -> Array:
+    """Draw level 0 or 1 from the log odds of level 1 and what all judges add to them."""
+    n = len(log_odds)
+    every, no, yes = np.arange(n), np.zeros(n), np.ones(n)
+    with np.errstate(invalid="ignore"):
+        for bench in benches:
+            log_odds = log_odds + (bench.log_accept(every, yes) - bench.log_accept(every, no))
+    if np.isnan(log_odds).any():
+        raise ImputationError(_IMPOSSIBLE, do="df.mice.plan(...)")
+    return (rng.random(n) >= expit(-log_odds)).astype(np.float64)
 
 
 def _weights(own: Discrete, X: Array, at: Rows, benches: Sequence[Judging]) -> Array:
@@ -154,7 +170,7 @@ def _draw_levels(weights: Array, rng: np.random.Generator) -> Array:
     """Draw one level per row from log weights."""
     top = weights.max(axis=1, keepdims=True)
     if not np.isfinite(top).all():
-        raise ImputationError("every level of a variable is impossible in some row.", do="df.mice.plan(...)")
+        raise ImputationError(_IMPOSSIBLE, do="df.mice.plan(...)")
     cumulative = np.cumsum(np.exp(weights - top), axis=1)
     share = rng.random(len(weights)) * cumulative[:, -1]
     drawn = (cumulative <= share[:, None]).sum(axis=1).astype(np.float64)

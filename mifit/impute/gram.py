@@ -6,7 +6,7 @@ A column that a Cholesky factorisation finds dependent on the columns before it 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import lapack
@@ -55,14 +55,15 @@ def independent(xx: Array, terms: Rows, before: Array | None = None) -> tuple[Ro
         The terms that went.
     """
     squares = np.maximum(xx.diagonal(), 0.0)
-    size = np.sqrt(squares)
-    limit = np.full(len(terms), DEPENDENT)
+    size, positive = np.sqrt(squares), len(terms) > 0 and squares.min() > 0
+    limit: Any = DEPENDENT
     if before is not None:
-        limit *= np.maximum(before / np.where(squares > 0, squares, 1.0), 1.0)
-    if len(terms) and squares.min() > 0 and limit.max() < 1.0:  # the rule: all columns are independent
+        limit = DEPENDENT * np.maximum(before / (squares if positive else np.where(squares > 0, squares, 1.0)), 1.0)
+    if positive and (before is None or limit.max() < 1.0):  # the rule: all columns are independent
         root, info = lapack.dpotrf((xx / (size[:, None] * size)).T, lower=1, clean=1, overwrite_a=1)
         if info == 0 and (root.diagonal() ** 2 >= limit).all():
             return np.arange(len(terms)), root, size, ()
+    limit = np.broadcast_to(limit, len(terms))
     dropped = set(terms[(squares == 0) | (limit >= 1.0)].tolist())
     while True:
         kept = np.flatnonzero(~np.isin(terms, list(dropped))) if dropped else np.arange(len(terms))
@@ -79,9 +80,11 @@ def independent(xx: Array, terms: Rows, before: Array | None = None) -> tuple[Ro
 def solve(cross: Cross, terms: Rows) -> Solution:
     """Least squares from cross-products; units and origins of the columns do not matter."""
     kept, root, size, dropped = independent(cross.xx, terms, cross.before)
-    half, _ = lapack.dtrtrs(root, cross.xy[kept] / size, lower=1)
-    beta = np.zeros(len(terms))
-    beta[kept] = lapack.dtrtrs(root, half, lower=1, trans=1)[0] / size
+    half, _ = lapack.dtrtrs(root, (cross.xy[kept] if dropped else cross.xy) / size, lower=1)
+    beta = lapack.dtrtrs(root, half, lower=1, trans=1)[0] / size
+    if dropped:
+        found, beta = beta, np.zeros(len(terms))
+        beta[kept] = found
     rss = max(cross.yy - float(half @ half), 0.0)
     return Solution(beta, kept, root, size, rss, cross.n - len(kept), dropped)
 
@@ -94,6 +97,9 @@ def draw_sigma(solution: Solution, rng: np.random.Generator) -> float:
 def draw_coefficients(solution: Solution, sigma: float, rng: np.random.Generator) -> Array:
     """Draw coefficients around their estimates, shape (p,); dropped columns keep 0."""
     noise = rng.standard_normal(len(solution.kept))
+    move = sigma * lapack.dtrtrs(solution.root, noise, lower=1, trans=1)[0] / solution.size
+    if not solution.dropped:
+        return np.asarray(solution.beta + move)
     beta = solution.beta.copy()
-    beta[solution.kept] += sigma * lapack.dtrtrs(solution.root, noise, lower=1, trans=1)[0] / solution.size
+    beta[solution.kept] += move
     return beta

@@ -20,7 +20,7 @@ from ..frame.kinds import Rows
 from ..frame.table import Table
 from .contract import Array
 
-__all__ = ["BLOCK", "Change", "ColumnStore", "Layout", "Model", "Piece"]
+__all__ = ["BLOCK", "Change", "ColumnStore", "Layout", "Model", "Piece", "Step"]
 
 
 BLOCK = 4_096  # rows that are computed at once
@@ -59,6 +59,13 @@ class Change(NamedTuple):
     needs: tuple[Hashable, ...]  #: the other variables they are computed from
     centre: Array  #: (k,)
     scale: Array  #: (k,)
+
+
+class Step(NamedTuple):
+    """How a column moves with a variable of which it is a multiple."""
+
+    unit: float  #: its change when the variable changes by 1 and the others are 1
+    others: tuple[tuple[Hashable, Array | None], ...]  #: the other variables of the product, as they stand or by level
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +107,7 @@ class Layout:
         self.scale = np.ones(len(self.slots))
         self._products: dict[int, list[tuple[Hashable, Array | None]]] = {}
         self._changes: dict[tuple[Hashable, bytes], Change] = {}
+        self._steps: dict[tuple[Hashable, bytes], list[Step] | None] = {}
         self._splits: dict[tuple[Model, Hashable], tuple[Rows, Rows]] = {}
         self._standardise()
         designed = (
@@ -320,6 +328,22 @@ class Layout:
             self._splits[key] = np.flatnonzero(~changing), np.flatnonzero(changing)
         return self._splits[key]
 
+    def steps(self, variable: Hashable, places: Rows) -> list[Step] | None:
+        """How some columns move with a variable; None unless each is a product with it. Found once."""
+        key = (variable, places.tobytes())
+        if key not in self._steps:
+            found: list[Step] | None = []
+            for place in places.tolist():
+                own = [by_level for v, by_level in self._product(place) if v == variable]
+                per = np.array([0.0, 1.0]) if len(own) == 1 and own[0] is None else own[0] if len(own) == 1 else None
+                if per is None or len(per) != 2 or not np.isfinite(per).all():  # three levels make no line
+                    found = None
+                    break
+                others = tuple((v, by_level) for v, by_level in self._product(place) if v != variable)
+                found = [*(found or ()), Step(float(per[1] - per[0]) / float(self.scale[place]), others)]
+            self._steps[key] = found
+        return self._steps[key]
+
     def needs(self, places: Sequence[int] | Rows) -> frozenset[Hashable]:
         """Variables that some columns are computed from."""
         return frozenset().union(*(self._names(self.slots[p]) for p in places if p))
@@ -380,6 +404,19 @@ class ColumnStore:
         found -= change.centre
         found /= change.scale
         return found
+
+    def steps(self, variable: Hashable, places: Rows) -> Array | None:
+        """What columns change by when a variable changes by 1, (n_mis, len(places)); None unless they are products."""
+        found, rows = self.layout.steps(variable, places), self.layout.table[variable].missing
+        if found is None:
+            return None
+        out = np.empty((len(rows), len(places)), order="F")
+        for at, (unit, others) in enumerate(found):
+            out[:, at] = unit
+            for name, by_level in others:
+                values = self.values[name][rows]
+                out[:, at] *= values if by_level is None else by_level[values.astype(np.int64)]
+        return out
 
     def write(self, variable: Hashable, drawn: Array) -> None:
         """Put values into the holes of a variable and bring every column and cross-product in step."""

@@ -105,8 +105,8 @@ class Logistic:
         null[0] = np.log(count[1] / count[0]) - np.mean(offset)
         start, rescued = resume(visit.warm, found.kept, levels, len(null))
 
-        group = shared(visit.terms[found.kept])
-        if self.shrink and np.any(group >= 0):
+        group = shared(visit.terms[found.kept]) if self.shrink else np.empty(0)
+        if np.any(group >= 0):
             likelihood = _bernoulli(found.X, y, None, offset, visit.weights)
             peak, spread = shrunk(likelihood, null if start is None else start, group, spreads(visit.warm))
             coef[found.kept] = draw(peak.estimate, peak.root, rng)
@@ -145,6 +145,10 @@ class LogisticFitted:
     warm: Any  #: estimate before the draw, columns, levels, whether augmented
     events: tuple[str, ...] = ()
     dropped: tuple[int, ...] = ()  #: terms left out
+
+    def log_odds(self, X: Array) -> Array:
+        """Log odds of level 1, shape (n_draw,)."""
+        return np.asarray(X @ self.coef)
 
     def log_probabilities(self, X: Array) -> Array:
         """Log probability of level 0 and of level 1, shape (n_draw, 2)."""
