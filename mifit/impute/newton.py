@@ -24,7 +24,9 @@ class Thinned(Protocol):
 
 
 TIGHT = 1e-7  #: a cold start stops when a step is this small, in standard errors
-TENTH = 0.1  #: a warm start stops here: what is left is about a hundredth of a standard error
+TENTH = 0.1  #: a warm start stops here: what is left is about a thousandth of a standard error
+FAR = 1.0  #: after a rough step of more a second one may be rough
+SECOND = 0.3  #: its second step may be this long: what is left is at most about a hundredth
 STEPS = 60  #: separated data take about thirty, everything else fewer than ten
 HALVINGS = 30
 
@@ -50,10 +52,10 @@ def maximise(likelihood: Likelihood, start: Array, *, warm: bool = False, rough:
         Where to begin; nothing converges from where the log-likelihood is not finite.
     warm : bool, default False
         Whether `start` is the estimate of almost the same data. Two Newton steps are then the rule, the second
-        only if the first moved more than a tenth of a standard error.
+        only if the first moved more than a tenth of a standard error; a third if the second moved more than 0.3.
     rough : callable, optional
-        The same log-likelihood and gradient with a Hessian that is only near. It serves the first step alone; a second
-        one then always follows.
+        The same log-likelihood and gradient with a Hessian that is only near. It serves the first step, and where that
+        moved more than a standard error the second one; another one then always follows.
 
     Returns
     -------
@@ -76,19 +78,20 @@ def maximise(likelihood: Likelihood, start: Array, *, warm: bool = False, rough:
     value, gradient, hessian = (rough or likelihood)(theta)
     if not np.isfinite(value):
         return Peak(theta, np.eye(len(theta)), value, False)
-    for _ in range(STEPS):
+    for number in range(STEPS):
         root, size, sound = _factor(hessian)
         half = lapack.dtrtrs(root, gradient / size, lower=1)[0]
         step = lapack.dtrtrs(root, half, lower=1, trans=1)[0] / size
         moved = float(np.sqrt(half @ half / max(len(half), 1)))
         root = root * size[:, None]
-        if exact and moved <= tolerance:
+        if exact and moved <= (SECOND if warm and number else tolerance):
             return Peak(theta + step, root, value, sound)
-        ahead = _climb(likelihood, theta, step, value)
+        near = rough is None or number > 0 or moved <= FAR
+        ahead = _climb(likelihood if near else rough or likelihood, theta, step, value)
         if ahead is None and exact:
             break
+        exact = near or ahead is None
         theta, (value, gradient, hessian) = ahead or (theta, likelihood(theta))
-        exact = True
     return Peak(theta, root, value, False)
 
 
