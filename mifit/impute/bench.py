@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -81,7 +82,7 @@ class Bench:
         staying, changing = store.layout.split(model, variable)
         places, slope = model.columns[changing], fitted.coef[changing]
         heavy = None if weights is None else weights[rows]
-        bench = cls(fitted, store, variable, rows, response[rows], silent, places, slope, heavy)
+        seat = functools.partial(cls, fitted, store, variable, rows, response[rows], silent, places, slope, heavy)
         steps = store.steps(variable, places) if store.finite else None
         full = model.wide(fitted.coef, len(store.layout)) if store.finite else None
         if steps is None and full is not None:
@@ -90,9 +91,9 @@ class Bench:
         known = seen[:, model.columns[staying]] @ fitted.coef[staying] if full is None else seen @ full
         known = known if offset is None else known + offset[rows]
         if steps is not None:
-            return replace(bench, line=Line(store.values[variable][rows], known, steps @ slope))
-        bench = replace(bench, rest=known)
-        return replace(bench, line=bench._straight()) if affine else bench
+            return seat(line=Line(store.values[variable][rows], known, steps @ slope))
+        bench = seat(rest=known)
+        return seat(rest=known, line=bench._straight()) if affine else bench
 
     def _straight(self) -> Line:
         """The linear predictor as a line in the variable, from its values at two points."""

@@ -6,6 +6,7 @@ filled values and its warm starts. So workers, back ends and continued chains gi
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -96,6 +97,7 @@ class Running:
         self.start_rows: dict[Any, Rows] = {}  #: rows for the first parameter draws, by model
         self.first: dict[Any, Rows] = {}  #: the same during the first sweep, else empty
         self.spelled = spelled(self.plan.columns)
+        self.traced: dict[Hashable, list[list[float]]] = {}  #: of each variable, among ``past``
         self.number = 0  #: of the sweep
         self.drawn: dict[int, Any] = {}  #: parameters of factors drawn in this sweep
         self.values = {name: column.values for name, column in self.table.columns.items()}
@@ -372,22 +374,31 @@ class Running:
 
     def _record(self, rng: np.random.Generator) -> None:
         """Note mean and spread of what was drawn, shares of levels, and the analysis coefficients."""
-        for name, shown in ((name, self.spelled[name]) for name in self.plan.order):
+        for name in self.plan.order:
             column = self.table[name]
-            drawn = self.values[name][column.missing]
+            drawn, traced = self.values[name][column.missing], self._traced(name)
             if column.kind.discrete:
                 shares = np.bincount(drawn.astype(np.int64), minlength=column.n_levels) / len(drawn)
-                for level, share in zip(column.coding.levels, shares, strict=True):
-                    self._note(f"share({shown} = {level})", share)
+                for trace, share in zip(traced, shares.tolist(), strict=True):
+                    trace.append(share)
             else:
                 mean = drawn.sum() / len(drawn)
                 apart = drawn - mean
-                self._note(f"mean({shown})", mean)
-                self._note(f"sd({shown})", np.sqrt(apart @ apart / max(len(drawn) - 1, 1)))
+                traced[0].append(float(mean))
+                traced[1].append(math.sqrt(apart @ apart / max(len(drawn) - 1, 1)))
         analyses = [(ready, ready.question) for ready in self.engine.factors if ready.question is not None]
         for ready, question in analyses:
             fitted = self.drawn.get(ready.position) or self._parameters(ready, rng)
             self._note_analysis(ready, fitted, f"{question.terms.outcome}: " if len(analyses) > 1 else "")
+
+    def _traced(self, name: Hashable) -> list[list[float]]:
+        """Traces of a variable: the share of each level, or mean and spread."""
+        if name not in self.traced:
+            column, shown = self.table[name], self.spelled[name]
+            shares = [f"share({shown} = {level})" for level in column.coding.levels]
+            words = shares if column.kind.discrete else [f"mean({shown})", f"sd({shown})"]
+            self.traced[name] = [self.past.setdefault(word, []) for word in words]
+        return self.traced[name]
 
     def _note_analysis(self, ready: Ready, fitted: Any, outcome: str) -> None:
         """The analysis coefficients, from centred and scaled columns back to the user's."""
@@ -400,10 +411,8 @@ class Running:
             ahead = outcome + (f"{level}:" if fitted.coef.ndim > 1 else "")
             for name, place in zip(self.engine.designs[number].names, layout.formula[number], strict=True):
                 if place in by_place and not (place == 0 and hasattr(fitted, "cuts")):
-                    self._note(f"beta({ahead}{name})", by_place[place] + (shift if place == 0 else 0.0))
-
-    def _note(self, name: str, value: float) -> None:
-        self.past.setdefault(name, []).append(float(value))
+                    value = by_place[place] + (shift if place == 0 else 0.0)
+                    self.past.setdefault(f"beta({ahead}{name})", []).append(value)
 
     def freeze(self, number: int, sweeps: int) -> Chain:
         """The chain as a value."""

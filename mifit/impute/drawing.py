@@ -26,7 +26,7 @@ from .truncated import truncated_normal
 __all__ = ["Draw", "Fence", "Undone", "draw_continuous", "draw_discrete", "draw_proposed", "draw_within"]
 
 
-ROUNDS = (6, 24, 120)  # proposals per waiting row, 150 in all
+ROUNDS = (3, 12, 135)  # proposals per waiting row, 150 in all
 SLICE_STEPS = 5
 METROPOLIS_STEPS = 50
 _UNLESS = -1e6  # log weight of what must not be, unless other columns as they stand leave nothing else

@@ -94,7 +94,7 @@ class Logistic:
     def fit(self, visit: Visit, rng: np.random.Generator) -> LogisticFitted:
         """Estimate, then draw the coefficients."""
         X, y = visit.X, visit.y
-        offset = np.zeros(len(y)) if visit.offset is None else visit.offset
+        offset = visit.offset
         levels, position, count, events = observed(y, 2)
         coef = np.zeros(X.shape[1])
         if len(levels) < 2:
@@ -102,7 +102,7 @@ class Logistic:
             return LogisticFitted(coef, visit.warm, events)
         found = columns(X, visit.terms, visit.squares())
         null = np.zeros(len(found.kept))
-        null[0] = np.log(count[1] / count[0]) - np.mean(offset)
+        null[0] = np.log(count[1] / count[0]) - (0.0 if offset is None else np.mean(offset))
         start, rescued = resume(visit.warm, found.kept, levels, len(null))
 
         group = shared(visit.terms[found.kept]) if self.shrink else np.empty(0)
@@ -119,10 +119,10 @@ class Logistic:
                 return _penalised(found.X, y, offset)
             return _bernoulli(found.X, y, augmentation(found.X, 2) if rescue else None, offset, visit.weights)
 
-        yardstick = np.full(len(null), np.inf) if self.firth else found.unit * np.sum(1 / count) * len(y)
+        yardstick = np.full(len(null), np.inf) if self.firth else found.unit * (1 / count).sum() * len(y)
         some = None if self.firth or visit.weights is not None else sketched(position, 2, len(null))
         sketch = some and Sketch(
-            _bernoulli(found.X[some], y[some], None, offset[some]),
+            _bernoulli(found.X[some], y[some], None, None if offset is None else offset[some]),
             functools.partial(_bernoulli(found.X, y, None, offset), some=some),
         )
         peak, rescued = settle(make, null, start, yardstick, rescued, sketch)
@@ -164,7 +164,7 @@ class LogisticFitted:
         return np.asarray(log_expit((2 * y - 1) * linear))
 
 
-def _bernoulli(X: Array, y: Array, extra: Extra | None, offset: Array, prior: Array | None = None) -> Thinned:
+def _bernoulli(X: Array, y: Array, extra: Extra | None, offset: Array | None, prior: Array | None = None) -> Thinned:
     """Log-likelihood of a weighed logistic regression, part of its log odds known; of added rows the mean part."""
     sign = 2 * y - 1
     weight: Array | float = 1.0 if prior is None else prior
@@ -172,17 +172,18 @@ def _bernoulli(X: Array, y: Array, extra: Extra | None, offset: Array, prior: Ar
         X = np.vstack([X, extra.X])
         weight = np.concatenate([np.ones(len(y)) * weight, np.full(len(extra.X), extra.weight)])
         sign = np.concatenate([sign, 2.0 * extra.level - 1])
-        offset = np.concatenate([offset, np.full(len(extra.X), offset.mean())])
+        offset = None if offset is None else np.concatenate([offset, np.full(len(extra.X), offset.mean())])
     pull = weight * sign
 
     def likelihood(beta: Array, some: slice | None = None) -> tuple[float, Array, Array]:
-        margin = sign * (X @ beta + offset)
+        linear = X @ beta
+        margin = sign * (linear if offset is None else linear + offset)
         tail = np.exp(-np.abs(margin))
         total = 1.0 + tail
         loss = np.minimum(margin, 0.0) - np.log(total)
         value = loss.sum() if isinstance(weight, float) else weight @ loss
         miss = np.where(margin >= 0, tail, 1.0) / total
-        bend = np.sqrt(weight * tail) / total
+        bend = np.sqrt(tail if isinstance(weight, float) else weight * tail) / total
         if some is None:
             root = X * bend[:, None]
             return float(value), X.T @ (pull * miss), -(root.T @ root)
@@ -192,7 +193,7 @@ def _bernoulli(X: Array, y: Array, extra: Extra | None, offset: Array, prior: Ar
     return likelihood
 
 
-def _penalised(X: Array, y: Array, offset: Array) -> Likelihood:
+def _penalised(X: Array, y: Array, offset: Array | None) -> Likelihood:
     """Log-likelihood plus half the log determinant of the information (Firth 1993).
 
     Its score is that of the rows plus, for each, half its leverage in successes and half in failures (Heinze & Schemper
@@ -206,7 +207,7 @@ def _penalised(X: Array, y: Array, offset: Array) -> Likelihood:
         root, info = lapack.dpotrf(-hessian / np.outer(size, size), lower=1, clean=1)
         if info != 0:
             return -np.inf, score, hessian
-        probability = expit(X @ beta + offset)
+        probability = expit(X @ beta + (0.0 if offset is None else offset))
         weight = probability * (1 - probability)
         half = lapack.dtrtrs(root, (X * np.sqrt(weight)[:, None] / size).T, lower=1)[0]
         leverage = np.einsum("ij,ij->j", half, half)
