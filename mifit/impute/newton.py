@@ -10,7 +10,7 @@ from scipy.linalg import lapack
 
 from .contract import Array
 
-__all__ = ["Likelihood", "Peak", "Thinned", "draw", "information_root", "maximise", "variances"]
+__all__ = ["BLOCK", "Likelihood", "Peak", "Thinned", "draw", "information_root", "maximise", "squares", "variances"]
 
 Likelihood = Callable[[Array], tuple[float, Array, Array]]
 
@@ -23,6 +23,7 @@ class Thinned(Protocol):
         ...
 
 
+BLOCK = 1_024  #: rows whose weighted copies stay in the cache
 TIGHT = 1e-7  #: a cold start stops when a step is this small, in standard errors
 TENTH = 0.1  #: a warm start stops here: what is left is about a thousandth of a standard error
 FAR = 1.0  #: after a rough step of more a second one may be rough
@@ -124,6 +125,17 @@ def information_root(hessian: Array) -> Array:
     """Lower Cholesky factor, shape (q, q), of the negative of a Hessian."""
     root, size, _ = _factor(hessian)
     return root * size[:, None]
+
+
+def squares(X: Array, weight: Array) -> Array:
+    """Weighted cross-products X' diag(w) X, shape (q, q), in row blocks that stay in the cache."""
+    if len(X) <= BLOCK:
+        return np.asarray((X * weight[:, None]).T @ X)
+    total, scaled = np.zeros((X.shape[1], X.shape[1])), np.empty((BLOCK, X.shape[1]))
+    for first in range(0, len(X), BLOCK):
+        rows = X[first : first + BLOCK]
+        total += np.multiply(rows, weight[first : first + BLOCK, None], out=scaled[: len(rows)]).T @ rows
+    return total
 
 
 def draw(estimate: Array, root: Array, rng: np.random.Generator) -> Array:

@@ -43,9 +43,14 @@ class StoreVisit(Visit):
     def X(self) -> Array:  # type: ignore[override]
         """The predictors on the fit rows."""
         if self._X is None:
-            columns = self.model.columns
-            seen = self.store.X if self.rows is None else self.store.X.take(self.rows, axis=0)
-            self._X = seen.take(columns, axis=1)
+            store, columns, rows = self.store, self.model.columns, self.rows
+            if rows is None or len(rows) <= BLOCK:
+                self._X = (store.X if rows is None else store.X.take(rows, axis=0)).take(columns, axis=1)
+            else:
+                self._X = np.empty((len(rows), len(columns)))
+                for first in range(0, len(rows), BLOCK):
+                    seen = store.X.take(rows[first : first + BLOCK], axis=0)
+                    seen.take(columns, axis=1, out=self._X[first : first + BLOCK], mode="clip")
         return self._X
 
     def linear(self, coef: Array) -> Array:

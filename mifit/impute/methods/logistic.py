@@ -13,7 +13,7 @@ from scipy.special import expit, log_expit
 from ...errors import PlanError
 from ...frame.kinds import Kind
 from ..contract import Array, Visit
-from ..newton import Likelihood, Thinned, draw, information_root
+from ..newton import Likelihood, Thinned, draw, information_root, squares
 from ..separation import (
     AUGMENTED,
     NEVER,
@@ -183,12 +183,11 @@ def _bernoulli(X: Array, y: Array, extra: Extra | None, offset: Array | None, pr
         loss = np.minimum(margin, 0.0) - np.log(total)
         value = loss.sum() if isinstance(weight, float) else weight @ loss
         miss = np.where(margin >= 0, tail, 1.0) / total
-        bend = np.sqrt(tail if isinstance(weight, float) else weight * tail) / total
+        bend = (tail if isinstance(weight, float) else weight * tail) / (total * total)
         if some is None:
-            root = X * bend[:, None]
-            return float(value), X.T @ (pull * miss), -(root.T @ root)
-        root = X[some] * bend[some, None]
-        return float(value), X.T @ (pull * miss), (-len(X) / len(root)) * (root.T @ root)
+            return float(value), X.T @ (pull * miss), -squares(X, bend)
+        rows = X[some]
+        return float(value), X.T @ (pull * miss), (-len(X) / len(rows)) * squares(rows, bend[some])
 
     return likelihood
 

@@ -12,7 +12,7 @@ from scipy.linalg import lapack
 
 from ...frame.kinds import Kind
 from ..contract import Array, Visit
-from ..newton import Likelihood, Peak, Thinned, draw, information_root, maximise
+from ..newton import BLOCK, Likelihood, Peak, Thinned, draw, information_root, maximise
 from ..separation import (
     AUGMENTED,
     NEVER,
@@ -31,8 +31,6 @@ from ..separation import (
 from ..shrinkage import SHRUNK, refuse_both, shared, shrunk, spreads
 
 __all__ = ["Multinomial", "MultinomialFitted", "draw_levels"]
-
-BLOCK = 2048  #: rows whose weighted copies stay in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,8 +248,7 @@ def _firth(X: Array, position: npt.NDArray[np.int64], n_levels: int) -> Likeliho
 def _curvature(half: Array, share: Array) -> Array:
     """Hessian from the weighted design, shape (n, q), and the probabilities, shape (L - 1, n), in row blocks.
 
-    The block of two levels is X' diag(w) X, w the product of their probabilities: symmetric, and one product of a
-    matrix with its own transpose.
+    The block of two levels is X' diag(w) X, w the product of their probabilities.
     """
     many, q = len(share), half.shape[1]
     blocks = np.zeros((many, many, q, q))
@@ -261,8 +258,8 @@ def _curvature(half: Array, share: Array) -> Array:
         for k in range(many):
             for level in range(k, many):
                 other = 1.0 - weight[k] if level == k else weight[level]
-                root = np.multiply(rows, np.sqrt(weight[k] * other)[:, None], out=scaled[: len(rows)])
-                blocks[k, level] += root.T @ root
+                weighted = np.multiply(rows, (weight[k] * other)[:, None], out=scaled[: len(rows)])
+                blocks[k, level] += weighted.T @ rows
     for k in range(many):
         blocks[k, k] *= -1.0
         blocks[k + 1 :, k] = blocks[k, k + 1 :]

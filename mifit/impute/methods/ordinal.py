@@ -12,7 +12,7 @@ from scipy.special import log_expit, log_ndtr, ndtri
 
 from ...frame.kinds import Kind
 from ..contract import Array, Visit
-from ..newton import Likelihood, Peak, Thinned, draw, maximise
+from ..newton import Likelihood, Peak, Thinned, draw, maximise, squares
 from ..separation import (
     AUGMENTED,
     Extra,
@@ -272,16 +272,15 @@ def _probit(X: Array, position: Codes, n_levels: int, extra: Extra | None, offse
 
 def _curvature(X: Array, position: Codes, above: Array, below: Array, n_levels: int) -> Array:
     """Hessian from the second derivatives at the cut points above and below each row, each (n,)."""
-    p, rows = X.shape[1], np.arange(len(X))
-    curve = np.zeros((len(X), n_levels + 1))  # by cut point; those at the ends are infinitely far away
-    curve[rows, position + 1], curve[rows, position] = above, below
-    curve = curve[:, 1:-1]
+    p = X.shape[1]
     hessian = np.zeros((p + n_levels - 1, p + n_levels - 1))
-    root = X * np.sqrt(above + below)[:, None]
-    hessian[:p, :p] = -(root.T @ root)
-    hessian[:p, p:] = X.T @ curve
-    hessian[p:, :p] = hessian[:p, p:].T
-    np.fill_diagonal(hessian[p:, p:], -curve.sum(axis=0))
+    hessian[:p, :p] = -squares(X, above + below)
+    for cut in range(n_levels - 1):
+        curve = np.where(position == cut, above, 0.0)
+        np.copyto(curve, below, where=position == cut + 1)
+        hessian[p + cut, :p] = curve @ X
+        hessian[p + cut, p + cut] = -curve.sum()
+    hessian[:p, p:] = hessian[p:, :p].T
     return hessian
 
 
