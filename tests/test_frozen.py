@@ -1,6 +1,9 @@
 """Transforms are learnt once: the same basis in imputation, fit and prediction, here and in workers."""
 
+import gc
 import warnings
+import weakref
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,6 +12,9 @@ from patsy import bs as splines  # noqa: F401
 from scipy import special  # noqa: F401
 
 import mifit
+from mifit.formula.design import freeze
+from mifit.formula.question import ask
+from mifit.frame.table import Table, read
 
 knots = [1.5, 2.5]
 rooted = lambda v: np.sqrt(v)  # noqa: E731
@@ -130,3 +136,22 @@ def test_what_a_users_function_raises_in_a_worker_comes_back_by_name():
         match=r"chain 0, sweep \d+: .* could not be drawn \(Error evaluating factor: Unlucky: no more\)",
     ):
         frame.mice.impute("y ~ moody(x)*k", m=2, rng=1, iterations=50)
+
+
+def test_a_design_is_frozen_once_for_planning_imputing_and_fitting():
+    table = read(study())
+    question = ask("y ~ bs(x, df=4) + g", table)
+    design = freeze(question, table)
+    assert freeze(question, Table(dict(table.columns), table.n_rows)).columns is design.columns
+    copied = {n: replace(c, values=c.values.copy()) for n, c in table.columns.items()}
+    assert freeze(question, Table(copied, table.n_rows)).columns is not design.columns  # its values may be others
+    assert freeze(ask("y ~ bs(x, df=4) + g", table), table).columns is not design.columns
+
+
+def test_a_frozen_design_does_not_keep_the_data_of_its_frame():
+    table = read(study())
+    freeze(ask("y ~ bs(x, df=4) + g", table), table)
+    kept = weakref.ref(table["x"].values)
+    del table
+    gc.collect()
+    assert kept() is None

@@ -106,3 +106,30 @@ def test_a_rough_hessian_alone_is_never_the_last_word():
     peak = maximise(likelihood, np.array([3.0]), warm=True, rough=likelihood)
     assert peak.converged
     assert len(calls) == 2
+
+
+def logistic(n):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n, 3))
+    y = (rng.random(n) < 1 / (1 + np.exp(-X @ [1.0, -0.5, 0.2]))).astype(float)
+    return _bernoulli(X, y, None, None)
+
+
+def counted(likelihood, calls, name):
+    def evaluated(theta):
+        calls.append(name)
+        return likelihood(theta)
+
+    return evaluated
+
+
+@pytest.mark.parametrize(("moved", "order"), [(0.5, ["rough", "exact"]), (3.0, ["rough", "rough", "exact"])])
+def test_one_exact_hessian_ends_a_warm_climb_that_began_with_rough_ones(moved, order):
+    likelihood, calls = logistic(4000), []
+    top = maximise(likelihood, np.zeros(3))
+    start = top.estimate + moved * np.sqrt(variances(top.root))
+    rough = counted(functools.partial(likelihood, some=slice(None, None, 8)), calls, "rough")
+    peak = maximise(counted(likelihood, calls, "exact"), start, warm=True, rough=rough)
+    assert calls == order
+    assert peak.converged
+    assert np.abs((peak.estimate - top.estimate) / np.sqrt(variances(top.root))).max() < 0.01

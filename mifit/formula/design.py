@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Hashable, Mapping, Sequence
+import weakref
+from collections import deque
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import patsy
 
 from ..errors import FormulaError
-from ..frame.kinds import Array, Kind
+from ..frame.kinds import Array, Coding, Kind, Rows
 from ..frame.table import Table
 from .factor import BUILTINS, Block, Frozen, block_of, plain_view, widened
 from .question import LEVELLED, Question, resolve
@@ -258,7 +260,11 @@ def freeze(question: Question, table: Table) -> Design:
     FormulaError
         If a variable cannot be used, or a factor is not finite on observed values.
     """
-    for variable in (*question.variables(table), *question.outcome):
+    used = dict.fromkeys((*question.variables(table), *question.outcome))
+    again = next((made for made in _MADE if made.of(question, table, used)), None)
+    if again is not None:
+        return Design(question, table, again.columns, again.blocks, again.info, again.redundant)
+    for variable in used:
         column = table[variable]
         if column.kind is Kind.OTHER:
             raise FormulaError(
@@ -283,17 +289,47 @@ def freeze(question: Question, table: Table) -> Design:
     info = _memorise(terms, names, question)
     blocks = [block_of(frozen, info, table, names, question) for frozen in factors.values()]
     for frozen in factors.values():
-        frozen.own = None
+        frozen.own, frozen.table = None, None
     position = {frozen: index for index, frozen in enumerate(factors.values())}
     columns = tuple(_columns(info, blocks, position, question.terms.codes))
     design = _without_redundant(Design(question, table, columns, tuple(blocks), info))
-    if not question.outcome:  # predictors alone
-        return design
-    rows = table.complete_rows(question.outcome)
-    bad = ~np.isfinite(design.response({v: table[v].values[rows] for v in question.outcome}))
-    if bad.any():
-        raise design.not_finite(int(rows[bad][0]))
+    if question.outcome:  # not predictors alone
+        rows = table.complete_rows(question.outcome)
+        bad = ~np.isfinite(design.response({v: table[v].values[rows] for v in question.outcome}))
+        if bad.any():
+            raise design.not_finite(int(rows[bad][0]))
+    _MADE.append(_Made.by(design, used))
     return design
+
+
+class _Made(NamedTuple):
+    """A design that was frozen lately, without the data: planning, imputing and fitting ask for the same one."""
+
+    question: weakref.ref[Question]
+    known: dict[Hashable, tuple[Coding, weakref.ref[Array], weakref.ref[Rows]]]
+    columns: tuple[FormulaColumn, ...]
+    blocks: tuple[Block, ...]
+    info: Any
+    redundant: tuple[str, ...]
+
+    @classmethod
+    def by(cls, design: Design, used: Iterable[Hashable]) -> _Made:
+        """Remember a design by the very arrays it was frozen on."""
+        seen = {v: design.table[v] for v in used}
+        known = {v: (c.coding, weakref.ref(c.values), weakref.ref(c.missing)) for v, c in seen.items()}
+        return cls(weakref.ref(design.question), known, design.columns, design.blocks, design.info, design.redundant)
+
+    def of(self, question: Question, table: Table, used: Iterable[Hashable]) -> bool:
+        """Whether it is the design of a question on a table."""
+        if self.question() is not question or self.known.keys() != set(used):
+            return False
+        return all(
+            table[v].coding is coding and table[v].values is values() and table[v].missing is missing()
+            for v, (coding, values, missing) in self.known.items()
+        )
+
+
+_MADE: deque[_Made] = deque(maxlen=4)
 
 
 def _cure(name: Hashable, problem: str) -> str:

@@ -26,7 +26,8 @@ class Frozen:
     """A patsy factor memorised once, on the rows where its own variables were observed."""
 
     def __init__(self, factor: Any, variables: Sequence[Hashable], table: Table, names: Mapping[str, Any]) -> None:
-        self.factor, self.variables, self.table, self.names = factor, tuple(variables), table, names
+        self.factor, self.variables, self.names = factor, tuple(variables), names
+        self.table: Table | None = table
         self.own: dict[Hashable, Any] | None = None
 
     def __eq__(self, other: object) -> bool:
@@ -46,6 +47,7 @@ class Frozen:
 
     def memorize_passes_needed(self, state: dict[str, Any], eval_env: Any) -> int:
         """Memorise all at once, on its own rows."""
+        assert self.table is not None
         rows = self.table.complete_rows(self.variables)
         self.own = {v: self.table[v].coding.series(self.table[v].values[rows]) for v in self.variables}
         for which in range(self.factor.memorize_passes_needed(state, eval_env)):

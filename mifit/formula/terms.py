@@ -85,6 +85,7 @@ def parse(formula: str, columns: Iterable[Hashable] = ()) -> Terms:
     )
 
 
+@lru_cache(maxsize=64)
 def described(formula: str) -> patsy.ModelDesc:
     """A formula as patsy describes it, however many terms it has: patsy goes three calls deeper with each of them."""
     usual = sys.getrecursionlimit()

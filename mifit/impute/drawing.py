@@ -306,14 +306,14 @@ def _settle(
         if not len(waiting):
             break
         tried += proposals * len(waiting)
-        still = []
-        for block in np.array_split(waiting, 1 + len(waiting) * proposals // _BLOCK):
+        still, many = [], 1 + len(waiting) * proposals // _BLOCK
+        for block in np.array_split(waiting, many) if many > 1 else [waiting]:
             values, accepted = _propose(own, mean, spread, benches, block, proposals, rng, limits)
             first = accepted.argmax(axis=1)
             got = accepted[np.arange(len(block)), first]
             out[block[got]] = values[got, first[got]]
             still.append(block[~got])
-        waiting = np.concatenate(still)
+        waiting = np.concatenate(still) if many > 1 else still[0]
     if len(waiting):
         out[waiting] = _slice(own, mean, spread, benches, waiting, current[waiting], rng, limits)
     return Draw(out, tried, len(waiting))
@@ -328,7 +328,7 @@ def _propose(
     ends = None if limits is None else (limits[0][many], limits[1][many])
     w = _normals(mean[many], spread[many], ends, rng).reshape(len(at), proposals)
     values = own.backward(w)
-    log_share = np.log(rng.random((len(at), proposals)))
+    log_share = -rng.standard_exponential((len(at), proposals))  # as the log of a uniform number
     score = _score(benches, many, values.ravel()).reshape(values.shape)
     return values, log_share < score
 

@@ -36,6 +36,7 @@ __all__ = [
 NEVER = 200.0  #: log odds against what was never observed: e^-200 is nought to every random number
 SUSPECT = 1e2  #: variance, relative to that without effects, above which a warm fit is taken to convergence
 DIVERGED = 1e7  #: and above which the estimate is not finite; one event among a million rows gives 2.5e5
+_NARROW = 8  # columns up to which arithmetic runs faster down them than along the rows
 _SKETCH = 2_000  # rows from which a few parameters are known well enough for a start
 AUGMENTED = "separation: augmented with {} rows (White, Daniel & Royston 2010)"
 
@@ -74,7 +75,8 @@ def columns(X: Array, terms: Codes, squares: tuple[Array, Array | None] | None =
     kept, root, size, dropped = independent(xx, terms, before)
     inverse = lapack.dtrtri(root, lower=1)[0] if len(kept) else root
     unit = np.einsum("ij,ij->j", inverse, inverse) / size**2
-    return Columns(X if len(kept) == X.shape[1] else X[:, kept], kept, unit, dropped)
+    found = X if len(kept) == X.shape[1] else X[:, kept]
+    return Columns(np.asfortranarray(found) if len(kept) <= _NARROW else found, kept, unit, dropped)
 
 
 def observed(y: Array, n_levels: int) -> tuple[Codes, Codes, Array, tuple[str, ...]]:

@@ -105,7 +105,7 @@ class Logistic:
         null[0] = np.log(count[1] / count[0]) - (0.0 if offset is None else np.mean(offset))
         start, rescued = resume(visit.warm, found.kept, levels, len(null))
 
-        group = shared(visit.terms[found.kept]) if self.shrink else np.empty(0)
+        group = shared(visit.terms[found.kept]) if self.shrink else np.empty(0, dtype=np.int64)
         if np.any(group >= 0):
             likelihood = _bernoulli(found.X, y, None, offset, visit.weights)
             peak, spread = shrunk(likelihood, null if start is None else start, group, spreads(visit.warm))

@@ -92,7 +92,7 @@ class Multinomial:
         def make(rescue: bool) -> Likelihood:
             return _categorical(found.X, position, many, augmentation(found.X, many) if rescue else None, visit.weights)
 
-        group = shared(visit.terms[found.kept], many - 1) if self.shrink else np.empty(0)
+        group = shared(visit.terms[found.kept], many - 1) if self.shrink else np.empty(0, dtype=np.int64)
         if np.any(group >= 0):
             likelihood = _categorical(found.X, position, many, None, visit.weights)
             begin = null.ravel() if start is None else start
