@@ -102,7 +102,7 @@ def observed(y: Array, n_levels: int) -> tuple[Codes, Codes, Array, tuple[str, .
     """
     codes = y.astype(np.int64)
     count = np.bincount(codes, minlength=n_levels)
-    levels = np.flatnonzero(count)
+    levels = count.nonzero()[0]
     position = codes if len(levels) == len(count) else np.searchsorted(levels, codes)
     empty = max(n_levels, len(count)) - len(levels)
     events = (f"{empty} level{'s' if empty > 1 else ''} without a row to fit on: never drawn",) if empty else ()
@@ -152,8 +152,8 @@ def resume(warm: Any, kept: Codes, levels: Codes, size: int) -> tuple[Array | No
     if warm is None:
         return None, False
     estimate, old_kept, old_levels, rescued = warm[:4]
-    same = len(estimate) == size and np.array_equal(old_kept, kept) and np.array_equal(old_levels, levels)
-    return (estimate if same and np.all(np.isfinite(estimate)) else None), bool(rescued)
+    same = len(estimate) == size and old_kept.tolist() == kept.tolist() and old_levels.tolist() == levels.tolist()
+    return (estimate if same and np.isfinite(estimate).all() else None), bool(rescued)
 
 
 class Sketch(NamedTuple):
@@ -237,7 +237,7 @@ def _climb(
 
 def _loose(peak: Peak, yardstick: Array) -> float:
     """By how much the largest variance exceeds its yardstick."""
-    return float(np.max(variances(peak.root) / yardstick, initial=0.0))
+    return float((variances(peak.root) / yardstick).max()) if len(yardstick) else 0.0
 
 
 def incidents(peak: Peak, rescued: bool, text: str) -> tuple[str, ...]:
