@@ -110,7 +110,7 @@ class Scaled(Fitted, Protocol):
 
 @runtime_checkable
 class Discrete(Fitted, Protocol):
-    """A discrete own factor: every level can be weighed."""
+    """A discrete own factor: every level can be weighed; one of two levels may add ``log_odds(X)``, shape (n_draw,)."""
 
     def log_probabilities(self, X: Array) -> Array:
         """Log probability of each level (codes 0..K-1, or counts 0..K-1), shape (n_draw, K)."""
