@@ -332,17 +332,21 @@ class Layout:
         """How some columns move with a variable; None unless each is a product with it. Found once."""
         key = (variable, places.tobytes())
         if key not in self._steps:
-            found: list[Step] | None = []
-            for place in places.tolist():
-                own = [by_level for v, by_level in self._product(place) if v == variable]
-                per = np.array([0.0, 1.0]) if len(own) == 1 and own[0] is None else own[0] if len(own) == 1 else None
-                if per is None or len(per) != 2 or not np.isfinite(per).all():  # three levels make no line
-                    found = None
-                    break
-                others = tuple((v, by_level) for v, by_level in self._product(place) if v != variable)
-                found = [*(found or ()), Step(float(per[1] - per[0]) / float(self.scale[place]), others)]
-            self._steps[key] = found
+            found = [self._step(variable, place) for place in places.tolist()]
+            self._steps[key] = [step for step in found if step is not None] if None not in found else None
         return self._steps[key]
+
+    def _step(self, variable: Hashable, place: int) -> Step | None:
+        """How a column moves with a variable; None unless it is a product with it."""
+        product = self._product(place)
+        own = [by_level for v, by_level in product if v == variable]
+        if len(own) != 1:
+            return None
+        ends = np.array([0.0, 1.0]) if own[0] is None else own[0]
+        if len(ends) != 2 or not np.isfinite(ends).all():  # three levels make no line
+            return None
+        others = tuple((v, by_level) for v, by_level in product if v != variable)
+        return Step(float(ends[1] - ends[0]) / float(self.scale[place]), others)
 
     def needs(self, places: Sequence[int] | Rows) -> frozenset[Hashable]:
         """Variables that some columns are computed from."""
