@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import keyword
 import re
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -73,6 +73,12 @@ def parse(formula: str, columns: Iterable[Hashable] = ()) -> Terms:
     for factor in (factor for term in (*described.lhs_termlist, *described.rhs_termlist) for factor in term.factors):
         _check_code(factor, advice)
     left = described.lhs_termlist
+    if len(left) == 2:
+        raise FormulaError(
+            "the formula has two outcomes; successes and failures are written as a share of the trials.",
+            formula=formula,
+            do=_as_share(formula, columns, [term.name() for term in left]),
+        )
     if len(left) != 1 or len(left[0].factors) != 1:
         raise FormulaError("the formula needs one outcome on its left side.", formula=formula, do=_EXAMPLE)
     right = described.rhs_termlist
@@ -81,6 +87,18 @@ def parse(formula: str, columns: Iterable[Hashable] = ()) -> Terms:
         left[0].factors[0].name(),
         tuple(term.name() for term in right),
         tuple(tuple(factor.name() for factor in term.factors) for term in right),
+    )
+
+
+def _as_share(formula: str, columns: Iterable[Hashable], codes: Sequence[str]) -> str:
+    """The call that analyses counts of successes and failures."""
+    names = [take_apart(code, columns).variables[:1] or (code,) for code in codes]
+    hits, misses = (f"df[{name!r}]" for (name,) in names)
+    left = {name: "leave" for (name,) in names}
+    share = "share ~ " + formula.partition("~")[2].strip()
+    return (
+        f"df.assign(trials={hits} + {misses}, share={hits} / ({hits} + {misses})).mice.impute({share!r}, model='glm', "
+        f"family=sm.families.Binomial(), var_weights='trials', methods={left!r})"
     )
 
 
