@@ -14,6 +14,7 @@ from ..formula.question import Question, ask, resolve
 from ..formula.terms import code_of
 from ..frame.kinds import Rows
 from ..frame.table import Table
+from ..impute.likelihoods import HAZARD
 from ..impute.methods import name_of
 from ..impute.plan import Plan
 
@@ -155,6 +156,9 @@ def _by_mode(plan: Plan, table: Table, question: Question, design: Design) -> Ve
     twofold = _drawn_as_levels(plan, question)
     if twofold:
         return Verdict("approximate", twofold)
+    before = list(dict.fromkeys(one.terms.outcome for q in same for one in _earlier(q, plan)))
+    if before and likelihood(question)[2:4] != ("Gaussian", "Identity"):
+        return Verdict("approximate", f"drawn in sequence, given {', '.join(before)} too")
     if any(covered(freeze(q, table), [design]) for q in same):
         return Verdict("exact", "as declared")
     return Verdict("implied", f"nested in {' and '.join(q.formula for q in same)}")
@@ -179,13 +183,26 @@ def _shown(question: Question) -> str:
 
 
 def _widened(question: Question, plan: Plan, table: Table) -> Question:
-    """The outcome's formula with the baseline auxiliaries that joined it."""
-    auxiliary = plan.wishes.auxiliary
-    baseline = auxiliary.get("baseline", ()) if isinstance(auxiliary, Mapping) else ()
-    if not baseline or plan.mode != "compatible":
+    """The outcome's formula with what joined it: baseline auxiliaries, earlier outcomes of a sequence."""
+    if plan.mode != "compatible":
         return question
-    formula = " + ".join([question.formula, *map(code_of, baseline)])
-    return ask(formula, table, model=question.model, keywords=question.keywords, scope=resolve(question.names))
+    auxiliary = plan.wishes.auxiliary
+    joined = [code_of(name) for name in (auxiliary.get("baseline", ()) if isinstance(auxiliary, Mapping) else ())]
+    joined += [one.terms.outcome for one in _earlier(question, plan)]
+    if not joined:
+        return question
+    formula = " + ".join([question.formula, *joined])
+    names = {**resolve(question.names), **{k: v for q in plan.questions for k, v in resolve(q.names).items()}}
+    return ask(formula, table, model=question.model, keywords=question.keywords, scope=names)
+
+
+def _earlier(question: Question, plan: Plan) -> list[Question]:
+    """Analyses whose outcomes come before a declared one's in a sequence and stand in formulas as they are."""
+    if plan.wishes.link != "sequence":
+        return []
+    first = next(n for n, q in enumerate(plan.questions) if likelihood(q) == likelihood(question))
+    before = {q.terms.outcome: q for q in plan.questions[:first] if q.model not in HAZARD}
+    return [q for code, q in before.items() if code != question.terms.outcome]
 
 
 def _straight_outcome(question: Question, table: Table) -> bool:
