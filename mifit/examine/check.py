@@ -11,7 +11,7 @@ import numpy as np
 from ..formula.design import Design, covered, freeze
 from ..formula.identity import likelihood
 from ..formula.question import Question, ask, resolve
-from ..formula.terms import code_of
+from ..formula.terms import code_of, take_apart
 from ..frame.kinds import Rows
 from ..frame.table import Table
 from ..impute.likelihoods import HAZARD
@@ -84,9 +84,22 @@ def verdict(
     found = _by_mode(plan, table, question, design)
     if where is not None and where.said and found.word != "absent":
         found = _in_rows(plan, table, question, where, found)
+    loose = _without_derived(plan, table, used)
+    if loose and found.word in ("exact", "implied"):
+        return Verdict("approximate", loose)
     if robust and found.word in ("exact", "implied"):
         return Verdict("approximate", "the draws use the model's likelihood, the standard errors do not")
     return found
+
+
+def _without_derived(plan: Plan, table: Table, used: Sequence[Hashable]) -> str:
+    """Which observed derived values the draws of several missing parents did not know; empty where there are none."""
+    for name, code in plan.wishes.derived.items():
+        parents = take_apart(code, table.columns).variables
+        rows = np.setdiff1d(np.concatenate([table[p].missing for p in parents]), table[name].missing)
+        if len(rows) and {*parents} & {*used}:
+            return f"parents of {name} were drawn without it in {len(rows)} rows where it was observed"
+    return ""
 
 
 def _imputed(table: Table, used: Sequence[Hashable], where: Where | None) -> bool:
