@@ -496,7 +496,7 @@ def test_successes_and_failures_are_refused_with_a_call_that_analyses_their_shar
     df = pd.DataFrame({"x": rng.normal(size=200), "no of hits": rng.integers(0, 9, 200), "fail": 3})
     full = df.copy()
     df.loc[::4, "x"] = np.nan
-    with pytest.raises(FormulaError, match="successes and failures") as caught:
+    with pytest.raises(FormulaError, match="one outcome on its left") as caught:
         df.mice.impute("Q('no of hits') + fail ~ x", model="glm", family=sm.families.Binomial())
     call = caught.value.do.replace(".mice.impute(", ".mice.impute(m=2, rng=1, iterations=2, formula=")
     assert eval(call).fit().congeniality.word == "exact"

@@ -75,8 +75,9 @@ def parse(formula: str, columns: Iterable[Hashable] = ()) -> Terms:
     left = described.lhs_termlist
     if len(left) == 2:
         raise FormulaError(
-            "the formula has two outcomes; successes and failures are written as a share of the trials.",
+            "the formula needs one outcome on its left side.",
             formula=formula,
+            counts="successes and failures are written as a share of the trials",
             do=_as_share(formula, columns, [term.name() for term in left]),
         )
     if len(left) != 1 or len(left[0].factors) != 1:
