@@ -60,6 +60,7 @@ PEERS: dict[str, Peer] = {
     "follow-up auxiliary": Peer(_LM, "lm", _CROSSED, drop=_LATER),
     "interaction not foreseen": _LINEAR,
     "half of the rows": Peer("lm(y ~ x1, d[d$x2 == 1, ])", "lm", _CROSSED),
+    "half of the rows, not foreseen": Peer("lm(y ~ x1, d[d$x2 == 1, ])", "lm", _CROSSED),
     "quadratic": Peer("lm(y ~ z + x + I(x^2), d)", "lm", "y ~ z + x + I(x^2)"),
     "quadratic, two modes": Peer("lm(y ~ z + x + I(x^2), d)", "lm", "y ~ z + x + I(x^2)"),
     "ratio of two incomplete columns": Peer("lm(y ~ I(w / h^2) + z, d)", "lm", "y ~ I(w / h^2) + z"),

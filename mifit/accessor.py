@@ -20,7 +20,7 @@ def impute(
     frame: pd.DataFrame,
     formula: str | Sequence[str] | Plan | None = None,
     *,
-    model: str | None = None,
+    model: str | Sequence[str] | None = None,
     m: int = 20,
     iterations: int | None = None,
     methods: Mapping[Hashable, Any] | None = None,
@@ -53,9 +53,10 @@ def impute(
     frame : DataFrame, shape (n, p)
         Any index; unique column names in one level. ``df.mice.impute(...)`` is the same.
     formula : str, sequence of str or Plan, optional
-        The analysis, or several of one outcome. Without it: plain chained equations.
-    model : str, optional
-        Its statsmodels model, such as "ols" or "logit"; by default OLS for numbers, Logit for two values.
+        The analysis, or several, of one outcome or of more. Without it: plain chained equations.
+    model : str or sequence of str, optional
+        Its statsmodels model, such as "ols" or "logit"; by default OLS for numbers, Logit for two values. A list names
+        that of each analysis; a keyword then goes to every model that takes it.
     m : int, default 20
         Number of completed sets, at least 2.
     iterations : int, optional
@@ -158,7 +159,7 @@ def plan(
     frame: pd.DataFrame,
     formula: str | Sequence[str] | None = None,
     *,
-    model: str | None = None,
+    model: str | Sequence[str] | None = None,
     iterations: int | None = None,
     methods: Mapping[Hashable, Any] | None = None,
     predictors: Mapping[Hashable, Any] | None = None,
@@ -219,7 +220,7 @@ def plan(
         iterations, methods, predictors, auxiliary, congeniality, order, derived, id, link, kinds, bounds, conditional,
         where, ignore, by, weights, collapse, min_count,
     )  # fmt: skip
-    with advised(formula, {"model": repr(model)} if isinstance(model, str) else None):
+    with advised(formula, {"model": repr(model)} if isinstance(model, str | list) else None):
         return plan_for(frame, formula, model, asked, model_keywords)[0]
 
 

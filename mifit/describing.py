@@ -85,6 +85,7 @@ _CONSEQUENCES = (
     ("without a row to fit on", "such a level is never drawn"),
     ("no row to fit on", "these draws rest on no data"),
     ("by slice steps", "these draws depend on those before them: look at the traces"),
+    ("do not determine what is missing", "analyses of these columns are approximate"),
     ("holes remain", "the columns keep their holes in every set"),
     ("has one observed value", "every set has that value"),
     ("has no compatible draws", "pooled results of this analysis are approximate"),

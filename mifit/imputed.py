@@ -621,14 +621,14 @@ _AVERAGING = frozenset({"mean", "median", "std", "var", "describe", "sum", "aver
 
 
 def create(
-    frame: pd.DataFrame, formula: Any, model: str | None, m: int, asked: Asked, rng: Any,
+    frame: pd.DataFrame, formula: Any, model: Any, m: int, asked: Asked, rng: Any,
     n_jobs: int | None, progress: bool | None, keywords: dict[str, Any],
     checkpoint: str | os.PathLike[str] | None = None,
 ) -> ImputedSet:  # fmt: skip
     """Plan and run; see :func:`mifit.impute`."""
     if checkpoint is not None and rng is None and keywords.get("random_state") is None:
         raise PlanError("checkpoint= needs rng=: without it no two calls are the same.", do="df.mice.impute(rng=1)")
-    with advised(formula, {"model": repr(model)} if isinstance(model, str) else None):
+    with advised(formula, {"model": repr(model)} if isinstance(model, str | list) else None):
         plan, given, seed = _prepared(frame, formula, model, m, asked, rng, keywords)
     make = partial(_remade, copied(frame if given.frame is None else given.frame), given, plan, seed)
     with salvaged(make, int(m), checkpoint):
@@ -644,7 +644,7 @@ def _remade(
 
 
 def _prepared(
-    frame: pd.DataFrame, formula: Any, model: str | None, m: int, asked: Asked, rng: Any, keywords: dict[str, Any]
+    frame: pd.DataFrame, formula: Any, model: Any, m: int, asked: Asked, rng: Any, keywords: dict[str, Any]
 ) -> tuple[Plan, Ground, Seed]:
     """Everything that is decided before a chain runs."""
     if "random_state" in keywords:

@@ -123,9 +123,10 @@ def plan_for(
     formulas = [] if formula is None else [formula] if isinstance(formula, str) else formula
     if not isinstance(formulas, (list, tuple)):
         formulas = [formula]
-    for one in formulas:
-        refuse_unbuilt(model, [*keywords, *(["weights"] if asked.weights is not None else [])], str(one))
-    name = spec(model).name if model is not None else None
+    models = _each(model, formulas)
+    for one, wanted in zip(formulas, models, strict=True):
+        refuse_unbuilt(wanted, [*keywords, *(["weights"] if asked.weights is not None else [])], str(one))
+    names = [None if wanted is None else spec(wanted).name for wanted in models]
     own = [word for word in _WORDS if word != "weights" or not formulas]  # a model may take weights too
     for word in keywords:
         if not formulas or difflib.get_close_matches(word, own, cutoff=0.8):
@@ -135,14 +136,15 @@ def plan_for(
                 do="df.mice.impute(m=20, rng=1)" if formulas else 'df.mice.impute("y ~ x1 + x2", m=20, rng=1)',
             )
     if asked.weights is not None and any(
-        _takes_weights(name or ask(f, given.table, scope=scope).model) for f in formulas
+        _takes_weights(name or ask(f, given.table, scope=scope).model) for f, name in zip(formulas, names, strict=True)
     ):
         keywords, wishes = {**keywords, "weights": asked.weights}, dataclasses.replace(wishes, weights=None)
     keywords = by_column(keywords, given.table, formulas)
     questions = []
-    for one in formulas:
+    for one, name in zip(formulas, names, strict=True):
         chosen = name or ask(one, given.table, scope=scope).model
-        words = call(chosen, keywords, formula=one)
+        taken = _taken(keywords, chosen, names) if isinstance(model, (list, tuple)) else keywords
+        words = call(chosen, taken, formula=one)
         if words.fit:
             word, value = next(iter(words.fit.items()))
             raise PlanError(
@@ -152,8 +154,29 @@ def plan_for(
         require_columns(given.table, words)
         written = substitute(one, given.derived) if given.derived else one
         questions.append(ask(written, given.table, model=name, keywords=dict(words.init), scope=scope))
-    with advised(formula, _as_code(name, keywords)):
+    said = names if isinstance(model, (list, tuple)) else names[0] if names else None
+    with advised(formula, _as_code(said, keywords)):
         return planned(given, questions, wishes, scope, tuple(formulas), events)
+
+
+def _each(model: Any, formulas: Sequence[str]) -> list[Any]:
+    """The model of each analysis: the same for all, or one each."""
+    if not isinstance(model, (list, tuple)):
+        if model is not None:
+            spec(model)
+        return [model] * len(formulas)
+    if len(model) != len(formulas):
+        raise PlanError(
+            f"{len(model)} models for {len(formulas)} analyses.",
+            do=f"df.mice.impute({list(formulas)!r}, model={['ols'] * len(formulas)!r})",
+        )
+    return list(model)
+
+
+def _taken(keywords: Mapping[str, Any], model: str, models: Sequence[str | None]) -> dict[str, Any]:
+    """The words that a model takes, and those that none of the models does."""
+    known = {name: frozenset().union(*words_of(name)) for name in {model, *filter(None, models)}}
+    return {w: v for w, v in keywords.items() if w in known[model] or not any(w in one for one in known.values())}
 
 
 def _takes_weights(model: str) -> bool:
@@ -161,7 +184,7 @@ def _takes_weights(model: str) -> bool:
     return "weights" in words_of(model)[0]
 
 
-def _as_code(model: str | None, keywords: Mapping[str, Any]) -> dict[str, str]:
+def _as_code(model: Any, keywords: Mapping[str, Any]) -> dict[str, str]:
     """The model and its keywords as the user would write them; arrays are left to the user."""
     short = {w: v for w, v in keywords.items() if isinstance(v, str | int | float) or hasattr(v, "link")}
     return {**({} if model is None else {"model": repr(model)}), **{w: as_written(v) for w, v in short.items()}}

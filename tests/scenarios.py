@@ -77,6 +77,8 @@ class Scenario:
         are judged; then the completed frames are fitted by it and pooled, instead of by mifit's own ``fit``.
     declared : str, optional
         What the imputations are made for, if it is another formula.
+    subset : str, optional
+        The rows that are analysed.
     """
 
     complete: Callable[[np.random.Generator, int], pd.DataFrame]
@@ -89,6 +91,7 @@ class Scenario:
     keywords: Mapping[str, Any] = field(default_factory=dict)
     fit: Callable[[pd.DataFrame], Estimate] | None = None
     declared: str | None = None
+    subset: str | None = None
 
     def frames(self, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The complete frame and the same with its losses."""
@@ -104,6 +107,7 @@ class Scenario:
         """The analysis of a complete frame, by statsmodels."""
         if self.fit is not None:
             return self.fit(full)
+        full = full if self.subset is None else full.query(self.subset)
         result = smf.ols(self.formula, full).fit() if self.model == "ols" else smf.logit(self.formula, full).fit(disp=0)
         return list(result.params.index), result.params.to_numpy(), result.cov_params().to_numpy()
 
@@ -113,7 +117,7 @@ class Scenario:
         imp = mifit.impute(holed, self.declared or self.formula, m=m, rng=rng, **words, **wishes)
         if self.fit is None:
             foreseen = "ignore" if self.declared is None else "reimpute"
-            found = imp.fit(self.formula, uncovered=foreseen).to_frame()
+            found = imp.fit(self.formula, uncovered=foreseen, subset=self.subset).to_frame()
             return list(found.index), found["estimate"].to_numpy(), found[["conf_low", "conf_high"]].to_numpy().T
         sets = [self.fit(one) for one in imp]
         pooled = pool(np.array([one[1] for one in sets]), np.array([one[2] for one in sets]))

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import patsy
 import statsmodels.api as sm
-import statsmodels.formula.api as smf
 from scenarios import Estimate, Loss, Scenario, coin, expit
 
 __all__ = ["LINEAR", "binary_partner", "continuous_partner"]
@@ -151,12 +150,6 @@ def _outcome_and_follow_up(rng: np.random.Generator, n: int) -> pd.DataFrame:
     return pd.DataFrame({"y": y, "x": x, "z": z, "later": y + rng.normal(size=n)})
 
 
-def _fit_half(frame: pd.DataFrame) -> Estimate:
-    """The rows with x2 = 1."""
-    result = smf.ols("y ~ x1", frame[frame["x2"] == 1]).fit()
-    return list(result.params.index), result.params.to_numpy(), result.cov_params().to_numpy()
-
-
 _TRUTH = {"Intercept": 1.0, "x1": 1.0, "x2": 1.0, "x1:x2": 1.0}
 _X1 = {"x1": Loss("y", -0.4, 0.8)}
 _BOTH = {"x1": Loss("y", -1.0, 0.6), "x2": Loss("y", -1.0, -0.6)}
@@ -179,7 +172,10 @@ LINEAR: dict[str, Scenario] = {
         binary_partner, _X1, "y ~ x1 * x2", _TRUTH, ("x1:x2",), declared="y ~ x1 + x2"
     ),
     "half of the rows": Scenario(
-        binary_partner, _X1, "y ~ x1", {"Intercept": 2.0, "x1": 2.0}, ("x1",), fit=_fit_half, declared="y ~ x1 * x2"
+        binary_partner, _X1, "y ~ x1", {"Intercept": 2.0, "x1": 2.0}, ("x1",), declared="y ~ x1 * x2", subset="x2 == 1"
+    ),
+    "half of the rows, not foreseen": Scenario(
+        binary_partner, _X1, "y ~ x1", {"Intercept": 2.0, "x1": 2.0}, ("x1",), declared="y ~ x1 + x2", subset="x2 == 1"
     ),
     "quadratic": Scenario(
         _quadratic, {"x": Loss("y", -0.9, 0.6)}, "y ~ z + x + I(x**2)",

@@ -146,6 +146,8 @@ def test_of_two_missing_parents_one_follows_the_observed_derived_value(tmp_path)
     imp = frame.mice.impute("y ~ bmi", derived=BMI, **WISHES)
     said = next(event for event in imp.plan.events if event.startswith("'bmi': 40 observed values"))
     assert said.endswith("drawn without them, then 'wgt' solved for, where one value agrees (approximate)")
+    assert imp.fit().congeniality.reason == "parents of bmi were drawn without it in 40 rows where it was observed"
+    assert set(imp.check("y ~ z")["verdict"]) == {"exact"}
     for k, done in enumerate(imp):
         assert off(done) < 1e-9
         pd.testing.assert_series_equal(done["bmi"][full], frame["bmi"][full])

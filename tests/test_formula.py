@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import patsy
 import pytest
+import statsmodels.api as sm
+import statsmodels.formula.api as smf
 
 import mifit
 from mifit import FormulaError, ModelError
@@ -498,3 +500,17 @@ def test_a_logarithm_of_an_observed_zero_names_the_row():
         design("y ~ np.log(w)", frame)
     with pytest.raises(FormulaError, match="row 4"):
         mifit.impute(frame, "np.log(w) ~ x", m=2).fit()
+
+
+def test_successes_and_failures_are_refused_with_a_call_that_analyses_their_share():
+    rng = np.random.default_rng(3)
+    df = pd.DataFrame({"x": rng.normal(size=200), "no of hits": rng.integers(0, 9, 200), "fail": 3})
+    full = df.copy()
+    df.loc[::4, "x"] = np.nan
+    with pytest.raises(FormulaError, match="one outcome on its left") as caught:
+        df.mice.impute("Q('no of hits') + fail ~ x", model="glm", family=sm.families.Binomial())
+    call = caught.value.do.replace(".mice.impute(", ".mice.impute(m=2, rng=1, iterations=2, formula=")
+    assert eval(call).fit().congeniality.word == "exact"
+    whole = eval(call, {**globals(), "df": full}).fit().params
+    both = smf.glm("Q('no of hits') + fail ~ x", full, family=sm.families.Binomial()).fit().params
+    np.testing.assert_allclose(whole, both, rtol=1e-8)

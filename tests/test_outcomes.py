@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
 
-from mifit import CongenialityError, PlanError
+from mifit import CongenialityError, ModelError, PlanError
 
 BOTH = ["y1 ~ x1*x2", "y2 ~ x1*x2"]
 WISHES = {"m": 2, "rng": 1, "iterations": 5}
@@ -82,9 +82,36 @@ def test_outcomes_with_holes_of_different_models_are_drawn(link):
     assert imp.plan["b"].role == "outcome"
     rows = {f.label: f.rows for f in imp.plan.factors}
     assert rows == {"y1 ~ x1*x2": "all" if link == "sequence" else "observed", "b ~ x1*x2": "observed"}
-    for formula in ("y1 ~ x1*x2", "b ~ x1*x2"):
+    words = {"y1 ~ x1*x2": "exact", "b ~ x1*x2": "exact" if link == "independent" else "approximate"}
+    for formula, word in words.items():  # logistic given y1 is not logistic without it
         assert np.isfinite(imp.fit(formula).params).all()
+        assert set(imp.check(formula)["verdict"]) == {word}
+
+
+def test_in_sequence_an_outcome_covers_analyses_given_those_before_it():
+    imp = frames(1)[1].mice.impute(BOTH, link="sequence", auxiliary="ignore", **WISHES)
+    for formula in ("y2 ~ x1*x2 + y1", *BOTH):
         assert set(imp.check(formula)["verdict"]) == {"exact"}
+    assert imp.check("y1 ~ x1*x2 + y2")["verdict"].iloc[-1] == "absent"
+
+
+def test_each_analysis_can_have_a_model_of_its_own_and_takes_the_words_it_knows():
+    rng = np.random.default_rng(5)
+    frame = frames(2)[1].assign(count=rng.poisson(2.0, 600), time=rng.exponential(size=600), years=1.5)
+    frame["died"] = (np.arange(600) % 3 > 0) * 1
+    formulas = ["y1 ~ x1*x2", "count ~ x1 + x2", "time ~ x1 + x2"]
+    models = ["ols", "poisson", "phreg"]
+    words = {"exposure": "years", "status": "died", "ties": "efron"}
+    imp = frame.drop(columns="y2").mice.impute(formulas, model=models, **words, auxiliary="ignore", **WISHES)
+    given = [set(question.keywords) for question in imp.plan.questions]
+    assert given == [set(), {"exposure"}, {"status", "ties"}]
+    for formula in formulas:
+        assert str(imp.fit(formula).congeniality) == "exact: as declared"
+    with pytest.raises(PlanError, match="2 models for 3 analyses") as caught:
+        frame.mice.plan(formulas, model=models[:2])
+    assert caught.value.do == f"df.mice.impute({formulas!r}, model=['ols', 'ols', 'ols'])"
+    with pytest.raises(ModelError, match="stata"):
+        frame.mice.plan(formulas, model=models, stata="died")
 
 
 def test_fit_without_a_formula_lists_the_calls():

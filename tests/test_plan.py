@@ -113,3 +113,17 @@ def test_a_spline_that_confines_what_is_drawn_says_so_with_the_formula_that_free
     assert min(one["x"].min() for one in free) < frame["x"].min()
     complete = frame.assign(x=x).mice.plan("y ~ bs(x, df=4)")
     assert "outermost" not in str(complete)
+
+
+def test_a_column_with_many_zeros_can_be_drawn_in_the_two_parts_that_the_plan_writes_out():
+    rng = np.random.default_rng(2)
+    x = np.where(rng.random(300) < 0.3, 0.0, rng.gamma(2.0, 1.0, 300))
+    df = pd.DataFrame({"x": x, "z": x + rng.normal(size=300), "y": x + rng.normal(size=300)})
+    df.loc[::4, "x"] = np.nan
+    (said,) = (e for e in df.mice.plan("y ~ x + z").events if "a spike on any scale" in e)
+    first, _, call = said.partition("in two parts: df = ")[2].partition("; ")
+    df = eval(first)
+    imp = eval(call.replace("...", "'y ~ x + z', m=2, rng=1, iterations=5"))
+    done = imp[1].loc[::4, "x"]
+    assert 0 < (done == 0).sum() < len(done) and (done >= 0).all()
+    assert imp.fit().congeniality.word == "exact"

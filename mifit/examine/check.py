@@ -11,9 +11,10 @@ import numpy as np
 from ..formula.design import Design, covered, freeze
 from ..formula.identity import likelihood
 from ..formula.question import Question, ask, resolve
-from ..formula.terms import code_of
+from ..formula.terms import code_of, take_apart
 from ..frame.kinds import Rows
 from ..frame.table import Table
+from ..impute.likelihoods import HAZARD
 from ..impute.methods import name_of
 from ..impute.plan import Plan
 
@@ -83,9 +84,22 @@ def verdict(
     found = _by_mode(plan, table, question, design)
     if where is not None and where.said and found.word != "absent":
         found = _in_rows(plan, table, question, where, found)
+    loose = _without_derived(plan, table, used)
+    if loose and found.word in ("exact", "implied"):
+        return Verdict("approximate", loose)
     if robust and found.word in ("exact", "implied"):
         return Verdict("approximate", "the draws use the model's likelihood, the standard errors do not")
     return found
+
+
+def _without_derived(plan: Plan, table: Table, used: Sequence[Hashable]) -> str:
+    """Which observed derived values the draws of several missing parents did not know; empty where there are none."""
+    for name, code in plan.wishes.derived.items():
+        parents = take_apart(code, table.columns).variables
+        rows = np.setdiff1d(np.concatenate([table[p].missing for p in parents]), table[name].missing)
+        if len(rows) and {*parents} & {*used}:
+            return f"parents of {name} were drawn without it in {len(rows)} rows where it was observed"
+    return ""
 
 
 def _imputed(table: Table, used: Sequence[Hashable], where: Where | None) -> bool:
@@ -155,6 +169,9 @@ def _by_mode(plan: Plan, table: Table, question: Question, design: Design) -> Ve
     twofold = _drawn_as_levels(plan, question)
     if twofold:
         return Verdict("approximate", twofold)
+    before = list(dict.fromkeys(one.terms.outcome for q in same for one in _earlier(q, plan)))
+    if before and likelihood(question)[2:4] != ("Gaussian", "Identity"):
+        return Verdict("approximate", f"drawn in sequence, given {', '.join(before)} too")
     if any(covered(freeze(q, table), [design]) for q in same):
         return Verdict("exact", "as declared")
     return Verdict("implied", f"nested in {' and '.join(q.formula for q in same)}")
@@ -179,13 +196,26 @@ def _shown(question: Question) -> str:
 
 
 def _widened(question: Question, plan: Plan, table: Table) -> Question:
-    """The outcome's formula with the baseline auxiliaries that joined it."""
-    auxiliary = plan.wishes.auxiliary
-    baseline = auxiliary.get("baseline", ()) if isinstance(auxiliary, Mapping) else ()
-    if not baseline or plan.mode != "compatible":
+    """The outcome's formula with what joined it: baseline auxiliaries, earlier outcomes of a sequence."""
+    if plan.mode != "compatible":
         return question
-    formula = " + ".join([question.formula, *map(code_of, baseline)])
-    return ask(formula, table, model=question.model, keywords=question.keywords, scope=resolve(question.names))
+    auxiliary = plan.wishes.auxiliary
+    joined = [code_of(name) for name in (auxiliary.get("baseline", ()) if isinstance(auxiliary, Mapping) else ())]
+    joined += [one.terms.outcome for one in _earlier(question, plan)]
+    if not joined:
+        return question
+    formula = " + ".join([question.formula, *joined])
+    names = {**resolve(question.names), **{k: v for q in plan.questions for k, v in resolve(q.names).items()}}
+    return ask(formula, table, model=question.model, keywords=question.keywords, scope=names)
+
+
+def _earlier(question: Question, plan: Plan) -> list[Question]:
+    """Analyses whose outcomes come before a declared one's in a sequence and stand in formulas as they are."""
+    if plan.wishes.link != "sequence":
+        return []
+    first = next(n for n, q in enumerate(plan.questions) if likelihood(q) == likelihood(question))
+    before = {q.terms.outcome: q for q in plan.questions[:first] if q.model not in HAZARD}
+    return [q for code, q in before.items() if code != question.terms.outcome]
 
 
 def _straight_outcome(question: Question, table: Table) -> bool:

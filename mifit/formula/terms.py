@@ -6,7 +6,7 @@ import ast
 import keyword
 import re
 import sys
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -74,6 +74,13 @@ def parse(formula: str, columns: Iterable[Hashable] = ()) -> Terms:
     for factor in (factor for term in (*model.lhs_termlist, *model.rhs_termlist) for factor in term.factors):
         _check_code(factor, advice)
     left = model.lhs_termlist
+    if len(left) == 2:
+        raise FormulaError(
+            "the formula needs one outcome on its left side.",
+            formula=formula,
+            counts="successes and failures are written as a share of the trials",
+            do=_as_share(formula, columns, [term.name() for term in left]),
+        )
     if len(left) != 1 or len(left[0].factors) != 1:
         raise FormulaError("the formula needs one outcome on its left side.", formula=formula, do=_EXAMPLE)
     right = model.rhs_termlist
@@ -82,6 +89,18 @@ def parse(formula: str, columns: Iterable[Hashable] = ()) -> Terms:
         left[0].factors[0].name(),
         tuple(term.name() for term in right),
         tuple(tuple(factor.name() for factor in term.factors) for term in right),
+    )
+
+
+def _as_share(formula: str, columns: Iterable[Hashable], codes: Sequence[str]) -> str:
+    """The call that analyses counts of successes and failures."""
+    names = [take_apart(code, columns).variables[:1] or (code,) for code in codes]
+    hits, misses = (f"df[{name!r}]" for (name,) in names)
+    left = {name: "leave" for (name,) in names}
+    share = "share ~ " + formula.partition("~")[2].strip()
+    return (
+        f"df.assign(trials={hits} + {misses}, share={hits} / ({hits} + {misses})).mice.impute({share!r}, model='glm', "
+        f"family=sm.families.Binomial(), var_weights='trials', methods={left!r})"
     )
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "association",
     "commonest",
     "constant_within",
+    "in_two_parts",
     "is_identifier",
     "is_monotone",
     "main_effects",
@@ -220,6 +221,27 @@ def commonest(values: Array) -> tuple[float, float]:
     """The value seen most often and its share."""
     seen, counts = np.unique(values, return_counts=True)
     return float(seen[counts.argmax()]), float(counts.max() / len(values))
+
+
+def in_two_parts(name: Hashable, others: Sequence[Hashable]) -> str:
+    r"""How to draw a column with many zeros as whether there is any, times how much; empty for names with blanks.
+
+    Examples
+    --------
+    >>> print(in_two_parts("x", ["z"]).replace("; ", "\n").replace(", a", ",\na"))
+    df = df.assign(any_x=(df['x'] > 0).where(df['x'].notna()).astype(float),
+    amount_x=df['x'].where(df['x'] > 0)).drop(columns=['x'])
+    df.mice.impute(..., derived={'x': 'any_x * amount_x'}, predictors={'amount_x': ['z']})
+    """
+    if not isinstance(name, str) or not name.isidentifier():
+        return ""
+    there, much, column = f"any_{name}", f"amount_{name}", f"df[{name!r}]"
+    derived, predictors = {name: f"{there} * {much}"}, {much: list(others)}
+    made = f"{there}=({column} > 0).where({column}.notna()).astype(float), {much}={column}.where({column} > 0)"
+    return (
+        f"df = df.assign({made}).drop(columns=[{name!r}]); "
+        f"df.mice.impute(..., derived={derived!r}, predictors={predictors!r})"
+    )
 
 
 def is_identifier(table: Table, name: Hashable) -> bool:

@@ -20,6 +20,7 @@ from .choices import (
     association,
     commonest,
     constant_within,
+    in_two_parts,
     nearly_determines,
     normal_or_power,
     strongest,
@@ -398,7 +399,9 @@ def _method(draft: Draft, name: Hashable, others: Sequence[Hashable], positive: 
         method = method.tuned(column.values[column.observed])
         spike, share = commonest(column.values[column.observed])
         if share > _SPIKE:
-            draft.events.append(f"{name!r}: {100 * share:.0f} % of its values are {spike:g}; a spike on any scale")
+            two = in_two_parts(name, others) if spike == 0 and column.values[column.observed].min() == 0 else ""
+            fact = f"{name!r}: {100 * share:.0f} % of its values are {spike:g}; a spike on any scale"
+            draft.events.append(f"{fact}; in two parts: {two}" if two else fact)
     return method, label, why
 
 
