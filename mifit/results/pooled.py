@@ -458,11 +458,28 @@ class PooledResults:
 
     @property
     def rsquared_adj(self) -> float:
-        """Adjusted R²: 1 - (1 - R²)(n - 1)/(n - p) of the pooled R²."""
+        """Adjusted R²: 1 - (1 - R²)(n - 1)/(n - p) of the pooled R².
+
+        ``rsquared_frame`` also has what R's mice gives: the adjusted R² of each set, pooled.
+        """
         return quality.rsquared_adj(self)
 
     def rsquared_frame(self, alpha: float = 0.05) -> pd.DataFrame:
-        """R² and adjusted R² with limits: columns estimate, conf_low, conf_high, fmi."""
+        """R² and adjusted R² with limits.
+
+        Parameters
+        ----------
+        alpha : float, default 0.05
+            One minus the coverage of the limits.
+
+        Returns
+        -------
+        DataFrame, 3 rows
+            Columns estimate, conf_low, conf_high, fmi. "R-squared" is ``rsquared``. "Adj. R-squared" pools the adjusted
+            R² of the m sets in the same way (Harel 2009; ``pool.r.squared(adjusted = TRUE)`` of R's mice). "Adj.
+            R-squared (of the pooled)" adjusts the pooled R² instead, as ``rsquared_adj`` does. The last two differ
+            little unless the sets do.
+        """
         return quality.rsquared_frame(self, alpha)
 
     def auc(self, alpha: float = 0.05) -> pd.DataFrame:
