@@ -127,7 +127,6 @@ class PooledResults:
         self.imputations, self.congeniality = imputations, congeniality
         self.design, self.completed, self.call, self.settled = design, completed, call, stability
         self.results = RefittedResults(pooled.m, refit, fits.kept)
-        tables.ready_for_stargazer(type(self))
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what cannot cross a process: patsy's design and the statsmodels results."""
@@ -564,6 +563,12 @@ class PooledResults:
     @property
     def __maketables_vcov_info__(self) -> dict[str, Any]:
         return {"vcov_type": self.fits.cov_label, "clustervar": ", ".join(self.call.clusters) if self.call else None}
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type[PooledResults]:
+        # the first thing stargazer asks a model for: whichever was imported first, it can then read this one
+        tables.ready_for_stargazer(type(self))
+        return type(self)
 
     def __repr__(self) -> str:
         return f"<PooledResults: {self.fits.label}, {self.fits.formula!r}, m = {self.m}; summary() prints the table>"
