@@ -467,7 +467,8 @@ class ImputedSet:
     def _study(self) -> Study:
         """All that is known, for those who tell about it."""
         told = (self._seed, self.events, self.identity, self._said)
-        return Study(self._completed, self._ground.known, self._plan, self._chains, *told)
+        table = self._ground.known if self._plan else self._completed.table
+        return Study(self._completed, table, self._plan, self._chains, *told)
 
     def convergence(self) -> pd.DataFrame:
         """Whether the chains have settled, trace by trace.
@@ -733,7 +734,7 @@ def from_long(
     (2, [1.5, 4.0])
     """
     completed, said = _from_long(long, imp, id, original)
-    given = Ground(completed.table, completed.table)
+    given = Ground(completed.table, completed.learnt())
     return ImputedSet(completed.original, given, None, (), None, completed, said)
 
 

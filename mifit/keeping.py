@@ -105,4 +105,4 @@ def _elsewhere(study: Study) -> Parts:
     if len(study.holes) < 2:
         raise ValueError("it holds fewer than two sets")
     completed = Completed(study.frame, table, tuple(dict(one) for one in study.holes))
-    return Parts(study.frame, Ground(table, table), None, (), None, completed, study.said)
+    return Parts(study.frame, Ground(table, completed.learnt()), None, (), None, completed, study.said)

@@ -1,5 +1,7 @@
 """The frame around the columns: index, names, attrs, subclasses; patterns; the long format both ways."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -195,6 +197,21 @@ def test_from_long_with_neither_takes_the_cells_that_differ_and_says_so():
         pd.testing.assert_frame_equal(back[k], imp[k])
     found = read(back._frame)
     assert set(found["x"].missing) <= set(np.flatnonzero(frame["x"].isna()))
+
+
+def test_a_column_that_differs_in_every_row_was_imputed_as_a_whole():
+    rng = np.random.default_rng(0)
+    observed = pd.DataFrame({"y": rng.normal(size=40), "g": rng.choice(["a", "b"], 40)})
+    sets = [observed.assign(x=rng.normal(size=40)) for _ in range(3)]
+    imp = mifit.from_frames(sets)
+    own = [np.linalg.lstsq(np.c_[np.ones(40), f["x"]], f["y"], rcond=None)[0] for f in sets]
+    for again in (imp, mifit.from_long(imp.to_long())):
+        res = again.fit("y ~ x")
+        np.testing.assert_allclose(res.params, np.mean(own, axis=0), rtol=1e-9)
+        assert res.compare("y ~ 1").df1 == 1 and pickle.loads(pickle.dumps(res)).wald_test("x").df1 == 1
+    assert "x was missing in 40 of 40" in imp.methods_text()
+    assert "nothing: the whole column was filled" in str(imp.explain(0, "x"))
+    assert list(imp.check("y ~ bs(x, 4)")["verdict"].unique()) == ["unknown"]
 
 
 def test_from_long_fits_as_the_sets_it_came_from():

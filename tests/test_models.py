@@ -267,10 +267,30 @@ def test_a_conditional_multinomial_model_has_a_block_for_each_level():
     np.testing.assert_allclose(np.ravel(np.asarray(full.params), order="F"), res.fits.estimates[0], rtol=1e-6)
 
 
-def test_a_model_without_constant_needs_a_predictor(imp):
-    for model, keywords in (("phreg", {"status": "d"}), ("conditional_logit", {"groups": "id"})):
-        with pytest.raises(ModelError, match="'b ~ 1' leaves nothing to estimate"):
-            imp.fit("b ~ 1", model=model, **keywords)
+@pytest.mark.parametrize(
+    "outcome, model, words",
+    [("t", "phreg", {"status": "d", "ties": "efron"}), ("b", "conditional_logit", {"groups": "id"})],
+)
+def test_a_model_without_coefficients_is_the_smallest_to_compare_with(outcome, model, words, completed):
+    for sets in (completed, completed[:1] * 3):
+        imp = imputed(sets)
+        larger, smaller = (imp.fit(f"{outcome} ~ {right}", model, **words) for right in ("x + z", "1"))
+        assert list(smaller.params) == [] and "no coefficient" in str(smaller.summary())
+        assert (smaller.recommend_m(), smaller.stability().enough, smaller.nobs) == (2, True, larger.nobs)
+        wald = larger.wald_test("x = z = 0")
+        assert larger.compare(smaller, "D1").p_value == pytest.approx(wald.p_value, rel=1e-12)
+        assert larger.compare(f"{outcome} ~ 1").p_value == larger.compare(smaller).p_value
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # groups without variation are dropped
+        full = larger.results[0]  # of three copies: the ordinary likelihood ratio
+        ratio = full.llf - full.model.loglike(np.zeros(2))
+    assert [larger.compare(smaller, method).statistic for method in ("D3", "D4")] == pytest.approx(
+        [ratio] * 2, rel=1e-8
+    )
+    with pytest.raises(ModelError, match="leaves statsmodels nothing to fit"):
+        smaller.results[0]
+    with pytest.raises(ModelError, match="no coefficient to test"):
+        smaller.wald_test("x = 0")
 
 
 @pytest.mark.parametrize("model", ["ordinal", "mnlogit"])
@@ -378,7 +398,7 @@ def test_mixed_models_have_the_errors_of_generalised_least_squares(imp, complete
     res = imp.fit("y ~ x + z", model="mixedlm", groups="id")
     assert list(res.params.index) == ["Intercept", "x", "z", "log(id Var)", "log(Residual Var)"]
     frame = completed[0]
-    alone = smf.mixedlm("y ~ x + z", frame, groups=frame["id"]).fit()
+    alone = smf.mixedlm("y ~ x + z", frame, groups=frame["id"]).fit(method="bfgs", gtol=1e-8)
     same = (frame["id"].to_numpy()[:, None] == frame["id"].to_numpy()).astype(float)
     variance = alone.scale * np.eye(len(frame)) + float(alone.cov_re.iloc[0, 0]) * same
     exog = design(frame, "x + z").to_numpy()
@@ -387,9 +407,32 @@ def test_mixed_models_have_the_errors_of_generalised_least_squares(imp, complete
     np.testing.assert_allclose(res.fits.estimates[0][:3], alone.fe_params, rtol=1e-7)
     variances = [np.log(float(alone.cov_re.iloc[0, 0])), np.log(alone.scale)]
     np.testing.assert_allclose(res.fits.estimates[0][3:], variances, rtol=1e-5)
+    score = res.results[0].model.score_full(res.results[0].params_object, True)[0]
+    np.testing.assert_allclose(score, 0, atol=1e-4)
     assert (res.fits.facts["Method"], res.fits.facts["No. Groups"]) == ("REML", str(N_GROUPS))
     maximum = imp.fit("y ~ x + z", model="mixedlm", groups="id", reml=False)
     assert maximum.fits.facts["Method"] == "ML"
+
+
+def test_designs_that_fits_leave_in_cycles_do_not_pile_up(completed, monkeypatch):
+    import gc
+    import tracemalloc
+
+    monkeypatch.setattr("mifit.analysis.jobs._PILE", 10**5)
+    imp = imputed([pd.concat([frame] * 20) for frame in completed * 4])
+    one = 4800 * 3 * 8
+    imp.fit("b ~ x + z", "glm")  # what is imported and remembered at the first call
+    gc.collect()
+    gc.disable()  # as if the collector did not come round
+    tracemalloc.start()
+    try:
+        res = imp.fit("b ~ x + z", "glm")
+        kept = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert res.m == 12
+    assert kept < 30 * one  # a fit leaves about 8 designs; without care it is 100
 
 
 def test_mixed_models_never_use_the_optimizer_that_calls_zero_converged(imp, monkeypatch):
@@ -409,7 +452,7 @@ def test_random_slopes_add_their_variance_and_correlation(completed):
     slope = np.random.default_rng(2).normal(size=N_GROUPS)
     sets = [frame.assign(y=frame["y"] + slope[frame["id"]] * frame["z"]) for frame in completed]
     res = imputed(sets).fit("y ~ x + z", model="mixedlm", groups="id", re_formula="~ z")
-    alone = smf.mixedlm("y ~ x + z", sets[0], groups=sets[0]["id"], re_formula="~ z").fit()
+    alone = smf.mixedlm("y ~ x + z", sets[0], groups=sets[0]["id"], re_formula="~ z").fit(method="bfgs", gtol=1e-8)
     np.testing.assert_allclose(res.fits.estimates[0][:3], alone.fe_params, rtol=1e-6)
     assert list(res.params.index[3:]) == ["log(id Var)", "log(z Var)", "atanh(id x z Cor)", "log(Residual Var)"]
     covariance = alone.cov_re.to_numpy()

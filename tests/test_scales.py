@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from scipy import stats
-from test_reference import CASES, read
+from test_reference import CASES, models_of, read, read_long
 
+import mifit
 from mifit.errors import PoolingError
 from mifit.pool.number import decimals, fmi_limit, jackknife, recommended
 from mifit.pool.rubin import columns, each, pool, t_quantile
@@ -67,6 +68,22 @@ def test_rsquared_is_that_of_r(name):
         np.testing.assert_allclose(found.conf_low[0], wanted["signed"]["lo95"], rtol=1e-8)
         np.testing.assert_allclose(found.conf_high[0], wanted["signed"]["hi95"], rtol=1e-8)
         np.testing.assert_allclose(found.pooled.fmi[0], wanted["fmi"], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if "r.squared" in read(name)[1]])
+def test_a_users_rsquared_is_that_of_r(name):
+    case, expected = read(name)
+    imp = mifit.from_long(read_long(name, case))
+    res = imp.fit(case["formula"], **models_of(case)[0])
+    frame = res.rsquared_frame()
+    for row, key in (("R-squared", "r.squared"), ("Adj. R-squared", "adj.r.squared")):
+        wanted = expected[key]
+        limits = [wanted["signed"][end] for end in ("est", "lo95", "hi95")]
+        np.testing.assert_allclose(frame.loc[row].iloc[:3], limits, rtol=1e-8)
+        np.testing.assert_allclose(frame.loc[row, "fmi"], wanted["fmi"], rtol=1e-8, atol=1e-12)
+    of_pooled = frame.loc["Adj. R-squared (of the pooled)", "estimate"]
+    n, p = expected["n"], len(expected["pooled"])
+    assert of_pooled == res.rsquared_adj == pytest.approx(1 - (1 - res.rsquared) * (n - 1) / (n - p))
 
 
 def test_the_adjustment_of_rsquared_is_the_textbooks():

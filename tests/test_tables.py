@@ -1,5 +1,6 @@
 """Tables that people publish: ratios, markups, forest plots, and what other packages read."""
 
+import pickle
 import re
 import sys
 import types
@@ -14,6 +15,7 @@ from pooling import fit, frames, imputed
 from statsmodels.iolib.summary2 import summary_col
 
 from mifit.results.mapped import Mapped
+from mifit.results.pooled import PooledResults
 
 
 @pytest.fixture(scope="module")
@@ -136,8 +138,12 @@ def test_notebooks_show_tests_predictions_and_mapped_results(imp, res):
 def test_stargazer_is_told_how_to_read_pooled_results(monkeypatch):
     readers = {}
     fake = types.SimpleNamespace(register_class=readers.__setitem__)
-    monkeypatch.setitem(sys.modules, "stargazer.translators", fake)
     res = fit(imputed(frames()), "y ~ x + g")
+    again = pickle.loads(pickle.dumps(res))
+    monkeypatch.setitem(sys.modules, "stargazer.translators", fake)  # imported after the fit
+    for one in (res, again):
+        readers.clear()
+        assert one.__class__ is PooledResults and isinstance(one, PooledResults)
     told = readers[type(res)](res)
     assert list(told["cov_names"]) == list(res.params.index) and told["nobs"] == res.nobs
     assert told["r2"] == res.rsquared and told["resid_std_err"] == pytest.approx(np.sqrt(res.scale))

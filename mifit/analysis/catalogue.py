@@ -6,6 +6,7 @@ ordinary: words of its own, a design without constant, parameters of an odd shap
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -111,6 +112,23 @@ def _fit_polished(model: Any, words: Mapping[str, Any]) -> Any:
     except (ArithmeticError, ValueError, np.linalg.LinAlgError):
         return found
     return better if finite and better.llf >= found.llf - 1e-9 * abs(found.llf) else found
+
+
+def _fit_mixed(model: Any, words: Mapping[str, Any]) -> Any:
+    """Fit by BFGS to eight digits, as lme4, and as statsmodels does it where that stops short.
+
+    Not by L-BFGS, second on statsmodels' own list: it can call a variance of zero converged.
+    """
+    if "method" in words:
+        return model.fit(**words)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        found = model.fit(**{"gtol": 1e-8, **words, "method": "bfgs"})
+    if not found.converged:
+        return model.fit(**words, method=["bfgs", "cg", "powell"])
+    for one in said:
+        warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    return found
 
 
 def _fit_choice(model: Any, words: Mapping[str, Any]) -> Any:
@@ -293,8 +311,7 @@ _ENTRIES = (
         "mixedlm",
         _REGRESSION + "mixed_linear_model.MixedLM",
         "MixedLM",
-        # statsmodels' own list has lbfgs second, which can call a variance of zero converged
-        quiet={"method": ["bfgs", "cg", "powell"]},
+        fit=_fit_mixed,
         facts=_mixed_facts,
         scale=lambda result: {"Mean Scale": float(result.scale)},
         reading=mixed_effects,

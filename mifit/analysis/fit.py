@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from numbers import Real
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ from .incidents import (
     warn_once,
     warned,
 )
-from .jobs import CompletedSets, FrozenDesign, Job, job_of, model_of, outcome_levels
+from .jobs import CompletedSets, FrozenDesign, Job, empty, in_turn, job_of, model_of, outcome_levels, usable
 from .models import MODELS, Call
 from .scaling import scaled
 from .shapes import Reading, by_column
@@ -129,16 +130,11 @@ def fit_sets(
         raise ModelError(
             f"dfcom is {dfcom!r}; a positive number is needed.", do=f"imp.fit({design.formula!r}, dfcom=96)"
         )
-    if set(design.names) <= {"Intercept"} and not (call.spec.constant or call.spec.name == "ordinal"):
-        raise ModelError(
-            f"a {call.spec.label} model has no constant: {design.formula!r} leaves nothing to estimate.",
-            do=f"imp.fit('{design.formula.partition('~')[0].strip()} ~ x', model={call.model!r})",
-        )
     levels = outcome_levels(design, completed, call)
     jobs = (job_of(design, completed, call, k, levels) for k in range(len(completed)))
     if keep or alone(n_jobs):
         with _one_thread():
-            ones = [_run(job, design if keep else None) for job in jobs]
+            ones = [_run(job, design if keep else None) for job in in_turn(jobs)]
     else:
         from joblib import Parallel, delayed
 
@@ -169,6 +165,8 @@ def _gathered(
     said = notes([one.messages for one in ones], converged, separated, infinite)
     if at_boundary:
         said = (*said, boundary_note(ones[at_boundary[0]].reading.boundary, at_boundary, len(ones)))
+    if not readings[0].names:
+        said = (*said, "no coefficient: the smallest model, which others are compared with")
     said = (*design.never_observed, *near_singular_note([one.condition for one in ones]), *said)
     if call.model == "phreg" and call.init.get("status") is None:
         said = (all_events_note(design.formula), *said)
@@ -217,6 +215,9 @@ def fit_one(design: FrozenDesign, completed: CompletedSets, call: Call, k: int) 
 def _run(job: Job, design: FrozenDesign | None = None) -> _One:
     """Fit one job with its warnings caught; keep the result if a design to attach is given."""
     spec = MODELS[job.model]
+    if empty(job):
+        with _ALONE:
+            return _nothing(job)
     with _ALONE, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -250,8 +251,34 @@ def _run(job: Job, design: FrozenDesign | None = None) -> _One:
     )
 
 
+def _nothing(job: Job) -> _One:
+    """Return a fit without coefficients, the smallest model that others are compared with."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        bare = SimpleNamespace(model=model_of(usable(job)))
+    return _One(
+        reading=Reading((), np.empty(0), np.empty((0, 0))),
+        n_obs=len(job.endog),
+        df=_df_of(job, None),
+        full_rank=True,
+        converged=True,
+        separated=False,
+        infinite=(),
+        messages=(),
+        facts=MODELS[job.model].facts(bare, job),
+        scale={},
+        few_groups=(0, ()),
+        condition=1.0,
+    )
+
+
 def _native(job: Job, design: FrozenDesign) -> Any:
     """Fit a job on its own scale with the design attached, from where the standardised fit ended."""
+    if empty(job):
+        raise ModelError(
+            f"a {MODELS[job.model].label} model has no constant: {design.formula!r} leaves statsmodels nothing to fit.",
+            do="larger.compare(res)",
+        )
     fit, level = MODELS[job.model].fit, scaled(job)
     if level is None:
         return fit(model_of(job, design), job.fit)

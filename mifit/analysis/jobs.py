@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import gc
+import weakref
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -13,9 +15,21 @@ import pandas as pd
 
 from ..errors import FitError, ModelError
 from .mixed import packed_columns
-from .models import CLUSTER_WORDS, NUMBER_WORDS, STRATUM_WORDS, Call, load, names_in
+from .models import CLUSTER_WORDS, MODELS, NUMBER_WORDS, STRATUM_WORDS, Call, load, names_in
 
-__all__ = ["CompletedSets", "FrozenDesign", "Job", "Levels", "job_of", "model_of", "outcome_levels", "stack"]
+__all__ = [
+    "CompletedSets",
+    "FrozenDesign",
+    "Job",
+    "Levels",
+    "empty",
+    "in_turn",
+    "job_of",
+    "model_of",
+    "outcome_levels",
+    "stack",
+    "usable",
+]
 
 Array = npt.NDArray[np.float64]
 
@@ -243,8 +257,38 @@ def stack(jobs: Sequence[Job]) -> Job:
     return Job(first.k, endog, exog, first.model, init, first.fit, first.levels, first.named)
 
 
+def empty(job: Job) -> bool:
+    """Tell whether a model without a constant has nothing to estimate: the smallest that others are compared with."""
+    return not len(job.exog.columns) and not MODELS[job.model].constant and job.model != "ordinal"
+
+
+def usable(job: Job) -> Job:
+    """Return a job that statsmodels can take: a model with nothing to estimate gets a column of zeros."""
+    return replace(job, exog=job.exog.assign(none=0.0)) if empty(job) else job
+
+
+def in_turn(jobs: Iterable[Job]) -> Iterator[Job]:
+    """Hand on jobs, collecting designs of earlier ones that their fits left in cycles, once they are large.
+
+    Each step of statsmodels' iterated least squares leaves such a cycle with two designs in it; Python's own collector
+    counts objects, not bytes, and would let those of all m sets pile up.
+    """
+    done: list[tuple[weakref.ref[Array], int]] = []
+    for job in jobs:
+        matrix = job.exog.to_numpy()
+        done.append((weakref.ref(matrix if matrix.base is None else matrix.base), matrix.nbytes))
+        del matrix
+        yield job
+        done = [(design, size) for design, size in done if design() is not None]
+        if sum(size for _, size in done[:-1]) >= _PILE:
+            gc.collect()
+
+
 #: more values than this are no levels
 _MANY = 50
+
+#: bytes of designs left over that are worth a collection
+_PILE = 2**25
 
 
 def _components(job: Job) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ..errors import FitError, ModelError
 from .incidents import failure
-from .jobs import CompletedSets, FrozenDesign, Job, job_of, model_of, outcome_levels, stack
+from .jobs import CompletedSets, FrozenDesign, Job, empty, in_turn, job_of, model_of, outcome_levels, stack, usable
 from .mixed import composed, group_sums, loglik
 from .models import MODELS, Call, is_robust
 from .scaling import scaled
@@ -66,7 +66,8 @@ def loglik_fits(design: FrozenDesign, completed: CompletedSets, call: Call) -> L
     if reason:
         return LogLikelihoods(np.full(m, np.nan), np.empty((m, 0)), False, reason)
     levels = outcome_levels(design, completed, call)
-    found = [_maximum(job_of(design, completed, call, k, levels)) for k in range(m)]
+    jobs = (job_of(design, completed, call, k, levels) for k in range(m))
+    found = [_maximum(job) for job in in_turn(jobs)]
     return LogLikelihoods(np.array([value for _, value in found]), np.array([params for params, _ in found]), True)
 
 
@@ -95,7 +96,7 @@ def loglik_at(design: FrozenDesign, completed: CompletedSets, call: Call, k: int
     job = job_of(design, completed, call, k)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return _kind(job).at(model_of(_usable(job)), job, np.asarray(params, dtype=np.float64))
+        return _kind(job).at(model_of(usable(job)), job, np.asarray(params, dtype=np.float64))
 
 
 def stacked(design: FrozenDesign, completed: CompletedSets, call: Call) -> float:
@@ -158,12 +159,11 @@ class _Kind:
 def _maximum(job: Job) -> tuple[Array, float]:
     """Fit one job by maximum likelihood: its parameters and its log-likelihood."""
     kind, spec = _kind(job), MODELS[job.model]
-    usable = _usable(job)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            model = model_of(usable)
-            if usable is not job:
+            model = model_of(usable(job))
+            if empty(job):
                 return np.empty(0), kind.at(model, job, np.empty(0))
             level = scaled(job)
             if level is None:
@@ -179,13 +179,6 @@ def _maximum(job: Job) -> tuple[Array, float]:
     if not np.isfinite(value):
         raise FitError(f"the log-likelihood of the {spec.label} model is not finite in completed set {job.k}.")
     return params, value
-
-
-def _usable(job: Job) -> Job:
-    """Return a job that statsmodels can take: a model with nothing to estimate gets a column of zeros."""
-    if len(job.exog.columns) or job.model == "ordinal":
-        return job
-    return replace(job, exog=job.exog.assign(none=0.0))
 
 
 def _words(job: Job) -> dict[str, Any]:

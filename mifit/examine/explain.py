@@ -215,6 +215,8 @@ def _seen(study: Study, column: Hashable, codes: Any) -> list[tuple[str, str]]:
         return [("m values", f"{', '.join(shares)} of {study.m}")]
     observed = table_column.values[table_column.observed]
     drawn = f"mean {codes.mean():.4g}, sd {codes.std(ddof=1):.3g}, from {codes.min():.4g} to {codes.max():.4g}"
+    if not len(observed):
+        return [("m values", drawn), ("observed", "nothing: the whole column was filled")]
     there = f"mean {observed.mean():.4g}, sd {observed.std():.3g}, from {observed.min():.4g} to {observed.max():.4g}"
     return [("m values", drawn), ("observed", f"{there} (the column's other rows)")]
 

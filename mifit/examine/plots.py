@@ -496,7 +496,7 @@ def _smooth(values: Array, grid: Array, width: float) -> Array:
     count, edges = np.histogram(values, 400, (grid[0] - 3 * width, grid[-1] + 3 * width))
     middle = (edges[:-1] + edges[1:]) / 2
     kernel = np.exp(-0.5 * ((grid[:, None] - middle) / width) ** 2) / (width * np.sqrt(2 * np.pi))
-    return np.asarray(kernel @ count / len(values))
+    return np.asarray(kernel @ count / max(len(values), 1))
 
 
 def _draw_scatter(completed: Completed, frame: pd.DataFrame, x: Hashable, y: Hashable, k: int, ax: Any) -> Any:

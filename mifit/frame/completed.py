@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,15 @@ class Completed:
         position = self.original.columns.get_loc(name)
         given = self.original.iloc[:, position]
         return pd.Series(self._fill(given, k, column), dtype=given.dtype, name=name)
+
+    def learnt(self) -> Table:
+        """The table that knots and centres are learnt on: a column without an observed value is as in the first set."""
+        unseen = [name for name, column in self.table.columns.items() if len(column.missing) == self.table.n_rows]
+        if not unseen or not all(name in self.holes[0] for name in unseen):
+            return self.table
+        first, none = self.values(0), np.empty(0, dtype=np.int64)
+        filled = {name: replace(self.table[name], values=first[name], missing=none) for name in unseen}
+        return Table({**self.table.columns, **filled}, self.table.n_rows)
 
     def part(self, rows: Rows, sets: int | None = None) -> Completed:
         """Some rows, in ascending order, of all sets or of the first few."""

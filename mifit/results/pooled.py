@@ -127,7 +127,6 @@ class PooledResults:
         self.imputations, self.congeniality = imputations, congeniality
         self.design, self.completed, self.call, self.settled = design, completed, call, stability
         self.results = RefittedResults(pooled.m, refit, fits.kept)
-        tables.ready_for_stargazer(type(self))
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what cannot cross a process: patsy's design and the statsmodels results."""
@@ -458,11 +457,28 @@ class PooledResults:
 
     @property
     def rsquared_adj(self) -> float:
-        """Adjusted R²: 1 - (1 - R²)(n - 1)/(n - p) of the pooled R²."""
+        """Adjusted R²: 1 - (1 - R²)(n - 1)/(n - p) of the pooled R².
+
+        ``rsquared_frame`` also has what R's mice gives: the adjusted R² of each set, pooled.
+        """
         return quality.rsquared_adj(self)
 
     def rsquared_frame(self, alpha: float = 0.05) -> pd.DataFrame:
-        """R² and adjusted R² with limits: columns estimate, conf_low, conf_high, fmi."""
+        """R² and adjusted R² with limits.
+
+        Parameters
+        ----------
+        alpha : float, default 0.05
+            One minus the coverage of the limits.
+
+        Returns
+        -------
+        DataFrame, 3 rows
+            Columns estimate, conf_low, conf_high, fmi. "R-squared" is ``rsquared``. "Adj. R-squared" pools the adjusted
+            R² of the m sets in the same way (Harel 2009; ``pool.r.squared(adjusted = TRUE)`` of R's mice). "Adj.
+            R-squared (of the pooled)" adjusts the pooled R² instead, as ``rsquared_adj`` does. The last two differ
+            little unless the sets do.
+        """
         return quality.rsquared_frame(self, alpha)
 
     def auc(self, alpha: float = 0.05) -> pd.DataFrame:
@@ -547,6 +563,12 @@ class PooledResults:
     @property
     def __maketables_vcov_info__(self) -> dict[str, Any]:
         return {"vcov_type": self.fits.cov_label, "clustervar": ", ".join(self.call.clusters) if self.call else None}
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type[PooledResults]:
+        # the first thing stargazer asks a model for: whichever was imported first, it can then read this one
+        tables.ready_for_stargazer(type(self))
+        return type(self)
 
     def __repr__(self) -> str:
         return f"<PooledResults: {self.fits.label}, {self.fits.formula!r}, m = {self.m}; summary() prints the table>"

@@ -48,7 +48,7 @@ def mc_error(results: PooledResults, alpha: float = 0.05) -> pd.DataFrame:
 
 def recommend_m(results: PooledResults, cv: float = 0.05) -> int:
     """How many imputations; see :meth:`PooledResults.recommend_m`."""
-    return int(recommended(results.pooled.fmi, results.m, cv).max())
+    return int(recommended(results.pooled.fmi, results.m, cv).max(initial=2))
 
 
 def supported_digits(results: PooledResults, alpha: float = 0.05, exponentiate: bool = False) -> pd.DataFrame:
@@ -110,6 +110,8 @@ def stable(results: PooledResults, until: Mapping[str, float]) -> Stability:
     von Hippel, P. T. (2020). *Sociological Methods & Research* 49, 699-718.
     """
     _refuse(until)
+    if not results.fits.names:
+        return Stability(True, "Nothing is estimated.", results.m)
     errors = mc_error(results)
     needed, lines = results.m, []
     for word, limit in until.items():

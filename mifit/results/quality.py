@@ -40,11 +40,10 @@ def rsquared_adj(results: PooledResults) -> float:
 
 def rsquared_frame(results: PooledResults, alpha: float = 0.05) -> pd.DataFrame:
     """R² and adjusted R² with their limits; see :meth:`PooledResults.rsquared_frame`."""
-    one = _pooled(results, alpha)
-    plain = np.array([one.estimate[0], one.conf_low[0], one.conf_high[0]])
-    rows = [plain, adjusted(plain, results.nobs, len(results.fits.names))]
-    frame = pd.DataFrame(rows, ["R-squared", "Adj. R-squared"], ["estimate", "conf_low", "conf_high"])
-    return frame.assign(fmi=one.pooled.fmi[0])
+    plain, own = (_figures(_pooled(results, alpha, name)) for name in ("rsquared", "rsquared_adj"))
+    of_pooled = [*adjusted(plain[:3], results.nobs, len(results.fits.names)), plain[3]]
+    index = ["R-squared", "Adj. R-squared", "Adj. R-squared (of the pooled)"]
+    return pd.DataFrame([plain, own, of_pooled], index, ["estimate", "conf_low", "conf_high", "fmi"])
 
 
 def auc(results: PooledResults, alpha: float = 0.05) -> pd.DataFrame:
@@ -95,10 +94,15 @@ def of_each(results: PooledResults, name: str) -> npt.NDArray[np.float64] | None
     return np.array(found)
 
 
-def _pooled(results: PooledResults, alpha: float = 0.05) -> OnScale:
-    """Return R² pooled, or refuse a model that has none."""
+def _figures(one: OnScale) -> npt.NDArray[np.float64]:
+    """Return estimate, limits and fmi of one figure, shape (4,)."""
+    return np.array([one.estimate[0], one.conf_low[0], one.conf_high[0], one.pooled.fmi[0]])
+
+
+def _pooled(results: PooledResults, alpha: float = 0.05, name: str = "rsquared") -> OnScale:
+    """Return R² pooled, plain or adjusted in each set, or refuse a model that has none."""
     meant = results.call is None or results.call.model in ("ols", "wls", "gls")  # quantile regression inherits one
-    found = of_each(results, "rsquared") if meant else None
+    found = of_each(results, name) if meant else None
     if found is None:
         raise ModelError(
             f"{results.fits.label} has no R².", known="ols, wls, gls", do="res.auc()   # for a yes-no outcome"

@@ -45,7 +45,7 @@ def summarise(results: PooledResults, alpha: float = 0.05, exponentiate: bool = 
         Prints, and has ``as_text``, ``as_html``, ``as_latex``, ``as_csv``.
     """
     names = [str(name) for name in results.params.index]
-    widths = (max(14, *map(len, names)), *_WIDTHS)
+    widths = (max([14, *map(len, names)]), *_WIDTHS)
     width = sum(widths) + len(_WIDTHS)
     facts = _facts(results)
     room = width // 2 - 4 - max(map(len, facts))  # beside the widest label, its colon and the blanks between
@@ -59,6 +59,7 @@ def summarise(results: PooledResults, alpha: float = 0.05, exponentiate: bool = 
         header_table(pairs[:split], pairs[split:], title, width),
         coefficient_table(_rows(results, alpha, exponentiate), _headers(results, alpha, exponentiate), names, widths),
     ]
+    tables = tables if names else tables[:1]
     return summary_of(tables, _notes([*reason, *long, *results.notes, *_precision(results)], width))
 
 

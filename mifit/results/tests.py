@@ -135,6 +135,8 @@ def constraint(results: PooledResults, hypothesis: Any) -> tuple[Array, Array]:
         If a hypothesis does not parse, names no coefficient, or a matrix has the wrong width.
     """
     names = list(results.fits.names)
+    if not names:
+        raise ModelError(f"{results.fits.formula!r} has no coefficient to test.", do="larger.compare(res)")
     worded = isinstance(hypothesis, str | Mapping) or (
         isinstance(hypothesis, list | tuple) and all(isinstance(one, str) for one in hypothesis)
     )
