@@ -90,7 +90,7 @@ class Timed:
     iterations: int
     formula: str = ""  #: the analysis; none means plain chained equations
     keywords: dict[str, str] = field(default_factory=dict)  #: its model and what else it is given
-    peers: tuple[str, ...] = ("mice", "sklearn", "statsmodels")
+    peers: tuple[str, ...] = ("mice", "sklearn", "statsmodels", "miceforest")
 
 
 FRAMES = {

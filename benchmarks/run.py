@@ -5,20 +5,28 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import math
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from frames import FRAMES, Timed
 
 HERE = Path(__file__).parent
-PEERS = {"mice": "R mice", "smcfcs": "R smcfcs", "sklearn": "scikit-learn", "statsmodels": "statsmodels"}
+PEERS = {
+    "mice": "R mice",
+    "smcfcs": "R smcfcs",
+    "sklearn": "scikit-learn",
+    "statsmodels": "statsmodels",
+    "miceforest": "miceforest",
+}
 NUMERIC = ("sklearn", "statsmodels")  # they impute numbers alone, and are compared with mifit on these
-COLUMNS = ["frame", "m x iterations", "mifit", "first call", "whole job", "peak MB", "/ floor", *PEERS.values()]
+COLUMNS = ["frame", "m x iterations", "program", "imputation", "whole job", "peak MB", "/ mifit", "/ floor"]
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
@@ -36,20 +44,21 @@ def missing(peers: list[str]) -> dict[str, str]:
     return why
 
 
-def timed(script: str, path: Path, job: Timed, core: str, runs: int, patience: float) -> dict[str, float]:
-    """The least of each figure over some processes; no new one is started when patience (seconds) has run out."""
+def timed(script: str, path: Path, job: Timed, asked: argparse.Namespace) -> dict[str, float]:
+    """The least of each figure over some processes; none where it fails, an infinite time where it takes too long."""
     command = ["Rscript"] if script.endswith(".R") else [sys.executable]
     command += [str(HERE / script), str(path.with_suffix(".csv" if script.endswith(".R") else ".pkl"))]
-    command += [
-        str(job.m),
-        str(job.iterations),
-        *([job.formula, json.dumps(job.keywords)] if script == "own.py" and job.formula else []),
-    ]
-    pin = ["taskset", "-c", core] if shutil.which("taskset") else []
+    command += [str(job.m), str(job.iterations), *([job.formula, json.dumps(job.keywords)] if job.formula else [])]
+    pin = ["taskset", "-c", asked.core] if shutil.which("taskset") else []
     found: list[dict[str, float]] = []
     start = time.perf_counter()
-    while len(found) < runs and (not found or time.perf_counter() - start < patience):
-        done = subprocess.run([*pin, *command], capture_output=True, text=True, env={**os.environ, **ONE_THREAD})
+    while len(found) < asked.runs and (not found or time.perf_counter() - start < asked.patience):
+        try:
+            done = subprocess.run(
+                [*pin, *command], capture_output=True, text=True, env={**os.environ, **ONE_THREAD}, timeout=asked.limit
+            )
+        except subprocess.TimeoutExpired:
+            return {"impute": math.inf}
         if done.returncode:
             print(f"{script} failed on {path.stem}: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
             return {}
@@ -57,32 +66,51 @@ def timed(script: str, path: Path, job: Timed, core: str, runs: int, patience: f
     return {key: min(run[key] for run in found) for key in found[0] if found[0][key] is not None}
 
 
-def row(name: str, peers: list[str], core: str, runs: int, patience: float, folder: Path) -> list[str]:
-    """One line of the table."""
+def rows(name: str, peers: list[str], asked: argparse.Namespace, folder: Path) -> Iterator[list[str]]:
+    """The lines of one frame: mifit, the floor, then who else can do it."""
     job = FRAMES[name]
     frame = job.make()
     path = folder / name.replace(", ", "_").replace(",", "")
     frame.to_pickle(path.with_suffix(".pkl"))
     frame.to_csv(path.with_suffix(".csv"), index=False)
-    own = timed("own.py", path, job, core, runs, patience)
-    if not own:
-        return [name, f"{job.m} x {job.iterations}", "failed", *[""] * (len(COLUMNS) - 3)]
-    cells = [name, f"{job.m} x {job.iterations}", f"{own['impute']:.3f} s", f"{own['first']:.3f} s"]
-    cells += [f"{own['job']:.3f} s", f"{own['peak']:.0f}"]
-    floor = {} if job.formula else timed("floor.py", path, job, core, runs, patience)
-    cells.append(f"{own['impute'] / floor['impute']:.1f}" if floor else "")
-    for peer in PEERS:
-        script = f"peer_{peer}.{'R' if peer in ('mice', 'smcfcs') else 'py'}"
-        other = timed(script, path, job, core, runs, patience) if peer in job.peers and peer in peers else {}
-        base = own["numeric" if peer in NUMERIC else "impute"]
-        cells.append(_against(other, base) if other else "")
-    return cells
+    start = [name, f"{job.m} x {job.iterations}"]
+    own = timed("own.py", path, job, asked)
+    if "numeric" not in own:  # failed, or stopped
+        yield [*start, "mifit", *cells(own, own, {}, asked.limit)]
+        return
+    floor = {} if job.formula else timed("floor.py", path, job, asked)
+    yield [*start, "mifit", *cells(own, own, floor, asked.limit)]
+    if floor:
+        yield [*start, "the floor", *cells(floor, own, {}, asked.limit)]
+    numeric = {"impute": own["numeric"]}
+    mixed = frame.select_dtypes("number").shape != frame.shape
+    able = [peer for peer in peers if peer in job.peers]
+    if mixed and set(able) & set(NUMERIC):
+        yield [*start, "mifit, numbers alone", *cells(numeric, numeric, {}, asked.limit)]
+    for peer in able:
+        other = timed(f"peer_{peer}.{'R' if peer in ('mice', 'smcfcs') else 'py'}", path, job, asked)
+        alone = mixed and peer in NUMERIC
+        yield [*start, PEERS[peer], *cells(other, numeric if alone else own, {} if alone else floor, asked.limit)]
 
 
-def _against(other: dict[str, float], base: float) -> str:
-    """A peer's seconds, how many times mifit's that is, and what memory it took where it tells."""
-    memory = f", {other['peak']:.0f} MB" if "peak" in other else ""
-    return f"{other['impute']:.2f} s = {other['impute'] / base:.2g} x{memory}"
+def cells(found: Mapping[str, float], own: Mapping[str, float], floor: Mapping[str, float], limit: float) -> list[str]:
+    """Seconds, memory, and the imputation against mifit's and against the floor's."""
+    if not found:
+        return ["failed", *[""] * 4]
+    if math.isinf(found["impute"]):
+        return [f"> {limit:.0f} s", *[""] * 4]
+    return [
+        f"{found['impute']:.3f} s",
+        f"{found['job']:.3f} s" if "job" in found else "",
+        f"{found['peak']:.0f}" if "peak" in found else "",
+        times(found["impute"] / own["impute"]),
+        times(found["impute"] / floor["impute"]) if floor else "",
+    ]
+
+
+def times(ratio: float) -> str:
+    """A ratio as one reads it."""
+    return f"{ratio:.0f} x" if ratio >= 10 else f"{ratio:.1f} x"
 
 
 def main() -> None:
@@ -92,15 +120,16 @@ def main() -> None:
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS), metavar="PEER")
     parser.add_argument("--runs", type=int, default=5, help="processes for each figure; the least is shown")
     parser.add_argument("--patience", type=float, default=20.0, help="seconds after which a figure gets no further run")
+    parser.add_argument("--limit", type=float, default=900.0, help="seconds after which a process is stopped")
     parser.add_argument("--core", default="0", help="the core that every process is pinned to")
     asked = parser.parse_args()
     skipped = missing(asked.peers)
-    print("| " + " | ".join(COLUMNS) + " |\n|---|---|" + "---:|" * (len(COLUMNS) - 2), flush=True)
+    print("| " + " | ".join(COLUMNS) + " |\n|---|---|---|" + "---:|" * (len(COLUMNS) - 3), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         for name in asked.frames:
             peers = [peer for peer in asked.peers if peer not in skipped]
-            cells = row(name, peers, asked.core, asked.runs, asked.patience, Path(folder))
-            print("| " + " | ".join(cells) + " |", flush=True)
+            for row in rows(name, peers, asked, Path(folder)):
+                print("| " + " | ".join(row) + " |", flush=True)
     for peer, why in skipped.items():
         print(f"\nSkipped {PEERS[peer]}: {why}.")
 
