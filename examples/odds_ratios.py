@@ -4,6 +4,9 @@
 # covariates and an incomplete outcome: 106 of 418 were only followed and have neither.
 
 # %%
+import tempfile
+from pathlib import Path
+
 import mifit
 
 pbc = mifit.datasets.load("pbc")
@@ -28,3 +31,10 @@ print(res.wald_test("np.log(bili) = np.log(bili):albumin = 0"))
 # %%
 print(res.marginal_effects(["age", "stage"]).round(4).T)
 print(res.auc().round(3))
+
+# %% [markdown]
+# Everything that a reader may ask stands on one page, which needs no network. Pictures in it need matplotlib.
+
+# %%
+page = imp.report(Path(tempfile.mkdtemp()) / "hepatomegaly.html", res, also=[imp.alternatives()])
+print(f"the report: {page}")

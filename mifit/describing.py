@@ -39,13 +39,12 @@ def described(imp: Any) -> list[str]:
     lines += [f"  analysis : {one}   ({q.model})" for one, q in pairs]
     sweeps = f"{imp.iterations} iteration{'s' * (imp.iterations != 1)}"
     lines.append("  drawn    : " + ", ".join(filter(None, [imp.plan.title, sweeps, state(imp._settled)])))
+    width = min(max([12, *(len(str(name)) for name in holes)]), 40)
     for name, count in holes.items():
         variable = imp.plan[name]
-        if variable.method is None:
-            lines.append(f"  {name!s:<12.12} {100 * count / n:5.1f} % missing   {variable.why}")
-            continue
-        how = variable.label + (f", {variable.sampler}" if variable.sampler not in ("own", "") else "")
-        lines.append(f"  {name!s:<12.12} {100 * count / n:5.1f} % missing   {how}")
+        drawn = variable.label + (f", {variable.sampler}" if variable.sampler not in ("own", "") else "")
+        how = variable.why if variable.method is None else drawn
+        lines.append(f"  {name!s:<{width}.{width}} {100 * count / n:5.1f} % missing   {how}")
     return lines
 
 

@@ -108,7 +108,7 @@ def question_of(imp: Any, asked: Request) -> tuple[Question, Any]:
     written = imp._written
     if formula is None and len(declared) != 1:
         calls = "  or  ".join(f'imp.fit("{one}")' for one in written) or 'imp.fit("y ~ x1 + x2")'
-        raise PlanError(f"{len(declared)} analyses were declared; say which to fit.", do=calls)
+        raise PlanError(f"{len(declared) or 'no'} analyses were declared; say which to fit.", do=calls)
     formula = written[0] if formula is None else formula
     wanted = None if model is None else spec(model).name
     pairs = zip(written, declared, strict=True)

@@ -130,7 +130,7 @@ def test_a_fit_that_cannot_be(imputed, case):
 
 
 def test_which_analysis_is_asked_when_none_or_several_were_declared(elsewhere):
-    check(lambda: elsewhere.fit(), PlanError, "0 analyses were declared; say which to fit")
+    check(lambda: elsewhere.fit(), PlanError, "no analyses were declared; say which to fit")
     two = study().mice.impute(["y ~ x", "y ~ z"], m=2, rng=1, iterations=5, auxiliary="ignore")
     error = check(lambda: two.fit(), PlanError, "2 analyses were declared; say which to fit")
     assert error.do == 'imp.fit("y ~ x")  or  imp.fit("y ~ z")'

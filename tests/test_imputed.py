@@ -75,6 +75,12 @@ def test_its_repr_says_what_it_is(imp):
     assert f"<h4>ImputedSet {imp.identity}</h4>" in imp._repr_html_() and "y ~ x + z" in imp._repr_html_()
 
 
+def test_its_repr_tells_long_names_apart():
+    long = "concentration of a marker in serum, "
+    imp = study().rename(columns={"x": long + "1", "z": long + "2"}).mice.impute(m=2, rng=1, iterations=1)
+    assert all(f"  {long}{k}  " in repr(imp) for k in (1, 2))
+
+
 def test_html_is_escaped():
     frame = study().rename(columns={"x": "<b>x</b>"})
     imp = frame.mice.impute(m=2, rng=1, iterations=1)

@@ -12,7 +12,7 @@ import statsmodels.formula.api as smf
 from scipy.stats import gaussian_kde
 
 import mifit
-from mifit.errors import DataError, MifitError, ModelError
+from mifit.errors import DataError, FitError, MifitError, ModelError
 
 matplotlib = pytest.importorskip("matplotlib")
 from matplotlib.axes import Axes  # noqa: E402
@@ -320,6 +320,15 @@ def test_ratios_are_exponentials_on_a_logarithmic_axis():
     oracle = smf.logit("y ~ age + chol", pbc.assign(y=pbc["dead"].astype(float))).fit(disp=0)
     np.testing.assert_allclose(lines(ax, OBSERVED)[0].get_xdata(), np.exp(oracle.params.iloc[1:]), rtol=1e-6)
     assert lines(ax, INK)[0].get_xdata()[0] == 1
+
+
+def test_complete_cases_that_cannot_bear_the_analysis_say_so():
+    rng = np.random.default_rng(4)
+    frame = pd.DataFrame({"y": rng.normal(size=60), "x": rng.normal(size=60), "z": rng.normal(size=60)})
+    frame.loc[:29, "x"] = frame.loc[32:, "z"] = np.nan  # rows 30 and 31 are whole
+    few = frame.mice.impute("y ~ x + z", m=2, iterations=2, rng=1).fit()
+    with pytest.raises(FitError, match="no answer on complete cases: 2 of 60 rows"):
+        few.plot.forest(complete_cases=True)
 
 
 def test_complete_cases_keep_weights_by_name_and_refuse_arrays(frame):

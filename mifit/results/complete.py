@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..analysis.fit import fit_sets
-from ..errors import ModelError
+from ..errors import FitError, MifitError, ModelError
 from ..pool.rubin import t_pvalue, t_quantile, upper_level
 from .predict import require_source
 
@@ -62,7 +62,14 @@ def complete_cases(results: PooledResults, alpha: float = 0.05) -> pd.DataFrame:
     used = (*design.variables, *design.question.outcome, *call.columns)
     rows = completed.table.complete_rows(used)
     alone = completed.part(rows, sets=1)
-    fits = fit_sets(dataclasses.replace(design, table=alone.table), alone, call)
+    try:
+        fits = fit_sets(dataclasses.replace(design, table=alone.table), alone, call)
+    except MifitError as error:
+        raise FitError(
+            f"the analysis has no answer on complete cases: {len(rows)} of {completed.table.n_rows} rows.",
+            said=error.fact,
+            do="df.mice.pattern()",
+        ) from error
     estimate, error = fits.estimates[0], np.sqrt(np.diag(fits.covariances[0]))
     df = np.full(len(error), fits.df_complete)
     half = t_quantile(upper_level(alpha), df) * error
