@@ -81,7 +81,7 @@ def _ground(study: Study, plan: Plan) -> Ground:
     if tuple(given.table.columns) != plan.columns or given.table.n_rows != plan.n_rows:
         raise ValueError("its plan is one for another frame")
     table, known = recoded(given.table, plan.numeric), recoded(given.known, plan.numeric)
-    return Ground(table, known, given.derived, given.frame)
+    return given._replace(table=table, known=known)
 
 
 def _check_chain(chain: Chain, plan: Plan, known: Table) -> None:

@@ -483,3 +483,53 @@ def test_every_word_about_rows_and_cells_is_in_both_signatures():
 
     words = {"kinds", "bounds", "conditional", "where", "ignore", "by", "weights", "collapse", "min_count"}
     assert words <= set(inspect.signature(mifit.impute).parameters) & set(inspect.signature(mifit.plan).parameters)
+
+
+LEFT_OPEN = ("mask", "compatible mask", "mask within groups", "skip pattern", "skip pattern, two index levels")
+
+
+def left_open(case):
+    """Imputations that leave cells missing."""
+    if "mask" in case:
+        frame = sites()
+        wishes = {"where": {"x": np.arange(len(frame)) % 3 == 0}, **({"by": "site"} if "groups" in case else {})}
+        return frame.mice.impute("y ~ x + z" if case == "compatible mask" else None, **wishes, **FAST)
+    frame = smokers(asked="never")
+    if "two" in case:
+        frame.index = pd.MultiIndex.from_arrays([np.arange(len(frame)) // 2, np.arange(len(frame)) % 2])
+    return frame.mice.impute(conditional={"cigarettes": "smoker == 'yes'"}, methods={"cigarettes": "pmm"}, **FAST)
+
+
+def same_sets(one, other):
+    """Assert that completed sets are equal to the bit."""
+    for left, right in zip(one, other, strict=True):
+        pd.testing.assert_frame_equal(left, right, check_exact=True)
+
+
+@pytest.mark.parametrize("case", LEFT_OPEN)
+def test_cells_that_stay_missing_stay_so_in_a_file_and_after_it(case, tmp_path):
+    imp = left_open(case)
+    imp.save(tmp_path / "study.mifit")
+    back = mifit.load(tmp_path / "study.mifit")
+    same_sets(imp, back)
+    same_sets(imp.extend(m=1), back.extend(m=1))
+    assert repr(back) == repr(imp)
+
+
+@pytest.mark.parametrize("case", LEFT_OPEN)
+def test_cells_that_stay_missing_are_neither_drawn_nor_explained(case):
+    pytest.importorskip("matplotlib")
+    imp = left_open(case)
+    name = "x" if "mask" in case else "cigarettes"
+    missing = imp._table[name].missing
+    there = np.array([one[name].iloc[missing].notna() for one in imp])
+    filled, never = missing[there.all(axis=0)], missing[~there.any(axis=0)]
+    explained = imp.explain(int(filled[0]), name, position=True)
+    assert [*explained.values] == [one[name].iloc[filled[0]] for one in imp] and name in str(explained)
+    with pytest.raises(DataError, match="stays missing"):
+        imp.explain(int(never[0]), name, position=True)
+    shown = imp.plot.data("density", name)
+    assert [int((shown["set"] == k).sum()) for k in range(imp.m)] == there.sum(axis=1).tolist()
+    assert imp._completed.filled[name] == int(there.any(axis=0).sum())
+    imp.plot.density()
+    imp.plot.strip()
