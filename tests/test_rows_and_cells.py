@@ -317,6 +317,35 @@ def test_a_weighted_logistic_fit_is_that_of_statsmodels():
         np.testing.assert_allclose(method.fit(visit, rng).warm[0], truth, rtol=1e-6)
 
 
+@pytest.mark.parametrize("link", ["logit", "probit"])
+@pytest.mark.parametrize("separated", [False, True])
+def test_a_weighted_ordinal_fit_is_that_of_rows_written_out(link, separated):
+    from mifit.frame.kinds import Kind
+    from mifit.impute.contract import Visit
+    from mifit.impute.methods.ordinal import Ordinal
+
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=200)
+    y = np.digitize(x + (0.0 if separated else 1.0) * rng.logistic(size=200), [-0.7, 0.4]).astype(float)
+    many = rng.integers(1, 4, 200)
+    X = np.column_stack([np.ones(200), x])
+    weighed = Visit(y, X, np.arange(2), Kind.ORDINAL, n_levels=3, weights=many.astype(float))
+    written = Visit(y.repeat(many), X.repeat(many, axis=0), np.arange(2), Kind.ORDINAL, n_levels=3)
+    found, truth = (Ordinal(link).fit(visit, rng).warm for visit in (weighed, written))
+    assert found[3] == truth[3] == separated
+    # Augmentation rows lie at half a standard deviation of the rows, which repetition moves a little.
+    np.testing.assert_allclose(found[0], truth[0], rtol=0.1 if separated else 1e-5)
+
+
+def test_survey_weights_reach_ordered_levels_and_are_refused_by_a_penalty():
+    frame = sites().assign(w=np.linspace(0.5, 2, 240), o=lambda f: pd.cut(f["z"], 3, labels=list("abc")))
+    frame["o"] = frame["o"].mask(np.arange(240) % 5 == 0)
+    for one in frame.mice.impute(weights="w", **FAST):
+        assert one["o"].notna().all() and one["o"].dtype == frame["o"].dtype
+    with pytest.raises(PlanError, match="Firth's penalty of 'g' takes no weights"):
+        frame.mice.impute(weights="w", methods={"g": mifit.Logistic(firth=True)}, **FAST)
+
+
 @pytest.mark.parametrize(
     ("formula", "wish", "said"),
     [

@@ -221,7 +221,8 @@ def _seen(study: Study, column: Hashable, codes: Any) -> list[tuple[str, str]]:
         shares = [f"{_text(level)}: {n}" for level, n in zip(table_column.coding.levels, counts, strict=True) if n]
         return [("m values", f"{', '.join(shares)} of {study.m}")]
     observed = table_column.values[table_column.observed]
-    drawn = f"mean {codes.mean():.4g}, sd {codes.std(ddof=min(1, len(codes) - 1)):.3g}, from {codes.min():.4g} to {codes.max():.4g}"
+    spread = codes.std(ddof=1) if len(codes) > 1 else 0.0
+    drawn = f"mean {codes.mean():.4g}, sd {spread:.3g}, from {codes.min():.4g} to {codes.max():.4g}"
     there = f"mean {observed.mean():.4g}, sd {observed.std():.3g}, from {observed.min():.4g} to {observed.max():.4g}"
     return [("m values", drawn), ("observed", f"{there} (the column's other rows)")]
 
