@@ -28,7 +28,7 @@ def identity_of(columns: Iterable[Hashable], completed: Completed) -> str:
 def described(imp: Any) -> list[str]:
     """Lines of the repr of an ImputedSet: size, analyses, how each column was drawn."""
     n, p = imp._frame.shape
-    holes = {name: len(imp._table[name].missing) for name in imp._completed.holes[0]}
+    holes = imp._completed.filled
     lines = [
         f"ImputedSet {imp.identity}: {imp.m} completed sets of {n} rows x {p} columns; "
         f"{sum(holes.values())} holes in {len(holes)} columns"

@@ -640,8 +640,8 @@ def create(
 def _remade(
     frame: pd.DataFrame, given: Ground, plan: Plan | None, seed: Seed | None, chains: Sequence[Chain]
 ) -> ImputedSet:
-    """An ImputedSet from chains, the last word."""
-    return ImputedSet(frame, given, plan, chains, seed)
+    """An ImputedSet from chains, the last word; refused where a number does not fit its column's dtype."""
+    return ImputedSet(frame, given, plan, chains, seed, completed_of(frame, given, chains, plan, seed).fitting())
 
 
 def _prepared(

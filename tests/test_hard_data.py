@@ -234,3 +234,18 @@ def test_three_hundred_columns_take_seconds_and_no_long_formula():
     compatible = frame.mice.impute("v0 ~ v1*v2", m=2, rng=1, iterations=2)
     assert all(len(q.terms.codes) <= 4 for q in compatible.plan.questions) and compatible.plan.extra == ()
     assert time.process_time() - started < 30
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_forty_levels_and_a_constant_leave_a_binary_column_without_predictors(seed):
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame({"place": [f"p{i % 40}" for i in range(120)], "one": 1.0, "b": rng.choice(["u", "v"], 120)})
+    frame["o"] = pd.Categorical(rng.choice(list("abc"), 120), ordered=True)
+    for name in ("b", "o"):
+        frame[name] = frame[name].mask(rng.random(120) < 0.2)
+    assert complete(frame.mice.impute(m=2, rng=seed, iterations=3))
+
+
+def test_three_rows_with_a_hole_in_each_kind():
+    frame = pd.DataFrame({"y": [1.0, 2, 4], "x": [np.nan, 3, 5], "g": ["a", None, "b"]})
+    assert complete(frame.mice.impute(m=5, rng=1))

@@ -15,6 +15,7 @@ from mifit.frame.kinds import Kind
 from mifit.impute.contract import Visit
 from mifit.impute.methods.logistic import Logistic, _bernoulli
 from mifit.impute.methods.multinomial import Multinomial, _firth
+from mifit.impute.methods.ordinal import Ordinal
 from mifit.impute.newton import maximise
 from mifit.impute.shrinkage import shared, shrunk
 
@@ -103,6 +104,25 @@ def test_rare_levels_borrow_strength():
         error = [np.mean((theta[1:] - effect[1:]) ** 2) for theta in (peak.estimate, plain)]
         worse += error[0] < error[1]
     assert worse >= 15  # of 20 frames; by chance alone with probability 0.02
+
+
+def test_two_ordered_levels_are_shrunk_as_the_same_two_in_a_logistic_regression():
+    y, X, terms, _ = rare(seed=3)
+    logistic = Logistic(shrink=True).fit(visit(y, X, terms=terms), np.random.default_rng(1)).warm
+    ordinal = Ordinal(shrink=True).fit(visit(y, X, Kind.ORDINAL, terms=terms), np.random.default_rng(1)).warm
+    slopes = len(logistic[0]) - 1
+    np.testing.assert_allclose(ordinal[0][:slopes], logistic[0][1:], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(ordinal[0][slopes], -logistic[0][0], rtol=1e-4)  # the cut point is minus the constant
+    np.testing.assert_allclose(ordinal[4], logistic[4], rtol=1e-3)
+
+
+def test_ordered_levels_with_rare_predictor_levels_are_drawn_and_the_prior_is_said():
+    frame = levels()
+    frame["o"] = pd.Categorical(frame["g"], list("pqr"), ordered=True)
+    imp = frame.mice.impute(m=2, rng=1, iterations=5, methods={"o": mifit.Ordinal(shrink=True)})
+    assert not any(f.isna().any().any() for f in imp)
+    events = imp.events
+    assert events.loc[events["variable"] == "o", "event"].str.contains("common normal prior").any()
 
 
 def test_without_levels_that_share_a_term_nothing_is_shrunk():

@@ -317,6 +317,35 @@ def test_a_weighted_logistic_fit_is_that_of_statsmodels():
         np.testing.assert_allclose(method.fit(visit, rng).warm[0], truth, rtol=1e-6)
 
 
+@pytest.mark.parametrize("link", ["logit", "probit"])
+@pytest.mark.parametrize("separated", [False, True])
+def test_a_weighted_ordinal_fit_is_that_of_rows_written_out(link, separated):
+    from mifit.frame.kinds import Kind
+    from mifit.impute.contract import Visit
+    from mifit.impute.methods.ordinal import Ordinal
+
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=200)
+    y = np.digitize(x + (0.0 if separated else 1.0) * rng.logistic(size=200), [-0.7, 0.4]).astype(float)
+    many = rng.integers(1, 4, 200)
+    X = np.column_stack([np.ones(200), x])
+    weighed = Visit(y, X, np.arange(2), Kind.ORDINAL, n_levels=3, weights=many.astype(float))
+    written = Visit(y.repeat(many), X.repeat(many, axis=0), np.arange(2), Kind.ORDINAL, n_levels=3)
+    found, truth = (Ordinal(link).fit(visit, rng).warm for visit in (weighed, written))
+    assert found[3] == truth[3] == separated
+    # Augmentation rows lie at half a standard deviation of the rows, which repetition moves a little.
+    np.testing.assert_allclose(found[0], truth[0], rtol=0.1 if separated else 1e-5)
+
+
+def test_survey_weights_reach_ordered_levels_and_are_refused_by_a_penalty():
+    frame = sites().assign(w=np.linspace(0.5, 2, 240), o=lambda f: pd.cut(f["z"], 3, labels=list("abc")))
+    frame["o"] = frame["o"].mask(np.arange(240) % 5 == 0)
+    for one in frame.mice.impute(weights="w", **FAST):
+        assert one["o"].notna().all() and one["o"].dtype == frame["o"].dtype
+    with pytest.raises(PlanError, match="Firth's penalty of 'g' takes no weights"):
+        frame.mice.impute(weights="w", methods={"g": mifit.Logistic(firth=True)}, **FAST)
+
+
 @pytest.mark.parametrize(
     ("formula", "wish", "said"),
     [
@@ -483,3 +512,53 @@ def test_every_word_about_rows_and_cells_is_in_both_signatures():
 
     words = {"kinds", "bounds", "conditional", "where", "ignore", "by", "weights", "collapse", "min_count"}
     assert words <= set(inspect.signature(mifit.impute).parameters) & set(inspect.signature(mifit.plan).parameters)
+
+
+LEFT_OPEN = ("mask", "compatible mask", "mask within groups", "skip pattern", "skip pattern, two index levels")
+
+
+def left_open(case):
+    """Imputations that leave cells missing."""
+    if "mask" in case:
+        frame = sites()
+        wishes = {"where": {"x": np.arange(len(frame)) % 3 == 0}, **({"by": "site"} if "groups" in case else {})}
+        return frame.mice.impute("y ~ x + z" if case == "compatible mask" else None, **wishes, **FAST)
+    frame = smokers(asked="never")
+    if "two" in case:
+        frame.index = pd.MultiIndex.from_arrays([np.arange(len(frame)) // 2, np.arange(len(frame)) % 2])
+    return frame.mice.impute(conditional={"cigarettes": "smoker == 'yes'"}, methods={"cigarettes": "pmm"}, **FAST)
+
+
+def same_sets(one, other):
+    """Assert that completed sets are equal to the bit."""
+    for left, right in zip(one, other, strict=True):
+        pd.testing.assert_frame_equal(left, right, check_exact=True)
+
+
+@pytest.mark.parametrize("case", LEFT_OPEN)
+def test_cells_that_stay_missing_stay_so_in_a_file_and_after_it(case, tmp_path):
+    imp = left_open(case)
+    imp.save(tmp_path / "study.mifit")
+    back = mifit.load(tmp_path / "study.mifit")
+    same_sets(imp, back)
+    same_sets(imp.extend(m=1), back.extend(m=1))
+    assert repr(back) == repr(imp)
+
+
+@pytest.mark.parametrize("case", LEFT_OPEN)
+def test_cells_that_stay_missing_are_neither_drawn_nor_explained(case):
+    pytest.importorskip("matplotlib")
+    imp = left_open(case)
+    name = "x" if "mask" in case else "cigarettes"
+    missing = imp._table[name].missing
+    there = np.array([one[name].iloc[missing].notna() for one in imp])
+    filled, never = missing[there.all(axis=0)], missing[~there.any(axis=0)]
+    explained = imp.explain(int(filled[0]), name, position=True)
+    assert [*explained.values] == [one[name].iloc[filled[0]] for one in imp] and name in str(explained)
+    with pytest.raises(DataError, match="stays missing"):
+        imp.explain(int(never[0]), name, position=True)
+    shown = imp.plot.data("density", name)
+    assert [int((shown["set"] == k).sum()) for k in range(imp.m)] == there.sum(axis=1).tolist()
+    assert imp._completed.filled[name] == int(there.any(axis=0).sum())
+    imp.plot.density()
+    imp.plot.strip()

@@ -87,9 +87,16 @@ def explain(study: Study, row: Any, column: Hashable, position: bool = False, k:
         )
     coding = study.table[column].coding
     codes = np.array([holes[column][at] for holes in study.completed.holes], dtype=np.float64)
+    there = ~np.isnan(codes)
+    if not there[k]:
+        raise DataError(
+            f"{column!r} stays missing in row {row!r} of set {k}; there is nothing to explain.",
+            do=f"imp[{k}].loc[{row!r}]",
+        )
+    kept, codes = np.flatnonzero(there), codes[there]
     if coding.whole and not coding.kind.discrete:
         codes = np.rint(codes)
-    values = pd.Series(coding.decode(codes), name=column)
+    values = pd.Series(coding.decode(codes), index=kept, name=column)
     plan, known = study.plan, study.known
     if plan is None:
         return Explanation(label, column, (("made", study.said), *_seen(study, column, codes)), values)
@@ -101,7 +108,7 @@ def explain(study: Study, row: Any, column: Hashable, position: bool = False, k:
     seen = replay(known, plan, study.seed, study.chains[k].number, study.iterations, column, place)
     same = seen.value == study.chains[k].holes[column][int(np.searchsorted(known[column].missing, place))]
     said = [*_how(study, column), *_weighed(study, column, seen), *_seen(study, column, codes)]
-    shown = f"set {k} of 0 to {study.m - 1}, at its last visit: {_text(values.iloc[k])} was drawn"
+    shown = f"set {k} of 0 to {study.m - 1}, at its last visit: {_text(values.loc[k])} was drawn"
     if not same:
         shown += " (run again on this machine the last bits differ)"
     return Explanation(
@@ -214,7 +221,8 @@ def _seen(study: Study, column: Hashable, codes: Any) -> list[tuple[str, str]]:
         shares = [f"{_text(level)}: {n}" for level, n in zip(table_column.coding.levels, counts, strict=True) if n]
         return [("m values", f"{', '.join(shares)} of {study.m}")]
     observed = table_column.values[table_column.observed]
-    drawn = f"mean {codes.mean():.4g}, sd {codes.std(ddof=1):.3g}, from {codes.min():.4g} to {codes.max():.4g}"
+    spread = codes.std(ddof=1) if len(codes) > 1 else 0.0
+    drawn = f"mean {codes.mean():.4g}, sd {spread:.3g}, from {codes.min():.4g} to {codes.max():.4g}"
     if not len(observed):
         return [("m values", drawn), ("observed", "nothing: the whole column was filled")]
     there = f"mean {observed.mean():.4g}, sd {observed.std():.3g}, from {observed.min():.4g} to {observed.max():.4g}"
@@ -239,7 +247,8 @@ def _donors(study: Study, column: Hashable, seen: Witnessed) -> pd.DataFrame:
     """Rows whose values could have been taken."""
     if not len(seen.donors):
         return pd.DataFrame()
-    index = study.completed.index[seen.donors].rename("row")
+    index = study.completed.index[seen.donors]
+    index = index.rename("row") if index.nlevels == 1 else index
     values = study.completed.original[column].iloc[seen.donors].to_numpy()
     return pd.DataFrame({"observed": values, "distance": seen.distances}, index=index)
 
@@ -248,7 +257,7 @@ def _levels(study: Study, column: Hashable, seen: Witnessed, codes: Any) -> pd.D
     """Probability of each level, alone and weighed, beside its share among the m sets."""
     if seen.own is None or not seen.own.levels:
         return pd.DataFrame()
-    levels = pd.Index(study.table[column].coding.levels, name=str(column))
+    levels = pd.Index(study.table[column].coding.levels, name=str(column), tupleize_cols=False)
     columns = {"own model": seen.own.levels}
     if seen.weighed is not None:
         columns["weighed"] = seen.weighed.levels

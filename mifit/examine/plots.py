@@ -249,8 +249,9 @@ def values_frame(completed: Completed, which: Any = None) -> pd.DataFrame:
     for name in _chosen(completed, which):
         column = completed.table[name]
         seen = column.coding.decode(column.values[column.observed])
-        drawn = [column.coding.decode(holes[name]) for holes in completed.holes]
-        rows = [column.observed, *[column.missing] * len(drawn)]
+        there = [~np.isnan(holes[name]) for holes in completed.holes]  # what is not there stays missing
+        drawn = [column.coding.decode(one[name][some]) for one, some in zip(completed.holes, there, strict=True)]
+        rows = [column.observed, *(column.missing[some] for some in there)]
         sets = np.repeat(np.arange(-1, len(drawn)), [len(one) for one in rows])
         parts.append(
             pd.DataFrame(
@@ -303,7 +304,7 @@ def points_frame(completed: Completed, x: Hashable, y: Hashable, k: int = 0) -> 
 
 def _chosen(completed: Completed, which: Any) -> list[Hashable]:
     """Imputed columns that were asked for."""
-    known = [name for name in completed.table.incomplete if name in completed.holes[0]]
+    known = list(completed.filled)
     if not known:
         raise DataError("nothing was imputed: there is nothing to draw.", do="df.mice.plot_pattern()")
     asked = known if which is None else list(which) if isinstance(which, list) else [which]
@@ -383,13 +384,13 @@ def _draw_density(ax: Any, frame: pd.DataFrame, m: int) -> None:
     values = frame["value"].to_numpy(dtype=np.float64)
     seen = values[(frame["origin"] == "observed").to_numpy()]
     sets = [values[(frame["set"] == k).fillna(False).to_numpy(dtype=bool)] for k in range(m)]
-    usual = _bandwidth(seen) or _bandwidth(values) or 1.0
+    usual = _bandwidth(seen) or _bandwidth(values) or float(np.abs(values).max(initial=0.0)) or 1.0
     grid, beyond = _view(values, usual)
     said = [f"{beyond} values beyond (range {values.min():.5g} to {values.max():.5g})"] if beyond else []
     if len(sets[0]) < _FEW:
         said.append(f"{len(sets[0])} imputed in each set: all sets in one line")
         sets = [np.concatenate(sets)]
-    for one in sets:
+    for one in filter(len, sets):
         width, thin = max(_bandwidth(one), usual / 2), len(sets) > 1
         curve = _smooth(one, grid, width)
         ax.plot(grid, curve, color=IMPUTED, alpha=0.45 if thin else 1.0, linewidth=0.8 if thin else 1.6)
@@ -467,13 +468,14 @@ def _n_bars(completed: Completed, name: Hashable) -> int:
     if column.kind.discrete:
         return min(column.n_levels, _BARS)
     values = np.concatenate([column.values[column.observed], *(holes[name] for holes in completed.holes)])
+    values = values[~np.isnan(values)]
     different = len(np.unique(np.rint(values))) if column.coding.whole or column.kind is Kind.COUNT else _COUNTS + 1
     return different if different <= _COUNTS else 0
 
 
 def _bandwidth(values: Array) -> float:
-    """Silverman's rule of thumb; 0 where there is no spread."""
-    if len(values) < 2:
+    """Silverman's rule of thumb; 0 where there is no spread but that of rounding."""
+    if len(values) < 2 or np.ptp(values) <= 1e-12 * np.abs(values).max():
         return 0.0
     low, high = np.quantile(values, [0.25, 0.75])
     spread = min(filter(None, (float(values.std(ddof=1)), float(high - low) / 1.349)), default=0.0)

@@ -79,6 +79,9 @@ def _missing(imp: Any, study: Study) -> Section:
     left = {v: len(study.table[v].missing) for v in study.table.incomplete if v not in study.filled}
     if left:
         parts.append(f"Left with their holes, and in no model: {_named(left)}.")
+    rest = {v: len(study.table[v].missing) - k for v, k in study.filled.items()}
+    if any(rest.values()):
+        parts.append(f"Cells that stay missing: {_named({v: k for v, k in rest.items() if k})}.")
     if study.filled:
         caption = "Which columns are missing together: one line a pattern, with the number of rows that show it."
         parts.append(picture(imp.plot.pattern, caption))

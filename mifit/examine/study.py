@@ -55,7 +55,7 @@ class Study:
     @property
     def filled(self) -> dict[Hashable, int]:
         """Columns whose holes were filled, and how many holes each had."""
-        return {n: len(self.table[n].missing) for n in self.table.incomplete if n in self.completed.holes[0]}
+        return self.completed.filled
 
     @property
     def incomplete_rows(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,6 +33,24 @@ class Completed:
     def index(self) -> pd.Index:
         """The frame's own row labels."""
         return self.original.index
+
+    @property
+    def filled(self) -> dict[Hashable, int]:
+        """Columns with holes that were filled, and how many; cells that stay missing in every set are none."""
+        counts = {}
+        for name in self.table.incomplete:
+            drawn = [one[name] for one in self.holes if name in one]
+            counts[name] = int((~np.all(np.isnan(drawn), axis=0)).sum()) if drawn else 0
+        return {name: count for name, count in counts.items() if count}
+
+    def fitting(self) -> Completed:
+        """The same, after making sure that the smallest and the largest drawn numbers fit their columns' dtypes."""
+        for name in self.filled:
+            column, dtype = self.table[name], self.original[name].dtype
+            if not column.kind.discrete and not isinstance(dtype, pd.SparseDtype):
+                drawn = np.concatenate([one[name] for one in self.holes])
+                _as_dtype(column.coding.decode(np.array([np.nanmin(drawn), np.nanmax(drawn)])), dtype, column)
+        return self
 
     def labels(self, k: int) -> pd.Index:
         """Row labels of the k-th set (n): the frame's own."""
@@ -149,9 +168,14 @@ def _objects(values: Sequence[Any]) -> npt.NDArray[Any]:
 
 def _does_not_fit(column: Column, dtype: Any) -> DataError:
     """The error for a draw outside the range of its dtype."""
+    name = column.name
+    words = re.match("u?int[0-9]+", str(dtype).lower())
+    limits = np.iinfo(words[0]) if words else None
     return DataError(
-        f"a value drawn for {column.name!r} does not fit its dtype {dtype}.",
-        do=f"df[{column.name!r}] = df[{column.name!r}].astype('Float64')",
+        f"a value drawn for {name!r} does not fit its dtype {dtype}.",
+        do=f"df[{name!r}] = df[{name!r}].astype('Float64')"
+        if limits is None
+        else f"df.mice.impute(bounds={{{name!r}: ({limits.min}, {limits.max})}})",
     )
 
 

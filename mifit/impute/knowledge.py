@@ -27,7 +27,7 @@ __all__ = [
 
 #: why a column whose missing values lie beyond the observed ones is normal
 CENSORED = "the observed values are a part of all: their shape does not tell"
-_WEIGHED = ("norm", "pmm", "logistic", "multinomial")  # methods that take weights
+_WEIGHED = ("norm", "pmm", "logistic", "multinomial", "ordinal")  # methods that take weights
 
 
 def know(draft: Draft) -> None:
@@ -147,6 +147,12 @@ def check_weights(draft: Draft) -> None:
             raise PlanError(
                 f"{variable.name!r} is missing in {many} rows that stand for several: each has a hole of its own.",
                 do=f"df = df.loc[df.index.repeat(df[{name!r}])].reset_index(drop=True).assign(**{{{name!r}: 1}})",
+            )
+        penalty = getattr(variable.method, "firth", False) or getattr(variable.method, "rescue", "") == "firth"
+        if not frequency and penalty:
+            raise PlanError(
+                f"Firth's penalty of {variable.name!r} takes no weights.",
+                do=f"df.mice.impute(weights={name!r}, methods={{{variable.name!r}: {variable.label!r}}})",
             )
         if not frequency and variable.label not in _WEIGHED:
             suits = [m for m in suiting(draft.table[variable.name], False) if m in _WEIGHED]

@@ -129,7 +129,7 @@ def augmentation(X: Array, n_levels: int, first: int = 1) -> Extra:
     Returns
     -------
     Extra
-        2 p L rows.
+        2 p L rows; none where there is no predictor.
 
     References
     ----------
@@ -143,7 +143,7 @@ def augmentation(X: Array, n_levels: int, first: int = 1) -> Extra:
     block = np.tile(centre, (2, p, 1))
     slopes = np.arange(p)
     block[:, slopes, first + slopes] = ends[:, first:]
-    rows = np.tile(block.reshape(2 * p, -1), (n_levels, 1))
+    rows = np.tile(block.reshape(2 * p, X.shape[1]), (n_levels, 1))
     return Extra(rows, np.repeat(np.arange(n_levels), 2 * p), (p + 1) / max(len(rows), 1))
 
 

@@ -15,6 +15,7 @@ from ..contract import Array, Visit
 from ..newton import Likelihood, Peak, Thinned, draw, maximise, squares
 from ..separation import (
     AUGMENTED,
+    Columns,
     Extra,
     Sketch,
     augmentation,
@@ -25,6 +26,7 @@ from ..separation import (
     settle,
     sketched,
 )
+from ..shrinkage import SHRUNK, shared, shrunk, spreads
 from .multinomial import draw_levels
 
 __all__ = ["Ordinal", "OrdinalFitted"]
@@ -39,6 +41,9 @@ class Ordinal:
     Parameters
     ----------
     link : {"logit", "probit"}
+    shrink : bool, default False
+        Whether the coefficients of the levels of one predictor share a normal prior around 0, its spread estimated:
+        rare levels borrow strength.
 
     Notes
     -----
@@ -59,6 +64,7 @@ class Ordinal:
     """
 
     link: str = "logit"
+    shrink: bool = False
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.ORDINAL, Kind.BINARY})
     reference: ClassVar[str] = (
         "McCullagh, P. (1980). Regression models for ordinal data. Journal of the Royal Statistical Society B "
@@ -87,9 +93,15 @@ class Ordinal:
 
         def make(rescue: bool) -> Likelihood:
             cumulative = _probit if self.link == "probit" else _cumulative
-            return cumulative(design, position, many, augmentation(design, many, first=0) if rescue else None, offset)
+            extra = augmentation(design, many, first=0) if rescue else None
+            return cumulative(design, position, many, extra, offset, visit.weights)
 
-        some = None if self.link == "probit" else sketched(position, many, len(slopes))
+        group = np.append(shared(visit.terms[found.kept])[1:], np.full(many - 1, -1))
+        if self.shrink and np.any(group >= 0):
+            peak, spread = shrunk(make(False), null if start is None else start, group, spreads(visit.warm))
+            events += (*incidents(peak, False, ""), SHRUNK.format(len(spread), "s" if len(spread) > 1 else ""))
+            return self._fitted(visit, peak, found, levels, events, (False, spread), rng)
+        some = None if self.link == "probit" or visit.weights is not None else sketched(position, many, len(slopes))
         sketch = some and Sketch(
             _cumulative(design[some], position[some], many, None, offset[some]),
             functools.partial(_cumulative(design, position, many, None, offset), some=some),
@@ -98,8 +110,17 @@ class Ordinal:
         if not _ordered(peak.estimate[len(slopes) :]):
             peak = maximise(make(rescued), null)
         events += incidents(peak, rescued, AUGMENTED.format(2 * len(slopes) * many))
+        return self._fitted(visit, peak, found, levels, events, (rescued,), rng)
+
+    def _fitted(
+        self, visit: Visit, peak: Peak, found: Columns, levels: Codes, events: tuple[str, ...], left: tuple[Any, ...],
+        rng: np.random.Generator,
+    ) -> OrdinalFitted:  # fmt: skip
+        """Draw coefficients and cut points around their estimate."""
+        slopes = found.kept[1:]
+        coef = np.zeros(len(visit.terms))
         coef[slopes], cuts = _draw(peak, len(slopes), rng)
-        warm = (peak.estimate, found.kept, levels, rescued)
+        warm = (peak.estimate, found.kept, levels, *left)
         cuts = _spread(cuts, levels, visit.n_levels)
         return OrdinalFitted(coef, cuts, warm, found.events + events, found.dropped, self.link)
 
@@ -185,9 +206,11 @@ def _draw(peak: Peak, slopes: int, rng: np.random.Generator) -> tuple[Array, Arr
     return beta, cuts[0] + move[slopes] + np.concatenate([[0.0], np.cumsum(gap * stretch)])
 
 
-def _cumulative(X: Array, position: Codes, n_levels: int, extra: Extra | None, offset: Array) -> Thinned:
-    """Log-likelihood of proportional odds in the coefficients and the cut points; X has no constant."""
-    weight = np.ones(len(position))
+def _cumulative(
+    X: Array, position: Codes, n_levels: int, extra: Extra | None, offset: Array, prior: Array | None = None
+) -> Thinned:
+    """Weighed log-likelihood of proportional odds in the coefficients and the cut points; X has no constant."""
+    weight = np.ones(len(position)) if prior is None else prior
     if extra is not None:
         X = np.vstack([X, extra.X])
         weight = np.concatenate([weight, np.full(len(extra.X), extra.weight)])
@@ -228,9 +251,11 @@ def _tail(x: Array) -> tuple[Array, Array]:
     return np.where(x >= 0, 1.0, tail) / total, np.maximum(x, 0.0) + np.log(total)
 
 
-def _probit(X: Array, position: Codes, n_levels: int, extra: Extra | None, offset: Array) -> Likelihood:
-    """Log-likelihood of an ordered probit in the coefficients and the cut points; X has no constant."""
-    weight = np.ones(len(position))
+def _probit(
+    X: Array, position: Codes, n_levels: int, extra: Extra | None, offset: Array, prior: Array | None = None
+) -> Likelihood:
+    """Weighed log-likelihood of an ordered probit in the coefficients and the cut points; X has no constant."""
+    weight = np.ones(len(position)) if prior is None else prior
     if extra is not None:
         X = np.vstack([X, extra.X])
         weight = np.concatenate([weight, np.full(len(extra.X), extra.weight)])
