@@ -64,12 +64,12 @@ def complete_cases(results: PooledResults, alpha: float = 0.05) -> pd.DataFrame:
     alone = completed.part(rows, sets=1)
     try:
         fits = fit_sets(dataclasses.replace(design, table=alone.table), alone, call)
-    except MifitError as error:
+    except MifitError as failed:
         raise FitError(
             f"the analysis has no answer on complete cases: {len(rows)} of {completed.table.n_rows} rows.",
-            said=error.fact,
+            said=failed.fact,
             do="df.mice.pattern()",
-        ) from error
+        ) from failed
     estimate, error = fits.estimates[0], np.sqrt(np.diag(fits.covariances[0]))
     df = np.full(len(error), fits.df_complete)
     half = t_quantile(upper_level(alpha), df) * error
