@@ -277,7 +277,7 @@ def test_an_offset_or_weight_that_is_forgotten_is_noticed(name, monkeypatch):
     seat = Bench.seat.__func__
     monkeypatch.setattr(Bench, "seat", classmethod(lambda cls, *a, **k: seat(cls, *a[:6])))
     law = of_family(name, "norm", echo=False)
-    wide = replace(law, draw=lambda f, eta, rng: law.draw(f.assign(off=15 * f["off"].abs()), eta, rng))
+    wide = replace(law, draw=lambda f, eta, rng: law.draw(f.assign(off=20 * f["off"].abs()), eta, rng))
     assert strain_of(wide, [["x"]], seed=15)[0] > 2 * LIMIT
 
 
