@@ -162,8 +162,8 @@ def plan_for(
 def _each(model: Any, formulas: Sequence[str]) -> list[Any]:
     """The model of each analysis: the same for all, or one each."""
     if not isinstance(model, (list, tuple)):
-        if model is not None:
-            spec(model)
+        if model is not None and not formulas:
+            spec(model)  # an unknown name is refused even where nothing is analysed
         return [model] * len(formulas)
     if len(model) != len(formulas):
         raise PlanError(
