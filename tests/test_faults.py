@@ -233,6 +233,7 @@ def test_the_keyboard_leaves_no_process_behind(tmp_path):
         from test_chain import mixed
 
         if __name__ == "__main__":
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what it puts aside without
             def bar(steps):
                 print("steps", flush=True)
             import mifit.imputing as imputing, contextlib
