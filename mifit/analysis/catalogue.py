@@ -114,6 +114,14 @@ def _fit_polished(model: Any, words: Mapping[str, Any]) -> Any:
     return better if finite and better.llf >= found.llf - 1e-9 * abs(found.llf) else found
 
 
+def _fit_cox(model: Any, words: Mapping[str, Any]) -> Any:
+    """Fit, and by BFGS where Newton's method ran away to what is no number: the caution about it needs one."""
+    found = model.fit(**words)
+    if "method" in words or np.isfinite(np.asarray(found.params, dtype=np.float64)).all():
+        return found
+    return model.fit(**{**words, "method": "bfgs"})
+
+
 def _fit_mixed(model: Any, words: Mapping[str, Any]) -> Any:
     """Fit by BFGS to eight digits, as lme4, and as statsmodels does it where that stops short.
 
@@ -327,6 +335,7 @@ _ENTRIES = (
         "statsmodels.duration.hazard_regression.PHReg",
         "PHReg",
         quiet={"disp": 0},
+        fit=_fit_cox,
         separates=lambda result: True,
         facts=_cox_facts,
         reading=proportional_hazards,
