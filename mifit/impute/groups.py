@@ -12,13 +12,13 @@ from ..errors import MifitError, PlanError
 from ..formula.question import Question
 from ..frame.cells import Mask
 from ..frame.kinds import Kind, Rows
-from ..frame.table import Column, Table
+from ..frame.table import Table
 from .chain import Chain
 from .limits import Skip
 from .plan import Plan, Wishes, listed
 from .planning import make, recoded
 
-__all__ = ["cut_out", "joined", "plan_groups", "rows_of", "tables_of"]
+__all__ = ["joined", "plan_groups", "rows_of", "tables_of"]
 
 _FEWEST = 10  # rows of a group
 _SEEN = 5  # observed values of every incomplete column in a group
@@ -55,7 +55,7 @@ def plan_groups(
         ignore = Mask.of(wishes.ignore.marked[rows]) if isinstance(wishes.ignore, Mask) else wishes.ignore
         inner = dataclasses.replace(wishes, by=None, ignore=ignore)
         try:
-            plan, _ = make(cut_out(table, rows), questions, inner, scope, skips)
+            plan, _ = make(table.part(rows), questions, inner, scope, skips)
         except MifitError as error:
             raise type(error)(f"group {by} = {level}: {error.fact}", do=error.do, **error.lines) from error
         found.append((level, plan))
@@ -110,21 +110,12 @@ def _refuse_small(table: Table, by: Hashable, split: Mapping[Any, Rows], wishes:
                 )
 
 
-def cut_out(table: Table, rows: Rows) -> Table:
-    """Some rows of a table, levels as in the whole."""
-    columns = {}
-    for name, column in table.columns.items():
-        missing = np.flatnonzero(np.isin(rows, column.missing))
-        columns[name] = Column(name, column.coding, column.values[rows], missing)
-    return Table(columns, len(rows))
-
-
 def tables_of(table: Table, plan: Plan) -> list[Table]:
     """The rows of each group of a plan, as tables."""
     split = rows_of(table, plan.wishes.by)
     if list(split) != [level for level, _ in plan.groups]:
         raise PlanError("the plan was made for other groups.", do="df.mice.plan(...)")
-    return [cut_out(table, rows) for rows in split.values()]
+    return [table.part(rows) for rows in split.values()]
 
 
 def joined(table: Table, plan: Plan, parts: Sequence[Chain], sweeps: int) -> Chain:

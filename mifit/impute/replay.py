@@ -18,7 +18,7 @@ from .chain import Running, Seed
 from .contract import Array, Fitted
 from .drawing import Undone
 from .engine import Engine, Ready
-from .groups import cut_out, rows_of
+from .groups import rows_of
 from .methods.pmm import PMMFitted, nearest
 from .plan import Plan, Variable
 from .runs import one_thread
@@ -85,7 +85,7 @@ def replay(table: Table, plan: Plan, seed: Seed, number: int, sweeps: int, name:
         ):
             if row in rows:
                 at = int(np.searchsorted(rows, row))
-                seen = replay(cut_out(table, rows), inner, seed.child(place), number, sweeps, name, at)
+                seen = replay(table.part(rows), inner, seed.child(place), number, sweeps, name, at)
                 return replace(seen, donors=rows[seen.donors])
     with one_thread():
         witness = _Witness(Engine(table, plan), name, int(np.searchsorted(table[name].missing, row)))

@@ -206,16 +206,25 @@ def _draw(peak: Peak, slopes: int, rng: np.random.Generator) -> tuple[Array, Arr
     return beta, cuts[0] + move[slopes] + np.concatenate([[0.0], np.cumsum(gap * stretch)])
 
 
+def _augmented(
+    X: Array, position: Codes, extra: Extra | None, offset: Array, prior: Array | None
+) -> tuple[Array, Codes, Array, Array]:
+    """Design, levels, known parts and weights of the rows and of those added to them, whose known part is the mean."""
+    weight = np.ones(len(position)) if prior is None else prior
+    if extra is None:
+        return X, position, offset, weight
+    many = len(extra.X)
+    return (
+        np.vstack([X, extra.X]), np.concatenate([position, extra.level]),
+        np.concatenate([offset, np.full(many, offset.mean())]), np.concatenate([weight, np.full(many, extra.weight)]),
+    )  # fmt: skip
+
+
 def _cumulative(
     X: Array, position: Codes, n_levels: int, extra: Extra | None, offset: Array, prior: Array | None = None
 ) -> Thinned:
     """Weighed log-likelihood of proportional odds in the coefficients and the cut points; X has no constant."""
-    weight = np.ones(len(position)) if prior is None else prior
-    if extra is not None:
-        X = np.vstack([X, extra.X])
-        weight = np.concatenate([weight, np.full(len(extra.X), extra.weight)])
-        position = np.concatenate([position, extra.level])
-        offset = np.concatenate([offset, np.full(len(extra.X), offset.mean())])
+    X, position, offset, weight = _augmented(X, position, extra, offset, prior)
     p = X.shape[1]
     inner = np.bincount(position, weight, n_levels)[1:-1].astype(np.float64)
 
@@ -255,12 +264,7 @@ def _probit(
     X: Array, position: Codes, n_levels: int, extra: Extra | None, offset: Array, prior: Array | None = None
 ) -> Likelihood:
     """Weighed log-likelihood of an ordered probit in the coefficients and the cut points; X has no constant."""
-    weight = np.ones(len(position)) if prior is None else prior
-    if extra is not None:
-        X = np.vstack([X, extra.X])
-        weight = np.concatenate([weight, np.full(len(extra.X), extra.weight)])
-        position = np.concatenate([position, extra.level])
-        offset = np.concatenate([offset, np.full(len(extra.X), offset.mean())])
+    X, position, offset, weight = _augmented(X, position, extra, offset, prior)
     rows, (n, p) = np.arange(len(X)), X.shape
     log_root = 0.5 * np.log(2 * np.pi)
 
