@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -120,7 +121,7 @@ class Bench:
         score = self.fitted.log_accept(self.response[at], linear)
         if self.weights is not None:
             score = score * self.weights[at]
-        if self.silent is None and np.isfinite(score).all() and np.isfinite(linear).all():
+        if self.silent is None and math.isfinite(score.sum() + linear.sum()):
             return score
         outside = ~np.isfinite(linear if linear.ndim == 1 else linear.sum(axis=1))
         score = np.where(outside | np.isnan(score), -np.inf, score)

@@ -114,9 +114,24 @@ class Running:
                 first[name] = np.clip(first[name], low[self.table[name].missing], high[self.table[name].missing])
         self._fill(first)
         if self.plan.mode == "compatible":
-            self.start_rows = self._complete_rows()
+            self.start_rows = self.engine.starts
         if not self.start_rows:
             self._ordinary_pass(rng)
+        if self.engine.opening is None:
+            self.engine.opening = self._opening()
+        self.warm.update(self.engine.opening)
+
+    def _opening(self) -> dict[Any, Any]:
+        """Where the first fits of discrete models begin: on rows where nothing was drawn, the same for all chains."""
+        self.first, rng = self.engine.ample, np.random.default_rng(0)
+        for name in self.plan.order:
+            if name in self.first:
+                self._own(self.engine.variables[name], rng)
+        for ready in self.engine.factors:
+            if ready.key in self.first:
+                self._parameters(ready, rng)
+        found, self.warm, self.drawn, self.events, self.seen = self.warm, {}, {}, {}, {}
+        return found
 
     def _fill(self, holes: Mapping[Hashable, Array]) -> None:
         """Put values into all holes and build the store."""
@@ -124,29 +139,6 @@ class Running:
             self.values[name] = self.table[name].values.copy()
             self.values[name][self.table[name].missing] = holes[name]
         self.store = self.engine.new_store(self.values)
-
-    def _complete_rows(self) -> dict[Any, Rows]:
-        """Rows where all columns of each model were observed; empty if they do not suffice for one of them."""
-        engine, layout = self.engine, self.engine.layout
-        models: list[tuple[Any, Model, tuple[Hashable, ...]]] = [
-            (name, engine.own[name], (name,)) for name in self.plan.order if engine.own_factor[name] is None
-        ]
-        models += [(ready.key, ready.model, ready.outcome) for ready in engine.factors]
-        found: dict[Any, Rows] = {}
-        for key, model, outcome in models:
-            names = layout.needs(model.columns) | set(outcome)
-            found[key] = self.table.complete_rows(names)
-            single = key in engine.members or any(r.key == key and r.factor.rows == "units" for r in engine.factors)
-            if single and engine.heads is not None:
-                found[key] = np.intersect1d(found[key], engine.heads)
-            if len(found[key]) < 3 * len(model.columns) or not self._levels_present(names, found[key]):
-                return {}
-        return found
-
-    def _levels_present(self, names: frozenset[Hashable], rows: Rows) -> bool:
-        """Whether every level of every column occurs in some rows."""
-        discrete = [self.table[name] for name in names if self.table[name].kind.discrete]
-        return all(len(np.unique(column.values[rows])) == column.n_levels for column in discrete)
 
     def _ordinary_pass(self, rng: np.random.Generator) -> None:
         """One visit each, from least to most missing, each from complete or already filled columns."""

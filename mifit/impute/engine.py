@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Hashable, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from .contract import Array
 from .drawing import Fence
 from .likelihoods import keyword_vector
 from .limits import Skip, fence
-from .methods import Cox, Logistic, Probit, name_of
+from .methods import Cox, Logistic, Multinomial, Ordinal, Probit, name_of
 from .methods.cox import Times
 from .plan import Factor, Plan, Variable
 from .store import ColumnStore, Layout, Model
@@ -141,6 +142,7 @@ class Engine:
             ready.rows = self._learnt(ready)
         self.grams = any(name_of(h.method) in _LINEAR for h in self._holders() if h.method)
         self._affine: dict[tuple[int, Hashable], bool] = {}
+        self.opening: dict[Any, Any] | None = None  #: where the first fits begin, once a chain has found it
 
     def hedge(self) -> None:
         """Find what is known of the holes: bounds, and conditions that must hold."""
@@ -153,6 +155,49 @@ class Engine:
         """A store for one chain's values."""
         silent = [r.place for r in self.factors if r.factor.rows == "observed" and r.place is not None]
         return ColumnStore(self.layout, values, silent, self.grams)
+
+    @cached_property
+    def starts(self) -> dict[Any, Rows]:
+        """Rows where all columns of each model were observed; empty if they do not suffice for one of them."""
+        found: dict[Any, Rows] = {}
+        for key, _, model, outcome in self._models():
+            found[key] = self._complete(key, model, outcome)
+            if len(found[key]) < 3 * len(model.columns) or not self._levels_present(model, outcome, found[key]):
+                return {}
+        return found
+
+    @cached_property
+    def ample(self) -> dict[Any, Rows]:
+        """The same of the models of levels that have ten such rows for each parameter."""
+        found: dict[Any, Rows] = {}
+        if self.layout.means or any(variable.skip for variable in self.variables.values()):
+            return found  # there, even on these rows, a model depends on what was drawn elsewhere
+        for key, method, model, outcome in self._models():
+            if isinstance(method, Logistic | Multinomial | Ordinal):
+                rows, many = self._complete(key, model, outcome), max(self.table[outcome[0]].n_levels - 1, 1)
+                if len(rows) >= 10 * many * len(model.columns) and self._levels_present(model, outcome, rows):
+                    found[key] = rows
+        return found
+
+    def _models(self) -> list[tuple[Any, Any, Model, tuple[Hashable, ...]]]:
+        """Key, method, columns and outcome of every model: the variables' own, and the factors."""
+        own = [(v.name, v.method, self.own[v.name], (v.name,)) for v in self.variables.values()]
+        return [
+            *(each for each in own if self.own_factor[each[0]] is None),
+            *((ready.key, ready.method, ready.model, ready.outcome) for ready in self.factors),
+        ]
+
+    def _complete(self, key: Any, model: Model, outcome: tuple[Hashable, ...]) -> Rows:
+        """Rows where all columns of a model were observed; one of each id where it is fitted on ids."""
+        rows = self.table.complete_rows(self.layout.needs(model.columns) | set(outcome))
+        single = key in self.members or any(r.key == key and r.factor.rows == "units" for r in self.factors)
+        return np.intersect1d(rows, self.heads) if single and self.heads is not None else rows
+
+    def _levels_present(self, model: Model, outcome: tuple[Hashable, ...], rows: Rows) -> bool:
+        """Whether every level of every column of a model occurs in some rows."""
+        names = self.layout.needs(model.columns) | set(outcome)
+        discrete = [self.table[name] for name in names if self.table[name].kind.discrete]
+        return all(len(np.unique(column.values[rows])) == column.n_levels for column in discrete)
 
     def repeated(self, rows: Rows | None) -> Rows | None:
         """Fit rows as often as their frequency weights say; None for every row once."""

@@ -15,19 +15,22 @@ from scipy.linalg import lapack
 
 from .contract import Array
 from .gram import independent
-from .newton import Likelihood, Peak, maximise, variances
+from .newton import Concave, Likelihood, Peak, again, maximise, variances
 
 __all__ = [
     "AUGMENTED",
     "NEVER",
     "Columns",
     "Extra",
+    "Left",
     "Sketch",
     "augmentation",
     "columns",
     "incidents",
     "marginal",
+    "narrowed",
     "observed",
+    "repeated",
     "resume",
     "settle",
     "sketched",
@@ -76,7 +79,12 @@ def columns(X: Array, terms: Codes, squares: tuple[Array, Array | None] | None =
     inverse = lapack.dtrtri(root, lower=1)[0] if len(kept) else root
     unit = np.einsum("ij,ij->j", inverse, inverse) / size**2
     found = X if len(kept) == X.shape[1] else X[:, kept]
-    return Columns(np.asfortranarray(found) if len(kept) <= _NARROW else found, kept, unit, dropped)
+    return Columns(narrowed(found), kept, unit, dropped)
+
+
+def narrowed(X: Array) -> Array:
+    """A design laid out by columns where these are few."""
+    return np.asfortranarray(X) if X.shape[1] <= _NARROW else X
 
 
 def observed(y: Array, n_levels: int) -> tuple[Codes, Codes, Array, tuple[str, ...]]:
@@ -145,6 +153,56 @@ def augmentation(X: Array, n_levels: int, first: int = 1) -> Extra:
     block[:, slopes, first + slopes] = ends[:, first:]
     rows = np.tile(block.reshape(2 * p, X.shape[1]), (n_levels, 1))
     return Extra(rows, np.repeat(np.arange(n_levels), 2 * p), (p + 1) / max(len(rows), 1))
+
+
+class Left(NamedTuple):
+    """What a fit leaves for the next one of the same variable."""
+
+    estimate: Array  #: (q,) before the draw
+    kept: Codes  #: positions of the columns used
+    levels: Codes  #: codes that occurred
+    rescued: bool
+    spread: Array | None = None  #: variances of groups of coefficients that share a prior
+    root: Array | None = None  #: (q, q) root of its :class:`Peak`, where it takes no more room than a column
+    yardstick: Array | None = None  #: (q,) as :func:`settle` takes it
+    n_fit: int = 0  #: rows
+
+    @classmethod
+    def of(cls, peak: Peak, kept: Codes, levels: Codes, rescued: bool, yardstick: Array | None, n_fit: int) -> Left:
+        """What a fit on so many rows leaves; no curvature of what was rescued or has no yardstick."""
+        curved = yardstick is not None and not rescued and peak.root.size <= n_fit
+        return cls(peak.estimate, kept, levels, rescued, None, *((peak.root, yardstick, n_fit) if curved else ()))
+
+    def then(self, peak: Peak, n_fit: int) -> Left:
+        """What the next fit of the same columns leaves in its turn."""
+        assert self.yardstick is not None  # else no fit came of it
+        yardstick = self.yardstick if n_fit == self.n_fit else self.yardstick * (self.n_fit / n_fit)
+        return Left(peak.estimate, self.kept, self.levels, False, None, peak.root, yardstick, n_fit)
+
+
+def repeated(
+    left: Any, shape: tuple[int, ...], many: int, n_levels: int, likelihood: Callable[[], Concave]
+) -> Peak | None:
+    """Find the estimate from what the last fit left, with its columns and levels; None where that is not enough.
+
+    Parameters
+    ----------
+    left : Left or None
+    shape : (n_fit, p)
+        Of the design, whose columns the last fit must have used, all of them: one that depends on others now, or
+        explains the levels perfectly, shows in variances that run away from the yardstick.
+    many, n_levels : int
+        Levels that occur, and all there are: every one must, now as then.
+    likelihood : callable
+        Makes the log-likelihood of all columns.
+    """
+    if not isinstance(left, Left) or left.root is None or left.yardstick is None:
+        return None
+    if len(left.kept) != shape[1] or not len(left.levels) == many == n_levels:
+        return None
+    more = shape[0] / left.n_fit  # the information grows with the rows
+    peak = again(likelihood(), left.estimate, left.root if more == 1.0 else np.sqrt(more) * left.root)
+    return None if peak is None or more * _loose(peak, left.yardstick) > SUSPECT else peak
 
 
 def resume(warm: Any, kept: Codes, levels: Codes, size: int) -> tuple[Array | None, bool]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +23,7 @@ __all__ = ["BLOCK", "Change", "ColumnStore", "Layout", "Model", "Piece", "Step"]
 
 
 BLOCK = 4_096  # rows that are computed at once
+_REBUILT = 200_000  # products up to which all are made anew, when asked for, sooner than changed
 
 
 class Piece(NamedTuple):
@@ -40,10 +40,9 @@ class Model:
     columns: Rows  #: (p,) positions
     terms: Rows  #: (p,) term of each
 
-    @cached_property
-    def block(self) -> tuple[Rows, Rows]:
-        """Where its cross-products are among the store's."""
-        return self.columns[:, None], self.columns[None, :]
+    def among(self, gram: Array) -> Array:
+        """Its cross-products, (p, p), among the store's."""
+        return gram.take(self.columns, axis=0).take(self.columns, axis=1)
 
     def wide(self, coef: Array, among: int) -> Array:
         """Coefficients of all columns of the store, shape (P,) or (P, k): 0 for those that are not in the model."""
@@ -371,9 +370,16 @@ class ColumnStore:
     def __init__(self, layout: Layout, values: dict[Hashable, Array], silent: Sequence[int], grams: bool) -> None:
         self.layout, self.values, self.silent, self.grams = layout, values, frozenset(silent), grams
         self.X = self._build()
-        self.gram = self.X.T @ self.X if grams else np.empty((0, 0))
+        self._gram: Array | None = None
         self._gathered: dict[Hashable, Array] = {}
         self._places: dict[Hashable, Rows] = {}
+
+    @property
+    def gram(self) -> Array:
+        """Cross-products of all columns, shape (P, P)."""
+        if self._gram is None:
+            self._gram = self.X.T @ self.X
+        return self._gram
 
     @property
     def finite(self) -> bool:
@@ -395,8 +401,7 @@ class ColumnStore:
         """Rebuild the cross-products, so that a sweep depends on the filled values alone."""
         for (variable, unit), place in self.layout.means.items():
             self.X[:, place] = self._cluster_means(variable, unit, place)
-        if self.grams:
-            self.gram = self.X.T @ self.X
+        self._gram = None
         self._gathered.clear()
 
     def imagine(self, places: Rows, variable: Hashable, rows: Rows, values: Array) -> Array:
@@ -431,12 +436,14 @@ class ColumnStore:
             return
         before = self.gathered(variable)
         fresh = self.imagine(places, variable, missing, drawn)
-        if self.grams:
+        if self.X.size * len(self.layout) <= _REBUILT:
+            self._gram = None
+        elif self._gram is not None:
             old = before[:, places]
             change = before.T @ (fresh - old)
             change[places] = fresh.T @ fresh - old.T @ old
-            self.gram[:, places] += change
-            self.gram[places, :] = self.gram[:, places].T
+            self._gram[:, places] += change
+            self._gram[places, :] = self._gram[:, places].T
         for at, place in enumerate(places.tolist()):
             self.X[missing, place] = fresh[:, at]
         self._gathered.clear()
@@ -452,7 +459,7 @@ class ColumnStore:
         """Rebuild everything; return the largest difference, in units of a column's spread."""
         fresh = self._build()
         worst = float(np.abs(fresh - self.X).max())
-        if self.grams:
+        if self._gram is not None:
             worst = max(worst, float(np.abs(fresh.T @ fresh - self.gram).max()) / self.n_rows)
         return worst
 

@@ -73,7 +73,7 @@ class StoreVisit(Visit):
             block, xy, yy, subtracted = some[:-1, :-1], some[:-1, -1], some[-1, -1], True
         else:
             whole, subtracted = self._whole()
-            block, xy, yy = whole[self.model.block], whole[columns, self.place], whole[self.place, self.place]
+            block, xy, yy = self.model.among(whole), whole[columns, self.place], whole[self.place, self.place]
         n = self.store.n_rows if self.rows is None else len(self.rows)
         return Cross(
             block, xy, float(yy), float(n), float(layout.centre[self.place]), float(layout.scale[self.place]),
@@ -87,7 +87,7 @@ class StoreVisit(Visit):
             return super().squares()
         whole, subtracted = self._whole()
         before = self.store.gram.diagonal()[self.model.columns] if subtracted else None
-        return whole[self.model.block], before
+        return self.model.among(whole), before
 
     def _subtracts(self) -> bool:
         """Whether the rows where a variable is missing are few, so that they are subtracted."""

@@ -18,11 +18,14 @@ from ..separation import (
     AUGMENTED,
     NEVER,
     Extra,
+    Left,
     Sketch,
     augmentation,
     columns,
     incidents,
+    narrowed,
     observed,
+    repeated,
     resume,
     settle,
     sketched,
@@ -95,6 +98,11 @@ class Logistic:
         """Estimate, then draw the coefficients."""
         X, y = visit.X, visit.y
         offset = visit.offset
+        many = 2 if 0 < np.count_nonzero(y) < len(y) else 1
+        peak = repeated(visit.warm, X.shape, many, 2, lambda: _Bernoulli(X, y, offset, visit.weights))
+        if peak is not None:
+            left = visit.warm.then(peak, len(y))
+            return LogisticFitted(draw(peak.estimate, peak.root, rng), left)
         levels, position, count, events = observed(y, 2)
         coef = np.zeros(X.shape[1])
         if len(levels) < 2:
@@ -111,7 +119,7 @@ class Logistic:
             peak, spread = shrunk(likelihood, null if start is None else start, group, spreads(visit.warm))
             coef[found.kept] = draw(peak.estimate, peak.root, rng)
             events += (*incidents(peak, False, ""), SHRUNK.format(len(spread), "s" if len(spread) > 1 else ""))
-            left = (peak.estimate, found.kept, levels, False, spread)
+            left = Left(peak.estimate, found.kept, levels, False, spread)
             return LogisticFitted(coef, left, found.events + events, found.dropped)
 
         def make(rescue: bool) -> Likelihood:
@@ -130,8 +138,8 @@ class Logistic:
         penalised = self.firth or (rescued and self.rescue == "firth")
         root = information_root(_bernoulli(found.X, y, None, offset)(peak.estimate)[2]) if penalised else peak.root
         coef[found.kept] = draw(peak.estimate, root, rng)
-        warm = (peak.estimate, found.kept, levels, rescued)
-        return LogisticFitted(coef, warm, found.events + events, found.dropped)
+        left = Left.of(peak, found.kept, levels, rescued, None if self.firth else yardstick, len(y))
+        return LogisticFitted(coef, left, found.events + events, found.dropped)
 
 
 _RESCUED = {"augment": AUGMENTED, "firth": "separation: no finite estimate; parameters drawn from the Firth fit"}
@@ -161,7 +169,37 @@ class LogisticFitted:
 
     def log_accept(self, y: Array, linear: Array) -> Array:
         """Log probability of the level that y, shape (n,), has under the log odds `linear`."""
-        return np.asarray(log_expit((2 * y - 1) * linear))
+        margin = (2 * y - 1) * linear
+        return np.minimum(margin, 0.0) - np.log1p(np.exp(-np.abs(margin)))
+
+
+class _Bernoulli:
+    """The slope and the curve of :func:`_bernoulli`, in few steps."""
+
+    def __init__(self, X: Array, y: Array, offset: Array | None, weight: Array | None) -> None:
+        self.X, self.y, self.offset, self.weight = narrowed(X), y, offset, weight
+
+    def _miss(self, beta: Array) -> tuple[Array, Array]:
+        """Probabilities of level 1, and what the gradient weighs the rows by."""
+        odds = self.X @ beta
+        if self.offset is not None:
+            odds += self.offset
+        share = 1.0 / (1.0 + np.exp(-odds))  # twice as fast as expit, where the last digit does not matter
+        miss = self.y - share
+        return share, miss if self.weight is None else self.weight * miss
+
+    def slope(self, beta: Array) -> Array:
+        """Gradient."""
+        return self.X.T @ self._miss(beta)[1]
+
+    def curve(self, beta: Array) -> tuple[Array, Array]:
+        """Gradient and Hessian."""
+        share, miss = self._miss(beta)
+        bend = share * share
+        bend -= share
+        if self.weight is not None:
+            bend *= self.weight
+        return self.X.T @ miss, squares(self.X, bend)
 
 
 def _bernoulli(X: Array, y: Array, extra: Extra | None, offset: Array | None, prior: Array | None = None) -> Thinned:

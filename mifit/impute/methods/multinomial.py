@@ -12,18 +12,20 @@ from scipy.linalg import lapack
 
 from ...frame.kinds import Kind
 from ..contract import Array, Visit
-from ..newton import BLOCK, Likelihood, Peak, Thinned, draw, information_root, maximise
+from ..newton import BLOCK, Likelihood, Thinned, draw, information_root, maximise
 from ..separation import (
     AUGMENTED,
     NEVER,
     Columns,
     Extra,
+    Left,
     Sketch,
     augmentation,
     columns,
     incidents,
     marginal,
     observed,
+    repeated,
     resume,
     settle,
     sketched,
@@ -82,6 +84,11 @@ class Multinomial:
         if many < 2:
             coef = _spread(np.zeros((X.shape[1], 0)), levels, visit.n_levels)
             return MultinomialFitted(coef, visit.warm, events)
+        weights = visit.weights
+        peak = repeated(visit.warm, X.shape, many, visit.n_levels, lambda: _Categorical(X, position, many, weights))
+        if peak is not None:
+            coef = draw(peak.estimate, peak.root, rng).reshape(many - 1, X.shape[1]).T
+            return MultinomialFitted(coef, visit.warm.then(peak, len(y)))
         found = columns(X, visit.terms, visit.squares())
         q = len(found.kept)
         null = np.zeros((many - 1, q))
@@ -98,11 +105,13 @@ class Multinomial:
             begin = null.ravel() if start is None else start
             peak, spread = shrunk(likelihood, begin, group, spreads(visit.warm))
             events += (*incidents(peak, False, ""), SHRUNK.format(len(spread), "s" if len(spread) > 1 else ""))
-            return self._fitted(visit, peak, peak.root, found, levels, events, (False, spread), rng)
+            left = Left(peak.estimate, found.kept, levels, False, spread)
+            return self._fitted(visit, peak.root, found, left, events, rng)
         if self.firth:
             peak = maximise(_firth(found.X, position, many), null.ravel() if start is None else start)
             plain = information_root(_categorical(found.X, position, many, None)(peak.estimate)[2])
-            return self._fitted(visit, peak, plain, found, levels, events + incidents(peak, False, ""), (False,), rng)
+            left = Left(peak.estimate, found.kept, levels, False)
+            return self._fitted(visit, plain, found, left, events + incidents(peak, False, ""), rng)
         some = None if visit.weights is not None else sketched(position, many, q)
         sketch = some and Sketch(
             _categorical(found.X[some], position[some], many, None),
@@ -110,19 +119,18 @@ class Multinomial:
         )
         peak, rescued = settle(make, null.ravel(), start, yardstick, rescued, sketch)
         events += incidents(peak, rescued, AUGMENTED.format(2 * (q - 1) * many))
-        return self._fitted(visit, peak, peak.root, found, levels, events, (rescued,), rng)
+        left = Left.of(peak, found.kept, levels, rescued, yardstick, len(y))
+        return self._fitted(visit, peak.root, found, left, events, rng)
 
     def _fitted(
-        self, visit: Visit, peak: Peak, root: Array, found: Columns, levels: npt.NDArray[np.int64],
-        events: tuple[str, ...], left: tuple[Any, ...], rng: np.random.Generator,
-    ) -> MultinomialFitted:  # fmt: skip
+        self, visit: Visit, root: Array, found: Columns, left: Left, events: tuple[str, ...], rng: np.random.Generator
+    ) -> MultinomialFitted:
         """Draw the stacked coefficients around their estimate."""
-        many, q = len(levels), len(found.kept)
+        many, q = len(left.levels), len(found.kept)
         contrast = np.zeros((len(visit.terms), many - 1))
-        contrast[found.kept] = draw(peak.estimate, root, rng).reshape(many - 1, q).T
-        coef = _spread(contrast, levels, visit.n_levels)
-        warm = (peak.estimate, found.kept, levels, *left)
-        return MultinomialFitted(coef, warm, found.events + events, found.dropped)
+        contrast[found.kept] = draw(left.estimate, root, rng).reshape(many - 1, q).T
+        coef = _spread(contrast, left.levels, visit.n_levels)
+        return MultinomialFitted(coef, left, found.events + events, found.dropped)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -187,6 +195,36 @@ def _log_softmax(linear: Array) -> Array:
     top = np.maximum(np.max(linear, axis=1, initial=0.0), 0.0)
     total = top + np.log(np.exp(-top) + np.sum(np.exp(linear - top[:, None]), axis=1))
     return np.column_stack([-total, linear - total[:, None]])
+
+
+class _Categorical:
+    """The slope and the curve of :func:`_categorical`, in few steps."""
+
+    def __init__(self, X: Array, position: npt.NDArray[np.int64], n_levels: int, weight: Array | None) -> None:
+        self.X, self.many, self.weight = X, n_levels - 1, weight
+        self.one_hot = (np.arange(1, n_levels)[:, None] == position).astype(np.float64)
+
+    def _shares(self, stacked: Array) -> tuple[Array, Array]:
+        """Probabilities of all levels but the first, and the gradient."""
+        linear = stacked.reshape(self.many, -1) @ self.X.T
+        top = np.maximum(linear.max(axis=0), 0.0)
+        linear -= top
+        share = np.exp(linear, out=linear)
+        share /= np.exp(-top) + share.sum(axis=0)
+        miss = self.one_hot - share
+        if self.weight is not None:
+            miss *= self.weight
+        return share, (miss @ self.X).ravel()
+
+    def slope(self, stacked: Array) -> Array:
+        """Gradient."""
+        return self._shares(stacked)[1]
+
+    def curve(self, stacked: Array) -> tuple[Array, Array]:
+        """Gradient and Hessian."""
+        share, gradient = self._shares(stacked)
+        half = self.X if self.weight is None else self.X * np.sqrt(self.weight)[:, None]
+        return gradient, _curvature(half, share)
 
 
 def _categorical(

@@ -17,11 +17,13 @@ from ..separation import (
     AUGMENTED,
     Columns,
     Extra,
+    Left,
     Sketch,
     augmentation,
     columns,
     incidents,
     observed,
+    repeated,
     resume,
     settle,
     sketched,
@@ -78,6 +80,11 @@ class Ordinal:
         coef, many = np.zeros(X.shape[1]), len(levels)
         if many < 2:
             return OrdinalFitted(coef, _spread(np.zeros(0), levels, visit.n_levels), visit.warm, events, link=self.link)
+        width = X.shape[1] - 1
+        peak = repeated(visit.warm, X.shape, many, visit.n_levels, lambda: _Cumulative(X, position, many, visit))
+        if peak is not None and _ordered(peak.estimate[width:]):
+            coef[1:], cuts = _draw(peak, width, rng)
+            return OrdinalFitted(coef, cuts, visit.warm.then(peak, len(y)))
         found = columns(X, visit.terms, visit.squares())
         slopes = found.kept[1:]
         design = found.X[:, 1:]
@@ -100,7 +107,8 @@ class Ordinal:
         if self.shrink and np.any(group >= 0):
             peak, spread = shrunk(make(False), null if start is None else start, group, spreads(visit.warm))
             events += (*incidents(peak, False, ""), SHRUNK.format(len(spread), "s" if len(spread) > 1 else ""))
-            return self._fitted(visit, peak, found, levels, events, (False, spread), rng)
+            left = Left(peak.estimate, found.kept, levels, False, spread)
+            return self._fitted(visit, peak, found, left, events, rng)
         some = None if self.link == "probit" or visit.weights is not None else sketched(position, many, len(slopes))
         sketch = some and Sketch(
             _cumulative(design[some], position[some], many, None, offset[some]),
@@ -110,19 +118,19 @@ class Ordinal:
         if not _ordered(peak.estimate[len(slopes) :]):
             peak = maximise(make(rescued), null)
         events += incidents(peak, rescued, AUGMENTED.format(2 * len(slopes) * many))
-        return self._fitted(visit, peak, found, levels, events, (rescued,), rng)
+        known = yardstick if self.link == "logit" else None
+        left = Left.of(peak, found.kept, levels, rescued, known, len(y))
+        return self._fitted(visit, peak, found, left, events, rng)
 
     def _fitted(
-        self, visit: Visit, peak: Peak, found: Columns, levels: Codes, events: tuple[str, ...], left: tuple[Any, ...],
-        rng: np.random.Generator,
-    ) -> OrdinalFitted:  # fmt: skip
+        self, visit: Visit, peak: Peak, found: Columns, left: Left, events: tuple[str, ...], rng: np.random.Generator
+    ) -> OrdinalFitted:
         """Draw coefficients and cut points around their estimate."""
         slopes = found.kept[1:]
         coef = np.zeros(len(visit.terms))
         coef[slopes], cuts = _draw(peak, len(slopes), rng)
-        warm = (peak.estimate, found.kept, levels, *left)
-        cuts = _spread(cuts, levels, visit.n_levels)
-        return OrdinalFitted(coef, cuts, warm, found.events + events, found.dropped, self.link)
+        cuts = _spread(cuts, left.levels, visit.n_levels)
+        return OrdinalFitted(coef, cuts, left, found.events + events, found.dropped, self.link)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -251,6 +259,51 @@ def _cumulative(
         return float(value), gradient, hessian
 
     return likelihood
+
+
+class _Cumulative:
+    """The slope and the curve of :func:`_cumulative`, in few steps; X has the constant that its design lacks."""
+
+    def __init__(self, X: Array, position: Codes, n_levels: int, visit: Visit) -> None:
+        self.X, self.n_levels, self.offset, self.weight = X[:, 1:], n_levels, visit.offset, visit.weights
+        self.position, self.above = position, position + 1
+        self.inner = np.bincount(position, visit.weights, n_levels)[1:-1].astype(np.float64)
+
+    def _tails(self, theta: Array) -> tuple[Array, Array, Array]:
+        """What lies beyond the cut points above and below each row, and the gradient."""
+        p, weight = self.X.shape[1], self.weight
+        edges, linear = _edges(theta[p:]), self.X @ theta[:p]
+        if self.offset is not None:
+            linear += self.offset
+        with np.errstate(over="ignore"):
+            up = 1.0 / (1.0 + np.exp(edges.take(self.above) - linear))
+            down = 1.0 / (1.0 + np.exp(linear - edges.take(self.position)))
+        gradient = np.empty(len(theta))
+        over, under = (up, down) if weight is None else (weight * up, weight * down)
+        gradient[:p] = (under - over) @ self.X
+        gradient[p:] = np.bincount(self.position, over, self.n_levels)[:-1]
+        gradient[p:] -= np.bincount(self.position, under, self.n_levels)[1:]
+        pull = self.inner / np.expm1(np.minimum(np.diff(theta[p:]), 600.0))
+        gradient[p + 1 :] += pull
+        gradient[p:-1] -= pull
+        return up, down, gradient
+
+    def slope(self, theta: Array) -> Array:
+        """Gradient."""
+        return self._tails(theta)[2]
+
+    def curve(self, theta: Array) -> tuple[Array, Array]:
+        """Gradient and Hessian."""
+        p = self.X.shape[1]
+        if not _ordered(theta[p:]):
+            return theta, np.zeros((len(theta), len(theta)))
+        up, down, gradient = self._tails(theta)
+        above, below = up - up * up, down - down * down
+        if self.weight is not None:
+            above, below = self.weight * above, self.weight * below
+        hessian = _curvature(self.X, self.position, above, below, self.n_levels)
+        _bend(hessian[p:, p:], self.inner, np.diff(theta[p:]))
+        return gradient, hessian
 
 
 def _tail(x: Array) -> tuple[Array, Array]:
