@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
+import pickle
 import sys
 import tempfile
 import threading
@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Board", "Halted", "alone", "died", "spread"]
+__all__ = ["Board", "Halted", "Parcel", "alone", "died", "spread"]
 
-_SMALL = "64K"  # arrays above this size are mapped into the memory of workers instead of being sent with every job
+_ALIGNED = 64  # bytes: arrays in a parcel begin where arithmetic likes them to
 _WATCH = 0.1  # seconds between looks at the board
 
 
@@ -72,16 +72,67 @@ class Board:
         return step
 
     @classmethod
-    @contextlib.contextmanager
-    def put_up(cls, n_jobs: int) -> Iterator[Board]:
-        """A board for some jobs, taken down at the end."""
-        folder = tempfile.mkdtemp(prefix="mifit-")
+    def put_up(cls, folder: str, n_jobs: int) -> Board:
+        """A board for some jobs."""
+        board = cls(os.path.join(folder, "board"), n_jobs)
+        np.zeros(n_jobs, dtype=np.int64).tofile(board.path)
+        return board
+
+
+class Parcel:
+    """What all jobs share, in a file that the workers of this machine open once each and map into their memory.
+
+    joblib would map arrays too, but waits a second at the end for workers that still hold them.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     parcel = Parcel.wrapped({"x": np.arange(3.0)}, folder)
+    ...     parcel.opened()["x"]
+    array([0., 1., 2.])
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    @classmethod
+    def wrapped(cls, shared: Any, folder: str) -> Parcel:
+        """Write something that pickles, functions of a script among it: its pickle, then the arrays beneath it."""
         try:
-            path = os.path.join(folder, "board")
-            np.zeros(n_jobs, dtype=np.int64).tofile(path)
-            yield cls(path, n_jobs)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            import cloudpickle
+        except ImportError:  # joblib had it inside
+            from joblib.externals import cloudpickle
+        beneath: list[pickle.PickleBuffer] = []
+        pieces = [cloudpickle.dumps(shared, protocol=5, buffer_callback=beneath.append)]
+        pieces += [buffer.raw() for buffer in beneath]
+        parcel = cls(os.path.join(folder, "parcel"))
+        with open(parcel.path, "wb") as file:
+            np.array([len(pieces), *map(len, pieces)], dtype=np.int64).tofile(file)
+            for piece in pieces:
+                file.write(bytes(-file.tell() % _ALIGNED))
+                file.write(piece)
+        return parcel
+
+    def opened(self) -> Any:
+        """What was written; its arrays are read-only views of the file."""
+        held = _OPEN[0]
+        if held is None or held[0] != self.path:
+            _OPEN[0] = held = (self.path, self._read())
+        return held[1]
+
+    def _read(self) -> Any:
+        raw = np.memmap(self.path, np.uint8, "r") if os.name == "posix" else np.fromfile(self.path, np.uint8)
+        many = int(raw[:8].view(np.int64)[0])
+        begin, pieces = 8 + 8 * many, []
+        for size in raw[8:begin].view(np.int64).tolist():
+            begin += -begin % _ALIGNED
+            pieces.append(raw[begin : begin + size].data)
+            begin += size
+        return pickle.loads(pieces[0], buffers=pieces[1:])
+
+
+#: the parcel that was opened last in this process
+_OPEN: list[tuple[str, Any] | None] = [None]
 
 
 def alone(n_jobs: int | None) -> bool:
@@ -155,11 +206,17 @@ def _here(work: Any, jobs: Sequence[Any], tick: Any, begun: list[int]) -> Iterat
 def _there(work: Any, jobs: Sequence[Any], n_jobs: int | None, tick: Any, begun: list[int]) -> Any:
     """Jobs in workers, in the order in which they finish."""
     import joblib
+    from joblib import parallel
 
-    with Board.put_up(len(jobs)) as board:
+    backend = parallel.get_active_backend()[0]
+    with tempfile.TemporaryDirectory(prefix="mifit-", ignore_cleanup_errors=True) as folder:
+        board = Board.put_up(folder, len(jobs))
         marks = board.marks()
-        pool = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered", max_nbytes=_SMALL, batch_size=1)
-        results = pool(joblib.delayed(_marked)(work, job, position, board) for position, job in enumerate(jobs))
+        # Workers elsewhere may not share the disk, threads share the memory.
+        near = isinstance(backend, (parallel.LokyBackend, parallel.MultiprocessingBackend))
+        shared = Parcel.wrapped(work, folder) if near else work
+        pool = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered", max_nbytes=None, batch_size=1)
+        results = pool(joblib.delayed(_marked)(shared, job, position, board) for position, job in enumerate(jobs))
         try:
             with _watched(marks, tick):
                 yield from results
@@ -169,8 +226,9 @@ def _there(work: Any, jobs: Sequence[Any], n_jobs: int | None, tick: Any, begun:
             del marks
 
 
-def _marked(work: Any, job: Any, position: int, board: Board) -> tuple[int, Any]:
+def _marked(shared: Any, job: Any, position: int, board: Board) -> tuple[int, Any]:
     """One job in a worker."""
+    work = shared.opened() if isinstance(shared, Parcel) else shared
     return position, work(job, board.counting(position))
 
 

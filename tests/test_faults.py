@@ -1,7 +1,7 @@
 """Faults: dead workers, the keyboard, folders of finished chains; what is finished is kept and goes on, bit for bit."""
 
+import functools
 import os
-import pickle
 import re
 import signal
 import subprocess
@@ -16,9 +16,8 @@ import pytest
 from test_chain import mixed, same
 
 import mifit
-from mifit import workers
 from mifit.impute import runs as chains
-from mifit.workers import Board, Halted, alone, spread
+from mifit.workers import Board, Halted, Parcel, alone, spread
 
 WORDS = {"formula": "y ~ x * z + g", "iterations": 3, "rng": 7}
 
@@ -81,24 +80,38 @@ def test_a_board_that_cannot_be_reached_counts_nothing(tmp_path):
     assert board.marks() is None
 
 
-def sizes(job, step):
-    """Whether the large array of a job is a map of a file, and how large the pickle of the rest is."""
-    large, small = job
-    return isinstance(large, np.memmap), len(pickle.dumps(small))
+def seen(large, job, step):
+    """Of a shared array: whether it can be written to, its file, its sum."""
+    base = large
+    while base is not None and not isinstance(base, np.memmap):
+        base = base.obj if isinstance(base, memoryview) else base.base
+    return large.flags.writeable, getattr(base, "filename", None), float(large.sum())
 
 
-def test_large_arrays_are_mapped_and_not_sent():
+def test_what_jobs_share_is_mapped_once_and_not_sent():
     large = np.arange(50_000.0)
-    found = spread(sizes, [(large, k) for k in range(4)], 2)
-    assert all(mapped for mapped, _ in found)
+    found = spread(functools.partial(seen, large), range(4), 2)
+    assert {total for _, _, total in found} == {large.sum()}
+    assert not any(writeable for writeable, _, _ in found)
+    assert len({path for _, path, _ in found}) == 1 and found[0][1] is not None
+    assert not Path(found[0][1]).exists()  # nothing stays on the disk
+
+
+def test_a_parcel_holds_anything_that_pickles(tmp_path):
+    told = {"f": lambda x: x + 1, "none": np.empty((0, 3)), "F": np.asfortranarray(np.eye(3)), "n": np.arange(5)[::2]}
+    found = Parcel.wrapped(told, str(tmp_path)).opened()
+    assert found["f"](1) == 2
+    for name in ("none", "F", "n"):
+        np.testing.assert_array_equal(found[name], told[name])
+    assert found["F"].flags.f_contiguous
+    assert found["F"].ctypes.data % 64 == 0
 
 
 # Workers
 
 
 @pytest.mark.parametrize(("backend", "n_jobs"), [("loky", 2), ("threading", 3)])
-def test_any_number_of_workers_and_any_backend_give_the_same_bits(backend, n_jobs, monkeypatch):
-    monkeypatch.setattr(workers, "_SMALL", 500)  # everything is mapped into memory, and read-only there
+def test_any_number_of_workers_and_any_backend_give_the_same_bits(backend, n_jobs):
     frame = mixed()
     one = mifit.impute(frame, m=4, n_jobs=1, **WORDS)
     with joblib.parallel_config(backend=backend, n_jobs=n_jobs):
