@@ -389,12 +389,13 @@ def salvaged(make: Callable[[Sequence[Chain]], Any], m: int, checkpoint: Any = N
             raise stopped from None
         if died(halted.cause):
             begun = f"{'chain' if len(halted.begun) == 1 else 'chains'} {', '.join(map(str, halted.begun)) or '?'}"
+            lines = {"reason": "a process was killed from outside, most often because memory ran out"}
+            if checkpoint is not None or partial is not None:
+                lines["finished"] = "in the error's partial" if checkpoint is None else f"in {str(checkpoint)!r}"
             cause = ImputationError(
                 f"a worker died while it drew {begun}; {done} of {m} chains are finished.",
-                reason="a process was killed from outside, most often because memory ran out",
-                finished=f"in {str(checkpoint)!r}" if checkpoint is not None else "in the error's partial",
-                do=go_on("ImputationError"),
-            )
+                do=go_on("ImputationError"), **lines,
+            )  # fmt: skip
             cause.__cause__ = halted.cause
         if isinstance(cause, MifitError):
             cause.partial = partial

@@ -14,6 +14,7 @@ from .formula.question import resolve
 from .frame.completed import Completed
 from .frame.table import Table, read
 from .impute.chain import Chain, Seed
+from .impute.collapse import collapsed, levels_together
 from .impute.engine import Engine
 from .impute.plan import Plan
 from .impute.planning import recoded
@@ -60,15 +61,16 @@ def loaded(path: str | os.PathLike[str], names: Mapping[str, Any] | None) -> Par
             return _elsewhere(study)
         plan = study.plan
         given = _ground(study, plan)
-        refuse_other_holes(plan, given.known)
+        known = collapsed(given.known, levels_together(given.known, plan.wishes))[0]
+        refuse_other_holes(plan, known)
         if any(plan[name].method is None for name in plan.order):
             raise ValueError("its plan draws a column by no method")
         for chain in study.chains:
-            _check_chain(chain, plan, given.known)
+            _check_chain(chain, plan, known)
         if len({chain.number for chain in study.chains}) < max(len(study.chains), 2) or study.seed is None:
             raise ValueError("its chains repeat, or are fewer than two")
         if plan.order:
-            Engine(given.known, plan)  # a plan that cannot run is refused here, not at some later call
+            Engine(known, plan)  # a plan that cannot run is refused here, not at some later call
         return Parts(study.frame, given, plan, study.chains, study.seed)
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from .errors import PlanError
+
 __all__ = ["Board", "Halted", "Parcel", "alone", "died", "spread"]
 
 _ALIGNED = 64  # bytes: arrays in a parcel begin where arithmetic likes them to
@@ -137,6 +139,11 @@ _OPEN: list[tuple[str, Any] | None] = [None]
 
 def alone(n_jobs: int | None) -> bool:
     """Whether jobs run here, one after the other: one worker is asked for, or none and joblib was not configured."""
+    if n_jobs is not None and (not isinstance(n_jobs, int | np.integer) or n_jobs == 0):
+        raise PlanError(
+            f"n_jobs is {n_jobs!r}; a number of workers is needed, -1 for one on every core.",
+            do="df.mice.impute(..., n_jobs=-1)",
+        )
     if n_jobs is None and "joblib" not in sys.modules:  # nobody can have configured it
         return True
     if n_jobs is None:
@@ -209,21 +216,36 @@ def _there(work: Any, jobs: Sequence[Any], n_jobs: int | None, tick: Any, begun:
     from joblib import parallel
 
     backend = parallel.get_active_backend()[0]
-    with tempfile.TemporaryDirectory(prefix="mifit-", ignore_cleanup_errors=True) as folder:
+    with _folder() as folder:
         board = Board.put_up(folder, len(jobs))
         marks = board.marks()
         # Workers elsewhere may not share the disk, threads share the memory.
         near = isinstance(backend, (parallel.LokyBackend, parallel.MultiprocessingBackend))
         shared = Parcel.wrapped(work, folder) if near else work
-        pool = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered", max_nbytes=None, batch_size=1)
-        results = pool(joblib.delayed(_marked)(shared, job, position, board) for position, job in enumerate(jobs))
+        as_they_come = "generator_unordered" if getattr(backend, "supports_return_generator", False) else "list"
+        pool = joblib.Parallel(n_jobs=n_jobs, return_as=as_they_come, max_nbytes=None, batch_size=1)
         try:
             with _watched(marks, tick):
-                yield from results
+                results = pool(joblib.delayed(_marked)(shared, job, at, board) for at, job in enumerate(jobs))
+                with contextlib.closing(result for result in results) as results:
+                    yield from results
         finally:
             begun[:] = np.flatnonzero(marks).tolist()
-            results.close()
             del marks
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[str]:
+    """A folder for files that workers read, where joblib has its own; it goes even if this process is killed."""
+    from joblib.externals.loky.backend import resource_tracker
+
+    where = os.environ.get("JOBLIB_TEMP_FOLDER")
+    with tempfile.TemporaryDirectory(prefix="mifit-", dir=where, ignore_cleanup_errors=True) as folder:
+        resource_tracker.register(folder, "folder")
+        try:
+            yield folder
+        finally:
+            resource_tracker.unregister(folder, "folder")
 
 
 def _marked(shared: Any, job: Any, position: int, board: Board) -> tuple[int, Any]:

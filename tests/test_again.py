@@ -5,13 +5,16 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 from scipy.optimize import approx_fprime
 from test_methods_discrete import OWN, estimates, fit, frame, visit
 
 from mifit.formula.question import ask
+from mifit.frame.cells import Mask
 from mifit.frame.kinds import Kind
 from mifit.frame.table import read
 from mifit.impute.chain import Seed
+from mifit.impute.engine import Engine
 from mifit.impute.methods.logistic import Logistic, _Bernoulli, _bernoulli
 from mifit.impute.methods.multinomial import Multinomial, _Categorical, _categorical
 from mifit.impute.methods.ordinal import Ordinal, _Cumulative, _cumulative
@@ -118,27 +121,84 @@ def test_what_the_last_fit_could_not_know_is_found_out_anew(method):
     assert "never drawn" in gone.events[0]
 
 
-@pytest.mark.parametrize("method", METHODS, ids=repr)
-def test_a_curvature_larger_than_a_column_is_not_kept(method):
-    y, X = frame(OWN[type(method)], n=200)
-    wide = np.column_stack([X, np.random.default_rng(3).standard_normal((200, 12))])
-    small, large = fit(method, y, X).warm, fit(method, y, wide).warm
-    assert isinstance(large, Left)
-    assert small.root.size <= 200 < len(large.estimate) ** 2
-    assert large.root is None
-    assert fit(method, y, wide, warm=large).warm.root is None
+def held(data, questions=(), **wishes):
+    """An engine for some data."""
+    table = read(data)
+    plan, known = make(table, [ask(q, table, model="logit") for q in questions], Wishes(**wishes), {})
+    return Engine(known, plan), known, plan
 
 
-def test_a_chain_is_the_same_whether_or_not_it_found_the_opening():
-    y, X = frame(Kind.BINARY, n=300)
-    rng = np.random.default_rng(4)
-    data = pd.DataFrame({"y": y, "x": X[:, 1], "b": (X[:, 2] > 0).astype(int), "z": X[:, 3]})
-    data = data.mask(rng.random(data.shape) < [0.0, 0.2, 0.2, 0.0])
-    for questions in ([], ["y ~ x * b + z"]):
-        table = read(data)
-        plan, known = make(table, [ask(q, table, model="logit") for q in questions], Wishes(), {})
-        both = run(known, plan, [0, 1], 4, Seed(1))
-        alone = run(known, plan, [1], 4, Seed(1))
-        for name, values in alone[0].holes.items():
-            assert np.array_equal(values, both[1].holes[name])
-        assert both[0].events.keys() == alone[0].events.keys()
+def with_holes(n, share, seed=4, together=False):
+    """Two numbers and a binary, with holes; in the same rows, if asked for."""
+    rng = np.random.default_rng(seed)
+    x, z = rng.normal(size=(2, n))
+    data = pd.DataFrame({"b": (rng.random(n) < 1 / (1 + np.exp(-x))).astype(int), "x": x, "z": z})
+    gone = np.repeat(rng.random((n, 1)), 2, axis=1) if together else rng.random((n, 2))
+    data[["b", "x"]] = data[["b", "x"]].mask(gone < share)
+    return data
+
+
+def test_finished_chains_hold_little_more_than_the_holes():
+    rng = np.random.default_rng(1)
+    wide = pd.DataFrame((rng.random((2_000, 40)) < 0.5).astype(int), columns=[f"b{k}" for k in range(40)])
+    engine, known, plan = held(wide.mask(rng.random(wide.shape) < 0.01))
+    chain = run(known, plan, [0], 2, Seed(1))[0]
+    assert engine.room == 1_024
+    assert all(left.root is None and left.yardstick is None for left in chain.warm.values())
+    again_ = run(known, plan, [0], 2, Seed(1), before=run(known, plan, [0], 1, Seed(1)))[0]
+    assert all(np.array_equal(values, again_.holes[name]) for name, values in chain.holes.items())
+    small = run(*held(with_holes(300, 0.2))[1:], [0], 2, Seed(1))[0]
+    assert small.warm["b"].root.shape == (3, 3)
+
+
+def test_the_opening_is_that_of_a_fit_on_complete_rows():
+    data = with_holes(400, 0.2)
+    engine, _, _ = held(data)
+    rows = data.notna().all(axis=1)
+    fitted = sm.Logit(data["b"][rows], sm.add_constant(data[["x", "z"]][rows])).fit(disp=0)
+    places = engine.own["b"].columns
+    slopes = engine.opening["b"].estimate / engine.layout.scale[places]
+    by_name = {engine.layout.label(place): slope for place, slope in zip(places, slopes, strict=True)}
+    np.testing.assert_allclose([by_name["x"], by_name["z"]], fitted.params[["x", "z"]], rtol=1e-6)
+    assert engine.opening["b"].n_fit == rows.sum()
+    seen, _, _ = held(data, ignore=Mask.of(np.arange(400) < 100))
+    assert seen.opening["b"].n_fit == rows[100:].sum()
+
+
+def test_a_separation_of_the_complete_rows_alone_is_forgotten():
+    rng = np.random.default_rng(5)
+    g, z = rng.choice(list("abc"), 600, p=[0.6, 0.34, 0.06]), rng.normal(size=600)
+    b = (rng.random(600) < np.where(g == "c", 0.35, 0.5)).astype(float)
+    x = rng.normal(size=600) + b
+    x[(rng.random(600) < 0.15) | ((g == "c") & (b == 1))] = np.nan
+    b[rng.random(600) < 0.1] = np.nan
+    data = pd.DataFrame({"x": x, "z": z, "g": pd.Categorical(g), "b": b})
+    assert data.dropna().groupby("g", observed=True)["b"].max()["c"] == 0  # there; not among all rows
+    engine, known, plan = held(data)
+    assert "b" not in engine.opening
+    assert not any("separation" in event for event in run(known, plan, [0], 5, Seed(1))[0].events)
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("questions", [[], ["b ~ x + z"]])
+def test_a_chain_is_the_same_whatever_ran_before_it(questions, together):
+    _, known, plan = held(with_holes(300, 0.3, together=together), questions)
+    both, alone = run(known, plan, [0, 1], 3, Seed(1))[1], run(known, plan, [1], 3, Seed(1))[0]
+    assert both.events == alone.events
+    assert all(np.array_equal(values, alone.holes[name]) for name, values in both.holes.items())
+    for key, left in both.warm.items():
+        if isinstance(left, Left):
+            assert all(np.array_equal(*pair) for pair in zip(left, alone.warm[key], strict=True))
+
+
+def test_near_copies_missing_together_are_judged_alike_by_every_chain():
+    rng = np.random.default_rng(6)
+    x, q = rng.normal(size=(2, 300))
+    b = (rng.random(300) < 1 / (1 + np.exp(-x + q))).astype(float)
+    gone = rng.random(300) < 0.3
+    near = x + np.sqrt(1e-11 * (1 + 0.6 * rng.random())) * rng.normal(size=300)
+    data = pd.DataFrame({"q": q, "x": x, "near": near, "b": b})
+    data.loc[gone, ["x", "near", "b"]] = np.nan
+    _, known, plan = held(data)
+    both, alone = run(known, plan, [0, 1], 3, Seed(1))[1], run(known, plan, [1], 3, Seed(1))[0]
+    assert all(np.array_equal(values, alone.holes[name]) for name, values in both.holes.items())

@@ -387,3 +387,18 @@ def test_incidents_say_variable_chains_sweep_what_and_what_follows():
     twice = imp.extend(iterations=2).events
     first = twice[twice["source"] == "chain"].set_index("event")["first"]
     assert first[chain["event"]].tolist() == chain["first"].tolist()
+
+
+@pytest.mark.parametrize("n_jobs", [0, "all", 1.5])
+def test_a_number_of_workers_that_is_none_is_one_clear_error(n_jobs):
+    imp = mifit.impute(mixed(), m=2, **WORDS)
+    for call in (lambda: mifit.impute(mixed(), m=2, n_jobs=n_jobs, **WORDS), lambda: imp.fit(n_jobs=n_jobs)):
+        with pytest.raises(mifit.errors.PlanError, match=re.escape(f"n_jobs is {n_jobs!r}")) as found:
+            call()
+        assert "n_jobs=-1" in found.value.do
+
+
+def test_a_backend_without_generators_draws_the_same_bits():
+    one = mifit.impute(mixed(), m=3, n_jobs=1, **WORDS)
+    with joblib.parallel_config(backend="multiprocessing", n_jobs=2):
+        same(mifit.impute(mixed(), m=3, **WORDS), one)

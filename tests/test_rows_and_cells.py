@@ -429,6 +429,15 @@ def test_levels_that_cannot_be_taken_together_are_one_clear_error(formula, wish,
     assert found.value.do
 
 
+@pytest.mark.parametrize("wish", [{"collapse": {"diet": {"other": ["vegan", "raw", "fish"]}}}, {"min_count": 60}])
+def test_a_set_with_levels_taken_together_comes_back_from_its_file(wish, tmp_path):
+    imp = diets().mice.impute(**wish, **FAST)
+    imp.save(tmp_path / "diets.mifit")
+    again = mifit.load(tmp_path / "diets.mifit")
+    assert again.identity == imp.identity
+    assert again.extend(1).identity == imp.extend(1).identity
+
+
 KINDS = {
     "levels in order": ("g", ["hi", "mid", "lo"], "ordinal"),
     "codes without order": ("code", "nominal", "nominal"),

@@ -7,6 +7,7 @@ import pytest
 from mifit.formula.question import ask
 from mifit.frame.kinds import Kind
 from mifit.frame.table import read
+from mifit.impute import store as stores
 from mifit.impute.engine import Engine
 from mifit.impute.plan import Wishes
 from mifit.impute.planning import make
@@ -66,14 +67,19 @@ def other_values(column, rng):
 @pytest.mark.parametrize("formula", FORMULAS)
 @pytest.mark.parametrize("auxiliary", ["response", "ignore"])
 @pytest.mark.parametrize("seed", range(5))
-def test_after_any_sequence_of_writes_the_store_equals_a_rebuild(formula, auxiliary, seed):
+@pytest.mark.parametrize("small", [False, True])
+def test_after_any_sequence_of_writes_the_store_equals_a_rebuild(formula, auxiliary, seed, small, monkeypatch):
+    if not small:
+        monkeypatch.setattr(stores, "_REBUILT", -1)  # as in a large frame: cross-products are exchanged
     engine, store, values = prepared(formula, frame(seed=seed), auxiliary)
     assert store.grams
     rng = np.random.default_rng([seed, 1])
     for step in range(40):
         name = engine.plan.order[rng.integers(len(engine.plan.order))]
         drawn = other_values(engine.table[name], rng)
+        held = store.gram
         store.write(name, drawn)
+        assert (store.gram is held) != small or not len(store._written(name))
         np.testing.assert_array_equal(values[name][engine.table[name].missing], drawn)
         if step % 13 == 5:
             store.refresh()
@@ -221,3 +227,19 @@ def test_columns_are_centred_and_near_one_on_the_rows_where_they_are_observed():
         seen = store.X[rows, place]
         assert abs(seen.mean()) < 1e-9
         assert 0.7 < np.sqrt(np.mean(seen**2)) < 1.42
+
+
+def test_what_was_imagined_is_forgotten_when_something_is_written():
+    engine, store, values = prepared("y ~ np.exp(z / 10) * b + bs(w, df=4) * np.log(p)", frame())
+    rng = np.random.default_rng(5)
+    places, missing = engine.layout.depends["w"], engine.table["w"].missing
+    drawn = other_values(engine.table["w"], rng)
+    first = store.imagine(places, "w", missing, drawn)
+    assert store.imagine(places, "w", missing, drawn.copy()) is first
+    assert store.imagine(places, "w", missing, drawn[::-1].copy()) is not first
+    for name in engine.plan.order:
+        if name != "w":
+            store.write(name, other_values(engine.table[name], rng))
+    found = store.imagine(places, "w", missing, drawn)
+    assert not np.array_equal(found, first)
+    np.testing.assert_array_equal(found, engine.new_store(values).imagine(places, "w", missing, drawn))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 import warnings
 from typing import Any
 
-__all__ = ["code_of_family", "family_of", "plain_family"]
+__all__ = ["code_of_family", "family_of", "nearest_family", "plain_family"]
 
 #: class -> numbers it is made with
 _FAMILIES: dict[str, tuple[str, ...]] = {
@@ -16,6 +18,20 @@ _LINKS: dict[str, tuple[str, ...]] = {
     "CLogLog": (), "Cauchy": (), "Identity": (), "InversePower": (), "InverseSquared": (), "Log": (), "LogC": (),
     "LogLog": (), "Logit": (), "NegativeBinomial": ("alpha",), "Power": ("power",), "Probit": (), "Sqrt": (),
 }  # fmt: skip
+
+
+def nearest_family(name: Any) -> str:
+    """The family that a word or a class may mean.
+
+    Examples
+    --------
+    >>> nearest_family("binomial"), nearest_family("inverse.gaussian"), nearest_family("quasi")
+    ('Binomial', 'InverseGaussian', 'Poisson')
+    """
+    word = re.sub("[^a-z]", "", str(getattr(name, "__name__", name)).lower())
+    by_word = {family.lower(): family for family in _FAMILIES}
+    close = difflib.get_close_matches(word, by_word, 1)
+    return by_word[close[0]] if close else "Poisson"
 
 
 def plain_family(family: Any) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import ModelError, nearest
 from .catalogue import CLASSES, MODELS, Spec
+from .families import nearest_family
 
 __all__ = [
     "CLUSTER_WORDS",
@@ -262,7 +263,7 @@ def call(
     if isinstance(family, str | type):
         raise ModelError(
             f"family={family!r} is not a family: statsmodels wants an object.",
-            do=f"imp.fit({shown!r}, model='glm', family=sm.families.Poisson())",
+            do=f"imp.fit({shown!r}, model='glm', family=sm.families.{nearest_family(family)}())",
         )
     if not isinstance(keywords.get("vc_formula", {}), Mapping):
         raise ModelError(

@@ -6,6 +6,7 @@ filled values and its warm starts. So workers, back ends and continued chains gi
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
@@ -28,6 +29,7 @@ from .methods.norm import NormalFitted
 from .methods.ordinal import OrdinalFitted
 from .methods.pmm import PMM, PMMFitted
 from .plan import Variable
+from .separation import Left
 from .store import ColumnStore, Model, Piece
 from .visit import StoreVisit
 
@@ -117,21 +119,7 @@ class Running:
             self.start_rows = self.engine.starts
         if not self.start_rows:
             self._ordinary_pass(rng)
-        if self.engine.opening is None:
-            self.engine.opening = self._opening()
         self.warm.update(self.engine.opening)
-
-    def _opening(self) -> dict[Any, Any]:
-        """Where the first fits of discrete models begin: on rows where nothing was drawn, the same for all chains."""
-        self.first, rng = self.engine.ample, np.random.default_rng(0)
-        for name in self.plan.order:
-            if name in self.first:
-                self._own(self.engine.variables[name], rng)
-        for ready in self.engine.factors:
-            if ready.key in self.first:
-                self._parameters(ready, rng)
-        found, self.warm, self.drawn, self.events, self.seen = self.warm, {}, {}, {}, {}
-        return found
 
     def _fill(self, holes: Mapping[Hashable, Array]) -> None:
         """Put values into all holes and build the store."""
@@ -157,11 +145,13 @@ class Running:
             room = room if self.plan.mode == "compatible" else min(room, _START_COLUMNS)
             pieces: list[Piece] = []
             width = 1
-            for piece in (*complete, *(Piece("main", other) for other in named or filled)):
+            for piece in itertools.chain(complete, (Piece("main", other) for other in named or filled)):
                 wider = width + (len(engine.layout.main[piece.which]) if piece.what == "main" else 1)
                 if wider <= room:
                     pieces.append(piece)
                     width = wider
+                if width == room:
+                    break
             model = engine.layout.model(pieces)
             usual = variable.role != "column" and variable.bounds is None
             method: Any = METHODS[CHAINED[column.kind]] if usual else variable.method
@@ -353,7 +343,7 @@ class Running:
 
     def _noted(self, key: Any, fitted: Fitted, label: Hashable) -> Fitted:
         """Keep what a fit leaves behind."""
-        self.warm[key] = fitted.warm
+        self.warm[key] = fitted.warm.within(self.engine.room) if isinstance(fitted.warm, Left) else fitted.warm
         for event in fitted.events:
             self._count(f"{label}: {event}")
         for term in getattr(fitted, "dropped", ()):

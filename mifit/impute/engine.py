@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Hashable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,19 +19,33 @@ from ..frame.cells import Mask
 from ..frame.kinds import Kind, Rows
 from ..frame.table import Table
 from .bench import Members
-from .contract import Array
+from .contract import Array, Visit
 from .drawing import Fence
 from .likelihoods import keyword_vector
 from .limits import Skip, fence
 from .methods import Cox, Logistic, Multinomial, Ordinal, Probit, name_of
 from .methods.cox import Times
 from .plan import Factor, Plan, Variable
+from .separation import Left
 from .store import ColumnStore, Layout, Model
 
 __all__ = ["Engine", "Ready"]
 
 
 _LINEAR = ("norm", "pmm", "power")  # methods that ask for cross-products
+_LEVELLED = (Logistic, Multinomial, Ordinal)  # methods that go on from the curvature of the last fit
+_LITTLE = 1_024  # numbers that a finished chain has room for anyway
+
+
+class _Known(NamedTuple):
+    """A model, and whose it is."""
+
+    key: Any
+    method: Any
+    model: Model
+    outcome: tuple[Hashable, ...]
+    n_levels: int
+    ready: Ready | None  #: None of a variable's own model
 
 
 class Ready:
@@ -142,7 +156,7 @@ class Engine:
             ready.rows = self._learnt(ready)
         self.grams = any(name_of(h.method) in _LINEAR for h in self._holders() if h.method)
         self._affine: dict[tuple[int, Hashable], bool] = {}
-        self.opening: dict[Any, Any] | None = None  #: where the first fits begin, once a chain has found it
+        self._known: dict[frozenset[Hashable], Rows] = {}
 
     def hedge(self) -> None:
         """Find what is known of the holes: bounds, and conditions that must hold."""
@@ -160,44 +174,75 @@ class Engine:
     def starts(self) -> dict[Any, Rows]:
         """Rows where all columns of each model were observed; empty if they do not suffice for one of them."""
         found: dict[Any, Rows] = {}
-        for key, _, model, outcome in self._models():
-            found[key] = self._complete(key, model, outcome)
-            if len(found[key]) < 3 * len(model.columns) or not self._levels_present(model, outcome, found[key]):
+        for each in self.models:
+            found[each.key] = self._complete(each)
+            if len(found[each.key]) < 3 * len(each.model.columns) or not self._levels_present(each, found[each.key]):
                 return {}
         return found
 
     @cached_property
-    def ample(self) -> dict[Any, Rows]:
-        """The same of the models of levels that have ten such rows for each parameter."""
-        found: dict[Any, Rows] = {}
+    def opening(self) -> dict[Any, Left]:
+        """Where the first fits of models of levels begin: on the rows where all their columns were observed.
+
+        Only of those that have ten such rows for each parameter, and need no rescue there.
+        """
+        found: dict[Any, Left] = {}
         if self.layout.means or any(variable.skip for variable in self.variables.values()):
-            return found  # there, even on these rows, a model depends on what was drawn elsewhere
-        for key, method, model, outcome in self._models():
-            if isinstance(method, Logistic | Multinomial | Ordinal):
-                rows, many = self._complete(key, model, outcome), max(self.table[outcome[0]].n_levels - 1, 1)
-                if len(rows) >= 10 * many * len(model.columns) and self._levels_present(model, outcome, rows):
-                    found[key] = rows
+            return found  # the rows that count there depend on what is drawn
+        for each in self.models:
+            if type(each.method) not in _LEVELLED:
+                continue
+            rows, enough = self._complete(each), 10 * len(each.model.columns) * max(each.n_levels - 1, 1)
+            if len(rows) >= enough and self._levels_present(each, rows):
+                left = each.method.fit(self._seen(each, rows), np.random.default_rng(0)).warm
+                if not left.rescued:
+                    found[each.key] = left
         return found
 
-    def _models(self) -> list[tuple[Any, Any, Model, tuple[Hashable, ...]]]:
-        """Key, method, columns and outcome of every model: the variables' own, and the factors."""
-        own = [(v.name, v.method, self.own[v.name], (v.name,)) for v in self.variables.values()]
+    @cached_property
+    def room(self) -> int:
+        """How many numbers the curvature of a model may take in a finished chain: together no more than the holes."""
+        holes = sum(len(self.table[name].missing) for name in self.plan.order)
+        return max(_LITTLE, holes // max(sum(type(each.method) in _LEVELLED for each in self.models), 1))
+
+    @cached_property
+    def models(self) -> list[_Known]:
+        """Every model: of each variable that has one of its own, and the factors."""
+        own = [v for v in self.variables.values() if self.own_factor[v.name] is None]
         return [
-            *(each for each in own if self.own_factor[each[0]] is None),
-            *((ready.key, ready.method, ready.model, ready.outcome) for ready in self.factors),
+            *(_Known(v.name, v.method, self.own[v.name], (v.name,), self.table[v.name].n_levels, None) for v in own),
+            *(_Known(r.key, r.method, r.model, r.outcome, r.n_levels, r) for r in self.factors),
         ]
 
-    def _complete(self, key: Any, model: Model, outcome: tuple[Hashable, ...]) -> Rows:
-        """Rows where all columns of a model were observed; one of each id where it is fitted on ids."""
-        rows = self.table.complete_rows(self.layout.needs(model.columns) | set(outcome))
-        single = key in self.members or any(r.key == key and r.factor.rows == "units" for r in self.factors)
+    def _complete(self, each: _Known) -> Rows:
+        """Rows where all columns of a model were observed, less the ignored; one of each id if it is fitted on ids."""
+        names = self.layout.needs(each.model.columns) | set(each.outcome)
+        if names not in self._known:
+            rows = self.table.complete_rows(names)
+            self._known[names] = rows if self.ignored is None else rows[~self.ignored[rows]]
+        rows, single = self._known[names], each.key in self.members
+        single = single or (each.ready is not None and each.ready.factor.rows == "units")
         return np.intersect1d(rows, self.heads) if single and self.heads is not None else rows
 
-    def _levels_present(self, model: Model, outcome: tuple[Hashable, ...], rows: Rows) -> bool:
+    def _levels_present(self, each: _Known, rows: Rows) -> bool:
         """Whether every level of every column of a model occurs in some rows."""
-        names = self.layout.needs(model.columns) | set(outcome)
+        names = self.layout.needs(each.model.columns) | set(each.outcome)
         discrete = [self.table[name] for name in names if self.table[name].kind.discrete]
         return all(len(np.unique(column.values[rows])) == column.n_levels for column in discrete)
+
+    def _seen(self, each: _Known, rows: Rows) -> Visit:
+        """What a method sees of a model on rows where nothing is drawn."""
+        columns, ready = each.model.columns, each.ready
+        rows = rows if self.copies is None else np.repeat(rows, self.copies[rows])
+        data = {name: self.table[name].values[rows] for name in self.layout.needs(columns)}
+        X = (self.layout.raw(columns, data, len(rows)) - self.layout.centre[columns]) / self.layout.scale[columns]
+        values = {name: column.values for name, column in self.table.columns.items()}
+        y = self.table[each.outcome[0]].values if ready is None else ready.response(values)
+        weights, offset = (self.heavy(rows), None) if ready is None else (ready.weights, ready.offset)
+        return Visit(
+            y[rows], X, each.model.terms, self.table[each.outcome[0]].kind, each.n_levels,
+            weights=None if weights is None else weights[rows], offset=None if offset is None else offset[rows],
+        )  # fmt: skip
 
     def repeated(self, rows: Rows | None) -> Rows | None:
         """Fit rows as often as their frequency weights say; None for every row once."""

@@ -142,7 +142,7 @@ def again(likelihood: Concave, start: Array, root: Array) -> Peak | None:
     Notes
     -----
     Where a concave function's own curvature says that a short step is left, the top is near: its height need not be
-    looked at. What remains after the second step is at most about a hundredth of a standard error.
+    looked at. What remains after the second step is at most about a hundredth of a standard error, in root mean square.
 
     Examples
     --------

@@ -279,6 +279,8 @@ def make(
     check_keywords(questions, table)
     left, events = set_aside(table, questions, wishes)
     mode = _mode(questions, table, wishes, events)
+    if any(q.model == "phreg" and "status" not in q.keywords for q in questions):
+        events.append("no status= is given: every time counts as that of an event, none as censored")
     draft = Draft(table, tuple(questions), wishes, scope, mode, left, events, skips=skips or {})
     know(draft)
     draft.recode([n for n, method in wishes.methods.items() if method in ("norm", "power")], {Kind.ORDINAL})

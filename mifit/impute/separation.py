@@ -163,15 +163,16 @@ class Left(NamedTuple):
     levels: Codes  #: codes that occurred
     rescued: bool
     spread: Array | None = None  #: variances of groups of coefficients that share a prior
-    root: Array | None = None  #: (q, q) root of its :class:`Peak`, where it takes no more room than a column
+    root: Array | None = None  #: (q, q) root of its :class:`Peak`
     yardstick: Array | None = None  #: (q,) as :func:`settle` takes it
     n_fit: int = 0  #: rows
 
     @classmethod
     def of(cls, peak: Peak, kept: Codes, levels: Codes, rescued: bool, yardstick: Array | None, n_fit: int) -> Left:
         """What a fit on so many rows leaves; no curvature of what was rescued or has no yardstick."""
-        curved = yardstick is not None and not rescued and peak.root.size <= n_fit
-        return cls(peak.estimate, kept, levels, rescued, None, *((peak.root, yardstick, n_fit) if curved else ()))
+        if rescued or yardstick is None:
+            return cls(peak.estimate, kept, levels, rescued)
+        return cls(peak.estimate, kept, levels, rescued, None, peak.root, yardstick, n_fit)
 
     def then(self, peak: Peak, n_fit: int) -> Left:
         """What the next fit of the same columns leaves in its turn."""
@@ -179,9 +180,13 @@ class Left(NamedTuple):
         yardstick = self.yardstick if n_fit == self.n_fit else self.yardstick * (self.n_fit / n_fit)
         return Left(peak.estimate, self.kept, self.levels, False, None, peak.root, yardstick, n_fit)
 
+    def within(self, room: int) -> Left:
+        """The same without a curvature that takes more numbers than there is room for."""
+        return self if self.root is None or self.root.size <= room else self._replace(root=None, yardstick=None)
+
 
 def repeated(
-    left: Any, shape: tuple[int, ...], many: int, n_levels: int, likelihood: Callable[[], Concave]
+    left: Left | None, shape: tuple[int, ...], many: int, n_levels: int, likelihood: Callable[[], Concave]
 ) -> Peak | None:
     """Find the estimate from what the last fit left, with its columns and levels; None where that is not enough.
 
@@ -196,13 +201,13 @@ def repeated(
     likelihood : callable
         Makes the log-likelihood of all columns.
     """
-    if not isinstance(left, Left) or left.root is None or left.yardstick is None:
+    if not isinstance(left, Left) or left.root is None or left.yardstick is None:  # files of old hold plain tuples
         return None
     if len(left.kept) != shape[1] or not len(left.levels) == many == n_levels:
         return None
     more = shape[0] / left.n_fit  # the information grows with the rows
     peak = again(likelihood(), left.estimate, left.root if more == 1.0 else np.sqrt(more) * left.root)
-    return None if peak is None or more * _loose(peak, left.yardstick) > SUSPECT else peak
+    return peak if peak is not None and more * _loose(peak, left.yardstick) <= SUSPECT else None
 
 
 def resume(warm: Any, kept: Codes, levels: Codes, size: int) -> tuple[Array | None, bool]:

@@ -58,6 +58,20 @@ class Change(NamedTuple):
     needs: tuple[Hashable, ...]  #: the other variables they are computed from
     centre: Array  #: (k,)
     scale: Array  #: (k,)
+    costly: bool  #: whether some are splines, logarithms or functions of one's own
+
+
+class _Imagined(NamedTuple):
+    """Columns imagined last."""
+
+    change: Change
+    rows: Rows
+    values: Array
+    columns: Array
+
+    def of(self, change: Change, rows: Rows, values: Array) -> bool:
+        """Whether they are these."""
+        return change is self.change and np.array_equal(values, self.values) and np.array_equal(rows, self.rows)
 
 
 class Step(NamedTuple):
@@ -316,7 +330,8 @@ class Layout:
         key = (variable, places.tobytes())
         if key not in self._changes:
             others = tuple(sorted(self.needs(places) - {variable}, key=repr))
-            self._changes[key] = Change(places, others, self.centre[places], self.scale[places])
+            costly = bool(np.isin(places, self.narrow).any())
+            self._changes[key] = Change(places, others, self.centre[places], self.scale[places], costly)
         return self._changes[key]
 
     def split(self, model: Model, variable: Hashable) -> tuple[Rows, Rows]:
@@ -371,6 +386,7 @@ class ColumnStore:
         self.layout, self.values, self.silent, self.grams = layout, values, frozenset(silent), grams
         self.X = self._build()
         self._gram: Array | None = None
+        self._imagined: _Imagined | None = None
         self._gathered: dict[Hashable, Array] = {}
         self._places: dict[Hashable, Rows] = {}
 
@@ -401,17 +417,22 @@ class ColumnStore:
         """Rebuild the cross-products, so that a sweep depends on the filled values alone."""
         for (variable, unit), place in self.layout.means.items():
             self.X[:, place] = self._cluster_means(variable, unit, place)
-        self._gram = None
+        self._gram = self._imagined = None
         self._gathered.clear()
 
     def imagine(self, places: Rows, variable: Hashable, rows: Rows, values: Array) -> Array:
         """Columns as they would be with other values of a variable, shape (len(rows), len(places))."""
         change = self.layout.change(variable, places)
+        held = self._imagined
+        if change.costly and held is not None and held.of(change, rows, values):
+            return held.columns
         data = {name: self.values[name][rows] for name in change.needs}
         data[variable] = values
         found = self.layout.raw(places, data, len(rows))
         found -= change.centre
         found /= change.scale
+        if change.costly:  # several factors may ask for the same
+            self._imagined = _Imagined(change, rows, values.copy(), found)
         return found
 
     def steps(self, variable: Hashable, places: Rows) -> Array | None:
@@ -434,11 +455,11 @@ class ColumnStore:
         places = self._written(variable)
         if not len(places):
             return
-        before = self.gathered(variable)
         fresh = self.imagine(places, variable, missing, drawn)
         if self.X.size * len(self.layout) <= _REBUILT:
             self._gram = None
         elif self._gram is not None:
+            before = self.gathered(variable)
             old = before[:, places]
             change = before.T @ (fresh - old)
             change[places] = fresh.T @ fresh - old.T @ old
@@ -446,6 +467,7 @@ class ColumnStore:
             self._gram[places, :] = self._gram[:, places].T
         for at, place in enumerate(places.tolist()):
             self.X[missing, place] = fresh[:, at]
+        self._imagined = None
         self._gathered.clear()
 
     def _written(self, variable: Hashable) -> Rows:
