@@ -70,8 +70,8 @@ def normal_own(layout, model):
     return NormalFitted(coef, 1.0, 0.0, 1.0), stats.norm(2.5 + 0.5 * Z, 1.0).logpdf
 
 
-def power_own(positive, power):
-    """Normal with mean 0.4 + 0.3 z and spread 0.6 on a power scale."""
+def power_own(positive, power, tilt=0.0):
+    """Normal with mean 0.4 + 0.3 z and spread 0.6 exp(tilt z) on a power scale."""
 
     def make_own(layout, model):
         on = PowerScale(True, 0.0, 2.0) if positive else PowerScale(False, 2.5, 0.8)
@@ -86,9 +86,11 @@ def power_own(positive, power):
                 else:
                     w = stats.yeojohnson(u, power)
                     jump = (power - 1) * np.sign(u) * np.log1p(np.abs(u))
-                return np.where(np.isfinite(w), stats.norm(0.4 + 0.3 * Z, 0.6).logpdf(w) + jump, -np.inf)
+                law = stats.norm(0.4 + 0.3 * Z, 0.6 * np.exp(tilt * Z))
+                return np.where(np.isfinite(w), law.logpdf(w) + jump, -np.inf)
 
-        return PowerFitted(coef, 0.6, 0.0, 1.0, power, on, power), log_density
+        lean = coefficients(layout, model, {"z": tilt}) if tilt else None
+        return PowerFitted(coef, 0.6, 0.0, 1.0, power, on, power, tilt=lean), log_density
 
     return make_own
 
@@ -98,6 +100,7 @@ OWNS = {
     "power, root": power_own(True, 0.5),
     "power, reciprocal": power_own(True, -0.7),
     "power, Yeo-Johnson": power_own(False, 0.6),
+    "power, uneven": power_own(True, 0.5, 0.8),
 }
 
 

@@ -256,6 +256,7 @@ def _called(variable: Variable) -> str:
     """What the method of a variable is called in a journal."""
     donors = getattr(variable.method, "donors", None)
     extra = f" with {_counted(donors, 'donor')}" if isinstance(donors, int) else ""
+    extra += " with a residual spread that may change with the mean" if getattr(variable.method, "uneven", 0) else ""
     return _METHODS.get(variable.label, f"the method {variable.label}") + extra
 
 

@@ -91,8 +91,8 @@ class Fitted(Protocol):
 class Scaled(Fitted, Protocol):
     """A continuous own factor: normal on its scale."""
 
-    def mean_sd(self, X: Array) -> tuple[Array, float]:
-        """Mean, shape (n_draw,), and standard deviation, both on the method's scale."""
+    def mean_sd(self, X: Array) -> tuple[Array, Array | float]:
+        """Mean, shape (n_draw,), and standard deviation, one for all or each, both on the method's scale."""
         ...
 
     def forward(self, values: Array) -> Array:

@@ -50,9 +50,9 @@ class Undone:
     def __init__(self, own: Any, name: Hashable, inverse: Inverse, design: Design) -> None:
         self.own, self.name, self.inverse, self.design = own, name, inverse, design
 
-    def mean_sd(self, X: Array) -> tuple[Array, float]:
+    def mean_sd(self, X: Array) -> tuple[Array, Array | float]:
         """Mean (n_draw,) and standard deviation of the expression."""
-        found: tuple[Array, float] = self.own.mean_sd(X)
+        found: tuple[Array, Array | float] = self.own.mean_sd(X)
         return found
 
     def forward(self, values: Array) -> Array:
@@ -206,12 +206,13 @@ def draw_continuous(
     Draw
     """
     mean, sd = own.mean_sd(X)
-    spread = np.full(len(X), sd) if weights is None else sd / np.sqrt(weights)
+    spread = np.broadcast_to(sd, len(X)) if weights is None else sd / np.sqrt(weights)
     waiting: list[Judging] = []
     # On a power scale a factor that is affine in the variable is not affine in what is drawn.
     direct = isinstance(own, Undone) or own.forward(current) is current
+    unit = float(np.max(sd, initial=0.0))
     for bench, straight in zip(benches, affine, strict=True):
-        product = _multiply(own, mean, spread, bench, float(sd)) if direct and straight and bench.gaussian else None
+        product = _multiply(own, mean, spread, bench, unit) if direct and straight and bench.gaussian else None
         if product is None:
             waiting.append(bench)
         else:

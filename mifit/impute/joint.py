@@ -312,6 +312,8 @@ def _draw_covariates(
         others = [c for c in covariates if c != name]
         positive = any(d.needs_positive(name) for d in designs)
         method, label, why = _method(draft, name, others, positive)
+        if isinstance(method, Power):
+            method = dataclasses.replace(method, uneven=name not in draft.bounds)
         pieces, shown = draft.predictors(name, others, others, draft.table.n_rows)
         if name not in draft.wishes.predictors:
             given, named = draft.around(name, others)

@@ -189,7 +189,7 @@ class _Witness(Running):
         if hasattr(own, "mean_sd"):
             mean, sd = own.mean_sd(x[None, :])
             weight, shift = self._weight()
-            points = own.backward(mean[0] + shift + sd / np.sqrt(weight) * _GRID)
+            points = own.backward(mean[0] + shift + np.ravel(sd)[0] / np.sqrt(weight) * _GRID)
             start = np.exp(-0.5 * _GRID**2)
         elif hasattr(own, "log_probabilities"):
             start = np.exp(own.log_probabilities(x[None, :])[0])

@@ -167,7 +167,7 @@ def _faces(name: str, where: str, fitted: Fitted, visit: Visit, X: Array, values
     if isinstance(fitted, Scaled):
         mean, sd = fitted.mean_sd(X)
         _owe(mean.shape == (len(X),), name, "mean_sd gives one mean per row", where)
-        if sd > 0:  # a constant variable has no density
+        if np.all(np.asarray(sd) > 0):  # a constant variable has no density
             density = fitted.log_density(values, X)
             _owe(density.shape == (len(X),), name, "log_density gives one value per row", where)
     if isinstance(fitted, Judge):

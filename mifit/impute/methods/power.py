@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from scipy.linalg import lapack
 
-from ...frame.kinds import Kind
+from ...frame.kinds import Kind, Rows
 from ..contract import Array, Cross, Visit
 from ..gram import Solution, draw_coefficients, draw_sigma, solve
 from ..truncated import tails, truncated_normal, truncated_regression
@@ -20,6 +20,9 @@ __all__ = ["Power", "PowerFitted", "PowerScale"]
 _STEP = 0.02  # distance of the points from which the profile's slope and curvature are taken
 _INSIDE = 1e-12  # draws keep this share of the way to a bound of the scale: at the bound itself lies no number
 _LARGEST = 600.0  # log of the largest ratio to the unit that the inverse returns
+_FLAT = 1e-8  # variance below which a fit, or what it leaves, is none
+_SCORINGS = 8  # steps of Fisher scoring for a tilt; from the last one it takes one or two
+_STEEPEST = float(np.log(10.0))  # log of the largest ratio of a row's spread to the usual one
 
 
 class PowerScale(NamedTuple):
@@ -89,10 +92,14 @@ class PowerFitted:
     warm: float  #: estimated exponent
     dropped: tuple[int, ...] = ()
     events: tuple[str, ...] = ()
+    tilt: Array | None = None  #: (p,) where the spread is uneven: X @ tilt is the log of its ratio to sigma
 
-    def mean_sd(self, X: Array) -> tuple[Array, float]:
-        """Mean (n_draw,) and standard deviation on the power scale."""
-        return self.centre + self.scale * (X @ self.coef), self.scale * self.sigma
+    def mean_sd(self, X: Array) -> tuple[Array, Array | float]:
+        """Mean (n_draw,) and standard deviation, (n_draw,) where it is uneven, on the power scale."""
+        mean, sd = self.centre + self.scale * (X @ self.coef), self.scale * self.sigma
+        if self.tilt is None:
+            return mean, sd
+        return mean, sd * np.exp(np.clip(X @ self.tilt, -_STEEPEST, _STEEPEST))
 
     def forward(self, values: Array) -> Array:
         """From the user's units to the power scale."""
@@ -120,7 +127,7 @@ class PowerFitted:
         mean, sd = self.mean_sd(X)
         low, high = self.on.bounds(self.power)
         w = mean + shift
-        if sd > 0.0:
+        if self.sigma > 0.0:
             w = truncated_normal(w, sd, low, high, np.asarray(rng.random(len(X))))
         return self.backward(np.clip(w, low * (1.0 - _INSIDE), high * (1.0 - _INSIDE)))
 
@@ -145,6 +152,10 @@ class Power:
     ----------
     on : PowerScale, optional
         Frozen constants; taken from the observed values when the plan is made.
+    uneven : bool, default False
+        Whether the spread on the power scale may grow or shrink with the fitted mean. A gamma variable has no power
+        scale on which it is both symmetric and even. The plan lets covariates of an analysis be so; a factor that
+        judges others is even, and so is one within bounds.
 
     Notes
     -----
@@ -152,19 +163,29 @@ class Power:
     normal around it, truncated to [-1, 2] (Box-Cox) or [0, 2] (Yeo-Johnson); coefficients and spread are then
     drawn at the drawn exponent.
 
+    Uneven: the log standard deviation is linear in the least-squares fit m, centred. Its slope is estimated from the
+    squared residuals by Fisher scoring (Harvey 1976) and drawn from N(slope, 1 / (2 m'm)); the regression is weighted
+    by exp(-2 slope m), and RSS is the weighted one.
+
     References
     ----------
     Box, G. E. P. and Cox, D. R. (1964). An analysis of transformations. *JRSS B* 26(2), 211-252.
     Yeo, I.-K. and Johnson, R. A. (2000). A new family of power transformations. *Biometrika* 87(4), 954-959.
+
+    Harvey, A. C. (1976). Estimating regression models with multiplicative heteroscedasticity. *Econometrica* 44(3),
+    461-465. doi:10.2307/1913974
     """
 
     on: PowerScale | None = None
+    uneven: bool = False
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.NUMERIC, Kind.COUNT})
     reference: ClassVar[str] = (
         "Box, G. E. P. and Cox, D. R. (1964). An analysis of transformations. Journal of the Royal "
         "Statistical Society B 26(2), 211-252. doi:10.1111/j.2517-6161.1964.tb00553.x\n"
         "Yeo, I.-K. and Johnson, R. A. (2000). A new family of power transformations to improve normality or "
-        "symmetry. Biometrika 87(4), 954-959. doi:10.1093/biomet/87.4.954"
+        "symmetry. Biometrika 87(4), 954-959. doi:10.1093/biomet/87.4.954\n"
+        "Harvey, A. C. (1976). Estimating regression models with multiplicative heteroscedasticity. Econometrica "
+        "44(3), 461-465. doi:10.2307/1913974"
     )
 
     def tuned(self, observed: Array) -> Power:
@@ -177,13 +198,14 @@ class Power:
         on = self.on or _scale_of(y)
         X, cross = visit.X, visit.cross()
         solution = solve(cross, visit.terms)
-        profile = _Profile(X, y, on, cross, solution)
+        tilted = self.uneven and visit.limits is None
+        profile = (_Tilted if tilted else _Profile)(X, y, on, cross, solution, visit.terms)
         estimate, spread = profile.maximum(visit.warm)
         low, high = on.range
         drawn = (
             float(truncated_normal(np.array([estimate]), spread, low, high, rng.random(1))[0]) if spread else estimate
         )
-        fresh = profile.cross(drawn)
+        fresh, tilt = profile.drawn(drawn, rng)
         solution = solve(fresh, visit.terms)
         if visit.limits is not None:
             ends = [(limit - fresh.centre) / fresh.scale for limit in on.limits(visit.limits, drawn)]
@@ -194,32 +216,43 @@ class Power:
                 return PowerFitted(*fitted, cut.events)
         sigma = draw_sigma(solution, rng)
         coef = draw_coefficients(solution, sigma, rng)
-        return PowerFitted(coef, sigma, fresh.centre, fresh.scale, drawn, on, estimate, solution.dropped)
+        return PowerFitted(coef, sigma, fresh.centre, fresh.scale, drawn, on, estimate, solution.dropped, (), tilt)
 
 
 class _Profile:
     """The profile log-likelihood of the exponent."""
 
-    def __init__(self, X: Array, y: Array, on: PowerScale, cross: Cross, solution: Solution) -> None:
-        self.X, self.y, self.on, self.xx, self.solution = X, y, on, cross.xx, solution
+    def __init__(self, X: Array, y: Array, on: PowerScale, cross: Cross, solution: Solution, terms: Rows) -> None:
+        self.X, self.y, self.on, self.xx, self.solution, self.terms = X, y, on, cross.xx, solution, terms
         self.log_sum = float(on.logs(y).sum())
 
-    def cross(self, power: float) -> Cross:
-        """Cross-products with the response on the power scale."""
+    def scaled(self, power: float) -> tuple[Array, float, float]:
+        """The response on the power scale, (n,), without its centre and scale; both."""
         w = self.on.forward(self.y, power)
         centre = float(w.mean())
         z = w - centre
         spread = float(np.sqrt(np.mean(z * z)))
         scale = float(2.0 ** np.round(np.log2(spread))) if spread > 0 else 1.0
         z /= scale
+        return z, centre, scale
+
+    def cross(self, power: float) -> Cross:
+        """Cross-products with the response on the power scale."""
+        z, centre, scale = self.scaled(power)
         return Cross(self.xx, self.X.T @ z, float(z @ z), float(len(z)), centre, scale)
+
+    def drawn(self, power: float, rng: np.random.Generator) -> tuple[Cross, Array | None]:
+        """The regression at a drawn exponent, and how its spread is tilted."""
+        return self.cross(power), None
 
     def value(self, power: float) -> float:
         """Profile log-likelihood."""
         cross = self.cross(power)
-        kept, root, size = self.solution.kept, self.solution.root, self.solution.size
-        half, _ = lapack.dtrtrs(root, cross.xy[kept] / size, lower=1)
-        rss = cross.yy - float(half @ half)
+        half, _ = lapack.dtrtrs(self.solution.root, cross.xy[self.solution.kept] / self.solution.size, lower=1)
+        return self._height(power, cross, cross.yy - float(half @ half))
+
+    def _height(self, power: float, cross: Cross, rss: float) -> float:
+        """Log-likelihood from a residual sum of squares; NaN where the fit is perfect."""
         if rss <= 1e-14 * cross.yy:
             return np.nan
         return -0.5 * len(self.y) * (np.log(rss) + 2 * np.log(cross.scale)) + (power - 1.0) * self.log_sum
@@ -249,6 +282,58 @@ class _Profile:
             if moved < 0.1 * spread:
                 break
         return power, spread
+
+
+class _Tilted(_Profile):
+    """The same where the log spread is linear in the fitted mean."""
+
+    def __init__(self, X: Array, y: Array, on: PowerScale, cross: Cross, solution: Solution, terms: Rows) -> None:
+        super().__init__(X, y, on, cross, solution, terms)
+        self.slope = 0.0  #: found last, where the next search begins
+
+    def value(self, power: float) -> float:
+        """Profile log-likelihood."""
+        z, centre, scale = self.scaled(power)
+        tilt, _ = self.tilt(z)
+        cross = self._weighed(z, centre, scale, tilt)
+        return self._height(power, cross, solve(cross, self.terms).rss)
+
+    def drawn(self, power: float, rng: np.random.Generator) -> tuple[Cross, Array | None]:
+        """The regression at a drawn exponent, weighted by a drawn tilt, and the tilt, (p,)."""
+        z, centre, scale = self.scaled(power)
+        tilt, known = self.tilt(z)
+        if self.slope:  # drawn along the same line
+            tilt = tilt * (1.0 + rng.standard_normal() / (np.sqrt(known) * self.slope))
+        return self._weighed(z, centre, scale, tilt), tilt
+
+    def tilt(self, z: Array) -> tuple[Array, float]:
+        """The tilt, (p,), and the information on its slope along the least-squares fit; 0 and 0 where that is flat."""
+        solution, beta = self.solution, np.zeros(self.X.shape[1])
+        half = lapack.dtrtrs(solution.root, (self.X.T @ z)[solution.kept] / solution.size, lower=1)[0]
+        beta[solution.kept] = lapack.dtrtrs(solution.root, half, lower=1, trans=1)[0] / solution.size
+        fit = self.X @ beta
+        beta[0] -= fit.mean()
+        lean = fit - fit.mean()
+        known, reach = 2.0 * float(lean @ lean), float(np.abs(lean).max(initial=0.0))
+        squared = (z - fit) ** 2
+        if known <= _FLAT * len(z) or squared.sum() <= _FLAT * len(z):
+            self.slope = 0.0
+            return np.zeros_like(beta), 0.0
+        for _ in range(_SCORINGS):
+            ratio = squared * np.exp(-2.0 * self.slope * lean)
+            step = float(lean @ ratio) / (float(ratio.mean()) * known)
+            step = float(np.clip(step, -0.5 / reach, 0.5 / reach))
+            self.slope = float(np.clip(self.slope + step, -_STEEPEST / reach, _STEEPEST / reach))
+            if abs(step) * np.sqrt(known) < 0.05:
+                break
+        return self.slope * beta, known
+
+    def _weighed(self, z: Array, centre: float, scale: float, tilt: Array) -> Cross:
+        """Cross-products of the rows, each divided by its spread."""
+        lean = np.clip(self.X @ tilt, -_STEEPEST, _STEEPEST)
+        weight = np.exp(-2.0 * lean)
+        heavy = self.X * weight[:, None]
+        return Cross(heavy.T @ self.X, heavy.T @ z, float(z @ (weight * z)), float(len(z)), centre, scale)
 
 
 def _scale_of(observed: Array) -> PowerScale:
