@@ -240,6 +240,8 @@ def _folder() -> Iterator[str]:
     from joblib.externals.loky.backend import resource_tracker
 
     where = os.environ.get("JOBLIB_TEMP_FOLDER")
+    if where:
+        os.makedirs(where, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="mifit-", dir=where, ignore_cleanup_errors=True) as folder:
         resource_tracker.register(folder, "folder")
         try:

@@ -402,3 +402,11 @@ def test_a_backend_without_generators_draws_the_same_bits():
     one = mifit.impute(mixed(), m=3, n_jobs=1, **WORDS)
     with joblib.parallel_config(backend="multiprocessing", n_jobs=2):
         same(mifit.impute(mixed(), m=3, **WORDS), one)
+
+
+def test_files_for_workers_go_where_joblib_puts_its_own_and_leave_again(tmp_path, monkeypatch):
+    folder = tmp_path / "not there yet"
+    monkeypatch.setenv("JOBLIB_TEMP_FOLDER", str(folder))
+    one = mifit.impute(mixed(), m=3, n_jobs=1, **WORDS)
+    same(mifit.impute(mixed(), m=3, n_jobs=2, **WORDS), one)
+    assert folder.exists() and not any(folder.glob("mifit-*"))

@@ -226,6 +226,35 @@ def test_a_spread_never_leaves_a_tenth_and_ten_times_the_usual_one():
     assert np.all(plain.tilt == 0)
 
 
+def test_heavy_tails_and_few_rows_leave_an_exponent_that_is_drawn():
+    fits = []
+    with np.errstate(all="raise", under="ignore"):  # a slope that runs away overflows
+        for seed in range(60):
+            rng = np.random.default_rng(seed)
+            n = 500 if seed % 2 else 60
+            x = rng.standard_normal(n)
+            y = np.exp(0.7 * x + 0.7 * rng.standard_t(3, n) * np.exp(0.3 * x))
+            X = np.column_stack([np.ones(n), x])
+            fits.append(Power(uneven=True).fit(visit(y, X), np.random.default_rng(seed)))
+    assert all(np.isfinite([*fit.coef, fit.sigma, fit.power]).all() for fit in fits)
+    assert all(fit.power != fit.warm for fit in fits)
+
+
+@pytest.mark.parametrize("spread", [0.1, 0.3, 1.0])
+def test_the_curvature_of_the_tilted_profile_does_not_hang_on_where_its_search_began(spread):
+    for seed in range(10):
+        rng = np.random.default_rng([100, seed])
+        x = rng.standard_normal(100)
+        y = np.exp(spread * 0.7 * (x + rng.standard_normal(100) * np.exp(0.3 * x)))
+        X = np.column_stack([np.ones(100), x])
+        estimate, width = tilted(y, X).maximum(None)
+        found = tilted(y, X)
+        found.slope = 0.5
+        heights = [found.value(estimate + d) for d in (-0.02, 0.0, 0.02)]
+        bend = (heights[0] - 2 * heights[1] + heights[2]) / 0.02**2
+        np.testing.assert_allclose(width, 1 / np.sqrt(-bend), rtol=0.05)
+
+
 def test_a_gamma_covariate_leaves_its_companion_alone():
     # Of 12 frames of 4,000 rows: 2.6 % too much with an even spread.
     gaps = []

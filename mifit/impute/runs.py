@@ -146,6 +146,8 @@ def _way_out(engine: Engine, visiting: Hashable) -> str:
     plan = engine.plan
     shown = plan.written or tuple(q.formula for q in plan.questions)
     said = f"{(shown[0] if len(shown) == 1 else list(shown))!r}, model={plan.questions[0].model!r}, " if shown else ""
+    if visiting is None:
+        return f"df.mice.plan({said.removesuffix(', ')})"
     asked = {v for q in plan.questions for v in (*q.variables(engine.table), *q.outcome)}
     if visiting in plan.order and visiting not in asked:
         return f"df.mice.impute({said}methods={{{visiting!r}: 'leave'}})"

@@ -431,7 +431,7 @@ class ColumnStore:
         found = self.layout.raw(places, data, len(rows))
         found -= change.centre
         found /= change.scale
-        if change.costly:  # several factors may ask for the same
+        if change.costly:  # every factor with the same terms asks for the same
             self._imagined = _Imagined(change, rows, values.copy(), found)
         return found
 

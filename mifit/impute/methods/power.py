@@ -21,7 +21,8 @@ _STEP = 0.02  # distance of the points from which the profile's slope and curvat
 _INSIDE = 1e-12  # draws keep this share of the way to a bound of the scale: at the bound itself lies no number
 _LARGEST = 600.0  # log of the largest ratio to the unit that the inverse returns
 _FLAT = 1e-8  # variance below which a fit, or what it leaves, is none
-_SCORINGS = 8  # steps of Fisher scoring for a tilt; from the last one it takes one or two
+_CLIMBS = 30  # steps of Newton's method for a tilt; from the last one it takes two or three
+_NEAR = 1e-4  # standard errors at which it ends: second differences over exponents need a smooth profile
 _STEEPEST = float(np.log(10.0))  # log of the largest ratio of a row's spread to the usual one
 
 
@@ -163,9 +164,10 @@ class Power:
     normal around it, truncated to [-1, 2] (Box-Cox) or [0, 2] (Yeo-Johnson); coefficients and spread are then
     drawn at the drawn exponent.
 
-    Uneven: the log standard deviation is linear in the least-squares fit m, centred. Its slope is estimated from the
-    squared residuals by Fisher scoring (Harvey 1976) and drawn from N(slope, 1 / (2 m'm)); the regression is weighted
-    by exp(-2 slope m), and RSS is the weighted one.
+    Uneven: the log standard deviation is linear in the least-squares fit m, centred (Harvey 1976), no row's being more
+    than ten times the usual one, or less than a tenth. Two steps: the slope that is likeliest for the least-squares
+    residuals, drawn from a normal with their information; then the regression weighted by exp(-2 slope m), whose
+    weighted RSS is that of the profile.
 
     References
     ----------
@@ -201,6 +203,9 @@ class Power:
         tilted = self.uneven and visit.limits is None
         profile = (_Tilted if tilted else _Profile)(X, y, on, cross, solution, visit.terms)
         estimate, spread = profile.maximum(visit.warm)
+        if tilted and spread == 0.0:  # the tilted profile has no top to speak of: an even spread will do
+            profile = _Profile(X, y, on, cross, solution, visit.terms)
+            estimate, spread = profile.maximum(visit.warm)
         low, high = on.range
         drawn = (
             float(truncated_normal(np.array([estimate]), spread, low, high, rng.random(1))[0]) if spread else estimate
@@ -290,6 +295,7 @@ class _Tilted(_Profile):
     def __init__(self, X: Array, y: Array, on: PowerScale, cross: Cross, solution: Solution, terms: Rows) -> None:
         super().__init__(X, y, on, cross, solution, terms)
         self.slope = 0.0  #: found last, where the next search begins
+        self.fit = np.zeros(X.shape[1])  #: found last, centred
 
     def value(self, power: float) -> float:
         """Profile log-likelihood."""
@@ -301,30 +307,37 @@ class _Tilted(_Profile):
     def drawn(self, power: float, rng: np.random.Generator) -> tuple[Cross, Array | None]:
         """The regression at a drawn exponent, weighted by a drawn tilt, and the tilt, (p,)."""
         z, centre, scale = self.scaled(power)
-        tilt, known = self.tilt(z)
-        if self.slope:  # drawn along the same line
-            tilt = tilt * (1.0 + rng.standard_normal() / (np.sqrt(known) * self.slope))
-        return self._weighed(z, centre, scale, tilt), tilt
+        along, known = self.tilt(z)
+        if known > 0.0:
+            along = (self.slope + rng.standard_normal() / np.sqrt(known)) * self.fit
+        return self._weighed(z, centre, scale, along), along
 
     def tilt(self, z: Array) -> tuple[Array, float]:
-        """The tilt, (p,), and the information on its slope along the least-squares fit; 0 and 0 where that is flat."""
+        """The tilt, (p,), and the information on its slope along the least-squares fit; 0 and 0 where that is flat.
+
+        Newton's method climbs the log-likelihood of the squared residuals, which is concave in the slope.
+        """
         solution, beta = self.solution, np.zeros(self.X.shape[1])
         half = lapack.dtrtrs(solution.root, (self.X.T @ z)[solution.kept] / solution.size, lower=1)[0]
         beta[solution.kept] = lapack.dtrtrs(solution.root, half, lower=1, trans=1)[0] / solution.size
         fit = self.X @ beta
         beta[0] -= fit.mean()
         lean = fit - fit.mean()
-        known, reach = 2.0 * float(lean @ lean), float(np.abs(lean).max(initial=0.0))
+        self.fit, reach, n = beta, float(np.abs(lean).max(initial=0.0)), len(z)
         squared = (z - fit) ** 2
-        if known <= _FLAT * len(z) or squared.sum() <= _FLAT * len(z):
+        if lean @ lean <= _FLAT * n or squared.sum() <= _FLAT * n:
             self.slope = 0.0
             return np.zeros_like(beta), 0.0
-        for _ in range(_SCORINGS):
-            ratio = squared * np.exp(-2.0 * self.slope * lean)
-            step = float(lean @ ratio) / (float(ratio.mean()) * known)
-            step = float(np.clip(step, -0.5 / reach, 0.5 / reach))
-            self.slope = float(np.clip(self.slope + step, -_STEEPEST / reach, _STEEPEST / reach))
-            if abs(step) * np.sqrt(known) < 0.05:
+        end = _STEEPEST / reach
+        self.slope = min(max(self.slope, -end), end)
+        for _ in range(_CLIMBS):
+            share = squared * np.exp(-2.0 * self.slope * lean)
+            share /= share.sum()
+            pull = float(share @ lean)
+            known = 2.0 * n * (float(share @ (lean * lean)) - pull * pull)
+            step = n * pull / max(known, _FLAT)
+            before, self.slope = self.slope, min(max(self.slope + step, -end), end)
+            if abs(self.slope - before) * np.sqrt(known) < _NEAR:
                 break
         return self.slope * beta, known
 
