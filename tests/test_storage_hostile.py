@@ -175,6 +175,13 @@ def test_no_class_but_the_nouns_of_the_house_is_made(study, tmp_path, noun):
     refused(repacked(document, arrays), tmp_path)
 
 
+@pytest.mark.parametrize("entropy", ["a seed", -1, 0.5, [1, "b"]])
+def test_a_seed_that_is_none_is_refused(study, tmp_path, entropy):
+    document, arrays = parts_of(study)
+    document["seed"]["of"]["entropy"] = entropy
+    refused(repacked(document, arrays), tmp_path)
+
+
 # Files
 
 
