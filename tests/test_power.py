@@ -236,6 +236,13 @@ def test_heavy_tails_and_few_rows_leave_an_exponent_that_is_drawn():
             y = np.exp(0.7 * x + 0.7 * rng.standard_t(3, n) * np.exp(0.3 * x))
             X = np.column_stack([np.ones(n), x])
             fits.append(Power(uneven=True).fit(visit(y, X), np.random.default_rng(seed)))
+        for power in (-1.0, -3.0):  # one row has all the weight
+            y, X = uneven(n=60, slope=0.0)
+            X[0, 1], y[0] = 1e3, 1e3
+            profile = tilted(y, X)
+            profile.slope = power
+            fits.append(Power(uneven=True).fit(visit(y, X), np.random.default_rng(1)))
+            assert np.isfinite(profile.drawn(0.5, np.random.default_rng(1))[1]).all()
     assert all(np.isfinite([*fit.coef, fit.sigma, fit.power]).all() for fit in fits)
     assert all(fit.power != fit.warm for fit in fits)
 

@@ -296,6 +296,7 @@ class _Tilted(_Profile):
         super().__init__(X, y, on, cross, solution, terms)
         self.slope = 0.0  #: found last, where the next search begins
         self.fit = np.zeros(X.shape[1])  #: found last, centred
+        self.end = np.inf  #: of the slopes that leave every row's spread within bounds
 
     def value(self, power: float) -> float:
         """Profile log-likelihood."""
@@ -309,7 +310,8 @@ class _Tilted(_Profile):
         z, centre, scale = self.scaled(power)
         along, known = self.tilt(z)
         if known > 0.0:
-            along = (self.slope + rng.standard_normal() / np.sqrt(known)) * self.fit
+            slope = self.slope + rng.standard_normal() / np.sqrt(known)
+            along = min(max(slope, -self.end), self.end) * self.fit
         return self._weighed(z, centre, scale, along), along
 
     def tilt(self, z: Array) -> tuple[Array, float]:
@@ -328,23 +330,21 @@ class _Tilted(_Profile):
         if lean @ lean <= _FLAT * n or squared.sum() <= _FLAT * n:
             self.slope = 0.0
             return np.zeros_like(beta), 0.0
-        end = _STEEPEST / reach
+        self.end = end = _STEEPEST / reach
         self.slope = min(max(self.slope, -end), end)
         for _ in range(_CLIMBS):
             share = squared * np.exp(-2.0 * self.slope * lean)
             share /= share.sum()
             pull = float(share @ lean)
-            known = 2.0 * n * (float(share @ (lean * lean)) - pull * pull)
-            step = n * pull / max(known, _FLAT)
-            before, self.slope = self.slope, min(max(self.slope + step, -end), end)
+            known = max(2.0 * n * (float(share @ (lean * lean)) - pull * pull), _FLAT * n)  # one row may weigh all
+            before, self.slope = self.slope, min(max(self.slope + n * pull / known, -end), end)
             if abs(self.slope - before) * np.sqrt(known) < _NEAR:
                 break
         return self.slope * beta, known
 
     def _weighed(self, z: Array, centre: float, scale: float, tilt: Array) -> Cross:
         """Cross-products of the rows, each divided by its spread."""
-        lean = np.clip(self.X @ tilt, -_STEEPEST, _STEEPEST)
-        weight = np.exp(-2.0 * lean)
+        weight = np.exp(-2.0 * (self.X @ tilt))
         heavy = self.X * weight[:, None]
         return Cross(heavy.T @ self.X, heavy.T @ z, float(z @ (weight * z)), float(len(z)), centre, scale)
 
