@@ -190,6 +190,24 @@ def test_the_tilted_profile_is_that_of_a_weighted_regression(power):
     np.testing.assert_allclose(found.value(power), -len(y) / 2 * np.log(rss) + jumps, rtol=1e-5)
 
 
+def test_the_slope_is_the_likeliest_one_also_with_a_value_far_out():
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        x = rng.standard_normal(300)
+        y = np.exp(0.3 * x + 0.6 * rng.standard_t(3 if seed % 2 else 30, 300))
+        X = np.column_stack([np.ones(300), x])
+        if seed % 3 == 0:
+            x[0], y[0] = X[0, 1], y.max() * 50
+        found = tilted(y, X)
+        z, _, _ = found.scaled(float(rng.choice([-0.5, 0.0, 0.5, 1.0])))
+        found.tilt(z)
+        fit = X @ np.linalg.lstsq(X, z, rcond=None)[0]
+        lean = fit - fit.mean()
+        grid = np.linspace(-1, 1, 4001) * np.log(10) / np.abs(lean).max()
+        height = [-np.log(np.mean((z - fit) ** 2 * np.exp(-2 * slope * lean))) for slope in grid]
+        assert abs(found.slope - grid[np.argmax(height)]) <= grid[1] - grid[0]
+
+
 def test_a_drawn_tilt_scatters_around_its_estimate_by_its_standard_error():
     y, X = uneven()
     found = tilted(y, X)

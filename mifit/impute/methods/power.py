@@ -166,7 +166,7 @@ class Power:
 
     Uneven: the log standard deviation is linear in the least-squares fit m, centred (Harvey 1976), no row's being more
     than ten times the usual one, or less than a tenth. Two steps: the slope that is likeliest for the least-squares
-    residuals, drawn from a normal with their information; then the regression weighted by exp(-2 slope m), whose
+    residuals, drawn from N(slope, 1 / (2 m'm)); then the regression weighted by exp(-2 slope m), whose
     weighted RSS is that of the profile.
 
     References
@@ -327,18 +327,24 @@ class _Tilted(_Profile):
         lean = fit - fit.mean()
         self.fit, reach, n = beta, float(np.abs(lean).max(initial=0.0)), len(z)
         squared = (z - fit) ** 2
-        if lean @ lean <= _FLAT * n or squared.sum() <= _FLAT * n:
+        known = 2.0 * float(lean @ lean)  # expected: that of the residuals at hand is next to none if one is far out
+        if known <= _FLAT * n or squared.sum() <= _FLAT * n:
             self.slope = 0.0
             return np.zeros_like(beta), 0.0
-        self.end = end = _STEEPEST / reach
-        self.slope = min(max(self.slope, -end), end)
+        self.end = high = _STEEPEST / reach
+        low = -high
+        self.slope = min(max(self.slope, low), high)
         for _ in range(_CLIMBS):
             share = squared * np.exp(-2.0 * self.slope * lean)
             share /= share.sum()
             pull = float(share @ lean)
-            known = max(2.0 * n * (float(share @ (lean * lean)) - pull * pull), _FLAT * n)  # one row may weigh all
-            before, self.slope = self.slope, min(max(self.slope + n * pull / known, -end), end)
-            if abs(self.slope - before) * np.sqrt(known) < _NEAR:
+            low, high = (self.slope, high) if pull > 0.0 else (low, self.slope)
+            bend = 2.0 * (float(share @ (lean * lean)) - pull * pull)
+            ahead = self.slope + pull / bend if bend > 0.0 else np.inf
+            if not low <= ahead <= high:  # where one row has all the weight a step goes anywhere
+                ahead = 0.5 * (low + high)
+            moved, self.slope = abs(ahead - self.slope), ahead
+            if moved * np.sqrt(known) < _NEAR:
                 break
         return self.slope * beta, known
 
