@@ -15,13 +15,16 @@ import numpy as np
 import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from scenarios import SCENARIOS, Scenario
+from scenarios import Scenario
+from scenarios_likelihoods import LIKELIHOODS
+from scenarios_linear import LINEAR
 
 import mifit
 from mifit.examine.convergence import convergence
 from mifit.impute.chain import Chain, Seed
 from mifit.impute.runs import run
 
+SCENARIOS = {**LINEAR, **LIKELIHOODS}
 SIZES = (5, 10, 20)  # chains side by side
 SWEEPS = (5, 10, 20, 40)
 SETTLED = 100  # sweeps after which nothing is left of any start

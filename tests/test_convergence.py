@@ -310,9 +310,9 @@ def test_names_that_print_alike_and_outcomes_that_share_a_predictor_have_traces_
 def test_the_measured_false_alarms_and_power_hold():
     """40 frames each; both bounds are passed by chance less than once in 1,000, were the stored rates true."""
     import convergence
-    from scenarios import SCENARIOS
+    from scenarios_linear import LINEAR
 
-    found = pd.concat(convergence.settled(SCENARIOS["linear interaction"], 40, 7))
+    found = pd.concat(convergence.settled(LINEAR["linear interaction"], 40, 7))
     alarms = (found["verdict"] == "drifts").groupby([found["m"], found["frame"]]).any()
     assert alarms[20].sum() <= stats.binom.isf(1e-3, 40, 0.03)
     off = convergence.unsettled(40, 7)

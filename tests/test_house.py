@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import re
+import runpy
 import subprocess
 import sys
 import tokenize
@@ -403,3 +404,12 @@ def test_a_path_of_a_machine_is_caught(tmp_path):
     told.write_text("see " + "/".join(["", "tmp", "x"]) + "\n", encoding="utf-8")
     free.write_text("see tests/tmp/x, a/work/b and https://doi.org/10.1000/work/x\n", encoding="utf-8")
     assert len(machine_paths([told, free])) == 1
+
+
+@pytest.mark.parametrize("name", ["convergence", "fitting", "parallel", "run", "simulation", "visits"])
+def test_a_benchmark_finds_all_it_imports(name, monkeypatch):
+    folder = Path(__file__).parents[1] / "benchmarks"
+    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.setenv(variable, "1")  # some set them for themselves
+    monkeypatch.syspath_prepend(str(folder))
+    runpy.run_path(str(folder / f"{name}.py"), run_name="loaded")
