@@ -227,7 +227,7 @@ def _there(work: Any, jobs: Sequence[Any], n_jobs: int | None, tick: Any, begun:
         try:
             with _watched(marks, tick):
                 results = pool(joblib.delayed(_marked)(shared, job, at, board) for at, job in enumerate(jobs))
-                with contextlib.closing(result for result in results) as results:
+                with contextlib.nullcontext() if isinstance(results, list) else contextlib.closing(results):
                     yield from results
         finally:
             begun[:] = np.flatnonzero(marks).tolist()

@@ -216,26 +216,29 @@ class Engine:
 
     def _complete(self, each: _Known) -> Rows:
         """Rows where all columns of a model were observed, less the ignored; one of each id if it is fitted on ids."""
-        names = self.layout.needs(each.model.columns) | set(each.outcome)
+        names = self._named(each)
         if names not in self._known:
             rows = self.table.complete_rows(names)
             self._known[names] = rows if self.ignored is None else rows[~self.ignored[rows]]
-        rows, single = self._known[names], each.key in self.members
-        single = single or (each.ready is not None and each.ready.factor.rows == "units")
+        single = each.key in self.members or (each.ready is not None and each.ready.factor.rows == "units")
+        rows = self._known[names]
         return np.intersect1d(rows, self.heads) if single and self.heads is not None else rows
 
     def _levels_present(self, each: _Known, rows: Rows) -> bool:
         """Whether every level of every column of a model occurs in some rows."""
-        names = self.layout.needs(each.model.columns) | set(each.outcome)
-        discrete = [self.table[name] for name in names if self.table[name].kind.discrete]
+        discrete = [self.table[name] for name in self._named(each) if self.table[name].kind.discrete]
         return all(len(np.unique(column.values[rows])) == column.n_levels for column in discrete)
+
+    def _named(self, each: _Known) -> frozenset[Hashable]:
+        """All columns of the table that a model contains."""
+        return self.layout.needs(each.model.columns) | set(each.outcome)
 
     def _seen(self, each: _Known, rows: Rows) -> Visit:
         """What a method sees of a model on rows where nothing is drawn."""
         columns, ready = each.model.columns, each.ready
         rows = rows if self.copies is None else np.repeat(rows, self.copies[rows])
         data = {name: self.table[name].values[rows] for name in self.layout.needs(columns)}
-        X = (self.layout.raw(columns, data, len(rows)) - self.layout.centre[columns]) / self.layout.scale[columns]
+        X = self.layout.standard(columns, data, len(rows))
         values = {name: column.values for name, column in self.table.columns.items()}
         y = self.table[each.outcome[0]].values if ready is None else ready.response(values)
         weights, offset = (self.heavy(rows), None) if ready is None else (ready.weights, ready.offset)

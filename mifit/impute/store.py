@@ -303,6 +303,13 @@ class Layout:
                 out[:, at] = found[:, index]
         return out
 
+    def standard(self, places: Rows, data: Mapping[Hashable, Array], n_rows: int) -> Array:
+        """Columns as the store has them, centred and scaled, on any rows, shape (n_rows, len(places))."""
+        found = self.raw(places, data, n_rows)
+        found -= self.centre[places]
+        found /= self.scale[places]
+        return found
+
     def _product(self, place: int) -> list[tuple[Hashable, Array | None]]:
         """A column as a product of variables, as they stand or by level; empty where it is none. Found once."""
         if place not in self._products:
@@ -492,10 +499,7 @@ class ColumnStore:
         for first in range(0, n, BLOCK):
             rows = slice(first, min(first + BLOCK, n))
             values = {name: column[rows] for name, column in self.values.items()}
-            columns = layout.raw(np.arange(len(layout)), values, rows.stop - first)
-            columns -= layout.centre
-            columns /= layout.scale
-            X[rows] = columns
+            X[rows] = layout.standard(np.arange(len(layout)), values, rows.stop - first)
         for (variable, unit), place in layout.means.items():
             X[:, place] = self._cluster_means(variable, unit, place)
         for place in self.silent:
