@@ -29,6 +29,7 @@ from .errors import (
     SeparationWarning,
     StorageError,
     StorageWarning,
+    help,
 )
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ __all__ = [
     "datasets",
     "from_frames",
     "from_long",
+    "help",
     "impute",
     "load",
     "pattern",

@@ -26,7 +26,9 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+from importlib.resources import files
 from typing import Any
 
 __all__ = [
@@ -46,6 +48,7 @@ __all__ = [
     "SeparationWarning",
     "StorageError",
     "StorageWarning",
+    "help",
     "nearest",
 ]
 
@@ -67,7 +70,7 @@ class MifitError(Exception):
     >>> print(MifitError("column 'bmi' is empty.", rows=25, do="df.mice.impute(methods={'bmi': 'leave'})"))
     column 'bmi' is empty.
       rows : 25
-      more : docs/messages.md#mifiterror
+      more : mifit.help("mifiterror")
       do   : df.mice.impute(methods={'bmi': 'leave'})
     """
 
@@ -92,9 +95,13 @@ def _remake(kind: type[MifitError], fact: str, do: str | None, lines: dict[str, 
 
 
 def _explained(kind: type[BaseException]) -> str:
-    """Return where the documentation explains a class of this module, or the nearest ancestor in it."""
-    known = next(ancestor for ancestor in kind.__mro__ if ancestor.__module__ == __name__)
-    return f"docs/messages.md#{known.__name__.lower()}"
+    """Return the call that explains a class of this module, or the nearest ancestor in it."""
+    return f'mifit.help("{_known(kind).__name__.lower()}")'
+
+
+def _known(kind: type[BaseException]) -> type[BaseException]:
+    """Return a class of this module, or the nearest ancestor in it."""
+    return next(ancestor for ancestor in kind.__mro__ if ancestor.__module__ == __name__)
 
 
 class DataError(MifitError, ValueError):
@@ -156,7 +163,7 @@ class MifitWarning(UserWarning):
     --------
     >>> print(MifitWarning("3 fits did not converge."))
     3 fits did not converge.
-      more : docs/messages.md#mifitwarning
+      more : mifit.help("mifitwarning")
     """
 
     def __str__(self) -> str:
@@ -177,6 +184,50 @@ class SeparationWarning(MifitWarning):
 
 class StorageWarning(MifitWarning):
     """A file does not hold everything that is needed to go on."""
+
+
+def help(name: object = None) -> None:
+    """Print what is known about an error or warning: what it means, and what to do about it.
+
+    Parameters
+    ----------
+    name : str, class or exception, optional
+        As the line ``more`` of a message has it; upper and lower case are the same. By default the names that can be
+        asked for.
+
+    Raises
+    ------
+    MifitError
+        If nothing of that name is explained.
+
+    Examples
+    --------
+    >>> help("separationwarning")
+    SeparationWarning
+    <BLANKLINE>
+    In some sets the analysis has no finite estimate, because a combination of covariates predicts the outcome
+    perfectly. Look at a cross-table of the outcome with the term named; merge rare levels,
+    drop the term, or report a penalised analysis.
+    """
+    text = files(__package__).joinpath("messages.md").read_text(encoding="utf-8")
+    found = re.split(r"^\((\w+)\)=\n## (\w+)\n", text, flags=re.MULTILINE)[1:]
+    sections = {word: (title, body.strip()) for word, title, body in zip(*[iter(found)] * 3, strict=True)}
+    if name is None:
+        print("\n".join(f'mifit.help("{word}")' for word in sections))  # noqa: T201 it is asked for
+        return
+    kind = name if isinstance(name, type) else type(name)
+    if issubclass(kind, MifitError | MifitWarning | Interrupted):
+        name = _known(kind).__name__
+    asked = re.split(r"[.#]", str(getattr(name, "__name__", name)).strip())[-1].lower()
+    if asked not in sections:
+        raise MifitError(
+            f"there is no help on {name!r}{nearest(asked, sections)}.",
+            known=", ".join(sections),
+            do=f'mifit.help("{(difflib.get_close_matches(asked, sections, 1, 0.5) or ["mifiterror"])[0]}")',
+        )
+    title, body = sections[asked]
+    page = re.sub(r"\[\]\(([\w-]+)\.md[^)]*\)", r"the page '\1' of the documentation", body)
+    print(f"{title}\n\n{page}")  # noqa: T201 it is asked for
 
 
 def nearest(word: object, known: Iterable[object]) -> str:

@@ -1,7 +1,9 @@
 """One clear error for each thing that cannot be: the right class, the user's names first, a call to paste last."""
 
+import contextlib
+import io
 import pickle
-import re
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -371,7 +373,7 @@ def test_an_error_survives_pickling_whole(kind):
 
 def test_labels_stand_in_a_column_and_do_comes_last():
     lines = str(MifitError("fact.", rows=1, analysis="y ~ x", do="call()")).splitlines()
-    more = "docs/messages.md#mifiterror"
+    more = 'mifit.help("mifiterror")'
     assert lines == ["fact.", "  rows     : 1", "  analysis : y ~ x", f"  more     : {more}", "  do       : call()"]
     assert str(MifitError("fact.")) == f"fact.\n  more : {more}"
 
@@ -381,22 +383,45 @@ SAID = [kind for kind in map(errors.__dict__.get, errors.__all__) if isinstance(
 
 @pytest.mark.parametrize("kind", SAID)
 def test_a_message_points_to_where_the_documentation_explains_it(kind):
-    more = f"docs/messages.md#{kind.__name__.lower()}"
-    assert str(kind("fact.")) == f"fact.\n  more : {more}"
-    anchors = re.findall(
-        r"^\((\w+)\)=\n## (\w+)\n\n\w", (ROOT / "docs" / "messages.md").read_text(), flags=re.MULTILINE
-    )
-    assert (kind.__name__.lower(), kind.__name__) in anchors
+    message = str(kind("fact."))
+    call = message.removeprefix("fact.\n  more : ")
+    assert call == f'mifit.help("{kind.__name__.lower()}")'
+    for asked in (call, f"mifit.help(mifit.{kind.__name__})", f"mifit.help('{kind.__name__}')"):
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            eval(asked, {"mifit": mifit})
+        title, _, body = said.getvalue().partition("\n\n")
+        assert title == kind.__name__ and len(body) > 60 and "](" not in body
+
+
+def test_help_lists_what_it_knows_and_refuses_what_it_does_not(capsys):
+    mifit.help()
+    listed = capsys.readouterr().out.split()
+    assert sorted(listed) == sorted(f'mifit.help("{kind.__name__.lower()}")' for kind in SAID)
+    mifit.help(type("Mine", (PlanError,), {"__module__": "elsewhere"})("fact."))
+    assert capsys.readouterr().out.startswith("PlanError\n")
+    for name in ("planeror", "", 3, ValueError, "mifit"):
+        with pytest.raises(MifitError, match="there is no help on") as caught:
+            mifit.help(name)
+        exec(caught.value.do, {"mifit": mifit})
+    assert "did you mean 'planerror'" in str(pytest.raises(MifitError, mifit.help, "planeror").value)
+
+
+def test_the_page_of_messages_is_the_text_that_the_package_brings_along():
+    page = (ROOT / "docs" / "messages.md").read_text(encoding="utf-8")
+    assert page.split() == ["```{include}", "../mifit/messages.md", "```"]
+    brought = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["package-data"]
+    assert "messages.md" in brought["mifit"]
 
 
 def test_a_class_derived_from_ours_points_to_the_nearest_of_ours():
     derived = type("Mine", (PlanError,), {"__module__": "elsewhere"})
-    assert "more : docs/messages.md#planerror" in str(derived("fact."))
+    assert 'more : mifit.help("planerror")' in str(derived("fact."))
 
 
 def test_a_warning_that_crosses_a_process_points_once():
     again = pickle.loads(pickle.dumps(MifitWarning("fact.")))
-    assert str(again) == "fact.\n  more : docs/messages.md#mifitwarning"
+    assert str(again) == 'fact.\n  more : mifit.help("mifitwarning")'
 
 
 def test_errors_are_also_pythons_own():
