@@ -27,7 +27,7 @@ from .shapes import (
 )
 
 if TYPE_CHECKING:
-    from .jobs import Job
+    from .job import Job
 
 __all__ = ["CLASSES", "MODELS", "Spec"]
 

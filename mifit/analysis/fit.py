@@ -31,7 +31,8 @@ from .incidents import (
     warn_once,
     warned,
 )
-from .jobs import CompletedSets, FrozenDesign, Job, empty, in_turn, job_of, model_of, outcome_levels, usable
+from .job import CompletedSets, FrozenDesign, Job
+from .jobs import empty, in_turn, job_of, model_of, outcome_levels, usable
 from .models import MODELS, Call
 from .scaling import scaled
 from .shapes import Reading, by_column

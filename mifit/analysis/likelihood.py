@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from ..errors import FitError, ModelError
 from .incidents import failure
-from .jobs import CompletedSets, FrozenDesign, Job, empty, in_turn, job_of, model_of, outcome_levels, stack, usable
+from .job import CompletedSets, FrozenDesign, Job
+from .jobs import empty, in_turn, job_of, model_of, outcome_levels, stack, usable
 from .mixed import composed, group_sums, loglik
 from .models import MODELS, Call, is_robust
 from .scaling import scaled

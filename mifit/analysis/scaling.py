@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from .jobs import Job
+from .job import Job
 from .models import MODELS
 from .shapes import Reading
 

@@ -13,7 +13,7 @@ from .mixed import composed, fixed_covariance, group_sums, spread_covariance
 from .ordered import DISTRIBUTIONS, information
 
 if TYPE_CHECKING:
-    from .jobs import Job
+    from .job import Job
 
 __all__ = [
     "Reading",

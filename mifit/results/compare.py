@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +12,9 @@ from ..analysis.likelihood import loglik_at, loglik_fits, stacked, without_likel
 from ..errors import ModelError
 from ..frame.sample import Sample
 from ..pool.joint import Joint, d1, d2, d3, d4, d4_robust
+from .estimates import PooledEstimates
 from .predict import require_source
 from .tests import JointTest, positions_by_term
-
-if TYPE_CHECKING:
-    from .pooled import PooledResults
 
 __all__ = ["anova", "compare"]
 
@@ -28,8 +26,8 @@ _ARIVS = ("positive", "raw", "robust")
 
 
 def compare(
-    larger: PooledResults,
-    smaller: PooledResults | str,
+    larger: PooledEstimates,
+    smaller: PooledEstimates | str,
     method: str | None = None,
     use: str = "wald",
     ariv: str = "positive",
@@ -61,7 +59,7 @@ def compare(
     return JointTest.of(_likelihood(larger, smaller, method, ariv, len(tested)), said, note)
 
 
-def anova(*results: PooledResults, method: str | None = None) -> pd.DataFrame:
+def anova(*results: PooledEstimates, method: str | None = None) -> pd.DataFrame:
     """Compare nested models, each with the next smaller one.
 
     Parameters
@@ -85,7 +83,7 @@ def anova(*results: PooledResults, method: str | None = None) -> pd.DataFrame:
     if len(results) < 2:
         raise ModelError(f"{len(results)} model; at least 2 are compared.", do="mifit.anova(smaller, larger)")
     ordered = sorted(results, key=lambda one: len(_coefficients(one)))
-    tests: list[Any] = [None, *(b.compare(a, method) for a, b in zip(ordered, ordered[1:], strict=False))]
+    tests: list[Any] = [None, *(compare(b, a, method) for a, b in zip(ordered, ordered[1:], strict=False))]
     figures = ("statistic", "df1", "df2", "p_value", "riv")
     rows = [
         {"n_params": len(one.fits.names), **{f: getattr(test, f, np.nan) for f in figures},
@@ -97,10 +95,10 @@ def anova(*results: PooledResults, method: str | None = None) -> pd.DataFrame:
     return table
 
 
-def _fitted(larger: PooledResults, smaller: Any) -> PooledResults:
+def _fitted(larger: PooledEstimates, smaller: Any) -> PooledEstimates:
     """Return the smaller model; one given by its formula is fitted on the same sets, with the same words."""
     if not isinstance(smaller, str) and hasattr(smaller, "fits"):
-        known: PooledResults = smaller
+        known: PooledEstimates = smaller
         return known
     call, sets = larger.call, larger.imputations
     if not isinstance(smaller, str) or call is None or sets is None:
@@ -114,13 +112,13 @@ def _fitted(larger: PooledResults, smaller: Any) -> PooledResults:
     given = larger.dfcom if larger.fits.df_source == "given" else None
     rows = {"subset": larger.completed} if isinstance(larger.completed, Sample) else {}
     words = {**call.init, **rows}
-    fitted: PooledResults = sets.fit(
+    fitted: PooledEstimates = sets.fit(
         smaller, call.model, dfcom=given, df_method=larger.df_method, uncovered="ignore", fit_kwds=call.fit, **words
     )
     return fitted
 
 
-def _tested(larger: PooledResults, smaller: PooledResults) -> list[int]:
+def _tested(larger: PooledEstimates, smaller: PooledEstimates) -> list[int]:
     """Return the positions of the coefficients that only the larger model has, matched by name."""
     small, large = set(_coefficients(smaller)), set(_coefficients(larger))
     about = {"larger": larger.fits.formula or larger.fits.label, "smaller": smaller.fits.formula or smaller.fits.label}
@@ -141,20 +139,20 @@ def _tested(larger: PooledResults, smaller: PooledResults) -> list[int]:
     return [j for j, name in enumerate(larger.fits.names) if name in large - small]
 
 
-def _coefficients(results: PooledResults) -> list[str]:
+def _coefficients(results: PooledEstimates) -> list[str]:
     """Return the names of the coefficients of terms; thresholds and variances are in both models, or at a boundary."""
     if results.design is None:
         return list(results.fits.names)
     return [results.fits.names[j] for which in positions_by_term(results).values() for j in which]
 
 
-def _kind(results: PooledResults) -> list[str]:
+def _kind(results: PooledEstimates) -> list[str]:
     """Return what two models must share to be compared: the model, its family and its link."""
     facts = results.fits.facts
     return [results.fits.label, *(facts[word] for word in ("Model Family", "Link Function") if word in facts)]
 
 
-def _refuse_other_sets(larger: PooledResults, smaller: PooledResults, about: dict[str, str]) -> None:
+def _refuse_other_sets(larger: PooledEstimates, smaller: PooledEstimates, about: dict[str, str]) -> None:
     """Raise ModelError unless both models were fitted on the same completed sets."""
     one, other = larger.imputations, smaller.imputations
     if one is None or other is None:
@@ -181,7 +179,7 @@ def _same_rows(one: Any, other: Any) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(*rows, strict=True))
 
 
-def _refuse_other_columns(larger: PooledResults, smaller: PooledResults) -> None:
+def _refuse_other_columns(larger: PooledEstimates, smaller: PooledEstimates) -> None:
     """Raise ModelError when a column of the same name holds other values in the two designs."""
     if larger.design is None or smaller.design is None:
         return
@@ -195,28 +193,28 @@ def _refuse_other_columns(larger: PooledResults, smaller: PooledResults) -> None
             )
 
 
-def _wald(larger: PooledResults, tested: list[int], df_method: str | None) -> Joint:
+def _wald(larger: PooledEstimates, tested: list[int], df_method: str | None) -> Joint:
     """Return D1 of some coefficients."""
     pooled, block = larger.pooled, np.ix_(tested, tested)
     chosen = df_method or ("reiter" if pooled.df_method == "barnard-rubin" else "li")
     return d1(pooled.params[tested], pooled.within[block], pooled.between[block], pooled.m, pooled.df_complete, chosen)
 
 
-def _chi_squares(larger: PooledResults, tested: list[int]) -> Array:
+def _chi_squares(larger: PooledEstimates, tested: list[int]) -> Array:
     """Return the Wald chi-square of some coefficients in each set, shape (m,)."""
     estimates = larger.fits.estimates[:, tested]
     blocks = larger.fits.covariances[:, tested][:, :, tested]
     return np.array([q @ np.linalg.solve(u, q) for q, u in zip(estimates, blocks, strict=True)])
 
 
-def _no_likelihood(larger: PooledResults) -> str:
+def _no_likelihood(larger: PooledEstimates) -> str:
     """Return why a model has no likelihood ratio; empty if it has one."""
     if larger.design is None or larger.completed is None or larger.call is None:
         return "the fits were made elsewhere"
     return without_likelihood(larger.call)
 
 
-def _likelihood(larger: PooledResults, smaller: PooledResults, method: str, ariv: str, k: int) -> Joint:
+def _likelihood(larger: PooledEstimates, smaller: PooledEstimates, method: str, ariv: str, k: int) -> Joint:
     """Return D2 from likelihood ratios, D3 or D4."""
     big, small = (require_source(one, "likelihood ratios") for one in (larger, smaller))
     full, null = loglik_fits(*big), loglik_fits(*small)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,15 +10,13 @@ import pandas as pd
 from ..analysis.fit import fit_sets
 from ..errors import FitError, MifitError, ModelError
 from ..pool.rubin import t_pvalue, t_quantile, upper_level
+from .estimates import PooledEstimates
 from .predict import require_source
-
-if TYPE_CHECKING:
-    from .pooled import PooledResults
 
 __all__ = ["complete_cases"]
 
 
-def complete_cases(results: PooledResults, alpha: float = 0.05) -> pd.DataFrame:
+def complete_cases(results: PooledEstimates, alpha: float = 0.05) -> pd.DataFrame:
     """Fit an analysis again on the complete rows alone.
 
     Parameters

@@ -19,7 +19,7 @@ from .predict import positions, require_source
 
 if TYPE_CHECKING:
     from ..formula.design import Design
-    from .pooled import PooledResults
+    from .estimates import PooledEstimates
 
 __all__ = ["marginal_effects"]
 
@@ -46,7 +46,7 @@ class _Mean(NamedTuple):
     at: Callable[[Array, Array, Array], tuple[Array, Array]]  #: design, parameters, offset -> mean (n,), slopes (n, q)
 
 
-def marginal_effects(results: PooledResults, variables: Any = None, alpha: float = 0.05) -> pd.DataFrame:
+def marginal_effects(results: PooledEstimates, variables: Any = None, alpha: float = 0.05) -> pd.DataFrame:
     """Average marginal effects; see :meth:`PooledResults.marginal_effects`."""
     design, completed, call = require_source(results, "marginal effects")
     if call.model == "phreg":
@@ -98,7 +98,7 @@ def _effect(
     return float(np.average(effect, weights=weights)), np.average(slope, axis=0, weights=weights)
 
 
-def _means(results: PooledResults) -> list[_Mean]:
+def _means(results: PooledEstimates) -> list[_Mean]:
     """Return the mean of a model, or the probabilities of its levels."""
     if is_levelled(results):
         model = levelled(results)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,8 @@ from scipy.special import expit, logit, softmax
 from ..analysis.jobs import outcome_levels
 from ..analysis.ordered import DISTRIBUTIONS
 from ..pool.rubin import Each, each, t_quantile, upper_level
+from .estimates import PooledEstimates
 from .newdata import as_frame, column_of, matrix_of, offset_of
-
-if TYPE_CHECKING:
-    from .pooled import PooledResults
 
 __all__ = ["LevelPrediction", "Levelled", "Multinomial", "Ordered", "is_levelled", "levelled", "predict_levels"]
 
@@ -83,12 +81,12 @@ class Ordered:
 Levelled: TypeAlias = Multinomial | Ordered
 
 
-def is_levelled(results: PooledResults) -> bool:
+def is_levelled(results: PooledEstimates) -> bool:
     """Tell whether an analysis predicts a probability for each level instead of one mean."""
     return getattr(results.call, "model", "") in ("mnlogit", "ordinal")
 
 
-def levelled(results: PooledResults) -> Levelled:
+def levelled(results: PooledEstimates) -> Levelled:
     """Return how an analysis gives the probabilities of its levels.
 
     Parameters
@@ -181,7 +179,7 @@ class LevelPrediction:
         return str(self.summary_frame().to_html(max_rows=20))
 
 
-def predict_levels(results: PooledResults, newdata: Any = None) -> LevelPrediction:
+def predict_levels(results: PooledEstimates, newdata: Any = None) -> LevelPrediction:
     """Predict the probability of each level; see :meth:`PooledResults.get_prediction`."""
     model, fits, pooled = levelled(results), results.fits, results.pooled
     designs, offsets, index = _rows(results, model, newdata)
@@ -202,7 +200,7 @@ def predict_levels(results: PooledResults, newdata: Any = None) -> LevelPredicti
     return LevelPrediction(index, model.labels, mean, tuple(found))
 
 
-def _rows(results: PooledResults, model: Levelled, newdata: Any) -> tuple[list[Array], list[Array], pd.Index]:
+def _rows(results: PooledEstimates, model: Levelled, newdata: Any) -> tuple[list[Array], list[Array], pd.Index]:
     """Return design and offset of the rows to predict in each set, and their labels."""
     design, completed, call, m = results.design, results.completed, results.call, results.m
     assert call is not None

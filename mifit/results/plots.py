@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,12 +12,10 @@ from ..errors import DataError, nearest
 from ..frame.table import Column
 from .canvas import GROUPS, IMPUTED, INK, MUTED, OBSERVED, axes_of, handle, legend, plain, written
 from .complete import complete_cases
+from .estimates import PooledEstimates
 from .newdata import link_of
-from .predict import require_source
-from .tables import coefficient_head
-
-if TYPE_CHECKING:
-    from .pooled import PooledResults
+from .predict import get_prediction, require_source
+from .tables import coefficient_head, forest
 
 __all__ = ["ResultPlots", "fmi_frame", "forest_frame", "predictions_frame"]
 
@@ -44,7 +42,7 @@ class ResultPlots:
     {'imputed': 3, 'complete cases': 3}
     """
 
-    def __init__(self, results: PooledResults) -> None:
+    def __init__(self, results: PooledEstimates) -> None:
         self._results = results
 
     def __repr__(self) -> str:
@@ -138,7 +136,7 @@ class ResultPlots:
 
 
 def forest_frame(
-    results: PooledResults, alpha: float = 0.05, exponentiate: bool = False, complete_cases: bool = False
+    results: PooledEstimates, alpha: float = 0.05, exponentiate: bool = False, complete_cases: bool = False
 ) -> pd.DataFrame:
     """Return the figures of a forest plot: one row a coefficient and kind of rows.
 
@@ -147,7 +145,7 @@ def forest_frame(
     DataFrame
         Columns term, rows ("imputed" or "complete cases"), n, estimate, conf_low, conf_high, p_value, reference.
     """
-    pooled = results.forest(alpha, exponentiate).drop(columns=["label", "position"])
+    pooled = forest(results, alpha, exponentiate).drop(columns=["label", "position"])
     frame = pooled.assign(rows="imputed", n=results.nobs)
     if complete_cases:
         alone = _complete(results, alpha, exponentiate, list(pooled["term"]))
@@ -155,7 +153,7 @@ def forest_frame(
     return frame[["term", "rows", "n", "estimate", "conf_low", "conf_high", "p_value", "reference"]]
 
 
-def _complete(results: PooledResults, alpha: float, exponentiate: bool, terms: list[str]) -> pd.DataFrame:
+def _complete(results: PooledEstimates, alpha: float, exponentiate: bool, terms: list[str]) -> pd.DataFrame:
     """Estimates and limits from the complete rows alone, of some coefficients."""
     found = complete_cases(results, alpha)
     shown = found.loc[terms, ["estimate", "conf_low", "conf_high", "p_value"]]
@@ -164,7 +162,7 @@ def _complete(results: PooledResults, alpha: float, exponentiate: bool, terms: l
     return shown.rename_axis("term").reset_index().assign(rows="complete cases", n=found.attrs["rows"])
 
 
-def _forest(results: PooledResults, frame: pd.DataFrame, ratios: bool, ax: Any) -> Any:
+def _forest(results: PooledEstimates, frame: pd.DataFrame, ratios: bool, ax: Any) -> Any:
     """Draw a forest plot: terms from top to bottom, complete cases beneath each estimate."""
     terms, kinds = list(dict.fromkeys(frame["term"])), list(dict.fromkeys(frame["rows"]))
     given, step = ax is not None, 0.32
@@ -202,7 +200,7 @@ def _log_axis(ax: Any, frame: pd.DataFrame) -> None:
 
 
 def predictions_frame(
-    results: PooledResults, variable: Hashable, by: Hashable | None = None, at: Mapping[Hashable, Any] | None = None,
+    results: PooledEstimates, variable: Hashable, by: Hashable | None = None, at: Mapping[Hashable, Any] | None = None,
     alpha: float = 0.05,
 ) -> pd.DataFrame:  # fmt: skip
     """Return predicted means along a variable, with every other column of the analysis at one value.
@@ -230,7 +228,7 @@ def predictions_frame(
         values = {**usual, variable: along, **({} if group is None else {by: group})}
         parts.append(pd.DataFrame(values))
     frame = pd.concat(parts, ignore_index=True)
-    predicted = results.get_prediction(frame).summary_frame(alpha)
+    predicted = get_prediction(results, frame).summary_frame(alpha)
     for name in frame.columns.intersection(predicted.columns):
         raise DataError(
             f"a column is called {name!r}, as predictions are.", do=f"df = df.rename(columns={{{name!r}: 'x_{name}'}})"
@@ -337,12 +335,12 @@ def _held(frame: pd.DataFrame, names: Sequence[Any]) -> str:
     return written("at " + ", ".join(shown) + more, 80, 4)
 
 
-def fmi_frame(results: PooledResults) -> pd.DataFrame:
+def fmi_frame(results: PooledEstimates) -> pd.DataFrame:
     """Return the fraction of missing information: columns term, fmi."""
     return results.fmi.rename("fmi").rename_axis("term").reset_index()
 
 
-def _fmi(results: PooledResults, frame: pd.DataFrame, ax: Any) -> Any:
+def _fmi(results: PooledEstimates, frame: pd.DataFrame, ax: Any) -> Any:
     """Draw a dot for each coefficient on a line from 0 to 1."""
     ax = plain(axes_of(ax, 5.4, 0.9 + 0.26 * len(frame)), across=False)
     heights = -np.arange(len(frame))

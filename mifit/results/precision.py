@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +12,12 @@ import pandas as pd
 
 from ..errors import PlanError, nearest
 from ..pool.number import decimals, jackknife, recommended
+from .estimates import PooledEstimates, Stability
+from .tables import tidy
 
-if TYPE_CHECKING:
-    from .pooled import PooledResults
+__all__ = ["mc_error", "recommend_m", "settle", "stable", "supported_digits", "undecided"]
 
-__all__ = ["Stability", "mc_error", "recommend_m", "settle", "stable", "supported_digits", "undecided"]
+Results = TypeVar("Results", bound=PooledEstimates)
 
 #: what ``until=`` can ask for
 _WORDS = {
@@ -27,16 +27,7 @@ _WORDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Stability:
-    """Whether a table is stable enough, and what is missing if not."""
-
-    enough: bool
-    what: str  #: one sentence for a summary or an error
-    m: int  #: how many sets would do, as far as these can tell
-
-
-def mc_error(results: PooledResults, alpha: float = 0.05) -> pd.DataFrame:
+def mc_error(results: PooledEstimates, alpha: float = 0.05) -> pd.DataFrame:
     """Monte-Carlo error of every column; see :meth:`PooledResults.mc_error`."""
     fits, pooled = results.fits, results.pooled
     errors = jackknife(fits.estimates, fits.covariances, pooled.df_complete, pooled.df_method, alpha)
@@ -46,16 +37,16 @@ def mc_error(results: PooledResults, alpha: float = 0.05) -> pd.DataFrame:
     return frame
 
 
-def recommend_m(results: PooledResults, cv: float = 0.05) -> int:
+def recommend_m(results: PooledEstimates, cv: float = 0.05) -> int:
     """How many imputations; see :meth:`PooledResults.recommend_m`."""
     return int(recommended(results.pooled.fmi, results.m, cv).max(initial=2))
 
 
-def supported_digits(results: PooledResults, alpha: float = 0.05, exponentiate: bool = False) -> pd.DataFrame:
+def supported_digits(results: PooledEstimates, alpha: float = 0.05, exponentiate: bool = False) -> pd.DataFrame:
     """Return how many decimals of each figure of ``to_frame`` its Monte-Carlo error supports (q, 10)."""
     errors = mc_error(results, alpha)
     if exponentiate:
-        ratios, plain = (results.to_frame(alpha, exponentiate=also) for also in (True, False))
+        ratios, plain = (tidy(results, alpha, exponentiate=also) for also in (True, False))
         times = ratios["std_error"] / plain["std_error"]  # the ratio itself; 1 for a row that is no coefficient
         own = errors["estimate"] * ratios["std_error"] * (times != 1)  # its standard error moves with it
         errors["std_error"] = np.hypot(errors["std_error"] * times, own)
@@ -64,7 +55,7 @@ def supported_digits(results: PooledResults, alpha: float = 0.05, exponentiate: 
     return pd.DataFrame(decimals(errors.to_numpy()), errors.index, errors.columns)
 
 
-def undecided(results: PooledResults, level: float = 0.05) -> list[str]:
+def undecided(results: PooledEstimates, level: float = 0.05) -> list[str]:
     """Return coefficients whose p-value another seed could bring to the other side of a level.
 
     Parameters
@@ -82,7 +73,7 @@ def undecided(results: PooledResults, level: float = 0.05) -> list[str]:
     return [name for name, flagged in zip(results.fits.names, near, strict=True) if flagged]
 
 
-def stable(results: PooledResults, until: Mapping[str, float]) -> Stability:
+def stable(results: PooledEstimates, until: Mapping[str, float]) -> Stability:
     """Judge whether there are enough imputations for a table.
 
     Parameters
@@ -128,9 +119,7 @@ def stable(results: PooledResults, until: Mapping[str, float]) -> Stability:
     return Stability(not lines, "; ".join(lines) or f"{said} at m = {results.m}", needed)
 
 
-def settle(
-    fit: Callable[[Any], PooledResults], imputations: Any, until: Mapping[str, float], max_m: int = 200
-) -> PooledResults:
+def settle(fit: Callable[[Any], Results], imputations: Any, until: Mapping[str, float], max_m: int = 200) -> Results:
     """Add imputations until a table is stable.
 
     Parameters
@@ -146,7 +135,7 @@ def settle(
 
     Returns
     -------
-    PooledResults
+    PooledEstimates
         With ``stability()``; its summary prints only digits that the Monte-Carlo error supports.
 
     Raises
@@ -174,8 +163,8 @@ def settle(
 
 
 def _heard(
-    fit: Callable[[Any], PooledResults], imputations: Any, said: Mapping[type, Any]
-) -> tuple[PooledResults, dict[type, Any]]:
+    fit: Callable[[Any], Results], imputations: Any, said: Mapping[type, Any]
+) -> tuple[Results, dict[type, Any]]:
     """Fit once and keep the warnings; a later one replaces an earlier one of its kind."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +12,9 @@ import pandas as pd
 
 from ..errors import ModelError
 from ..pool.rubin import Each, columns, each, t_quantile, upper_level
+from .estimates import PooledEstimates
 from .levels import LevelPrediction, is_levelled, predict_levels
 from .newdata import Link, as_frame, column_of, link_of, matrix_of, offset_of
-
-if TYPE_CHECKING:
-    from .pooled import PooledResults
 
 __all__ = ["Prediction", "get_prediction", "positions", "require_source"]
 
@@ -93,7 +91,7 @@ class Prediction:
         return np.minimum(low, high), np.maximum(low, high)
 
 
-def get_prediction(results: PooledResults, newdata: Any = None) -> Prediction | LevelPrediction:
+def get_prediction(results: PooledEstimates, newdata: Any = None) -> Prediction | LevelPrediction:
     """Predict new rows, or those of the analysis; see :meth:`PooledResults.get_prediction`."""
     design, completed, call = require_source(results, "predictions")
     if newdata is None:
@@ -127,7 +125,7 @@ def get_prediction(results: PooledResults, newdata: Any = None) -> Prediction | 
     return Prediction(index, each(mean, within, between, *about), link, observation)
 
 
-def require_source(results: PooledResults, what: str) -> tuple[Any, Any, Any]:
+def require_source(results: PooledEstimates, what: str) -> tuple[Any, Any, Any]:
     """Return the design, the completed sets and the call behind an analysis, or refuse.
 
     Raises
@@ -152,14 +150,14 @@ def _refuse_other_rows(completed: Any) -> None:
         )
 
 
-def positions(results: PooledResults) -> tuple[list[int], list[int]]:
+def positions(results: PooledEstimates) -> tuple[list[int], list[int]]:
     """Return which design columns have a coefficient, and where it stands among the parameters."""
     names = {name: j for j, name in enumerate(results.fits.names)}
     both = [(i, names[name]) for i, name in enumerate(results.design.names) if name in names]
     return [i for i, _ in both], [j for _, j in both]
 
 
-def _mean_covariates(results: PooledResults, chosen: list[int]) -> Array:
+def _mean_covariates(results: PooledEstimates, chosen: list[int]) -> Array:
     """Return the mean of each design column over rows and sets, shape (p,): where a relative hazard is 1."""
     sets = (results.completed.values(k) for k in range(results.m))
     return np.asarray(np.mean([results.design.matrix(values)[:, chosen].mean(axis=0) for values in sets], axis=0))

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import TYPE_CHECKING
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from ..errors import ModelError
 from ..pool.scales import OnScale, adjusted, auc_delong, on_scale, pool_rsquared, scale_named
+from .estimates import PooledEstimates, of_each
 from .predict import positions, require_source
 
-if TYPE_CHECKING:
-    from .pooled import PooledResults
-
-__all__ = ["auc", "of_each", "rsquared", "rsquared_adj", "rsquared_frame", "scale"]
+__all__ = ["auc", "rsquared", "rsquared_adj", "rsquared_frame"]
 
 
-def rsquared(results: PooledResults) -> float:
+def rsquared(results: PooledEstimates) -> float:
     """R²; see :meth:`PooledResults.rsquared`.
 
     Raises
@@ -33,12 +28,12 @@ def rsquared(results: PooledResults) -> float:
         raise AttributeError(str(error)) from None
 
 
-def rsquared_adj(results: PooledResults) -> float:
+def rsquared_adj(results: PooledEstimates) -> float:
     """Adjusted R²; see :meth:`PooledResults.rsquared_adj`."""
-    return float(adjusted(np.array(results.rsquared), results.nobs, len(results.fits.names)))
+    return float(adjusted(np.array(rsquared(results)), results.nobs, len(results.fits.names)))
 
 
-def rsquared_frame(results: PooledResults, alpha: float = 0.05) -> pd.DataFrame:
+def rsquared_frame(results: PooledEstimates, alpha: float = 0.05) -> pd.DataFrame:
     """R² and adjusted R² with their limits; see :meth:`PooledResults.rsquared_frame`."""
     plain, own = (_figures(_pooled(results, alpha, name)) for name in ("rsquared", "rsquared_adj"))
     of_pooled = [*adjusted(plain[:3], results.nobs, len(results.fits.names)), plain[3]]
@@ -46,7 +41,7 @@ def rsquared_frame(results: PooledResults, alpha: float = 0.05) -> pd.DataFrame:
     return pd.DataFrame([plain, own, of_pooled], index, ["estimate", "conf_low", "conf_high", "fmi"])
 
 
-def auc(results: PooledResults, alpha: float = 0.05) -> pd.DataFrame:
+def auc(results: PooledEstimates, alpha: float = 0.05) -> pd.DataFrame:
     """Area under the ROC curve; see :meth:`PooledResults.auc`."""
     design, completed, _ = require_source(results, "the area under the curve")
     chosen, own = positions(results)
@@ -67,39 +62,12 @@ def auc(results: PooledResults, alpha: float = 0.05) -> pd.DataFrame:
     return pd.DataFrame(row, index=["AUC"])
 
 
-def scale(results: PooledResults) -> float:
-    """Mean residual variance; see :meth:`PooledResults.scale`.
-
-    Raises
-    ------
-    AttributeError
-        If the model has none.
-    """
-    found = of_each(results, "scale")
-    if found is None:
-        raise AttributeError(f"{results.fits.label} has no residual variance")
-    return float(found.mean())
-
-
-def of_each(results: PooledResults, name: str) -> npt.NDArray[np.float64] | None:
-    """Return a figure of each of the m fits, shape (m,); None if they have none. What the fits say was said before."""
-    found = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for one in results.results:
-            value = getattr(one, name, None)
-            if value is None:
-                return None
-            found.append(float(value))
-    return np.array(found)
-
-
 def _figures(one: OnScale) -> npt.NDArray[np.float64]:
     """Return estimate, limits and fmi of one figure, shape (4,)."""
     return np.array([one.estimate[0], one.conf_low[0], one.conf_high[0], one.pooled.fmi[0]])
 
 
-def _pooled(results: PooledResults, alpha: float = 0.05, name: str = "rsquared") -> OnScale:
+def _pooled(results: PooledEstimates, alpha: float = 0.05, name: str = "rsquared") -> OnScale:
     """Return R² pooled, plain or adjusted in each set, or refuse a model that has none."""
     meant = results.call is None or results.call.model in ("ols", "wls", "gls")  # quantile regression inherits one
     found = of_each(results, name) if meant else None

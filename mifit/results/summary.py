@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..analysis.tables import coefficient_table, header_table, summary_of
 from ..frame.markup import Markup, block, facts, folded, notes, table
+from .estimates import PooledEstimates
 from .precision import supported_digits, undecided
-from .tables import coefficient_head
-
-if TYPE_CHECKING:
-    from .pooled import PooledResults
+from .tables import coefficient_head, tidy
 
 __all__ = ["coefficients", "shown", "summarise"]
 
@@ -28,7 +26,7 @@ _DECIMALS = {
 }  # fmt: skip
 
 
-def summarise(results: PooledResults, alpha: float = 0.05, exponentiate: bool = False) -> Any:
+def summarise(results: PooledEstimates, alpha: float = 0.05, exponentiate: bool = False) -> Any:
     """Lay out a pooled analysis as a statsmodels summary.
 
     Parameters
@@ -63,7 +61,7 @@ def summarise(results: PooledResults, alpha: float = 0.05, exponentiate: bool = 
     return summary_of(tables, _notes([*reason, *long, *results.notes, *_precision(results)], width))
 
 
-def shown(results: PooledResults, alpha: float = 0.05, exponentiate: bool = False) -> str:
+def shown(results: PooledEstimates, alpha: float = 0.05, exponentiate: bool = False) -> str:
     """Return the same for a notebook: the table of coefficients first, the facts of the header beneath.
 
     Parameters
@@ -88,14 +86,14 @@ def shown(results: PooledResults, alpha: float = 0.05, exponentiate: bool = Fals
     )  # fmt: skip
 
 
-def coefficients(results: PooledResults, alpha: float = 0.05, exponentiate: bool = False) -> Markup:
+def coefficients(results: PooledEstimates, alpha: float = 0.05, exponentiate: bool = False) -> Markup:
     """Return the table of coefficients alone, as HTML, its figures as printed."""
     names = map(str, results.params.index)
     rows = [[name, *row] for name, row in zip(names, _rows(results, alpha, exponentiate), strict=True)]
     return table(["", *_headers(results, alpha, exponentiate)], rows, numbers=range(1, 9))
 
 
-def _facts(results: PooledResults) -> dict[str, str]:
+def _facts(results: PooledEstimates) -> dict[str, str]:
     """Return the labelled facts of the header, statsmodels' first."""
     fits = results.fits
     facts: Mapping[str, str] = {
@@ -112,7 +110,7 @@ def _facts(results: PooledResults) -> dict[str, str]:
     return {**facts, **verdict, **results.header}
 
 
-def _verdict(results: PooledResults) -> tuple[str, list[str]]:
+def _verdict(results: PooledEstimates) -> tuple[str, list[str]]:
     """Return the verdict for the header, which has room for one word, and its reason for the notes.
 
     What was declared needs no note.
@@ -122,9 +120,9 @@ def _verdict(results: PooledResults) -> tuple[str, list[str]]:
     return (said, []) if reason in ("", "as declared") else (word, [f"Congeniality: {said}"])
 
 
-def _rows(results: PooledResults, alpha: float, exponentiate: bool) -> list[list[str]]:
+def _rows(results: PooledEstimates, alpha: float, exponentiate: bool) -> list[list[str]]:
     """Return the formatted cells, one row a coefficient."""
-    frame = results.to_frame(alpha, exponentiate)[list(_DECIMALS)]
+    frame = tidy(results, alpha, exponentiate)[list(_DECIMALS)]
     known = None if results.settled is None else supported_digits(results, alpha, exponentiate)[list(_DECIMALS)]
     supported = np.full(frame.shape, 99) if known is None else known.to_numpy()
     return [
@@ -143,13 +141,13 @@ def _cell(figure: str, value: float, supported: int) -> str:
     return _figure(value, digits, supported)
 
 
-def _headers(results: PooledResults, alpha: float, exponentiate: bool) -> list[str]:
+def _headers(results: PooledEstimates, alpha: float, exponentiate: bool) -> list[str]:
     """Return the column heads, the limits as statsmodels writes them."""
     head = coefficient_head(results, exponentiate)
     return [head, "std err", "t", "df", "P>|t|", f"[{alpha / 2:.4g}", f"{1 - alpha / 2:.4g}]", "FMI"]
 
 
-def _precision(results: PooledResults) -> list[str]:
+def _precision(results: PooledEstimates) -> list[str]:
     """Return what was asked of the Monte-Carlo error, and the p-values it leaves undecided."""
     if results.settled is None:
         return []

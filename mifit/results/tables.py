@@ -6,17 +6,16 @@ import html
 import math
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ..errors import ModelError
 from ..pool.rubin import columns
+from .estimates import PooledEstimates
+from .quality import rsquared, rsquared_adj
 from .tests import positions_by_term
-
-if TYPE_CHECKING:
-    from .pooled import PooledResults
 
 __all__ = [
     "coefficient_head",
@@ -46,7 +45,7 @@ _RATIOS = {
 }
 
 
-def tidy(results: PooledResults, alpha: float = 0.05, exponentiate: bool = False) -> pd.DataFrame:
+def tidy(results: PooledEstimates, alpha: float = 0.05, exponentiate: bool = False) -> pd.DataFrame:
     """Everything about each coefficient; see :meth:`PooledResults.to_frame`."""
     if not isinstance(exponentiate, bool | np.bool_):
         raise ModelError(
@@ -62,7 +61,7 @@ def tidy(results: PooledResults, alpha: float = 0.05, exponentiate: bool = False
     return frame
 
 
-def forest(results: PooledResults, alpha: float = 0.05, exponentiate: bool = False) -> pd.DataFrame:
+def forest(results: PooledEstimates, alpha: float = 0.05, exponentiate: bool = False) -> pd.DataFrame:
     """Figures of a forest plot; see :meth:`PooledResults.forest`."""
     frame = tidy(results, alpha, exponentiate).iloc[_coefficients(results, without="Intercept")]
     kept = frame[["estimate", "conf_low", "conf_high", "p_value"]].rename_axis("term").reset_index()
@@ -73,7 +72,7 @@ def forest(results: PooledResults, alpha: float = 0.05, exponentiate: bool = Fal
     return kept.assign(position=np.arange(len(kept))[::-1])
 
 
-def coefficient_head(results: PooledResults, exponentiate: bool) -> str:
+def coefficient_head(results: PooledEstimates, exponentiate: bool) -> str:
     """Return the head of the column of estimates: what the exponential of a coefficient is in this model."""
     if not exponentiate:
         return "coef"
@@ -83,7 +82,9 @@ def coefficient_head(results: PooledResults, exponentiate: bool) -> str:
     return _RATIOS.get((model, ""), "exp(coef)")
 
 
-def to_text(results: PooledResults, form: str, alpha: float = 0.05, exponentiate: bool = False, digits: int = 3) -> str:
+def to_text(
+    results: PooledEstimates, form: str, alpha: float = 0.05, exponentiate: bool = False, digits: int = 3
+) -> str:
     """Return the table of coefficients in a markup.
 
     Parameters
@@ -110,14 +111,14 @@ def to_text(results: PooledResults, form: str, alpha: float = 0.05, exponentiate
     return {"html": _html, "latex": _latex, "markdown": _markdown}[form](heads, rows, note)
 
 
-def maketables_coefficients(results: PooledResults) -> pd.DataFrame:
+def maketables_coefficients(results: PooledEstimates) -> pd.DataFrame:
     """Return the coefficients under the names that the package maketables looks for."""
     frame = tidy(results)
     names = {"estimate": "b", "std_error": "se", "statistic": "t", "p_value": "p", "conf_low": "ci95l"}
     return frame.rename(columns={**names, "conf_high": "ci95u"}).rename_axis("Coefficient")
 
 
-def maketables_stat(results: PooledResults, key: str) -> Any:
+def maketables_stat(results: PooledEstimates, key: str) -> Any:
     """Return a figure of the whole model under the key that maketables asks for; None for one unknown."""
     if key in ("r2", "adj_r2"):
         return getattr(results, "rsquared" if key == "r2" else "rsquared_adj", None)
@@ -132,7 +133,7 @@ def ready_for_stargazer(kind: type) -> None:
         translators.register_class(kind, stargazer_data)
 
 
-def stargazer_data(results: PooledResults) -> dict[str, Any]:
+def stargazer_data(results: PooledEstimates) -> dict[str, Any]:
     """Return the figures of a model under the keys that the package stargazer asks for; None where there is none."""
     limits, scale = results.conf_int(), getattr(results, "scale", None)
     has_r2 = hasattr(results, "rsquared")
@@ -146,15 +147,15 @@ def stargazer_data(results: PooledResults) -> dict[str, Any]:
         "p_values": results.pvalues,
         "conf_int_low_values": limits[0],
         "conf_int_high_values": limits[1],
-        "r2": results.rsquared if has_r2 else None,
-        "r2_adj": results.rsquared_adj if has_r2 else None,
+        "r2": rsquared(results) if has_r2 else None,
+        "r2_adj": rsquared_adj(results) if has_r2 else None,
         "resid_std_err": math.sqrt(scale) if has_r2 and scale is not None else None,
         "degree_freedom_resid": results.dfcom,
         "nobs": results.nobs,
     }
 
 
-def _coefficients(results: PooledResults, without: str = "") -> list[int]:
+def _coefficients(results: PooledEstimates, without: str = "") -> list[int]:
     """Return the positions of the coefficients of terms: no thresholds, no variances, not one term if named."""
     if results.design is None:
         return [j for j, name in enumerate(results.fits.names) if name != without]

@@ -7,7 +7,7 @@ import html
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,7 @@ from ..errors import FormulaError, ModelError
 from ..formula.constraint import constraints, listed
 from ..pool.joint import Joint, d1, f_pvalue
 from ..pool.rubin import Pooled, pool
-
-if TYPE_CHECKING:
-    from .pooled import PooledResults
+from .estimates import PooledEstimates
 
 __all__ = ["JointTest", "constraint", "positions_by_term", "t_test", "wald_test", "wald_test_terms"]
 
@@ -85,14 +83,14 @@ class JointTest:
         return f"<pre>{html.escape(str(self))}</pre>"
 
 
-def wald_test(results: PooledResults, hypothesis: Any, df_method: str | None = None) -> JointTest:
+def wald_test(results: PooledEstimates, hypothesis: Any, df_method: str | None = None) -> JointTest:
     """Test linear hypotheses at once; see :meth:`PooledResults.wald_test`."""
     matrix, value = constraint(results, hypothesis)
     said = hypothesis if isinstance(hypothesis, str) else _said(results, matrix, value)
     return _wald(results, matrix, value, said, df_method)
 
 
-def t_test(results: PooledResults, hypothesis: Any) -> Any:
+def t_test(results: PooledEstimates, hypothesis: Any) -> Any:
     """Test linear hypotheses one by one; see :meth:`PooledResults.t_test`."""
     pooled = _contrasts(results, *constraint(results, hypothesis))
     found = contrast_results(pooled.params, pooled.std_error, pooled.df)
@@ -100,7 +98,7 @@ def t_test(results: PooledResults, hypothesis: Any) -> Any:
     return found
 
 
-def wald_test_terms(results: PooledResults, df_method: str | None = None) -> pd.DataFrame:
+def wald_test_terms(results: PooledEstimates, df_method: str | None = None) -> pd.DataFrame:
     """Test each term of the formula; see :meth:`PooledResults.wald_test_terms`."""
     identity = np.eye(len(results.fits.names))
     rows = {
@@ -113,7 +111,7 @@ def wald_test_terms(results: PooledResults, df_method: str | None = None) -> pd.
     return table
 
 
-def constraint(results: PooledResults, hypothesis: Any) -> tuple[Array, Array]:
+def constraint(results: PooledEstimates, hypothesis: Any) -> tuple[Array, Array]:
     """Turn hypotheses into a matrix and the values they state.
 
     Parameters
@@ -164,7 +162,7 @@ def _shape(given: Any) -> str:
     )
 
 
-def _of_term(results: PooledResults, hypothesis: Any) -> tuple[Array, Array] | None:
+def _of_term(results: PooledEstimates, hypothesis: Any) -> tuple[Array, Array] | None:
     """Return that all coefficients of a term are zero, if a hypothesis is a term's name and no coefficient's."""
     word = re.sub(r"\s*=\s*0\s*$", "", hypothesis).strip() if isinstance(hypothesis, str) else ""
     if results.design is None or word in results.fits.names:
@@ -173,7 +171,7 @@ def _of_term(results: PooledResults, hypothesis: Any) -> tuple[Array, Array] | N
     return (np.eye(len(results.fits.names))[which], np.zeros(len(which))) if which else None
 
 
-def positions_by_term(results: PooledResults) -> dict[str, list[int]]:
+def positions_by_term(results: PooledEstimates) -> dict[str, list[int]]:
     """Return the positions of each term's coefficients; what belongs to no term (a threshold) is left out.
 
     Raises
@@ -200,7 +198,7 @@ def positions_by_term(results: PooledResults) -> dict[str, list[int]]:
     return {term: which for term, which in found.items() if which}
 
 
-def _wald(results: PooledResults, matrix: Array, value: Array, said: str, df_method: str | None) -> JointTest:
+def _wald(results: PooledEstimates, matrix: Array, value: Array, said: str, df_method: str | None) -> JointTest:
     """Return D1, or the t test of a single hypothesis unless its degrees of freedom are asked for by name."""
     if len(matrix) == 1 and df_method is None:
         one = _contrasts(results, matrix, value)
@@ -214,7 +212,7 @@ def _wald(results: PooledResults, matrix: Array, value: Array, said: str, df_met
     return JointTest.of(d1(estimate, within, between, pooled.m, pooled.df_complete, chosen), said)
 
 
-def _contrasts(results: PooledResults, matrix: Array, value: Array) -> Pooled:
+def _contrasts(results: PooledEstimates, matrix: Array, value: Array) -> Pooled:
     """Return k linear combinations, pooled from those of each set."""
     fits, pooled = results.fits, results.pooled
     return pool(
@@ -226,7 +224,7 @@ def _contrasts(results: PooledResults, matrix: Array, value: Array) -> Pooled:
     )
 
 
-def _rows(results: PooledResults, matrix: Array) -> list[str]:
+def _rows(results: PooledEstimates, matrix: Array) -> list[str]:
     """Return each row of a matrix in words: ``"x1 - x2"``."""
     rows = []
     for row in matrix:
@@ -236,6 +234,6 @@ def _rows(results: PooledResults, matrix: Array) -> list[str]:
     return rows
 
 
-def _said(results: PooledResults, matrix: Array, value: Array) -> str:
+def _said(results: PooledEstimates, matrix: Array, value: Array) -> str:
     """Return hypotheses in words: ``"x1 = 0, x2 = 0"``."""
     return ", ".join(f"{row} = {v:g}" for row, v in zip(_rows(results, matrix), value, strict=True))
