@@ -15,7 +15,7 @@ import pandas as pd
 from .alternatives import Alternatives, alternatives
 from .completing import completed_rows
 from .describing import described, events_of, identity_of
-from .errors import DataError, PlanError
+from .errors import PlanError
 from .examine.convergence import convergence, trace_frame
 from .examine.explain import Explanation, explain
 from .examine.methods_text import citation, methods_text
@@ -25,7 +25,8 @@ from .examine.report import report
 from .examine.study import Study
 from .fitting import Request, certified, fitted
 from .frame.completed import Completed, copied
-from .frame.completed import from_long as _from_long
+from .frame.elsewhere import from_frames as _from_frames
+from .frame.elsewhere import from_long as _from_long
 from .impute.chain import Chain, Seed
 from .impute.plan import Plan
 from .impute.wishes import Asked, advised, is_whole
@@ -119,20 +120,28 @@ class ImputedSet:
     def __iter__(self) -> Iterator[pd.DataFrame]:
         return iter(self._completed)
 
-    def to_long(self, original: bool = True) -> pd.DataFrame:
+    def to_long(self, original: bool = True, *, imp: Hashable = ".imp", id: Hashable = ".id") -> pd.DataFrame:
         """All sets stacked in R's long format.
 
         Parameters
         ----------
         original : bool, default True
             Whether the incomplete frame comes first, as set 0.
+        imp, id : hashable, default ".imp" and ".id"
+            Names of the two columns in front, which the frame must not have.
 
         Returns
         -------
         DataFrame, shape ((m + original) * n, 2 + p)
-            Columns ``.imp`` (number of the set), ``.id`` (row number from 1), then the frame's own.
+            Columns ``.imp`` (number of the set), ``.id`` (row number from 1), then the frame's own; its index, once
+            for each set. :func:`from_long` reads it.
+
+        Raises
+        ------
+        DataError
+            If the frame has a column of such a name.
         """
-        return self._completed.long(original)
+        return self._completed.long(original, imp, id)
 
     def __getattr__(self, name: str) -> Any:
         if name in _AVERAGING:
@@ -710,12 +719,12 @@ def from_long(
     long : DataFrame
         The sets stacked, with two columns that number sets and rows.
     imp : hashable, default ".imp"
-        Column with the number of the set; rows numbered 0 are the incomplete frame.
+        Column with the number of the set, as a number or as text; rows numbered 0 are the incomplete frame.
     id : hashable, default ".id"
         Column with the number of the row within its set.
     original : DataFrame, optional
-        The incomplete frame, where ``long`` has no set 0. Without either, the holes are the cells that differ
-        between sets, and the repr says so.
+        The incomplete frame, where ``long`` has no set 0. Without either, the cells that differ between sets are taken
+        for the missing ones, and the repr says so.
 
     Returns
     -------
@@ -725,7 +734,8 @@ def from_long(
     Raises
     ------
     DataError
-        If there are fewer than two sets, they differ in their rows, or a completed cell is missing.
+        If there are fewer than two sets, they differ in their rows, a completed cell is missing, or a set has another
+        value where the incomplete frame has one.
 
     Examples
     --------
@@ -733,9 +743,7 @@ def from_long(
     >>> imp.m, imp[1]["x"].tolist()
     (2, [1.5, 4.0])
     """
-    completed, said = _from_long(long, imp, id, original)
-    given = Ground(completed.table, completed.learnt())
-    return ImputedSet(completed.original, given, None, (), None, completed, said)
+    return _made_elsewhere(*_from_long(long, imp, id, original))
 
 
 def from_frames(frames: Sequence[pd.DataFrame], original: pd.DataFrame | None = None) -> ImputedSet:
@@ -756,7 +764,8 @@ def from_frames(frames: Sequence[pd.DataFrame], original: pd.DataFrame | None = 
     Raises
     ------
     DataError
-        If there are fewer than two, their rows or columns differ, or a completed cell is missing.
+        If there are fewer than two, their rows or columns differ, a completed cell is missing, or a set has another
+        value where the incomplete frame has one.
 
     Examples
     --------
@@ -764,10 +773,10 @@ def from_frames(frames: Sequence[pd.DataFrame], original: pd.DataFrame | None = 
     >>> imp.m, imp[1]["x"].tolist()
     (2, [1.5, 4.0])
     """
-    frames = list(frames)
-    for k, frame in enumerate(frames):
-        if list(frame.columns) != list(frames[0].columns) or len(frame) != len(frames[0]):
-            fact = f"frame {k} has {frame.shape[0]} rows x {frame.shape[1]} columns, or other columns than frame 0."
-            raise DataError(fact, do=f"frames[{k}].columns.difference(frames[0].columns)")
-    numbered = [f.assign(**{".imp": k, ".id": range(len(f))}) for k, f in enumerate(frames, start=1)]
-    return from_long(pd.concat(numbered) if numbered else pd.DataFrame(), original=original)
+    return _made_elsewhere(*_from_frames(list(frames), original))
+
+
+def _made_elsewhere(completed: Completed, said: str) -> ImputedSet:
+    """Completed sets without a plan."""
+    given = Ground(completed.table, completed.learnt())
+    return ImputedSet(completed.original, given, None, (), None, completed, said)

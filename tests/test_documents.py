@@ -42,7 +42,7 @@ def equivalents():
     long = imp.to_long().rename(columns={".imp": "_mi_m", ".id": "_mi_id"})
     return {
         "df": df, "imp": imp, "res": imp.fit(), "smaller": imp.fit("chl ~ age"), "formula": formula, "new": df.head(3),
-        "mifit": mifit, "file": "study.mifit", "func": lambda d: (d["bmi"].mean(), 1.0), "long": long,
+        "np": np, "mifit": mifit, "file": "study.mifit", "func": lambda d: (d["bmi"].mean(), 1.0), "long": long,
     }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from mifit.analysis.likelihood import loglik_at, loglik_fits, stacked
 from mifit.analysis.models import call
 from mifit.formula.design import freeze
 from mifit.formula.question import ask
-from mifit.frame.completed import from_long
+from mifit.frame.elsewhere import from_long
 from mifit.pool.rubin import pool, t_pvalue, t_quantile
 
 REFERENCE = Path(__file__).parent / "reference"

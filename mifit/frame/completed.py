@@ -1,4 +1,4 @@
-"""Completed: the frame as given plus the values of its holes; the k-th data set, and the long format both ways."""
+"""Completed: the frame as given plus the values of its holes; the k-th data set, and all of them in long format."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError
-from .kinds import Array, Coding, Rows, classify, encode, is_missing
-from .table import Column, Table, check_frame, read
+from .kinds import Array, Rows
+from .table import Column, Table
 
-__all__ = ["Completed", "copied", "from_long"]
+__all__ = ["Completed", "copied"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,13 +98,26 @@ class Completed:
                 frame.isetitem(position, filled)
         return frame
 
-    def long(self, original: bool = True) -> pd.DataFrame:
-        """All sets stacked, with ``.imp`` (0 is the incomplete frame) and ``.id`` (row number from 1)."""
+    def long(self, original: bool = True, imp: Hashable = ".imp", row: Hashable = ".id") -> pd.DataFrame:
+        """All sets stacked, with the number of the set (0 is the incomplete frame) and of the row (from 1)."""
+        words = {"imp": imp, "id": row}
+        if imp == row:
+            raise DataError(f"imp= and id= are both {imp!r}.", do="imp.to_long()")
+        for name in words.values():
+            if name in self.table:
+                free = {w: _free(f"{n}_", self.table) if n in self.table else n for w, n in words.items()}
+                given = ", ".join(f"{w}={n!r}" for w, n in free.items())
+                raise DataError(
+                    f"the frame has a column {name!r} of its own; the numbers of the long format need another name.",
+                    do=f"imp.to_long({given})  # read again by mifit.from_long(long, {given})",
+                )
         numbers = np.arange(1, self.table.n_rows + 1)
         parts = ([(0, self.original)] if original else []) + [(k + 1, f) for k, f in enumerate(self)]
         stacked = pd.concat([part for _, part in parts])
-        stacked.insert(0, ".id", np.tile(numbers, len(parts)))
-        stacked.insert(0, ".imp", np.repeat([number for number, _ in parts], self.table.n_rows))
+        if isinstance(stacked.columns, pd.CategoricalIndex):  # takes no new name
+            stacked.columns = stacked.columns.astype(object)
+        stacked.insert(0, row, np.tile(numbers, len(parts)))
+        stacked.insert(0, imp, np.repeat([number for number, _ in parts], self.table.n_rows))
         return stacked
 
     def __iter__(self) -> Iterator[pd.DataFrame]:
@@ -179,130 +192,8 @@ def _does_not_fit(column: Column, dtype: Any) -> DataError:
     )
 
 
-def from_long(long: pd.DataFrame, imp: Hashable, row: Hashable, original: pd.DataFrame | None) -> tuple[Completed, str]:
-    """Read completed sets made elsewhere.
-
-    Parameters
-    ----------
-    long : DataFrame
-        The sets stacked. Rows numbered 0 in ``imp`` are the incomplete frame.
-    imp, row : hashable
-        Columns with the number of the set, and of the row within it.
-    original : DataFrame or None
-        The incomplete frame, where ``imp`` has no 0.
-
-    Returns
-    -------
-    completed : Completed
-    said : str
-        How the holes were found.
-
-    Raises
-    ------
-    DataError
-        If the sets differ in their rows, there are fewer than two, or a completed cell is missing.
-    """
-    check_frame(long)
-    sets, zero = _split(long, imp, row)
-    said = "holes from the rows numbered 0"
-    if zero is None and original is not None:
-        check_frame(original)
-        zero, said = _like(original, sets[0]), "holes from original="
-    elif zero is None:
-        zero, said = _differing(sets), "holes are the cells that differ between sets"
-    codings = {name: classify(pd.concat([zero[name], *(s[name] for s in sets)])) for name in zero.columns}
-    table = read(zero, codings)
-    holes = tuple(_holes_of(s, table, number) for number, s in enumerate(sets, start=1))
-    for name in set().union(*holes):
-        lacking = [number for number, one in enumerate(holes, start=1) if name not in one]
-        if lacking:
-            fact = f"column {name!r} is still missing in set {lacking[0]}, and not in others."
-            raise DataError(fact, do=f"long[long[{name!r}].isna()]")
-    return Completed(zero, table, holes), said
-
-
-def _split(long: pd.DataFrame, imp: Hashable, row: Hashable) -> tuple[list[pd.DataFrame], pd.DataFrame | None]:
-    """The sets in order of their number, rows in order of their first appearance, and set 0."""
-    for name, word in ((imp, "imp"), (row, "id")):
-        if name not in long.columns:
-            raise DataError(f"{word}= names {name!r}, which is not a column.", do="mifit.from_long(long, imp='.imp')")
-    parts = dict(iter(long.groupby(imp, sort=True)))
-    first = next(iter(parts.values()))[row]
-    if not first.is_unique:
-        raise _repeat(next(iter(parts)), imp, row)
-    rest = [name for name in long.columns if name not in (imp, row)]
-    aligned = {}
-    for number, part in parts.items():
-        if not part[row].is_unique:
-            raise _repeat(number, imp, row)
-        position = pd.Index(part[row]).get_indexer(pd.Index(first))
-        if len(part) != len(first) or np.any(position < 0):
-            raise DataError(
-                f"set {number} has other rows than set {next(iter(parts))}.",
-                rows=f"{len(part)} and {len(first)}",
-                do=f"long.groupby({imp!r}).size()",
-            )
-        aligned[number] = part.iloc[position][rest].set_axis(range(len(first)), axis=0)
-    zero = aligned.pop(0, None)
-    if len(aligned) < 2:
-        raise DataError(f"{len(aligned)} completed set; at least 2 are needed to pool.", do=f"long[{imp!r}].unique()")
-    return list(aligned.values()), zero
-
-
-def _repeat(number: Any, imp: Hashable, row: Hashable) -> DataError:
-    """The error for a row number that occurs twice in a set."""
-    return DataError(f"set {number} has rows with the same {row!r}.", do=f"long[long.duplicated([{imp!r}, {row!r}])]")
-
-
-def _like(original: pd.DataFrame, first: pd.DataFrame) -> pd.DataFrame:
-    """The incomplete frame, its columns as in the sets."""
-    if len(original) != len(first) or set(first.columns) - set(original.columns):
-        raise DataError(
-            f"original= has {len(original)} rows, the sets have {len(first)}, or columns are absent from it.",
-            do="mifit.from_long(long, original=df)",
-        )
-    return original[list(first.columns)]
-
-
-def _differing(sets: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """The first set with a hole wherever sets differ."""
-    first = sets[0].copy()
-    for position in range(first.shape[1]):
-        base = sets[0].iloc[:, position]
-        differs = np.zeros(len(base), dtype=bool)
-        for other in sets[1:]:
-            cell = other.iloc[:, position]
-            differs |= _unlike(cell, base)
-        if differs.any():
-            first.isetitem(position, base.mask(differs))
-    return first
-
-
-def _unlike(cell: pd.Series, base: pd.Series) -> npt.NDArray[np.bool_]:
-    """Where two columns differ, shape (n,); two holes are alike."""
-    left, right = is_missing(cell), is_missing(base)
-    both = np.flatnonzero(~left & ~right)
-    differs = left != right
-    values = zip(cell.iloc[both].tolist(), base.iloc[both].tolist(), strict=True)
-    differs[both] = [one != other for one, other in values]
-    return differs
-
-
-def _holes_of(part: pd.DataFrame, table: Table, number: int) -> dict[Hashable, Array]:
-    """The values of one set at the holes."""
-    holes = {}
-    for name, column in table.columns.items():
-        if not len(column.missing):
-            continue
-        series = part[name].iloc[column.missing]
-        still = is_missing(series)
-        if still.all():
-            continue
-        if still.any():
-            row = int(column.missing[int(np.flatnonzero(still)[0])])
-            raise DataError(
-                f"column {name!r} is still missing in set {number}, row {row}.", do=f"long[long[{name!r}].isna()]"
-            )
-        coding: Coding = column.coding
-        holes[name] = encode(series, coding)
-    return holes
+def _free(name: str, table: Table) -> str:
+    """A name that no column has."""
+    while name in table:
+        name += "_"
+    return name

@@ -133,9 +133,7 @@ def read(frame: pd.DataFrame, codings: dict[Hashable, Coding] | None = None) -> 
 def check_frame(frame: object) -> None:
     """Refuse what is not a usable frame."""
     if not isinstance(frame, pd.DataFrame):
-        raise DataError(
-            f"a pandas DataFrame is needed, not {type(frame).__name__}.", do="mifit.impute(pd.DataFrame(data))"
-        )
+        raise DataError(f"a pandas DataFrame is needed, not {type(frame).__name__}.", do=f"df = {_as_pandas(frame)}")
     if frame.shape[0] == 0 or frame.shape[1] == 0:
         raise DataError(
             f"the frame is empty: {frame.shape[0]} rows, {frame.shape[1]} columns.", do="df = pd.read_csv(...)"
@@ -154,6 +152,26 @@ def check_frame(frame: object) -> None:
     if not frame.columns.is_unique:
         twice = ", ".join(map(repr, frame.columns[frame.columns.duplicated()].unique()[:4]))
         raise DataError(f"column names repeat: {twice}.", do="df = df.loc[:, ~df.columns.duplicated()]")
+
+
+def _as_pandas(data: object) -> str:
+    """The expression that makes a DataFrame of something else, names and dtypes kept where it has some."""
+    package, kind = type(data).__module__.partition(".")[0], type(data).__name__
+    if isinstance(data, pd.Series | pd.Index):
+        return "data.to_frame()"
+    if package == "polars":
+        gathered = {"LazyFrame": "data.collect()", "Series": "data.to_frame()"}.get(kind, "data")
+        return f"{gathered}.to_pandas(use_pyarrow_extension_array=True)"
+    if package == "pyarrow":
+        return "data.to_pandas(types_mapper=pd.ArrowDtype)"
+    if package in ("dask", "dask_expr"):
+        return "data.compute()"
+    for method in ("to_pandas", "toPandas", "to_dataframe", "to_df"):
+        if callable(getattr(data, method, None)) and not isinstance(data, type):
+            return f"data.{method}()"
+    if np.ndim(data) == 2 and not isinstance(data, dict):  # type: ignore[arg-type]
+        return "pd.DataFrame(data).add_prefix('x')"
+    return "pd.DataFrame(data)"
 
 
 def patterns(frame: pd.DataFrame) -> pd.DataFrame:
