@@ -33,6 +33,8 @@ def impute(
     link: str = "independent",
     kinds: Mapping[Hashable, Any] | None = None,
     bounds: Mapping[Hashable, Any] | None = None,
+    censored: Mapping[Hashable, Any] | None = None,
+    truncated: Mapping[Hashable, Any] | None = None,
     conditional: Mapping[Hashable, Any] | None = None,
     where: Any = None,
     ignore: Any = None,
@@ -83,8 +85,14 @@ def impute(
     kinds : mapping, optional
         Column -> "numeric", "count", "binary", "nominal", "ordinal", or the list of its levels in order.
     bounds : mapping, optional
-        Column -> (low, high), numbers or columns, None for an open end: ``{"age": (0, 120), "y": (0, "lod")}``. Draws
-        are truncated. Where observed values lie outside, the bounds are what is known of the missing ones.
+        Column -> (low, high), None for an open end: ``{"age": (0, 120)}``. Numbers that every observed value keeps to;
+        draws are truncated to them, never clipped. Otherwise one of the next two words says what is meant.
+    censored : mapping, optional
+        Column -> (low, high), numbers or columns: ``{"crp": (None, "lod"), "pay": ("from", "to")}``. What is known of
+        the missing values; observed ones are exact and lie anywhere. An end that is missing is open.
+    truncated : mapping, optional
+        Column -> (low, high), numbers or columns: ``{"stay": (0, None)}``. No value lies outside, seen or not: the
+        distribution of the whole column is cut off there.
     conditional : mapping, optional
         Column -> condition, or (condition, value elsewhere): ``{"cigarettes": ("smoker == 'yes'", 0)}``. Not drawn
         where the condition does not hold: there it has the value given, the only one observed there, or stays missing.
@@ -149,7 +157,7 @@ def impute(
         frame, formula, model, m,
         Asked(
             iterations, methods, predictors, auxiliary, congeniality, order, derived, id, link, kinds, bounds,
-            conditional, where, ignore, by, weights, collapse, min_count,
+            conditional, where, ignore, by, weights, collapse, min_count, censored, truncated,
         ),
         rng, n_jobs, progress, model_keywords, checkpoint,
     )  # fmt: skip
@@ -171,6 +179,8 @@ def plan(
     link: str = "independent",
     kinds: Mapping[Hashable, Any] | None = None,
     bounds: Mapping[Hashable, Any] | None = None,
+    censored: Mapping[Hashable, Any] | None = None,
+    truncated: Mapping[Hashable, Any] | None = None,
     conditional: Mapping[Hashable, Any] | None = None,
     where: Any = None,
     ignore: Any = None,
@@ -191,7 +201,7 @@ def plan(
     ----------
     frame, formula, model, **model_keywords
     iterations, methods, predictors, auxiliary, congeniality, order, derived, id, link
-    kinds, bounds, conditional, where, ignore, by, weights, collapse, min_count
+    kinds, bounds, censored, truncated, conditional, where, ignore, by, weights, collapse, min_count
     m, rng, n_jobs, progress, checkpoint
         The last line makes no difference to a plan; it is there so that only the verb has to be changed.
         As in :func:`impute`.
@@ -218,7 +228,7 @@ def plan(
 
     asked = Asked(
         iterations, methods, predictors, auxiliary, congeniality, order, derived, id, link, kinds, bounds, conditional,
-        where, ignore, by, weights, collapse, min_count,
+        where, ignore, by, weights, collapse, min_count, censored, truncated,
     )  # fmt: skip
     with advised(formula, {"model": repr(model)} if isinstance(model, str | list) else None):
         return plan_for(frame, formula, model, asked, model_keywords)[0]

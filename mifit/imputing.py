@@ -278,7 +278,10 @@ def checked(
     plan: Plan, frame: pd.DataFrame, model: str | None, asked: Asked, keywords: Mapping[str, Any]
 ) -> tuple[Plan, Ground]:
     """A finished plan, checked against the frame it is to run on."""
-    late = ("methods", "predictors", "order", "kinds", "bounds", "conditional", "where", "ignore", "collapse")
+    late = (
+        "methods", "predictors", "order", "kinds", "bounds", "censored", "truncated", "conditional", "where", "ignore",
+        "collapse",
+    )  # fmt: skip
     given = [w for w in late if getattr(asked, w) is not None] + list(keywords)
     given += [w for w, usual in USUAL.items() if getattr(asked, w) != usual]
     if given or model is not None:

@@ -519,7 +519,19 @@ def test_a_kind_that_cannot_be_is_one_clear_error(wish, said):
 def test_every_word_about_rows_and_cells_is_in_both_signatures():
     import inspect
 
-    words = {"kinds", "bounds", "conditional", "where", "ignore", "by", "weights", "collapse", "min_count"}
+    words = {
+        "kinds",
+        "bounds",
+        "censored",
+        "truncated",
+        "conditional",
+        "where",
+        "ignore",
+        "by",
+        "weights",
+        "collapse",
+        "min_count",
+    }
     assert words <= set(inspect.signature(mifit.impute).parameters) & set(inspect.signature(mifit.plan).parameters)
 
 

@@ -15,6 +15,7 @@ from ..formula.terms import code_of, take_apart
 from ..frame.kinds import Rows
 from ..frame.table import Table
 from ..impute.likelihoods import HAZARD
+from ..impute.limits import uncut
 from ..impute.methods import name_of
 from ..impute.plan import Plan
 
@@ -84,7 +85,7 @@ def verdict(
     found = _by_mode(plan, table, question, design)
     if where is not None and where.said and found.word != "absent":
         found = _in_rows(plan, table, question, where, found)
-    loose = _without_derived(plan, table, used)
+    loose = _without_derived(plan, table, used) or _not_cut_off(plan, (*used, *question.outcome))
     if loose and found.word in ("exact", "implied"):
         return Verdict("approximate", loose)
     if robust and found.word in ("exact", "implied"):
@@ -99,6 +100,15 @@ def _without_derived(plan: Plan, table: Table, used: Sequence[Hashable]) -> str:
         rows = np.setdiff1d(np.concatenate([table[p].missing for p in parents]), table[name].missing)
         if len(rows) and {*parents} & {*used}:
             return f"parents of {name} were drawn without it in {len(rows)} rows where it was observed"
+    return ""
+
+
+def _not_cut_off(plan: Plan, used: Sequence[Hashable]) -> str:
+    """Which truncated column is drawn from a model that knows of no truncation; empty where there is none."""
+    for variable in (v for v in plan.variables if v.name in used and v.bounds is not None and v.n_missing):
+        known = variable.bounds
+        if known is not None and (known.always or known.cut is not None) and uncut(variable.role, variable.label):
+            return f"{variable.name} is truncated, its model is not: only its draws are"
     return ""
 
 

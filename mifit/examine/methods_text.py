@@ -280,9 +280,20 @@ def _rest(study: Study, write: _Style) -> list[str]:
         )
     for name, code in plan.wishes.derived.items():
         said.append(f"{write.name(name)} was not imputed but computed as {write.name(code)} in every data set.")
+    for variable in (v for v in plan.variables if v.bounds is not None):
+        said.append(_where(variable, write))
     if any(v.together for v in plan.variables):
         said.append(f"Values that are constant within {write.name(plan.wishes.id)} were imputed once for all its rows.")
     return said
+
+
+def _where(variable: Variable, write: _Style) -> str:
+    """What was known of where the values of a column lie."""
+    known, name = variable.bounds, write.name(variable.name)
+    if known is None or known.always:
+        return f"{name} was truncated ({write.name(str(known))}), and so were its imputations."
+    cut = "" if known.cut is None else ", as the whole distribution was truncated"
+    return f"{name} was censored ({write.name(str(known))}): its imputations were drawn within these bounds{cut}."
 
 
 def _incidents(study: Study, cite: Numbered) -> list[str]:

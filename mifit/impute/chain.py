@@ -37,6 +37,7 @@ __all__ = ["Chain", "Running", "Seed", "spelled"]
 
 
 _WIDENED = (PMMFitted, NormalFitted, LogisticFitted, MultinomialFitted, OrdinalFitted)  #: look at X @ coef alone
+_COPYING = ("pmm", "sample")  #: methods that draw observed values only
 _STRAYED = 0.05  # share of recipients outside the donors' range that is worth an event
 _START_COLUMNS = 50  # columns that suffice for a first fill that every sweep visits anew
 _START_ROWS = 1_000  # rows that suffice for the parameters of a first fill, or ten for each
@@ -277,8 +278,8 @@ class Running:
         return np.asarray(drawn[members.unit])
 
     def _own_rows(self, variable: Variable) -> Rows | None:
-        """Rows that plain chained equations fit on: observed ones, or all where missing values lie beyond them."""
-        beyond = variable.bounds is not None and not variable.bounds.always and variable.label in ("norm", "power")
+        """Rows that plain chained equations fit on: observed ones, or all where missing values are censored."""
+        beyond = variable.bounds is not None and not variable.bounds.always and variable.label not in _COPYING
         return None if beyond else self.engine.observed[variable.name]
 
     def _own(self, variable: Variable, rng: np.random.Generator) -> tuple[Fitted, Model]:
@@ -296,8 +297,7 @@ class Running:
 
     def _visit(self, name: Hashable, model: Model, rows: Rows | None, warm: Any) -> StoreVisit:
         """What a column's own method sees; ``rows`` None for all."""
-        column, bounds = self.table[name], self.engine.variables[name].bounds
-        limits = self.engine.limits[name] if bounds is not None and bounds.always else None
+        column, limits = self.table[name], self.engine.cuts.get(name)
         kept = self.engine.kept(name, rows, self.values)
         if kept is not None and len(kept) == self.table.n_rows:
             rows = kept = None

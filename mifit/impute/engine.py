@@ -163,6 +163,8 @@ class Engine:
         columns = ((v, self.table[name]) for name, v in self.variables.items())
         self.limits = {v.name: v.bounds.ends(self.table, c) for v, c in columns if v.bounds is not None}
         self.fences = {name: fence(self.table[name], ends) for name, ends in self.limits.items()}
+        known = [(v.name, v.bounds) for v in self.variables.values() if v.bounds is not None]
+        self.cuts = {name: found.limits(self.table, self.table[name]) for name, found in known}
         self.musts = {name: self._musts(name) for name in self.plan.order}
 
     def new_store(self, values: dict[Hashable, Array]) -> ColumnStore:

@@ -8,10 +8,11 @@ import numpy as np
 
 from ..errors import PlanError
 from ..formula.condition import condition
+from ..formula.terms import take_apart
 from ..frame.kinds import Kind
+from .bounding import as_call, gap, named_ends, understood
 from .columns import suiting
 from .contract import Method
-from .limits import bounds
 from .methods import METHODS
 from .planning import Draft
 
@@ -27,6 +28,7 @@ __all__ = [
 
 #: why a column whose missing values lie beyond the observed ones is normal
 CENSORED = "the observed values are a part of all: their shape does not tell"
+_LIE = ("bounds", "censored", "truncated")  # words that say where values lie
 _WEIGHED = ("norm", "pmm", "logistic", "multinomial", "ordinal")  # methods that take weights
 
 
@@ -39,21 +41,50 @@ def know(draft: Draft) -> None:
         If a wish names what is not there, or cannot be met in this kind of plan.
     """
     _skips(draft)
-    for name, wish in draft.wishes.bounds.items():
+    _where_values_lie(draft)
+    _ignore(draft)
+
+
+def _where_values_lie(draft: Draft) -> None:
+    """What ``bounds=``, ``censored=`` and ``truncated=`` say; what else the columns that they name are good for."""
+    wishes = draft.wishes
+    for name in dict.fromkeys([*wishes.bounds, *wishes.censored, *wishes.truncated]):
         skip = draft.skips.get(name)
         values = {v: draft.table[v].values for v in draft.table.columns}
-        found = bounds(name, wish, draft.table, None if skip is None else skip.inside(draft.table, values))
+        found = understood(name, wishes, draft.table, None if skip is None else skip.inside(draft.table, values))
         if not draft.holes(name):
             draft.events.append(f"bounds of {name!r}: it has no holes")
             continue
-        if draft.wishes.methods.get(name) == "leave":
-            raise PlanError(f"{name!r} is left alone and takes no bounds.", do="df.mice.impute(bounds={})")
+        if wishes.methods.get(name) == "leave":
+            words = {w: {k: v for k, v in getattr(wishes, w).items() if k != name} for w in _LIE}
+            raise PlanError(f"{name!r} is left alone and takes no bounds.", do=as_call(wishes, **words))
         if not found.always:
-            draft.events.append(
-                f"{name!r}: observed values lie outside its bounds: they are what is known of the missing ones"
-            )
+            draft.events.append(f"{name!r} is censored: bounds of its missing values, observed ones lie anywhere")
         draft.bounds[name] = found
-    _ignore(draft)
+        for end in named_ends(wishes, name):
+            _set_aside_end(draft, name, end)
+
+
+def _set_aside_end(draft: Draft, name: Hashable, end: Hashable) -> None:
+    """A column that says where missing values of another lie is no predictor, unless it is asked for."""
+    wishes, column = draft.wishes, draft.table[end]
+    named: set[Hashable] = set()
+    for wish in wishes.predictors.values():
+        named |= {*(take_apart(wish, draft.table.columns).variables if isinstance(wish, str) else wish)}
+    baseline = wishes.auxiliary["baseline"] if isinstance(wishes.auxiliary, Mapping) else ()
+    drawn = {*wishes.methods, *wishes.bounds, *wishes.censored, *wishes.truncated, *(wishes.order or ())}
+    if end in {*draft.asked, *named, *baseline, *drawn}:
+        if len(column.missing):
+            low = wishes.censored[name][0]
+            raise PlanError(
+                f"{end!r} bounds {name!r} and has {len(column.missing)} holes itself, which are to be imputed.",
+                do=gap(name, end, end == low, "censored", wishes),
+            )
+        return
+    draft.left.setdefault(end, f"says where missing values of {name!r} lie")
+    both = len(np.intersect1d(column.missing, draft.table[name].missing))
+    if both:
+        draft.events.append(f"{end!r} is missing in {both} rows where {name!r} is: it bounds nothing there")
 
 
 def _skips(draft: Draft) -> None:
@@ -182,7 +213,7 @@ def refuse_without_donors(draft: Draft, name: Hashable, label: str) -> None:
         raise PlanError(
             f"no observed value of {name!r} lies within its bounds in some rows: there is nothing to match.",
             bounds=str(draft.bounds[name]),
-            do=f"df.mice.impute(bounds={dict(draft.wishes.bounds)!r}, methods={{{name!r}: 'norm'}})",
+            do=as_call(draft.wishes, methods={**draft.wishes.methods, name: "norm"}),
         )
 
 

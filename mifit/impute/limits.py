@@ -9,106 +9,79 @@ import numpy as np
 
 from ..errors import DataError, PlanError
 from ..formula.condition import Condition, condition
+from ..formula.derived import numbers
 from ..frame.kinds import Kind, Rows
 from ..frame.table import Column, Table
 from .contract import Array
 from .drawing import Fence
 
-__all__ = ["Bounds", "Skip", "bounds", "elsewhere", "fence", "known_outside", "skips"]
+__all__ = ["Bounds", "Skip", "elsewhere", "fence", "known_outside", "skips", "uncut"]
 
+_UNCUT = ("logistic", "probit", "multinomial", "ordinal", "poisson", "negbin")  # methods that fit whole distributions
 _HALF = 0.49999  # a draw this near to a whole number becomes it in the completed set
 
 
 class Bounds(NamedTuple):
-    """Bounds of one column."""
+    """What is known of where the values of one column lie."""
 
-    low: Any  #: a number, a column, or None
+    low: Any  #: of the missing values: a number, a column, or None
     high: Any
-    always: bool  #: whether observed values lie within them too: then its own model is truncated there
+    always: bool  #: whether no value of the column lies outside: then its own model is truncated there
+    cut: tuple[Any, Any] | None = None  #: bounds of all its values, where those of the missing ones are others
 
     def ends(self, table: Table, column: Column) -> tuple[Array, Array]:
-        """Lower and upper bound of every row, each (n,), infinite where open."""
-        low, high = (_end(end, table, infinite) for end, infinite in ((self.low, -np.inf), (self.high, np.inf)))
-        if column.coding.whole and not column.kind.discrete:
-            low, high = np.ceil(low), np.floor(high)
-            if column.kind is Kind.NUMERIC:
-                low, high = low - _HALF, high + _HALF
+        """Lower and upper bound of a missing value in every row, each (n,), infinite where open."""
+        low, high = _ends(self[:2], table, column)
+        if self.cut is not None:
+            least, most = _ends(self.cut, table, column)
+            low, high = np.maximum(low, least), np.minimum(high, most)
         return low, high
 
+    def limits(self, table: Table, column: Column) -> tuple[Array, Array] | None:
+        """Where the column's distribution is cut off, each (n,); None where it is not."""
+        cut = self[:2] if self.always else self.cut
+        return None if cut is None else _ends(cut, table, column)
+
     def __str__(self) -> str:
-        low, high = (f"{end:g}" if isinstance(end, float) else str(end) for end in self[:2])
-        if self.low is None or self.high is None:
-            return f"at most {high}" if self.low is None else f"at least {low}"
-        return f"from {low} to {high}"
+        if self.always:
+            return _said(self[:2])
+        missing = f"missing values {_said(self[:2])}"
+        return missing if self.cut is None else f"{_said(self.cut)}, {missing}"
 
 
-def bounds(name: Hashable, wish: Any, table: Table, inside: Rows | None = None) -> Bounds:
-    """Understand the bounds of a column.
-
-    Parameters
-    ----------
-    name : hashable
-    wish : (low, high)
-        Numbers or names of complete numeric columns; None for an open end.
-    table : Table
-    inside : ndarray of int, optional
-        Rows where the column is asked for; by default all.
-
-    Returns
-    -------
-    Bounds
-
-    Raises
-    ------
-    PlanError
-        If the wish is no pair, the column no number, a bounding column has holes, or the bounds cross.
-    """
-    column = table.require(name, "bounds=")
-    example = f"df.mice.impute(bounds={{{name!r}: (0, None)}})"
-    if isinstance(wish, str) or not isinstance(wish, tuple | list) or len(wish) != 2:
-        raise PlanError(f"the bounds of {name!r} are a pair (low, high), not {wish!r}.", do=example)
-    if not column.number:
-        what = column.coding.problem or f"has {column.n_levels} levels"
-        raise PlanError(f"{name!r} {what}: only numbers have bounds.", do="df.mice.impute()  # without it among bounds")
-    for end in wish:
-        _check_end(name, end, table, example)
-    lowest, highest = (float(e) if isinstance(e, int | float | np.number) else e for e in wish)
-    found = Bounds(lowest, highest, True)
-    low, high = found.ends(table, column)
-    crossed = np.flatnonzero(low[column.missing] > high[column.missing])
-    if len(crossed):
-        row = int(column.missing[crossed[0]])
-        fact = f"nothing lies between the bounds of {name!r} in {len(crossed)} rows."
-        raise PlanError(fact, row=f"{row}: from {low[row]:g} to {high[row]:g}", do=example)
-    seen = column.observed if inside is None else np.intersect1d(column.observed, inside)
-    values = column.numbers(column.values[seen])
-    always = bool(np.all((low[seen] <= values) & (values <= high[seen])))
-    return found._replace(always=always)
+def uncut(role: str, label: str) -> bool:
+    """Whether a column of some role, drawn by some method, has a model that knows of no truncation."""
+    return role in ("outcome", "auxiliary") or label in _UNCUT
 
 
-def _check_end(name: Hashable, end: Any, table: Table, example: str) -> None:
-    """A bound is a number, None, or a complete column of numbers."""
-    if end is None or (isinstance(end, int | float | np.number) and not isinstance(end, bool) and not np.isnan(end)):
-        return
-    if not isinstance(end, Hashable) or end not in table:
-        raise PlanError(f"{end!r} bounds {name!r} and is neither a number nor a column.", do=example)
-    other = table[end]
-    if not other.number:
-        raise PlanError(f"{end!r} bounds {name!r} and is no number.", do=example)
-    if len(other.missing):
-        raise PlanError(
-            f"{end!r} bounds {name!r} and has {len(other.missing)} holes itself.",
-            do=f"df.mice.impute(derived={{'gap': {f'{end} - {name}'!r}}}, bounds={{'gap': (0, None)}})",
-        )
+def _said(pair: tuple[Any, Any]) -> str:
+    """A pair of bounds in words."""
+    low, high = (f"{end:g}" if isinstance(end, float) else str(end) for end in pair)
+    if pair[0] is None and pair[1] is None:
+        return "anywhere"
+    if pair[0] is None or pair[1] is None:
+        return f"at most {high}" if pair[0] is None else f"at least {low}"
+    return f"from {low} to {high}"
+
+
+def _ends(pair: tuple[Any, Any], table: Table, column: Column) -> tuple[Array, Array]:
+    """A pair of bounds in every row, each (n,); of a column of whole numbers as far as they reach when rounded."""
+    low, high = (_end(end, table, infinite) for end, infinite in zip(pair, (-np.inf, np.inf), strict=True))
+    if column.coding.whole and not column.kind.discrete:
+        low, high = np.ceil(low), np.floor(high)
+        if column.kind is Kind.NUMERIC:
+            low, high = low - _HALF, high + _HALF
+    return low, high
 
 
 def _end(end: Any, table: Table, infinite: float) -> Array:
-    """One bound of every row."""
+    """One bound of every row; a missing one is open."""
     if end is None:
         return np.full(table.n_rows, infinite)
     if isinstance(end, float):
         return np.full(table.n_rows, end)
-    return table[end].numbers(table[end].values).astype(np.float64)
+    values = numbers(table, end)
+    return np.where(np.isnan(values), infinite, values)
 
 
 def fence(column: Column, ends: tuple[Array, Array] | None) -> Fence:

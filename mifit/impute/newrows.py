@@ -84,6 +84,7 @@ def needed(known: Table, plan: Plan) -> set[Hashable]:
     found |= {name for ready in engine.factors for name in ready.outcome}
     found |= {name for question in plan.questions for name in question.reserved(known)}
     means = [p.which for v in plan.variables for p in v.pieces if p.what == "mean"]
+    found |= {end for wish in plan.wishes.truncated.values() for end in wish if end in known}
     return found | {name for pair in means for name in pair} | ({plan.wishes.id} - {None})
 
 

@@ -40,6 +40,8 @@ class Wishes:
     weights: Any = None
     collapse: Mapping[Hashable, Any] = field(default_factory=dict)
     min_count: int | None = None
+    censored: Mapping[Hashable, Any] = field(default_factory=dict)
+    truncated: Mapping[Hashable, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Variable:
     predictors: tuple[str, ...]  #: the same, as a reader names them
     why: str
     together: bool = False  #: drawn once for all rows of an id
-    bounds: Bounds | None = None  #: what its missing values never leave
+    bounds: Bounds | None = None  #: where its values lie
     skip: Skip | None = None  #: where it is asked for at all
 
 

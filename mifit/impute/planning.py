@@ -19,7 +19,7 @@ from .choices import allowed_parameters, constant_within, strongest
 from .columns import check_wishes, is_constant, set_aside, suiting, with_article
 from .contract import Array, Method
 from .likelihoods import AROUND, likelihood_of
-from .limits import Bounds, Skip
+from .limits import Bounds, Skip, uncut
 from .methods import METHODS, Power, name_of
 from .methods.cox import nelson_aalen
 from .plan import Factor, Plan, Variable, Wishes, listed
@@ -71,6 +71,8 @@ class Draft:
         if together:
             why = f"one value for each {unit}; {why}"
         known, skip = self.bounds.get(name), self.skips.get(name)
+        if known is not None and (known.always or known.cut is not None) and uncut(role, label):
+            self.note(f"{name!r}: fitted as if nothing were cut off, only its draws are truncated (approximate)")
         why = "; ".join([*([str(known)] if known else []), *([f"where {skip.condition.code}"] if skip else []), why])
         self.variables[name] = Variable(
             name, kind, self.holes(name), role, method, label, sampler, tuple(pieces), tuple(shown), why, together,

@@ -50,6 +50,8 @@ class Asked(NamedTuple):
     weights: Any = None
     collapse: Any = None
     min_count: Any = None
+    censored: Any = None
+    truncated: Any = None
 
     def wishes(self, frame: Any) -> Wishes:
         """The same as plain data; what is no mapping or whole number is refused."""
@@ -59,6 +61,8 @@ class Asked(NamedTuple):
             ("derived", self.derived, "{'bmi': 'wgt / (hgt/100)**2'}"),
             ("kinds", self.kinds, "{'grade': ['low', 'mid', 'high']}"),
             ("bounds", self.bounds, "{'age': (0, 120)}"),
+            ("censored", self.censored, "{'crp': (None, 'lod')}"),
+            ("truncated", self.truncated, "{'income': (0, None)}"),
             ("conditional", self.conditional, "{'cigarettes': \"smoker == 'yes'\"}"),
             ("collapse", self.collapse, "{'diet': {'other': ['vegan', 'raw']}}"),
         ):
@@ -95,6 +99,8 @@ class Asked(NamedTuple):
             self.weights,
             dict(self.collapse or {}),
             self.min_count,
+            dict(self.censored or {}),
+            dict(self.truncated or {}),
         )
 
 
@@ -113,9 +119,10 @@ def advised(formula: Any, words: Mapping[str, str] | None = None) -> Iterator[No
         yield
     except MifitError as error:
         do = call_of(error.do, formula, words or {})
-        if do == error.do:
+        lines = {k: call_of(v, formula, words or {}) if isinstance(v, str) else v for k, v in error.lines.items()}
+        if do == error.do and lines == error.lines:
             raise
-        raise type(error)(error.fact, do=do, **error.lines) from error.__cause__
+        raise type(error)(error.fact, do=do, **lines) from error.__cause__
 
 
 def call_of(do: str | None, formula: Any, words: Mapping[str, str]) -> str | None:

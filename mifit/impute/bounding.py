@@ -1,0 +1,206 @@
+"""The words that say where values lie: bounds, censored and truncated, understood and told apart."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..errors import PlanError
+from ..formula.terms import code_of
+from ..frame.cells import Mask
+from ..frame.kinds import Rows
+from ..frame.table import Column, Table
+from .limits import Bounds
+from .plan import Wishes
+
+__all__ = ["as_call", "gap", "named_ends", "understood"]
+
+_WORDS = ("bounds", "censored", "truncated")
+_SHOWN = 3  # rows that an error names
+
+
+def understood(name: Hashable, wishes: Wishes, table: Table, inside: Rows | None = None) -> Bounds:
+    """Understand what is said of where the values of a column lie.
+
+    Parameters
+    ----------
+    name : hashable
+        A column of ``bounds=``, ``censored=`` or ``truncated=``.
+    wishes : Wishes
+        For each of these words (low, high): numbers or names of numeric columns, None for an open end.
+    table : Table
+    inside : ndarray of int, optional
+        Rows where the column is asked for; by default all.
+
+    Returns
+    -------
+    Bounds
+
+    Raises
+    ------
+    PlanError
+        If a wish is no pair, the column no number, the bounds cross, an observed value lies where the column is
+        truncated, or ``bounds=`` may mean either of the two other words.
+    """
+    given = {word: getattr(wishes, word)[name] for word in _WORDS if name in getattr(wishes, word)}
+    pairs = {word: _pair(name, wish, word, table, wishes) for word, wish in given.items()}
+    if "bounds" in pairs and len(pairs) > 1:
+        other = next(word for word in pairs if word != "bounds")
+        raise PlanError(
+            f"{name!r} stands in bounds= and in {other}=.",
+            do=as_call(wishes, bounds=_without(wishes.bounds, name)),
+        )
+    truncated, column = pairs.get("truncated"), table[name]
+    low, high = pairs.get("censored") or pairs.get("bounds") or truncated or (None, None)
+    found = Bounds(low, high, "censored" not in pairs, truncated if "censored" in pairs else None)
+    least, most = found.ends(table, column)
+    crossed = np.flatnonzero(least[column.missing] > most[column.missing])
+    if len(crossed):
+        row = int(column.missing[crossed[0]])
+        fact = f"nothing lies between the bounds of {name!r} in {len(crossed)} rows."
+        rest = {word: _without(getattr(wishes, word), name) for word in given}
+        raise PlanError(fact, row=f"{row}: from {least[row]:g} to {most[row]:g}", do=as_call(wishes, **rest))
+    if not len(column.missing):
+        return found
+    if "bounds" in pairs:
+        _refuse_unclear(name, found, wishes, table, inside)
+    elif truncated is not None:
+        _refuse_beyond(name, found, wishes, table, inside)
+    return found
+
+
+def named_ends(wishes: Wishes, name: Hashable) -> list[Hashable]:
+    """Columns that bound the missing values of a column by ``censored=``."""
+    return [end for end in wishes.censored.get(name, ()) if end is not None and not isinstance(end, _NUMBERS)]
+
+
+def as_call(wishes: Wishes, **changes: Any) -> str:
+    """A call of impute with the same wishes but for some words; masks are left to the user.
+
+    Examples
+    --------
+    >>> as_call(Wishes(methods={"y": "norm"}), truncated={"y": (0, None)})
+    "df.mice.impute(methods={'y': 'norm'}, truncated={'y': (0, None)})"
+    """
+    usual, words = Wishes(), []
+    for field in dataclasses.fields(Wishes):
+        given = changes.get(field.name, getattr(wishes, field.name))
+        if given == getattr(usual, field.name) or given is None or _masked(given):
+            continue
+        plain = dict(given) if isinstance(given, Mapping) else list(given) if isinstance(given, tuple) else given
+        words.append(f"{field.name}={plain!r}")
+    return f"df.mice.impute({', '.join(words)})"
+
+
+def _masked(given: Any) -> bool:
+    """Whether a wish holds truth values of rows."""
+    return isinstance(given, Mask) or (isinstance(given, Mapping) and any(isinstance(v, Mask) for v in given.values()))
+
+
+_NUMBERS = (int, float, np.number)
+
+
+def _without(mapping: Mapping[Hashable, Any], name: Hashable) -> dict[Hashable, Any]:
+    """A mapping without one of its columns."""
+    return {other: wish for other, wish in mapping.items() if other != name}
+
+
+def _pair(name: Hashable, wish: Any, word: str, table: Table, wishes: Wishes) -> tuple[Any, Any]:
+    """Two ends, each a float, a column or None."""
+    column = table.require(name, f"{word}=")
+    example = as_call(wishes, **{word: {**getattr(wishes, word), name: (0, None)}})
+    if isinstance(wish, str) or not isinstance(wish, tuple | list) or len(wish) != 2:
+        raise PlanError(f"{word}= of {name!r} is a pair (low, high), not {wish!r}.", do=example)
+    if not column.number:
+        what = column.coding.problem or f"has {column.n_levels} levels"
+        rest = as_call(wishes, **{word: _without(getattr(wishes, word), name)})
+        raise PlanError(f"{name!r} {what}: only numbers have bounds.", do=rest)
+    for position, end in enumerate(wish):
+        _check_end(name, end, word, position == 0, table, wishes, example)
+    low, high = (float(end) if isinstance(end, _NUMBERS) else end for end in wish)
+    return low, high
+
+
+def _check_end(
+    name: Hashable, end: Any, word: str, lower: bool, table: Table, wishes: Wishes, example: str
+) -> None:  # fmt: skip
+    """An end is a number, None, or a column of numbers; one that is itself drawn is none."""
+    if end is None or (isinstance(end, _NUMBERS) and not isinstance(end, bool) and not np.isnan(end)):
+        return
+    if isinstance(end, bool | np.bool_ | float) or not isinstance(end, Hashable) or end not in table:
+        raise PlanError(f"{end!r} bounds {name!r} and is neither a number nor a column.", do=example)
+    if end == name:
+        raise PlanError(f"{name!r} cannot bound itself.", do=example)
+    other = table[end]
+    if not other.number:
+        raise PlanError(f"{end!r} bounds {name!r} and is no number.", do=example)
+    many = len(other.missing) if word != "censored" else 0
+    if many:
+        raise PlanError(f"{end!r} bounds {name!r} and has {many} holes itself.", do=gap(name, end, lower, word, wishes))
+
+
+def gap(name: Hashable, end: Hashable, lower: bool, word: str, wishes: Wishes) -> str:
+    """The call that keeps two columns in order where both have missing values: their difference is at least 0."""
+    taken = {*wishes.derived, name, end}
+    new = next(f"gap{number or ''}" for number in range(len(taken) + 1) if f"gap{number or ''}" not in taken)
+    code = " - ".join(code_of(one) for one in ((name, end) if lower else (end, name)))
+    low, high = getattr(wishes, word)[name]
+    rest = {k: v for k, v in ((name, (None, high) if lower else (low, None)),) if v != (None, None)}
+    kept = _without(getattr(wishes, word), name)
+    changes: dict[str, Any] = {"bounds": dict(wishes.bounds), word: {**kept, **rest}}
+    changes["bounds"] = {**changes["bounds"], new: (0, None)}
+    return as_call(wishes, derived={**wishes.derived, new: code}, **changes)
+
+
+def _refuse_unclear(name: Hashable, found: Bounds, wishes: Wishes, table: Table, inside: Rows | None) -> None:
+    """``bounds=`` are constants that every observed value keeps; anything else has two meanings."""
+    rows, many = _beyond(found, table, table[name], inside)
+    columns = [end for end in found[:2] if end is not None and not isinstance(end, float)]
+    if not len(rows) and not columns:
+        return
+    pair = wishes.bounds[name]
+    calls = {
+        word: as_call(
+            wishes, bounds=_without(wishes.bounds, name), **{word: {**getattr(wishes, word), name: tuple(pair)}}
+        )
+        for word in ("censored", "truncated")
+    }
+    why = f"{len(rows)} of {many} observed values lie outside" if len(rows) else f"{columns[0]!r} is a column"
+    fact = f"bounds= of {name!r} has two meanings: {why}."
+    if len(rows):
+        other = f"truncated={{{name!r}: ...}} cuts off the whole column: no value may be observed outside"
+        raise PlanError(fact, rows=_named(rows, table[name]), truncated=other, do=calls["censored"])
+    other = f"{calls['censored']}  # known of the missing values only"
+    raise PlanError(fact, censored=other, do=f"{calls['truncated']}  # no value of the column lies outside")
+
+
+def _refuse_beyond(name: Hashable, found: Bounds, wishes: Wishes, table: Table, inside: Rows | None) -> None:
+    """No value is observed where a column is cut off."""
+    cut = found[:2] if found.always else found.cut
+    assert cut is not None
+    rows, many = _beyond(Bounds(*cut, True), table, table[name], inside)
+    if len(rows):
+        pair = {**wishes.censored, name: tuple(wishes.truncated[name])}
+        raise PlanError(
+            f"{name!r} is truncated, and {len(rows)} of {many} observed values lie outside.",
+            rows=_named(rows, table[name]),
+            do=as_call(wishes, truncated=_without(wishes.truncated, name), censored=pair),
+        )
+
+
+def _beyond(known: Bounds, table: Table, column: Column, inside: Rows | None) -> tuple[Rows, int]:
+    """Rows of observed values outside bounds, and how many values were observed."""
+    low, high = known.ends(table, column)
+    seen = column.observed if inside is None else np.intersect1d(column.observed, inside)
+    values = column.numbers(column.values[seen])
+    return seen[(values < low[seen]) | (values > high[seen])], len(seen)
+
+
+def _named(rows: Rows, column: Column) -> str:
+    """A few rows by their position, with their values."""
+    values = column.numbers(column.values[rows[:_SHOWN]])
+    shown = ", ".join(f"{row}: {value:g}" for row, value in zip(rows[:_SHOWN].tolist(), values, strict=True))
+    return shown + (f", and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else "")
