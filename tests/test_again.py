@@ -15,13 +15,13 @@ from mifit.frame.kinds import Kind
 from mifit.frame.table import read
 from mifit.impute.chain import Seed
 from mifit.impute.engine import Engine
+from mifit.impute.estimation import Left, repeated
 from mifit.impute.methods.logistic import Logistic, _Bernoulli, _bernoulli
 from mifit.impute.methods.multinomial import Multinomial, _Categorical, _categorical
 from mifit.impute.methods.ordinal import Ordinal, _Cumulative, _cumulative
 from mifit.impute.newton import again, maximise, variances
 from mifit.impute.planning import make
 from mifit.impute.runs import run
-from mifit.impute.separation import Left, repeated
 from mifit.impute.wishes import Wishes
 
 METHODS = [Logistic(), Multinomial(), Ordinal()]

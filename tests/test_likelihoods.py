@@ -187,7 +187,7 @@ def test_counts_with_an_exposure_equal_statsmodels(method, model):
     start = {} if model == "Poisson" else {"start_params": [-1, 0.4, -0.3, 0.5], "method": "newton"}
     truth = getattr(sm, model)(y, X, exposure=exposure).fit(disp=0, tol=1e-13, **start)
     found = fit(method, y, X, offset=np.log(exposure))
-    estimate = found.warm[0] if model == "Poisson" else found.warm[4]
+    estimate = found.warm[0] if model == "Poisson" else found.warm.joint
     np.testing.assert_allclose(estimate[:3], truth.params[:3], rtol=1e-6, atol=1e-6)
     if model != "Poisson":
         np.testing.assert_allclose(np.exp(estimate[3]), truth.params[3], rtol=1e-5)

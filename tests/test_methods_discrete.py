@@ -83,7 +83,7 @@ def estimates(method, fitted):
     if isinstance(method, Ordinal):
         theta, p = fitted.warm[0], 3
         return np.concatenate([theta[: p + 1], np.log(np.diff(theta[p:]))])
-    return fitted.warm[4] if isinstance(method, NegBin) else fitted.warm[0]
+    return fitted.warm.joint if isinstance(method, NegBin) else fitted.warm[0]
 
 
 @pytest.mark.parametrize("method", METHODS, ids=repr)
@@ -415,9 +415,9 @@ def test_without_overdispersion_a_negative_binomial_is_a_poisson():
 
 def test_large_counts_are_summed_by_the_gamma_function(monkeypatch):
     y, X = frame(Kind.COUNT)
-    tabled = fit(NegBin(), y, X).warm[4]
+    tabled = fit(NegBin(), y, X).warm.joint
     monkeypatch.setattr(negbin, "TABLE", 0)
-    np.testing.assert_allclose(fit(NegBin(), y, X).warm[4], tabled, rtol=1e-8)
+    np.testing.assert_allclose(fit(NegBin(), y, X).warm.joint, tabled, rtol=1e-8)
 
 
 def test_levels_are_drawn_by_their_weights_even_where_all_underflow():

@@ -21,6 +21,7 @@ from .choices import allowed_parameters
 from .contract import Array, Fitted
 from .drawing import Undone, draw_continuous, draw_discrete, draw_proposed, draw_within
 from .engine import Engine, Ready
+from .estimation import Left
 from .limits import elsewhere
 from .methods import CHAINED, METHODS
 from .methods.logistic import LogisticFitted
@@ -29,7 +30,6 @@ from .methods.norm import NormalFitted
 from .methods.ordinal import OrdinalFitted
 from .methods.pmm import PMM, PMMFitted
 from .plan import Variable
-from .separation import Left
 from .store import ColumnStore, Model, Piece
 from .visit import StoreVisit
 

@@ -21,12 +21,12 @@ from ..frame.table import Table
 from .bench import Members
 from .contract import Array, Visit
 from .drawing import Fence
+from .estimation import Left
 from .likelihoods import keyword_vector
 from .limits import Skip, fence
 from .methods import Cox, Logistic, Multinomial, Ordinal, Probit, name_of
 from .methods.cox import Times
 from .plan import Factor, Plan, Variable
-from .separation import Left
 from .store import ColumnStore, Layout, Model
 
 __all__ = ["Engine", "Ready"]

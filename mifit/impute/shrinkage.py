@@ -10,6 +10,7 @@ import numpy.typing as npt
 from ..errors import PlanError
 from .contract import Array
 from .newton import Likelihood, Peak, maximise, variances
+from .priors import normal_prior
 
 __all__ = ["SHRUNK", "refuse_both", "shared", "shrunk", "spreads"]
 
@@ -86,7 +87,7 @@ def shrunk(likelihood: Likelihood, start: Array, group: Codes, warm: Array | Non
             break
         precision = np.zeros(len(start))
         precision[inside] = 1.0 / variance[place[inside]]
-        peak = maximise(_posterior(likelihood, precision), start if peak is None else peak.estimate)
+        peak = maximise(normal_prior(likelihood, precision), start if peak is None else peak.estimate)
         moments = peak.estimate**2 + variances(peak.root)
         fresh = np.bincount(place[inside], moments[inside]) / np.bincount(place[inside])
         fresh = np.maximum(fresh, _LEAST)
@@ -106,16 +107,3 @@ def refuse_both(firth: bool, shrink: bool, name: str) -> None:
     """Two penalties at once are none that anybody published."""
     if firth and shrink:
         raise PlanError("firth= and shrink= are two penalties; one is enough.", do=f"mifit.{name}(shrink=True)")
-
-
-def _posterior(likelihood: Likelihood, precision: Array) -> Likelihood:
-    """The likelihood times independent normals around 0."""
-
-    def posterior(theta: Array) -> tuple[float, Array, Array]:
-        value, gradient, hessian = likelihood(theta)
-        return (
-            value - 0.5 * float(precision @ (theta * theta)), gradient - precision * theta,
-            hessian - np.diag(precision),
-        )  # fmt: skip
-
-    return posterior

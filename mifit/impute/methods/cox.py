@@ -10,8 +10,10 @@ import numpy as np
 from ...errors import ModelError
 from ...frame.kinds import Kind, Rows
 from ..contract import Array, Visit
+from ..estimation import Problem, estimate
 from ..newton import Likelihood, Peak, draw, maximise
-from ..separation import columns, incidents, resume, settle
+from ..priors import weak_prior
+from ..separation import columns
 from .poisson import NO_LEVELS, SHRUNK
 
 __all__ = ["Cox", "CoxFitted", "NelsonAalen", "RiskSets", "Times", "nelson_aalen", "partial_peak", "risk_sets"]
@@ -165,21 +167,19 @@ class Cox:
         if sets is None or not np.array_equal(rows, sets.rows):
             sets = risk_sets(self.times, rows, self.ties == "efron")
         found = columns(X - X.mean(axis=0), visit.terms)
-        warm, rescued = resume(visit.warm, found.kept, NO_LEVELS, len(found.kept))
-        null = np.zeros(len(found.kept))
         offset = np.zeros(len(rows)) if visit.offset is None else visit.offset
 
-        def make(rescue: bool) -> Likelihood:
+        def likelihood(rescue: bool) -> Likelihood:
             plain = _partial(sets, found.X, offset)
-            return _with_prior(plain, found.X.std(axis=0)) if rescue else plain
+            return weak_prior(plain, found.X, constant=False) if rescue else plain
 
         yardstick = found.unit * len(rows) / max(len(sets.died), 1)
-        peak, rescued = settle(make, null, warm, yardstick, rescued)
+        problem = Problem(likelihood, np.zeros(len(found.kept)), yardstick, SHRUNK, keeps_curvature=False)
+        peak, left, events = estimate(problem, found, NO_LEVELS, visit.warm, len(rows))
         coef = np.zeros(X.shape[1])
         coef[found.kept] = draw(peak.estimate, peak.root, rng)
         hazard = _baseline(sets, self.times, np.exp(X @ coef + offset))
-        state = (peak.estimate, found.kept, NO_LEVELS, rescued)
-        return CoxFitted(coef, hazard, self.times.event, state, incidents(peak, rescued, SHRUNK), found.dropped)
+        return CoxFitted(coef, hazard, self.times.event, left, events, found.dropped)
 
 
 class NelsonAalen:
@@ -297,17 +297,6 @@ def _partial(sets: RiskSets, X: Array, offset: Array | float = 0.0) -> Likelihoo
         return value, events - mean @ copies, hessian
 
     return likelihood
-
-
-def _with_prior(likelihood: Likelihood, spread: Array, scale: float = 2.5) -> Likelihood:
-    """Add a N(0, scale^2) prior on the slopes per standard deviation of their columns, shape (q,)."""
-    precision = (spread / scale) ** 2
-
-    def posterior(beta: Array) -> tuple[float, Array, Array]:
-        value, gradient, hessian = likelihood(beta)
-        return value - float(precision @ (beta * beta)) / 2, gradient - precision * beta, hessian - np.diag(precision)
-
-    return posterior
 
 
 def _baseline(sets: RiskSets, times: Times, weight: Array) -> Array:

@@ -10,9 +10,11 @@ import numpy as np
 from ...errors import ModelError
 from ...frame.kinds import Kind
 from ..contract import Array, Visit
+from ..estimation import Estimate, Left, Problem, estimate, incidents, resume
 from ..newton import Likelihood, Peak, draw, information_root, maximise
-from ..separation import Columns, columns, incidents, resume, settle
-from .poisson import NO_LEVELS, SHRUNK, weak_prior
+from ..priors import weak_prior
+from ..separation import Columns, columns
+from .poisson import NO_LEVELS, SHRUNK
 
 __all__ = ["Glm", "GlmFitted"]
 
@@ -126,13 +128,11 @@ class Glm:
         offset = np.zeros(len(y)) if visit.offset is None else visit.offset
         found = columns(X, visit.terms)
         data = _Data(self.family, found.X, y, weight, offset)
-        warm, rescued = resume(visit.warm, found.kept, NO_LEVELS, len(found.kept))
-        peak, rescued = _top(data, found, warm, rescued)
+        peak, left, events = _top(data, found, visit.warm)
         dispersion = self._dispersion(found.X @ peak.estimate + offset, y, weight, found.X.shape[1], rng)
         coef = np.zeros(X.shape[1])
         coef[found.kept] = _drawn(data, peak, dispersion, rng)
-        state = (peak.estimate, found.kept, NO_LEVELS, rescued)
-        return GlmFitted(self.family, coef, dispersion, state, incidents(peak, rescued, SHRUNK), found.dropped)
+        return GlmFitted(self.family, coef, dispersion, left, events, found.dropped)
 
     def _dispersion(self, linear: Array, y: Array, weight: Array, p: int, rng: np.random.Generator) -> float:
         """Draw the dispersion around its estimate."""
@@ -172,31 +172,31 @@ def _inside(family: Any, mean: Array) -> Any:
     return np.isfinite(mean) & (mean > low) & (mean < high)
 
 
-def _top(data: _Data, found: Columns, warm: Array | None, rescued: bool) -> tuple[Peak, bool]:
-    """The estimate with its expected information, and whether it needed the weak prior."""
-    family = data.family
-    start = _start(*data)
+def _top(data: _Data, found: Columns, warm: Any) -> Estimate:
+    """The estimate with its expected information, under a weak prior where it is not finite."""
+    family, start = data.family, _start(*data)
     name, link = type(family).__name__, type(family.link).__name__
     if name == "Binomial" or (name in _FIXED and link == "Log"):
         level = np.array([float(np.average(_shrunken(family, data.y), weights=data.weight))])
         worth = float(np.mean(data.weight) / (family.link.deriv(level) ** 2 * family.variance(level))[0])
 
-        def make(rescue: bool) -> Likelihood:
+        def likelihood(rescue: bool) -> Likelihood:
             plain = _deviance(data, True)
-            return weak_prior(plain, found.X.std(axis=0)) if rescue else plain
+            return weak_prior(plain, found.X) if rescue else plain
 
-        peak, rescued = settle(make, start, warm, found.unit / worth, rescued)
+        problem = Problem(likelihood, start, found.unit / worth, SHRUNK, keeps_curvature=False)
+        peak, left, events = estimate(problem, found, NO_LEVELS, warm, len(data.y))
     else:
-        peak = maximise(_deviance(data, True), start if warm is None else warm, warm=warm is not None)
+        old, _ = resume(warm, found.kept, NO_LEVELS, len(found.kept))
+        peak = maximise(_deviance(data, True), start if old is None else old, warm=old is not None)
         for observed in (True, False):
             if not peak.converged:
                 peak = maximise(_deviance(data, observed), start)
-    if rescued:
-        return peak, True
+        left, events = Left(peak.estimate, found.kept, NO_LEVELS, False), incidents(peak, False, "")
     value, _, hessian = _deviance(data, False)(peak.estimate)
-    if not np.isfinite(value):
-        return peak, False
-    return Peak(peak.estimate, information_root(hessian), peak.value, peak.converged), False
+    if left.rescued or not np.isfinite(value):
+        return Estimate(peak, left, events)
+    return Estimate(peak._replace(root=information_root(hessian)), left, events)
 
 
 def _drawn(data: _Data, peak: Peak, dispersion: float, rng: np.random.Generator) -> Array:

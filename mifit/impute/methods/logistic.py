@@ -7,30 +7,17 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 from scipy.linalg import lapack
 from scipy.special import expit, log_expit
 
 from ...errors import PlanError
 from ...frame.kinds import Kind
 from ..contract import Array, Visit
+from ..estimation import Problem, Sketch, estimate, repeated, sketched
 from ..newton import Likelihood, Thinned, draw, information_root, squares
-from ..separation import (
-    AUGMENTED,
-    NEVER,
-    Extra,
-    Left,
-    Sketch,
-    augmentation,
-    columns,
-    incidents,
-    narrowed,
-    observed,
-    repeated,
-    resume,
-    settle,
-    sketched,
-)
-from ..shrinkage import SHRUNK, refuse_both, shared, shrunk, spreads
+from ..separation import AUGMENTED, NEVER, Columns, Extra, augmentation, columns, narrowed, observed
+from ..shrinkage import refuse_both, shared
 
 __all__ = ["Logistic", "LogisticFitted"]
 
@@ -97,49 +84,45 @@ class Logistic:
     def fit(self, visit: Visit, rng: np.random.Generator) -> LogisticFitted:
         """Estimate, then draw the coefficients."""
         X, y = visit.X, visit.y
-        offset = visit.offset
         many = 2 if 0 < np.count_nonzero(y) < len(y) else 1
-        peak = repeated(visit.warm, X.shape, many, 2, lambda: _Bernoulli(X, y, offset, visit.weights))
+        peak = repeated(visit.warm, X.shape, many, 2, lambda: _Bernoulli(X, y, visit.offset, visit.weights))
         if peak is not None:
-            left = visit.warm.then(peak, len(y))
-            return LogisticFitted(draw(peak.estimate, peak.root, rng), left)
+            return LogisticFitted(draw(peak.estimate, peak.root, rng), visit.warm.then(peak, len(y)))
         levels, position, count, events = observed(y, 2)
         coef = np.zeros(X.shape[1])
         if len(levels) < 2:
             coef[:1] = NEVER * (2 * levels - 1) if len(levels) else 0.0
             return LogisticFitted(coef, visit.warm, events)
         found = columns(X, visit.terms, visit.squares())
-        null = np.zeros(len(found.kept))
-        null[0] = np.log(count[1] / count[0]) - (0.0 if offset is None else np.mean(offset))
-        start, rescued = resume(visit.warm, found.kept, levels, len(null))
-
-        group = shared(visit.terms[found.kept]) if self.shrink else np.empty(0, dtype=np.int64)
-        if np.any(group >= 0):
-            likelihood = _bernoulli(found.X, y, None, offset, visit.weights)
-            peak, spread = shrunk(likelihood, null if start is None else start, group, spreads(visit.warm))
-            coef[found.kept] = draw(peak.estimate, peak.root, rng)
-            events += (*incidents(peak, False, ""), SHRUNK.format(len(spread), "s" if len(spread) > 1 else ""))
-            left = Left(peak.estimate, found.kept, levels, False, spread)
-            return LogisticFitted(coef, left, found.events + events, found.dropped)
-
-        def make(rescue: bool) -> Likelihood:
-            if self.firth or (rescue and self.rescue == "firth"):
-                return _penalised(found.X, y, offset)
-            return _bernoulli(found.X, y, augmentation(found.X, 2) if rescue else None, offset, visit.weights)
-
-        yardstick = np.full(len(null), np.inf) if self.firth else found.unit * (1 / count).sum() * len(y)
-        some = None if self.firth or visit.weights is not None else sketched(position, 2, len(null))
-        sketch = some and Sketch(
-            _bernoulli(found.X[some], y[some], None, None if offset is None else offset[some]),
-            functools.partial(_bernoulli(found.X, y, None, offset), some=some),
-        )
-        peak, rescued = settle(make, null, start, yardstick, rescued, sketch)
-        events += incidents(peak, rescued and not self.firth, _RESCUED[self.rescue].format(4 * (len(null) - 1)))
-        penalised = self.firth or (rescued and self.rescue == "firth")
-        root = information_root(_bernoulli(found.X, y, None, offset)(peak.estimate)[2]) if penalised else peak.root
+        peak, left, said = estimate(self._problem(visit, found, position, count), found, levels, visit.warm, len(y))
+        root = peak.root
+        if self.firth or (left.rescued and self.rescue == "firth"):  # the draw takes the information of the data alone
+            root = information_root(_bernoulli(found.X, y, None, visit.offset)(peak.estimate)[2])
         coef[found.kept] = draw(peak.estimate, root, rng)
-        left = Left.of(peak, found.kept, levels, rescued, None if self.firth else yardstick, len(y))
-        return LogisticFitted(coef, left, found.events + events, found.dropped)
+        return LogisticFitted(coef, left, found.events + events + said, found.dropped)
+
+    def _problem(self, visit: Visit, found: Columns, position: npt.NDArray[np.int64], count: Array) -> Problem:
+        """Likelihood, its rescue, and what stands for them."""
+        X, y, offset, weights, width = found.X, visit.y, visit.offset, visit.weights, len(found.kept)
+        null = np.zeros(width)
+        null[0] = np.log(count[1] / count[0]) - (0.0 if offset is None else np.mean(offset))
+
+        def likelihood(rescue: bool) -> Likelihood:
+            if self.firth or (rescue and self.rescue == "firth"):
+                return _penalised(X, y, offset)
+            return _bernoulli(X, y, augmentation(X, 2) if rescue else None, offset, weights)
+
+        yardstick = np.full(width, np.inf) if self.firth else found.unit * (1 / count).sum() * len(y)
+        some = None if self.firth or weights is not None else sketched(position, 2, width)
+        return Problem(
+            likelihood, null, yardstick, _RESCUED[self.rescue].format(4 * (width - 1)),
+            some and Sketch(
+                _bernoulli(X[some], y[some], None, None if offset is None else offset[some]),
+                functools.partial(_bernoulli(X, y, None, offset), some=some),
+            ),
+            groups=shared(visit.terms[found.kept]) if self.shrink else None,
+            keeps_curvature=not self.firth,
+        )  # fmt: skip
 
 
 _RESCUED = {"augment": AUGMENTED, "firth": "separation: no finite estimate; parameters drawn from the Firth fit"}

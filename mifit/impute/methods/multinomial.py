@@ -12,25 +12,10 @@ from scipy.linalg import lapack
 
 from ...frame.kinds import Kind
 from ..contract import Array, Visit
-from ..newton import BLOCK, Likelihood, Thinned, draw, information_root, maximise
-from ..separation import (
-    AUGMENTED,
-    NEVER,
-    Columns,
-    Extra,
-    Left,
-    Sketch,
-    augmentation,
-    columns,
-    incidents,
-    marginal,
-    observed,
-    repeated,
-    resume,
-    settle,
-    sketched,
-)
-from ..shrinkage import SHRUNK, refuse_both, shared, shrunk, spreads
+from ..estimation import Problem, Sketch, estimate, repeated, sketched
+from ..newton import BLOCK, Likelihood, Thinned, draw, information_root
+from ..separation import AUGMENTED, NEVER, Columns, Extra, augmentation, columns, marginal, observed
+from ..shrinkage import refuse_both, shared
 
 __all__ = ["Multinomial", "MultinomialFitted", "draw_levels"]
 
@@ -78,59 +63,48 @@ class Multinomial:
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> MultinomialFitted:
         """Estimate, then draw the stacked coefficients."""
-        X, y = visit.X, visit.y
+        X, y, weights = visit.X, visit.y, visit.weights
         levels, position, count, events = observed(y, visit.n_levels)
         many = len(levels)
         if many < 2:
             coef = _spread(np.zeros((X.shape[1], 0)), levels, visit.n_levels)
             return MultinomialFitted(coef, visit.warm, events)
-        weights = visit.weights
         peak = repeated(visit.warm, X.shape, many, visit.n_levels, lambda: _Categorical(X, position, many, weights))
         if peak is not None:
             coef = draw(peak.estimate, peak.root, rng).reshape(many - 1, X.shape[1]).T
             return MultinomialFitted(coef, visit.warm.then(peak, len(y)))
         found = columns(X, visit.terms, visit.squares())
-        q = len(found.kept)
-        null = np.zeros((many - 1, q))
+        peak, left, said = estimate(self._problem(visit, found, position, count), found, levels, visit.warm, len(y))
+        root = peak.root
+        if self.firth:  # the draw takes the information of the data alone
+            root = information_root(_categorical(found.X, position, many, None)(peak.estimate)[2])
+        contrast = np.zeros((X.shape[1], many - 1))
+        contrast[found.kept] = draw(peak.estimate, root, rng).reshape(many - 1, -1).T
+        coef = _spread(contrast, levels, visit.n_levels)
+        return MultinomialFitted(coef, left, found.events + events + said, found.dropped)
+
+    def _problem(self, visit: Visit, found: Columns, position: npt.NDArray[np.int64], count: Array) -> Problem:
+        """Likelihood, its rescue, and what stands for them."""
+        X, weights, many, width = found.X, visit.weights, len(count), len(found.kept)
+        null = np.zeros((many - 1, width))
         null[:, 0] = marginal(count)
-        start, rescued = resume(visit.warm, found.kept, levels, null.size)
-        yardstick = np.outer(len(y) * (1 / count[1:] + 1 / count[0]), found.unit).ravel()
 
-        def make(rescue: bool) -> Likelihood:
-            return _categorical(found.X, position, many, augmentation(found.X, many) if rescue else None, visit.weights)
+        def likelihood(rescue: bool) -> Likelihood:
+            if self.firth:
+                return _firth(X, position, many)
+            return _categorical(X, position, many, augmentation(X, many) if rescue else None, weights)
 
-        group = shared(visit.terms[found.kept], many - 1) if self.shrink else np.empty(0, dtype=np.int64)
-        if np.any(group >= 0):
-            likelihood = _categorical(found.X, position, many, None, visit.weights)
-            begin = null.ravel() if start is None else start
-            peak, spread = shrunk(likelihood, begin, group, spreads(visit.warm))
-            events += (*incidents(peak, False, ""), SHRUNK.format(len(spread), "s" if len(spread) > 1 else ""))
-            left = Left(peak.estimate, found.kept, levels, False, spread)
-            return self._fitted(visit, peak.root, found, left, events, rng)
-        if self.firth:
-            peak = maximise(_firth(found.X, position, many), null.ravel() if start is None else start)
-            plain = information_root(_categorical(found.X, position, many, None)(peak.estimate)[2])
-            left = Left(peak.estimate, found.kept, levels, False)
-            return self._fitted(visit, plain, found, left, events + incidents(peak, False, ""), rng)
-        some = None if visit.weights is not None else sketched(position, many, q)
-        sketch = some and Sketch(
-            _categorical(found.X[some], position[some], many, None),
-            functools.partial(_categorical(found.X, position, many, None), some=some),
-        )
-        peak, rescued = settle(make, null.ravel(), start, yardstick, rescued, sketch)
-        events += incidents(peak, rescued, AUGMENTED.format(2 * (q - 1) * many))
-        left = Left.of(peak, found.kept, levels, rescued, yardstick, len(y))
-        return self._fitted(visit, peak.root, found, left, events, rng)
-
-    def _fitted(
-        self, visit: Visit, root: Array, found: Columns, left: Left, events: tuple[str, ...], rng: np.random.Generator
-    ) -> MultinomialFitted:
-        """Draw the stacked coefficients around their estimate."""
-        many, q = len(left.levels), len(found.kept)
-        contrast = np.zeros((len(visit.terms), many - 1))
-        contrast[found.kept] = draw(left.estimate, root, rng).reshape(many - 1, q).T
-        coef = _spread(contrast, left.levels, visit.n_levels)
-        return MultinomialFitted(coef, left, found.events + events, found.dropped)
+        some = None if self.firth or weights is not None else sketched(position, many, width)
+        return Problem(
+            likelihood, null.ravel(), np.outer(len(position) * (1 / count[1:] + 1 / count[0]), found.unit).ravel(),
+            AUGMENTED.format(2 * (width - 1) * many),
+            some and Sketch(
+                _categorical(X[some], position[some], many, None),
+                functools.partial(_categorical(X, position, many, None), some=some),
+            ),
+            groups=shared(visit.terms[found.kept], many - 1) if self.shrink else None,
+            keeps_curvature=not self.firth, near=self.firth,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)

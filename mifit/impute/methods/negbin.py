@@ -11,10 +11,11 @@ from scipy.special import betainc, digamma, gammaln, pdtrc, polygamma
 
 from ...frame.kinds import Kind
 from ..contract import Array, Visit
+from ..estimation import Left, resume
 from ..newton import Likelihood, Peak, draw, maximise
-from ..separation import Columns, columns, incidents, resume
-from .poisson import CLIP, NO_LEVELS, SHRUNK, PoissonFitted, all_zero, ceiling, mean_of, support, weak_prior
-from .poisson import estimate as poisson_estimate
+from ..priors import weak_prior
+from ..separation import Columns, columns
+from .poisson import CLIP, NO_LEVELS, PoissonFitted, all_zero, ceiling, mean_of, poisson_estimate, support
 
 __all__ = ["NegBin", "NegBinFitted"]
 
@@ -58,15 +59,13 @@ class NegBin:
             return NegBinFitted(coef, 0.0, largest, visit.warm)
         found = columns(X, visit.terms)
         coef, offset = np.zeros(X.shape[1]), visit.offset
-        plain, rescued = poisson_estimate(found, y, visit.warm, offset)
-        peak = _overdispersed(found, y, plain, rescued, visit.warm, 0.0 if offset is None else offset)
+        plain, left, events = poisson_estimate(found, y, visit.warm, offset)
+        peak = _overdispersed(found, y, plain, left.rescued, visit.warm, 0.0 if offset is None else offset)
         theta = draw(plain.estimate, plain.root, rng) if peak is None else draw(peak.estimate, peak.root, rng)
         coef[found.kept] = theta[: len(found.kept)]
         alpha = 0.0 if peak is None else float(np.exp(np.clip(theta[-1], *BOUNDS)))
-        joint = None if peak is None else peak.estimate
-        warm = (plain.estimate, found.kept, NO_LEVELS, rescued, joint)
-        events = found.events + incidents(plain, rescued, SHRUNK)
-        return NegBinFitted(coef, alpha, ceiling(y), warm, events, found.dropped)
+        left = left._replace(joint=None if peak is None else peak.estimate)
+        return NegBinFitted(coef, alpha, ceiling(y), left, found.events + events, found.dropped)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +75,7 @@ class NegBinFitted:
     coef: Array  #: (p,) log means are X @ coef; 0 for dropped columns
     alpha: float  #: the variance is mean + alpha mean^2; 0 is a Poisson
     largest: int  #: largest count that is enumerated; means are held below a quarter of it
-    warm: Any  #: Poisson estimate, columns, nothing, whether shrunk, joint estimate or None; before the draw
+    warm: Any  #: the Poisson estimate and the joint one, before the draw
     events: tuple[str, ...] = ()
     dropped: tuple[int, ...] = ()  #: terms left out
 
@@ -131,10 +130,10 @@ def _overdispersed(
         return None
     q = len(beta)
     start = np.append(beta, np.log(np.clip(score / np.sum(mean * mean), 1e-4, 10.0)))
-    old = warm[4] if warm is not None and len(warm) > 4 else None
+    old = warm.joint if isinstance(warm, Left) else None  # older files hold plain tuples
     likelihood = _negative_binomial(found.X, y, offset)
     if rescued:
-        likelihood = weak_prior(likelihood, found.X.std(axis=0))
+        likelihood = weak_prior(likelihood, found.X)
     peak = None
     if old is not None and len(old) == q + 1 and resume(warm, found.kept, NO_LEVELS, q)[0] is not None:
         peak = maximise(likelihood, old, warm=True)

@@ -12,23 +12,10 @@ from scipy.special import log_expit, log_ndtr, ndtri
 
 from ...frame.kinds import Kind
 from ..contract import Array, Visit
-from ..newton import Likelihood, Peak, Thinned, draw, maximise, squares
-from ..separation import (
-    AUGMENTED,
-    Columns,
-    Extra,
-    Left,
-    Sketch,
-    augmentation,
-    columns,
-    incidents,
-    observed,
-    repeated,
-    resume,
-    settle,
-    sketched,
-)
-from ..shrinkage import SHRUNK, shared, shrunk, spreads
+from ..estimation import Problem, Sketch, estimate, repeated, sketched
+from ..newton import Likelihood, Peak, Thinned, draw, squares
+from ..separation import AUGMENTED, Columns, Extra, augmentation, columns, observed
+from ..shrinkage import shared
 from .multinomial import draw_levels
 
 __all__ = ["Ordinal", "OrdinalFitted"]
@@ -77,60 +64,45 @@ class Ordinal:
         """Estimate, then draw coefficients and cut points."""
         X, y = visit.X, visit.y
         levels, position, count, events = observed(y, visit.n_levels)
-        coef, many = np.zeros(X.shape[1]), len(levels)
+        coef, many, width = np.zeros(X.shape[1]), len(levels), X.shape[1] - 1
         if many < 2:
             return OrdinalFitted(coef, _spread(np.zeros(0), levels, visit.n_levels), visit.warm, events, link=self.link)
-        width = X.shape[1] - 1
         peak = repeated(visit.warm, X.shape, many, visit.n_levels, lambda: _Cumulative(X, position, many, visit))
         if peak is not None and _ordered(peak.estimate[width:]):
             coef[1:], cuts = _draw(peak, width, rng)
             return OrdinalFitted(coef, cuts, visit.warm.then(peak, len(y)))
         found = columns(X, visit.terms, visit.squares())
-        slopes = found.kept[1:]
-        design = found.X[:, 1:]
-        offset = np.zeros(len(y)) if visit.offset is None else visit.offset
-        share = count / len(y)
+        peak, left, said = estimate(self._problem(visit, found, position, count), found, levels, visit.warm, len(y))
+        coef[found.kept[1:]], cuts = _draw(peak, len(found.kept) - 1, rng)
+        cuts = _spread(cuts, levels, visit.n_levels)
+        return OrdinalFitted(coef, cuts, left, found.events + events + said, found.dropped, self.link)
+
+    def _problem(self, visit: Visit, found: Columns, position: Codes, count: Array) -> Problem:
+        """Likelihood, its rescue, and what stands for them."""
+        X, n_fit, many, weights = found.X[:, 1:], len(position), len(count), visit.weights
+        offset = np.zeros(n_fit) if visit.offset is None else visit.offset
+        width, share = X.shape[1], count / n_fit
         below = np.cumsum(share)[:-1]
         cuts = ndtri(below) if self.link == "probit" else np.log(below / (1 - below))
-        null = np.concatenate([np.zeros(len(slopes)), cuts + offset.mean()])
-        start, rescued = resume(visit.warm, found.kept, levels, len(null))
+        null = np.concatenate([np.zeros(width), cuts + offset.mean()])
         # Whitehead 1993, Statistics in Medicine 12, 2257-2271: the information per row without effects
         yardstick = np.full(len(null), np.inf)
-        yardstick[: len(slopes)] = found.unit[1:] * 3 / (1 - np.sum(share**3))
+        yardstick[:width] = found.unit[1:] * 3 / (1 - np.sum(share**3))
 
-        def make(rescue: bool) -> Likelihood:
+        def likelihood(rescue: bool) -> Likelihood:
             cumulative = _probit if self.link == "probit" else _cumulative
-            extra = augmentation(design, many, first=0) if rescue else None
-            return cumulative(design, position, many, extra, offset, visit.weights)
+            return cumulative(X, position, many, augmentation(X, many, first=0) if rescue else None, offset, weights)
 
-        group = np.append(shared(visit.terms[found.kept])[1:], np.full(many - 1, -1))
-        if self.shrink and np.any(group >= 0):
-            peak, spread = shrunk(make(False), null if start is None else start, group, spreads(visit.warm))
-            events += (*incidents(peak, False, ""), SHRUNK.format(len(spread), "s" if len(spread) > 1 else ""))
-            left = Left(peak.estimate, found.kept, levels, False, spread)
-            return self._fitted(visit, peak, found, left, events, rng)
-        some = None if self.link == "probit" or visit.weights is not None else sketched(position, many, len(slopes))
-        sketch = some and Sketch(
-            _cumulative(design[some], position[some], many, None, offset[some]),
-            functools.partial(_cumulative(design, position, many, None, offset), some=some),
-        )
-        peak, rescued = settle(make, null, start, yardstick, rescued, sketch)
-        if not _ordered(peak.estimate[len(slopes) :]):
-            peak = maximise(make(rescued), null)
-        events += incidents(peak, rescued, AUGMENTED.format(2 * len(slopes) * many))
-        known = yardstick if self.link == "logit" else None
-        left = Left.of(peak, found.kept, levels, rescued, known, len(y))
-        return self._fitted(visit, peak, found, left, events, rng)
-
-    def _fitted(
-        self, visit: Visit, peak: Peak, found: Columns, left: Left, events: tuple[str, ...], rng: np.random.Generator
-    ) -> OrdinalFitted:
-        """Draw coefficients and cut points around their estimate."""
-        slopes = found.kept[1:]
-        coef = np.zeros(len(visit.terms))
-        coef[slopes], cuts = _draw(peak, len(slopes), rng)
-        cuts = _spread(cuts, left.levels, visit.n_levels)
-        return OrdinalFitted(coef, cuts, left, found.events + events, found.dropped, self.link)
+        some = None if self.link == "probit" or weights is not None else sketched(position, many, width)
+        return Problem(
+            likelihood, null, yardstick, AUGMENTED.format(2 * width * many),
+            some and Sketch(
+                _cumulative(X[some], position[some], many, None, offset[some]),
+                functools.partial(_cumulative(X, position, many, None, offset), some=some),
+            ),
+            groups=np.append(shared(visit.terms[found.kept])[1:], np.full(many - 1, -1)) if self.shrink else None,
+            valid=lambda theta: _ordered(theta[width:]), keeps_curvature=self.link == "logit",
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)

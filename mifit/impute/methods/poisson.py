@@ -12,10 +12,12 @@ from scipy.special import gammaln, pdtrc
 
 from ...frame.kinds import Kind
 from ..contract import Array, Visit
-from ..newton import Likelihood, Peak, draw
-from ..separation import NEVER, Columns, columns, incidents, resume, settle
+from ..estimation import Estimate, Problem, estimate
+from ..newton import Likelihood, draw
+from ..priors import weak_prior
+from ..separation import NEVER, Columns, columns
 
-__all__ = ["SHRUNK", "Poisson", "PoissonFitted", "all_zero", "ceiling", "estimate", "mean_of", "support", "weak_prior"]
+__all__ = ["SHRUNK", "Poisson", "PoissonFitted", "all_zero", "ceiling", "mean_of", "poisson_estimate", "support"]
 
 LARGEST = 4096  #: counts beyond this are not enumerated unless the data reach a quarter of it
 TAIL = 1e-8  #: probability left out above the support
@@ -59,12 +61,10 @@ class Poisson:
         if not np.any(y > 0):
             return PoissonFitted(*all_zero(X.shape[1]), visit.warm)
         found = columns(X, visit.terms)
-        peak, rescued = estimate(found, y, visit.warm, visit.offset)
+        peak, left, events = poisson_estimate(found, y, visit.warm, visit.offset)
         coef = np.zeros(X.shape[1])
         coef[found.kept] = draw(peak.estimate, peak.root, rng)
-        warm = (peak.estimate, found.kept, NO_LEVELS, rescued)
-        events = found.events + incidents(peak, rescued, SHRUNK)
-        return PoissonFitted(coef, ceiling(y), warm, events, found.dropped)
+        return PoissonFitted(coef, ceiling(y), left, found.events + events, found.dropped)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -141,35 +141,20 @@ def support(survival: Callable[[int], float], mean: float, largest: int) -> Arra
     return np.arange(upper + 1, dtype=np.float64)
 
 
-def estimate(found: Columns, y: Array, warm: Any, offset: Array | None = None) -> tuple[Peak, bool]:
-    """Estimate a Poisson regression, and say whether it needed the weak prior."""
+def poisson_estimate(found: Columns, y: Array, warm: Any, offset: Array | None = None) -> Estimate:
+    """Estimate a Poisson regression, under a weak prior where it has no finite estimate."""
     centre = float(np.mean(y))
     null = np.zeros(len(found.kept))
     null[0] = np.log(centre)
     if offset is not None:
         null[0] = np.log(np.sum(y) / np.sum(np.exp(np.minimum(offset, CLIP))))
-    start, rescued = resume(warm, found.kept, NO_LEVELS, len(null))
 
-    def make(rescue: bool) -> Likelihood:
+    def likelihood(rescue: bool) -> Likelihood:
         plain = _poisson(found.X, y, 0.0 if offset is None else offset)
-        return weak_prior(plain, found.X.std(axis=0)) if rescue else plain
+        return weak_prior(plain, found.X) if rescue else plain
 
-    return settle(make, null, start, found.unit / centre, rescued)
-
-
-def weak_prior(likelihood: Likelihood, spread: Array, scale: float = 2.5) -> Likelihood:
-    """Add a N(0, scale^2) prior on the slopes per standard deviation `spread`, shape (q,), of their columns."""
-    precision = (spread / scale) ** 2
-    precision[0] = 0.0
-
-    def posterior(theta: Array) -> tuple[float, Array, Array]:
-        value, gradient, hessian = likelihood(theta)
-        beta, many = theta[: len(spread)], np.arange(len(spread))
-        gradient[many] -= precision * beta
-        hessian[many, many] -= precision
-        return value - float(precision @ (beta * beta)) / 2, gradient, hessian
-
-    return posterior
+    problem = Problem(likelihood, null, found.unit / centre, SHRUNK, keeps_curvature=False)
+    return estimate(problem, found, NO_LEVELS, warm, len(y))
 
 
 def _poisson(X: Array, y: Array, offset: Array | float) -> Likelihood:

@@ -10,13 +10,14 @@ from scipy.special import log_ndtr, ndtr
 
 from ...frame.kinds import Kind
 from ..contract import Array, Visit
+from ..estimation import Problem, estimate
 from ..newton import Likelihood, draw
-from ..separation import NEVER, columns, incidents, observed, resume, settle
+from ..priors import weak_prior
+from ..separation import NEVER, columns, observed
 
 __all__ = ["Probit", "ProbitFitted"]
 
 _SHRUNK = "separation: no finite estimate; parameters drawn under a weak normal prior"
-_PRIOR = 2.5  # standard deviation of that prior per standard deviation of a column
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +44,17 @@ class Probit:
             coef[:1] = NEVER * (2 * levels - 1) if len(levels) else 0.0
             return ProbitFitted(coef, visit.warm, events)
         found = columns(X, visit.terms, visit.squares())
-        null = np.zeros(len(found.kept))
-        start, rescued = resume(visit.warm, found.kept, levels, len(null))
-        spread = found.X.std(axis=0)
         offset = 0.0 if visit.offset is None else visit.offset
 
-        def make(rescue: bool) -> Likelihood:
-            return _normal(found.X, y, (spread / _PRIOR) ** 2 if rescue else 0.0 * spread, offset)
+        def likelihood(rescue: bool) -> Likelihood:
+            plain = _probit(found.X, y, offset)
+            return weak_prior(plain, found.X, constant=False) if rescue else plain
 
         yardstick = found.unit * np.sum(1 / count) * len(y)
-        peak, rescued = settle(make, null, start, yardstick, rescued)
-        events += incidents(peak, rescued, _SHRUNK)
+        problem = Problem(likelihood, np.zeros(len(found.kept)), yardstick, _SHRUNK, keeps_curvature=False)
+        peak, left, said = estimate(problem, found, levels, visit.warm, len(y))
         coef[found.kept] = draw(peak.estimate, peak.root, rng)
-        warm = (peak.estimate, found.kept, levels, rescued)
-        return ProbitFitted(coef, warm, found.events + events, found.dropped)
+        return ProbitFitted(coef, left, found.events + events + said, found.dropped)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,8 +80,8 @@ class ProbitFitted:
         return np.asarray(log_ndtr((2 * y - 1) * linear))
 
 
-def _normal(X: Array, y: Array, precision: Array, offset: Array | float) -> Likelihood:
-    """Log-likelihood of a probit regression, part of it known, with a normal prior of some precision on each slope."""
+def _probit(X: Array, y: Array, offset: Array | float) -> Likelihood:
+    """Log-likelihood of a probit regression, part of its linear predictor known."""
     sign = 2 * y - 1
 
     def likelihood(beta: Array) -> tuple[float, Array, Array]:
@@ -91,7 +89,6 @@ def _normal(X: Array, y: Array, precision: Array, offset: Array | float) -> Like
         log_share = log_ndtr(margin)
         ratio = np.exp(-0.5 * margin * margin - log_share) / np.sqrt(2 * np.pi)
         root = X * np.sqrt(np.maximum(ratio * (ratio + margin), 0.0))[:, None]
-        value = float(np.sum(log_share) - 0.5 * precision @ (beta * beta))
-        return value, X.T @ (sign * ratio) - precision * beta, -(root.T @ root) - np.diag(precision)
+        return float(np.sum(log_share)), X.T @ (sign * ratio), -(root.T @ root)
 
     return likelihood
