@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from .errors import StorageError
+from .files import target_of
 from .formula.question import resolve
 from .frame.completed import Completed
 from .frame.table import Table, read
@@ -39,6 +40,7 @@ class Parts(NamedTuple):
 
 def saved(imp: Any, path: str | os.PathLike[str]) -> None:
     """Write an ImputedSet; see :meth:`mifit.ImputedSet.save`."""
+    target_of(path, "imp.save({})", "study.mifit")
     if imp.plan is None:
         codings = {name: column.coding for name, column in imp._table.columns.items()}
         study = Study(imp._frame, codings=codings, holes=imp._completed.holes, said=imp._said)

@@ -33,6 +33,7 @@ LAYERS = (
     ("formula",),
     ("frame",),
     ("workers",),
+    ("files",),
     ("errors",),
 )
 # Who may import a package at all; no other room does.

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import PlanError
+from ..files import path_of, target_of, write_text
 from ..frame.markup import Markup, bar, chip, facts, notes, table
 from ..results.precision import undecided
 from ..results.summary import coefficients
@@ -21,6 +22,7 @@ from .study import Study
 
 __all__ = ["report"]
 
+_CALL, _NAME = "imp.report({}, imp.fit())", "study.html"
 _MANY = 40  # rows of a table that are shown; the rest are counted
 
 
@@ -28,7 +30,7 @@ def report(
     imp: Any, study: Study, path: Any, results: Any = None, title: str = "Imputation report", also: Sequence[Any] = ()
 ) -> Path:
     """Write the report of an imputed set; see :meth:`mifit.ImputedSet.report`."""
-    target = _target(path)
+    _refuse_target(path)
     study.require_own(results, f"report({str(path)!r}, res)")
     sections = [
         _missing(imp, study), _plan(study), _variables(study), _convergence(imp, study),
@@ -37,20 +39,20 @@ def report(
     ]  # fmt: skip
     lead = "; ".join(study.written) or (results.fits.formula if results is not None else "no analysis declared")
     foot = f"Imputed set {study.identity}. Written by mifit {versions()['mifit']}."
-    target.write_text(page(title, lead, [_headline(study, results)], sections, foot), encoding="utf-8")
-    return target
+    text = page(title, lead, [_headline(study, results)], sections, foot)
+    return write_text(path, text, _CALL, _NAME)
 
 
-def _target(path: Any) -> Path:
-    """The file to write; refused where it cannot be one."""
+def _refuse_target(path: Any) -> None:
+    """Refuse what cannot be the file to write, before anything is computed."""
     if not isinstance(path, str | os.PathLike) or not str(path):
-        raise PlanError(f"the report needs the name of a file, not {path!r}.", do='imp.report("study.html", imp.fit())')
-    target = Path(path)
-    if target.is_dir():
-        raise PlanError(f"{str(path)!r} is a directory.", do=f"imp.report({str(target / 'study.html')!r}, imp.fit())")
-    if not target.parent.is_dir():
-        raise PlanError(f"there is no directory {str(target.parent)!r}.", do=f"imp.report({target.name!r}, imp.fit())")
-    return target
+        raise PlanError(f"the report needs the name of a file, not {path!r}.", do=_CALL.format(repr(_NAME)))
+    text = path_of(path, _CALL, _NAME)
+    if os.path.isdir(text):
+        raise PlanError(f"{text!r} is a directory.", do=_CALL.format(repr(os.path.join(text, _NAME))))
+    there, folder = target_of(text, _CALL, _NAME), os.path.dirname(text)
+    if there is None and folder and not os.path.isdir(folder):
+        raise PlanError(f"there is no directory {folder!r}.", do=_CALL.format(repr(os.path.basename(text))))
 
 
 def _headline(study: Study, results: Any) -> Markup:

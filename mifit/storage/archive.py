@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import json
 import math
 import os
 import re
-import tempfile
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any, BinaryIO
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import StorageError
+from ..files import bytes_of, replacing
 
-__all__ = ["PROTOCOL", "dtype_of", "read", "replacing", "write"]
+__all__ = ["PROTOCOL", "dtype_of", "read", "write"]
 
 PROTOCOL = 1  #: number of the form of the file; a reader refuses a higher one
 
 _FORMAT = "mifit"
+_BEGINS = b"PK"  # as every zip does
 _MEMBER = re.compile(r"document\.json|manifest\.json|arrays/\d{1,7}\.npy")
 _DTYPE = re.compile(r"[<>|][biufcmMSU]\d{1,4}(\[\d{0,4}[a-zA-Zμ]{1,2}\])?")
 _MOST = 2**28  # bytes that a file may always hold once it is unpacked
@@ -33,56 +32,6 @@ _RATIO = 100  # beyond them, so many times its size
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # every member's date: the same study gives the same bytes
 
 AnyArray = npt.NDArray[Any]
-
-
-@contextlib.contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Open a temporary file beside a path; it takes the path's name once all is written, and never before.
-
-    Raises
-    ------
-    StorageError
-        If the disk refuses. The file that was there before is as it was, and no other is left.
-    """
-    target = Path(os.path.realpath(path))
-    temporary = None
-    try:
-        number, temporary = tempfile.mkstemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent)
-        with os.fdopen(number, "w+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, _mode(target))
-        os.replace(temporary, target)
-        temporary = None
-        _settle(target.parent)
-    except OSError as error:
-        kept = "; the file that was there is as it was" if target.exists() else ""
-        raise StorageError(
-            f"{str(path)!r} could not be written: {error.strerror or error}{kept}.", do='imp.save("elsewhere.mifit")'
-        ) from error
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-
-
-def _mode(target: Path) -> int:
-    """Permissions of the file that is replaced, or those that a new file gets."""
-    if target.exists():
-        return target.stat().st_mode & 0o777
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
-
-
-def _settle(folder: Path) -> None:
-    """Let a new name reach the disk, where the system can say so."""
-    if os.name == "posix":
-        number = os.open(folder, os.O_RDONLY)
-        with contextlib.suppress(OSError):
-            os.fsync(number)
-        os.close(number)
 
 
 def write(path: str | os.PathLike[str], document: Any, arrays: Mapping[str, AnyArray]) -> None:
@@ -145,13 +94,7 @@ def read(path: str | os.PathLike[str]) -> tuple[Any, dict[str, AnyArray]]:
     StorageError
         If there is no such file, it is no study, was changed or cut, holds more than it may, or is of a later form.
     """
-    try:
-        with open(path, "rb") as file:
-            data = file.read()
-    except OSError as error:
-        raise StorageError(
-            f"{str(path)!r} could not be read: {error.strerror or error}.", do='mifit.load("study.mifit")'
-        ) from error
+    data = bytes_of(path, "mifit.load({})", "study.mifit", begins=_BEGINS)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = _checked(archive, len(data))
         manifest = _json(archive.read(members.pop("manifest.json")))
