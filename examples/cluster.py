@@ -30,7 +30,7 @@ def main():
         processes = set(imp.map(lambda frame: os.getpid()))
     print(res.summary())
     print("other processes than this one:", os.getpid() not in processes)
-    print("the same bits as here:", imp.identity == pbc.mice.impute(**words, n_jobs=1).identity)
+    print("the same bits as here:", imp.fingerprint == pbc.mice.impute(**words, n_jobs=1).fingerprint)
 
 
 # %%

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .describing import NEW_ROWS
 from .errors import DataError, PlanError, nearest
 from .frame.completed import Completed, copied
 from .frame.kinds import Coding, Kind, is_missing
@@ -51,7 +52,8 @@ def completed_rows(imp: Any, frame: pd.DataFrame, iterations: int | None) -> tup
             shown.columns[name] = read(given[[name]])[name]
     own = tuple({name: values for name, values in one.items() if name in given.columns} for one in made)
     ordered = Table({name: shown[name] for name in given.columns}, wide.n_rows)
-    said = f"new rows, completed with the draws of {imp.identity}"
+    said = f"{NEW_ROWS}{imp.identity}"
+    said += f" in {sweeps} iteration{'s' * (sweeps > 1)}" if iterations else ""
     rest = [repr(name) for name in ordered.incomplete if name not in own[0]]
     said += f"; holes remain in {listed(rest)}" if rest else ""
     return Ground(ordered, ordered), Completed(given, ordered, own), said

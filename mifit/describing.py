@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Iterable
 from typing import Any
 
 import numpy as np
@@ -11,16 +10,28 @@ import pandas as pd
 
 from .examine.convergence import state, unsettled
 from .formula.question import Question
-from .frame.completed import Completed
+from .storage.asked import asked
 
-__all__ = ["described", "events_of", "header_of", "identity_of", "notes_of"]
+__all__ = ["NEW_ROWS", "described", "events_of", "fingerprint_of", "header_of", "identity_of", "notes_of"]
+
+NEW_ROWS = "new rows, completed with the draws of "  # what is said of them, before the identity of those draws
 
 
-def identity_of(columns: Iterable[Hashable], completed: Completed) -> str:
-    """Eight characters that tell completed sets from any others: a digest of what fills their holes."""
+def identity_of(imp: Any) -> str:
+    """Eight characters that tell what was asked from any other request; see :attr:`mifit.ImputedSet.identity`."""
+    if imp.plan is not None:
+        numbers = sorted(chain.number for chain in imp._chains)
+        return asked(imp._ground.table, imp._frame, imp.plan, imp._seed, numbers, imp.iterations)
+    # Of sets made elsewhere nothing is known but their values; new rows follow from the draws that they name.
+    holes = [] if imp._said.startswith(NEW_ROWS) else imp._completed.holes
+    return asked(imp._completed.table, imp._frame, imp._said.split(";")[0] if not holes else "", holes, imp.m)
+
+
+def fingerprint_of(imp: Any) -> str:
+    """Eight characters that tell completed sets from any others; see :attr:`mifit.ImputedSet.fingerprint`."""
     digest = hashlib.sha256()
-    for holes in completed.holes:
-        for name in (name for name in columns if name in holes):
+    for holes in imp._completed.holes:
+        for name in (name for name in imp._table.columns if name in holes):
             digest.update(repr(name).encode() + np.ascontiguousarray(holes[name]).tobytes())
     return digest.hexdigest()[:8]
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from .alternatives import Alternatives, alternatives
 from .completing import completed_rows
-from .describing import described, events_of, identity_of
+from .describing import described, events_of, fingerprint_of, identity_of
 from .errors import PlanError
 from .examine.convergence import convergence, trace_frame
 from .examine.explain import Explanation, explain
@@ -82,8 +82,18 @@ class ImputedSet:
 
     @cached_property
     def identity(self) -> str:
-        """Eight characters that tell these completed sets from any others."""
-        return identity_of(self._table.columns, self._completed)
+        """Eight characters that stand for what was asked, the same on every machine.
+
+        A digest of the frame as given (numbers in single precision), the plan and the words that made it, the seed,
+        the numbers of the chains and their sweeps, and the version of the draws. It knows nothing of how many workers
+        there were, nor whether all was drawn at once. Of sets made elsewhere it is a digest of their values.
+        """
+        return identity_of(self)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Eight characters of what was drawn, bit for bit: another processor may round the last bits another way."""
+        return fingerprint_of(self)
 
     @property
     def events(self) -> pd.DataFrame:
@@ -475,7 +485,7 @@ class ImputedSet:
     @property
     def _study(self) -> Study:
         """All that is known, for those who tell about it."""
-        told = (self._seed, self.events, self.identity, self._said)
+        told = (self._seed, self.events, self.identity, self.fingerprint, self._said)
         table = self._ground.known if self._plan else self._completed.table
         return Study(self._completed, table, self._plan, self._chains, *told)
 

@@ -18,7 +18,8 @@ from typing import NamedTuple
 BLOCK = re.compile(
     r"^```python\n(?P<code>.*?)^```\n(?:\n```text\n(?P<shown>.*?)^```\n)?", flags=re.DOTALL | re.MULTILINE
 )
-NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
+NUMBER = re.compile(r"-?\d+(?:\.(\d+))?(?:e([-+]?\d+))?")
+IDENTITY = re.compile(r"(?<=ImputedSet )[0-9a-f]{8}\b|(?<=Imputed Set:)\s*[0-9a-f]{8}\b|(?<=mputed set )[0-9a-f]{8}\b")
 
 
 class Block(NamedTuple):
@@ -39,10 +40,39 @@ def played(page: Path) -> Iterator[Block]:
         yield Block(found["code"], found["shown"], _trimmed(said.getvalue()))
 
 
-def words_and_numbers(text: str) -> tuple[list[str], list[float]]:
-    """A text as its words, numbers and rules masked, and its numbers."""
+def difference(shown: str, printed: str) -> str:
+    """The first difference between a text and what is printed now; empty where every digit stands.
+
+    Identities are words. A number may differ by one unit of its last digit: on another processor what is rounded for
+    print may lie on the other side. Whole numbers may not.
+    """
+    (words, numbers), (other_words, other_numbers) = map(_words_and_numbers, (shown, printed))
+    for one, other in zip(words, other_words, strict=False):
+        if one != other:
+            return f"{one!r} is shown, {other!r} is printed"
+    if len(words) != len(other_words):
+        return f"{len(words)} words are shown, {len(other_words)} are printed"
+    for (one, unit), (other, _) in zip(numbers, other_numbers, strict=True):
+        if not abs(one - other) <= 1.01 * unit:
+            return f"{one!r} is shown, {other!r} is printed"
+    return ""
+
+
+def _words_and_numbers(text: str) -> tuple[list[str], list[tuple[float, float]]]:
+    """A text as its words, numbers and rules masked, and its numbers with the unit of their last decimal."""
+    text = IDENTITY.sub(lambda found: found[0].translate(_LETTERS), text)
     masked = re.sub(r"[-─=]{3,}", "-", NUMBER.sub("#", text))
-    return masked.split(), [float(number) for number in NUMBER.findall(text)]
+    return masked.split(), [(float(found[0]), _unit(found)) for found in NUMBER.finditer(text)]
+
+
+_LETTERS = str.maketrans("0123456789", "ghijklmnop")  # an identity holds no number
+
+
+def _unit(found: re.Match[str]) -> float:
+    """One unit of the last decimal; 0 of a whole number."""
+    if found[1] is None and found[2] is None:
+        return 0.0
+    return 10.0 ** (int(found[2] or 0) - len(found[1] or ""))
 
 
 def paste(page: Path) -> None:

@@ -178,7 +178,7 @@ def test_an_absent_analysis_is_imputed_again_with_one_warning():
     assert "imp = df.mice.impute(['y ~ x + z', 'y ~ x*z'], auxiliary='ignore', iterations=5, m=2, rng=1)" in text
     assert caught[0].filename == __file__
     at_once = study().mice.impute(["y ~ x + z", "y ~ x*z"], **WISHES)
-    assert res.imputations is not imp and res.imputations.identity == at_once.identity
+    assert res.imputations is not imp and res.imputations.fingerprint == at_once.fingerprint
     for k in range(2):
         pd.testing.assert_frame_equal(res.imputations[k], at_once[k], check_exact=True)
     assert str(res.congeniality) == "exact: imputed again for it"
@@ -191,7 +191,7 @@ def test_another_outcome_replaces_the_declared_analysis():
         CongenialityWarning, match=r"df.mice.impute\('b ~ x', auxiliary='ignore', iterations=5, m=2, rng=1\)"
     ):
         res = imp.fit("b ~ x")
-    assert res.imputations.identity == study().mice.impute("b ~ x", **WISHES).identity
+    assert res.imputations.fingerprint == study().mice.impute("b ~ x", **WISHES).fingerprint
 
 
 def test_nothing_declared_and_an_interaction_is_imputed_again():
@@ -199,7 +199,7 @@ def test_nothing_declared_and_an_interaction_is_imputed_again():
     with pytest.warns(CongenialityWarning, match="x:z never declared"):
         res = imp.fit("y ~ x*z")
     assert res.congeniality.word == "exact"
-    assert res.imputations.identity == study().mice.impute("y ~ x*z", m=2, rng=1, iterations=5).identity
+    assert res.imputations.fingerprint == study().mice.impute("y ~ x*z", m=2, rng=1, iterations=5).fingerprint
 
 
 def test_imputing_again_keeps_the_wishes_the_sets_and_the_sweeps():
@@ -210,7 +210,7 @@ def test_imputing_again_keeps_the_wishes_the_sets_and_the_sweeps():
     assert (again.m, again.iterations) == (3, 7)
     assert again[0]["g"].isna().sum() == study()["g"].isna().sum()
     whole = study().mice.impute(["y ~ x + z", "y ~ x*z"], **{**wishes, "iterations": 7})
-    assert again.identity == whole.identity
+    assert again.fingerprint == whole.fingerprint
 
 
 def test_an_analysis_without_a_likelihood_is_drawn_by_its_terms_and_said_to_be_approximate():

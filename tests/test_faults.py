@@ -160,7 +160,7 @@ def test_a_dead_worker_is_told_with_its_chains_and_what_was_finished_goes_on(tmp
             except mifit.ImputationError as error:
                 print(error)
                 whole = mifit.impute(mixed(), "y ~ x * z", n_jobs=1, **words)
-                print("same", error.partial.extend(m=5 - error.partial.m, n_jobs=1).identity == whole.identity)
+                print("same", error.partial.extend(m=5 - error.partial.m, n_jobs=1).fingerprint == whole.fingerprint)
         """)
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=False)
@@ -227,12 +227,12 @@ def test_numbers_that_were_left_out_are_drawn_first(monkeypatch):
 
 def test_imputing_again_for_an_analysis_can_be_stopped_and_harms_nothing(monkeypatch):
     imp = mifit.impute(mixed(), "y ~ x + z", m=4, iterations=3, rng=1)
-    before = imp.identity
+    before = imp.fingerprint
     interrupting(monkeypatch, 2)
     with pytest.raises(mifit.Interrupted) as caught:
         imp.fit("y ~ x * z")
     assert caught.value.partial.m == 2
-    assert imp.identity == before and imp.m == 4
+    assert imp.fingerprint == before and imp.m == 4
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals to a group of processes")

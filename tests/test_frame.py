@@ -175,7 +175,7 @@ def test_the_long_format_is_rs():
 def test_from_long_finds_the_holes_in_set_0():
     imp = incomplete().mice.impute(m=3, rng=1, iterations=1)
     back = mifit.from_long(imp.to_long())
-    assert back.identity == imp.identity
+    assert back.fingerprint == imp.fingerprint
     assert "holes from the rows numbered 0" in repr(back)
     assert back.plan is None and len(back.events) == 0
 
@@ -184,7 +184,7 @@ def test_from_long_finds_the_holes_in_the_original():
     frame = incomplete()
     imp = frame.mice.impute(m=3, rng=1, iterations=1)
     back = mifit.from_long(imp.to_long(original=False), original=frame)
-    assert back.identity == imp.identity
+    assert back.fingerprint == imp.fingerprint
     assert "holes from original=" in repr(back)
 
 
@@ -227,7 +227,7 @@ def test_from_long_takes_other_names_shuffled_rows_and_text_as_row_numbers():
     long["who"] = "p" + long["who"].astype(str)
     order = np.argsort(np.where(long["set"] == 0, -1, np.random.default_rng(0).random(len(long))), kind="stable")
     back = mifit.from_long(long.iloc[order], imp="set", id="who")
-    assert back.identity == imp.identity
+    assert back.fingerprint == imp.fingerprint
 
 
 def test_from_long_keeps_a_column_that_was_never_completed():
@@ -235,7 +235,7 @@ def test_from_long_keeps_a_column_that_was_never_completed():
     imp = frame.mice.impute(m=2, rng=1, iterations=1, methods={"g": "leave"})
     assert imp[0]["g"].isna().sum() == frame["g"].isna().sum()
     back = mifit.from_long(imp.to_long())
-    assert back.identity == imp.identity
+    assert back.fingerprint == imp.fingerprint
     assert back[1]["g"].isna().sum() == frame["g"].isna().sum()
 
 

@@ -109,7 +109,7 @@ def test_identity_tells_sets_apart(imp):
 def test_it_survives_pickling_and_copying(imp):
     assert same(pickle.loads(pickle.dumps(imp)), imp)
     assert same(copy.deepcopy(imp), imp)
-    assert pickle.loads(pickle.dumps(imp)).extend(m=1).identity == imp.extend(m=1).identity
+    assert pickle.loads(pickle.dumps(imp)).extend(m=1).fingerprint == imp.extend(m=1).fingerprint
 
 
 def test_events_are_a_frame():

@@ -30,7 +30,7 @@ def test_an_array_that_is_a_column_is_that_column():
         (counts.mice.impute("count ~ x", model="poisson", exposure="years", m=2, rng=1),
          counts.mice.impute("count ~ x", model="poisson", exposure=frame["years"].to_numpy(), m=2, rng=1)),
     ):  # fmt: skip
-        assert by_array.identity == by_name.identity
+        assert by_array.fingerprint == by_name.fingerprint
         assert by_array.plan.questions[0].keywords == by_name.plan.questions[0].keywords
         assert not [f for f in by_array.plan.factors if f.role == "auxiliary"]
 
@@ -78,7 +78,7 @@ def test_the_call_that_is_offered_draws_the_very_same_sets():
         again = imp.fit("count ~ x * died").imputations
     scope: dict[str, object] = {"df": frame}
     exec(caught.value.do, scope)
-    assert scope["imp"].identity == again.identity
+    assert scope["imp"].fingerprint == again.fingerprint
 
 
 def test_a_plan_takes_the_words_that_only_impute_needs():
@@ -97,7 +97,7 @@ def test_long_data_whose_columns_kept_their_holes_come_back():
     frame = visits().assign(comment=lambda f: pd.Series(["a", "b", "c"] * 100).where(f["z"] > 0))
     imp = frame.mice.impute("z ~ x", methods={"comment": "leave"}, m=2, rng=1)
     back = mifit.from_long(imp.to_long())
-    assert back.identity == imp.identity
+    assert back.fingerprint == imp.fingerprint
     pd.testing.assert_frame_equal(back[1].reset_index(drop=True), imp[1].reset_index(drop=True))
 
 

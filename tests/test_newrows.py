@@ -19,9 +19,9 @@ def halves(n=300, seed=0):
 def test_new_rows_are_complete_and_what_was_observed_stays(formula, mode):
     frame, new = (part.assign(later=np.exp(part["later"] / 4)) for part in halves())
     imp = mifit.impute(frame, formula, m=3, iterations=3, rng=1, congeniality=mode if formula else "compatible")
-    before = imp.identity
+    before = imp.fingerprint
     made = imp.impute_new(new)
-    assert imp.identity == before
+    assert imp.fingerprint == before
     assert made.m == 3
     for one in made:
         assert not one.isna().any().any()

@@ -434,8 +434,8 @@ def test_a_set_with_levels_taken_together_comes_back_from_its_file(wish, tmp_pat
     imp = diets().mice.impute(**wish, **FAST)
     imp.save(tmp_path / "diets.mifit")
     again = mifit.load(tmp_path / "diets.mifit")
-    assert again.identity == imp.identity
-    assert again.extend(1).identity == imp.extend(1).identity
+    assert again.fingerprint == imp.fingerprint
+    assert again.extend(1).fingerprint == imp.extend(1).fingerprint
 
 
 KINDS = {

@@ -274,7 +274,7 @@ def test_a_study_goes_on_as_if_there_had_been_no_file(formula, words, tmp_path):
     back = saved(imp, tmp_path)
     same(back, imp)
     equal(back._frame, imp._frame)
-    assert (back.identity, back.iterations, back.m) == (imp.identity, 4, 3)
+    assert (back.identity, back.fingerprint, back.iterations, back.m) == (imp.identity, imp.fingerprint, 4, 3)
     assert str(back.plan) == str(imp.plan)
     assert repr(back) == repr(imp)
     pd.testing.assert_frame_equal(back.events, imp.events)

@@ -28,6 +28,7 @@ class Study:
     seed: Seed | None
     events: pd.DataFrame
     identity: str
+    fingerprint: str
     said: str = ""  #: where sets made elsewhere come from
 
     @property
@@ -72,8 +73,9 @@ class Study:
 
     def require_own(self, results: Any, call: str) -> None:
         """Refuse results that were pooled from other imputations."""
-        other = getattr(getattr(results, "imputations", None), "identity", None)
-        if results is not None and other not in (None, self.identity):
-            raise PlanError(
-                f"the results come from imputed set {other}, not from {self.identity}.", do=f"res.imputations.{call}"
-            )
+        other = getattr(results, "imputations", None)
+        if other is not None and other.fingerprint != self.fingerprint:
+            fact = f"the results come from imputed set {other.identity}, not from {self.identity}."
+            if other.identity == self.identity:
+                fact = f"the results come from imputed set {other.identity} as another machine drew it."
+            raise PlanError(fact, do=f"res.imputations.{call}")

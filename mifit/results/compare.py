@@ -158,12 +158,14 @@ def _refuse_other_sets(larger: PooledEstimates, smaller: PooledEstimates, about:
     if one is None or other is None:
         same = larger.m == smaller.m and larger.completed is smaller.completed
     else:
-        same = one is other or (one.identity == other.identity and larger.nobs == smaller.nobs)
+        same = one is other or (one.fingerprint == other.fingerprint and larger.nobs == smaller.nobs)
     if same and not _same_rows(larger.completed, smaller.completed):
         fact = f"the models were fitted on different rows ({larger.nobs} and {smaller.nobs})."
         raise ModelError(fact, **about, do=f"res.compare({smaller.fits.formula!r})   # on the rows of this model")
     if not same:
         names = [getattr(x, "identity", "made elsewhere") for x in (one, other)]
+        if names[0] == names[1] and one is not None and other is not None:  # the same request, drawn on two machines
+            names = [f"{x.identity}, drawn as {x.fingerprint}" for x in (one, other)]
         raise ModelError(
             f"the models were fitted on different completed sets ({names[0]} and {names[1]}).",
             **about,
