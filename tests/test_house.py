@@ -304,9 +304,22 @@ def test_the_floors_are_those_of_the_project_file():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     floors = (ROOT / "tests/floors.txt").read_text(encoding="utf-8").splitlines()
     pinned = dict(line.split("==") for line in floors if not line.startswith("#"))
-    lowest = dict(wish.split(">=") for wish in project["dependencies"])
+    extras = project["optional-dependencies"]
+    wishes = [*project["dependencies"], *extras["test"], *extras["io"]]
+    lowest = dict(wish.split(">=") for wish in wishes if not wish.startswith(("hypothesis", "mifit[", "pytest")))
     assert pinned.keys() == lowest.keys()
     assert [name for name, floor in lowest.items() if not f"{pinned[name]}.".startswith(f"{floor}.")] == []
+
+
+def test_every_extra_is_one_that_something_uses():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    known = {"matplotlib": "plot", "pyarrow": "io", "maketables": "tables", "dask": "dask"}
+    text = "\n".join(
+        path.read_text(encoding="utf-8") for path in [*HOUSE.rglob("*.py"), *(ROOT / "examples").glob("*.py")]
+    )
+    for package, extra in known.items():
+        assert package in text and any(package in one for one in extras[extra])
+    assert extras.keys() == {*known.values(), "all", "test", "docs", "check"}
 
 
 CROOKED = {

@@ -1,13 +1,13 @@
 """Penalties for rare levels and separation: Firth's against published figures, the shared prior against its theory."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.optimize
 from scipy.special import expit
+from test_reference import stored
 
 import mifit
 from mifit import PlanError
@@ -19,12 +19,11 @@ from mifit.impute.methods.ordinal import Ordinal
 from mifit.impute.newton import maximise
 from mifit.impute.shrinkage import shared, shrunk
 
-FIRTH = Path(__file__).parent / "reference" / "firth"
-
 
 def endometrial():
     """The 79 women of Heinze and Schemper (2002), and the figures of R's brglm2."""
-    return pd.read_csv(FIRTH / "endometrial.csv"), json.loads((FIRTH / "expected.json").read_text())
+    firth = stored("firth")
+    return pd.read_csv(firth / "endometrial.csv"), json.loads((firth / "expected.json").read_text())
 
 
 def visit(y, X, kind=Kind.BINARY, levels=2, terms=None):
