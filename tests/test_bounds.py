@@ -9,12 +9,13 @@ from mifit import MifitError, PlanError
 from mifit.frame.kinds import Kind
 from mifit.impute import drawing
 from mifit.impute.contract import Visit
-from mifit.impute.drawing import Fence, draw_continuous, draw_within
+from mifit.impute.drawing import Fence, draw, draw_continuous
 from mifit.impute.gram import solve
 from mifit.impute.methods.norm import Normal, NormalFitted
 from mifit.impute.methods.pmm import PMM
-from mifit.impute.methods.poisson import PoissonFitted
-from mifit.impute.methods.power import PowerFitted, PowerScale
+from mifit.impute.methods.poisson import Poisson, PoissonFitted
+from mifit.impute.methods.power import Power, PowerFitted, PowerScale
+from mifit.impute.sampler_choice import Constraint, choose, offers
 from mifit.impute.truncated import truncated_normal, truncated_regression
 
 DRAWS = 40_000
@@ -36,10 +37,16 @@ def fenced(low, high, n=DRAWS):
     return Fence(np.full(n, low), np.full(n, high), lambda values: values)
 
 
+def draw_within(method, own, fence, current, seed):
+    """Values of an own factor without predictors that nothing judges, within bounds."""
+    choice = choose(offers(method, None), (), Constraint(bounded=True), apart=True)
+    return draw(choice, own, np.ones((DRAWS, 1)), (), fence, current, np.random.default_rng(seed)).values
+
+
 @pytest.mark.parametrize(("low", "high"), [(-1.0, 0.5), (2.0, np.inf), (-np.inf, -3.0), (8.0, 8.1)])
 def test_normal_draws_have_the_truncated_law(low, high):
     own = NormalFitted(np.array([0.3]), 1.2, 0.5, 1.0)
-    drawn = draw_within(own, np.ones((DRAWS, 1)), fenced(low, high), np.zeros(DRAWS), np.random.default_rng(1))
+    drawn = draw_within(Normal(), own, fenced(low, high), np.zeros(DRAWS), 1)
     a, b = (low - 0.8) / 1.2, (high - 0.8) / 1.2
     # Kolmogorov-Smirnov: false alarm 1e-4 each
     assert stats.kstest(drawn, stats.truncnorm(a, b, 0.8, 1.2).cdf).pvalue > 1e-4
@@ -51,7 +58,7 @@ def test_a_bound_of_its_own_in_every_row():
     low = rng.normal(size=DRAWS)
     fence = Fence(low, low + rng.random(DRAWS), lambda values: values)
     own = NormalFitted(np.array([0.0]), 1.0, 0.0, 1.0)
-    drawn = draw_within(own, np.ones((DRAWS, 1)), fence, low, rng)
+    drawn = draw_within(Normal(), own, fence, low, 21)
     share = (stats.norm.cdf(drawn) - stats.norm.cdf(low)) / (stats.norm.cdf(fence.high) - stats.norm.cdf(low))
     assert stats.kstest(share, "uniform").pvalue > 1e-4  # false alarm 1e-4
 
@@ -60,7 +67,7 @@ def test_a_bound_of_its_own_in_every_row():
 def test_draws_on_a_power_scale_have_its_truncated_law(power):
     on = PowerScale(True, 0.0, 2.0)
     own = PowerFitted(np.array([0.2]), 0.5, 0.0, 1.0, power, on, power)
-    drawn = draw_within(own, np.ones((DRAWS, 1)), fenced(1.5, 4.0), np.full(DRAWS, 2.0), np.random.default_rng(3))
+    drawn = draw_within(Power(), own, fenced(1.5, 4.0), np.full(DRAWS, 2.0), 3)
     ends = stats.norm.cdf(on.forward(np.array([1.5, 4.0]), power), 0.2, 0.5)
     share = (stats.norm.cdf(on.forward(drawn, power), 0.2, 0.5) - ends[0]) / (ends[1] - ends[0])
     assert stats.kstest(share, "uniform").pvalue > 1e-4  # false alarm 1e-4
@@ -93,7 +100,7 @@ def test_a_judged_draw_is_truncated_too(rounds, monkeypatch):
 
 def test_counts_have_the_truncated_probabilities():
     own = PoissonFitted(np.array([1.2]), 4096, None)
-    drawn = draw_within(own, np.ones((DRAWS, 1)), fenced(2.0, 5.0), np.zeros(DRAWS), np.random.default_rng(5))
+    drawn = draw_within(Poisson(), own, fenced(2.0, 5.0), np.zeros(DRAWS), 5)
     weights = stats.poisson.pmf(np.arange(2, 6), np.exp(1.2))
     counts = np.bincount(drawn.astype(int), minlength=6)[2:]
     assert counts.sum() == DRAWS

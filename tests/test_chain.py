@@ -209,7 +209,7 @@ def next_x(frame, shove, **wishes):
     changed = {**before.holes, "y": before.holes["y"] + shove}
     running = Running(Engine(table, plan), dataclasses.replace(before, holes=changed))
     running.store.refresh()
-    return running._draw_joint(plan["x"], np.random.default_rng(7)), plan
+    return running._draw_joint(plan["x"], np.random.default_rng(7)).values, plan
 
 
 def test_values_of_a_missing_outcome_never_reach_a_covariate_without_an_auxiliary():

@@ -18,12 +18,13 @@ from mifit.impute.engine import Engine
 from mifit.impute.methods.logistic import LogisticFitted
 from mifit.impute.methods.multinomial import MultinomialFitted
 from mifit.impute.methods.negbin import NegBinFitted
-from mifit.impute.methods.norm import NormalFitted
+from mifit.impute.methods.norm import Normal, NormalFitted
 from mifit.impute.methods.ordinal import OrdinalFitted
 from mifit.impute.methods.poisson import PoissonFitted
-from mifit.impute.methods.power import PowerFitted, PowerScale
+from mifit.impute.methods.power import Power, PowerFitted, PowerScale
 from mifit.impute.plan import Wishes
 from mifit.impute.planning import make
+from mifit.impute.sampler_choice import multiplies, offers
 
 DRAWS = 50_000
 Z = 0.7  # of the row that is repeated
@@ -102,6 +103,9 @@ OWNS = {
     "power, Yeo-Johnson": power_own(False, 0.6),
     "power, uneven": power_own(True, 0.5, 0.8),
 }
+
+
+OFFERED = {own: offers(Normal() if own == "norm" else Power(), None) for own in OWNS}
 
 
 def judge_normal(coef):
@@ -213,7 +217,8 @@ CASES = [
 def test_draws_have_the_density_of_own_factor_times_judge(term, own, judge):
     found = hole(term, own, judge)
     rng = np.random.default_rng([3, CASES.index((term, own, judge))])
-    drawn = draw_continuous(found.own, found.X, [found.bench], [found.affine], np.full(DRAWS, 3.0), rng)
+    normal = multiplies(OFFERED[own], found.bench.gaussian, found.affine)
+    drawn = draw_continuous(found.own, found.X, [found.bench], [normal], np.full(DRAWS, 3.0), rng)
     assert found.affine == (term in ("x", "x by z"))
     assert (drawn.tried == 0) == (found.affine and own == "norm" and judge == "OLS")
     assert drawn.sliced < DRAWS * 0.001

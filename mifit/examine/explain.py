@@ -107,7 +107,7 @@ def explain(study: Study, row: Any, column: Hashable, position: bool = False, k:
     assert study.seed is not None
     seen = replay(known, plan, study.seed, study.chains[k].number, study.iterations, column, place)
     same = seen.value == study.chains[k].holes[column][int(np.searchsorted(known[column].missing, place))]
-    said = [*_how(study, column), *_weighed(study, column, seen), *_seen(study, column, codes)]
+    said = [*_how(study, column, seen), *_weighed(study, column, seen), *_seen(study, column, codes)]
     shown = f"set {k} of 0 to {study.m - 1}, at its last visit: {_text(values.loc[k])} was drawn"
     if not same:
         shown += " (run again on this machine the last bits differ)"
@@ -172,16 +172,16 @@ def _followed(study: Study, column: Hashable) -> str:
     return "known without a draw: it follows from other columns, or from other rows of the same id"
 
 
-def _how(study: Study, column: Hashable) -> list[tuple[str, str]]:
-    """Method, sampler and reason, from the plan."""
+def _how(study: Study, column: Hashable, seen: Witnessed) -> list[tuple[str, str]]:
+    """Method and reason from the plan; the sampler that drew the cell."""
     assert study.plan is not None
     variable = study.plan[column]
     donors = getattr(variable.method, "donors", None)
     method = variable.label + (f", {donors} donors" if donors else "")
     predictors = ", ".join(variable.predictors) or "nothing"
     said = [("method", f"{method}: {variable.why}"), ("given", predictors)]
-    if variable.sampler != "own":
-        said.append(("sampler", variable.sampler))
+    if seen.sampler != "own":
+        said.append(("sampler", seen.sampler))
     return said + ([("together", "one value for all rows of the id")] if variable.together else [])
 
 
@@ -202,9 +202,9 @@ def _weighed(study: Study, column: Hashable, seen: Witnessed) -> list[tuple[str,
     said.append(("weighed by", listed(list(dict.fromkeys(names)), 6)))
     if not seen.weighed.levels:
         said.append(("after that", _mean(seen.weighed)))
-    if study.plan[column].sampler == "rejection":
+    if seen.sampler == "rejection":
         share = f"{100 * seen.acceptance:.3g} %" if seen.acceptance >= 1e-4 else "under 0.01 %"
-        said.append(("acceptance", f"{share} of its own model's proposals would be accepted in this row"))
+        said.append(("acceptance", f"{share} of proposals would be accepted in this row"))
     return said
 
 

@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..frame.kinds import Rows
-from .bench import Bench, Members, Together
+from .bench import Bench, Together
 from .choices import allowed_parameters
 from .contract import Array, Fitted
-from .drawing import Undone, draw_continuous, draw_discrete, draw_proposed, draw_within
+from .drawing import Draw, Undone, draw
 from .engine import Engine, Ready
 from .estimation import Left
 from .limits import elsewhere
@@ -164,7 +164,9 @@ class Running:
                 rows = np.sort(rng.choice(rows, enough, replace=False))
             fitted = method.fit(self._visit(name, model, rows, None), rng)
             fitted, X = self._widened(fitted, name, model)
-            self.store.write(name, self._sampled(variable, fitted, X, rng))
+            fence, current = engine.fence(name, self.values), self.values[name][column.missing]
+            found = draw(engine.choice_alone(name, method), fitted, X, (), fence, current, rng)
+            self.store.write(name, self._asked(variable, found).values)
             if name in engine.layout.main:
                 filled[name] = None
 
@@ -177,36 +179,54 @@ class Running:
         for name in self.plan.order:
             self.visiting = name
             variable = self.engine.variables[name]
-            draw = self._draw_column if variable.role == "column" else self._draw_joint
-            self.store.write(name, draw(variable, rng))
+            how = self._draw_column if variable.role == "column" else self._draw_joint
+            found = how(variable, rng)
+            self.store.write(name, found.values)
+            if found.tried:
+                past = self.sampled.get(name, (0, 0, 0))
+                self.sampled[name] = (past[0] + found.drawn, past[1] + found.tried, past[2] + found.sliced)
         self.visiting = "the analysis"
         self._record(rng)
 
-    def _draw_column(self, variable: Variable, rng: np.random.Generator) -> Array:
+    def _draw_column(self, variable: Variable, rng: np.random.Generator) -> Draw:
         """Plain chained equations: fit on observed rows, draw from the own model."""
         name, fitted = variable.name, self._fitted_column(variable, rng)
-        members = self.engine.members.get(name)
         fitted, X = self._widened(fitted, name, self.engine.own[name])
-        if members is not None:
-            return self._draw_together(variable, fitted, X, [], members, rng)
-        if isinstance(fitted, PMMFitted) and self.number == 1 and fitted.outside(X) > _STRAYED:
+        alone = name not in self.engine.members
+        if alone and isinstance(fitted, PMMFitted) and self.number == 1 and fitted.outside(X) > _STRAYED:
             self._count(
                 f"{name}: predictions lie outside those of all donors; methods={{{name!r}: 'norm'}} extrapolates"
             )
-        return self._sampled(variable, fitted, X, rng)
+        return self._drawn(variable, fitted, X, [], rng)
 
-    def _sampled(self, variable: Variable, fitted: Any, X: Array, rng: np.random.Generator) -> Array:
-        """Values from a variable's own model, within what is known of them."""
-        name, skip = variable.name, variable.skip
+    def _drawn(self, variable: Variable, own: Any, X: Array, benches: list[Any], rng: np.random.Generator) -> Draw:
+        """Values from a variable's own model times what judges it, by the sampler that was chosen for it."""
+        name, choice = variable.name, self.engine.choices[variable.name]
         fence, missing = self.engine.fence(name, self.values), self.table[name].missing
-        if fence is None:
-            drawn = fitted.sample(X, rng)
+        current, members = self.values[name][missing], self.engine.members.get(name)
+        if members is not None:  # one value for all rows of an id, judged by the product over its rows
+            benches = [Together(bench, members) for bench in benches]
+            fence = None if fence is None else fence.of(members.heads)
+            found = draw(choice, own, X[members.heads], benches, fence, current[members.heads], rng)
+            found = found.of(found.values[members.unit])
         else:
-            drawn = draw_within(fitted, X, fence, self.values[name][missing], rng)
-        if skip is not None:
-            inside = np.isin(missing, skip.inside(self.table, self.values))
-            drawn = np.where(inside, drawn, elsewhere(self.table[name], skip))
-        return np.asarray(drawn)
+            weights, shift = self._given(name, missing)
+            found = draw(choice, own, X, benches, fence, current, rng, shift, weights)
+        return self._asked(variable, found)
+
+    def _asked(self, variable: Variable, found: Draw) -> Draw:
+        """The draw where a column is asked for, and elsewhere its value there."""
+        name, skip = variable.name, variable.skip
+        if skip is None:
+            return found
+        inside = np.isin(self.table[name].missing, skip.inside(self.table, self.values))
+        return found.of(np.where(inside, found.values, elsewhere(self.table[name], skip)))
+
+    def _given(self, name: Hashable, rows: Rows) -> tuple[Array | None, Any]:
+        """Weights and offset of an own factor that is an analysis, on some rows."""
+        ready = self.engine.own_factor[name]
+        weights, offset = (None, None) if ready is None else (ready.weights, ready.offset)
+        return None if weights is None else weights[rows], 0.0 if offset is None else offset[rows]
 
     def _widened(self, fitted: Any, name: Hashable, model: Model) -> tuple[Any, Array]:
         """A fitted model and its predictors on the rows to draw; with coefficients for all columns none is copied."""
@@ -225,57 +245,17 @@ class Running:
         visit = self._visit(name, self.engine.own[name], rows, self.warm.get(name))
         return self._noted(name, variable.method.fit(visit, rng), name)
 
-    def _draw_joint(self, variable: Variable, rng: np.random.Generator) -> Array:
+    def _draw_joint(self, variable: Variable, rng: np.random.Generator) -> Draw:
         """A draw from the own factor times every factor the variable feeds."""
-        name, fed = variable.name, self.engine.feeds[variable.name]
+        name = variable.name
         own: Any
         own, model = self._own(variable, rng)
-        benches: list[Any] = [self._bench(ready, name, rng) for ready in fed]
+        benches: list[Any] = [self._bench(ready, name, rng) for ready in self.engine.feeds[name]]
         own, X = self._widened(own, name, model)
-        members = self.engine.members.get(name)
-        if members is not None:
-            return self._draw_together(variable, own, X, benches, members, rng)
         inverse = self.engine.inverse(name)
-        ready = self.engine.own_factor[name]
-        rows = self.table[name].missing
-        weights, offset = (
-            ((None if x is None else x[rows]) for x in (ready.weights, ready.offset)) if ready else (None, None)
-        )
-        shift: Any = 0.0 if offset is None else offset
-        normal, fence = hasattr(own, "mean_sd"), self.engine.fence(name, self.values)
-        if not benches and fence is None and inverse is None and not (normal and weights is not None):
-            return own.sample(X, rng, shift) if weights is None else own.sample(X, rng, shift, weights)
         if inverse is not None:
             own = Undone(own, name, *inverse)
-        if normal:
-            affine = [self.engine.affine(ready, name) for ready in fed]
-            draw = draw_continuous(own, X, benches, affine, self.values[name][rows], rng, weights, fence)
-            if draw.tried:
-                past = self.sampled.get(name, (0, 0, 0))
-                self.sampled[name] = (past[0] + len(X), past[1] + draw.tried, past[2] + draw.sliced)
-            return draw.values
-        benches += [] if fence is None else [fence]
-        if hasattr(own, "log_probabilities") and offset is None and weights is None:
-            return draw_discrete(own, X, benches, rng).values
-        return draw_proposed(own, X, benches, self.values[name][rows], rng, shift, weights).values
-
-    def _draw_together(
-        self, variable: Variable, own: Any, X: Array, benches: list[Any], members: Members, rng: np.random.Generator
-    ) -> Array:
-        """One value for all rows of an id, judged by the product over its rows."""
-        name, X = variable.name, X[members.heads]
-        judges: list[Any] = [Together(bench, members) for bench in benches]
-        fence = self.engine.fence(name, self.values)
-        fence = None if fence is None else fence.of(members.heads)
-        current = self.values[name][self.table[name].missing][members.heads]
-        if not judges:
-            drawn = own.sample(X, rng) if fence is None else draw_within(own, X, fence, current, rng)
-        elif hasattr(own, "mean_sd"):
-            affine = [self.engine.affine(ready, name) for ready in self.engine.feeds[name]]
-            drawn = draw_continuous(own, X, judges, affine, current, rng, fence=fence).values
-        else:
-            drawn = draw_discrete(own, X, [*judges, *([] if fence is None else [fence])], rng).values
-        return np.asarray(drawn[members.unit])
+        return self._drawn(variable, own, X, benches, rng)
 
     def _own_rows(self, variable: Variable) -> Rows | None:
         """Rows that plain chained equations fit on: observed ones, or all where missing values are censored."""

@@ -57,7 +57,7 @@ def plan_chained(draft: Draft) -> None:
         if name not in draft.wishes.predictors:
             means = draft.cluster_means(name, others)
             pieces, shown = (*pieces, *means), (*shown, *(f"mean({p.which[0]}) by {p.which[1]}" for p in means))
-        draft.add(name, "column", method, label, "own", pieces, shown, why)
+        draft.add(name, "column", method, label, pieces, shown, why)
     if (len(draft.order) == 1 or monotone) and not settles:
         draft.iterations = 1
     elif any(draft.holes(n) > table.n_rows / 2 for n in draft.order):

@@ -1,5 +1,7 @@
 """The samplers: draw a variable from its own factor times every factor it feeds.
 
+Which of them draws a column is decided in ``sampler_choice.py``; :func:`draw` does as decided.
+
 A discrete variable is enumerated. For a continuous one, all normal factors that are affine in it are multiplied
 into its own normal (the closed form); what remains is settled by rejection, and rows that wait too long take
 elliptical slice steps from their current value.
@@ -21,9 +23,10 @@ from ..formula.question import Inverse
 from ..frame.kinds import Rows
 from .bench import Judging
 from .contract import Array, Discrete
+from .sampler_choice import Choice, Sampler
 from .truncated import truncated_normal
 
-__all__ = ["Draw", "Fence", "Undone", "draw_continuous", "draw_discrete", "draw_proposed", "draw_within"]
+__all__ = ["Draw", "Fence", "Undone", "draw", "draw_continuous", "draw_discrete", "draw_proposed"]
 
 
 ROUNDS = (3, 12, 135)  # proposals per waiting row, 150 in all
@@ -36,12 +39,18 @@ _BLOCK = 200_000  # candidate rows worked on at once: a few MB
 
 
 class Draw:
-    """Values drawn, and how it went."""
+    """Values drawn, and how it went: how many were drawn, the proposals it took, and how many took steps instead."""
 
-    __slots__ = ("sliced", "tried", "values")
+    __slots__ = ("drawn", "sliced", "tried", "values")
 
     def __init__(self, values: Array, tried: int = 0, sliced: int = 0) -> None:
-        self.values, self.tried, self.sliced = values, tried, sliced
+        self.values, self.drawn, self.tried, self.sliced = values, len(values), tried, sliced
+
+    def of(self, values: Array) -> Draw:
+        """The same draw with other values: shared by several rows, or replaced in some."""
+        found = Draw(values, self.tried, self.sliced)
+        found.drawn = self.drawn
+        return found
 
 
 class Undone:
@@ -100,18 +109,60 @@ class Fence:
         return None
 
 
-def draw_within(own: Any, X: Array, fence: Fence, current: Array, rng: np.random.Generator) -> Array:
-    """Draw from an own factor that nothing judges, within a fence: truncated, never clipped; shape (n_mis,)."""
-    if hasattr(own, "mean_sd") and fence.allowed is None:
-        return draw_continuous(own, X, (), (), current, rng, fence=fence).values
-    if hasattr(own, "sample_within"):
-        if fence.allowed is None:
-            return np.asarray(own.sample_within(X, rng, fence.low, fence.high))
-        good, group = _donors(own.values, fence, len(X))
-        return np.asarray(own.sample_among(X, rng, good, group))
-    if hasattr(own, "log_probabilities"):
-        return draw_discrete(own, X, (fence,), rng).values
-    return draw_proposed(own, X, (fence,), current, rng).values
+def draw(
+    choice: Choice, own: Any, X: Array, benches: Sequence[Judging], fence: Fence | None, current: Array,
+    rng: np.random.Generator, shift: Any = 0.0, weights: Array | None = None,
+) -> Draw:  # fmt: skip
+    """Draw a variable by the sampler that was chosen for it.
+
+    Parameters
+    ----------
+    choice : Choice
+    own : Fitted
+        Its own factor, with what the choice asks for.
+    X : ndarray, shape (n_mis, p)
+        Predictors of the own factor.
+    benches : sequence of Bench
+        The factors it feeds.
+    fence : Fence, optional
+        What is known of the values: bounds truncate them, nothing is clipped.
+    current : ndarray, shape (n_mis,)
+        Current values, from which steps start.
+    rng : Generator
+    shift : float or ndarray, shape (n_mis,)
+        Offset of the own factor.
+    weights : ndarray, shape (n_mis,), optional
+        Prior weights of the own factor.
+
+    Returns
+    -------
+    Draw
+        With the number of proposals wherever the choice is rejection.
+    """
+    if choice.normals:
+        found = draw_continuous(own, X, benches, choice.multiplied, current, rng, weights, fence)
+    elif choice.sampler is Sampler.OWN:
+        found = Draw(_own_draws(own, X, fence, rng, shift, weights))
+    else:
+        judges = benches if fence is None else (*benches, fence)
+        if choice.sampler is Sampler.ENUMERATE:
+            return draw_discrete(own, X, judges, rng)
+        found = draw_proposed(own, X, judges, current, rng, shift, weights)
+    if choice.sampler is Sampler.REJECTION and not found.tried:
+        found.tried = len(X)  # all were possible, and nothing judged them
+    return found
+
+
+def _own_draws(
+    own: Any, X: Array, fence: Fence | None, rng: np.random.Generator, shift: Any, weights: Array | None
+) -> Array:
+    """Values that the own factor draws; within a fence it copies those observed values that are allowed."""
+    if fence is None:
+        return np.asarray(own.sample(X, rng, shift, *(() if weights is None else (weights,))))
+    if fence.allowed is None:
+        return np.asarray(own.sample_within(X, rng, fence.low, fence.high))
+    good, group = _donors(own.values, fence, len(X))
+    return np.asarray(own.sample_among(X, rng, good, group))
 
 
 def _donors(values: Array, fence: Fence, n: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
@@ -178,8 +229,8 @@ def _draw_levels(weights: Array, rng: np.random.Generator) -> Array:
 
 
 def draw_continuous(
-    own: Any, X: Array, benches: Sequence[Judging], affine: Sequence[bool], current: Array, rng: np.random.Generator,
-    weights: Array | None = None, fence: Fence | None = None,
+    own: Any, X: Array, benches: Sequence[Judging], multiplied: Sequence[bool], current: Array,
+    rng: np.random.Generator, weights: Array | None = None, fence: Fence | None = None,
 ) -> Draw:  # fmt: skip
     """Draw a continuous variable.
 
@@ -191,8 +242,9 @@ def draw_continuous(
         Predictors of the own factor.
     benches : sequence of Bench
         The factors it feeds.
-    affine : sequence of bool
-        Whether each factor's linear predictor is affine in the variable.
+    multiplied : sequence of bool
+        Whether each of them is normal in a linear predictor that is affine in what is drawn: such a factor is
+        multiplied into the own normal, the others judge proposals.
     current : ndarray, shape (n_mis,)
         Current values, from which slice steps start.
     rng : Generator
@@ -208,11 +260,9 @@ def draw_continuous(
     mean, sd = own.mean_sd(X)
     spread = np.broadcast_to(sd, len(X)) if weights is None else sd / np.sqrt(weights)
     waiting: list[Judging] = []
-    # On a power scale a factor that is affine in the variable is not affine in what is drawn.
-    direct = isinstance(own, Undone) or own.forward(current) is current
     unit = float(np.max(sd, initial=0.0))
-    for bench, straight in zip(benches, affine, strict=True):
-        product = _multiply(own, mean, spread, bench, unit) if direct and straight and bench.gaussian else None
+    for bench, normal in zip(benches, multiplied, strict=True):
+        product = _multiply(own, mean, spread, bench, unit) if normal else None
         if product is None:
             waiting.append(bench)
         else:
@@ -224,8 +274,8 @@ def draw_continuous(
         drawn = own.backward(_normals(mean, spread, limits, rng))
         if np.isfinite(drawn).all():
             return Draw(drawn if fence is None else np.clip(drawn, fence.low, fence.high))  # the last bit
-    draw = _settle(own, mean, spread, waiting, current, rng, limits)
-    return draw if fence is None else Draw(np.clip(draw.values, fence.low, fence.high), draw.tried, draw.sliced)
+    found = _settle(own, mean, spread, waiting, current, rng, limits)
+    return found if fence is None else found.of(np.clip(found.values, fence.low, fence.high))
 
 
 def _limits(own: Any, fence: Fence) -> tuple[Array, Array]:
@@ -263,9 +313,9 @@ def draw_proposed(
             return Draw(out, tried)
         at = np.repeat(waiting, proposals)
         values, log_share = propose(at), np.log(rng.random(len(at)))
-        tried += len(at)
         accepted = (log_share < _score(benches, at, values)).reshape(-1, proposals)
-        first, got = accepted.argmax(axis=1), accepted.any(axis=1)
+        first, got = accepted.argmax(axis=1), np.asarray(accepted.any(axis=1))
+        tried += _needed(first, got, proposals)
         out[waiting[got]] = values.reshape(-1, proposals)[got, first[got]]
         waiting = waiting[~got]
     if not len(waiting):
@@ -306,18 +356,23 @@ def _settle(
     for proposals in ROUNDS:
         if not len(waiting):
             break
-        tried += proposals * len(waiting)
         still, many = [], 1 + len(waiting) * proposals // _BLOCK
         for block in np.array_split(waiting, many) if many > 1 else [waiting]:
             values, accepted = _propose(own, mean, spread, benches, block, proposals, rng, limits)
             first = accepted.argmax(axis=1)
             got = accepted[np.arange(len(block)), first]
+            tried += _needed(first, got, proposals)
             out[block[got]] = values[got, first[got]]
             still.append(block[~got])
         waiting = np.concatenate(still) if many > 1 else still[0]
     if len(waiting):
         out[waiting] = _slice(own, mean, spread, benches, waiting, current[waiting], rng, limits)
     return Draw(out, tried, len(waiting))
+
+
+def _needed(first: Rows, got: npt.NDArray[np.bool_], proposals: int) -> int:
+    """Proposals of one round up to the first accepted one of each row: those after it decide nothing."""
+    return int((first[got] + 1).sum()) + proposals * int((~got).sum())
 
 
 def _propose(

@@ -19,7 +19,7 @@ from ..frame.cells import Mask
 from ..frame.kinds import Kind, Rows
 from ..frame.table import Table
 from .bench import Members
-from .contract import Array, Visit
+from .contract import Array, Method, Visit
 from .drawing import Fence
 from .estimation import Left
 from .likelihoods import keyword_vector
@@ -27,6 +27,7 @@ from .limits import Skip, fence
 from .methods import Cox, Logistic, Multinomial, Ordinal, Probit, name_of
 from .methods.cox import Times
 from .plan import Factor, Plan, Variable
+from .sampler_choice import Choice, Constraint, Offers, choose, multiplies, offers
 from .store import ColumnStore, Layout, Model
 
 __all__ = ["Engine", "Ready"]
@@ -157,6 +158,7 @@ class Engine:
         self.grams = any(name_of(h.method) in _LINEAR for h in self._holders() if h.method)
         self._affine: dict[tuple[int, Hashable], bool] = {}
         self._known: dict[frozenset[Hashable], Rows] = {}
+        self.choices = self.chosen()
 
     def hedge(self) -> None:
         """Find what is known of the holes: bounds, and conditions that must hold."""
@@ -282,6 +284,35 @@ class Engine:
             return good
 
         return dataclasses.replace(found or fence(self.table[name], None), allowed=allowed)
+
+    def chosen(self) -> dict[Hashable, Choice]:
+        """The sampler of every variable: what its chain runs, and what the plan states."""
+        return {name: self._chosen(name) for name in self.plan.order}
+
+    def _chosen(self, name: Hashable) -> Choice:
+        """The sampler of a variable: from its own factor, the factors it feeds, and what is known of its holes."""
+        variable, ready, column = self.variables[name], self.own_factor[name], self.table[name]
+        assert variable.method is not None
+        if variable.role == "column":
+            return self.choice_alone(name, variable.method)
+        own, undone = offers(variable.method if ready is None else ready.method, column), self.inverse(name)
+        inverse = None if undone is None else undone[0]
+        feeds = [(offers(f.method, self.table[f.outcome[0]]).gaussian, self.affine(f, name)) for f in self.feeds[name]]
+        return choose(
+            own, [multiplies(own, gaussian, affine, inverse) for gaussian, affine in feeds], self._constraint(name),
+            inverse=inverse, weights=ready is not None and ready.weights is not None,
+            offset=ready is not None and ready.offset is not None, apart=name in self.members,
+        )  # fmt: skip
+
+    def choice_alone(self, name: Hashable, method: Method) -> Choice:
+        """The sampler of a variable whose own model is all there is."""
+        constraint = self._constraint(name)
+        own = offers(method, self.table[name]) if any(constraint) else Offers()
+        return choose(own, (), constraint, apart=True)
+
+    def _constraint(self, name: Hashable) -> Constraint:
+        """What kind of thing is known of the missing values of a variable."""
+        return Constraint(bounded=name in self.fences, conditional=bool(self.musts[name]))
 
     def place(self, name: Hashable) -> int | None:
         """The store's column of a number, where its cross-products serve a linear model."""

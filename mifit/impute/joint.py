@@ -38,7 +38,6 @@ from .suitable import as_column, check_copies, check_outcomes
 __all__ = ["plan_joint"]
 
 _SPIKE = 0.1  # share of equal values that is worth an event
-_COUNTED = frozenset({Kind.BINARY, Kind.NOMINAL, Kind.ORDINAL, Kind.COUNT})
 _LEAST_SWEEPS = 5  # a compatible draw needs the analysis' parameters to settle, also with one incomplete variable
 
 
@@ -66,7 +65,7 @@ def plan_joint(draft: Draft) -> None:
     draft.ignore_rest([*covariates, *outcomes, *auxiliaries, *(n for n in many if draft.holes(n))])
     _draw_constants(draft, constant)
     for name in (n for n in many if draft.holes(n)):
-        draft.add(name, "column", METHODS["sample"], "sample", "own", (), (), f"{table[name].n_levels} levels")
+        draft.add(name, "column", METHODS["sample"], "sample", (), (), f"{table[name].n_levels} levels")
     auxiliaries = [n for n in auxiliaries if n not in constant]
     _add_analyses(draft, designs, baseline)
     why = _add_auxiliary_factors(draft, auxiliaries, baseline)
@@ -306,7 +305,6 @@ def _draw_covariates(
     draft: Draft, covariates: list[Hashable], designs: list[Design], outcomes: tuple[Hashable, ...]
 ) -> None:
     """Each incomplete covariate given the other covariates, never the outcome."""
-    sides = _right_sides(draft)
     for name in [n for n in covariates if draft.holes(n) and n not in draft.variables]:
         _refuse_outcome_as_predictor(draft, name, outcomes)
         others = [c for c in covariates if c != name]
@@ -318,15 +316,14 @@ def _draw_covariates(
         if name not in draft.wishes.predictors:
             given, named = draft.around(name, others)
             pieces, shown = (*pieces, *given), (*shown, *named)
-        sampler = _sampler(sides, name, method, designs)
-        draft.add(name, "covariate", method, label, sampler, pieces, shown, why)
+        draft.add(name, "covariate", method, label, pieces, shown, why)
 
 
 def _draw_constants(draft: Draft, names: Sequence[Hashable]) -> None:
     """What has one observed value gets it in every hole, whatever the analysis says."""
     for name in names:
         draft.events.append(f"{name!r} has one observed value: every hole gets it")
-        draft.add(name, "column", METHODS["sample"], "sample", "own", (), (), "constant")
+        draft.add(name, "column", METHODS["sample"], "sample", (), (), "constant")
 
 
 def _refuse_outcome_as_predictor(draft: Draft, name: Hashable, outcomes: tuple[Hashable, ...]) -> None:
@@ -344,37 +341,19 @@ def _refuse_outcome_as_predictor(draft: Draft, name: Hashable, outcomes: tuple[H
 
 def _draw_auxiliaries(draft: Draft, reasons: Mapping[Hashable, str]) -> None:
     """Incomplete auxiliaries are drawn from their own factor times the later ones."""
-    sides = _right_sides(draft)
     for factor in [f for f in draft.factors if f.role == "auxiliary" and draft.holes(f.variable)]:
         shown = ("the analysis", *(str(p.which) for p in factor.pieces if p.what == "main"))
-        sampler = _sampler(sides, factor.variable, factor.method, [])
         why = reasons[factor.variable]
-        draft.add(factor.variable, "auxiliary", factor.method, factor.label, sampler, factor.pieces, shown, why)
+        draft.add(factor.variable, "auxiliary", factor.method, factor.label, factor.pieces, shown, why)
 
 
 def _draw_outcomes(draft: Draft) -> None:
     """Incomplete outcomes are drawn from the analysis times the factors they feed."""
-    sides = _right_sides(draft)
     for factor in [f for f in draft.factors if f.question is not None]:
         for name in draft.questions[factor.question].outcome:  # type: ignore[index]
             if draft.holes(name):
-                sampler = _sampler(sides, name, factor.method, [])
                 label, why = name_of(factor.method), "the analysis itself"
-                draft.add(name, "outcome", factor.method, label, sampler, factor.pieces, (factor.label,), why)
-
-
-def _sampler(
-    sides: list[tuple[Factor, set[Hashable]]], name: Hashable, method: Method, designs: Sequence[Design]
-) -> str:
-    """Which sampler a column needs, for the factors it feeds."""
-    fed = [factor for factor, right in sides if name in right]
-    if not fed:
-        return "own"
-    if name_of(method) not in ("norm", "power"):
-        return "enumerate" if hasattr(method, "kinds") and method.kinds <= _COUNTED else "rejection"
-    straight = all(d.affine_in(name) for d in designs if name in d.variables)
-    normal = all(name_of(f.method) in ("norm", "power") for f in fed)
-    return "closed form" if straight and normal and name_of(method) == "norm" else "rejection"
+                draft.add(name, "outcome", factor.method, label, factor.pieces, (factor.label,), why)
 
 
 def _method(draft: Draft, name: Hashable, others: Sequence[Hashable], positive: bool) -> tuple[Method, str, str]:

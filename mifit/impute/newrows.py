@@ -141,6 +141,7 @@ def _with_rows(old: Engine, known: Table, new: Table) -> Engine:
     engine.feeds = {name: engine._fed(name) for name in old.plan.order}
     engine._affine = {}
     engine.hedge()
+    engine.choices = engine.chosen()
     return engine
 
 
@@ -191,8 +192,8 @@ class _NewRows(Running):
         self.store.refresh()
         for name in self.plan.order:
             self.visiting, variable = name, self.engine.variables[name]
-            draw = self._draw_column if variable.role == "column" else self._draw_joint
-            self.store.write(name, draw(variable, self.rng))
+            how = self._draw_column if variable.role == "column" else self._draw_joint
+            self.store.write(name, how(variable, self.rng).values)
 
     def _fitted_column(self, variable: Variable, rng: np.random.Generator) -> Any:
         if variable.name not in self.held:

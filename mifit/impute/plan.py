@@ -54,7 +54,7 @@ class Variable:
     role: str  #: "covariate", "outcome", "auxiliary", "column" (plain chained equations), "left"
     method: Method | None  #: its own model; None where nothing is drawn
     label: str  #: the method's name
-    sampler: str  #: "own", "closed form", "rejection", "enumerate", ""
+    sampler: str  #: one of sampler_choice.Sampler by its name; "" where nothing is drawn
     pieces: tuple[Piece, ...]  #: predictors of its own model
     predictors: tuple[str, ...]  #: the same, as a reader names them
     why: str
@@ -238,7 +238,7 @@ _LEGEND = {
     "column": "from its own model given other columns",
     "own": "sampler: drawn from the model of its row as it stands",
     "closed form": "sampler: exact, from the product of the models that contain the column",
-    "rejection": "sampler: proposed by its own model, accepted as often as the other models that contain it say",
+    "rejection": "sampler: proposed by its own model, accepted as often as all else that is known of it says",
     "enumerate": "sampler: every level weighed by all models that contain the column",
 }
 _ALIKE = 4  # more columns left for one reason share a line

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ from ..frame.table import Column, Table
 from .choices import allowed_parameters, constant_within, strongest
 from .columns import check_wishes, is_constant, set_aside, suiting, with_article
 from .contract import Array, Method
+from .engine import Engine
 from .likelihoods import AROUND, likelihood_of
 from .limits import Bounds, Skip, uncut
 from .methods import METHODS, Power, name_of
@@ -61,8 +63,8 @@ class Draft:
         return len(self.table[name].missing)
 
     def add(
-        self, name: Hashable, role: str, method: Method, label: str, sampler: str, pieces: Sequence[Piece],
-        shown: Sequence[str], why: str,
+        self, name: Hashable, role: str, method: Method, label: str, pieces: Sequence[Piece], shown: Sequence[str],
+        why: str,
     ) -> None:  # fmt: skip
         """Decide a column that is drawn."""
         kind = self.table[name].kind
@@ -75,8 +77,8 @@ class Draft:
             self.note(f"{name!r}: fitted as if nothing were cut off, only its draws are truncated (approximate)")
         why = "; ".join([*([str(known)] if known else []), *([f"where {skip.condition.code}"] if skip else []), why])
         self.variables[name] = Variable(
-            name, kind, self.holes(name), role, method, label, sampler, tuple(pieces), tuple(shown), why, together,
-            known, skip,
+            name, kind, self.holes(name), role, method, label, "", tuple(pieces), tuple(shown), why, together, known,
+            skip,
         )  # fmt: skip
 
     def wished(self, name: Hashable) -> tuple[Method, str, str] | None:
@@ -288,7 +290,17 @@ def make(
     draft.recode([n for n, method in wishes.methods.items() if method in ("norm", "power")], {Kind.ORDINAL})
     (plan_joint if mode == "compatible" else plan_chained)(draft)
     check_weights(draft)
-    return draft.plan(), draft.table
+    return _with_samplers(draft.plan(), draft.table), draft.table
+
+
+def _with_samplers(plan: Plan, table: Table) -> Plan:
+    """The plan with the sampler of every column as its chains will choose it."""
+    choices = Engine(table, plan).choices
+    stated = [
+        dataclasses.replace(v, sampler=choices[v.name].sampler.value) if v.name in choices else v
+        for v in plan.variables
+    ]
+    return dataclasses.replace(plan, variables=tuple(stated))
 
 
 def recoded(table: Table, names: Sequence[Hashable]) -> Table:

@@ -16,7 +16,7 @@ from ..frame.table import Table
 from .bench import Judging, Together
 from .chain import Running, Seed
 from .contract import Array, Fitted
-from .drawing import Undone
+from .drawing import Draw, Undone
 from .engine import Engine, Ready
 from .groups import rows_of
 from .methods.pmm import PMMFitted, nearest
@@ -53,6 +53,7 @@ class Witnessed:
     judges: tuple[str, ...]  #: who weighs
     donors: Rows  #: rows whose values could have been taken, nearest first; empty but for matching
     distances: Array  #: of the donors' predictions from this row's
+    sampler: str = "own"  #: which drew it
     power: float | None = None  #: exponent of the scale, where the own model has one
 
 
@@ -111,12 +112,12 @@ class _Witness(Running):
         self.units = 0.0, 1.0  #: centre and scale of the response, where the fitted model does not keep them
         self.visited: Any = None
 
-    def _draw_column(self, variable: Variable, rng: np.random.Generator) -> Array:
+    def _draw_column(self, variable: Variable, rng: np.random.Generator) -> Draw:
         """The draw of plain chained equations, watched."""
         drawn = super()._draw_column(variable, rng)
         return self._watched(variable, drawn)
 
-    def _draw_joint(self, variable: Variable, rng: np.random.Generator) -> Array:
+    def _draw_joint(self, variable: Variable, rng: np.random.Generator) -> Draw:
         """The draw from the joint model, watched."""
         self.judges = []
         drawn = super()._draw_joint(variable, rng)
@@ -148,7 +149,7 @@ class _Witness(Running):
                 self.donors = nearest(visit, fitted, X[0], rows)
         return super()._noted(key, fitted, label)
 
-    def _watched(self, variable: Variable, drawn: Array) -> Array:
+    def _watched(self, variable: Variable, drawn: Draw) -> Draw:
         """Keep what was seen, before the values are written."""
         if self.watching and variable.name == self.name:
             layout, columns = self.engine.layout, self.model.columns
@@ -157,11 +158,18 @@ class _Witness(Running):
             stood = layout.centre[columns] + x * layout.scale[columns]
             shown = columns != 0 if hasattr(self.own, "cuts") else slice(None)  # cut points stand for the constant
             self.witnessed = Witnessed(
-                float(drawn[self.at]), tuple(map(layout.label, columns[shown])), stood[shown],
-                self._in_units()[shown], own, weighed, acceptance, tuple(label for label, _ in self.judges),
-                *self.donors, power=getattr(self.own, "power", None),
+                float(drawn.values[self.at]), tuple(map(layout.label, columns[shown])), stood[shown],
+                self._in_units()[shown], own, weighed, acceptance, self._labels(),
+                *self.donors, self.engine.choices[self.name].sampler.value, getattr(self.own, "power", None),
             )  # fmt: skip
         return drawn
+
+    def _labels(self) -> tuple[str, ...]:
+        """Who judges, and what is known of the value."""
+        found, fence = [label for label, _ in self.judges], self.engine.fence(self.name, self.values)
+        if fence is not None:
+            found += ["its bounds"] * fence.bounded + ["conditions"] * (fence.allowed is not None)
+        return tuple(found)
 
     def _in_units(self) -> Array:
         """Drawn coefficients of the own model, from centred and scaled columns back to the user's units."""
@@ -180,9 +188,11 @@ class _Witness(Running):
         """What the own model says of the row, alone and weighed, and the probability of acceptance."""
         own, at = self.own, self.at
         judges: list[Judging] = [bench for _, bench in self.judges]
+        fence = self.engine.fence(self.name, self.values)
         members = self.engine.members.get(self.name)
         if members is not None:
             judges, at = [Together(bench, members) for bench in judges], int(members.unit[at])  # type: ignore[arg-type]
+            fence = None if fence is None else fence.of(members.heads)
         inverse = self.engine.inverse(self.name) if self.name in self.engine.own_factor else None
         if inverse is not None:
             own = Undone(own, self.name, *inverse)
@@ -196,17 +206,24 @@ class _Witness(Running):
             points = np.arange(len(start), dtype=np.float64)
         else:
             return None, None, np.nan
-        start = start / start.sum()
-        levels = self.table[self.name].kind.discrete
+        levels, whole = self.table[self.name].kind.discrete, not hasattr(own, "mean_sd")
         good = np.isfinite(points)
-        liked = np.zeros(len(points))
-        liked[good] = np.exp(_score(judges, at, points[good]))
-        after = start * liked
-        whole = not hasattr(own, "mean_sd")
+        start = start / start.sum()
+        judges = judges if fence is None else [*judges, fence]
+        liked = np.exp(_score(judges, at, points[good]))
         shown = _spread(points[good], start[good], levels, whole)
-        if not judges or after.sum() == 0:
+        if not judges or not (start[good] * liked).any():
             return shown, None, np.nan
-        return shown, _spread(points[good], after[good], levels, whole), float(after.sum())
+        choice = self.engine.choices[self.name]
+        # Proposals come from the normal into which some judges are multiplied, within the bounds.
+        first = [judge for judge, normal in zip(judges, choice.multiplied, strict=False) if normal]
+        proposed = start.copy()
+        proposed[good] *= np.exp(_score(first, at, points[good]))
+        if fence is not None and fence.bounded and choice.normals:
+            numbers = fence.numbers(points[good])
+            proposed[good] *= (fence.low[at] <= numbers) & (numbers <= fence.high[at])
+        weighed = _spread(points[good], start[good] * liked, levels, whole)
+        return shown, weighed, float((start[good] * liked).sum() / proposed.sum())
 
     def _weight(self) -> tuple[float, float]:
         """Prior weight and offset of the row in its own factor."""
