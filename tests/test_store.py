@@ -132,7 +132,9 @@ def test_imagining_some_rows_equals_imagining_all_and_choosing():
     drawn = other_values(engine.table["x"], rng)
     some = np.sort(rng.choice(len(missing), 7, replace=False))
     whole = store.imagine(places, "x", missing, drawn)
-    np.testing.assert_array_equal(store.imagine(places, "x", missing[some], drawn[some]), whole[some])
+    # up to rounding: a product of matrices may add up the last rows in another order
+    found = store.imagine(places, "x", missing[some], drawn[some])
+    np.testing.assert_allclose(found, whole[some], rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.6])
