@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from collections.abc import Iterable
 from importlib.resources import files
 from typing import Any
@@ -50,6 +51,7 @@ __all__ = [
     "StorageWarning",
     "help",
     "nearest",
+    "outside",
 ]
 
 
@@ -241,3 +243,11 @@ def nearest(word: object, known: Iterable[object]) -> str:
     spelled = {str(k): k for k in known}
     match = difflib.get_close_matches(str(word), list(spelled), n=1, cutoff=0.5)
     return f" (did you mean {spelled[match[0]]!r}?)" if match else ""
+
+
+def outside() -> int:
+    """Return the stack level of the first caller outside this package, for warnings."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).split(".")[0] == "mifit":
+        level, frame = level + 1, frame.f_back
+    return level

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 from .errors import StorageError
 
-__all__ = ["bytes_of", "path_of", "replacing", "target_of", "write_text"]
+__all__ = ["bytes_of", "path_of", "replacing", "target_of", "way_back", "write_text"]
 
 #: what a path may lead to besides a file
 _KINDS = (
@@ -86,8 +86,8 @@ def target_of(path: Any, call: str, name: str) -> os.stat_result | None:
     try:
         there = os.stat(text)
     except FileNotFoundError as error:
-        if _way_back(text):
-            raise StorageError(f"{_shown(text)} could not be written{_gone(text)}.", do=_way_back(text)) from error
+        if way_back(text):
+            raise StorageError(f"{_shown(text)} could not be written{_gone(text)}.", do=way_back(text)) from error
         if text.endswith(("/", os.sep)):
             raise StorageError(
                 f"{_shown(text)} could not be written: it names a folder, not a file.",
@@ -183,7 +183,7 @@ def bytes_of(path: Any, call: str, name: str, begins: bytes = b"") -> bytes:
             return head if head != begins else head + (file.read() or b"")
     except OSError as error:
         raise StorageError(
-            f"{_shown(text)} could not be read: {error.strerror or error}{_gone(text)}.", do=_way_back(text) or do
+            f"{_shown(text)} could not be read: {error.strerror or error}{_gone(text)}.", do=way_back(text) or do
         ) from error
     except MemoryError as error:
         raise StorageError(f"{_shown(text)} could not be read: it is larger than the memory.", do=do) from error
@@ -216,8 +216,8 @@ def _settle(folder: Path) -> None:
                 os.close(number)
 
 
-def _way_back(text: str) -> str:
-    """The call that leads out of a working directory that was removed; empty where a path does without one."""
+def way_back(text: str) -> str:
+    """Return the call that leads out of a working directory that was removed; empty where a path does without one."""
     try:
         if not os.path.isabs(text):
             os.getcwd()
@@ -228,7 +228,7 @@ def _way_back(text: str) -> str:
 
 def _gone(text: str) -> str:
     """What to add where the working directory was removed."""
-    return ": the working directory was removed" if _way_back(text) else ""
+    return ": the working directory was removed" if way_back(text) else ""
 
 
 def _elsewhere(text: str, error: OSError, call: str, name: str) -> str:

@@ -6,7 +6,6 @@ The functions take the ImputedSet itself; it stands above them and hands them on
 from __future__ import annotations
 
 import dataclasses
-import sys
 import time
 import warnings
 from collections.abc import Hashable, Mapping, Sequence
@@ -19,7 +18,15 @@ import pandas as pd
 from .analysis.fit import fit_one, fit_sets
 from .analysis.models import call, is_robust, spec
 from .describing import header_of, notes_of
-from .errors import CongenialityError, CongenialityWarning, ConvergenceWarning, DataError, MifitError, PlanError
+from .errors import (
+    CongenialityError,
+    CongenialityWarning,
+    ConvergenceWarning,
+    DataError,
+    MifitError,
+    PlanError,
+    outside,
+)
 from .examine.certificate import certificate, judged
 from .examine.check import Verdict, Where
 from .examine.convergence import unsettled
@@ -29,10 +36,11 @@ from .formula.identity import likelihood
 from .formula.query import widened_by
 from .formula.question import Question, ask, ask_right, caller_scope, resolve
 from .formula.terms import parse
-from .imputing import as_call, by_column, chains_of, ground, planned, require_columns, salvaged, scope_of
+from .imputing import as_call, by_column, chains_of, ground, planned, require_columns, scope_of
 from .pool.rubin import pool
 from .results.pooled import PooledResults
 from .sampling import refuse_informed, sample_notes, sample_of, where_of
+from .stopping import salvaged
 
 __all__ = ["Request", "call_for", "certified", "fitted", "foreseen", "question_of", "scope_for"]
 
@@ -73,11 +81,11 @@ def fitted(imp: Any, asked: Request) -> PooledResults:
         if found.word == "exact" or (where is not None and found.word == "implied"):
             found = dataclasses.replace(found, reason="imputed again for it")
     if doubt:
-        warnings.warn(CongenialityWarning(f"{question.formula}: {doubt}."), stacklevel=_outside())
+        warnings.warn(CongenialityWarning(f"{question.formula}: {doubt}."), stacklevel=outside())
     if used.plan is not None and (against := unsettled(used._settled, used.iterations)):
         cure = f"imp = imp.extend(iterations={used.iterations}); imp.convergence()"
         warnings.warn(
-            ConvergenceWarning(f"the chains may not have settled: {against}. Do: {cure}"), stacklevel=_outside()
+            ConvergenceWarning(f"the chains may not have settled: {against}. Do: {cure}"), stacklevel=outside()
         )
     beside = [ask_right(one, imp._table, caller_scope()) for one in words.formulas]
     _require_complete(used, question, [*words.columns, *(v for one in beside for v in one.variables(imp._table))])
@@ -205,11 +213,11 @@ def _again(imp: Any, analysis: Question, found: Verdict, asked: Request, where: 
     def make(chains: Sequence[Any]) -> Any:
         return type(imp)(imp._frame, given, plan, chains, imp._seed)
 
-    with salvaged(make, imp.m):
+    with salvaged(make, imp.m, lambda: f'{do[:-1]}, checkpoint="chains")'):
         again = make(chains_of(given.known, plan, range(imp.m), sweeps, imp._seed, asked.n_jobs, None))
     seconds = time.perf_counter() - started
     text = f"{analysis.formula}: {found.reason}. Imputed again in {seconds:.1f} s; to avoid it: {do}"
-    warnings.warn(CongenialityWarning(text), stacklevel=_outside())
+    warnings.warn(CongenialityWarning(text), stacklevel=outside())
     return again
 
 
@@ -224,11 +232,3 @@ def _require_complete(imp: Any, question: Question, columns: Sequence[Hashable])
                 f"the analysis needs {name!r}, which was not imputed and has {kept} holes.",
                 do=f'imp = df.mice.impute("{question.formula}")',
             )
-
-
-def _outside() -> int:
-    """Stack level of the first caller outside this package, for warnings."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).split(".")[0] == "mifit":
-        level, frame = level + 1, frame.f_back
-    return level

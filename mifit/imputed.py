@@ -30,11 +30,12 @@ from .frame.elsewhere import from_long as _from_long
 from .impute.chain import Chain, Seed
 from .impute.plan import Plan
 from .impute.wishes import Asked, advised, is_whole
-from .imputing import Ground, chains_of, checked, completed_of, more_chains, plan_for, salvaged, seed_of
+from .imputing import Ground, chains_of, checked, completed_of, more_chains, plan_for, seed_of
 from .keeping import loaded, saved
 from .results.mapped import Mapped, map_sets
 from .results.pooled import PooledResults
 from .results.precision import settle
+from .stopping import call_again, salvaged
 
 __all__ = ["ImputedSet", "create", "from_frames", "from_long", "load"]
 
@@ -194,7 +195,10 @@ class ImputedSet:
             If the sets were made elsewhere, or neither or a negative number is asked for.
         """
         make = partial(_remade, self._frame, self._ground, self._plan, self._seed)
-        with salvaged(make, self.m + (int(m) if m is not None and is_whole(m) else 0), checkpoint):
+        given = {"m": m, "iterations": iterations, "checkpoint": "chains" if checkpoint is None else str(checkpoint)}
+        words = ", ".join(f"{word}={value!r}" for word, value in given.items() if value is not None)
+        total = self.m + (int(m) if m is not None and is_whole(m) else 0)
+        with salvaged(make, total, lambda: f"imp.extend({words})", checkpoint):
             return make(more_chains(self, m, iterations, n_jobs, progress, checkpoint))
 
     def fit(
@@ -646,12 +650,18 @@ def create(
     checkpoint: str | os.PathLike[str] | None = None,
 ) -> ImputedSet:  # fmt: skip
     """Plan and run; see :func:`mifit.impute`."""
-    if checkpoint is not None and rng is None and keywords.get("random_state") is None:
+    seeded = rng is not None or keywords.get("random_state") is not None
+    words = {word: value for word, value in keywords.items() if word != "random_state"}
+    if checkpoint is not None and not seeded:
         raise PlanError("checkpoint= needs rng=: without it no two calls are the same.", do="df.mice.impute(rng=1)")
     with advised(formula, {"model": repr(model)} if isinstance(model, str | list) else None):
         plan, given, seed = _prepared(frame, formula, model, m, asked, rng, keywords)
     make = partial(_remade, copied(frame if given.frame is None else given.frame), given, plan, seed)
-    with salvaged(make, int(m), checkpoint):
+
+    def again() -> str:
+        return call_again(plan, model, words, int(m), seed if seeded else None, checkpoint)
+
+    with salvaged(make, int(m), again, checkpoint):
         numbers = range(int(m))
         return make(chains_of(given.known, plan, numbers, plan.iterations, seed, n_jobs, progress, None, checkpoint))
 

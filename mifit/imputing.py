@@ -7,6 +7,7 @@ import dataclasses
 import difflib
 import os
 import sys
+import warnings
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ import pandas as pd
 from .analysis.families import code_of_family
 from .analysis.models import Call, call, spec
 from .analysis.models import words as words_of
-from .errors import ImputationError, Interrupted, MifitError, PlanError, nearest
+from .errors import PlanError, StorageWarning, nearest, outside
 from .formula.derived import Derived, follow, numbers, said_of_loose, substitute, understand
 from .formula.hints import refuse_unbuilt
 from .formula.question import Question, ask, caller_scope, resolve
@@ -41,7 +42,7 @@ from .impute.planning import make, recoded
 from .impute.runs import run
 from .impute.wishes import USUAL, Asked, advised, is_whole, refuse_other_holes
 from .storage.checkpoint import Checkpoint
-from .workers import Halted, died
+from .workers import Halted, alone
 
 __all__ = [
     "Ground",
@@ -56,7 +57,6 @@ __all__ = [
     "plan_for",
     "planned",
     "require_columns",
-    "salvaged",
     "scope_of",
     "seed_of",
 ]
@@ -334,18 +334,36 @@ def chains_of(
     rest = [number for number in numbers if number not in found]
     begin = [chain for chain in before or () if chain.number not in found]
     steps = sweeps * len(rest) - sum(chain.sweeps for chain in begin)
+    finished, single = dict(found), len(rest) < 2 or alone(n_jobs)
+
+    def keep(chain: Chain) -> None:
+        finished[chain.number] = chain
+        if folder is not None:
+            folder.keep(chain)
+            # Two sets can be handed over; before that, after the last, beside other workers, going on loses nothing.
+            if folder.lost is not None and single and 2 <= len(finished) < len(numbers):
+                raise folder.lost
+
     try:
         with _bar(sum(len(table[name].missing) for name in plan.order) * steps, steps, progress) as tick:
             fresh = run(
                 table, plan, rest, sweeps, seed, before=begin or None, n_jobs=n_jobs, tick=tick,
-                keep=None if folder is None else folder.keep,
+                keep=keep,
             )  # fmt: skip
     except Halted as halted:
         done = {**found, **{chain.number: chain for chain in halted.finished}}
         kept = [done[number] for number in numbers if number in done]
         raise Halted(kept, [rest[position] for position in halted.begun], halted.cause) from halted.cause
     found.update({chain.number: chain for chain in fresh})
-    return [found[number] for number in numbers]
+    chains = [found[number] for number in numbers]
+    if folder is not None and folder.lost is not None:
+        try:
+            warnings.warn(
+                StorageWarning(f"all chains are drawn, some are not kept: {folder.lost.fact}"), stacklevel=outside()
+            )
+        except StorageWarning as error:
+            raise Halted(chains, [], error) from error
+    return chains
 
 
 @contextlib.contextmanager
@@ -358,51 +376,6 @@ def _bar(work: int, steps: int, progress: bool | None) -> Iterator[Callable[[int
 
     with tqdm(total=steps, desc="imputing", unit="sweep", delay=0.0 if progress else 2.0) as bar:
         yield bar.update
-
-
-@contextlib.contextmanager
-def salvaged(make: Callable[[Sequence[Chain]], Any], m: int, checkpoint: Any = None) -> Iterator[None]:
-    """What stops chains before all m are finished carries an ImputedSet of the finished ones.
-
-    Parameters
-    ----------
-    make : callable
-        Makes an ImputedSet from chains.
-    m : int
-        How many chains there should have been.
-    checkpoint : path, optional
-        Where finished chains are.
-    """
-    try:
-        yield
-    except Halted as halted:
-        cause, done = halted.cause, len(halted.finished)
-        partial = make(halted.finished) if done >= 2 else None
-
-        def go_on(kind: str) -> str:
-            if checkpoint is not None:
-                return f"df.mice.impute(..., checkpoint={str(checkpoint)!r})  # the same call again"
-            if partial is None:
-                return 'df.mice.impute(rng=1, checkpoint="chains")'
-            return f"except mifit.{kind} as stopped: imp = stopped.partial.extend(m={m - done})"
-
-        if isinstance(cause, KeyboardInterrupt):
-            stopped = Interrupted(f"{done} of {m} chains are finished; to go on: {go_on('Interrupted')}")
-            stopped.partial = partial
-            raise stopped from None
-        if died(halted.cause):
-            begun = f"{'chain' if len(halted.begun) == 1 else 'chains'} {', '.join(map(str, halted.begun)) or '?'}"
-            lines = {"reason": "a process was killed from outside, most often because memory ran out"}
-            if checkpoint is not None or partial is not None:
-                lines["finished"] = "in the error's partial" if checkpoint is None else f"in {str(checkpoint)!r}"
-            cause = ImputationError(
-                f"a worker died while it drew {begun}; {done} of {m} chains are finished.",
-                do=go_on("ImputationError"), **lines,
-            )  # fmt: skip
-            cause.__cause__ = halted.cause
-        if isinstance(cause, MifitError):
-            cause.partial = partial
-        raise cause from cause.__cause__
 
 
 def more_chains(

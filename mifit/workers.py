@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from .errors import PlanError
+from .errors import PlanError, StorageError
+from .files import way_back
 
 __all__ = ["Board", "Halted", "Parcel", "alone", "died", "spread"]
 
@@ -216,17 +217,20 @@ def _there(work: Any, jobs: Sequence[Any], n_jobs: int | None, tick: Any, begun:
     from joblib import parallel
 
     backend = parallel.get_active_backend()[0]
-    with _folder() as folder:
-        board = Board.put_up(folder, len(jobs))
+    with contextlib.ExitStack() as held:
+        with _told_of_disk():
+            folder = held.enter_context(_folder())
+            board = Board.put_up(folder, len(jobs))
+            # Workers elsewhere may not share the disk, threads share the memory.
+            near = isinstance(backend, (parallel.LokyBackend, parallel.MultiprocessingBackend))
+            shared = Parcel.wrapped(work, folder) if near else work
         marks = board.marks()
-        # Workers elsewhere may not share the disk, threads share the memory.
-        near = isinstance(backend, (parallel.LokyBackend, parallel.MultiprocessingBackend))
-        shared = Parcel.wrapped(work, folder) if near else work
         as_they_come = "generator_unordered" if getattr(backend, "supports_return_generator", False) else "list"
         pool = joblib.Parallel(n_jobs=n_jobs, return_as=as_they_come, max_nbytes=None, batch_size=1)
         try:
             with _watched(marks, tick):
-                results = pool(joblib.delayed(_marked)(shared, job, at, board) for at, job in enumerate(jobs))
+                with _told_of_start() if as_they_come != "list" else contextlib.nullcontext():
+                    results = pool(joblib.delayed(_marked)(shared, job, at, board) for at, job in enumerate(jobs))
                 with contextlib.nullcontext() if isinstance(results, list) else contextlib.closing(results):
                     yield from results
         finally:
@@ -248,6 +252,35 @@ def _folder() -> Iterator[str]:
             yield folder
         finally:
             resource_tracker.unregister(folder, "folder")
+
+
+@contextlib.contextmanager
+def _told_of_disk() -> Iterator[None]:
+    """A folder for workers that cannot be used is told, with what to set."""
+    try:
+        yield
+    except OSError as error:
+        where, why = os.environ.get("JOBLIB_TEMP_FOLDER"), error.strerror or error
+        raise StorageError(
+            f"workers share their data in {f'JOBLIB_TEMP_FOLDER={where!r}' if where else 'a temporary folder'}, "
+            f"which cannot be used: {why}.",
+            do='import os; os.environ.pop("JOBLIB_TEMP_FOLDER")  # and the same call again'
+            if where
+            else 'import os, tempfile; tempfile.tempdir = os.path.expanduser("~")  # and the same call again',
+        ) from error
+
+
+@contextlib.contextmanager
+def _told_of_start() -> Iterator[None]:
+    """Workers that cannot start are told, with what helps."""
+    try:
+        yield
+    except OSError as error:
+        gone = way_back(".")
+        raise StorageError(
+            f"no worker could start: {'the working directory was removed' if gone else error.strerror or error}.",
+            do=gone or 'import joblib; joblib.parallel_config(backend="threading")  # and the same call again',
+        ) from error
 
 
 def _marked(shared: Any, job: Any, position: int, board: Board) -> tuple[int, Any]:

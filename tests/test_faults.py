@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import warnings
 from pathlib import Path
 
 import joblib
@@ -347,7 +348,7 @@ def test_a_changed_function_is_another_plan(tmp_path):
         bent(lambda x: np.sin(x), 3, tmp_path)
 
 
-def test_a_checkpoint_needs_a_seed_and_a_folder_and_refuses_damage(tmp_path):
+def test_a_checkpoint_needs_a_seed_and_a_folder(tmp_path):
     with pytest.raises(mifit.PlanError, match="needs rng="):
         mifit.impute(mixed(), m=2, checkpoint=tmp_path)
     (tmp_path / "file").write_text("x")
@@ -355,10 +356,173 @@ def test_a_checkpoint_needs_a_seed_and_a_folder_and_refuses_damage(tmp_path):
         mifit.impute(mixed(), m=2, checkpoint=tmp_path / "file", **WORDS)
     folder = tmp_path / "chains"
     mifit.impute(mixed(), m=2, checkpoint=folder, **WORDS)
-    first = min(folder.iterdir())
-    first.write_bytes(first.read_bytes()[:500])
-    with pytest.raises(mifit.StorageError, match="chain-00000"):
-        mifit.impute(mixed(), m=2, checkpoint=folder, **WORDS)
+
+
+def cut(path, others):
+    path.write_bytes(path.read_bytes()[:500])
+
+
+def emptied(path, others):
+    path.write_bytes(b"")
+
+
+def garbled(path, others):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    path.write_bytes(content)
+
+
+def of_another(path, others):
+    path.write_bytes(others[1].read_bytes())
+
+
+def another_thing(path, others):
+    path.unlink()
+    path.symlink_to("/dev/null" if os.path.exists("/dev/null") else path.parent)
+
+
+@pytest.mark.parametrize("damage", [cut, emptied, garbled, of_another, another_thing])
+@pytest.mark.parametrize("which", [0, 2])
+def test_a_chain_whose_file_is_damaged_is_drawn_again_and_the_file_named(damage, which, tmp_path):
+    frame, words = mixed(40), {"formula": "y ~ x", "m": 3, "iterations": 2, "rng": 1, "checkpoint": tmp_path}
+    whole = mifit.impute(frame, **words)
+    paths = sorted(tmp_path.iterdir())
+    damage(paths[which], paths)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        found = mifit.impute(frame, **words)
+    assert re.search(rf"chain-0000{which}.*chain {which} is drawn again", str(told[0].message))
+    named = {path.name for path in paths if any(path.name in str(one.message) for one in told)}
+    assert named == {paths[which].name} and told[0].filename == __file__
+    same(found, whole)
+    assert len({str(one.round(9).values.tolist()) for one in found}) == 3  # no set twice
+    if damage is not another_thing:  # which a file never replaces
+        same(mifit.impute(frame, **words), whole)  # now without a word
+
+
+def test_a_chain_of_a_later_mifit_is_not_drawn_over(tmp_path, monkeypatch):
+    from mifit.storage import archive
+
+    words = {"formula": "y ~ x", "m": 2, "iterations": 1, "rng": 1, "checkpoint": tmp_path}
+    with monkeypatch.context() as patch:
+        patch.setattr(archive, "PROTOCOL", 99)
+        mifit.impute(mixed(40), **words)
+    with pytest.raises(mifit.StorageError, match="protocol 99"):
+        mifit.impute(mixed(40), **words)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize(("m", "from_the"), [(4, 0), (4, 1), (4, 3), (2, 0)])
+def test_whenever_a_disk_gets_full_no_finished_chain_is_lost(m, from_the, n_jobs, tmp_path, monkeypatch):
+    from mifit import files
+
+    frame, words = mixed(40), {"formula": "y ~ x", "m": m, "iterations": 2, "rng": 1}
+    whole, real, written = mifit.impute(frame, **words), files.os.replace, []
+
+    def replace(source, target):
+        if len(written) >= from_the:
+            raise OSError(28, "No space left on device")
+        written.append(target)
+        real(source, target)
+
+    monkeypatch.setattr(files.os, "replace", replace)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises((mifit.StorageError, mifit.StorageWarning), match="No space left") as caught:
+            mifit.impute(frame, checkpoint=tmp_path, n_jobs=n_jobs, **words)
+    monkeypatch.undo()
+    partial = caught.value.partial
+    assert partial is not None and 2 <= partial.m <= m
+    if isinstance(caught.value, mifit.StorageError):
+        monkeypatch.setattr(sys, "last_value", caught.value, raising=False)
+        names = {}
+        exec(caught.value.do, names)  # the advice works
+        partial = names["imp"]
+    same(partial, whole)
+    same(mifit.impute(frame, checkpoint=tmp_path, **words), whole)
+
+
+def test_the_last_chain_that_cannot_be_kept_is_a_warning(tmp_path, monkeypatch):
+    words = {"frame": mixed(40), "formula": "y ~ x", "m": 2, "iterations": 2, "rng": 1}
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("mifit.files.os.replace", full)
+    with pytest.warns(mifit.StorageWarning, match="drawn, some are not kept"):
+        found = mifit.impute(checkpoint=tmp_path, **words)
+    same(found, mifit.impute(**words))
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), OSError("odd"), RecursionError("deep"), KeyboardInterrupt(), Exception()]
+)
+@pytest.mark.parametrize("where", ["sweep", "start", "freeze"])
+def test_whatever_stops_a_chain_leaves_the_finished_ones(error, where, monkeypatch):
+    from mifit.impute.chain import Running
+
+    frame, words = mixed(40), {"formula": "y ~ x", "m": 4, "iterations": 1, "rng": 1}
+    whole, real, seen = mifit.impute(frame, **words), getattr(Running, where), []
+
+    def third(*given):
+        seen.append(given)
+        if len(seen) > 2:
+            raise error
+        return real(*given)
+
+    monkeypatch.setattr(Running, where, third)
+    with pytest.raises(BaseException) as caught:
+        mifit.impute(frame, **words)
+    monkeypatch.undo()
+    assert caught.value.partial.m == 2
+    same(caught.value.partial.extend(m=2), whole)
+    if isinstance(error, MemoryError):
+        assert isinstance(caught.value, mifit.ImputationError)
+        assert "memory ran out" in str(caught.value) and "2 of 4 chains are finished" in str(caught.value)
+
+
+def test_an_advised_call_goes_on_where_the_run_stopped(tmp_path, monkeypatch):
+    frame, folder = mixed(60), tmp_path / "chains"
+    for words in (
+        {"formula": "y ~ x + z", "rng": 3, "methods": {"later": "leave"}},
+        {"formula": None, "rng": np.random.SeedSequence(5, spawn_key=(2,)), "iterations": 3},
+        {"formula": ["y ~ x", "y ~ z"], "rng": 4, "congeniality": "terms"},
+        {"formula": "y ~ x", "model": "quantreg", "rng": np.random.default_rng(1)},
+    ):
+        interrupting(monkeypatch, 2)
+        with pytest.raises(mifit.Interrupted) as caught:
+            mifit.impute(frame, m=3, checkpoint=folder, **words)
+        monkeypatch.undo()
+        kept = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+        call = str(caught.value).partition("to go on: ")[2].partition("\n")[0]
+        names = {"df": frame, "np": np}
+        exec(call, names)
+        assert names["imp"].m == 3 and {p.name: p.stat().st_mtime_ns for p in folder.iterdir()}.items() > kept.items()
+        same(names["imp"], caught.value.partial.extend(m=1))
+        folder = folder.with_name(folder.name + "+")
+    imp = names["imp"]
+    interrupting(monkeypatch, 4)
+    with pytest.raises(mifit.Interrupted) as caught:
+        imp.extend(m=2, checkpoint=folder)
+    monkeypatch.undo()
+    exec("imp = " + str(caught.value).partition("to go on: ")[2].partition("\n")[0], names)
+    assert names["imp"].m == 5
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a removed working directory")
+def test_workers_that_have_nowhere_to_go_are_told(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("JOBLIB_TEMP_FOLDER", str(tmp_path / "file" / "below"))
+    words = {"frame": mixed(40), "formula": "y ~ x", "m": 2, "iterations": 1, "rng": 1}
+    with pytest.raises(mifit.StorageError, match="JOBLIB_TEMP_FOLDER=.*cannot be used") as caught:
+        mifit.impute(n_jobs=2, **words)
+    exec(caught.value.do)
+    assert mifit.impute(n_jobs=2, **words).m == 2
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
+    with pytest.raises(mifit.StorageError, match="temporary folder, which cannot be used") as caught:
+        mifit.impute(n_jobs=2, **words)
+    exec(caught.value.do)
+    assert mifit.impute(n_jobs=2, **words).m == 2
 
 
 def test_a_bar_counts_sweeps_across_workers(capsys):

@@ -25,7 +25,7 @@ LAYERS = (
     ("imputed",),
     ("alternatives",),
     ("completing", "fitting", "keeping"),
-    ("describing", "sampling"),
+    ("describing", "sampling", "stopping"),
     ("imputing",),
     ("examine", "storage"),
     ("results",),

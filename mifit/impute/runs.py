@@ -131,6 +131,11 @@ def _chain(
         raise _named(error, running) from error
     except MifitError:
         raise
+    except MemoryError as error:
+        what = "the first fill" if running.visiting is None else repr(running.visiting)
+        raise ImputationError(
+            f"chain {number}, sweep {sweep}: memory ran out while {what} was drawn.", do=_way_out(engine, None)
+        ) from error
     except Exception as error:  # whatever a function of the user's may raise; not all of it crosses a process
         said = str(error).partition("\n")[0] or type(error).__name__
         what = "the first fill" if running.visiting is None else repr(running.visiting)
