@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import html
+from collections.abc import Callable, Sequence
 from typing import Any
+
+from ..frame.markup import latex, one_line
 
 __all__ = ["coefficient_table", "contrast_results", "header_table", "summary_of"]
 
@@ -39,7 +43,7 @@ def header_table(left: Sequence[tuple[str, str]], right: Sequence[tuple[str, str
     half = (width + 1) // 2
     table = _labelled(sides[0], width - 1 - half, "", title)
     table.extend_right(_labelled(sides[1], half, "  ", title))
-    return table
+    return _escaping(table)
 
 
 def coefficient_table(
@@ -75,7 +79,7 @@ def coefficient_table(
     padded = [f"{stub:<{widths[0]}}" for stub in stubs]
     cells = [[f"{cell:>{w}}" for cell, w in zip(row, widths[1:], strict=True)] for row in rows]
     heads = [f"{head:>{w}}" for head, w in zip(headers, widths[1:], strict=True)]
-    return SimpleTable(cells, headers=heads, stubs=padded, txt_fmt={**_LOOK, "colsep": " "})
+    return _escaping(SimpleTable(cells, headers=heads, stubs=padded, txt_fmt={**_LOOK, "colsep": " "}))
 
 
 def contrast_results(effect: Any, std_error: Any, df: Any) -> Any:
@@ -115,9 +119,7 @@ def summary_of(tables: Sequence[Any], notes: Sequence[str]) -> Any:
     statsmodels.iolib.summary.Summary
         With ``as_text``, ``as_html``, ``as_latex`` and ``as_csv``.
     """
-    from statsmodels.iolib.summary import Summary
-
-    summary = Summary()
+    summary = _classes()["_Summary"]()
     summary.tables = list(tables)
     if notes:
         summary.add_extra_txt(list(notes))
@@ -132,3 +134,64 @@ def _labelled(pairs: Sequence[tuple[str, str]], width: int, indent: str, title: 
     stubs = [f"{indent}{label:<{widest}}" for label, _ in pairs]
     values = [[f"{value:>{max(width - len(indent) - widest - 1, 1)}}"] for _, value in pairs]
     return SimpleTable(values, stubs=stubs, title=title, txt_fmt={**_LOOK, "colsep": " "})
+
+
+@functools.cache
+def _classes() -> dict[str, Any]:
+    """Statsmodels' cells and summary, which write names into HTML and LaTeX unescaped, made to escape them."""
+    from statsmodels.iolib.summary import Summary
+    from statsmodels.iolib.table import Cell
+
+    class _Cell(Cell):
+        """A cell whose text stays text in every markup."""
+
+        def format(self, width: int, output_format: str = "txt", **words: Any) -> str:
+            write = _WRITERS.get(output_format)
+            if write is None:
+                return super().format(width, output_format, **words)
+            plain = Cell(write(self.data), self._datatype, self.row, **self._fmt)
+            return plain.format(width, output_format, **{**words, "replacements": {}})
+
+    class _Summary(Summary):
+        """A summary whose notes stay text in every markup."""
+
+        def as_html(self) -> str:
+            return _noted(self, html.escape).as_html()
+
+        def as_latex(self) -> str:
+            return _noted(self, latex).as_latex()
+
+    def _noted(summary: Any, write: Callable[[str], str]) -> Any:
+        plain = Summary()
+        plain.tables = summary.tables
+        if summary.extra_txt is not None:
+            plain.extra_txt = "\n".join(map(write, summary.extra_txt.split("\n")))
+        return plain
+
+    found = {"_Cell": _Cell, "_Summary": _Summary}
+    for name, one in found.items():
+        one.__module__, one.__qualname__ = __name__, name  # so that they pickle
+    return found
+
+
+def __getattr__(name: str) -> Any:
+    """The classes above, which are made once statsmodels is needed."""
+    if name in ("_Cell", "_Summary"):
+        return _classes()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _in_html(data: Any) -> str:
+    return html.escape(one_line(data))
+
+
+#: form of statsmodels' tables, under each of its names -> what writes a text in it
+_WRITERS: dict[str, Callable[[Any], str]] = {"html": _in_html, "htm": _in_html, "latex": latex, "ltx": latex}
+
+
+def _escaping(table: Any) -> Any:
+    """A table whose cells escape."""
+    kind = _classes()["_Cell"]
+    for row in table:
+        row[:] = [kind(cell.data, cell._datatype, row, **cell._fmt) for cell in row]
+    return table

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import html
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +14,7 @@ from scipy.special import chdtrc
 from ..analysis.models import spec
 from ..formula.design import Design, freeze
 from ..formula.question import Question
-from ..frame.markup import Markup, block, chip, facts, table
+from ..frame.markup import Markup, block, chip, facts, latex, markdown, table
 from ..frame.table import Table
 from ..impute.likelihoods import likelihood_of
 from ..impute.plan import Plan
@@ -88,6 +90,23 @@ class Certificate(pd.DataFrame):
         cures = [Markup(f"<code>{html.escape(one)}</code>") for one in dict.fromkeys(self["do"]) if one]
         shown = table(("term", "verdict", "imputed cells", "reason"), rows, numbers=(2,))
         return block("Certificate", shown, facts(("do", cure) for cure in cures))
+
+    def to_latex(self, *args: Any, **words: Any) -> str | None:
+        """As pandas does, with names that LaTeX prints as they are unless ``escape=False``."""
+        plain = pd.DataFrame(self)
+        if words.pop("escape", True):
+            plain = _written(plain, latex)
+        return plain.to_latex(*args, **{**words, "escape": False})
+
+    def to_markdown(self, *args: Any, **words: Any) -> str | None:
+        """As pandas does, with names that Markdown prints as they are."""
+        return _written(pd.DataFrame(self), markdown).to_markdown(*args, **words)
+
+
+def _written(frame: pd.DataFrame, how: Callable[[object], str]) -> pd.DataFrame:
+    """A frame whose texts are in a markup."""
+    texts = frame.astype(object).map(lambda cell: how(cell) if isinstance(cell, str) else cell)
+    return texts.rename(index=how, columns=how).rename_axis(index=how(frame.index.name or ""))
 
 
 def judged(

@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ..errors import PlanError, nearest
+from ..frame.markup import latex
 from ..impute.plan import Factor, Variable
 from .references import KNOWN, Numbered, software
 from .study import Study
@@ -52,20 +53,11 @@ class _Style:
     escape: Callable[[str], str]
 
 
-def _latex(text: object) -> str:
-    """Text that LaTeX prints as it is."""
-    marks = {
-        "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-        **{mark: "\\" + mark for mark in "#$%&_"}, "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
-    }  # fmt: skip
-    return "".join(marks.get(letter, letter) for letter in str(text))
-
-
 _STYLES = {
     "plain": _Style(str, lambda share: f"{100 * share:.1f}%", lambda name, value: f"{name} = {value}", str),
     "latex": _Style(
-        lambda text: rf"\texttt{{{_latex(text)}}}", lambda share: rf"{100 * share:.1f}\%",
-        lambda name, value: f"${name} = {value}$", _latex,
+        lambda text: rf"\texttt{{{latex(text)}}}", lambda share: rf"{100 * share:.1f}\%",
+        lambda name, value: f"${name} = {value}$", latex,
     ),
     "html": _Style(
         lambda text: f"<code>{html.escape(str(text))}</code>", lambda share: f"{100 * share:.1f}&#8239;%",
@@ -84,7 +76,7 @@ def methods_text(study: Study, results: Any = None, style: str = "plain") -> str
     study.require_own(results, "methods_text(res)")
     sentences, cited = paragraph(study, results, style)
     if style == "latex":
-        items = "\n".join(rf"\item {_latex(one)}." for one in cited)
+        items = "\n".join(rf"\item {latex(one)}." for one in cited)
         return f"{' '.join(sentences)}\n\n\\begin{{enumerate}}\n{items}\n\\end{{enumerate}}"
     body = textwrap.fill(" ".join(sentences), 100, break_long_words=False, break_on_hyphens=False)
     return "\n".join([body, "", "References", *_listed(cited)])

@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Collection, Iterable, Sequence
 
-__all__ = ["STYLE", "Markup", "bar", "block", "chip", "facts", "folded", "notes", "rows_of", "table"]
+__all__ = [
+    "STYLE",
+    "Markup",
+    "bar",
+    "block",
+    "chip",
+    "facts",
+    "folded",
+    "harmless",
+    "latex",
+    "markdown",
+    "notes",
+    "one_line",
+    "rows_of",
+    "table",
+]
 
 #: No colour is set but by alpha over the ground, so that one style serves light and dark. The class is doubled so that
 #: it outweighs what Jupyter says of every table.
@@ -35,6 +51,61 @@ _GRADES = {
     **dict.fromkeys(("approximate", "too few sweeps", "too few chains"), "fair"),
     **dict.fromkeys(("absent", "drifts"), "poor"),
 }
+
+
+def one_line(text: object) -> str:
+    r"""Return a text in one line that any file can hold: no breaks, no controls, half a character as its number.
+
+    Examples
+    --------
+    >>> one_line("a\nb\x00")
+    'a b '
+    """
+    said = re.sub(r"\r\n|[\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", str(text))
+    return said.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
+    ">": r"\textgreater{}", "|": r"\textbar{}", "`": r"\textasciigrave{}", **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+}  # fmt: skip
+
+
+def latex(text: object) -> str:
+    r"""Return a text that LaTeX prints as it is.
+
+    Examples
+    --------
+    >>> print(latex(r"\input{x} & y_1"))
+    \textbackslash{}input\{x\} \& y\_1
+    """
+    return "".join(_LATEX.get(letter, letter) for letter in one_line(text))
+
+
+def markdown(text: object) -> str:
+    r"""Return a text that Markdown prints as it is, in a table too; underscores inside a word need no mark.
+
+    Examples
+    --------
+    >>> print(markdown("x_1 | <b> _y_"))
+    x_1 \| &lt;b&gt; \_y\_
+    """
+    said = html.escape(one_line(text).replace("\\", "\\\\"), quote=False)
+    said = re.sub(r"([|*`$~])", r"\\\1", said)
+    said = re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\_", said)
+    return re.sub(r"\]([(\[])", r"\]\\\1", said)
+
+
+def harmless(text: object) -> str:
+    r"""Return a name that is no markup in HTML and no command in LaTeX, for packages that escape nothing.
+
+    Examples
+    --------
+    >>> print(harmless("I(x < 3)"), harmless("C(g)[T.a]"))
+    I(x ‹ 3) C(g)[T.a]
+    """
+    signs = str.maketrans({"<": "\u2039", ">": "\u203a", "\\": "\u2216"})
+    return one_line(text).translate(signs).replace("^^", "^ ^")
 
 
 class Markup(str):

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..frame.markup import harmless
 from . import compare, effects, precision, predict, quality, tables, tests
 from .estimates import PooledEstimates, Stability
 from .levels import LevelPrediction
@@ -348,7 +349,7 @@ class PooledResults(PooledEstimates):
 
     @property
     def __maketables_depvar__(self) -> str:
-        return self.fits.outcome
+        return harmless(self.fits.outcome)
 
     @property
     def __maketables_default_stat_keys__(self) -> list[str]:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import ModelError
+from ..frame.markup import harmless, latex, markdown
 from ..pool.rubin import columns
 from .estimates import PooledEstimates
 from .quality import rsquared, rsquared_adj
@@ -115,7 +116,7 @@ def maketables_coefficients(results: PooledEstimates) -> pd.DataFrame:
     """Return the coefficients under the names that the package maketables looks for."""
     frame = tidy(results)
     names = {"estimate": "b", "std_error": "se", "statistic": "t", "p_value": "p", "conf_low": "ci95l"}
-    return frame.rename(columns={**names, "conf_high": "ci95u"}).rename_axis("Coefficient")
+    return frame.rename(index=harmless, columns={**names, "conf_high": "ci95u"}).rename_axis("Coefficient")
 
 
 def maketables_stat(results: PooledEstimates, key: str) -> Any:
@@ -138,15 +139,18 @@ def stargazer_data(results: PooledEstimates) -> dict[str, Any]:
     limits, scale = results.conf_int(), getattr(results, "scale", None)
     has_r2 = hasattr(results, "rsquared")
     absent = dict.fromkeys(("pseudo_r2", "f_statistic", "f_p_value", "degree_freedom"))
+    params, bse, pvalues, lower, upper = (
+        one.rename(harmless) for one in (results.params, results.bse, results.pvalues, limits[0], limits[1])
+    )
     return {
         **absent,
-        "dependent_variable": results.fits.outcome,
-        "cov_names": results.params.index.to_numpy(),
-        "cov_values": results.params,
-        "cov_std_err": results.bse,
-        "p_values": results.pvalues,
-        "conf_int_low_values": limits[0],
-        "conf_int_high_values": limits[1],
+        "dependent_variable": harmless(results.fits.outcome),
+        "cov_names": params.index.to_numpy(),
+        "cov_values": params,
+        "cov_std_err": bse,
+        "p_values": pvalues,
+        "conf_int_low_values": lower,
+        "conf_int_high_values": upper,
         "r2": rsquared(results) if has_r2 else None,
         "r2_adj": rsquared_adj(results) if has_r2 else None,
         "resid_std_err": math.sqrt(scale) if has_r2 and scale is not None else None,
@@ -187,26 +191,22 @@ def _html(heads: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str
     return f'<table class="mifit">\n{caption}\n<thead><tr>{top}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>'
 
 
-_LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-_LATEX |= {sign: f"\\{sign}" for sign in "&%$#_{}"}
-
-
 def _latex(heads: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str:
     """Return a tabular with rules of the package booktabs."""
 
     def line(cells: Sequence[str]) -> str:
         # In braces: a bracket after a line break would be read as its length.
-        return " & ".join("{" + "".join(_LATEX.get(c, c) for c in cell) + "}" for cell in cells) + r" \\"
+        return " & ".join("{" + latex(cell) + "}" for cell in cells) + r" \\"
 
     body = "\n".join(line(row) for row in rows)
-    comment = "% " + note.replace("\n", " ")
+    comment = "% " + latex(note)
     rules = (r"\toprule", line(heads), r"\midrule", body, r"\bottomrule")
     return "\n".join([comment, rf"\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}", *rules, r"\end{tabular}"])
 
 
 def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str:
     """Return a table of pipes."""
-    escaped = [[cell.replace("|", r"\|").replace("*", r"\*") for cell in row] for row in (heads, *rows)]
+    escaped = [[markdown(cell) for cell in row] for row in (heads, *rows)]
     widths = [max(3, *(len(row[j]) for row in escaped)) for j in range(len(heads))]
     lines = [
         "| " + " | ".join(c.ljust(w) if not j else c.rjust(w) for j, (c, w) in enumerate(zip(row, widths, strict=True)))
@@ -214,4 +214,4 @@ def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]], note: str) ->
         for row in escaped
     ]  # fmt: skip
     rule = "|" + "|".join("-" * (w + 1) + ("-" if not j else ":") for j, w in enumerate(widths)) + "|"
-    return "\n".join([lines[0], rule, *lines[1:], "", note])
+    return "\n".join([lines[0], rule, *lines[1:], "", markdown(note)])
