@@ -76,7 +76,7 @@ def salvaged(
         lost = checkpoint is not None and isinstance(cause, StorageError)  # the folder cannot keep them
         if partial is not None and (checkpoint is None or lost):
             more = f".extend(m={m - done})" if m > done else ""
-            do = f"import sys; imp = sys.last_value.partial{more}"
+            do = f"import sys; stopped = sys.last_value; imp = stopped.partial{more}"
         else:
             do = again() + ("  # the same call again" if checkpoint is not None else "")
         where = "" if partial is None and (checkpoint is None or lost) else "in the error's partial"
