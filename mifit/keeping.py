@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,12 +11,12 @@ import pandas as pd
 
 from .errors import StorageError
 from .files import target_of
-from .formula.question import resolve
 from .frame.completed import Completed
 from .frame.table import Table, read
 from .impute.chain import Chain, Seed
 from .impute.collapse import collapsed, levels_together
 from .impute.engine import Engine
+from .impute.groups import rows_of
 from .impute.plan import Plan
 from .impute.planning import recoded
 from .impute.wishes import refuse_other_holes
@@ -45,7 +45,8 @@ def saved(imp: Any, path: str | os.PathLike[str]) -> None:
         codings = {name: column.coding for name, column in imp._table.columns.items()}
         study = Study(imp._frame, codings=codings, holes=imp._completed.holes, said=imp._said)
     else:
-        helpers = {name: value for one in imp._ground.derived for name, value in one.names.items()}
+        made_with = [*imp._ground.derived, *(skip.condition for skip in imp._ground.skips.values())]
+        helpers = {name: value for one in made_with for name, value in one.names.items()}
         study = Study(imp._frame, imp.plan, imp._chains, imp._seed, helpers)
     write_study(path, study)
 
@@ -63,8 +64,9 @@ def loaded(path: str | os.PathLike[str], names: Mapping[str, Any] | None) -> Par
             return _elsewhere(study)
         plan = study.plan
         given = _ground(study, plan)
+        refuse_other_holes(plan, collapsed(given.known, levels_together(given.known, plan.wishes))[0])
+        given = given._replace(table=recoded(given.table, plan.numeric), known=recoded(given.known, plan.numeric))
         known = collapsed(given.known, levels_together(given.known, plan.wishes))[0]
-        refuse_other_holes(plan, known)
         if any(plan[name].method is None for name in plan.order):
             raise ValueError("its plan draws a column by no method")
         for chain in study.chains:
@@ -79,25 +81,39 @@ def loaded(path: str | os.PathLike[str], names: Mapping[str, Any] | None) -> Par
 
 def _ground(study: Study, plan: Plan) -> Ground:
     """What was known before anything was drawn, made again from the frame."""
-    scope = dict(resolve(study.helpers))
-    for question in plan.questions:
-        scope.update(resolve(question.names))
-    given, _ = ground(study.frame, plan.wishes, scope)
+    given, _ = ground(study.frame, plan.wishes, {})
     if tuple(given.table.columns) != plan.columns or given.table.n_rows != plan.n_rows:
         raise ValueError("its plan is one for another frame")
-    return given._replace(table=recoded(given.table, plan.numeric), known=recoded(given.known, plan.numeric))
+    return given
 
 
 def _check_chain(chain: Chain, plan: Plan, known: Table) -> None:
     """A chain has a value for every hole that is drawn, and each is one its column can have."""
     if set(chain.holes) != set(plan.order) or chain.number < 0 or chain.sweeps < 0:
         raise ValueError(f"chain {chain.number} is not one of its plan")
+    for part in (chain, *chain.parts):
+        swept = {len(trace) for trace in part.traces.values()} or {0}
+        if swept != {part.sweeps} or part.sweeps != chain.sweeps:
+            raise ValueError(f"chain {chain.number} has not done as many iterations as it says")
     for name, values in chain.holes.items():
         column = known[name]
-        if values.shape != column.missing.shape or values.dtype != np.float64 or not np.isfinite(values).all():
+        if values.shape != column.missing.shape or values.dtype != np.float64:
+            raise ValueError(f"chain {chain.number} does not fill the holes of {name!r}")
+        values = values[_drawn_in(name, plan, known)]
+        if not np.isfinite(values).all():
             raise ValueError(f"chain {chain.number} does not fill the holes of {name!r}")
         if column.kind.discrete and not np.isin(values, np.arange(column.n_levels)).all():
             raise ValueError(f"chain {chain.number} holds a level that {name!r} does not have")
+
+
+def _drawn_in(name: Hashable, plan: Plan, known: Table) -> Any:
+    """Which holes of a column are drawn, shape (n_mis,): those of the groups whose plan draws it."""
+    missing = known[name].missing
+    if not plan.groups:
+        return np.ones(len(missing), dtype=bool)
+    split = rows_of(known, plan.wishes.by)
+    drawn = [split[level] for level, inner in plan.groups if name in inner.order and level in split]
+    return np.isin(missing, np.concatenate(drawn)) if drawn else np.zeros(len(missing), dtype=bool)
 
 
 def _elsewhere(study: Study) -> Parts:

@@ -13,6 +13,7 @@ from .examine.check import Where
 from .formula.derived import substitute
 from .formula.query import as_factor, crossed, named_in, widened_by
 from .formula.question import Question, ask, caller_scope, resolve
+from .formula.source import sourced
 from .frame.completed import Completed
 from .frame.sample import Sample, rows_where
 from .frame.table import Table
@@ -80,6 +81,7 @@ def _asked(imp: Any, question: Question, formula: str, scope: Any) -> Question:
     """The same analysis with another right side, in terms of what was drawn."""
     derived = imp._ground.derived
     names = {**scope, **{n: v for one in derived for n, v in resolve(one.names).items()}, **resolve(question.names)}
+    formula = sourced(formula, question.formula)
     written = substitute(formula, derived) if derived else formula
     found = ask(written, imp._table, model=question.model, keywords=question.keywords, scope=names)
     return dataclasses.replace(found, said=question.said)

@@ -325,13 +325,15 @@ def _random_design(design: FrozenDesign, values: Any, formula: Any, index: pd.In
     """Return the design of random effects, one column each: a formula such as ``"~ x"``, frozen like any other."""
     from ..formula.design import freeze
     from ..formula.question import ask
+    from ..formula.source import sourced
 
     outcome = design.formula.partition("~")[0]
     right = str(formula).rpartition("~")[2]
     table = getattr(design, "table", None)
     if table is None:
         raise ModelError("re_formula= and vc_formula= need a design with its table.")
-    frozen = freeze(ask(f"{outcome} ~ {right}", table, model="mixedlm"), table)
+    asked = sourced(f"{outcome} ~ {right}", formula, design.formula)
+    frozen = freeze(ask(asked, table, model="mixedlm"), table)
     names = ["Group" if name == "Intercept" else name for name in frozen.names]
     return pd.DataFrame(frozen.matrix(values), index=index, columns=names)
 

@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Any
 
 from ..errors import ModelError, nearest
+from ..formula.source import sourced
 from .catalogue import CLASSES, MODELS, Spec
 from .families import nearest_family
 
@@ -104,7 +105,7 @@ class Call:
     def formulas(self) -> tuple[str, ...]:
         """Right sides of the formulas among the words: random slopes and variance components."""
         given = [self.init.get("re_formula"), *(self.init.get("vc_formula") or {}).values()]
-        return tuple(str(one).rpartition("~")[2] for one in given if one is not None)
+        return tuple(sourced(str(one).rpartition("~")[2], one) for one in given if one is not None)
 
     @property
     def clusters(self) -> tuple[str, ...]:

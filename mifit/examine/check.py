@@ -11,6 +11,7 @@ import numpy as np
 from ..formula.design import Design, covered, freeze
 from ..formula.identity import likelihood
 from ..formula.question import Question, ask, resolve
+from ..formula.source import sourced
 from ..formula.terms import code_of, take_apart
 from ..frame.kinds import Rows
 from ..frame.table import Table
@@ -214,7 +215,7 @@ def _widened(question: Question, plan: Plan, table: Table) -> Question:
     joined += [one.terms.outcome for one in _earlier(question, plan)]
     if not joined:
         return question
-    formula = " + ".join([question.formula, *joined])
+    formula = sourced(" + ".join([question.formula, *joined]), question.formula)
     names = {**resolve(question.names), **{k: v for q in plan.questions for k, v in resolve(q.names).items()}}
     return ask(formula, table, model=question.model, keywords=question.keywords, scope=names)
 

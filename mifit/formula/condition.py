@@ -14,7 +14,9 @@ import patsy
 from ..errors import FormulaError, MifitError
 from ..frame.kinds import Array, Kind
 from ..frame.table import Table
-from .question import capture, resolve
+from .evaluate import environment
+from .question import capture
+from .source import sourced
 from .terms import take_apart
 
 __all__ = ["Condition", "condition"]
@@ -42,7 +44,7 @@ class Condition:
         rows = np.flatnonzero(~missing)
         found = np.zeros(len(missing), dtype=bool)
         data = {v: table[v].coding.view(values[v][rows]) for v in self.variables}
-        env = patsy.EvalEnvironment([{**resolve(self.names), "Q": patsy.builtins.Q}])
+        env = environment(self.names, {"Q": patsy.builtins.Q})
         try:
             with np.errstate(all="ignore"):
                 truth = np.asarray(env.eval(self.code, inner_namespace=data))
@@ -82,7 +84,7 @@ def condition(code: Any, table: Table, scope: Mapping[str, Any], word: str) -> C
     example = _example(list(table.columns)[:1])
     if not isinstance(code, str):
         raise FormulaError(f"{word} wants a condition in words, not {type(code).__name__}.", do=example)
-    code = " ".join(code.split())
+    code = sourced(" ".join(code.split()), code)
     try:
         ast.parse(code, mode="eval")
     except SyntaxError as error:

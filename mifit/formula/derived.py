@@ -15,7 +15,9 @@ import patsy
 from ..errors import DataError, FormulaError
 from ..frame.kinds import Array, Rows
 from ..frame.table import Column, Table
-from .question import capture, resolve
+from .evaluate import environment
+from .question import capture
+from .source import FileText, sourced
 from .terms import code_of, take_apart
 
 __all__ = ["Derived", "follow", "numbers", "said_of_loose", "solve", "substitute", "understand"]
@@ -23,6 +25,7 @@ __all__ = ["Derived", "follow", "numbers", "said_of_loose", "solve", "substitute
 _ROUNDED = 0.02  # a derived value may differ from its expression by its last decimal and this share of its spread
 _GRID = 65  # points between which a parent is bracketed
 _LEARNING = frozenset({*patsy.builtins.__all__} - {"Q", "I"})  # functions that learn from all rows
+_LONGEST = 20_000  # characters of an expression, derived parents written out
 _HALVINGS = 60  # of a bracket, down to the last bit
 
 
@@ -37,7 +40,7 @@ class Derived:
 
     def value(self, data: Mapping[Hashable, Array]) -> Array:
         """The expression on any rows, shape (n,); NaN where a parent is missing."""
-        env = patsy.EvalEnvironment([{**resolve(self.names), "Q": patsy.builtins.Q, "I": patsy.builtins.I}])
+        env = environment(self.names, {"Q": patsy.builtins.Q, "I": patsy.builtins.I})
         with np.errstate(all="ignore"):
             found = env.eval(self.code, inner_namespace={p: data[p] for p in self.parents})
         size = len(data[self.parents[0]])
@@ -71,7 +74,7 @@ def understand(wishes: Mapping[Hashable, str], table: Table, scope: Mapping[str,
     codes = {name: _parsed(name, code) for name, code in wishes.items()}
     found = []
     for name in codes:
-        code = _written_out(name, codes, ())
+        code = sourced(_written_out(name, codes, ()), *wishes.values())
         captured = capture(code, table, scope, code)
         parents = take_apart(code, table.columns).variables
         for parent in parents:
@@ -135,7 +138,11 @@ def _written_out(name: Hashable, codes: Mapping[Hashable, str], above: tuple[Has
         for other in codes
         if other in take_apart(codes[name], codes).variables
     }
-    return _replaced(codes[name], others, inside=True)
+    written = _replaced(codes[name], others, inside=True)
+    if len(written) > _LONGEST:
+        fact = f"derived column {name!r} comes to {len(written)} characters, the columns it derives from written out"
+        raise FormulaError(f"{fact}.", expression=f"{codes[name]:.60}", do=f"df[{name!r}] = ...  # before imputing")
+    return written
 
 
 def substitute(formula: str, derived: Sequence[Derived]) -> str:
@@ -148,7 +155,8 @@ def substitute(formula: str, derived: Sequence[Derived]) -> str:
     'y ~ age * I(wgt / hgt**2) + np.log((wgt / hgt**2))'
     """
     left, tilde, right = formula.replace("\n", " ").partition("~")
-    return left + tilde + _replaced(right, {one.name: one.code for one in derived}, inside=False)
+    written = left + tilde + _replaced(right, {one.name: one.code for one in derived}, inside=False)
+    return sourced(written, formula, *(one.code for one in derived)) if isinstance(formula, FileText) else written
 
 
 def _replaced(code: str, codes: Mapping[Hashable, str], inside: bool) -> str:

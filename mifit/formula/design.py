@@ -17,8 +17,9 @@ import patsy
 from ..errors import FormulaError
 from ..frame.kinds import Array, Coding, Kind, Rows
 from ..frame.table import Table
-from .factor import BUILTINS, Block, Frozen, block_of, plain_view, widened
-from .question import LEVELLED, Question, resolve
+from .evaluate import environment, known_names
+from .factor import Block, Frozen, block_of, plain_view, refuse_wide, widened
+from .question import LEVELLED, Question
 from .terms import described, take_apart
 
 __all__ = ["Design", "FormulaColumn", "covered", "freeze"]
@@ -172,7 +173,7 @@ class Design:
             return found
         views = {v: plain_view(self.table[v].coding, x) for v, x in seen.items()}
         with np.errstate(all="ignore"):
-            env = patsy.EvalEnvironment([{**BUILTINS, **resolve(question.names)}])
+            env = environment(question.names)
             found[rows] = np.asarray(env.eval(question.terms.outcome, inner_namespace=views), dtype=np.float64)
         return found
 
@@ -274,7 +275,7 @@ def freeze(question: Question, table: Table) -> Design:
             )
         if not len(column.observed):
             raise FormulaError(f"all values of {variable!r} are missing.", do=f"df.drop(columns=[{variable!r}])")
-    names = {**BUILTINS, **resolve(question.names)}
+    names, env = known_names(question.names), environment(question.names)
     right = described(question.formula).rhs_termlist
     if not right:
         raise FormulaError(
@@ -285,8 +286,9 @@ def freeze(question: Question, table: Table) -> Design:
     factors: dict[Any, Frozen] = {}
     for factor in dict.fromkeys(f for term in right for f in term.factors):
         factors[factor] = Frozen(factor, take_apart(factor.code, table.columns).variables, table, names)
+    refuse_wide(env, question, factors.values())
     terms = [patsy.Term([factors[f] for f in term.factors]) for term in right]
-    info = _memorise(terms, names, question)
+    info = _memorise(terms, env, question)
     blocks = [block_of(frozen, info, table, names, question) for frozen in factors.values()]
     for frozen in factors.values():
         frozen.own, frozen.table = None, None
@@ -341,9 +343,8 @@ def _cure(name: Hashable, problem: str) -> str:
     return f"df[{name!r}] = df[{name!r}].astype('float64')"
 
 
-def _memorise(terms: list[Any], names: dict[str, Any], question: Question) -> Any:
+def _memorise(terms: list[Any], env: patsy.EvalEnvironment, question: Question) -> Any:
     """Let patsy find types, levels and codings."""
-    env = patsy.EvalEnvironment([names])
     try:
         with np.errstate(all="ignore"):
             return patsy.design_matrix_builders(

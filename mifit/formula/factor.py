@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Hashable, Mapping, Sequence
+import math
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +13,15 @@ import numpy.typing as npt
 import patsy
 from patsy.categorical import categorical_to_int
 
-from ..errors import FormulaError
+from ..errors import FormulaError, StorageError
 from ..frame.kinds import Array, Coding, Rows
 from ..frame.table import Table
-from .question import Question, resolve
+from .evaluate import Confined, known_names
+from .question import Question
 
-__all__ = ["BUILTINS", "Block", "Frozen", "block_of", "plain_view", "widened"]
+__all__ = ["Block", "Frozen", "block_of", "plain_view", "refuse_wide", "widened"]
 
-BUILTINS = {name: getattr(patsy.builtins, name) for name in patsy.builtins.__all__}
+_WIDEST = 10_000  # columns of a design that a file asks for
 
 
 class Frozen:
@@ -60,6 +62,16 @@ class Frozen:
 
     def memorize_finish(self, state: dict[str, Any], which_pass: int) -> None:
         """Nothing is left to memorise."""
+
+    def columns_at_most(self, env: Confined) -> int:
+        """How many columns it makes, before it is evaluated; what is not approved is refused."""
+        assert self.table is not None
+        views = {v: self.table[v].coding.view(self.table[v].values[self.table[v].observed]) for v in self.variables}
+        width = env.approve(self.factor.code, views).width
+        only = self.table[self.variables[0]] if len(self.variables) == 1 else None
+        if only is not None and (only.kind.discrete or width == 0):
+            return max(width, len(np.unique(only.values[only.observed])))
+        return max(width, 1)
 
     def eval(self, state: dict[str, Any], data: Any) -> Any:
         """Evaluate on the data, while it is memorised on its own rows."""
@@ -127,6 +139,19 @@ class Block:
                 argument = self.state["eval_env"].eval(inner, inner_namespace=seen)
                 good &= (argument >= low) & (argument <= high)
         return None if good.all() else np.flatnonzero(good)
+
+
+def refuse_wide(env: Any, question: Question, factors: Iterable[Frozen]) -> None:
+    """Approve every factor of a formula from a file, and refuse one with more columns than any design has."""
+    if not isinstance(env, Confined):
+        return
+    widths = {one.name(): one.columns_at_most(env) for one in factors}
+    columns = sum(math.prod(widths[code] for code in term) for term in question.terms.factors)
+    if columns > _WIDEST:
+        raise StorageError(
+            f"a formula of the file asks for up to {columns} columns: {question.formula!r:.80}.",
+            do='imp.save("study.mifit")  # of a smaller analysis',
+        )
 
 
 def block_of(frozen: Frozen, info: Any, table: Table, names: dict[str, Any], question: Question) -> Block:
@@ -248,7 +273,7 @@ def widened(question: Question, block: Block, values: Mapping[Hashable, Array]) 
         bounds = {"lower_bound": low, "upper_bound": high}
         fresh = [ast.keyword(word, ast.Constant(float(f"{value:.6g}"))) for word, value in bounds.items()]
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and _splined(node, {**BUILTINS, **resolve(question.names)}) == inner:
+            if isinstance(node, ast.Call) and _splined(node, known_names(question.names)) == inner:
                 node.keywords = [k for k in node.keywords if k.arg not in bounds] + fresh
     wider = ast.unparse(ast.fix_missing_locations(tree))
     codes = [term for term in question.terms.factors if term]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import builtins
 import difflib
-import importlib
 import sys
 import types
 from collections.abc import Hashable, Mapping, Set
@@ -18,7 +17,9 @@ import patsy.builtins
 from ..errors import FormulaError, ModelError, nearest
 from ..frame.kinds import Array, Kind
 from ..frame.table import Table
+from .evaluate import environment
 from .hints import instead_of, model_for
+from .source import Reference, names_of, resolve, scope_of_text, sourced
 from .terms import Pieces, Terms, parse, quoted, take_apart
 
 __all__ = [
@@ -36,21 +37,6 @@ __all__ = [
 
 
 LEVELLED = ("ordinal", "mnlogit", "conditional_mnlogit")  #: models of an outcome with several levels
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A function or module by its dotted path, so that it can cross a process."""
-
-    path: str
-
-    def load(self) -> Any:
-        """Import what the path names."""
-        module, _, attribute = self.path.partition(":")
-        loaded = importlib.import_module(module)
-        for name in attribute.split(".") if attribute else ():
-            loaded = getattr(loaded, name)
-        return loaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +96,7 @@ class Question:
             return Inverse("identity")
         if len(self.outcome) != 1 or not table[self.outcome[0]].number:
             return None
-        return _inverse(self.terms.outcome, self.outcome[0])
+        return _inverse(self.terms.outcome, self.outcome[0], self.names)
 
 
 def ask(
@@ -146,7 +132,7 @@ def ask(
         If the outcome has neither numbers nor two values and no model is named.
     """
     terms = parse(formula, table.columns)
-    names: dict[str, Any] = {}
+    names = names_of(formula)
     for code in (terms.outcome, *dict.fromkeys(code for factors in terms.factors for code in factors)):
         names.update(capture(code, table, scope or {}, formula))
     outcome = take_apart(terms.outcome, table.columns).variables
@@ -164,8 +150,8 @@ def ask(
 
 def ask_right(right: str, table: Table, scope: Mapping[str, Any]) -> Question:
     """Understand the right side of a formula alone: predictors without an outcome."""
-    terms = parse(f"outcome ~ {right}")
-    names: dict[str, Any] = {}
+    terms = parse(sourced(f"outcome ~ {right}", right))
+    names = names_of(right)
     for code in dict.fromkeys(code for factors in terms.factors for code in factors):
         names.update(capture(code, table, scope, right))
     return Question(terms, "predictors", "as asked", (), False, names=names)
@@ -178,7 +164,7 @@ def capture(code: str, table: Table, scope: Mapping[str, Any], formula: str) -> 
     number. It is never a silent stand-in for a misspelt column.
     """
     pieces = take_apart(code, table.columns)
-    kept: dict[str, Any] = {}
+    kept, scope = names_of(formula), scope_of_text(formula, scope)
     _refuse_shadow(code, pieces, {*table.columns} - {*scope, "np", "numpy"}, formula)
     _refuse_module_transform(code, scope, formula)
     _refuse_absent(code, scope, formula)
@@ -272,11 +258,6 @@ def _refuse_absent(code: str, scope: Mapping[str, Any], formula: str) -> None:
             )
 
 
-def resolve(names: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn captured names into live objects."""
-    return {name: value.load() if isinstance(value, Reference) else value for name, value in names.items()}
-
-
 def caller_scope() -> dict[str, Any]:
     """Names visible to the first frame outside this package."""
     frame: types.FrameType | None = sys._getframe(1)
@@ -360,7 +341,7 @@ _UNDO: dict[str, Any] = {
 }  # fmt: skip
 
 
-def _inverse(code: str, name: Hashable) -> Inverse | None:
+def _inverse(code: str, name: Hashable, names: Mapping[str, Any]) -> Inverse | None:
     """Recognise log(y) and its like, and affine I(...)."""
     tree = ast.parse(code, mode="eval").body
     if not isinstance(tree, ast.Call) or len(tree.args) != 1 or tree.keywords:
@@ -372,7 +353,8 @@ def _inverse(code: str, name: Hashable) -> Inverse | None:
     if head != "I" or not all(isinstance(node, _ARITHMETIC) or _is_variable(node, name) for node in _nodes(inner)):
         return None
     try:
-        at = [eval(compile(ast.Expression(_numbered(inner, float(v))), code, "eval"), {}) for v in (0, 1, 2, -50)]
+        env = environment(names)
+        at = [env.eval(code, inner_namespace={name: float(v)}) for v in (0, 1, 2, -50)]
     except ArithmeticError:  # 1/y at 0
         return None
     slope = at[1] - at[0]
@@ -399,17 +381,3 @@ def _nodes(node: ast.AST) -> list[ast.AST]:
     if isinstance(node, (ast.Call, ast.Name)):
         return [node]
     return [node, *(n for child in ast.iter_child_nodes(node) for n in _nodes(child))]
-
-
-def _numbered(node: ast.expr, value: float) -> ast.expr:
-    """The expression with a number in the place of its column."""
-
-    class Put(ast.NodeTransformer):
-        def visit_Name(self, name: ast.Name) -> ast.AST:
-            return ast.copy_location(ast.Constant(value), name)
-
-        def visit_Call(self, call: ast.Call) -> ast.AST:
-            return ast.copy_location(ast.Constant(value), call)
-
-    fresh = ast.parse(ast.unparse(node), mode="eval")
-    return ast.fix_missing_locations(Put().visit(fresh)).body

@@ -12,8 +12,10 @@ from functools import lru_cache
 from typing import Any
 
 import patsy
+from patsy.parse_formula import parse_formula
 
-from ..errors import FormulaError
+from ..errors import FormulaError, StorageError
+from .source import FileText
 
 __all__ = ["Pieces", "Terms", "code_of", "described", "in_pandas", "parse", "quoted", "take_apart"]
 
@@ -63,6 +65,8 @@ def parse(formula: str, columns: Iterable[Hashable] = ()) -> Terms:
     """
     if not isinstance(formula, str):
         raise FormulaError(f"a formula is text, not {type(formula).__name__}.", do=_EXAMPLE)
+    if isinstance(formula, FileText):
+        _refuse_vast(formula)
     advice = _advice(formula, columns)
     try:
         model = described(formula)
@@ -90,6 +94,43 @@ def parse(formula: str, columns: Iterable[Hashable] = ()) -> Terms:
         tuple(term.name() for term in right),
         tuple(tuple(factor.name() for factor in term.factors) for term in right),
     )
+
+
+def _refuse_vast(formula: FileText) -> None:
+    """Refuse a formula from a file that patsy would take long to expand: a product of many terms, a power of them."""
+    fact = ""
+    if len(formula) > _LONGEST or len(_OPERATOR.findall(formula)) > _OPERATORS:
+        fact = f"a formula of the file has {len(formula)} characters: {formula!r:.60}."
+    else:
+        usual = sys.getrecursionlimit()
+        sys.setrecursionlimit(usual + 3 * len(_OPERATOR.findall(formula)))
+        try:
+            most = _terms_at_most(parse_formula(formula))
+        except (patsy.PatsyError, SyntaxError):
+            return  # as parse will say
+        finally:
+            sys.setrecursionlimit(usual)
+        if most > _EXPANDED:
+            fact = f"a formula of the file has more than {_EXPANDED} terms: {formula!r:.60}."
+    if fact:
+        raise StorageError(
+            f"{fact} Nothing of it was evaluated.", do='imp.save("study.mifit")  # of a smaller analysis'
+        )
+
+
+def _terms_at_most(node: Any) -> float:
+    """How many terms a formula, or a part of one, has before equal ones are taken together; at most."""
+    sides = [_terms_at_most(one) for one in node.args]
+    if node.type == "~":
+        return sum(sides)
+    if not sides or len(sides) == 1:
+        return max(sides, default=1.0)
+    left, right = min(sides[0], 1e9), min(sides[1], 1e9)
+    if node.type == "**":
+        number = node.args[1].token.extra if node.args[1].token else ""
+        powers = min(float(number) if number.isdecimal() else 1.0, left, 40.0)
+        return float(sum(left**k for k in range(1, int(powers) + 1)))
+    return left + right + (left * right if node.type in ("*", ":", "/") else 0.0)
 
 
 def _as_share(formula: str, columns: Iterable[Hashable], codes: Sequence[str]) -> str:
@@ -192,6 +233,9 @@ def code_of(name: Hashable) -> str:
 
 _EXAMPLE = 'df.mice.impute("y ~ x1 + x2")'
 _OPERATOR = re.compile(r"[-+*/:~^]")
+_LONGEST = 100_000  # characters of a formula from a file
+_OPERATORS = 5_000
+_EXPANDED = 20_000  # terms
 _RESERVED = frozenset({*keyword.kwlist, "C", "Q", "I"})
 
 

@@ -23,6 +23,10 @@ class Mask:
     n: int
     bits: bytes
 
+    def __post_init__(self) -> None:
+        if len(self.bits) != (self.n + 7) // 8:
+            raise ValueError(f"a mask of {self.n} rows has {len(self.bits)} bytes")
+
     @classmethod
     def of(cls, marked: npt.NDArray[np.bool_]) -> Mask:
         """Pack an array of truth values, shape (n,)."""

@@ -28,6 +28,8 @@ _BEGINS = b"PK"  # as every zip does
 _MEMBER = re.compile(r"document\.json|manifest\.json|arrays/\d{1,7}\.npy")
 _DTYPE = re.compile(r"[<>|][biufcmMSU]\d{1,4}(\[\d{0,4}[a-zA-Zμ]{1,2}\])?")
 _MOST = 2**28  # bytes that a file may always hold once it is unpacked
+_CONTAINERS = 2**21  # lists and mappings that a document may hold: each takes 60 bytes and more, however short it is
+_TEXTS, _MEMBERS = 2**23, 2**24  # its texts, and members of all its lists and mappings
 _RATIO = 100  # beyond them, so many times its size
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # every member's date: the same study gives the same bytes
 
@@ -53,6 +55,11 @@ def write(path: str | os.PathLike[str], document: Any, arrays: Mapping[str, AnyA
     with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         sums = {f"arrays/{name}.npy": _put(archive, f"arrays/{name}.npy", *_npy(one)) for name, one in arrays.items()}
         text = json.dumps(document, allow_nan=False, separators=(",", ":")).encode()
+        if _vast(text):
+            raise StorageError(
+                f"{str(path)!r} would hold {_vast(text)}, more than a file may: text is kept value by value.",
+                do="df = df.astype({name: 'category' for name in df.select_dtypes('object')})  # before imputing",
+            )
         sums["document.json"] = _put(archive, "document.json", text)
         manifest = {"format": _FORMAT, "protocol": PROTOCOL, "members": sums}
         _put(archive, "manifest.json", json.dumps(manifest, indent=1).encode())
@@ -146,7 +153,9 @@ def _check_protocol(manifest: Any) -> None:
 
 
 def _json(content: bytes) -> Any:
-    """Strict JSON: no infinities, no key twice."""
+    """Strict JSON: no infinities, no key twice, no more values than memory bears."""
+    if _vast(content):
+        raise ValueError(f"its document holds {_vast(content)}")
 
     def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
         made = dict(found)
@@ -158,6 +167,16 @@ def _json(content: bytes) -> Any:
         raise ValueError(f"its document holds {word}")
 
     return json.loads(content.decode("utf-8"), parse_constant=constant, object_pairs_hook=pairs)
+
+
+def _vast(content: bytes) -> str:
+    """What a document has too much of, counted before any of it is made; nothing if it is of a usual size."""
+    counts = {
+        "lists": (content.count(b"{") + content.count(b"["), _CONTAINERS),
+        "texts": (content.count(b'"') // 2, _TEXTS),
+        "values": (content.count(b","), _MEMBERS),
+    }
+    return ", ".join(f"{many} {what}" for what, (many, most) in counts.items() if many > most)
 
 
 def _array(content: bytes) -> AnyArray:

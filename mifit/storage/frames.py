@@ -12,6 +12,8 @@ from .plain import Packer, Unpacker, zone, zone_of
 
 __all__ = ["pack_frame", "unpack_frame"]
 
+_EMPTY = 1_000_000  # rows of a frame without columns: they take no bytes in a file
+
 
 def pack_frame(packer: Packer, frame: pd.DataFrame) -> dict[str, Any]:
     """A frame as JSON; its arrays go to the packer.
@@ -54,6 +56,8 @@ def _guarded(packer: Packer, pack: Any, what: str, do: str) -> Any:
 def unpack_frame(unpacker: Unpacker, stored: Any) -> pd.DataFrame:
     """The frame that :func:`pack_frame` packed."""
     n = stored["rows"]
+    if not stored["values"] and n > _EMPTY:
+        raise ValueError(f"it has {n} rows without a column")
     index, columns = _unpack_index(unpacker, stored["index"]), _unpack_index(unpacker, stored["columns"])
     arrays = [_unpack_array(unpacker, one) for one in stored["values"]]
     if len(index) != n or len(columns) != len(arrays) or any(len(array) != n for array in arrays):

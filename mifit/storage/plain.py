@@ -23,14 +23,17 @@ import pandas as pd
 
 from ..analysis.families import family_of, plain_family
 from ..errors import StorageError
-from ..formula.question import Reference, refer
+from ..formula.allowed import trusted
+from ..formula.question import refer
+from ..formula.source import FileText, Reference
 from .archive import dtype_of
-from .trust import trusted
 
 __all__ = ["Packer", "Unpacker", "fits", "zone", "zone_of"]
 
 _INLINE = 4096  # bytes up to which an array stands in the document itself
 _ROOMS = ("mifit.impute.", "mifit.formula.", "mifit.frame.")  # whose nouns a file may name
+_DATA = ("mifit.frame.",)  # whose nouns hold no code
+_FRACTION = re.compile(r"-?\d{1,5000}(/\d{1,5000})?")
 _NOUN = re.compile(r"mifit(\.[a-z]+)+:[A-Z][A-Za-z]*")
 
 AnyArray = npt.NDArray[Any]
@@ -55,6 +58,8 @@ class Packer:
     def value(self, given: Any, label: str = "") -> Any:
         """One value as JSON; ``label`` is the name under which it would be passed back."""
         kind = type(given)
+        if kind is FileText:
+            return str.__str__(given)
         if given is None or kind in (bool, str, int) or (kind is float and math.isfinite(given)):
             return given
         if kind is list:
@@ -129,10 +134,18 @@ class Unpacker:
         Name -> array.
     names : mapping
         What the reader of the file passes back: functions, modules, methods. Nothing else of that sort is used.
+
+    Attributes
+    ----------
+    used : dict
+        Names that code in the nouns read so far captured, as references or constants, and all that the reader passed.
+        Every text in a noun comes out as a :class:`~mifit.formula.source.FileText` that refers to them: none of it is
+        ever evaluated unless it was approved.
     """
 
     def __init__(self, arrays: Mapping[str, AnyArray], names: Mapping[str, Any]) -> None:
         self.arrays, self.names = arrays, names
+        self.used: dict[str, Any] = {name: refer(value) for name, value in names.items() if isinstance(name, str)}
 
     def value(self, stored: Any) -> Any:
         """One value from JSON."""
@@ -200,9 +213,27 @@ class Unpacker:
         for name, value in values.items():
             if not fits(value, declared[name]):
                 raise ValueError(f"{made.__name__}.{name} cannot be {type(value).__name__}")
-        if made is Reference and not trusted(values["path"]):
+        if made is Reference:
             raise ValueError(f"{values['path']!r:.60} is referred to")
+        for name, value in values.items():
+            if name == "names" and isinstance(value, Mapping):
+                self.used.update({n: one for n, one in value.items() if n not in self.names})
+            elif not made.__module__.startswith(_DATA):
+                values[name] = self._marked(value, declared[name])
         return made(**values)
+
+    def _marked(self, value: Any, declared: Any) -> Any:
+        """Text of a noun as text from a file; labels of columns, which are declared hashable, stay what they are."""
+        if isinstance(value, str):
+            return value if declared is Hashable else FileText(value, self.used)
+        inner = typing.get_args(declared)
+        if isinstance(value, dict):
+            rest = inner[-1] if inner and not isinstance(declared, types.UnionType) else Any
+            return {key: self._marked(one, rest) for key, one in value.items()}
+        if type(value) in (list, tuple, set, frozenset):
+            rest = inner[0] if inner and inner[0] is Hashable else Any
+            return type(value)(self._marked(one, rest) for one in value)
+        return value
 
 
 _READ = frozenset(name[1:] for name in vars(Unpacker) if name[0] == "_" and name[1] != "_")
@@ -312,6 +343,11 @@ def _float(text: Any) -> float:
     return float(text) if text in ("nan", "inf", "-inf") else float(_refuse("no number"))
 
 
+def _fraction(text: Any) -> fractions.Fraction:
+    """A fraction written as Python writes it; 1e99999999 would be as many digits."""
+    return fractions.Fraction(text) if _FRACTION.fullmatch(str(text)) else _refuse(f"the fraction {text!r:.40}")
+
+
 #: type -> its word in a file, and its value as plainer data
 _SIMPLE: dict[type, tuple[str, Any]] = {
     float: ("float", str),
@@ -344,7 +380,7 @@ _MADE: dict[str, Any] = {
     "time": datetime.time.fromisoformat,
     "span": lambda parts: datetime.timedelta(*parts),
     "decimal": decimal.Decimal,
-    "fraction": fractions.Fraction,
+    "fraction": _fraction,
     "uuid": uuid.UUID,
     "NA": lambda _: pd.NA,
     "NaT": lambda _: pd.NaT,

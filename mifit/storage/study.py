@@ -16,14 +16,13 @@ import numpy as np
 import pandas as pd
 
 from ..errors import MifitError, StorageError, StorageWarning
-from ..formula.terms import parse
-from ..frame.kinds import Array, Coding
+from ..frame.kinds import Array, Coding, classify
 from ..impute.chain import Chain, Seed
 from ..impute.plan import Plan
 from .archive import read, write
 from .frames import pack_frame, unpack_frame
 from .plain import Packer, Unpacker, fits
-from .trust import check_code, check_formula, under_own_name
+from .trust import check_plan
 
 __all__ = ["Study", "damaged", "digest", "read_chain", "read_study", "write_chain", "write_study"]
 
@@ -92,7 +91,11 @@ def read_study(path: str | os.PathLike[str], names: Mapping[str, Any]) -> Study:
         for name, declared in typing.get_type_hints(Study).items():
             if not fits(getattr(study, name), declared):
                 raise ValueError(f"its {name} cannot be {type(getattr(study, name)).__name__}")
-        _check_formulas(study, names)
+        if study.plan is not None:
+            unpacker.used.update({name: value for name, value in study.helpers.items() if name not in names})
+            known = {name: classify(study.frame[name]) for name in study.frame.columns if study.frame.columns.is_unique}
+            odd = {n for n, c in known.items() if not c.number and not {*c.levels} <= {False, True}}
+            check_plan(study.plan, study.frame.columns, unpacker.used, odd)
     return study
 
 
@@ -113,42 +116,6 @@ def damaged(path: str | os.PathLike[str]) -> Iterator[None]:
     except Exception as error:
         fact = f"{str(path)!r} is damaged or no study of mifit: {str(error)[:200] or type(error).__name__}."
         raise StorageError(fact, do='imp.save("study.mifit")') from error
-
-
-def _check_formulas(study: Study, given: Mapping[str, Any]) -> None:
-    """Every piece of code that would ever be evaluated is one that only computes."""
-    plan = study.plan
-    if plan is None:
-        return
-    columns = {*study.frame.columns, *plan.wishes.derived}
-    every = {name: value for q in (*plan.questions, *plan.extra) for name, value in q.names.items()}
-    for number, question in enumerate((*plan.questions, *plan.extra)):
-        check_formula(question.formula, columns, question.names, given, left=number < len(plan.questions))
-        if parse(question.formula, columns) != question.terms:
-            raise ValueError(f"{question.formula!r:.80} and its terms disagree")
-        for text in (text for text in _texts(question.keywords) if text not in columns and not text.isidentifier()):
-            check_formula(f"outcome ~ {text.strip().removeprefix('~')}", columns, question.names, given, left=False)
-    if len(plan.written) not in (0, len(plan.questions)):
-        raise ValueError("its formulas and analyses differ in number")
-    for formula in plan.written:
-        check_formula(formula, columns, every, given)
-    for wish in plan.wishes.predictors.values():
-        if isinstance(wish, str):  # whose names are looked up again where somebody imputes again
-            check_formula(f"outcome ~ {wish}", columns, under_own_name(every), given, left=False)
-    for code in plan.wishes.derived.values():
-        check_code(code, columns, study.helpers, given)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """Every text in the keywords of a model: a random-effects formula is one."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for one in value.values():
-            yield from _texts(one)
-    elif isinstance(value, list | tuple):
-        for one in value:
-            yield from _texts(one)
 
 
 def write_chain(path: str | os.PathLike[str], chain: Chain, of: Mapping[str, str]) -> None:
