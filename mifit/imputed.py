@@ -703,7 +703,8 @@ def load(path: str | os.PathLike[str], *, names: Mapping[str, Any] | None = None
     path : path
     names : mapping, optional
         Functions, modules and methods that the analyses use and a file cannot bring with it: ``{"f": f}``. What is
-        passed here is trusted; of what the file names by itself only numpy's and scipy.special's functions are used.
+        passed here is trusted; of what the file names by itself only functions of numpy and scipy.special that
+        compute are used, and nothing is imported.
 
     Returns
     -------
@@ -714,7 +715,7 @@ def load(path: str | os.PathLike[str], *, names: Mapping[str, Any] | None = None
     ------
     StorageError
         If there is no such file, it is damaged or of a later protocol, or it asks for more than plain computing.
-        Formulas in the file are checked before anything is evaluated; nothing in it is run.
+        No text of the file is ever evaluated, here or by what is called later, unless it only computes.
 
     Examples
     --------

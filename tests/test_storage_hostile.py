@@ -14,7 +14,7 @@ import pytest
 from test_chain import mixed
 
 import mifit
-from mifit.formula.allowed import trusted
+from mifit.formula.functions import trusted
 from mifit.formula.source import Reference
 from mifit.storage import archive
 from mifit.storage.trust import check_code

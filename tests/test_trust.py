@@ -21,10 +21,11 @@ import pytest
 from test_storage_hostile import parts_of, repacked
 
 import mifit
-from mifit.formula.allowed import Approved, approve, of_module
+from mifit.formula.allowed import Approved, approve
 from mifit.formula.condition import Condition
 from mifit.formula.derived import Derived
 from mifit.formula.evaluate import Confined, environment, evaluated
+from mifit.formula.functions import of_module
 from mifit.formula.question import ask
 from mifit.formula.source import Captured, FileText, Reference
 from mifit.formula.terms import parse
@@ -88,11 +89,13 @@ CODE = {
 }  # fmt: skip
 #: labels of columns, words from a list, sentences, names of traces: compared and printed, never evaluated
 DATA = {
-    "Bounds.high", "Bounds.low", "Condition.names", "Condition.variables", "Factor.label", "Factor.role", "Factor.rows",
+    "Bounds.cut", "Bounds.high", "Bounds.low", "Condition.names", "Condition.variables", "Factor.label", "Factor.role",
+    "Factor.rows",
     "Factor.variable", "Piece.what", "Piece.which", "Plan.columns", "Plan.events", "Plan.groups", "Plan.mode",
     "Plan.numeric", "Plan.order", "Question.level", "Question.model", "Question.names", "Question.outcome",
     "Question.said", "Variable.label", "Variable.name", "Variable.predictors", "Variable.role", "Variable.sampler",
-    "Variable.why", "Wishes.auxiliary", "Wishes.bounds", "Wishes.by", "Wishes.collapse", "Wishes.congeniality",
+    "Variable.why", "Wishes.auxiliary", "Wishes.bounds", "Wishes.by", "Wishes.censored", "Wishes.truncated",
+    "Wishes.collapse", "Wishes.congeniality",
     "Wishes.id", "Wishes.kinds", "Wishes.link", "Wishes.methods", "Wishes.order", "Wishes.weights", "Wishes.where",
 }  # fmt: skip
 

@@ -8,18 +8,15 @@ import re
 import types
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-import patsy.builtins
 
 from ..errors import StorageError
+from .functions import BUILTINS, CONSTANTS, MODULES, NUMPY, PYTHON, of_module, trusted
 from .source import Reference
 
-__all__ = ["BUILTINS", "PYTHON", "Approved", "Found", "approve", "of_module", "trusted"]
-
-BUILTINS = {name: getattr(patsy.builtins, name) for name in patsy.builtins.__all__}
+__all__ = ["Approved", "Found", "approve"]
 
 LONGEST = 20_000  # characters of one piece of code
 _DEEPEST = 100  # calls and parentheses inside one another
@@ -53,34 +50,9 @@ class Approved:
 
 _NUMBER, _TEXT, _LIST, _NONE, _ANY = (Found(kind) for kind in ("number", "text", "list", "none", "any"))
 
-#: functions of numpy besides its elementwise ones -> most positional arguments, keywords
-_NUMPY: dict[str, tuple[int, tuple[str, ...]]] = {
-    "where": (3, ()), "clip": (3, ("a_min", "a_max", "min", "max")), "round": (2, ("decimals",)),
-    "around": (2, ("decimals",)), "fix": (1, ()), "nan_to_num": (1, ("nan", "posinf", "neginf")),
-    "isin": (2, ("invert",)), "interp": (3, ("left", "right", "period")), "digitize": (2, ("right",)),
-    "select": (3, ("default",)), "array": (1, ()), "asarray": (1, ()), "real": (1, ()), "imag": (1, ()),
-    "sinc": (1, ()), "angle": (1, ("deg",)), "i0": (1, ()), "float64": (1, ()), "int64": (1, ()), "size": (1, ()),
-    **dict.fromkeys(
-        ("mean", "median", "std", "var", "min", "max", "amin", "amax", "sum", "prod", "nanmean", "nanmedian", "nanstd",
-         "nanvar", "nanmin", "nanmax", "nansum", "ptp", "any", "all", "cumsum", "sort", "argsort", "unique", "isclose",
-         "isreal", "iscomplex", "isneginf", "isposinf"),
-        (1, ("ddof", "rtol", "atol")),
-    ),
-    **dict.fromkeys(("quantile", "percentile", "nanquantile", "nanpercentile"), (2, ("method",))),
-    "isclose": (2, ("rtol", "atol")), "polyval": (2, ()), "searchsorted": (2, ("side",)),
-}  # fmt: skip
-_CONSTANTS = ("pi", "e", "inf", "nan", "euler_gamma")
 _COMPARING = ("equal", "not_equal", "isin")  # take text and say true or false
 _CHOOSING = ("where", "select")  # may return text
 
-
-def _rounded(value: Any, decimals: int = 0) -> Any:
-    """Python's round for numbers and arrays alike; what it returns is never one of Python's whole numbers."""
-    return np.round(np.float64(value) if isinstance(value, int | float) else value, decimals)
-
-
-#: Python's own functions that a file may call
-PYTHON: dict[str, Any] = {"abs": abs, "bool": bool, "float": float, "max": max, "min": min, "round": _rounded}
 
 _SPLINES = {
     **dict.fromkeys(("bs",), ("df", "knots", "degree", "include_intercept", "lower_bound", "upper_bound")),
@@ -91,48 +63,7 @@ _SPLINES = {
 _KNOTS = tuple(f"numpy:{name}" for name in ("array", "asarray", "quantile", "percentile", "nanquantile"))
 _SCALING = {"center": (), "standardize": ("center", "rescale", "ddof"), "scale": ("center", "rescale", "ddof")}
 _CODING = ("Treatment", "Poly", "Sum", "Helmert", "Diff", "ContrastMatrix")
-#: functions of the house that its own formulas call
-_HOUSE = ("mifit.impute.methods.cox:nelson_aalen", "mifit.impute.within:total_within")
-_MODULES = ("numpy", "scipy.special", "scipy")
-
 _ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow, ast.BitAnd, ast.BitOr, ast.BitXor)
-
-
-def trusted(path: Any) -> bool:
-    """Whether a dotted path may be followed because a file names it.
-
-    Examples
-    --------
-    >>> trusted("numpy"), trusted("os:system"), trusted("numpy:load")
-    (True, False, False)
-    """
-    if not isinstance(path, str):
-        return False
-    if path in (*_MODULES, *_HOUSE):
-        return True
-    module, _, name = path.partition(":")
-    if module == "patsy.builtins":
-        return name in BUILTINS
-    return module.partition(".")[0] in ("numpy", "scipy") and name in of_module(module)
-
-
-@lru_cache(maxsize=4)
-def of_module(module: str) -> Mapping[str, Any]:
-    """What code from a file may use of a module, by name: of numpy and scipy.special what only computes."""
-    if module == "numpy":
-        plain = {name: getattr(np, name) for name in (*_NUMPY, *_CONSTANTS) if hasattr(np, name)}
-        return {**plain, **_elementwise(np)}
-    if module == "scipy.special":
-        import scipy.special
-
-        return _elementwise(scipy.special)
-    return {}
-
-
-def _elementwise(module: types.ModuleType) -> dict[str, Any]:
-    """The functions of a module that compute one number from each row."""
-    found = {name: value for name, value in vars(module).items() if isinstance(value, np.ufunc)}
-    return {name: value for name, value in found.items() if value.nout == 1 and value.signature is None}
 
 
 def approve(code: Any, columns: Collection[Any], names: Mapping[str, Any], odd: Collection[Any] = ()) -> Approved:
@@ -238,7 +169,7 @@ class _Reader:
 
     def _Attribute(self, node: ast.Attribute) -> Found:
         path = self._path(node)
-        if path.startswith("numpy:") and node.attr in _CONSTANTS:
+        if path.startswith("numpy:") and node.attr in CONSTANTS:
             return _NUMBER
         return _ANY if path == "given:" else Found("function")
 
@@ -337,7 +268,7 @@ class _Reader:
         base = value.path if isinstance(value, Reference) else ""
         if node.attr.startswith("_") or any(one.startswith("_") or not one.isidentifier() for one in (head, *rest)):
             raise _Refused(f"{_short(node)} reaches too far")
-        if base in _MODULES:
+        if base in MODULES:
             path = f"{'.'.join([base, *rest])}:{node.attr}"
             if trusted(path):
                 return path
@@ -364,7 +295,7 @@ class _Reader:
     def _numpy(self, node: ast.Call, module: str, name: str) -> Found:
         """A function that computes from numbers; text is compared or chosen, and nothing else."""
         function = of_module(module)[name]
-        most, known = (function.nin, ()) if isinstance(function, np.ufunc) else _NUMPY.get(name, (0, ()))
+        most, known = (function.nin, ()) if isinstance(function, np.ufunc) else NUMPY.get(name, (0, ()))
         if len(node.args) > most:
             raise _Refused(f"{name}() may not be told where to write")
         self._keywords(node, known)

@@ -12,10 +12,11 @@ import numpy as np
 import patsy
 from patsy.eval import VarLookupDict
 
-from .allowed import BUILTINS, PYTHON, Approved, approve, of_module
+from .allowed import Approved, approve
+from .functions import BUILTINS, PYTHON, of_module
 from .source import Captured, Reference, resolve
 
-__all__ = ["Confined", "environment", "known_names"]
+__all__ = ["Confined", "environment", "evaluated", "known_names"]
 
 
 def environment(names: Mapping[str, Any], usual: Mapping[str, Any] = BUILTINS) -> patsy.EvalEnvironment:

@@ -23,7 +23,7 @@ import pandas as pd
 
 from ..analysis.families import family_of, plain_family
 from ..errors import StorageError
-from ..formula.allowed import trusted
+from ..formula.functions import trusted
 from ..formula.question import refer
 from ..formula.source import FileText, Reference
 from .archive import dtype_of
