@@ -36,10 +36,11 @@ from .impute.known import (
     shared_parents,
     with_derived,
 )
-from .impute.limits import Skip, known_outside, skips
+from .impute.limits import Skip
 from .impute.plan import Plan, Wishes
 from .impute.planning import make, recoded
 from .impute.runs import run
+from .impute.skipping import questionnaire
 from .impute.wishes import USUAL, Asked, advised, is_whole, refuse_other_holes
 from .storage.checkpoint import Checkpoint
 from .workers import Halted, alone
@@ -92,8 +93,7 @@ def ground(frame: pd.DataFrame, wishes: Wishes, scope: Mapping[str, Any]) -> tup
     table = recoded(table, [n for n in wishes.derived if n in table and table[n].number and table[n].kind.discrete])
     derived = understand(wishes.derived, table, scope)
     known, more = fill(table, derived, wishes.id)
-    skipped = skips(wishes.conditional, known, scope)
-    known, outside = known_outside(known, skipped)
+    skipped, known, outside = questionnaire(wishes.conditional, derived, known, scope)
     shared = shared_parents(derived, known, wishes.id)
     events += [*more, *outside, *said_of_loose(derived, known, shared)]
     return Ground(table, known, derived, frame, skipped, wishes.where, shared), events
@@ -426,15 +426,15 @@ def _apart(chain: Chain, together: Mapping[Hashable, Joined], seed: Seed) -> Cha
 def _holes(given: Ground, chain: Chain) -> dict[Hashable, Any]:
     """Values of one set at all holes of the frame; NaN in those that stay missing."""
     found = _drawn(given, chain)
-    table = given.table
+    table, drawn = given.table, dict(found)
     for name, mask in (given.where or {}).items():
         if name in found:
             found[name] = np.where(mask.marked[table[name].missing], found[name], np.nan)
     for name, skip in given.skips.items():
         if name in found and skip.value is None:
             values = {v: table[v].values.copy() for v in skip.condition.variables}
-            for v in (v for v in values if v in found):
-                values[v][table[v].missing] = found[v]
+            for v in (v for v in values if v in drawn):
+                values[v][table[v].missing] = drawn[v]
             inside = np.isin(table[name].missing, skip.inside(table, values))
             found[name] = np.where(inside, found[name], np.nan)
     return found

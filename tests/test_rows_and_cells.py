@@ -87,22 +87,6 @@ def test_a_condition_on_a_number_and_one_on_two_columns():
     assert ((both[0]["cigarettes"] > 0) == (both[0]["smoker"] == "yes")).all()
 
 
-def test_a_condition_that_observed_values_contradict_in_a_completed_set_is_said():
-    frame = smokers()
-    imp = frame.mice.impute(conditional={"cigarettes": ("smoker == 'yes'", 0)}, **FAST)
-    assert not imp.events["event"].str.contains("disagree").any()
-    # Every smoker of whom nothing else is known is drawn as none, by a method that looks at nothing.
-    never = frame.assign(smoker=frame["smoker"].mask(frame["cigarettes"].notna() & (frame.index < 50)))
-    from mifit.frame.table import read
-    from mifit.impute.limits import skips
-
-    table = read(never)
-    skip = skips({"cigarettes": ("smoker == 'yes'", 0)}, table, {})["cigarettes"]
-    drawn = {name: column.values.copy() for name, column in table.columns.items()}
-    drawn["smoker"][table["smoker"].missing] = 0.0
-    assert skip.contradicted(table, table["cigarettes"], drawn)
-
-
 def test_a_skip_pattern_is_the_same_at_once_and_extended():
     wish = {"conditional": {"cigarettes": "smoker == 'yes'"}, "rng": 1}
     for asked in ("zero", "never"):

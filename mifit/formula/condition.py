@@ -13,7 +13,7 @@ import patsy
 
 from ..errors import FormulaError, MifitError
 from ..frame.kinds import Array, Kind
-from ..frame.table import Table
+from ..frame.table import Column, Table
 from .evaluate import environment
 from .question import capture
 from .source import sourced
@@ -38,12 +38,13 @@ class Condition:
         table : Table
             How values are to be read.
         values : mapping
-            Column -> values or level codes, each (n,); those of the condition's columns are looked at.
+            Column -> values or level codes, each (n,); those of the condition's columns are looked at, numbers of a
+            whole dtype as a completed set has them.
         """
         missing = np.any([np.isnan(values[v]) for v in self.variables], axis=0)
         rows = np.flatnonzero(~missing)
         found = np.zeros(len(missing), dtype=bool)
-        data = {v: table[v].coding.view(values[v][rows]) for v in self.variables}
+        data = {v: _seen(table[v], values[v][rows]) for v in self.variables}
         env = environment(self.names, {"Q": patsy.builtins.Q})
         try:
             with np.errstate(all="ignore"):
@@ -86,9 +87,12 @@ def condition(code: Any, table: Table, scope: Mapping[str, Any], word: str) -> C
         raise FormulaError(f"{word} wants a condition in words, not {type(code).__name__}.", do=example)
     code = sourced(" ".join(code.split()), code)
     try:
-        ast.parse(code, mode="eval")
+        tree = ast.parse(code, mode="eval")
     except SyntaxError as error:
         raise FormulaError(f"{word} does not parse: {error.msg}.", condition=code, do=example) from None
+    plain = _Plain().visit(tree)
+    changed = ast.unparse(ast.parse(code, mode="eval")) != ast.unparse(plain)
+    code = sourced(ast.unparse(plain), code) if changed else code
     names = capture(code, table, scope, code)
     variables = take_apart(code, table.columns).variables
     if not variables:
@@ -98,6 +102,51 @@ def condition(code: Any, table: Table, scope: Mapping[str, Any], word: str) -> C
             fact = f"{word} looks at {name!r}, which {table[name].coding.problem}."
             raise FormulaError(fact, condition=code, do=example)
     return Condition(code, variables, names)
+
+
+class _Plain(ast.NodeTransformer):
+    """Membership in a list, and lying between two values, written as comparisons of the column's plain values."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """``x.isin([1, 2])`` and ``x.between(1, 2)``."""
+        self.generic_visit(node)
+        word, given = getattr(node.func, "attr", ""), node.args
+        if not isinstance(node.func, ast.Attribute) or node.keywords:
+            return node
+        if word == "isin" and len(given) == 1 and isinstance(given[0], ast.List | ast.Tuple | ast.Set):
+            return _one_of(node.func.value, given[0].elts)
+        if word == "between" and len(given) == 2:
+            ends = zip((ast.GtE(), ast.LtE()), given, strict=True)
+            low, high = (ast.Compare(node.func.value, [sign], [end]) for sign, end in ends)
+            return ast.BinOp(low, ast.BitAnd(), high)
+        return node
+
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        """``x in [1, 2]`` and ``x not in [1, 2]``."""
+        self.generic_visit(node)
+        listed = node.comparators[0]
+        if len(node.ops) != 1 or not isinstance(listed, ast.List | ast.Tuple | ast.Set):
+            return node
+        if isinstance(node.ops[0], ast.In):
+            return _one_of(node.left, listed.elts)
+        if isinstance(node.ops[0], ast.NotIn):
+            return ast.UnaryOp(ast.Invert(), _one_of(node.left, listed.elts))
+        return node
+
+
+def _one_of(value: ast.expr, listed: list[ast.expr]) -> ast.expr:
+    """Whether a value is one of some."""
+    found: ast.expr | None = None
+    for one in listed:
+        same = ast.Compare(value, [ast.Eq()], [one])
+        found = same if found is None else ast.BinOp(found, ast.BitOr(), same)
+    return ast.Compare(value, [ast.NotEq()], [value]) if found is None else found
+
+
+def _seen(column: Column, values: Array) -> Any:
+    """What the expression sees of a column: whole numbers are rounded, as they will be in the completed set."""
+    whole = column.coding.whole and not column.kind.discrete
+    return column.coding.view(np.rint(values) if whole else values)
 
 
 def _example(names: Any) -> str:

@@ -20,7 +20,7 @@ from .question import capture
 from .source import FileText, sourced
 from .terms import code_of, take_apart
 
-__all__ = ["Derived", "follow", "numbers", "said_of_loose", "solve", "substitute", "understand"]
+__all__ = ["Derived", "follow", "numbers", "said_of_loose", "solve", "spelled_out", "substitute", "understand"]
 
 _ROUNDED = 0.02  # a derived value may differ from its expression by its last decimal and this share of its spread
 _GRID = 65  # points between which a parent is bracketed
@@ -157,6 +157,17 @@ def substitute(formula: str, derived: Sequence[Derived]) -> str:
     left, tilde, right = formula.replace("\n", " ").partition("~")
     written = left + tilde + _replaced(right, {one.name: one.code for one in derived}, inside=False)
     return sourced(written, formula, *(one.code for one in derived)) if isinstance(formula, FileText) else written
+
+
+def spelled_out(code: str, codes: Mapping[Hashable, str]) -> str:
+    """An expression with some columns written as expressions of others.
+
+    Examples
+    --------
+    >>> spelled_out("bmi > 30", {"bmi": "wgt / hgt**2"})
+    '(wgt / hgt**2) > 30'
+    """
+    return sourced(_replaced(code, codes, inside=True), code, *codes.values())
 
 
 def _replaced(code: str, codes: Mapping[Hashable, str], inside: bool) -> str:

@@ -30,6 +30,7 @@ from .methods.norm import NormalFitted
 from .methods.ordinal import OrdinalFitted
 from .methods.pmm import PMM, PMMFitted
 from .plan import Variable
+from .skipping import refuse_contradiction
 from .store import ColumnStore, Model, Piece
 from .visit import StoreVisit
 
@@ -206,7 +207,7 @@ class Running:
         current, members = self.values[name][missing], self.engine.members.get(name)
         if members is not None:  # one value for all rows of an id, judged by the product over its rows
             benches = [Together(bench, members) for bench in benches]
-            fence = None if fence is None else fence.of(members.heads)
+            fence = None if fence is None else fence.shared(members)
             found = draw(choice, own, X[members.heads], benches, fence, current[members.heads], rng)
             found = found.of(found.values[members.unit])
         else:
@@ -378,11 +379,7 @@ class Running:
 
     def freeze(self, number: int, sweeps: int) -> Chain:
         """The chain as a value."""
-        for name, skip in ((v.name, v.skip) for v in self.plan.variables if v.skip is not None):
-            if skip.contradicted(self.table, self.table[name], self.values):
-                self._count(
-                    f"{name}: in some rows its observed value and the drawn columns of {skip.condition.code} disagree"
-                )
+        refuse_contradiction(self.engine.pattern, self.values, number)
         holes = {name: self.values[name][self.table[name].missing] for name in self.plan.order}
         traces = {name: np.asarray(values) for name, values in self.past.items()}
         return Chain(number, sweeps, holes, traces, self.warm, self.events, self.sampled, self.seen)

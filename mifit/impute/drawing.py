@@ -21,7 +21,7 @@ from ..errors import ImputationError
 from ..formula.design import Design
 from ..formula.question import Inverse
 from ..frame.kinds import Rows
-from .bench import Judging
+from .bench import Judging, Members
 from .contract import Array, Discrete
 from .sampler_choice import Choice, Sampler
 from .truncated import truncated_normal
@@ -88,11 +88,17 @@ class Fence:
         """Whether any hole has a bound."""
         return bool(np.isfinite(self.low).any() or np.isfinite(self.high).any())
 
-    def of(self, at: Rows) -> Fence:
-        """The fence of some holes."""
-        allowed = self.allowed
-        also = None if allowed is None else (lambda chosen, values: allowed(at[chosen], values))
-        return Fence(self.low[at], self.high[at], self.numbers, also)
+    def shared(self, members: Members) -> Fence:
+        """The fence of the units whose holes are drawn together: what holds for a unit holds for all its rows."""
+        allowed, order, begin = self.allowed, members.order, members.begin[:-1]
+
+        def all_of(at: Rows, values: Array) -> npt.NDArray[np.bool_]:
+            assert allowed is not None
+            holes, position = members.spread(at)
+            return np.bincount(position[~allowed(holes, values[position])], minlength=len(at)) == 0
+
+        low, high = np.maximum.reduceat(self.low[order], begin), np.minimum.reduceat(self.high[order], begin)
+        return Fence(low, high, self.numbers, None if allowed is None else all_of)
 
     def log_accept(self, at: Rows, values: Array) -> Array:
         """0 within the fence, -inf outside its bounds, as good as never where something else must hold, (len(at),)."""

@@ -23,11 +23,12 @@ from .contract import Array, Method, Visit
 from .drawing import Fence
 from .estimation import Left
 from .likelihoods import keyword_vector
-from .limits import Skip, fence
+from .limits import fence
 from .methods import Cox, Logistic, Multinomial, Ordinal, Probit, name_of
 from .methods.cox import Times
 from .plan import Factor, Plan, Variable
 from .sampler_choice import Choice, Constraint, Offers, choose, multiplies, offers
+from .skipping import SkipPattern
 from .store import ColumnStore, Layout, Model
 
 __all__ = ["Engine", "Ready"]
@@ -167,7 +168,8 @@ class Engine:
         self.fences = {name: fence(self.table[name], ends) for name, ends in self.limits.items()}
         known = [(v.name, v.bounds) for v in self.variables.values() if v.bounds is not None]
         self.cuts = {name: found.limits(self.table, self.table[name]) for name, found in known}
-        self.musts = {name: self._musts(name) for name in self.plan.order}
+        conditions = {v.name: v.skip for v in self.plan.variables if v.skip is not None}
+        self.pattern = SkipPattern(self.table, conditions, self.plan.order)
 
     def new_store(self, values: dict[Hashable, Array]) -> ColumnStore:
         """A store for one chain's values."""
@@ -179,6 +181,8 @@ class Engine:
         """Rows where all columns of each model were observed; empty if they do not suffice for one of them."""
         found: dict[Any, Rows] = {}
         for each in self.models:
+            if each.ready is None and self.variables[each.key].role == "column":
+                continue  # nothing waits for it
             found[each.key] = self._complete(each)
             if len(found[each.key]) < 3 * len(each.model.columns) or not self._levels_present(each, found[each.key]):
                 return {}
@@ -270,20 +274,19 @@ class Engine:
 
     def fence(self, name: Hashable, values: Mapping[Hashable, Array]) -> Fence | None:
         """What is known of the holes of a column, given the other columns as they stand."""
-        musts, found = self.musts[name], self.fences.get(name)
-        if not musts:
+        found = self.fences.get(name)
+        if not len(self.pattern.bound_rows(name)):
             return found
-        missing = self.table[name].missing
-
-        def allowed(at: Rows, drawn: Array) -> npt.NDArray[np.bool_]:
-            good = np.ones(len(at), dtype=bool)
-            for skip, wanted in musts:
-                inner = {v: drawn if v == name else values[v][missing[at]] for v in skip.condition.variables}
-                holds = skip.condition.holds(self.table, inner)
-                good &= np.isnan(wanted[at]) | (wanted[at] == holds)
-            return good
-
-        return dataclasses.replace(found or fence(self.table[name], None), allowed=allowed)
+        demand, missing = self.pattern.demand(name, values), self.table[name].missing
+        found = found or fence(self.table[name], None)
+        if self.table[name].kind is Kind.NUMERIC and self.variables[name].label != "pmm":
+            low, high, whole = demand.interval()
+            low, high = np.maximum(low[missing], found.low), np.minimum(high[missing], found.high)
+            if np.all(low <= high):
+                found = dataclasses.replace(found, low=low, high=high)
+                if whole:
+                    return found
+        return dataclasses.replace(found, allowed=lambda at, drawn: demand.suitable(missing[at], drawn))
 
     def chosen(self) -> dict[Hashable, Choice]:
         """The sampler of every variable: what its chain runs, and what the plan states."""
@@ -312,7 +315,7 @@ class Engine:
 
     def _constraint(self, name: Hashable) -> Constraint:
         """What kind of thing is known of the missing values of a variable."""
-        return Constraint(bounded=name in self.fences, conditional=bool(self.musts[name]))
+        return Constraint(bounded=name in self.fences, conditional=len(self.pattern.bound_rows(name)) > 0)
 
     def place(self, name: Hashable) -> int | None:
         """The store's column of a number, where its cross-products serve a linear model."""
@@ -368,16 +371,6 @@ class Engine:
         if found is None or isinstance(found, Mask):
             return None if found is None else found.marked
         return found.holds(self.table, {v: self.table[v].values for v in found.variables})
-
-    def _musts(self, name: Hashable) -> list[tuple[Skip, Array]]:
-        """Conditions on a column that must hold (1) or not (0) in its holes, for what depends on them was observed."""
-        found = []
-        for other, skip in [(v.name, v.skip) for v in self.plan.variables if v.skip is not None]:
-            if name in skip.condition.variables:
-                wanted = skip.wanted(self.table, self.table[other])[self.table[name].missing]
-                if not np.isnan(wanted).all():
-                    found.append((skip, wanted))
-        return found
 
     def _learnt(self, ready: Ready) -> Rows | None:
         """Rows a factor is fitted on and judges; None for all."""

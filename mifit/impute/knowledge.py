@@ -14,6 +14,7 @@ from .bounding import as_call, gap, named_ends, understood
 from .columns import suiting
 from .contract import Method
 from .methods import METHODS
+from .plan import listed
 from .planning import Draft
 
 __all__ = [
@@ -106,7 +107,9 @@ def _skips(draft: Draft) -> None:
                 do=f"df.mice.impute(conditional={{{name!r}: ({code!r}, 0)}})  # its value there",
             )
         if skip.value is None:
-            draft.events.append(f"{name!r} has no value where {code} does not hold: it predicts no other column")
+            inner = [n for n in draft.skips if n != name and not draft.silent(name, n)]
+            told = f"it predicts {listed([repr(n) for n in inner])} alone" if inner else "it predicts no other column"
+            draft.events.append(f"{name!r} has no value where {code} does not hold: {told}")
         if holed and draft.mode == "compatible" and draft.holes(name):
             formula = draft.questions[0].formula
             raise PlanError(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+import ast
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,14 +11,18 @@ import numpy as np
 from ..errors import DataError, PlanError
 from ..formula.condition import Condition, condition
 from ..formula.derived import numbers
+from ..formula.source import Captured, sourced
+from ..formula.terms import take_apart
 from ..frame.kinds import Kind, Rows
 from ..frame.table import Column, Table
 from .contract import Array
 from .drawing import Fence
 
-__all__ = ["Bounds", "Skip", "elsewhere", "fence", "known_outside", "skips", "uncut"]
+__all__ = ["Bounds", "Skip", "ancestors", "elsewhere", "fence", "known_outside", "nested", "skips", "uncut"]
 
 _UNCUT = ("logistic", "probit", "multinomial", "ordinal", "poisson", "negbin")  # methods that fit whole distributions
+_FEW = 30  # rows that an error lists one by one
+_USUAL = 0.1  # share of the rows that are not asked in which the value elsewhere is seen; below it is a mistake
 _HALF = 0.49999  # a draw this near to a whole number becomes it in the completed set
 
 
@@ -102,11 +107,14 @@ class Skip(NamedTuple):
         """Rows where it has a value of its own, sorted."""
         return np.flatnonzero(self.condition.holds(table, values))
 
-    def contradicted(self, table: Table, column: Column, values: Mapping[Hashable, Array]) -> bool:
-        """Whether an observed value says otherwise of the condition than the completed columns do."""
-        wanted = self.wanted(table, column)
-        wanted[table.complete_rows(self.condition.variables)] = np.nan  # nothing was drawn there
-        return bool(np.any(~np.isnan(wanted) & (wanted != self.condition.holds(table, values))))
+    def recoded(self, column: Column) -> Skip:
+        """The same where levels of a column are read as plain numbers, or numbers as levels."""
+        if self.value is None:
+            return self
+        if column.kind.discrete:
+            return self._replace(value=float(column.numbers(np.array([self.value]))[0]))
+        seen = np.unique(column.values[column.observed])
+        return self._replace(value=float(np.flatnonzero(seen == self.value)[0]) if self.value in seen else self.value)
 
     def wanted(self, table: Table, column: Column) -> Array:
         """What an observed value says of the condition, shape (n,): 1 it holds, 0 it does not, NaN nothing."""
@@ -142,16 +150,75 @@ def skips(wishes: Mapping[Hashable, Any], table: Table, scope: Mapping[str, Any]
     DataError
         If observed values outside the condition contradict it.
     """
-    found = {name: _skip(name, wish, table, scope) for name, wish in wishes.items()}
-    for name in found:
-        _refuse_circle(name, found, ())
+    asked = {name: _asked(name, wish, table, scope) for name, wish in wishes.items()}
+    for name in asked:
+        _refuse_circle(name, asked, ())
+    found: dict[Hashable, Skip] = {}
+    for name in nested(asked, {name: one.variables for name, one in asked.items()}):
+        above = {other: found[other] for other in asked[name].variables if other in found}
+        skip = _skip(name, wishes[name], table, _within(asked[name], above))
+        table, found[name] = _settled(table, name, skip)[0], skip
     return found
 
 
-def _skip(name: Hashable, wish: Any, table: Table, scope: Mapping[str, Any]) -> Skip:
-    """One condition and the value elsewhere."""
+def nested(names: Iterable[Hashable], looks: Mapping[Hashable, Iterable[Hashable]]) -> list[Hashable]:
+    """Names in their order, each after those that it looks at.
+
+    Examples
+    --------
+    >>> nested(["packs", "now", "ever"], {"packs": ["now"], "now": ["ever"]})
+    ['ever', 'now', 'packs']
+    """
+    found: list[Hashable] = []
+    waiting = list(names)
+    while waiting:
+        free = [name for name in waiting if not set(looks.get(name, ())) & set(waiting) - {name}]
+        for name in free or waiting:
+            found.append(name)
+            waiting.remove(name)
+            break
+    return found
+
+
+def ancestors(name: Hashable, found: Mapping[Hashable, Skip]) -> frozenset[Hashable]:
+    """All columns that the condition of a column, and theirs, look at."""
+    reach: set[Hashable] = set()
+    waiting = [name]
+    while waiting:
+        skip = found.get(waiting.pop())
+        fresh = () if skip is None else [v for v in skip.condition.variables if v not in reach]
+        reach.update(fresh)
+        waiting += fresh
+    return frozenset(reach)
+
+
+def _within(one: Condition, above: Mapping[Hashable, Skip]) -> Condition:
+    """A condition that is false where it looks at a column that has no value there, its own condition not holding."""
+    absent = {name: skip.condition for name, skip in above.items() if skip.value is None}
+    if not absent:
+        return one
+
+    def inside(node: ast.expr) -> ast.expr:
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitAnd | ast.BitOr):
+            return ast.BinOp(inside(node.left), node.op, inside(node.right))
+        for name in take_apart(ast.unparse(node), one.variables).variables:
+            if name in absent:
+                node = ast.BinOp(node, ast.BitAnd(), ast.parse(absent[name].code, mode="eval").body)
+        return node
+
+    code = ast.unparse(inside(ast.parse(one.code, mode="eval").body))
+    variables = dict.fromkeys([*one.variables, *(v for other in absent.values() for v in other.variables)])
+    parts = [*absent.values(), one]
+    names = {word: value for part in parts for word, value in part.names.items()}
+    live = all(isinstance(part.names, Captured) for part in parts)  # else the whole is approved before it is evaluated
+    whole = sourced(code, *(part.code for part in parts))
+    return Condition(whole, tuple(variables), Captured(names) if live else names)
+
+
+def _asked(name: Hashable, wish: Any, table: Table, scope: Mapping[str, Any]) -> Condition:
+    """The condition of a wish, as written."""
     column = table.require(name, "conditional=")
-    code, *given = list(wish) if isinstance(wish, tuple | list) else [wish]
+    code, *given = list(wish) if isinstance(wish, tuple | list) and len(wish) else [wish]
     word = f"the condition of {name!r}"
     if len(given) > 1:
         raise PlanError(
@@ -163,6 +230,13 @@ def _skip(name: Hashable, wish: Any, table: Table, scope: Mapping[str, Any]) -> 
     found = condition(code, table, scope, word)
     if name in found.variables:
         raise PlanError(f"{word} looks at {name!r} itself: {found.code}.", do="df.mice.impute(bounds=...)")
+    return found
+
+
+def _skip(name: Hashable, wish: Any, table: Table, found: Condition) -> Skip:
+    """One condition and the value elsewhere, checked against what was observed."""
+    column, word = table[name], f"the condition of {name!r}"
+    given = list(wish)[1:] if isinstance(wish, tuple | list) else []
     values = {v: table[v].values for v in found.variables}
     holds, known = found.holds(table, values), np.ones(table.n_rows, dtype=bool)
     known[np.setdiff1d(np.arange(table.n_rows), table.complete_rows(found.variables))] = False
@@ -171,19 +245,27 @@ def _skip(name: Hashable, wish: Any, table: Table, scope: Mapping[str, Any]) -> 
     outside = np.flatnonzero(known & ~holds)
     seen = column.values[np.setdiff1d(outside, column.missing)]
     if given and given[0] is not None:
-        return Skip(found, _checked(name, column, given[0], seen, found))
+        return Skip(found, _checked(name, column, given[0], np.setdiff1d(outside, column.missing), found))
     distinct = np.unique(seen)
-    if len(distinct) > 1:
+    if len(distinct) > 1 or 0 < len(seen) < _USUAL * len(outside):
         shown = ", ".join(map(str, column.coding.decode(distinct[:4])))
         raise DataError(
             f"{name!r} has {len(seen)} values where its condition does not hold: {shown}.",
             condition=found.code,
-            do=f"df.loc[~df.eval({found.code!r}), {name!r}] = None",
+            do=_rewritten(name, np.setdiff1d(outside, column.missing), found, None),
         )
     return Skip(found, float(distinct[0]) if len(distinct) else None)
 
 
-def _checked(name: Hashable, column: Column, value: Any, seen: Array, found: Condition) -> float:
+def _rewritten(name: Hashable, rows: Rows, found: Condition, value: Any) -> str:
+    """The assignment that ends a contradiction, in the rows that show it and no other."""
+    if len(rows) <= _FEW:
+        return f"df.iloc[{rows.tolist()}, df.columns.get_loc({name!r})] = {value!r}"
+    known = f"df[{list(found.variables)!r}].notna().all(axis=1)"
+    return f"df.loc[{known} & ~df.eval({found.code!r}), {name!r}] = {value!r}"
+
+
+def _checked(name: Hashable, column: Column, value: Any, rows: Rows, found: Condition) -> float:
     """The value elsewhere as the chain sees it; refused where it is none of the column's, or others were observed."""
     code = float("nan")
     if column.kind.discrete:
@@ -198,13 +280,13 @@ def _checked(name: Hashable, column: Column, value: Any, seen: Array, found: Con
             levels=", ".join(map(repr, shown)),
             do=f"df.mice.impute(conditional={{{name!r}: {found.code!r}}})",
         )
-    other = np.flatnonzero(seen != code)
+    other = rows[column.values[rows] != code]
     if len(other):
-        first = column.coding.decode(seen[other[:1]])[0]
+        first = column.coding.decode(column.values[other[:1]])[0]
         raise DataError(
             f"{name!r} is to be {value!r} where its condition does not hold, and is {first!r} in {len(other)} rows.",
             condition=found.code,
-            do=f"df.loc[~df.eval({found.code!r}), {name!r}] = {value!r}",
+            do=_rewritten(name, other, found, value),
         )
     return code
 
@@ -214,14 +296,14 @@ def _levels_of(found: Condition, table: Table) -> str:
     return f"df[{found.variables[0]!r}].unique()" if found.variables else "df.head()"
 
 
-def _refuse_circle(name: Hashable, found: Mapping[Hashable, Skip], above: tuple[Hashable, ...]) -> None:
+def _refuse_circle(name: Hashable, found: Mapping[Hashable, Condition], above: tuple[Hashable, ...]) -> None:
     """Conditions that wait for each other have no order."""
     if name in above:
         raise PlanError(
             f"conditions go round in a circle: {' -> '.join(map(str, (*above, name)))}.",
-            do=f"df.mice.impute(conditional={{{name!r}: {found[name].condition.code!r}}})",
+            do=f"df.mice.impute(conditional={{{name!r}: {found[name].code!r}}})",
         )
-    for other in found[name].condition.variables:
+    for other in found[name].variables:
         if other in found:
             _refuse_circle(other, found, (*above, name))
 
@@ -241,21 +323,29 @@ def known_outside(table: Table, skipped: Mapping[Hashable, Skip]) -> tuple[Table
         A cell that stays missing holds a value nobody looks at.
     events : list of str
     """
-    columns, events = dict(table.columns), []
+    events = []
     for name, skip in skipped.items():
-        column = columns[name]
-        known = np.zeros(table.n_rows, dtype=bool)
-        known[table.complete_rows(skip.condition.variables)] = True
-        holds = skip.condition.holds(table, {v: table[v].values for v in skip.condition.variables})
-        settled = column.missing[(known & ~holds)[column.missing]]
-        if not len(settled):
-            continue
-        values = column.values.copy()
-        values[settled] = elsewhere(column, skip)
-        columns[name] = Column(name, column.coding, values, np.setdiff1d(column.missing, settled))
-        shown = "stay missing" if skip.value is None else f"are {column.coding.decode(np.array([skip.value]))[0]}"
-        events.append(f"{name!r}: {len(settled)} holes {shown}, for {skip.condition.code} does not hold there")
-    return Table(columns, table.n_rows), events
+        table, settled = _settled(table, name, skip)
+        if settled:
+            column = table[name]
+            shown = "stay missing" if skip.value is None else f"are {column.coding.decode(np.array([skip.value]))[0]}"
+            events.append(f"{name!r}: {settled} holes {shown}, for {skip.condition.code} does not hold there")
+    return table, events
+
+
+def _settled(table: Table, name: Hashable, skip: Skip) -> tuple[Table, int]:
+    """The table with the holes filled that a condition settles, and how many those are."""
+    column = table[name]
+    known = np.zeros(table.n_rows, dtype=bool)
+    known[table.complete_rows(skip.condition.variables)] = True
+    holds = skip.condition.holds(table, {v: table[v].values for v in skip.condition.variables})
+    settled = column.missing[(known & ~holds)[column.missing]]
+    if not len(settled) or not len(column.observed):
+        return table, 0
+    values = column.values.copy()
+    values[settled] = elsewhere(column, skip)
+    fewer = Column(name, column.coding, values, np.setdiff1d(column.missing, settled))
+    return Table({**table.columns, name: fewer}, table.n_rows), len(settled)
 
 
 def elsewhere(column: Column, skip: Skip) -> float:

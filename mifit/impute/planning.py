@@ -21,7 +21,7 @@ from .columns import check_wishes, is_constant, set_aside, suiting, with_article
 from .contract import Array, Method
 from .engine import Engine
 from .likelihoods import AROUND, likelihood_of
-from .limits import Bounds, Skip, uncut
+from .limits import Bounds, Skip, ancestors, nested, uncut
 from .methods import METHODS, Power, name_of
 from .methods.cox import nelson_aalen
 from .plan import Factor, Plan, Variable, Wishes, listed
@@ -120,7 +120,16 @@ class Draft:
     def silent(self, other: Hashable, name: Hashable) -> bool:
         """Whether a column says nothing about another: it has no value somewhere, or waits for the other's."""
         skip = self.skips.get(other)
-        return skip is not None and (skip.value is None or (self.holes(name) > 0 and name in skip.condition.variables))
+        if skip is None:
+            return False
+        if skip.value is None and not self._asked_both(other, name):
+            return True
+        return self.holes(name) > 0 and name in ancestors(other, self.skips)
+
+    def _asked_both(self, other: Hashable, name: Hashable) -> bool:
+        """Whether a column has a value wherever another is asked for, by the other's condition."""
+        skip = self.skips.get(name)
+        return skip is not None and other in skip.condition.variables and not {"|", "~"} & set(skip.condition.code)
 
     def formula(self, name: Hashable, right: str) -> int:
         """Register the right side of a formula as a design; return its number."""
@@ -138,6 +147,7 @@ class Draft:
         found = [n for n in names if self.table[n].kind in kinds and self.table[n].number]
         fresh = [n for n in dict.fromkeys(found) if n not in self.numeric]
         self.numeric += fresh
+        self.skips = {n: skip.recoded(self.table[n]) if n in fresh else skip for n, skip in self.skips.items()}
         self.table = recoded(self.table, fresh)
 
     def around(self, name: Hashable, others: Sequence[Hashable]) -> tuple[tuple[Piece, ...], tuple[str, ...]]:
@@ -185,8 +195,9 @@ class Draft:
         """Fewest holes first, or as asked."""
         wish = [n for n in self.wishes.order or () if n in set(names)]
         found = wish + [n for n in sorted(names, key=self.holes) if n not in wish]
-        for name in [n for n in found if n in self.skips]:  # once its condition is settled
-            after = [found.index(v) for v in self.skips[name].condition.variables if v in found]
+        looks = {n: skip.condition.variables for n, skip in self.skips.items()}
+        for name in nested([n for n in found if n in looks], looks):  # once its condition is settled
+            after = [found.index(v) for v in looks[name] if v in found]
             if after and max(after) > found.index(name):
                 found.insert(max(after), found.pop(found.index(name)))
         return found
@@ -203,7 +214,7 @@ class Draft:
             if self.holes(n) and self.wishes.methods.get(n) != "leave" and n not in self.wishes.derived
         ]
         if kept:
-            self.events.append(f"not imputed, holes remain: {listed([repr(n) for n in kept], 8)}")
+            self.events.append(f"not imputed, holes remain: {listed([repr(n) for n in kept], len(kept))}")
 
     def plan(self) -> Plan:
         """Freeze the decisions."""

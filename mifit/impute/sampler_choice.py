@@ -177,8 +177,6 @@ def choose(
     if own.normal:
         if free:
             return Choice(Sampler.OWN, normals=weights)
-        if apart and known.conditional and not multiplied:
-            return Choice(Sampler.REJECTION)
         onto = own.direct if inverse is None else inverse.name in _ONTO
         if known.conditional or not onto or not all(multiplied):
             return Choice(Sampler.REJECTION, True, multiplied)
