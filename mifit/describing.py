@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import warnings
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from .errors import IncompleteWarning
 from .examine.convergence import state, unsettled
 from .formula.question import Question
+from .frame.completed import Completed
+from .impute.plan import Plan
 from .storage.asked import asked
 
-__all__ = ["NEW_ROWS", "described", "events_of", "fingerprint_of", "header_of", "identity_of", "notes_of"]
+__all__ = [
+    "NEW_ROWS",
+    "described",
+    "events_of",
+    "fingerprint_of",
+    "header_of",
+    "identity_of",
+    "notes_of",
+    "remaining",
+    "warn_incomplete",
+]
 
 NEW_ROWS = "new rows, completed with the draws of "  # what is said of them, before the identity of those draws
 
@@ -39,10 +55,10 @@ def fingerprint_of(imp: Any) -> str:
 def described(imp: Any) -> list[str]:
     """Lines of the repr of an ImputedSet: size, analyses, how each column was drawn."""
     n, p = imp._frame.shape
-    holes = imp._completed.filled
+    holes, rest = imp._completed.filled, imp._remaining
     lines = [
         f"ImputedSet {imp.identity}: {imp.m} completed sets of {n} rows x {p} columns; "
-        f"{sum(holes.values())} holes in {len(holes)} columns"
+        f"{sum(holes.values())} holes in {len(holes)} columns{_said_of_remaining(rest)}"
     ]
     if imp.plan is None:
         return [*lines, f"  made elsewhere ({imp._said})"]
@@ -56,7 +72,58 @@ def described(imp: Any) -> list[str]:
         drawn = variable.label + (f", {variable.sampler}" if variable.sampler not in ("own", "") else "")
         how = variable.why if variable.method is None else drawn
         lines.append(f"  {name!s:<{width}.{width}} {100 * count / n:5.1f} % missing   {how}")
+    if rest:
+        lines.append("  still missing: " + ", ".join(f"{name} ({count})" for name, count in rest.items()))
     return lines
+
+
+def remaining(completed: Completed, plan: Plan | None) -> dict[Hashable, int]:
+    """Columns with cells that stay missing in every set, and how many; what where= and conditional= leave is none."""
+    if plan is not None and plan.wishes.where is not None:
+        return {}
+    skipped = {} if plan is None else plan.wishes.conditional
+    filled = completed.filled
+    counts = {n: len(completed.table[n].missing) - filled.get(n, 0) for n in completed.table.incomplete}
+    return {name: count for name, count in counts.items() if count and name not in skipped}
+
+
+def _said_of_remaining(rest: Mapping[Hashable, int]) -> str:
+    """What the first line of an imputed set adds where values stay missing."""
+    if not rest:
+        return ""
+    return f"; {sum(rest.values())} values in {len(rest)} column{'s' * (len(rest) != 1)} still missing"
+
+
+def _unasked(rest: Mapping[Hashable, int], plan: Plan | None) -> dict[Hashable, int]:
+    """Those of the columns with remaining missing values that nobody asked to leave alone."""
+    if plan is None:
+        return {}
+    wishes = plan.wishes
+    told = {n for n, method in wishes.methods.items() if isinstance(method, str) and method == "leave"}
+    outside = {v.name for v in plan.variables if v.why == "outside the analysis"}
+    named = told | outside if wishes.auxiliary == "ignore" else told
+    left = {name: count for name, count in rest.items() if name not in named}
+    return {n: k for n, k in left.items() if not ({*_parents(n, wishes.derived)} & named)}
+
+
+def warn_incomplete(rest: Mapping[Hashable, int], plan: Plan | None, level: int) -> None:
+    """One warning for all values that stay missing without anybody's asking for it."""
+    left = _unasked(rest, plan)
+    if left:
+        named = ", ".join(f"{name!r} ({count})" for name, count in left.items())
+        leave = dict.fromkeys(left, "leave")
+        warnings.warn(
+            IncompleteWarning(
+                f"values stay missing in all completed sets: {named}. The plan says why; on purpose: "
+                f"df.mice.impute(methods={leave!r})"
+            ),
+            stacklevel=level + 1,
+        )
+
+
+def _parents(name: Hashable, derived: Mapping[Hashable, str]) -> list[Hashable]:
+    """Words in the expression of a derived column."""
+    return list(re.findall(r"\w+", str(derived.get(name, ""))))
 
 
 def events_of(imp: Any) -> pd.DataFrame:

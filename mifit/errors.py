@@ -16,6 +16,7 @@
     MifitWarning
     ├── CongenialityWarning  the imputations were made again for this analysis
     ├── ConvergenceWarning   the chains have not settled, or a model did not converge in some sets
+    ├── IncompleteWarning    values stay missing in the completed sets that nobody asked to leave
     ├── SeparationWarning    the analysis has no finite estimate in some sets
     └── StorageWarning       a file does not hold everything: what to pass back when it is loaded
 
@@ -40,6 +41,7 @@ __all__ = [
     "FitError",
     "FormulaError",
     "ImputationError",
+    "IncompleteWarning",
     "Interrupted",
     "MifitError",
     "MifitWarning",
@@ -178,6 +180,10 @@ class CongenialityWarning(MifitWarning):
 
 class ConvergenceWarning(MifitWarning):
     """The chains of the imputation have not settled, or a model did not converge in some of the completed sets."""
+
+
+class IncompleteWarning(MifitWarning):
+    """Values stay missing in the completed sets, in columns that nobody asked to leave alone."""
 
 
 class SeparationWarning(MifitWarning):

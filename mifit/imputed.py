@@ -14,8 +14,8 @@ import pandas as pd
 
 from .alternatives import Alternatives, alternatives
 from .completing import completed_rows
-from .describing import described, events_of, fingerprint_of, identity_of
-from .errors import PlanError
+from .describing import described, events_of, fingerprint_of, identity_of, remaining, warn_incomplete
+from .errors import PlanError, outside
 from .examine.convergence import convergence, trace_frame
 from .examine.explain import Explanation, explain
 from .examine.methods_text import citation, methods_text
@@ -95,6 +95,11 @@ class ImputedSet:
     def fingerprint(self) -> str:
         """Eight characters of what was drawn, bit for bit: another processor may round the last bits another way."""
         return fingerprint_of(self)
+
+    @cached_property
+    def _remaining(self) -> dict[Hashable, int]:
+        """Columns with values that stay missing in every set, and how many."""
+        return remaining(self._completed, self._plan)
 
     @property
     def events(self) -> pd.DataFrame:
@@ -663,7 +668,9 @@ def create(
 
     with salvaged(make, int(m), again, checkpoint):
         numbers = range(int(m))
-        return make(chains_of(given.known, plan, numbers, plan.iterations, seed, n_jobs, progress, None, checkpoint))
+        made = make(chains_of(given.known, plan, numbers, plan.iterations, seed, n_jobs, progress, None, checkpoint))
+    warn_incomplete(made._remaining, plan, outside())
+    return made
 
 
 def _remade(

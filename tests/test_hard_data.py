@@ -62,13 +62,12 @@ def test_more_columns_than_rows(formula):
     frame = numbers(n=30, p=50)
     frame = frame.mask(np.random.default_rng(1).random(frame.shape) < 0.1)
     imp = frame.mice.impute(formula, **FAST)
+    assert complete(imp)
     if formula is None:
-        assert complete(imp)
         return
-    assert not imp[0][["y", "x1", "x2"]].isna().any().any()
     said = " ".join(imp.events["event"])
     assert "48 of 48 auxiliaries" not in said and "auxiliaries left out: at most 1 for 30 rows" in said
-    assert "not imputed, holes remain: " in said
+    assert "drawn after the joint model, given all other columns, and feeding none: " in said
 
 
 @BOTH

@@ -18,7 +18,7 @@ from .planning import Draft, by_kind, hazard_of
 from .store import Piece
 from .suitable import check_copies
 
-__all__ = ["plan_chained"]
+__all__ = ["method_of", "plan_chained"]
 
 
 def plan_chained(draft: Draft) -> None:
@@ -44,7 +44,7 @@ def plan_chained(draft: Draft) -> None:
     for position, name in enumerate(draft.order):
         later = set(draft.order[position:]) if monotone else {name}
         others = [n for n in usable if n not in later]
-        method, label, why = _method(draft, name)
+        method, label, why = method_of(draft, name)
         pieces, shown = draft.predictors(name, others, asked, table.n_rows - draft.holes(name))
         if draft.mode == "terms" and name not in draft.wishes.predictors:
             for question in draft.questions:
@@ -99,7 +99,7 @@ def _one_visit_suffices(draft: Draft) -> bool:
     return free and len(draft.order) > 1 and is_monotone(draft.table, draft.order)
 
 
-def _method(draft: Draft, name: Hashable) -> tuple[Method, str, str]:
+def method_of(draft: Draft, name: Hashable) -> tuple[Method, str, str]:
     """The method of a column, its name, and why."""
     wished = draft.wished(name)
     if wished is not None:

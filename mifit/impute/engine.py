@@ -304,14 +304,14 @@ class Engine:
         return choose(
             own, [multiplies(own, gaussian, affine, inverse) for gaussian, affine in feeds], self._constraint(name),
             inverse=inverse, weights=ready is not None and ready.weights is not None,
-            offset=ready is not None and ready.offset is not None, apart=name in self.members,
+            offset=ready is not None and ready.offset is not None,
         )  # fmt: skip
 
     def choice_alone(self, name: Hashable, method: Method) -> Choice:
         """The sampler of a variable whose own model is all there is."""
         constraint = self._constraint(name)
         own = offers(method, self.table[name]) if any(constraint) else Offers()
-        return choose(own, (), constraint, apart=True)
+        return choose(own, (), constraint)
 
     def _constraint(self, name: Hashable) -> Constraint:
         """What kind of thing is known of the missing values of a variable."""

@@ -14,6 +14,7 @@ from ..formula.identity import likelihood
 from ..formula.question import LEVELLED, Question
 from ..formula.terms import code_of, take_apart
 from ..frame.kinds import Kind
+from .afterwards import draw_afterwards, waiting
 from .choices import (
     MOST_LEVELS,
     allowed_parameters,
@@ -37,6 +38,7 @@ from .suitable import as_column, check_copies, check_outcomes
 
 __all__ = ["plan_joint"]
 
+_TOO_MANY, _COPIES = "one auxiliary too many", "(nearly) determines the outcome"  # why columns judge nothing
 _SPIKE = 0.1  # share of equal values that is worth an event
 _LEAST_SWEEPS = 5  # a compatible draw needs the analysis' parameters to settle, also with one incomplete variable
 
@@ -62,7 +64,10 @@ def plan_joint(draft: Draft) -> None:
     constant = [n for n in (*covariates, *auxiliaries) if draft.holes(n) and is_constant(table[n])]
     for name in (n for q in draft.questions for n in q.reserved(table) if n not in {*covariates, *outcomes}):
         draft.left[name] = "belongs to the analysis"
-    draft.ignore_rest([*covariates, *outcomes, *auxiliaries, *(n for n in many if draft.holes(n))])
+    after = waiting(draft, [n for n, why in draft.left.items() if why in (_TOO_MANY, _COPIES)])
+    for name in after:
+        del draft.left[name]
+    draft.ignore_rest([*covariates, *outcomes, *auxiliaries, *after, *(n for n in many if draft.holes(n))])
     _draw_constants(draft, constant)
     for name in (n for n in many if draft.holes(n)):
         draft.add(name, "column", METHODS["sample"], "sample", (), (), f"{table[name].n_levels} levels")
@@ -73,13 +78,19 @@ def plan_joint(draft: Draft) -> None:
     _draw_covariates(draft, covariates, designs, outcomes)
     _draw_auxiliaries(draft, why)
     _draw_outcomes(draft)
+    complete = [n for n, why in draft.left.items() if why == _TOO_MANY and not draft.holes(n)]
+    analyses = [f.question for f in draft.factors if f.question is not None]
+    usable = [n for n in table.columns if n in {*covariates, *auxiliaries, *after, *complete}]
+    draw_afterwards(draft, after, usable, [tuple(_outcome_pieces(draft, n)) for n in analyses])
     drawn = [n for n in draft.variables if draft.holes(n)]
-    early = draft.ordered([n for n in drawn if n not in outcomes])
+    early = draft.ordered([n for n in drawn if n not in outcomes and n not in after])
     if not draft.wishes.order:
         early.sort(key=lambda n: draft.variables[n].role != "covariate")
     draft.order = early + [n for n in drawn if n in outcomes]
+    much = _much_missing(draft)
+    draft.order += after
     check_copies(draft.questions, table, draft.order)
-    draft.iterations = 20 if _much_missing(draft) else 10
+    draft.iterations = 20 if much else 10
     if draft.order and (draft.wishes.iterations or _LEAST_SWEEPS) < _LEAST_SWEEPS:
         draft.events.append(f"{draft.wishes.iterations} iterations: compatible draws need at least {_LEAST_SWEEPS}")
 
@@ -194,7 +205,7 @@ def _auxiliaries(
         found.remove(name)
     responses = [d.response({v: table[v].values for v in d.question.outcome}) for d in designs]
     for name in [n for n in found if any(nearly_determines(table, n, r) for r in responses)]:
-        draft.left[name] = "(nearly) determines the outcome"
+        draft.left[name] = _COPIES
         draft.events.append(f"{name!r} (nearly) determines the outcome: not an auxiliary")
         found.remove(name)
     most = max(1, table.n_rows // 20)
@@ -206,7 +217,7 @@ def _auxiliaries(
             f"{len(found) - most} of {len(found)} auxiliaries left out: at most {most} for {table.n_rows} rows, "
             "kept by their correlation with what is missing"
         )
-        draft.left.update((n, "one auxiliary too many") for n in found if n not in kept)
+        draft.left.update((n, _TOO_MANY) for n in found if n not in kept)
         found = [n for n in found if n in kept]
     refused = [n for n in found if n in draft.wishes.predictors]
     if refused:

@@ -143,7 +143,7 @@ def multiplies(own: Offers, gaussian: bool, affine: bool, inverse: Inverse | Non
 
 def choose(
     own: Offers, multiplied: Sequence[bool] = (), known: Constraint = NOTHING_KNOWN, *,
-    inverse: Inverse | None = None, weights: bool = False, offset: bool = False, apart: bool = False,
+    inverse: Inverse | None = None, weights: bool = False, offset: bool = False,
 ) -> Choice:  # fmt: skip
     """Choose the sampler of a column.
 
@@ -158,8 +158,6 @@ def choose(
         How its expression is undone, where that is drawn.
     weights, offset : bool
         Whether its own model is an analysis with weights or an offset.
-    apart : bool
-        Whether its own model knows nothing of other models: plain chained equations, or one value for each id.
 
     Returns
     -------
