@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 import warnings
@@ -16,6 +17,7 @@ from .examine.convergence import state, unsettled
 from .formula.question import Question
 from .frame.completed import Completed
 from .impute.plan import Plan
+from .imputing import as_call
 from .storage.asked import asked
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "notes_of",
     "remaining",
     "warn_incomplete",
+    "within",
 ]
 
 NEW_ROWS = "new rows, completed with the draws of "  # what is said of them, before the identity of those draws
@@ -72,6 +75,7 @@ def described(imp: Any) -> list[str]:
         drawn = variable.label + (f", {variable.sampler}" if variable.sampler not in ("own", "") else "")
         how = variable.why if variable.method is None else drawn
         lines.append(f"  {name!s:<{width}.{width}} {100 * count / n:5.1f} % missing   {how}")
+    lines += [f"  far out  : {one}; see imp.check_values()" for one in imp._strayed]
     if rest:
         lines.append("  still missing: " + ", ".join(f"{name} ({count})" for name, count in rest.items()))
     return lines
@@ -143,8 +147,20 @@ def events_of(imp: Any) -> pd.DataFrame:
         text = f"{name}: {100 * (drawn - sliced) / tried:.1f} % of proposals accepted"
         text += f", {100 * sliced / drawn:.1f} % of draws by slice steps" if sliced else ""
         rows.append(("sampler", text, imp.m, int(drawn), name, every, 1))
+    for one in imp._strayed if imp.plan is not None else ():
+        rows.append(("values", f"{one}: {within(imp, one.name, one.bounds)}", imp.m, 1, one.name, every, 0))
     events = pd.DataFrame(rows, columns=["source", "event", "chains", "visits", "variable", "which", "first"])
     return events.assign(consequence=[_consequence(text) for text in events["event"]])
+
+
+def within(imp: Any, name: Hashable, bounds: tuple[float | None, float | None]) -> str:
+    """The call that imputes again, with a column within bounds."""
+    wishes = dataclasses.replace(imp.plan.wishes, bounds={**imp.plan.wishes.bounds, name: bounds})
+    plan, questions = dataclasses.replace(imp.plan, wishes=wishes), imp.plan.questions
+    words = {word: value for question in questions for word, value in question.keywords.items()}
+    models = [question.model for question in questions]
+    model: Any = models[0] if len(set(models)) == 1 else models or ""
+    return as_call(imp._written, model, words, plan, imp.m, imp._seed)
 
 
 def _consequence(event: str) -> str:
@@ -154,6 +170,7 @@ def _consequence(event: str) -> str:
 
 #: what an event says -> what follows
 _CONSEQUENCES = (
+    ("is imputed from", "values that cannot be weigh in means and slopes: bounds keep them out"),
     ("separation", "effects without a finite estimate are drawn closer to no effect"),
     ("did not converge", "parameters were drawn around the last step: look at the traces"),
     ("which depends on other predictors", "what it predicts is predicted by the others"),

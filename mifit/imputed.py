@@ -24,6 +24,7 @@ from .examine.plots import Plots
 from .examine.report import report
 from .examine.study import Study
 from .fitting import Request, certified, fitted
+from .examine.values import Strayed, strayed, value_table
 from .frame.completed import Completed, copied
 from .frame.elsewhere import from_frames as _from_frames
 from .frame.elsewhere import from_long as _from_long
@@ -97,6 +98,11 @@ class ImputedSet:
         return fingerprint_of(self)
 
     @cached_property
+    def _strayed(self) -> list[Strayed]:
+        """Numbers that were imputed far beyond what was observed."""
+        return strayed(self._completed)
+
+    @cached_property
     def _remaining(self) -> dict[Hashable, int]:
         """Columns with values that stay missing in every set, and how many."""
         return remaining(self._completed, self._plan)
@@ -108,9 +114,9 @@ class ImputedSet:
         Returns
         -------
         DataFrame
-            Columns ``source`` ("plan", "chain" or "sampler"), ``event``, ``chains`` (how many saw it), ``visits`` (how
-            often), ``variable``, ``which`` (numbers of the chains), ``first`` (the first iteration that saw it) and
-            ``consequence`` (what follows from it).
+            Columns ``source`` ("plan", "chain", "sampler" or "values"), ``event``, ``chains`` (how many saw it),
+            ``visits`` (how often), ``variable``, ``which`` (numbers of the chains), ``first`` (the first iteration that
+            saw it) and ``consequence`` (what follows from it).
         """
         return events_of(self)
 
@@ -497,6 +503,33 @@ class ImputedSet:
         told = (self._seed, self.events, self.identity, self.fingerprint, self._said)
         table = self._ground.known if self._plan else self._completed.table
         return Study(self._completed, table, self._plan, self._chains, *told)
+
+    def check_values(self) -> pd.DataFrame:
+        """Whether the imputed values are possible: observed beside imputed ranges, the worst column first.
+
+        Returns
+        -------
+        DataFrame
+            One row for each imputed number, one for each level of each imputed category. Columns
+
+            * ``column``, ``level`` (None of a number); ``observed`` and ``imputed``, how many values, over all sets;
+            * ``observed_min``, ``_max``, ``_mean``, ``_sd`` and the same of ``imputed``; of a level ``_mean`` is its
+              share, in [0, 1];
+            * ``beyond``: share of the imputed values beyond the observed range; ``far``: how far, in observed ranges.
+
+        Notes
+        -----
+        A column that is imputed more than half its observed range beyond it, or below 0 where no observed value is,
+        stands in ``print(imp)`` and in ``imp.events``, with the call that keeps it within ``bounds=``.
+
+        Examples
+        --------
+        >>> import mifit
+        >>> imp = mifit.datasets.load("nhanes2").mice.impute("chl ~ age + bmi", m=5, rng=1)
+        >>> imp.check_values()["column"].tolist()
+        ['chl', 'bmi']
+        """
+        return value_table(self._completed)
 
     def convergence(self) -> pd.DataFrame:
         """Whether the chains have settled, trace by trace.

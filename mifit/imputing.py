@@ -229,7 +229,7 @@ def _follows(column: Any, numbers: Any) -> bool:
 
 
 def as_call(
-    formulas: Sequence[str], model: str, keywords: Mapping[str, Any], plan: Plan | None, m: int, seed: Seed | None
+    formulas: Sequence[str], model: Any, keywords: Mapping[str, Any], plan: Plan | None, m: int, seed: Seed | None
 ) -> str:
     """The call that makes imputations for some formulas, with every wish of a plan."""
     words: dict[str, Any] = {"model": model} if model else {}
@@ -243,10 +243,8 @@ def as_call(
     words["m"] = m
     if seed is not None and isinstance(seed.entropy, int) and not seed.key and seed.entropy < 10**10:
         words["rng"] = seed.entropy
-    shown = repr(formulas[0]) if len(formulas) == 1 else repr(list(formulas))
-    return (
-        f"imp = df.mice.impute({', '.join([shown, *(f'{word}={as_written(value)}' for word, value in words.items())])})"
-    )
+    shown = [repr(formulas[0] if len(formulas) == 1 else list(formulas))] if formulas else []
+    return f"imp = df.mice.impute({', '.join([*shown, *(f'{w}={as_written(v)}' for w, v in words.items())])})"
 
 
 def planned(

@@ -39,7 +39,7 @@ def fenced(low, high, n=DRAWS):
 
 def draw_within(method, own, fence, current, seed):
     """Values of an own factor without predictors that nothing judges, within bounds."""
-    choice = choose(offers(method, None), (), Constraint(bounded=True), apart=True)
+    choice = choose(offers(method, None), (), Constraint(bounded=True))
     return draw(choice, own, np.ones((DRAWS, 1)), (), fence, current, np.random.default_rng(seed)).values
 
 

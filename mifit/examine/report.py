@@ -19,6 +19,7 @@ from ..results.summary import coefficients
 from .methods_text import paragraph, versions
 from .page import Section, page, picture, scrolled, tiles
 from .study import Study
+from .values import strayed, value_table
 
 __all__ = ["report"]
 
@@ -33,7 +34,7 @@ def report(
     _refuse_target(path)
     study.require_own(results, f"report({str(path)!r}, res)")
     sections = [
-        _missing(imp, study), _plan(study), _variables(study), _convergence(imp, study),
+        _missing(imp, study), _plan(study), _variables(study), _values(study), _convergence(imp, study),
         _congeniality(imp, study, results), *_analysis(study, results), _assumption(study), *_also(also),
         _provenance(study), _methods(study, results),
     ]  # fmt: skip
@@ -125,6 +126,22 @@ def _variables(study: Study) -> Section:
         rows.append(cells)
     shown = scrolled(table(head, _most(rows), labelled=True), stacked=True)
     return Section(title, [shown, facts(study.plan.legend())])
+
+
+def _values(study: Study) -> Section:
+    """Observed beside imputed values, the worst column first."""
+    title = "Are the imputed values possible?"
+    found = value_table(study.completed)
+    if not len(found):
+        return Section(title, ["Nothing was imputed."])
+    said = [f"{one}." for one in strayed(study.completed)]
+    said = said or ["No column was imputed far beyond its observed range."]
+    cells = [
+        ("" if value is None else _number(value) for value in row) for row in found.itertuples(index=False, name=None)
+    ]
+    head = [name.replace("_", " ") for name in found.columns]
+    shown = scrolled(table(head, _most([tuple(row) for row in cells]), numbers=range(2, len(head))))
+    return Section(title, [*said, "Of a level the mean is its share.", shown])
 
 
 def _accepted(study: Study) -> dict[Hashable, str]:
