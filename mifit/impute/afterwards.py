@@ -52,7 +52,7 @@ def draw_afterwards(
             kept = strongest(draft.table, name, others, (), room, draft.effects)
             pieces = (*told, *(Piece("main", other) for other in kept))
             shown = ("the outcome", *map(str, kept))
-        draft.add(name, "column", method, label, "own", pieces, shown, f"after the joint model, feeds nothing; {why}")
+        draft.add(name, "column", method, label, pieces, shown, f"after the joint model, feeds nothing; {why}")
     if names:
         named = listed([repr(n) for n in names], len(names))
         draft.events.append(f"drawn after the joint model, given all other columns, and feeding none: {named}")

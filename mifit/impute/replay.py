@@ -192,7 +192,7 @@ class _Witness(Running):
         members = self.engine.members.get(self.name)
         if members is not None:
             judges, at = [Together(bench, members) for bench in judges], int(members.unit[at])  # type: ignore[arg-type]
-            fence = None if fence is None else fence.of(members.heads)
+            fence = None if fence is None else fence.shared(members)
         inverse = self.engine.inverse(self.name) if self.name in self.engine.own_factor else None
         if inverse is not None:
             own = Undone(own, self.name, *inverse)
