@@ -23,8 +23,8 @@ from .examine.notebook import imputed_html
 from .examine.plots import Plots
 from .examine.report import report
 from .examine.study import Study
-from .fitting import Request, certified, fitted
 from .examine.values import Strayed, strayed, value_table
+from .fitting import Request, certified, fitted
 from .frame.completed import Completed, copied
 from .frame.elsewhere import from_frames as _from_frames
 from .frame.elsewhere import from_long as _from_long
