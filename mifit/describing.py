@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+import sys
+import warnings
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from .errors import MifitWarning
 from .examine.convergence import state, unsettled
 from .formula.question import Question
+from .frame.table import Table
+from .impute.follow_up import NO_STATUS, doubts_of_times
+from .impute.plan import Plan
 from .storage.asked import asked
 
-__all__ = ["NEW_ROWS", "described", "events_of", "fingerprint_of", "header_of", "identity_of", "notes_of"]
+__all__ = [
+    "NEW_ROWS",
+    "described",
+    "events_of",
+    "fingerprint_of",
+    "header_of",
+    "identity_of",
+    "notes_of",
+    "warn_of_times",
+]
 
 NEW_ROWS = "new rows, completed with the draws of "  # what is said of them, before the identity of those draws
 
@@ -126,3 +141,13 @@ def notes_of(imp: Any) -> list[str]:
     lines = [f"{e.event} (in {e.chains} of {imp.m} chains)" for e in chain.itertuples()]
     more = [f"{len(lines) - 4} more in imp.events"] if len(lines) > 5 else []
     return [*head, *lines[: 4 if more else 5], *more]
+
+
+def warn_of_times(plan: Plan, known: Table) -> None:
+    """Warn where the times or the events of a survival analysis are not what they are taken for."""
+    frame, depth = sys._getframe(1), 2
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "mifit":
+        frame, depth = frame.f_back, depth + 1
+    for text in doubts_of_times(plan.questions, known):
+        if text != NO_STATUS:
+            warnings.warn(text, MifitWarning, stacklevel=depth)

@@ -14,7 +14,7 @@ import pandas as pd
 
 from .alternatives import Alternatives, alternatives
 from .completing import completed_rows
-from .describing import described, events_of, fingerprint_of, identity_of
+from .describing import described, events_of, fingerprint_of, identity_of, warn_of_times
 from .errors import PlanError
 from .examine.convergence import convergence, trace_frame
 from .examine.explain import Explanation, explain
@@ -656,6 +656,7 @@ def create(
         raise PlanError("checkpoint= needs rng=: without it no two calls are the same.", do="df.mice.impute(rng=1)")
     with advised(formula, {"model": repr(model)} if isinstance(model, str | list) else None):
         plan, given, seed = _prepared(frame, formula, model, m, asked, rng, keywords)
+    warn_of_times(plan, given.known)
     make = partial(_remade, copied(frame if given.frame is None else given.frame), given, plan, seed)
 
     def again() -> str:

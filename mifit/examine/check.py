@@ -15,6 +15,7 @@ from ..formula.source import sourced
 from ..formula.terms import code_of, take_apart
 from ..frame.kinds import Rows
 from ..frame.table import Table
+from ..impute.follow_up import late_cases
 from ..impute.likelihoods import HAZARD
 from ..impute.limits import uncut
 from ..impute.methods import name_of
@@ -87,6 +88,7 @@ def verdict(
     if where is not None and where.said and found.word != "absent":
         found = _in_rows(plan, table, question, where, found)
     loose = _without_derived(plan, table, used) or _not_cut_off(plan, (*used, *question.outcome))
+    loose = loose or late_cases(question, table)
     if loose and found.word in ("exact", "implied"):
         return Verdict("approximate", loose)
     if robust and found.word in ("exact", "implied"):

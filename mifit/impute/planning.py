@@ -20,6 +20,7 @@ from .choices import allowed_parameters, constant_within, strongest
 from .columns import check_wishes, is_constant, set_aside, suiting, with_article
 from .contract import Array, Method
 from .engine import Engine
+from .follow_up import doubts_of_times
 from .likelihoods import AROUND, likelihood_of
 from .limits import Bounds, Skip, uncut
 from .methods import METHODS, Power, name_of
@@ -283,8 +284,7 @@ def make(
     check_keywords(questions, table)
     left, events = set_aside(table, questions, wishes)
     mode = _mode(questions, table, wishes, events)
-    if any(q.model == "phreg" and "status" not in q.keywords for q in questions):
-        events.append("no status= is given: every time counts as that of an event, none as censored")
+    events += doubts_of_times(questions, table)
     draft = Draft(table, tuple(questions), wishes, scope, mode, left, events, skips=skips or {})
     know(draft)
     draft.recode([n for n, method in wishes.methods.items() if method in ("norm", "power")], {Kind.ORDINAL})
