@@ -89,6 +89,8 @@ def condition(code: Any, table: Table, scope: Mapping[str, Any], word: str) -> C
         ast.parse(code, mode="eval")
     except SyntaxError as error:
         raise FormulaError(f"{word} does not parse: {error.msg}.", condition=code, do=example) from None
+    except ValueError as error:  # null or half a character
+        raise FormulaError(f"{word} does not parse: {error}.", condition=repr(code), do=example) from None
     names = capture(code, table, scope, code)
     variables = take_apart(code, table.columns).variables
     if not variables:

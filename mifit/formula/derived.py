@@ -103,6 +103,9 @@ def _parsed(name: Hashable, code: Any) -> str:
     except SyntaxError as error:
         fact = f"derived={{{name!r}: ...}} does not parse: {error.msg}."
         raise FormulaError(fact, expression=code, do=example) from None
+    except ValueError as error:  # null or half a character
+        fact = f"derived={{{name!r}: ...}} does not parse: {error}."
+        raise FormulaError(fact, expression=repr(code), do=example) from None
     return " ".join(code.split("\n")).strip()
 
 
