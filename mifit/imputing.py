@@ -238,7 +238,8 @@ def as_call(
         usual = Wishes()
         for field in dataclasses.fields(Wishes):
             given = getattr(plan.wishes, field.name)
-            if given != getattr(usual, field.name):
+            # weights of the analysis are its own
+            if field.name not in words and given != getattr(usual, field.name):
                 words[field.name] = list(given) if isinstance(given, tuple) else given
     words["m"] = m
     if seed is not None and isinstance(seed.entropy, int) and not seed.key and seed.entropy < 10**10:
