@@ -174,8 +174,28 @@ class Design:
         views = {v: plain_view(self.table[v].coding, x) for v, x in seen.items()}
         with np.errstate(all="ignore"):
             env = environment(question.names)
-            found[rows] = np.asarray(env.eval(question.terms.outcome, inner_namespace=views), dtype=np.float64)
+            try:
+                found[rows] = np.asarray(env.eval(question.terms.outcome, inner_namespace=views), dtype=np.float64)
+            except (TypeError, ValueError, AttributeError) as error:
+                raise self._no_number(error) from error
         return found
+
+    def _no_number(self, error: Exception) -> FormulaError:
+        """The refusal of a left side that is no number for each row, such as ``C(y)``."""
+        question, column = self.question, self.table[self.question.outcome[0]]
+        name = str(question.outcome[0])
+        name = name if name.isidentifier() else f"Q({name!r})"
+        right = question.formula.partition("~")[2].strip()
+        levels = len(np.unique(column.values[column.observed]))
+        model = "" if levels == 2 or (column.number and levels > _FEW_LEVELS) else ", model='mnlogit'"
+        made_level = question.terms.outcome.startswith("C(")
+        why = {"reason": "a category is named as it is; the model says what is done with it"} if made_level else {}
+        return FormulaError(
+            f"the left side {question.terms.outcome!r} is not one number for each row ({type(error).__name__}).",
+            formula=question.formula,
+            **why,
+            do=f"df.mice.impute({f'{name} ~ {right}'!r}{model})",
+        )
 
     def affine_in(self, variable: Hashable) -> bool:
         """Whether every column is affine in a numeric variable, others held: checked on 25 values."""
@@ -302,6 +322,10 @@ def freeze(question: Question, table: Table) -> Design:
             raise design.not_finite(int(rows[bad][0]))
     _MADE.append(_Made.by(design, used))
     return design
+
+
+#: a number with more values than this is no category
+_FEW_LEVELS = 10
 
 
 class _Made(NamedTuple):
