@@ -222,6 +222,7 @@ def _again(imp: Any, analysis: Question, found: Verdict, asked: Request, where: 
     started = time.perf_counter()
     scope = scope_for(imp)
     plan, given, without = _replanned(imp, questions, shown, scope, analysis, do)
+    do = call_for(imp, question, plan)[1]
     sweeps = plan.iterations + max(imp.iterations - imp.plan.iterations, 0)  # as many more as were asked for
 
     def make(chains: Sequence[Any]) -> Any:
@@ -230,7 +231,6 @@ def _again(imp: Any, analysis: Question, found: Verdict, asked: Request, where: 
     with salvaged(make, imp.m, lambda: f'{do[:-1]}, checkpoint="chains")'):
         again = make(chains_of(given.known, plan, range(imp.m), sweeps, imp._seed, asked.n_jobs, None))
     seconds = time.perf_counter() - started
-    do = call_for(imp, question, plan)[1]
     if without:
         found = dataclasses.replace(found, reason=f"{found.reason}; its terms serve as predictors, as {without}")
     text = f"{analysis.formula}: {found.reason}. Imputed again in {seconds:.1f} s; to avoid it: {do}"
