@@ -229,7 +229,7 @@ def _again(imp: Any, analysis: Question, found: Verdict, asked: Request, where: 
         return type(imp)(imp._frame, given, plan, chains, imp._seed)
 
     with salvaged(make, imp.m, lambda: f'{do[:-1]}, checkpoint="chains")'):
-        again = make(chains_of(given.known, plan, range(imp.m), sweeps, imp._seed, asked.n_jobs, None))
+        again = make(chains_of(given, plan, range(imp.m), sweeps, imp._seed, asked.n_jobs, None))
     seconds = time.perf_counter() - started
     if without:
         found = dataclasses.replace(found, reason=f"{found.reason}; its terms serve as predictors, as {without}")

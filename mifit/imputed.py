@@ -491,7 +491,7 @@ class ImputedSet:
         """All that is known, for those who tell about it."""
         told = (self._seed, self.events, self.identity, self.fingerprint, self._said)
         table = self._ground.known if self._plan else self._completed.table
-        return Study(self._completed, table, self._plan, self._chains, *told)
+        return Study(self._completed, table, self._plan, self._chains, *told, self._ground.derived)
 
     def convergence(self) -> pd.DataFrame:
         """Whether the chains have settled, trace by trace.
@@ -664,7 +664,7 @@ def create(
 
     with salvaged(make, int(m), again, checkpoint):
         numbers = range(int(m))
-        return make(chains_of(given.known, plan, numbers, plan.iterations, seed, n_jobs, progress, None, checkpoint))
+        return make(chains_of(given, plan, numbers, plan.iterations, seed, n_jobs, progress, None, checkpoint))
 
 
 def _remade(

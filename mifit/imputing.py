@@ -18,7 +18,7 @@ from .analysis.families import code_of_family
 from .analysis.models import Call, call, spec
 from .analysis.models import words as words_of
 from .errors import PlanError, StorageWarning, nearest, outside
-from .formula.derived import Derived, follow, numbers, said_of_loose, substitute, understand
+from .formula.derived import Derived, follow, numbers, substitute, understand
 from .formula.hints import refuse_unbuilt
 from .formula.question import Question, ask, caller_scope, resolve
 from .frame.cells import Mask, opened
@@ -95,7 +95,7 @@ def ground(frame: pd.DataFrame, wishes: Wishes, scope: Mapping[str, Any]) -> tup
     skipped = skips(wishes.conditional, known, scope)
     known, outside = known_outside(known, skipped)
     shared = shared_parents(derived, known, wishes.id)
-    events += [*more, *outside, *said_of_loose(derived, known, shared)]
+    events += [*more, *outside]
     return Ground(table, known, derived, frame, skipped, wishes.where, shared), events
 
 
@@ -266,7 +266,7 @@ def planned(
             do=f"df[{name!r}] = df[{name!r}].replace(...)  # the analysis with fewer levels too",
         )
     seen, joined = collapsed(given.known, together)
-    plan, known = make(seen, questions, wishes, scope, given.skips)
+    plan, known = make(seen, questions, wishes, scope, given.skips, given.derived)
     known = Table({**known.columns, **{name: given.known[name] for name in together}}, known.n_rows)
     plan = dataclasses.replace(plan, written=tuple(written), events=(*events, *joined, *plan.events))
     return plan, given._replace(table=recoded(given.table, plan.numeric), known=known)
@@ -320,14 +320,14 @@ def seed_of(rng: Any) -> Seed:
 
 
 def chains_of(
-    table: Table, plan: Plan, numbers: Sequence[int], sweeps: int, seed: Seed, n_jobs: int | None,
+    given: Ground, plan: Plan, numbers: Sequence[int], sweeps: int, seed: Seed, n_jobs: int | None,
     progress: bool | None, before: Sequence[Chain] | None = None, checkpoint: str | os.PathLike[str] | None = None,
 ) -> list[Chain]:  # fmt: skip
     """Run chains, with a bar when it is wished or when someone watches and there is much to do.
 
     Those that a checkpoint has are not run again, and those that are finished go there at once.
     """
-    table, _ = collapsed(table, levels_together(table, plan.wishes))
+    table, _ = collapsed(given.known, levels_together(given.known, plan.wishes))
     if not plan.order:
         return run(table, plan, numbers, 0, seed)
     folder = None if checkpoint is None else Checkpoint(checkpoint, table, plan, seed)
@@ -348,7 +348,7 @@ def chains_of(
     try:
         with _bar(sum(len(table[name].missing) for name in plan.order) * steps, steps, progress) as tick:
             fresh = run(
-                table, plan, rest, sweeps, seed, before=begin or None, n_jobs=n_jobs, tick=tick,
+                table, plan, rest, sweeps, seed, derived=given.derived, before=begin or None, n_jobs=n_jobs, tick=tick,
                 keep=keep,
             )  # fmt: skip
     except Halted as halted:
@@ -394,14 +394,14 @@ def more_chains(
         raise PlanError(
             f"extend needs more sets or more sweeps, not m={m}, iterations={iterations}.", do="imp.extend(m=10)"
         )
-    chains, known, plan, seed = list(imp._chains), imp._ground.known, imp.plan, imp._seed
+    chains, given, plan, seed = list(imp._chains), imp._ground, imp.plan, imp._seed
     numbers = [chain.number for chain in chains]
     if iterations and plan.order:
-        chains = chains_of(known, plan, numbers, sweeps, seed, n_jobs, progress, chains, checkpoint)
+        chains = chains_of(given, plan, numbers, sweeps, seed, n_jobs, progress, chains, checkpoint)
     # Where a run was stopped some numbers are not taken; they come first.
     free = [number for number in range(len(numbers) + more) if number not in set(numbers)][:more]
     try:
-        chains += chains_of(known, plan, free, sweeps, seed, n_jobs, progress, None, checkpoint) if more else []
+        chains += chains_of(given, plan, free, sweeps, seed, n_jobs, progress, None, checkpoint) if more else []
     except Halted as halted:
         raise Halted([*chains, *halted.finished], halted.begun, halted.cause) from halted.cause
     return sorted(chains, key=lambda chain: chain.number)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import MifitError, PlanError
+from ..formula.derived import Derived
 from ..formula.question import Question
 from ..frame.cells import Mask
 from ..frame.kinds import Kind, Rows
@@ -26,13 +27,13 @@ _SEEN = 5  # observed values of every incomplete column in a group
 
 def plan_groups(
     table: Table, questions: Sequence[Question], wishes: Wishes, scope: Mapping[str, Any],
-    skips: Mapping[Hashable, Skip],
+    skips: Mapping[Hashable, Skip], derived: Sequence[Derived] = (),
 ) -> tuple[Plan, Table]:  # fmt: skip
     """Plan each group by itself.
 
     Parameters
     ----------
-    table, questions, wishes, scope, skips
+    table, questions, wishes, scope, skips, derived
         As :func:`~mifit.impute.planning.make` takes them; ``wishes.by`` names the column of groups.
 
     Returns
@@ -55,7 +56,7 @@ def plan_groups(
         ignore = Mask.of(wishes.ignore.marked[rows]) if isinstance(wishes.ignore, Mask) else wishes.ignore
         inner = dataclasses.replace(wishes, by=None, ignore=ignore)
         try:
-            plan, _ = make(table.part(rows), questions, inner, scope, skips)
+            plan, _ = make(table.part(rows), questions, inner, scope, skips, derived)
         except MifitError as error:
             raise type(error)(f"group {by} = {level}: {error.fact}", do=error.do, **error.lines) from error
         found.append((level, plan))
