@@ -338,7 +338,8 @@ def _kept(
     """How observed values of a derived column are kept: by solving for a parent, or by refusing other draws."""
     gone = {p: _marked(table, p) for p in one.parents}
     drawn = [p for p in order if p in one.parents and p not in fixed]
-    several = ~_marked(table, one.name) & np.any(list(gone.values()), axis=0)
+    seen = ~_marked(table, one.name) & ~np.isnan(table[one.name].values)
+    several = seen & np.any(list(gone.values()), axis=0)
     cannot = np.any([gone[p] for p in one.parents if p not in drawn], axis=0) if set(one.parents) - {*drawn} else False
     loose = int((several & cannot).sum())
     rows = np.flatnonzero(several & ~cannot)
