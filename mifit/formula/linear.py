@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Hashable, Sequence
 
-__all__ = ["linear_in"]
+__all__ = ["additive_in", "linear_in"]
 
 
 def linear_in(code: str, columns: Sequence[Hashable]) -> frozenset[Hashable]:
@@ -27,6 +28,37 @@ def linear_in(code: str, columns: Sequence[Hashable]) -> frozenset[Hashable]:
     """
     tree = ast.parse(code.strip(), mode="eval").body
     return frozenset(name for name in columns if _degree(tree, name) == 1)
+
+
+@functools.cache
+def additive_in(code: str) -> frozenset[Hashable]:
+    """Find the columns that an expression adds or subtracts as they stand: its slope in each is 1 or -1.
+
+    Examples
+    --------
+    >>> sorted(additive_in("a - (b + I(c)) + 2 * d"))
+    ['a', 'b', 'c']
+    """
+    found: list[Hashable] = []
+
+    def add(node: ast.AST) -> None:
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
+            add(node.left)
+            add(node.right)
+        elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.UAdd | ast.USub):
+            add(node.operand)
+        elif isinstance(node, ast.Name):
+            found.append(node.id)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) == 1:
+            inner = node.args[0]
+            if node.func.id == "Q" and isinstance(inner, ast.Constant) and isinstance(inner.value, Hashable):
+                found.append(inner.value)
+            elif node.func.id == "I":
+                add(inner)
+
+    tree = ast.parse(code.strip(), mode="eval").body
+    add(tree)
+    return frozenset(name for name in found if sum(_is(node, name) for node in ast.walk(tree)) == 1)
 
 
 def _degree(node: ast.AST, name: Hashable) -> int | None:

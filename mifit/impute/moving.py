@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ..errors import ImputationError
 from ..formula.derived import solve_for
+from ..formula.linear import additive_in, linear_in
 from ..frame.kinds import Kind, Rows
 from ..frame.table import Table
 from .bounding import as_call
@@ -20,7 +21,7 @@ from .store import ColumnStore, Model
 
 __all__ = ["Conditional", "begin", "move"]
 
-STEPS = 40  # Metropolis steps of each pair of parents in a sweep
+STEPS = 20  # Metropolis steps of each pair of parents in a sweep
 _LEAST = -2.5  # log10 of the smallest step, in standard deviations of the observed values
 _MOST = 0.5
 _TRIES = 200  # random starts of rows whose parents cannot be solved for in closed form
@@ -207,7 +208,7 @@ def _solved(tie: Tie, table: Table, numbers: Mapping[Hashable, Array], target: A
 
 def _stretch(tie: Tie, table: Table, proposed: Mapping[Hashable, Array], data: Mapping[Hashable, Array]) -> Array:
     """Log ratio of the slopes of the derived column in its pivot, which the density on the curve is divided by."""
-    if table[tie.pivot].kind.discrete or _whole(table, tie.pivot):
+    if {tie.free, tie.pivot} <= additive_in(tie.one.code) or table[tie.pivot].kind.discrete or _whole(table, tie.pivot):
         return np.zeros(len(data[tie.free]))
 
     def slope(values: Mapping[Hashable, Array]) -> Array:
@@ -286,7 +287,36 @@ def begin(
             )
         for n in names:
             done[n][rows] = data[n]
-    return done
+    return _mended(engine, {**values, **done}, done, rng) if engine.relations.held else done
+
+
+def _mended(
+    engine: Engine, values: Mapping[Hashable, Array], done: dict[Hashable, Array], rng: np.random.Generator
+) -> dict[Hashable, Array]:
+    """First values of parents whose derived columns would lie outside their ends: observed ones, then others near."""
+    table, relations = engine.table, engine.relations
+    names = [n for n in engine.plan.order if relations.of(n) and n not in engine.members]
+    gone = {n: np.setdiff1d(table[n].missing, relations.tied(n)) for n in names}
+    found = {n: done.get(n, values[n]).copy() for n in names}
+    rows = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *gone.values()]))
+    now = {n: found.get(n, column) for n, column in values.items()}
+    for attempt in range(_TRIES):
+        wrong = _wrong(engine, {n: column[rows] for n, column in now.items()}, rows, names)
+        rows, wrong = rows[wrong > 0], wrong[wrong > 0]
+        if not len(rows):
+            break
+        tried = {n: column[rows] for n, column in now.items()}
+        for n in names:
+            column, at = table[n], np.isin(rows, gone[n])
+            drawn = rng.choice(column.values[column.observed], len(rows))
+            if attempt > _TRIES // 4 and not column.kind.discrete:
+                drawn = drawn + float(np.std(column.values[column.observed])) * rng.standard_normal(len(rows))
+                drawn = np.maximum(np.rint(drawn), 0.0) if column.kind is Kind.COUNT else drawn
+            tried[n] = np.where(at, drawn, tried[n])
+        better = _wrong(engine, tried, rows, names) < wrong
+        for n in names:
+            found[n][rows[better]] = tried[n][better]
+    return {**done, **found}
 
 
 def _share(
@@ -297,7 +327,7 @@ def _share(
     if not tie.linear:
         return
     for one in group:
-        if one.free not in _linear_in(one):
+        if one.free not in linear_in(one.one.code, one.one.parents):
             continue
         numbers = {p: completed_numbers(table, p, data[p]) for p in one.one.parents}
         need = _solved(tie, table, numbers, target)
@@ -312,13 +342,6 @@ def _share(
             data[one.free] = np.abs(moved[:, None] - levels).argmin(axis=1).astype(np.float64)
         else:
             data[one.free] = np.rint(moved) if _whole(table, one.free) else moved
-
-
-def _linear_in(tie: Tie) -> frozenset[Hashable]:
-    """Parents in which a derived column is linear."""
-    from ..formula.linear import linear_in
-
-    return linear_in(tie.one.code, tie.one.parents)
 
 
 def _range(engine: Engine, name: Hashable, rows: Rows) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
