@@ -236,8 +236,9 @@ def test_totals_of_ratings_whole_numbers_and_counts_stay_whole_and_exact(formula
     frame[items] = frame[items].mask(gone)
     if dtype == "Int64":
         frame = frame.astype(dict.fromkeys([*items, "total"], "Int64"))
-    imp = frame.mice.impute(formula, derived={"total": "q0 + q1 + q2 + q3"}, auxiliary="response", **FAST)
-    drawn = items if formula is None else ["q0", "q1", "q2", "q3"]
+    kinds = dict.fromkeys(items, "count") if dtype == "count" else None
+    imp = frame.mice.impute(formula, derived={"total": "q0 + q1 + q2 + q3"}, kinds=kinds, **FAST)
+    drawn = items
     for done in imp:
         assert (done[drawn].sum(axis=1) == full["total"]).all()
         assert (done[drawn].dtypes == frame[drawn].dtypes).all()

@@ -13,7 +13,7 @@ import numpy as np
 import patsy
 
 from ..errors import DataError, FormulaError
-from ..frame.kinds import Array, Rows
+from ..frame.kinds import Array, Kind, Rows
 from ..frame.table import Column, Table
 from .evaluate import environment
 from .question import capture
@@ -334,6 +334,8 @@ def _coded(table: Table, name: Hashable, numbers: Array) -> Array:
 
 def _coded_of(column: Column, numbers: Array) -> Array:
     """Numbers as a column keeps them: level codes of a rating scale; a number that is no level stays a hole."""
+    if column.kind is Kind.COUNT:
+        return np.where(np.isclose(numbers, np.rint(numbers), rtol=1e-9, atol=1e-9), np.rint(numbers), numbers)
     if not column.kind.discrete:
         return numbers
     levels = np.asarray(column.coding.levels, dtype=np.float64)
