@@ -21,6 +21,7 @@ from .errors import PlanError, StorageWarning, nearest, outside
 from .formula.derived import Derived, follow, numbers, substitute, understand
 from .formula.hints import refuse_unbuilt
 from .formula.question import Question, ask, caller_scope, resolve
+from .formula.recipe import renamed
 from .frame.cells import Mask, opened
 from .frame.completed import Completed, copied
 from .frame.recast import codings
@@ -263,7 +264,8 @@ def planned(
         raise PlanError(
             f"the analysis needs {name!r} level by level: levels drawn together do not know their difference.",
             levels=", ".join(map(str, together[name].levels[:6])),
-            do=f"df[{name!r}] = df[{name!r}].replace(...)  # the analysis with fewer levels too",
+            do=renamed(name, together[name].becomes(given.known[name].coding.levels))
+            + "  # the analysis with fewer levels too",
         )
     seen, joined = collapsed(given.known, together)
     plan, known = make(seen, questions, wishes, scope, given.skips, given.derived)

@@ -228,7 +228,8 @@ def test_a_formula_that_cannot_be_used(case):
 
 def test_three_levels_under_logit_name_the_outcome_and_the_cure():
     error = check(of({"model": "logit"}, formula="g ~ x"), ModelError, "outcome 'g' has 3 levels")
-    assert error.do == "df['new'] = df['g'] == 'c'"
+    line = "df['outcome'] = (df['g'] == 'c').where(df['g'].notna())"
+    assert error.do == f"{line}; df.mice.impute('outcome ~ x', model='logit', methods={{'g': 'leave'}})"
 
 
 def mixed(holes):
@@ -267,7 +268,7 @@ FRAMES = {
         lambda: mixed(True),
         None,
         DataError,
-        "column 'q' mixes values of the types int, str and has 1 holes",
+        "column 'q' mixes values of the types int, str ('a') and has 1 holes",
     ),
     "dates with holes": (lambda: dates(True), None, DataError, "column 'q' holds dates or times and has 3 holes"),
     "mixed types in the formula": (

@@ -17,6 +17,7 @@ from ..frame.kinds import Array, Kind, Rows
 from ..frame.table import Column, Table
 from .evaluate import environment
 from .question import capture
+from .recipe import numbers as as_numbers
 from .source import FileText, sourced
 from .terms import code_of, take_apart
 
@@ -87,7 +88,7 @@ def understand(wishes: Mapping[Hashable, str], table: Table, scope: Mapping[str,
                 raise FormulaError(
                     f"{name!r} derives from {parent!r}, which is no number.",
                     expression=code,
-                    do=f"df[{parent!r}] = df[{parent!r}].astype('float64')",
+                    do=as_numbers(table[parent]),
                 )
         if name in table and not (table[name].number or _is_boolean(table[name])):
             raise FormulaError(

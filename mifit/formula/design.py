@@ -20,6 +20,7 @@ from ..frame.table import Table
 from .evaluate import environment, known_names
 from .factor import Block, Frozen, block_of, plain_view, refuse_wide, widened
 from .question import LEVELLED, Question
+from .recipe import usable
 from .terms import described, take_apart
 
 __all__ = ["Design", "FormulaColumn", "covered", "freeze"]
@@ -291,7 +292,7 @@ def freeze(question: Question, table: Table) -> Design:
             raise FormulaError(
                 f"column {variable!r} {column.coding.problem}; the formula cannot use it.",
                 formula=question.formula,
-                do=_cure(variable, column.coding.problem),
+                do=usable(column),
             )
         if not len(column.observed):
             raise FormulaError(f"all values of {variable!r} are missing.", do=f"df.drop(columns=[{variable!r}])")
@@ -356,15 +357,6 @@ class _Made(NamedTuple):
 
 
 _MADE: deque[_Made] = deque(maxlen=4)
-
-
-def _cure(name: Hashable, problem: str) -> str:
-    """The line that makes a column of dates or mixed types usable."""
-    if problem == "holds dates or times":
-        return f"df[{name!r}] = (df[{name!r}] - df[{name!r}].min()).dt.days"
-    if problem.startswith("mixes"):
-        return f"df[{name!r}] = df[{name!r}].astype('string')"
-    return f"df[{name!r}] = df[{name!r}].astype('float64')"
 
 
 def _memorise(terms: list[Any], env: patsy.EvalEnvironment, question: Question) -> Any:

@@ -10,7 +10,11 @@ import numpy as np
 
 from ..errors import ModelError
 from ..frame.kinds import Kind
+from ..frame.spelled import spelled
 from ..frame.table import Column
+from .recipe import usable
+
+_MANY = 10  # levels of text that are numbers, from which they are no codes
 
 __all__ = ["instead_of", "model_for", "refuse_unbuilt"]
 
@@ -49,7 +53,9 @@ def instead_of(name: str, formula: str) -> str:
 def model_for(column: Column, formula: str) -> str:
     """The call that models an outcome of several levels: in order, or without."""
     if column.kind is Kind.OTHER:
-        return f"df[{column.name!r}] = pd.to_numeric(df[{column.name!r}], errors='coerce')"
+        return usable(column)
+    if (found := spelled(column.coding.levels)) is not None and (found.odd or len(column.coding.levels) > _MANY):
+        return found.line(column.name)
     return f"df.mice.impute({formula!r}, model={'ordinal' if column.kind is Kind.ORDINAL else 'mnlogit'!r})"
 
 
@@ -97,7 +103,7 @@ _UNBUILT = {
         {"finegray", "crr", "cuminc", "stcrreg", "fine-gray"},
         {"cause", "causes", "failcode", "fstatus", "event_type", "competing"},
         r"\b(?:crr|finegray|Hist)\(",
-        "df['event'] = (df['cause'] == 1).astype(int)"
+        "df['event'] = (df['cause'] == 1).where(df['cause'].notna())"
         "  # meanwhile: the hazard of one cause, the others censored: model='phreg', status='event'",
     ),
     "an effect that varies with time is": (

@@ -19,6 +19,7 @@ from ..frame.kinds import Array, Kind
 from ..frame.table import Table
 from .evaluate import environment
 from .hints import instead_of, model_for
+from .recipe import free_name, is_level, numbers, of_expression, with_outcome
 from .source import Reference, names_of, resolve, scope_of_text, sourced
 from .terms import Pieces, Terms, parse, quoted, take_apart
 
@@ -144,7 +145,7 @@ def ask(
             f"{both[0]!r} stands on both sides of the formula.", formula=formula, do='df.mice.impute("y ~ x1 + x2")'
         )
     model, said = (model, f"model={model!r}") if model is not None else _default_model(terms, outcome, bare, table)
-    level = _level(outcome[0], table, model, keywords or {}) if bare else None
+    level = _level(outcome[0], table, model, keywords or {}, formula) if bare else None
     return Question(terms, model, said, outcome, bare, level, dict(keywords or {}), names)
 
 
@@ -213,7 +214,7 @@ def _refuse_shadow(code: str, pieces: Pieces, columns: Set[Hashable], formula: s
                 f"{ast.unparse(node)!r} is a method of a column; a formula sees plain values, and m sets of them.",
                 formula=formula,
                 instead="center(x), standardize(x), np.log(x), a function of your own",
-                do="df['new'] = ...   # before imputing",
+                do=_by_method(code, node, columns),
             )
     called = {*pieces.called, *(["Q"] if "Q" in pieces.variables and "Q(" in code else [])}
     for name in pieces.variables:
@@ -223,6 +224,14 @@ def _refuse_shadow(code: str, pieces: Pieces, columns: Set[Hashable], formula: s
                 formula=formula,
                 do=f"df = df.rename(columns={{{name!r}: '{name}_'}})",
             )
+
+
+def _by_method(code: str, node: ast.Attribute, columns: Set[Hashable]) -> str:
+    """The line that makes a column of what a method of a column gives."""
+    calls = (n for n in ast.walk(ast.parse(code, mode="eval")) if isinstance(n, ast.Call))
+    call = next((ast.unparse(n) for n in calls if ast.unparse(n.func) == ast.unparse(node)), ast.unparse(node))
+    new = free_name("new", columns)
+    return f"df[{new!r}] = {of_expression(call, columns)}  # before imputing; then {new} in the formula"
 
 
 def _refuse_module_transform(code: str, scope: Mapping[str, Any], formula: str) -> None:
@@ -318,7 +327,12 @@ def _default_model(terms: Terms, outcome: tuple[Hashable, ...], bare: bool, tabl
     )
 
 
-def _level(name: Hashable, table: Table, model: str, keywords: Mapping[str, Any]) -> Any:
+def _short(keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """Keywords that can be written into a call."""
+    return {word: value for word, value in keywords.items() if isinstance(value, str | int | float)}
+
+
+def _level(name: Hashable, table: Table, model: str, keywords: Mapping[str, Any], formula: str) -> Any:
     """The level whose probability is modelled, when the outcome is no number."""
     column = table[name]
     if model in LEVELLED:
@@ -330,7 +344,15 @@ def _level(name: Hashable, table: Table, model: str, keywords: Mapping[str, Any]
         raise ModelError(
             f"outcome {name!r} has {column.n_levels} levels; {model!r} needs a number or two values.",
             levels=", ".join(map(str, column.coding.levels[:5])),
-            do=f"df['new'] = df[{name!r}] == {column.coding.levels[-1]!r}",
+            do=numbers(column)
+            if not binomial
+            else with_outcome(
+                is_level(name, column.coding.levels[-1]),
+                formula,
+                table.columns,
+                "".join(f", {word}={value!r}" for word, value in {"model": model, **_short(keywords)}.items()),
+                [name],
+            ),
         )
     return column.coding.levels[-1] if column.n_levels else None
 

@@ -206,7 +206,7 @@ class Engine:
             rows, enough = self._complete(each), 10 * len(each.model.columns) * max(each.n_levels - 1, 1)
             if len(rows) >= enough and self._levels_present(each, rows):
                 left = each.method.fit(self._seen(each, rows), np.random.default_rng(0)).warm
-                if not left.rescued:
+                if left is not None and not left.rescued:  # of one level there is nothing to begin from
                     found[each.key] = left
         return found
 

@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import MifitError, PlanError
 from ..formula.derived import Derived
 from ..formula.question import Question
+from ..formula.recipe import renamed
 from ..frame.cells import Mask
 from ..frame.kinds import Kind, Rows
 from ..frame.table import Table
@@ -91,6 +92,13 @@ def rows_of(table: Table, by: Hashable) -> dict[Any, Rows]:
     }
 
 
+def _joined(small: list[Any], split: Mapping[Any, Rows]) -> Any:
+    """What small groups are called together: the largest group where all of them are too few."""
+    if sum(len(split[level]) for level in small) < _FEWEST:
+        return max(split, key=lambda level: len(split[level]))
+    return "other" if all(isinstance(level, str) for level in split) else small[0]
+
+
 def _refuse_small(table: Table, by: Hashable, split: Mapping[Any, Rows], wishes: Wishes) -> None:
     """A group must have rows, and values to learn from."""
     small = [level for level, rows in split.items() if len(rows) < _FEWEST]
@@ -98,7 +106,7 @@ def _refuse_small(table: Table, by: Hashable, split: Mapping[Any, Rows], wishes:
         shown = listed([f"{level} ({len(split[level])} rows)" for level in small], 5)
         raise PlanError(
             f"{len(small)} of {len(split)} groups of {by!r} have fewer than {_FEWEST} rows: {shown}.",
-            do=f"df[{by!r}] = df[{by!r}].replace({small[:5]!r}, 'other')",
+            do=f"{renamed(by, dict.fromkeys(small, _joined(small, split)))}  # small groups together",
         )
     for name in (n for n in table.incomplete if wishes.methods.get(n) != "leave"):
         seen = table[name].observed

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import PlanError
 from ..formula.condition import condition
+from ..formula.recipe import repeated, rows_where
 from ..formula.terms import take_apart
 from ..frame.kinds import Kind
 from .bounding import as_call, gap, named_ends, understood
@@ -166,7 +167,8 @@ def _ignore(draft: Draft) -> None:
         if holed:
             raise PlanError(
                 f"ignore= looks at {holed[0]!r}, which has {draft.holes(holed[0])} holes.",
-                do=f"df.mice.impute(ignore=df[{holed[0]!r}].isna())",
+                do=f"df.mice.impute(ignore={rows_where(found.code, draft.table.columns, True)})"
+                "  # where it is not known, the row is not ignored",
             )
         marked = found.holds(draft.table, {v: draft.table[v].values for v in found.variables})
         draft.ignored = found
@@ -178,7 +180,7 @@ def _ignore(draft: Draft) -> None:
         if name not in draft.left and seen < 2:
             raise PlanError(
                 f"without the rows of ignore=, {name!r} has {seen} observed values to learn from.",
-                do=f"df.mice.impute(methods={{{name!r}: 'leave'}}, ignore=...)",
+                do=f"df.mice.impute(methods={{{name!r}: 'leave'}}, ignore={wish!r})",
             )
     draft.events.append(f"{int(marked.sum())} of {len(marked)} rows are imputed, and no model is fitted on them")
 
@@ -216,7 +218,7 @@ def check_weights(draft: Draft) -> None:
         if frequency and many:
             raise PlanError(
                 f"{variable.name!r} is missing in {many} rows that stand for several: each has a hole of its own.",
-                do=f"df = df.loc[df.index.repeat(df[{name!r}])].reset_index(drop=True).assign(**{{{name!r}: 1}})",
+                do=f"{repeated(name)}.reset_index(drop=True)",
             )
         penalty = getattr(variable.method, "firth", False) or getattr(variable.method, "rescue", "") == "firth"
         if not frequency and penalty:

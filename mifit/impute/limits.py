@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import DataError, PlanError
 from ..formula.condition import Condition, condition
 from ..formula.derived import numbers
+from ..formula.recipe import rows_where
 from ..frame.kinds import Kind, Rows
 from ..frame.table import Column, Table
 from .contract import Array
@@ -171,19 +172,19 @@ def _skip(name: Hashable, wish: Any, table: Table, scope: Mapping[str, Any]) -> 
     outside = np.flatnonzero(known & ~holds)
     seen = column.values[np.setdiff1d(outside, column.missing)]
     if given and given[0] is not None:
-        return Skip(found, _checked(name, column, given[0], seen, found))
+        return Skip(found, _checked(name, column, given[0], seen, found, table))
     distinct = np.unique(seen)
     if len(distinct) > 1:
         shown = ", ".join(map(str, column.coding.decode(distinct[:4])))
         raise DataError(
             f"{name!r} has {len(seen)} values where its condition does not hold: {shown}.",
             condition=found.code,
-            do=f"df.loc[~df.eval({found.code!r}), {name!r}] = None",
+            do=f"df[{name!r}] = df[{name!r}].mask({rows_where(found.code, table.columns, False)})",
         )
     return Skip(found, float(distinct[0]) if len(distinct) else None)
 
 
-def _checked(name: Hashable, column: Column, value: Any, seen: Array, found: Condition) -> float:
+def _checked(name: Hashable, column: Column, value: Any, seen: Array, found: Condition, table: Table) -> float:
     """The value elsewhere as the chain sees it; refused where it is none of the column's, or others were observed."""
     code = float("nan")
     if column.kind.discrete:
@@ -204,7 +205,7 @@ def _checked(name: Hashable, column: Column, value: Any, seen: Array, found: Con
         raise DataError(
             f"{name!r} is to be {value!r} where its condition does not hold, and is {first!r} in {len(other)} rows.",
             condition=found.code,
-            do=f"df.loc[~df.eval({found.code!r}), {name!r}] = {value!r}",
+            do=f"df[{name!r}] = df[{name!r}].mask({rows_where(found.code, table.columns, False)}, {value!r})",
         )
     return code
 
