@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from .analysis.fit import fit_one, fit_sets
-from .analysis.models import call, is_robust, spec
+from .analysis.models import call, is_robust, spec, with_link
 from .describing import header_of, notes_of
 from .errors import (
     CongenialityError,
@@ -26,6 +26,7 @@ from .errors import (
     FormulaError,
     MifitError,
     PlanError,
+    PoolingError,
     outside,
 )
 from .examine.certificate import certificate, judged
@@ -88,6 +89,12 @@ def _fitted(imp: Any, asked: Request) -> PooledResults:
     question, words = question_of(imp, asked)
     if asked.drop_imputed_outcome:
         refuse_informed(imp.plan, question, imp._table)
+    if imp.m < 2:
+        cure = f"imp.extend(m=19).fit({question.formula!r})"
+        raise PoolingError(
+            "one completed set has no between-imputation variance: at least 2 are needed to pool.",
+            do="df.mice.impute(m=20)" if imp.plan is None else cure,
+        )
     sample = sample_of(imp, question, asked)
     where = where_of(imp, question, asked, sample)
     robust, written_out = is_robust(words.cov_type) or bool(words.clusters), foreseen(imp, question)
@@ -132,14 +139,14 @@ def certified(imp: Any, asked: Request) -> pd.DataFrame:
 
 def question_of(imp: Any, asked: Request) -> tuple[Question, Any]:
     """The analysis asked for, its words sorted by who takes them; what was declared of it is inherited."""
-    formula, model, keywords = asked.formula, asked.model, asked.keywords
+    formula, (model, keywords) = asked.formula, with_link(asked.model, asked.keywords)
     declared = imp.plan.questions if imp.plan else ()
     written = imp._written
     if formula is None and len(declared) != 1:
         calls = "  or  ".join(f'imp.fit("{one}")' for one in written) or 'imp.fit("y ~ x1 + x2")'
         raise PlanError(f"{len(declared) or 'no'} analyses were declared; say which to fit.", do=calls)
     formula = written[0] if formula is None else formula
-    wanted = None if model is None else spec(model).name
+    wanted = None if model is None else spec(model, str(formula)).name
     pairs = zip(written, declared, strict=True)
     keywords = by_column(keywords, imp._table, [formula])
     same = [q for one, q in pairs if one == formula and wanted in (None, q.model)]

@@ -160,6 +160,13 @@ class ImputedSet:
                 f"an ImputedSet has no {name}(): averaging completed sets loses the uncertainty between them. "
                 f'Estimate in each and pool: imp.fit("y ~ 1")'
             )
+        if name in _INSTEAD:
+            raise AttributeError(f"an ImputedSet has no {name!r}; {_INSTEAD[name]}")
+        if name.startswith("to_") and hasattr(pd.DataFrame, name):
+            raise AttributeError(
+                f"an ImputedSet has no {name!r}: it holds {self.m} completed frames. All of them, stacked: "
+                f"imp.to_long().{name}(...); one alone: imp[0].{name}(...)"
+            )
         known = f"; a completed DataFrame has one: imp[0].{name}" if hasattr(pd.DataFrame, name) else ""
         raise AttributeError(f"'ImputedSet' object has no attribute {name!r}{known}")
 
@@ -641,6 +648,36 @@ class ImputedSet:
         return self._plan.written or tuple(q.formula for q in self._plan.questions)
 
 
+#: what users of other programs look for -> where it is
+_INSTEAD = {
+    **dict.fromkeys(
+        (
+            "complete",
+            "complete_data",
+            "completed",
+            "get_completed",
+            "next_sample",
+            "data",
+            "frames",
+            "datasets",
+            "sets",
+        ),
+        "set k is imp[k], all of them list(imp), stacked imp.to_long()",
+    ),
+    **dict.fromkeys(
+        ("to_frame", "to_dataframe", "as_frame", "df"),
+        "one completed frame is imp[0], all of them stacked imp.to_long()",
+    ),
+    **dict.fromkeys(("pool", "pooled", "analyze", "analyse", "with_", "summary"), "imp.fit() fits each set and pools"),
+    **dict.fromkeys(
+        ("mice", "impute", "transform"), "it is imputed; more sets: imp.extend(m=10), new rows: imp.impute_new(new)"
+    ),
+    **dict.fromkeys(("loggedEvents", "logged_events", "log"), "incidents are in imp.events"),
+    **dict.fromkeys(
+        ("chainMean", "chainVar", "traces", "plot_trace"), "traces are in imp.trace, drawn by imp.plot.trace()"
+    ),
+}
+
 _AVERAGING = frozenset({"mean", "median", "std", "var", "describe", "sum", "average", "groupby", "corr"})
 
 
@@ -682,8 +719,16 @@ def _prepared(
         if rng is not None:
             raise PlanError("rng= and random_state= are the same; give one.", do="df.mice.impute(rng=1)")
         rng = keywords.pop("random_state")
-    if not is_whole(m) or m < 2:
-        raise PlanError(f"m is {m!r}; at least 2 completed sets are needed to pool.", do="df.mice.impute(m=20)")
+    if not is_whole(m):
+        try:
+            whole = max(int(float(m)), 2)
+        except (TypeError, ValueError, OverflowError):
+            whole = 20
+        raise PlanError(f"m must be a whole number, not {m!r}.", do=f"df.mice.impute(m={whole})")
+    if m < 1:
+        raise PlanError(
+            f"m is {m}; at least 1 completed set is drawn, and 2 are needed to pool.", do="df.mice.impute(m=20)"
+        )
     if isinstance(formula, Plan):
         plan, given = checked(formula, frame, model, asked, keywords)
     else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import difflib
 import os
 import sys
 import warnings
@@ -15,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from .analysis.families import code_of_family
-from .analysis.models import Call, call, spec
+from .analysis.models import Call, call, spec, with_link
 from .analysis.models import words as words_of
-from .errors import PlanError, StorageWarning, nearest, outside
+from .errors import PlanError, StorageWarning, outside
 from .formula.derived import Derived, follow, numbers, substitute, understand
 from .formula.hints import refuse_unbuilt
 from .formula.question import Question, ask, caller_scope, resolve
@@ -41,7 +40,7 @@ from .impute.limits import Skip, known_outside, skips
 from .impute.plan import Plan, Wishes
 from .impute.planning import make, recoded
 from .impute.runs import run
-from .impute.wishes import USUAL, Asked, advised, is_whole, refuse_other_holes
+from .impute.wishes import USUAL, Asked, advised, is_whole, refuse_other_holes, refuse_words
 from .storage.checkpoint import Checkpoint
 from .workers import Halted, alone
 
@@ -124,18 +123,14 @@ def plan_for(
     formulas = [] if formula is None else [formula] if isinstance(formula, str) else formula
     if not isinstance(formulas, (list, tuple)):
         formulas = [formula]
+    model, keywords = with_link(model, keywords)
     models = _each(model, formulas)
     for one, wanted in zip(formulas, models, strict=True):
         refuse_unbuilt(wanted, [*keywords, *(["weights"] if asked.weights is not None else [])], str(one))
-    names = [None if wanted is None else spec(wanted).name for wanted in models]
-    own = [word for word in _WORDS if word != "weights" or not formulas]  # a model may take weights too
-    for word in keywords:
-        if not formulas or difflib.get_close_matches(word, own, cutoff=0.8):
-            raise PlanError(
-                f"impute takes no word {word!r}{nearest(word, _WORDS) or ' without a formula'}.",
-                known=", ".join(_WORDS),
-                do="df.mice.impute(m=20, rng=1)" if formulas else 'df.mice.impute("y ~ x1 + x2", m=20, rng=1)',
-            )
+    pairs = list(zip(models, formulas, strict=True))
+    names = [None if wanted is None else spec(wanted, str(one), "df.mice.impute").name for wanted, one in pairs]
+    taken_by = [init for init, _ in (words_of(name or "ols") for name in names)] if keywords else []
+    refuse_words(keywords, _WORDS, bool(formulas), frozenset().union(*taken_by))
     if asked.weights is not None and any(
         _takes_weights(name or ask(f, given.table, scope=scope).model) for f, name in zip(formulas, names, strict=True)
     ):

@@ -376,3 +376,147 @@ def test_dates_in_a_formula_become_days(dtype):
     imp, _ = followed("df.mice.impute('z ~ when + x', m=2, rng=1)", names)
     np.testing.assert_allclose(names["df"]["when"][12:], np.arange(N - 12))
     assert names["df"]["when"].isna().sum() == 12
+
+
+# Words of other programs, and what is meant by them.
+
+WORDS = {
+    "seed": ("seed=1", "rng=1"),
+    "random seed": ("random_seed=1", "rng=1"),
+    "a capital": ("M=3", "m=3"),
+    "imputations": ("n_imputations=3", "m=3"),
+    "sets": ("n_imp=3", "m=3"),
+    "simulations": ("nsim=3", "m=3"),
+    "sweeps": ("maxit=4", "iterations=4"),
+    "sklearn's": ("max_iter=4", "iterations=4"),
+    "rounds": ("n_iter=4", "iterations=4"),
+    "text": ("m='3'", "m=3"),
+    "cores": ("n_cores=1", "n_jobs=1"),
+    "lm": ("model='lm'", "model='ols'"),
+    "regress": ("model='regress'", "model='ols'"),
+    "gaussian": ("model='gaussian'", "model='ols'"),
+}
+
+
+@pytest.mark.filterwarnings("ignore::mifit.MifitWarning")
+@pytest.mark.parametrize("formula", ["'z ~ x', ", ""])
+@pytest.mark.parametrize("case", WORDS)
+def test_a_word_of_another_program_is_answered_with_the_word_that_does_it(case, formula):
+    given, meant = WORDS[case]
+    if not formula and "model" in given:
+        pytest.skip("a model needs a formula")
+    names = scope(base())
+    with pytest.raises(mifit.MifitError) as caught:
+        evaluated(f"df.mice.impute({formula}{given})", names)
+    assert caught.value.do == f"df.mice.impute({formula}{meant})"
+
+
+FORMULAS = {
+    "y ~ factor(g)": "y ~ C(g)",
+    "y ~ as.factor(g) + x": "y ~ C(g) + x",
+    "y ~ ns(z, 3)": "y ~ cr(z, df=3)",
+    "y ~ poly(z, 3)": "y ~ z + I(z**2) + I(z**3)",
+    "y ~ s(z) + x": "y ~ bs(z, df=4) + x",
+    "y ~ I(z^2)": "y ~ I(z**2)",
+    "y ~ z^2 + x": "y ~ I(z**2) + x",
+    "y ~ ifelse(z > 0, 1, 0)": "y ~ np.where(z > 0, 1, 0)",
+    "y ~ ln(t)": "y ~ np.log(t)",
+    "y ~ i.g + c.x": "y ~ C(g) + x",
+    "y ~ .": "y ~ x + z + t + g",
+}
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_a_formula_of_another_program_is_said_again_and_runs(formula):
+    rng = np.random.default_rng(7)
+    df = base().assign(g=spread(list("ab"), holes=False), y=rng.normal(size=N))
+    with pytest.raises(mifit.MifitError) as caught:
+        df.mice.plan(formula)
+    assert caught.value.do == f"df.mice.impute({FORMULAS[formula]!r})"
+    assert df.mice.plan(FORMULAS[formula]).questions
+
+
+def test_a_random_effect_and_an_offset_become_words_of_a_model():
+    df = base().assign(id=np.arange(N) // 4, n=np.arange(N) % 5, y=lambda d: d["z"])
+    for formula, do in {
+        "y ~ z + (1 | id)": "df.mice.impute('y ~ z', model='mixedlm', groups='id')",
+        "y ~ z + (z | id)": "df.mice.impute('y ~ z', model='mixedlm', groups='id', re_formula='~ z')",
+        "n ~ z + offset(log(t))": "df.mice.impute('n ~ z', model='poisson', exposure='t')",
+        "n ~ z + offset(t)": "df.mice.impute('n ~ z', model='poisson', offset='t')",
+    }.items():
+        with pytest.raises(mifit.MifitError) as caught:
+            df.mice.plan(formula)
+        assert caught.value.do == do
+        assert eval(do.replace("impute", "plan"), scope(df)).questions
+
+
+@pytest.fixture(scope="module")
+def small():
+    df = base().assign(y=lambda d: d["z"] + np.random.default_rng(8).normal(size=N))
+    return df, df.mice.impute("y ~ x + z", m=3, rng=1, iterations=2)
+
+
+@pytest.mark.parametrize("name", ["to_csv", "to_excel", "to_parquet", "complete", "to_frame", "pool", "loggedEvents"])
+def test_an_imputed_set_says_where_to_find_what_others_have(small, name):
+    with pytest.raises(AttributeError, match=r"imp\.|imp\[") as caught:
+        getattr(small[1], name)
+    if name.startswith("to_"):
+        assert "imp.to_long()" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["aic", "bic", "llf", "resid", "fittedvalues", "df_resid", "fvalue", "coef_"])
+def test_results_say_why_a_figure_is_not_pooled_and_what_there_is(small, name):
+    res = small[1].fit()
+    with pytest.raises(AttributeError, match=f"no '{name}': .*res\\.") as caught:
+        getattr(res, name)
+    assert not hasattr(res, name) and str(caught.value).count("\n") == 0
+
+
+def test_a_plot_that_is_called_draws_the_usual_picture(small):
+    pytest.importorskip("matplotlib")
+    assert small[1].plot() is not None and small[1].fit().plot() is not None
+
+
+def test_one_completed_set_is_drawn_and_only_pooling_is_refused(small):
+    one = small[0].mice.impute("y ~ x + z", m=1, rng=1, iterations=2)
+    assert len(one) == 1 and one[0].notna().all().all() and "1 completed set" in repr(one)
+    pd.testing.assert_frame_equal(one[0], small[1][0])
+    with pytest.raises(mifit.PoolingError, match="no between-imputation variance") as caught:
+        one.fit()
+    res = eval(caught.value.do.replace("m=19", "m=2"), {"imp": one})
+    pd.testing.assert_series_equal(res.params, small[1].fit().params)
+
+
+@pytest.mark.parametrize(("name", "link"), [("ologit", "logit"), ("oprobit", "probit")])
+def test_an_ordered_model_takes_its_link_from_its_name_and_says_it(name, link):
+    df = base().assign(grade=pd.Categorical(spread(["low", "mid", "top"]), ["low", "mid", "top"], ordered=True))
+    imp = df.mice.impute("grade ~ x + z", model=name, m=2, rng=1, iterations=2)
+    assert imp.fit().fits.facts["Distribution"] == link and link in imp.fit().summary().as_text()
+    other = df.mice.impute("grade ~ x + z", model="ordinal", distr=link, m=2, rng=1, iterations=2)
+    pd.testing.assert_series_equal(imp.fit().params, other.fit().params)
+
+
+@pytest.mark.parametrize("formula", ["y ~ x", None])
+@pytest.mark.parametrize("how", ["flag", "level", "number", "mask", "the others"])
+def test_a_column_that_says_which_rows_are_ignored_is_no_predictor(how, formula):
+    df = base().assign(y=lambda d: d["z"])
+    test = np.arange(N) % 3 == 0
+    column = {"level": np.where(test, "test", "train"), "number": test.astype(int)}.get(how, test)
+    df["split"] = column
+    wish = {"flag": "split", "level": "split == 'test'", "number": "split == 1", "mask": test, "the others": ~test}[how]
+    plan = df.mice.plan(formula, ignore=wish)
+    assert plan["split"].role == "left" and "ignored" in plan["split"].why
+    assert not any("split" in v.predictors for v in plan.variables)
+
+
+def test_text_that_names_the_rows_is_refused_in_a_formula():
+    df = base().assign(pid=[f"P{k:03d}" for k in range(N)], y=lambda d: d["z"])
+    imp, pasted = followed("df.mice.impute('y ~ x + pid', m=2, rng=1)", scope(df))
+    assert len(pasted) == 1 and list(imp.fit().params.index) == ["Intercept", "x"]
+
+
+def test_names_are_found_whatever_their_case():
+    from mifit.errors import nearest
+
+    assert nearest("BMI", ["age", "bmi"]) == " (did you mean 'bmi'?)"
+    assert nearest("m", ["M", "age"]) == " (did you mean 'M'?)" and nearest("AGEE", ["age"]) == " (did you mean 'age'?)"

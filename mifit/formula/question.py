@@ -18,7 +18,7 @@ from ..errors import FormulaError, ModelError, nearest
 from ..frame.kinds import Array, Kind
 from ..frame.table import Table
 from .evaluate import environment
-from .hints import instead_of, model_for
+from .hints import instead_of, model_for, respelled
 from .recipe import free_name, is_level, numbers, of_expression, with_outcome
 from .source import Reference, names_of, resolve, scope_of_text, sourced
 from .terms import Pieces, Terms, parse, quoted, take_apart
@@ -132,7 +132,14 @@ def ask(
     ModelError
         If the outcome has neither numbers nor two values and no model is named.
     """
-    terms = parse(formula, table.columns)
+    try:
+        terms = parse(formula, table.columns)
+    except FormulaError as error:
+        said = respelled(formula, table.columns) if isinstance(formula, str) else ""
+        if not said:
+            raise
+        raise FormulaError(error.fact, do=said, **error.lines) from None
+    _refuse_foreign(terms, table)
     names = names_of(formula)
     for code in (terms.outcome, *dict.fromkeys(code for factors in terms.factors for code in factors)):
         names.update(capture(code, table, scope or {}, formula))
@@ -147,6 +154,21 @@ def ask(
     model, said = (model, f"model={model!r}") if model is not None else _default_model(terms, outcome, bare, table)
     level = _level(outcome[0], table, model, keywords or {}, formula) if bare else None
     return Question(terms, model, said, outcome, bare, level, dict(keywords or {}), names)
+
+
+def _refuse_foreign(terms: Terms, table: Table) -> None:
+    """Refuse operators that mean something else in Python: ``x^2`` and R's ``(1 | id)``."""
+    for code in (code for factors in terms.factors for code in factors):
+        for node in ast.walk(ast.parse(code, mode="eval")):
+            if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor | ast.BitOr)):
+                continue
+            power = isinstance(node.op, ast.BitXor) and isinstance(node.right, ast.Constant)
+            group = getattr(node.right, "id", None)
+            random = isinstance(node.op, ast.BitOr) and group in table and table[group].coding.levels != (False, True)
+            said = respelled(terms.formula, table.columns)
+            if (power or random) and said:
+                what = "a power is written **" if power else "a random effect is not written with |"
+                raise FormulaError(f"{what}: {code!r}.", formula=terms.formula, do=said)
 
 
 def ask_right(right: str, table: Table, scope: Mapping[str, Any]) -> Question:

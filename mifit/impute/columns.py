@@ -114,7 +114,12 @@ def set_aside(table: Table, questions: Sequence[Question], wishes: Wishes) -> tu
     asked = {v for q in questions for v in (*q.variables(table), *q.outcome)}
     left: dict[Hashable, str] = {}
     events: list[str] = []
+    telling = _tell_ignored(table, wishes)
     for name, column in table.columns.items():
+        if name in telling and name not in asked and name not in wishes.methods:
+            left[name] = "tells which rows are ignored"
+            events.append(f"{name!r} tells which rows are ignored: not used as a predictor")
+            continue
         if wishes.methods.get(name) == "leave":
             left[name] = "left alone, as asked"
             continue
@@ -150,6 +155,25 @@ def set_aside(table: Table, questions: Sequence[Question], wishes: Wishes) -> tu
                     do=f"df.mice.impute({question.formula!r})  # without {name!r} among methods",
                 )
     return left, events
+
+
+def _tell_ignored(table: Table, wishes: Wishes) -> set[Hashable]:
+    """Complete columns of levels that say which rows are ignored: no model has seen the levels of those rows."""
+    wish = wishes.ignore
+    levelled = [c for c in table.columns.values() if not len(c.missing) and (c.n_levels == 2 or not c.number)]
+    if isinstance(wish, str):
+        try:
+            used = take_apart(" ".join(wish.split()), table.columns).variables
+        except SyntaxError:  # refused where it is read
+            return set()
+        return {column.name for column in levelled if column.name in used and column.kind.discrete}
+    if wish is None:
+        return set()
+    marked = wish.marked
+    if len(marked) != table.n_rows or marked.all() or not marked.any():
+        return set()
+    told = [c for c in levelled if c.kind.discrete and c.n_levels <= table.n_rows / 2]
+    return {c.name for c in told if not set(c.values[marked].tolist()) & set(c.values[~marked].tolist())}
 
 
 def _refuse_spelled(column: Column) -> None:
