@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .results.compare import anova
     from .results.foreign import pool, pool_table
     from .results.pooled import PooledResults
+    from .results.statistics import pool_statistics
 
     __version__: str
 
@@ -87,6 +88,7 @@ __all__ = [
     "pattern",
     "plan",
     "pool",
+    "pool_statistics",
     "pool_table",
 ]
 
@@ -106,6 +108,7 @@ _HOMES = {
     "from_long": "imputed",
     "load": "imputed",
     "pool": "results.foreign",
+    "pool_statistics": "results.statistics",
     "pool_table": "results.foreign",
 }
 

@@ -60,7 +60,7 @@ def impute(
         Its statsmodels model, such as "ols" or "logit"; by default OLS for numbers, Logit for two values. A list names
         that of each analysis; a keyword then goes to every model that takes it.
     m : int, default 20
-        Number of completed sets, at least 2.
+        Number of completed sets; pooling needs at least 2.
     iterations : int, optional
         Sweeps per chain; by default 10, 20 when more than half of something is missing, 1 when one visit suffices.
     methods : mapping, optional

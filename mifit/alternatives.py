@@ -178,7 +178,7 @@ def _redrawn(imp: Any, question: Question, mode: str) -> Any:
     given, events = ground(imp._frame, wishes, scope)
     plan, given = planned(given, (foreseen(imp, question),), wishes, scope, (question.formula,), events)
     seed = imp._seed or Seed(0)
-    chains = chains_of(given.known, plan, range(imp.m), max(plan.iterations, imp.iterations), seed, None, None)
+    chains = chains_of(given, plan, range(imp.m), max(plan.iterations, imp.iterations), seed, None, None)
     return type(imp)(imp._frame, given, plan, chains, seed)
 
 

@@ -39,11 +39,11 @@ def completed_rows(imp: Any, frame: pd.DataFrame, iterations: int | None) -> tup
                 do=f"pd.concat([df, new]).mice.impute(..., {word}=...)",
             )
     given = copied(frame)
-    wide = _read(given, old, needed(old, plan) | set(plan.order))
+    wide = _read(given, old, needed(old, plan, imp._ground.derived) | set(plan.order))
     _refuse_known_units(imp, wide)
     known, _ = fill(wide, imp._ground.derived, plan.wishes.id)
     sweeps = iterations or max(plan.iterations, 1)
-    holes = complete_rows(old, known, plan, imp._chains, imp._seed, sweeps)
+    holes = complete_rows(old, known, plan, imp._chains, imp._seed, sweeps, imp._ground.derived)
     chains = [Chain(k, sweeps, one, {}, {}) for k, one in enumerate(holes)]
     made = completed_of(given, Ground(wide, known, imp._ground.derived, shared=imp._ground.shared), chains).holes
     shown = Table({name: _as_given(wide[name], given[name]) for name in given.columns if name in wide}, wide.n_rows)

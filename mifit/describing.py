@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
+import sys
 import warnings
 from collections.abc import Hashable, Mapping
 from typing import Any
@@ -12,10 +13,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .errors import IncompleteWarning
+from .errors import IncompleteWarning, MifitWarning
 from .examine.convergence import state, unsettled
 from .formula.question import Question
 from .frame.completed import Completed
+from .frame.table import Table
+from .impute.follow_up import NO_STATUS, doubts_of_times
 from .impute.plan import Plan
 from .imputing import as_call
 from .storage.asked import asked
@@ -30,6 +33,7 @@ __all__ = [
     "notes_of",
     "remaining",
     "warn_incomplete",
+    "warn_of_times",
     "within",
 ]
 
@@ -210,3 +214,13 @@ def notes_of(imp: Any) -> list[str]:
     lines = [f"{e.event} (in {e.chains} of {imp.m} chains)" for e in chain.itertuples()]
     more = [f"{len(lines) - 4} more in imp.events"] if len(lines) > 5 else []
     return [*head, *lines[: 4 if more else 5], *more]
+
+
+def warn_of_times(plan: Plan, known: Table) -> None:
+    """Warn where the times or the events of a survival analysis are not what they are taken for."""
+    frame, depth = sys._getframe(1), 2
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "mifit":
+        frame, depth = frame.f_back, depth + 1
+    for text in doubts_of_times(plan.questions, known):
+        if text != NO_STATUS:
+            warnings.warn(text, MifitWarning, stacklevel=depth)

@@ -248,6 +248,11 @@ def nearest(word: object, known: Iterable[object]) -> str:
     """
     spelled = {str(k): k for k in known}
     match = difflib.get_close_matches(str(word), list(spelled), n=1, cutoff=0.5)
+    small = {text.casefold(): text for text in reversed(spelled)}
+    if str(word).casefold() in small:
+        match = [small[str(word).casefold()]]
+    elif not match:
+        match = [small[one] for one in difflib.get_close_matches(str(word).casefold(), list(small), n=1, cutoff=0.5)]
     return f" (did you mean {spelled[match[0]]!r}?)" if match else ""
 
 

@@ -16,15 +16,17 @@ import numpy as np
 import pandas as pd
 
 from .analysis.fit import fit_one, fit_sets
-from .analysis.models import call, is_robust, spec
+from .analysis.models import call, is_robust, spec, with_link
 from .describing import header_of, notes_of
 from .errors import (
     CongenialityError,
     CongenialityWarning,
     ConvergenceWarning,
     DataError,
+    FormulaError,
     MifitError,
     PlanError,
+    PoolingError,
     outside,
 )
 from .examine.certificate import certificate, judged
@@ -36,7 +38,8 @@ from .formula.identity import likelihood
 from .formula.query import widened_by
 from .formula.question import Question, ask, ask_right, caller_scope, resolve
 from .formula.terms import parse
-from .imputing import as_call, by_column, chains_of, ground, planned, require_columns, scope_of
+from .impute.plan import Plan
+from .imputing import Ground, as_call, by_column, chains_of, ground, planned, require_columns, scope_of
 from .pool.rubin import pool
 from .results.pooled import PooledResults
 from .sampling import refuse_informed, sample_notes, sample_of, where_of
@@ -66,9 +69,32 @@ class Request:
 def fitted(imp: Any, asked: Request) -> PooledResults:
     """Fit an analysis to each set of an ImputedSet and pool; see :meth:`mifit.ImputedSet.fit`."""
     _refuse(asked)
+    try:
+        return _fitted(imp, asked)
+    except FormulaError as error:
+        # what is wrong with a formula is found before anyone knows who asked
+        if error.do is None or not error.do.startswith(_IMPUTE) or error.do == f"{_IMPUTE})":
+            raise
+        rest = error.do.removeprefix(_IMPUTE)
+        model = f", model={spec(asked.model).name!r})" if asked.model is not None and "model=" not in rest else ")"
+        raise FormulaError(error.fact, do=f"imp.fit({rest[:-1]}{model}", **error.lines) from error
+
+
+#: how advice to impute begins, which is advice to fit where a fit was asked for
+_IMPUTE = "df.mice.impute("
+
+
+def _fitted(imp: Any, asked: Request) -> PooledResults:
+    """Fit an analysis whose words are known."""
     question, words = question_of(imp, asked)
     if asked.drop_imputed_outcome:
         refuse_informed(imp.plan, question, imp._table)
+    if imp.m < 2:
+        cure = f"imp.extend(m=19).fit({question.formula!r})"
+        raise PoolingError(
+            "one completed set has no between-imputation variance: at least 2 are needed to pool.",
+            do="df.mice.impute(m=20)" if imp.plan is None else cure,
+        )
     sample = sample_of(imp, question, asked)
     where = where_of(imp, question, asked, sample)
     robust, written_out = is_robust(words.cov_type) or bool(words.clusters), foreseen(imp, question)
@@ -88,7 +114,8 @@ def fitted(imp: Any, asked: Request) -> PooledResults:
             ConvergenceWarning(f"the chains may not have settled: {against}. Do: {cure}"), stacklevel=outside()
         )
     beside = [ask_right(one, imp._table, caller_scope()) for one in words.formulas]
-    _require_complete(used, question, [*words.columns, *(v for one in beside for v in one.variables(imp._table))])
+    named = [*words.columns, *(v for one in beside for v in one.variables(imp._table))]
+    _require_complete(used, question, named)
     design, completed = freeze(question, used._ground.known), sample  # the knots of the imputation
     fits = fit_sets(design, completed, words, keep=asked.keep == "results", n_jobs=asked.n_jobs, dfcom=asked.dfcom)
     pooled = pool(fits.estimates, fits.covariances, fits.df_complete, asked.df_method, names=fits.names)
@@ -97,6 +124,7 @@ def fitted(imp: Any, asked: Request) -> PooledResults:
         header=header_of(used, question, asked.subset),
         notes=[*sample_notes(used, question, asked, sample), *notes_of(used)],
         imputations=used, congeniality=found, design=design, completed=completed, call=words,
+        incomplete=_incomplete(used, [*question.variables(used._table), *question.outcome, *named], completed),
     )  # fmt: skip
 
 
@@ -111,14 +139,14 @@ def certified(imp: Any, asked: Request) -> pd.DataFrame:
 
 def question_of(imp: Any, asked: Request) -> tuple[Question, Any]:
     """The analysis asked for, its words sorted by who takes them; what was declared of it is inherited."""
-    formula, model, keywords = asked.formula, asked.model, asked.keywords
+    formula, (model, keywords) = asked.formula, with_link(asked.model, asked.keywords)
     declared = imp.plan.questions if imp.plan else ()
     written = imp._written
     if formula is None and len(declared) != 1:
         calls = "  or  ".join(f'imp.fit("{one}")' for one in written) or 'imp.fit("y ~ x1 + x2")'
         raise PlanError(f"{len(declared) or 'no'} analyses were declared; say which to fit.", do=calls)
     formula = written[0] if formula is None else formula
-    wanted = None if model is None else spec(model).name
+    wanted = None if model is None else spec(model, str(formula)).name
     pairs = zip(written, declared, strict=True)
     keywords = by_column(keywords, imp._table, [formula])
     same = [q for one, q in pairs if one == formula and wanted in (None, q.model)]
@@ -146,13 +174,13 @@ def foreseen(imp: Any, question: Question) -> Question:
     return dataclasses.replace(asked, said=question.said)
 
 
-def call_for(imp: Any, question: Question) -> tuple[list[str], str]:
-    """Formulas that imputations for an analysis would be made for, and the call."""
+def call_for(imp: Any, question: Question, plan: Plan | None = None) -> tuple[list[str], str]:
+    """Formulas that imputations for an analysis would be made for, and the call, with the wishes of a plan."""
     declared = imp.plan.questions if imp.plan else ()
     joins = bool(declared) and all(likelihood(q) == likelihood(question) for q in declared)
     shown = [*(one for one in imp._written if joins and one != question.formula), question.formula]
     model = question.model if question.said == f"model={question.model!r}" else ""
-    return shown, as_call(shown, model, question.keywords, imp.plan, imp.m, imp._seed)
+    return shown, as_call(shown, model, question.keywords, plan or imp.plan, imp.m, imp._seed)
 
 
 def _refuse(asked: Request) -> None:
@@ -200,25 +228,61 @@ def _again(imp: Any, analysis: Question, found: Verdict, asked: Request, where: 
         )  # fmt: skip
     started = time.perf_counter()
     scope = scope_for(imp)
-    try:
-        given, events = ground(imp._frame, imp.plan.wishes, scope)
-        plan, given = planned(given, questions, imp.plan.wishes, scope, shown, events)
-    except MifitError as error:
-        raise CongenialityError(
-            f"the analysis was not foreseen, and imputing again as before fails: {error.fact}",
-            analysis=analysis.formula, do=error.do,
-        ) from error  # fmt: skip
+    plan, given, without = _replanned(imp, questions, shown, scope, analysis, do)
+    do = call_for(imp, question, plan)[1]
     sweeps = plan.iterations + max(imp.iterations - imp.plan.iterations, 0)  # as many more as were asked for
 
     def make(chains: Sequence[Any]) -> Any:
         return type(imp)(imp._frame, given, plan, chains, imp._seed)
 
     with salvaged(make, imp.m, lambda: f'{do[:-1]}, checkpoint="chains")'):
-        again = make(chains_of(given.known, plan, range(imp.m), sweeps, imp._seed, asked.n_jobs, None))
+        again = make(chains_of(given, plan, range(imp.m), sweeps, imp._seed, asked.n_jobs, None))
     seconds = time.perf_counter() - started
+    if without:
+        found = dataclasses.replace(found, reason=f"{found.reason}; its terms serve as predictors, as {without}")
     text = f"{analysis.formula}: {found.reason}. Imputed again in {seconds:.1f} s; to avoid it: {do}"
     warnings.warn(CongenialityWarning(text), stacklevel=outside())
     return again
+
+
+def _replanned(
+    imp: Any, questions: Sequence[Question], shown: Sequence[str], scope: Mapping[str, Any], analysis: Question, do: str
+) -> tuple[Plan, Ground, str]:
+    """The plan for analyses that were not foreseen, with every wish of before; why it is not one of compatible draws.
+
+    Plain chained equations grant wishes that compatible draws cannot: weights of the imputation models, methods without
+    a density, predictors that name the outcome. Weights that the analysis has itself are its own. Otherwise the terms
+    of the analysis become predictors of the same equations, which keeps all that was asked for.
+    """
+    wishes = imp.plan.wishes
+    if wishes.weights is not None and _weighs(questions[-1], wishes.weights):
+        wishes = dataclasses.replace(wishes, weights=None)
+    tried, first = [wishes], None
+    if wishes.congeniality == "compatible":
+        tried.append(dataclasses.replace(imp.plan.wishes, congeniality="terms"))
+    for wished in tried:
+        try:
+            given, events = ground(imp._frame, wished, scope)
+            plan, given = planned(given, questions, wished, scope, shown, events)
+        except MifitError as error:
+            first = first or error
+        else:
+            return plan, given, "" if first is None else first.fact.rstrip(".")
+    assert first is not None
+    raise CongenialityError(
+        f"the analysis was not foreseen, and imputing again as before fails: {first.fact}",
+        analysis=analysis.formula, do=first.do or do,
+    ) from first  # fmt: skip
+
+
+def _weighs(question: Question, weights: Any) -> bool:
+    """Whether an analysis has the weights of the imputation models itself."""
+    name = next(iter(weights.values())) if isinstance(weights, Mapping) else weights
+    return any(
+        question.keywords.get(word) == name
+        for word in ("weights", "freq_weights", "var_weights")
+        if isinstance(question.keywords.get(word), str)
+    )
 
 
 def _require_complete(imp: Any, question: Question, columns: Sequence[Hashable]) -> None:
@@ -232,3 +296,12 @@ def _require_complete(imp: Any, question: Question, columns: Sequence[Hashable])
                 f"the analysis needs {name!r}, which was not imputed and has {kept} holes.",
                 do=f'imp = df.mice.impute("{question.formula}")',
             )
+
+
+def _incomplete(imp: Any, columns: Sequence[Hashable], sample: Any) -> tuple[str, ...]:
+    """Columns of an analysis whose values were drawn in some of its rows."""
+    rows = getattr(sample, "rows", None)
+    known = imp._ground.known
+    drawn = {name: known[name].missing for name in dict.fromkeys(columns) if name in known}
+    kept = [n for n, missing in drawn.items() if (len(missing) if rows is None else np.isin(rows[0], missing).any())]
+    return tuple(map(str, kept))

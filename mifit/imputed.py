@@ -14,7 +14,7 @@ import pandas as pd
 
 from .alternatives import Alternatives, alternatives
 from .completing import completed_rows
-from .describing import described, events_of, fingerprint_of, identity_of, remaining, warn_incomplete
+from .describing import described, events_of, fingerprint_of, identity_of, remaining, warn_incomplete, warn_of_times
 from .errors import PlanError, outside
 from .examine.convergence import convergence, trace_frame
 from .examine.explain import Explanation, explain
@@ -170,6 +170,13 @@ class ImputedSet:
             raise AttributeError(
                 f"an ImputedSet has no {name}(): averaging completed sets loses the uncertainty between them. "
                 f'Estimate in each and pool: imp.fit("y ~ 1")'
+            )
+        if name in _INSTEAD:
+            raise AttributeError(f"an ImputedSet has no {name!r}; {_INSTEAD[name]}")
+        if name.startswith("to_") and hasattr(pd.DataFrame, name):
+            raise AttributeError(
+                f"an ImputedSet has no {name!r}: it holds {self.m} completed frames. All of them, stacked: "
+                f"imp.to_long().{name}(...); one alone: imp[0].{name}(...)"
             )
         known = f"; a completed DataFrame has one: imp[0].{name}" if hasattr(pd.DataFrame, name) else ""
         raise AttributeError(f"'ImputedSet' object has no attribute {name!r}{known}")
@@ -502,7 +509,7 @@ class ImputedSet:
         """All that is known, for those who tell about it."""
         told = (self._seed, self.events, self.identity, self.fingerprint, self._said)
         table = self._ground.known if self._plan else self._completed.table
-        return Study(self._completed, table, self._plan, self._chains, *told)
+        return Study(self._completed, table, self._plan, self._chains, *told, self._ground.derived)
 
     def check_values(self) -> pd.DataFrame:
         """Whether the imputed values are possible: observed beside imputed ranges, the worst column first.
@@ -679,6 +686,36 @@ class ImputedSet:
         return self._plan.written or tuple(q.formula for q in self._plan.questions)
 
 
+#: what users of other programs look for -> where it is
+_INSTEAD = {
+    **dict.fromkeys(
+        (
+            "complete",
+            "complete_data",
+            "completed",
+            "get_completed",
+            "next_sample",
+            "data",
+            "frames",
+            "datasets",
+            "sets",
+        ),
+        "set k is imp[k], all of them list(imp), stacked imp.to_long()",
+    ),
+    **dict.fromkeys(
+        ("to_frame", "to_dataframe", "as_frame", "df"),
+        "one completed frame is imp[0], all of them stacked imp.to_long()",
+    ),
+    **dict.fromkeys(("pool", "pooled", "analyze", "analyse", "with_", "summary"), "imp.fit() fits each set and pools"),
+    **dict.fromkeys(
+        ("mice", "impute", "transform"), "it is imputed; more sets: imp.extend(m=10), new rows: imp.impute_new(new)"
+    ),
+    **dict.fromkeys(("loggedEvents", "logged_events", "log"), "incidents are in imp.events"),
+    **dict.fromkeys(
+        ("chainMean", "chainVar", "traces", "plot_trace"), "traces are in imp.trace, drawn by imp.plot.trace()"
+    ),
+}
+
 _AVERAGING = frozenset({"mean", "median", "std", "var", "describe", "sum", "average", "groupby", "corr"})
 
 
@@ -694,6 +731,7 @@ def create(
         raise PlanError("checkpoint= needs rng=: without it no two calls are the same.", do="df.mice.impute(rng=1)")
     with advised(formula, {"model": repr(model)} if isinstance(model, str | list) else None):
         plan, given, seed = _prepared(frame, formula, model, m, asked, rng, keywords)
+    warn_of_times(plan, given.known)
     make = partial(_remade, copied(frame if given.frame is None else given.frame), given, plan, seed)
 
     def again() -> str:
@@ -701,7 +739,7 @@ def create(
 
     with salvaged(make, int(m), again, checkpoint):
         numbers = range(int(m))
-        made = make(chains_of(given.known, plan, numbers, plan.iterations, seed, n_jobs, progress, None, checkpoint))
+        made = make(chains_of(given, plan, numbers, plan.iterations, seed, n_jobs, progress, None, checkpoint))
     warn_incomplete(made._remaining, plan, outside())
     return made
 
@@ -721,8 +759,16 @@ def _prepared(
         if rng is not None:
             raise PlanError("rng= and random_state= are the same; give one.", do="df.mice.impute(rng=1)")
         rng = keywords.pop("random_state")
-    if not is_whole(m) or m < 2:
-        raise PlanError(f"m is {m!r}; at least 2 completed sets are needed to pool.", do="df.mice.impute(m=20)")
+    if not is_whole(m):
+        try:
+            whole = max(int(float(m)), 2)
+        except (TypeError, ValueError, OverflowError):
+            whole = 20
+        raise PlanError(f"m must be a whole number, not {m!r}.", do=f"df.mice.impute(m={whole})")
+    if m < 1:
+        raise PlanError(
+            f"m is {m}; at least 1 completed set is drawn, and 2 are needed to pool.", do="df.mice.impute(m=20)"
+        )
     if isinstance(formula, Plan):
         plan, given = checked(formula, frame, model, asked, keywords)
     else:

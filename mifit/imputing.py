@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import difflib
 import os
 import sys
 import warnings
@@ -15,12 +14,13 @@ import numpy as np
 import pandas as pd
 
 from .analysis.families import code_of_family
-from .analysis.models import Call, call, spec
+from .analysis.models import Call, call, spec, with_link
 from .analysis.models import words as words_of
-from .errors import PlanError, StorageWarning, nearest, outside
-from .formula.derived import Derived, follow, numbers, said_of_loose, substitute, understand
+from .errors import PlanError, StorageWarning, outside
+from .formula.derived import Derived, follow, numbers, substitute, understand
 from .formula.hints import refuse_unbuilt
 from .formula.question import Question, ask, caller_scope, resolve
+from .formula.recipe import renamed
 from .frame.cells import Mask, opened
 from .frame.completed import Completed, copied
 from .frame.recast import codings
@@ -41,7 +41,7 @@ from .impute.plan import Plan, Wishes
 from .impute.planning import make, recoded
 from .impute.runs import run
 from .impute.skipping import questionnaire
-from .impute.wishes import USUAL, Asked, advised, is_whole, refuse_other_holes
+from .impute.wishes import USUAL, Asked, advised, is_whole, refuse_other_holes, refuse_words
 from .storage.checkpoint import Checkpoint
 from .workers import Halted, alone
 
@@ -95,7 +95,7 @@ def ground(frame: pd.DataFrame, wishes: Wishes, scope: Mapping[str, Any]) -> tup
     known, more = fill(table, derived, wishes.id)
     skipped, known, outside = questionnaire(wishes.conditional, derived, known, scope)
     shared = shared_parents(derived, known, wishes.id)
-    events += [*more, *outside, *said_of_loose(derived, known, shared)]
+    events += [*more, *outside]
     return Ground(table, known, derived, frame, skipped, wishes.where, shared), events
 
 
@@ -123,18 +123,14 @@ def plan_for(
     formulas = [] if formula is None else [formula] if isinstance(formula, str) else formula
     if not isinstance(formulas, (list, tuple)):
         formulas = [formula]
+    model, keywords = with_link(model, keywords)
     models = _each(model, formulas)
     for one, wanted in zip(formulas, models, strict=True):
         refuse_unbuilt(wanted, [*keywords, *(["weights"] if asked.weights is not None else [])], str(one))
-    names = [None if wanted is None else spec(wanted).name for wanted in models]
-    own = [word for word in _WORDS if word != "weights" or not formulas]  # a model may take weights too
-    for word in keywords:
-        if not formulas or difflib.get_close_matches(word, own, cutoff=0.8):
-            raise PlanError(
-                f"impute takes no word {word!r}{nearest(word, _WORDS) or ' without a formula'}.",
-                known=", ".join(_WORDS),
-                do="df.mice.impute(m=20, rng=1)" if formulas else 'df.mice.impute("y ~ x1 + x2", m=20, rng=1)',
-            )
+    pairs = list(zip(models, formulas, strict=True))
+    names = [None if wanted is None else spec(wanted, str(one), "df.mice.impute").name for wanted, one in pairs]
+    taken_by = [init for init, _ in (words_of(name or "ols") for name in names)] if keywords else []
+    refuse_words(keywords, _WORDS, bool(formulas), frozenset().union(*taken_by))
     if asked.weights is not None and any(
         _takes_weights(name or ask(f, given.table, scope=scope).model) for f, name in zip(formulas, names, strict=True)
     ):
@@ -238,7 +234,8 @@ def as_call(
         usual = Wishes()
         for field in dataclasses.fields(Wishes):
             given = getattr(plan.wishes, field.name)
-            if given != getattr(usual, field.name):
+            # weights of the analysis are its own
+            if field.name not in words and given != getattr(usual, field.name):
                 words[field.name] = list(given) if isinstance(given, tuple) else given
     words["m"] = m
     if seed is not None and isinstance(seed.entropy, int) and not seed.key and seed.entropy < 10**10:
@@ -260,10 +257,11 @@ def planned(
         raise PlanError(
             f"the analysis needs {name!r} level by level: levels drawn together do not know their difference.",
             levels=", ".join(map(str, together[name].levels[:6])),
-            do=f"df[{name!r}] = df[{name!r}].replace(...)  # the analysis with fewer levels too",
+            do=renamed(name, together[name].becomes(given.known[name].coding.levels))
+            + "  # the analysis with fewer levels too",
         )
     seen, joined = collapsed(given.known, together)
-    plan, known = make(seen, questions, wishes, scope, given.skips)
+    plan, known = make(seen, questions, wishes, scope, given.skips, given.derived)
     known = Table({**known.columns, **{name: given.known[name] for name in together}}, known.n_rows)
     plan = dataclasses.replace(plan, written=tuple(written), events=(*events, *joined, *plan.events))
     return plan, given._replace(table=recoded(given.table, plan.numeric), known=known)
@@ -317,14 +315,14 @@ def seed_of(rng: Any) -> Seed:
 
 
 def chains_of(
-    table: Table, plan: Plan, numbers: Sequence[int], sweeps: int, seed: Seed, n_jobs: int | None,
+    given: Ground, plan: Plan, numbers: Sequence[int], sweeps: int, seed: Seed, n_jobs: int | None,
     progress: bool | None, before: Sequence[Chain] | None = None, checkpoint: str | os.PathLike[str] | None = None,
 ) -> list[Chain]:  # fmt: skip
     """Run chains, with a bar when it is wished or when someone watches and there is much to do.
 
     Those that a checkpoint has are not run again, and those that are finished go there at once.
     """
-    table, _ = collapsed(table, levels_together(table, plan.wishes))
+    table, _ = collapsed(given.known, levels_together(given.known, plan.wishes))
     if not plan.order:
         return run(table, plan, numbers, 0, seed)
     folder = None if checkpoint is None else Checkpoint(checkpoint, table, plan, seed)
@@ -345,7 +343,7 @@ def chains_of(
     try:
         with _bar(sum(len(table[name].missing) for name in plan.order) * steps, steps, progress) as tick:
             fresh = run(
-                table, plan, rest, sweeps, seed, before=begin or None, n_jobs=n_jobs, tick=tick,
+                table, plan, rest, sweeps, seed, derived=given.derived, before=begin or None, n_jobs=n_jobs, tick=tick,
                 keep=keep,
             )  # fmt: skip
     except Halted as halted:
@@ -391,14 +389,14 @@ def more_chains(
         raise PlanError(
             f"extend needs more sets or more sweeps, not m={m}, iterations={iterations}.", do="imp.extend(m=10)"
         )
-    chains, known, plan, seed = list(imp._chains), imp._ground.known, imp.plan, imp._seed
+    chains, given, plan, seed = list(imp._chains), imp._ground, imp.plan, imp._seed
     numbers = [chain.number for chain in chains]
     if iterations and plan.order:
-        chains = chains_of(known, plan, numbers, sweeps, seed, n_jobs, progress, chains, checkpoint)
+        chains = chains_of(given, plan, numbers, sweeps, seed, n_jobs, progress, chains, checkpoint)
     # Where a run was stopped some numbers are not taken; they come first.
     free = [number for number in range(len(numbers) + more) if number not in set(numbers)][:more]
     try:
-        chains += chains_of(known, plan, free, sweeps, seed, n_jobs, progress, None, checkpoint) if more else []
+        chains += chains_of(given, plan, free, sweeps, seed, n_jobs, progress, None, checkpoint) if more else []
     except Halted as halted:
         raise Halted([*chains, *halted.finished], halted.begun, halted.cause) from halted.cause
     return sorted(chains, key=lambda chain: chain.number)

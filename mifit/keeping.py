@@ -75,7 +75,7 @@ def loaded(path: str | os.PathLike[str], names: Mapping[str, Any] | None) -> Par
             raise ValueError("its chains repeat, or are fewer than two")
         study.seed.stream(0, 0)  # a seed that is none is refused here too
         if plan.order:
-            Engine(known, plan)  # a plan that cannot run is refused here, not at some later call
+            Engine(known, plan, given.derived)  # a plan that cannot run is refused here, not at some later call
         return Parts(study.frame, given, plan, study.chains, study.seed)
 
 

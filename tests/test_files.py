@@ -254,3 +254,25 @@ def test_a_process_that_is_killed_while_it_writes_leaves_the_old_file(tmp_path):
     """)
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -9
     assert path.read_bytes() == before
+
+
+HALF = "a\ud800"
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({HALF: 1.0}, {"formula": "y ~ x"}),
+        ({HALF: 1.0}, {}),
+        ({}, {"formula": f"y ~ x + {HALF}"}),
+        ({}, {"formula": f"y ~ x + Q('{HALF}')"}),
+        ({}, {"derived": {"d": f"x + (z == '{HALF}')"}}),
+        ({}, {"conditional": {"x": f"g == '{HALF}'"}}),
+        ({}, {"ignore": f"g == '{HALF}'"}),
+    ],
+)
+def test_half_a_character_in_a_name_or_a_formula_is_one_clear_error(columns, words):
+    with pytest.raises(mifit.MifitError) as caught:
+        mifit.impute(mixed(40).assign(**columns), m=2, iterations=1, rng=1, **words)
+    str(caught.value).encode()
+    assert caught.value.do

@@ -507,3 +507,18 @@ def test_labels_are_wrapped_at_joints_and_never_read_as_mathematics():
     assert wrapped.split("\n") == ["income_of_the_", "household_last_year"]
     assert "…" in written("x" * 500, width=20) and max(map(len, written("x" * 500, width=20).split("\n"))) <= 20
     assert written(1) == "1" and written("") == ""
+
+
+def test_letters_that_no_font_here_has_are_drawn_without_a_word(tmp_path, caplog):
+    rng = np.random.default_rng(1)
+    odd = "年齢 🐟 ᚠ \ue123 שלום"
+    frame = pd.DataFrame({odd: rng.normal(size=40), "y": rng.normal(size=40), "g": rng.choice([f"{odd}a", "b"], 40)})
+    frame.iloc[:8, 0] = np.nan
+    imp = mifit.impute(frame, f"y ~ Q({odd!r}) + g", m=2, rng=1, iterations=2)
+    drawn = imp.plot.density()
+    figure = drawn if hasattr(drawn, "savefig") else drawn.figure
+    for form in ("png", "svg", "pdf"):
+        figure.savefig(tmp_path / f"a.{form}")
+    figure._repr_png_()
+    pickle.loads(pickle.dumps(figure)).savefig(tmp_path / "b.png", bbox_inches="tight")
+    assert not [record for record in caplog.records if "findfont" in record.message]

@@ -429,7 +429,7 @@ def test_few_degrees_of_freedom_are_said_with_their_reason():
 
 def test_estimates_equal_in_all_sets_explain_their_missing_information():
     res = results_of(fits_of(estimates=np.ones((5, 3))))
-    assert res.notes == ("No value it rests on was imputed; FMI shows the small-sample term 2/(df + 3).",)
+    assert res.notes == ("The 5 sets gave the same estimates; FMI shows the small-sample term 2/(df + 3).",)
     assert (res.fmi > 0).all()
     assert results_of(fits_of(estimates=np.ones((5, 3)), df_complete=np.inf)).notes == ()
     assert results_of().notes == ()

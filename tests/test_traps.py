@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import mifit
-from mifit import CongenialityWarning, DataError, MifitError, PlanError
+from mifit import CongenialityWarning, DataError, MifitError, PlanError, PoolingError
 from mifit.impute.methods import METHODS
 
 FAST = {"m": 2, "rng": 1, "iterations": 5}
@@ -162,8 +162,8 @@ def test_15_limits_are_numbers():
     frame = study()[["y", "z"]]
     res = frame.mice.impute("y ~ 1", m=2, rng=1).fit()
     assert np.isfinite(res.to_frame().to_numpy(dtype=float)).all()
-    with pytest.raises(PlanError, match="at least 2"):
-        frame.mice.impute("y ~ z", m=1)
+    with pytest.raises(PoolingError, match="at least 2"):
+        frame.mice.impute("y ~ z", m=1).fit()
 
 
 def test_16_fmi_and_lambda_are_two_columns_and_t_has_its_own_df():

@@ -104,7 +104,7 @@ def test_an_ordered_column_has_its_article():
 def test_text_is_no_outcome_of_counts(words):
     error = caught("sex ~ age", **words)
     assert "needs an outcome in numbers; 'sex' holds 'f', 'm'" in error.fact
-    assert error.do.startswith("df['outcome'] = df['sex'].map({'f': 0, 'm': 1})")
+    assert error.do.startswith("df['sex'] = df['sex'].astype(object).map({'f': 0, 'm': 1}).astype(float)")
 
 
 def test_counts_are_not_drawn_into_fractions():
@@ -116,10 +116,14 @@ def test_counts_are_not_drawn_into_fractions():
 
 def test_a_status_that_counts_becomes_a_new_column():
     error = caught("t ~ age", model="phreg", status="n_ev")
-    assert error.do == "df['event'] = (df['n_ev'] > 0).astype(int)  # then status='event'"
+    assert (
+        error.do
+        == "df['event'] = (df['n_ev'] > 0).where(df['n_ev'].notna())  # if all above 0 are events; then status='event'"
+    )
     frame = study().assign(dead=lambda d: 1 + (d["n_ev"] > 1), event=0)
     error = caught("t ~ age", frame, model="phreg", status="dead")
-    assert error.do == "df['event_01'] = (df['dead'] == 2).astype(int)  # then status='event_01'"
+    line = "df['event_'] = (df['dead'] == 2).where(df['dead'].notna())"
+    assert error.do == f"{line}  # if 2 is the event; then status='event_'"
 
 
 @pytest.mark.parametrize(

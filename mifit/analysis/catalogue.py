@@ -56,6 +56,7 @@ class Spec:
     robust: bool = True  #: its fit takes ``cov_type``
     cov_label: str = "nonrobust"  #: covariance estimator, where the user names none
     scaled: bool = False  #: its optimizer needs columns of one size
+    equation: str = "likelihood"  #: what its estimates solve, which says how far a fit is from there
     likelihood: str = ""  #: how its log-likelihood is taken; empty where it has none that adds up over rows
 
 
@@ -112,14 +113,6 @@ def _fit_polished(model: Any, words: Mapping[str, Any]) -> Any:
     except (ArithmeticError, ValueError, np.linalg.LinAlgError):
         return found
     return better if finite and better.llf >= found.llf - 1e-9 * abs(found.llf) else found
-
-
-def _fit_cox(model: Any, words: Mapping[str, Any]) -> Any:
-    """Fit, and by BFGS where Newton's method ran away to what is no number: the caution about it needs one."""
-    found = model.fit(**words)
-    if "method" in words or np.isfinite(np.asarray(found.params, dtype=np.float64)).all():
-        return found
-    return model.fit(**{**words, "method": "bfgs"})
 
 
 def _fit_mixed(model: Any, words: Mapping[str, Any]) -> Any:
@@ -190,6 +183,7 @@ _LINEAR: dict[str, Any] = {
     "rank": lambda result: int(result.model.rank),
     "reading": by_column,
     "likelihood": "linear",
+    "equation": "least squares",
 }
 _CONDITIONAL: dict[str, Any] = {
     "fit": _fit_polished,
@@ -223,6 +217,7 @@ _ENTRIES = (
         scale=lambda result: {"Mean Scale": float(result.scale)},
         robust=False,
         cov_label="H1",
+        equation="robust",
     ),
     Spec(
         "quantreg",
@@ -231,6 +226,7 @@ _ENTRIES = (
         facts=lambda result, job: {"Quantile": f"{result.q:g}"},
         robust=False,
         cov_label="robust",
+        equation="quantile",
     ),
     Spec("logit", _DISCRETE_MODEL + "Logit", "Logit", **_DISCRETE),
     Spec("probit", _DISCRETE_MODEL + "Probit", "Probit", **_DISCRETE),
@@ -280,6 +276,7 @@ _ENTRIES = (
         coded=True,
         scaled=True,
         likelihood="cut points",
+        equation="ordered",
     ),
     Spec(
         "betareg",
@@ -301,6 +298,7 @@ _ENTRIES = (
         scale=_free_scale,
         reading=by_column,
         likelihood="family",
+        equation="family",
     ),
     Spec(
         "gee",
@@ -314,6 +312,7 @@ _ENTRIES = (
         groups=True,
         robust=False,
         cov_label="robust",
+        equation="estimating equations",
     ),
     Spec(
         "mixedlm",
@@ -329,13 +328,13 @@ _ENTRIES = (
         words=frozenset({"re_formula", "vc_formula"}),
         robust=False,
         likelihood="mixed",
+        equation="mixed",
     ),
     Spec(
         "phreg",
         "statsmodels.duration.hazard_regression.PHReg",
         "PHReg",
         quiet={"disp": 0},
-        fit=_fit_cox,
         separates=lambda result: True,
         facts=_cox_facts,
         reading=proportional_hazards,

@@ -27,15 +27,14 @@ from .incidents import (
     near_singular_note,
     notes,
     rank_error,
-    runs_away,
+    stopped_short,
     warn_once,
-    warned,
 )
 from .job import CompletedSets, FrozenDesign, Job
 from .jobs import empty, in_turn, job_of, model_of, outcome_levels, usable
 from .models import MODELS, Call
-from .scaling import scaled
-from .shapes import Reading, by_column
+from .settling import Settled, Unsettled, blocks, settle
+from .shapes import Reading
 
 __all__ = ["Fits", "fit_one", "fit_sets"]
 
@@ -218,42 +217,44 @@ def _run(job: Job, design: FrozenDesign | None = None) -> _One:
     spec = MODELS[job.model]
     if empty(job):
         with _ALONE:
-            return _nothing(job)
-    with _ALONE, warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+            try:
+                return _nothing(job)
+            except (ArithmeticError, ValueError) as error:
+                raise failure(spec.label, job.k, job.exog, error) from error
+    with _ALONE:
+        if not _determined(job):
+            return _nothing(job, full_rank=False)
         try:
-            level = scaled(job)
-            used = level.job if level else job
-            bare = spec.reading is by_column and design is None
-            result = spec.fit(model_of(used, None if level else design, bare), used.fit)
-            reading = spec.reading(result, used)
-            reading = level.raw(reading) if level else reading
-            if not (np.isfinite(reading.covariance).all() and np.isfinite(reading.estimate).all()):
-                raise FloatingPointError("the estimate or its covariance is not finite")
+            found = settle(job, design)
+        except Unsettled as short:
+            raise stopped_short(spec.label, job.k, str(short)) from short
         except Exception as error:
             raise failure(spec.label, job.k, _ranked(job), error, job.endog.to_numpy(dtype=float)) from error
-        kept = None if design is None else _native(job, design) if level else result
-        separated = _separated(job, result, reading) or warned(caught, "PerfectSeparationWarning")
-    full_rank = _full_rank(job, result)
+        kept = None if design is None else _native(job, design, found) if found.level or found.again else found.result
+    result, reading = found.result, found.reading
+    full_rank = _full_rank(job, result if found.level is None else None)
     return _One(
         reading=reading,
         n_obs=len(job.endog),
         df=_df_of(job, result),
         full_rank=full_rank,
-        converged=_converged(result),
-        separated=separated,
-        infinite=_infinite(job, reading) if separated else (),
-        messages=() if separated else messages(caught),
+        converged=found.settled or (found.separated and _converged(result)),
+        separated=found.separated,
+        infinite=_infinite(job, reading) if found.separated else (),
+        messages=() if found.separated else messages(found.caught, found.settled),
         facts=spec.facts(result, job),
-        scale=spec.scale(result),
+        scale={label: figure * _in_outcome(label, found) for label, figure in spec.scale(result).items()},
         few_groups=_few_groups(job) if job.model == "mixedlm" else (0, ()),
-        condition=_condition(job, spec.inverse(result) if full_rank else None),
+        condition=_condition(job, spec.inverse(result) if full_rank and found.level is None else None),
         result=kept,
     )
 
 
-def _nothing(job: Job) -> _One:
-    """Return a fit without coefficients, the smallest model that others are compared with."""
+def _nothing(job: Job, full_rank: bool = True) -> _One:
+    """Return a fit without coefficients: the smallest model that others are compared with, or one not of full rank."""
+    if not full_rank:
+        none = Reading((), np.empty(0), np.empty((0, 0)))
+        return _One(none, len(job.endog), np.inf, False, False, False, (), (), {}, {}, (0, ()), 1.0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         bare = SimpleNamespace(model=model_of(usable(job)))
@@ -273,46 +274,50 @@ def _nothing(job: Job) -> _One:
     )
 
 
-def _native(job: Job, design: FrozenDesign) -> Any:
-    """Fit a job on its own scale with the design attached, from where the standardised fit ended."""
+def _native(job: Job, design: FrozenDesign, found: Settled | None = None) -> Any:
+    """Fit a job on its own scale with the design attached, from where a fit on another scale ended."""
     if empty(job):
         raise ModelError(
             f"a {MODELS[job.model].label} model has no constant: {design.formula!r} leaves statsmodels nothing to fit.",
             do="larger.compare(res)",
         )
-    fit, level = MODELS[job.model].fit, scaled(job)
-    if level is None:
+    fit = MODELS[job.model].fit
+    if found is None:
+        found = settle(job, design)
+        if found.level is None:
+            for one in found.caught:
+                warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    if found.level is None:
+        return found.result
+    if MODELS[job.model].equation not in ("likelihood", "ordered", "family"):
         return fit(model_of(job, design), job.fit)
+    start = found.level.start(found.result)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        start = level.start(fit(model_of(level.job), job.fit))
-    return fit(model_of(job, design), {**job.fit, "start_params": start})
+        with suppress(ArithmeticError, ValueError, np.linalg.LinAlgError):
+            near = fit(model_of(job, design), {**job.fit, "start_params": start})
+            if np.isfinite(np.asarray(near.params, dtype=np.float64)).all():
+                return near
+    return fit(model_of(job, design), {**job.fit, "start_params": start, "method": "newton", "maxiter": 0})
 
 
-def _separated(job: Job, result: Any, reading: Reading) -> bool:
-    """Tell whether some block of p coefficients has run away."""
-    if not MODELS[job.model].separates(result):
-        return False
-    exog, blocks = _blocks(job, reading)
-    return any(runs_away(exog, reading.estimate[b], reading.covariance[b, b]) for b in blocks)
+def _determined(job: Job) -> bool:
+    """Tell, before an iterative fit, whether the design determines every coefficient; a closed form tells itself."""
+    if MODELS[job.model].equation == "least squares":
+        return len(job.exog) >= job.exog.shape[1]
+    return _full_rank(job, None)
+
+
+def _in_outcome(label: str, found: Settled) -> float:
+    """Return what a scale of a standardised outcome is multiplied by: a variance, of a robust fit a deviation."""
+    unit = found.level.unit if found.level else 1.0
+    return unit if found.job.model == "rlm" else unit**2
 
 
 def _infinite(job: Job, reading: Reading) -> tuple[str, ...]:
     """Return the names of the coefficients without a finite estimate."""
-    exog, blocks = _blocks(job, reading)
-    return tuple(str(reading.names[b][j]) for b in blocks for j in loose(exog, reading.covariance[b, b]))
-
-
-def _blocks(job: Job, reading: Reading) -> tuple[Array, list[slice]]:
-    """Return the design, centred where the model has no constant, and its blocks of p coefficients, one per level."""
-    spec = MODELS[job.model]
-    exog = job.exog.to_numpy()
-    if not spec.constant:
-        exog = exog - exog.mean(axis=0)
-    p = exog.shape[1]
-    first = [j for j, name in enumerate(reading.names) if job.exog.columns[0] == name] if p else []
-    starts = range(0, len(reading.names), p) if spec.coded and spec.name != "ordinal" else first
-    return exog, [slice(j, j + p) for j in starts]
+    exog, parts = blocks(job, reading)
+    return tuple(str(reading.names[b][j]) for b in parts for j in loose(exog, reading.covariance[b, b]))
 
 
 def _ranked(job: Job) -> pd.DataFrame:
@@ -327,12 +332,17 @@ def _ranked(job: Job) -> pd.DataFrame:
 def _full_rank(job: Job, result: Any) -> bool:
     """Tell whether the design determines every coefficient."""
     rank = MODELS[job.model].rank
-    if rank is not None:
+    if rank is not None and result is not None:
         return rank(result) >= job.exog.shape[1]
     columns = _ranked(job).to_numpy()
-    norms = np.sqrt((columns**2).sum(axis=0))
-    if (norms == 0).any():
+    if len(columns) < columns.shape[1]:
         return False
+    products = columns.T @ columns
+    norms = np.sqrt(np.diag(products))
+    if not (norms > 0).all():
+        return False
+    if not columns.shape[1] or np.linalg.eigvalsh(products / np.outer(norms, norms))[0] > 1e-6:
+        return True  # far from any doubt, at a fraction of the price
     return bool(np.linalg.matrix_rank(np.linalg.qr(columns / norms, mode="r"), tol=1e-9) == columns.shape[1])
 
 

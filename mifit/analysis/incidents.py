@@ -23,6 +23,7 @@ __all__ = [
     "notes",
     "rank_error",
     "runs_away",
+    "stopped_short",
     "warn_once",
     "warned",
 ]
@@ -97,7 +98,8 @@ def loose(exog: Array, covariance: Array) -> npt.NDArray[np.int64]:
     """
     reach = np.ptp(exog, axis=0)
     reach = np.where(reach > 0, reach, np.abs(exog).max(axis=0, initial=0.0))
-    return np.flatnonzero(np.sqrt(np.diag(covariance)) * reach > _FAR)
+    variance = np.diag(covariance)
+    return np.flatnonzero((variance < 0) | (np.sqrt(np.maximum(variance, 0.0)) * reach > _FAR))
 
 
 def warned(caught: Sequence[warnings.WarningMessage], name: str) -> bool:
@@ -105,11 +107,22 @@ def warned(caught: Sequence[warnings.WarningMessage], name: str) -> bool:
     return any(name in (kind.__name__ for kind in warning.category.__mro__) for warning in caught)
 
 
-def messages(caught: Sequence[warnings.WarningMessage]) -> tuple[str, ...]:
-    """Return what statsmodels said that mifit does not say itself, deprecations left out."""
+def messages(caught: Sequence[warnings.WarningMessage], healthy: bool = False) -> tuple[str, ...]:
+    """Return what statsmodels said that mifit does not say itself, deprecations left out.
+
+    A fit that is at its optimum, by its own score, may have met infinities on the way there; they say nothing of it.
+    """
     deprecations = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
     rest = [w for w in caught if not issubclass(w.category, deprecations) and w.category.__name__ not in _SPOKEN]
+    if healthy:
+        rest = [w for w in rest if not _on_the_way(w)]
     return tuple(dict.fromkeys(str(w.message) for w in rest))
+
+
+def _on_the_way(warning: warnings.WarningMessage) -> bool:
+    """Tell whether a warning is about arithmetic or about the number of steps."""
+    arithmetic = issubclass(warning.category, RuntimeWarning) and " encountered in " in str(warning.message)
+    return arithmetic or warning.category.__name__ in ("IterationLimitWarning", "LinAlgWarning")
 
 
 def notes(
@@ -212,7 +225,9 @@ def warn_once(label: str, converged: Flags, separated: Flags, infinite: Sequence
 
 def failure(label: str, k: int, exog: pd.DataFrame, error: Exception, outcome: Array | None = None) -> FitError:
     """Return the error for a set that could not be fitted."""
-    if exog.shape[1] and np.linalg.matrix_rank(exog.to_numpy()) < exog.shape[1]:
+    columns = exog.to_numpy()
+    sizes = np.sqrt((columns**2).sum(axis=0))
+    if exog.shape[1] and np.linalg.matrix_rank(columns / np.where(sizes > 0, sizes, 1.0)) < exog.shape[1]:
         return rank_error(label, [k], exog)
     numerical = isinstance(error, np.linalg.LinAlgError | FloatingPointError)
     lines = {"often": "the predictors separate the outcome there, or a column is huge"} if numerical else {}
@@ -224,6 +239,16 @@ def failure(label: str, k: int, exog: pd.DataFrame, error: Exception, outcome: A
         said=f"{type(error).__name__}: {error}",
         **lines,
         do=f"imp[{k}]   # that set: fit it alone to see more",
+    )
+
+
+def stopped_short(label: str, k: int, said: str) -> FitError:
+    """Return the error for a set whose optimum no optimizer finds."""
+    return FitError(
+        f"the {label} fit of completed set {k} does not reach its optimum.",
+        said=said,
+        often="a coefficient without a finite estimate, a nearly singular design, or a level with very few rows",
+        do=f"imp[{k}].describe()   # that set: merge rare levels, or leave a term out",
     )
 
 

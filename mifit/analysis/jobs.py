@@ -266,12 +266,33 @@ def _refuse_numbers(outcome: Array, design: FrozenDesign, call: Call) -> None:
     outside = (outcome < 0) | (outcome > 1)
     if not (outside.any() and (binomial or call.model in _SHARES)) or "n_trials" in call.init:
         return
-    name = design.outcome_label
+    number = f"imp.fit({design.formula!r}, model='ols')"
+    fact = f"{design.outcome_label!r} has numbers outside 0 to 1 in {int(outside.sum())} rows"
+    if call.model == "betareg":
+        raise ModelError(f"{call.spec.label} models shares; {fact}.", do=number)
     raise ModelError(
-        f"{call.spec.label} models yes and no; {name!r} has numbers outside 0 to 1 in {int(outside.sum())} rows.",
-        **{"as a number": f"imp.fit({design.formula!r}, model='ols')"},
-        do=f"df['new'] = df[{name!r}] > {float(np.median(outcome)):g}   # a threshold, before imputing",
+        f"{call.spec.label} models yes and no; {fact}.",
+        **{"as a number": number},
+        do=_yes_and_no(outcome, design, call),
     )
+
+
+def _yes_and_no(outcome: Array, design: FrozenDesign, call: Call) -> str:
+    """Return the lines that make yes and no of an outcome in numbers, and the call that analyses it."""
+    from ..formula.recipe import above, of_expression, with_outcome
+
+    asked: Any = design
+    question, table = asked.question, asked.table
+    columns = table.columns
+    rows = table.complete_rows(question.outcome)  # what was drawn may lie beyond what was observed
+    outcome = asked.response({name: table[name].values[rows] for name in question.outcome})
+    code = above("?", outcome).replace("df['?']", f"df[{question.outcome[0]!r}]")
+    if not question.bare:
+        code = above("?", outcome).replace("df['?']", f"({of_expression(question.terms.outcome, columns)})")
+    words = {"model": call.model, **{w: v for w, v in call.init.items() if isinstance(v, str | int | float)}}
+    rest = "".join(f", {word}={value!r}" for word, value in words.items())
+    rest += ", family=sm.families.Binomial()" if call.model == "glm" or "family" in call.init else ""
+    return with_outcome(code, design.formula, columns, rest, question.outcome)
 
 
 #: models whose outcome is a share or 0 and 1
@@ -312,11 +333,16 @@ def _events(given: Any, completed: CompletedSets, k: int) -> Any:
     column = pd.Series(completed.series(k, given) if named else np.asarray(_of_set("status", given, completed, k)))
     levels = column.unique().tolist()
     if column.isna().any() or any(level not in (0, 1) for level in levels):
+        from ..formula.recipe import event
+
         name = given if isinstance(given, str) else "status"
+        seen = sorted((v for v in levels if not pd.isna(v)), key=str)
         raise ModelError(
             f"status={_short(given)} is not 1 for an event and 0 for none in every row of set {k}.",
             values=", ".join(map(str, levels[:5])),
-            do=f"df[{name!r}] = df[{name!r}] == {levels[-1] if levels else 1!r}   # what counts as an event",
+            do=event(name, seen or [1], [name])
+            if isinstance(given, str)
+            else f"imp.fit(model='phreg', status=np.asarray(status) == {(seen or [1])[-1]!r})  # if that is the event",
         )
     return np.asarray(column.astype(object), dtype=np.float64)
 

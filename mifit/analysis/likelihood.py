@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import FitError, ModelError
-from .incidents import failure
+from .incidents import failure, stopped_short
 from .job import CompletedSets, FrozenDesign, Job
 from .jobs import empty, in_turn, job_of, model_of, outcome_levels, stack, usable
 from .mixed import composed, group_sums, loglik
 from .models import MODELS, Call, is_robust
-from .scaling import scaled
+from .scaling import Scaled
+from .settling import Unsettled, settle
 from .shapes import cut_points_of, group_covariance, increments_of, random_effects
 
 __all__ = ["LogLikelihoods", "loglik_at", "loglik_fits", "stacked", "without_likelihood"]
@@ -166,20 +167,34 @@ def _maximum(job: Job) -> tuple[Array, float]:
             model = model_of(usable(job))
             if empty(job):
                 return np.empty(0), kind.at(model, job, np.empty(0))
-            level = scaled(job)
-            if level is None:
-                params = kind.best(spec.fit(model, _words(job)), job)
-            else:
-                result = spec.fit(model_of(level.job), job.fit)
-                params = level.params(kind.best(result, level.job), spec.reading(result, level.job).names)
+            found = settle(replace(job, fit=_words(job)))
+            params = kind.best(found.result, found.job)
+            if found.level is not None:
+                params = found.level.params(params, found.reading.names)
+                params = _raw_spread(params, found.level) if job.model == "mixedlm" else params
             value = kind.at(model, job, params)
         except ModelError:
             raise
+        except Unsettled as short:
+            raise stopped_short(spec.label, job.k, str(short)) from short
         except Exception as error:
             raise failure(spec.label, job.k, job.exog, error) from error
     if not np.isfinite(value):
         raise FitError(f"the log-likelihood of the {spec.label} model is not finite in completed set {job.k}.")
     return params, value
+
+
+def _raw_spread(params: Array, level: Scaled) -> Array:
+    """Return parameters of a mixed model with the covariances of its random effects on the scale of its columns."""
+    out, p = params.copy(), len(level.shift)
+    c = len(level.job.init.get("components") or {})
+    q = len(level.job.init["exog_re"].columns) if "exog_re" in level.job.init else int(not c)
+    size = np.exp(np.array(level.spread[:q]) / 2)
+    rows, columns = np.tril_indices(q)
+    rest = p + len(rows)
+    out[p:rest] *= size[rows] * size[columns]
+    out[rest : rest + c] *= np.exp(np.array(level.spread[len(level.spread) - 1 - c : -1]))
+    return out
 
 
 def _words(job: Job) -> dict[str, Any]:

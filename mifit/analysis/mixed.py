@@ -8,7 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["GroupSums", "composed", "fixed_covariance", "group_sums", "loglik", "packed_columns", "spread_covariance"]
+__all__ = [
+    "GroupSums",
+    "composed",
+    "fixed_covariance",
+    "group_sums",
+    "loglik",
+    "packed_columns",
+    "spread_covariance",
+    "spread_distance",
+]
 
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -18,6 +27,12 @@ _STEP = 1e-3
 
 #: a random effect with less than this share of the residual variance has none
 _NOTHING = 1e-5
+
+#: a variance below this share that falls on is on its way to the boundary
+_SMALL = 1e-3
+
+#: a log-likelihood that gains no more than this away from the boundary has its maximum there
+_NO_GAIN = 1e-2
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +223,95 @@ def spread_covariance(
         Inverse of the observed information, by central differences of the profile likelihood.
         None at the boundary: a variance of (about) zero, a correlation of one, or no maximum there.
     """
+    found = _profile(sums, psi, residual, reml, components, widths)
+    if found is None:
+        return None
+    height, at = found
+    information = -_hessian(height, at)
+    if not np.isfinite(information).all() or np.linalg.eigvalsh(information)[0] <= 0:
+        return None
+    return at, np.asarray(np.linalg.inv(information), dtype=np.float64)
+
+
+def spread_distance(
+    sums: GroupSums,
+    psi: Array,
+    residual: float,
+    reml: bool,
+    components: Array,
+    widths: Sequence[int],
+    fixed: Array,
+) -> float:
+    """Squared distance of a mixed model from its maximum, in squared standard errors.
+
+    Parameters
+    ----------
+    sums, psi, residual, reml, components, widths
+        As in :func:`spread_covariance`.
+    fixed : ndarray, shape (p, p)
+        Covariance of the coefficients.
+
+    Returns
+    -------
+    float
+        Of the coefficients and of the variance components on the scales of :func:`spread_covariance`. A variance
+        that is small and would be smaller still is at its boundary and is not judged; where all are, twice what the
+        log-likelihood gains when the variances leave the boundary.
+    """
+    weights, _ = _woodbury(sums, composed(psi, components, widths), residual)
+    score = (sums.xr - np.einsum("gia,gij,gj->a", sums.zx, weights, sums.zr)) / residual
+    away = float(score @ fixed @ score)
+    found = _profile(sums, psi, residual, reml, components, widths)
+    if found is None:
+        return away + _gain(sums, psi, residual, reml, components, widths)
+    height, at = found
+    steps = _STEP * np.eye(len(at))
+    rise = np.array([(height(at + step) - height(at - step)) / (2 * _STEP) for step in steps])
+    information = -_hessian(height, at)
+    q, c = len(psi), len(components)
+    small = np.exp(at) * _mean_squares(sums, q, widths, len(at)) < _SMALL * residual
+    where = np.arange(len(at))
+    variance = (where < q) | ((where >= len(at) - 1 - c) & (where < len(at) - 1))
+    kept = ~(small & variance & (rise < 0))
+    inner = information[np.ix_(kept, kept)]
+    if np.linalg.eigvalsh(inner)[0] <= 0:
+        return away + _gain(sums, psi, residual, reml, components, widths)
+    return away + float(rise[kept] @ np.linalg.solve(inner, rise[kept]))
+
+
+def _mean_squares(sums: GroupSums, q: int, widths: Sequence[int], size: int) -> Array:
+    """Return what a unit of each variance adds to the variance of a row; 1 for what is no variance."""
+    mean = np.einsum("gii->i", sums.zz) / sums.n_rows
+    out = np.ones(size)
+    out[:q] = mean[:q]
+    at = q
+    for j, width in enumerate(widths):
+        out[size - 1 - len(widths) + j] = mean[at : at + width].sum()
+        at += width
+    return out
+
+
+def _gain(sums: GroupSums, psi: Array, residual: float, reml: bool, components: Array, widths: Sequence[int]) -> float:
+    """Return twice what the log-likelihood gains when variances leave their boundary a little, or nothing."""
+    mean = np.einsum("gii->i", sums.zz) / sums.n_rows
+    here = composed(psi, components, widths)
+    before = loglik(sums, here, residual, reml=reml, profile=True)
+    blocks = np.split(np.arange(len(here)), np.cumsum([*[1] * len(psi), *widths])[:-1]) if len(here) else []
+    best = 0.0
+    for block in blocks:
+        for share in (1e-4, 1e-3, 1e-2, 1e-1):
+            more = np.zeros(len(here))
+            more[block] = share * residual / max(float(mean[block].sum()), np.finfo(float).tiny)
+            for left in (residual, residual * (1 - share)):
+                there = loglik(sums, here + np.diag(more), left, reml=reml, profile=True)
+                best = max(best, there - before)
+    return 2 * best if best > _NO_GAIN else 0.0
+
+
+def _profile(
+    sums: GroupSums, psi: Array, residual: float, reml: bool, components: Array | None, widths: Sequence[int]
+) -> tuple[Callable[[Array], float], Array] | None:
+    """Return the profile likelihood on the scales of the variances, and where it stands; None at the boundary."""
     q, further = len(psi), np.zeros(0) if components is None else components
     variances = np.diag(psi)
     mean_square = np.einsum("gii->i", sums.zz) / sums.n_rows
@@ -229,10 +333,7 @@ def spread_covariance(
         whole = composed(matrix * np.outer(sd, sd), np.exp(point[rest:-1]), widths)
         return loglik(sums, whole, float(np.exp(point[-1])), reml=reml, profile=True)
 
-    information = -_hessian(height, at)
-    if not np.isfinite(information).all() or np.linalg.eigvalsh(information)[0] <= 0:
-        return None
-    return at, np.asarray(np.linalg.inv(information), dtype=np.float64)
+    return height, at
 
 
 def _woodbury(sums: GroupSums, psi: Array, residual: float) -> tuple[Array, float]:

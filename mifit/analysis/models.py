@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -11,6 +12,7 @@ from itertools import chain
 from typing import Any
 
 from ..errors import ModelError, nearest
+from ..formula.hints import MEANT
 from ..formula.source import sourced
 from .catalogue import CLASSES, MODELS, Spec
 from .families import nearest_family
@@ -28,6 +30,7 @@ __all__ = [
     "model_name",
     "names_in",
     "spec",
+    "with_link",
     "words",
 ]
 
@@ -69,6 +72,53 @@ _ALIASES = {
     "mixed": "mixedlm",
     "multinomial": "mnlogit",
     "nb": "negativebinomial",
+}
+
+#: a model -> what it is called in other programs, in small letters
+_ELSEWHERE = {
+    "ols": (
+        "lm",
+        "reg",
+        "regress",
+        "regression",
+        "linearregression",
+        "linearmodel",
+        "gaussian",
+        "normal",
+        "anova",
+        "aov",
+    ),
+    "logit": ("binomial", "logreg", "logisticregression", "logitreg", "lrm", "binary"),
+    "glm": ("glmnet", "generalizedlinear", "generalizedlinearmodel"),
+    "mixedlm": (
+        "lmer",
+        "lme",
+        "lmm",
+        "nlme",
+        "lmefour",
+        "mixedmodel",
+        "multilevel",
+        "hierarchical",
+        "xtmixed",
+        "glmer",
+    ),
+    "phreg": (
+        "coxregression",
+        "stcox",
+        "survival",
+        "proportionalhazards",
+        "coxphfitter",
+        "coxphsurvivalanalysis",
+        "surv",
+    ),
+    "ordinal": ("polr", "clm", "proportionalodds", "ordered", "orderedlogit", "orderedprobit", "olr", "ordreg", "vglm"),
+    "mnlogit": ("multinom", "mlogit", "mlogistic", "softmax", "polyreg", "nominal"),
+    "negativebinomial": ("nbreg", "glmnb", "negbin", "negbinomial", "negativebinomialp", "nbin"),
+    "zeroinflatedpoisson": ("zip", "zeroinfl", "zinb", "zeroinflated", "zeroinflatednegativebinomialp", "hurdle"),
+    "poisson": ("poissonregression", "count", "counts"),
+    "rlm": ("robust", "huber", "robustreg", "lmrob"),
+    "quantreg": ("rq", "qreg", "quantile", "quantileregression", "median"),
+    "gee": ("geeglm", "gees", "xtgee", "generalizedestimatingequations"),
 }
 
 #: stands in calls to paste where the user's formula is not known
@@ -119,13 +169,27 @@ class Call:
         return f"{self.cov_type} ({', '.join(self.clusters)})" if self.clusters else self.cov_type
 
 
-def spec(model: Any) -> Spec:
+def with_link(model: Any, keywords: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
+    """Return an ordered model with the link that its name says, ``"ologit"`` or ``"oprobit"``; others as they are.
+
+    Examples
+    --------
+    >>> with_link("ologit", {})
+    ('ordinal', {'distr': 'logit'})
+    """
+    name = model.lower() if isinstance(model, str) else ""
+    return ("ordinal", {"distr": name[1:], **keywords}) if name in ("ologit", "oprobit") else (model, keywords)
+
+
+def spec(model: Any, formula: str = "", verb: str = "imp.fit") -> Spec:
     """Return the table entry of a model.
 
     Parameters
     ----------
     model : str, class or function
         As :func:`model_name` takes it.
+    formula, verb : str, optional
+        The analysis, and what is called with it, for the call that an error ends in.
 
     Returns
     -------
@@ -141,7 +205,13 @@ def spec(model: Any) -> Spec:
     >>> spec("ols").label
     'OLS'
     """
-    return MODELS[model_name(model)]
+    try:
+        return MODELS[model_name(model)]
+    except ModelError as error:
+        usual = f"imp.fit({_ANY!r}"
+        if not formula or error.do is None:
+            raise
+        raise ModelError(error.fact, do=error.do.replace(usual, f"{verb}({formula!r}"), **error.lines) from None
 
 
 def model_name(model: Any) -> str:
@@ -179,11 +249,19 @@ def model_name(model: Any) -> str:
         return CLASSES[name]
     if name in _ALIASES and isinstance(model, str):
         return _ALIASES[name]
-    hint = nearest(word, [*MODELS, *_ALIASES]) if isinstance(word, str) else ""
+    plain = re.sub(r"[^a-z]", "", name or "")
+    meant = next((own for own, others in _ELSEWHERE.items() if plain in others), None)
+    near = get_close_matches(plain, [*MODELS, *_ALIASES, *CLASSES], n=1, cutoff=0.5)
+    own = meant or (_ALIASES.get(near[0], CLASSES.get(near[0], near[0])) if near else None)
+    hint = (
+        f" (did you mean {meant!r}?)" if meant else nearest(word, [*MODELS, *_ALIASES]) if isinstance(word, str) else ""
+    )
+    extra = {"phreg": ", status='d'", "mixedlm": ", groups='id'", "gee": ", groups='id'"}
+    extra["glm"] = ", family=sm.families.Poisson()"
     raise ModelError(
         f"unknown model {word!r}{hint}.",
         known=", ".join(sorted(MODELS)),
-        do=f"imp.fit({_ANY!r}, model='glm', family=sm.families.Poisson())",
+        do=f"imp.fit({_ANY!r}, model={own or 'glm'!r}{extra.get(own or 'glm', '')})",
     )
 
 
@@ -326,9 +404,16 @@ def _clustered(formula: str) -> str:
 
 def _unknown(entry: Spec, word: str, known: frozenset[str], formula: str, given: Any) -> ModelError:
     """Return the error for a word that the model does not take, naming the models that do."""
-    if word in _SEEDS:
+    meant = MEANT.get(word.lower().replace("_", "").replace(".", ""))
+    if word in _SEEDS or meant == "rng":
         return ModelError(
-            f"{word}= belongs to the imputation: a fit draws nothing.", do=f"df.mice.impute({formula!r}, rng=1)"
+            f"{word}= belongs to the imputation, as rng=: a fit draws nothing.",
+            do=f"df.mice.impute({formula!r}, rng=1)",
+        )
+    if meant in ("m", "iterations"):
+        many = int(given) if isinstance(given, int | float) or str(given).isdigit() else 20
+        return ModelError(
+            f"{word}= belongs to the imputation, as {meant}=.", do=f"df.mice.impute({formula!r}, {meant}={many}).fit()"
         )
     takers = [other for other in MODELS if other != entry.name and word in words(other)[0]]
     takers = [other for other in _FIRST if other in takers] + takers

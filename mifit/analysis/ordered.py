@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, ndtr
 
-__all__ = ["DISTRIBUTIONS", "information"]
+__all__ = ["DISTRIBUTIONS", "information", "score"]
 
 Array = npt.NDArray[np.float64]
 Curve = Callable[[Array], Array]
@@ -61,6 +61,36 @@ def information(codes: npt.NDArray[np.int64], exog: Array, linear: Array, cuts: 
     >>> information(np.array([0, 1]), np.zeros((2, 0)), np.zeros(2), np.zeros(1), "logit")
     array([[0.5]])
     """
+    chance, change, bend = _derivatives(codes, exog, linear, cuts, distribution)
+    rows = change / chance[:, None]
+    return np.asarray(rows.T @ rows - bend)
+
+
+def score(codes: npt.NDArray[np.int64], exog: Array, linear: Array, cuts: Array, distribution: str) -> Array:
+    """Derivative of the log-likelihood by slopes and cut points.
+
+    Parameters
+    ----------
+    codes, exog, linear, cuts, distribution
+        As in :func:`information`.
+
+    Returns
+    -------
+    ndarray, shape (p + K - 1,)
+
+    Examples
+    --------
+    >>> score(np.array([0, 0, 1]), np.zeros((3, 0)), np.zeros(3), np.zeros(1), "logit")
+    array([0.5])
+    """
+    chance, change, _ = _derivatives(codes, exog, linear, cuts, distribution, bent=False)
+    return np.asarray((change / chance[:, None]).sum(axis=0))
+
+
+def _derivatives(
+    codes: npt.NDArray[np.int64], exog: Array, linear: Array, cuts: Array, distribution: str, bent: bool = True
+) -> tuple[Array, Array, Array]:
+    """Return each row's probability (n,), its first derivatives (n, q), and the sum of P'' / P (q, q)."""
     cdf, pdf, slope = DISTRIBUTIONS[distribution]
     n, p, k = len(codes), exog.shape[1], len(cuts)
     ends = np.concatenate([[-np.inf], cuts, [np.inf]])
@@ -73,6 +103,6 @@ def information(codes: npt.NDArray[np.int64], exog: Array, linear: Array, cuts: 
         jacobian[:, :p] = -exog[rows]
         jacobian[np.arange(len(rows)), p + at[rows]] = 1.0
         change[rows] += sign * pdf(z)[:, None] * jacobian
-        bend += (jacobian.T * (sign * slope(z) / chance[rows])) @ jacobian
-    score = change / chance[:, None]
-    return np.asarray(score.T @ score - bend)
+        if bent:
+            bend += (jacobian.T * (sign * slope(z) / chance[rows])) @ jacobian
+    return chance, change, bend

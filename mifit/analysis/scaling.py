@@ -14,9 +14,15 @@ from .job import Job
 from .models import MODELS
 from .shapes import Reading
 
-__all__ = ["Scaled", "scaled"]
+__all__ = ["Scaled", "scaled", "standardised"]
 
 Array = npt.NDArray[np.float64]
+
+#: columns whose sizes differ by more than this, from each other or from the constant, are standardised for any model
+_UNEVEN = 1e4
+
+#: models whose stopping rule is in units of the outcome
+_IN_UNITS = ("quantreg", "gee", "rlm")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,26 +32,39 @@ class Scaled:
     job: Job
     matrix: Array  #: (p, p) raw coefficients from standardised ones
     shift: Array  #: (p,) what each standardised coefficient adds to a cut point
+    unit: float = 1.0  #: what the outcome was divided by
+    spread: tuple[float, ...] = ()  #: what the variance components of a mixed model, on their scales, are short of
 
     def raw(self, reading: Reading) -> Reading:
         """Return estimates and covariance for the design as it was."""
-        back = self.back(len(reading.names), _start(self.job, reading.names), self._cuts(len(reading.names)))
-        return replace(reading, estimate=back @ reading.estimate, covariance=back @ reading.covariance @ back.T)
+        q = len(reading.names)
+        back = self.back(q, self._starts(reading.names), self._cuts(q))
+        estimate = back @ reading.estimate
+        if reading.spread and self.spread:
+            estimate[-reading.spread :] += np.array(self.spread)
+        return replace(reading, estimate=estimate, covariance=back @ reading.covariance @ back.T)
 
     def params(self, params: Array, names: Sequence[str]) -> Array:
         """Return parameters for the design as it was, cut points as they are."""
-        return np.asarray(self.back(len(params), _start(self.job, names), self._cuts(len(params))) @ params)
+        return np.asarray(self.back(len(params), self._starts(names), self._cuts(len(params))) @ params)
 
     def start(self, result: Any) -> Array:
         """Return what statsmodels can start from on the design as it was; increments of cut points stay."""
-        params = np.asarray(result.params, dtype=np.float64)
-        start = _start(self.job, tuple(result.params.index))
-        return np.asarray(self.back(len(params), start, self._cuts(len(params))[:1]) @ params)
+        params = np.ravel(np.asarray(result.params, dtype=np.float64), order="F")
+        if self.job.model == "conditional_mnlogit":  # term by term, not level by level
+            raw = self.back(params.size, range(0, params.size, len(self.shift)), ()) @ params
+            return np.asarray(raw.reshape(-1, len(self.shift)).ravel(order="F"))
+        index = getattr(result.params, "index", None)
+        one = params.size == len(self.shift)
+        names = self.job.exog.columns if one or index is None or self.job.levels else index
+        starts = self._starts(list(map(str, names)), params.size)
+        return np.asarray(self.back(len(params), starts, self._cuts(len(params))[:1]) @ params)
 
-    def back(self, q: int, start: int, cuts: Sequence[int]) -> Array:
-        """Return the matrix of the way back, shape (q, q): coefficients from ``start``, cut points at ``cuts``."""
+    def back(self, q: int, starts: Sequence[int], cuts: Sequence[int]) -> Array:
+        """Return the matrix of the way back, shape (q, q): coefficients from ``starts``, cut points at ``cuts``."""
         out, p = np.eye(q), len(self.shift)
-        out[start : start + p, start : start + p] = self.matrix
+        for start in starts:
+            out[start : start + p, start : start + p] = self.matrix * self.unit
         for cut in cuts:
             out[cut, :p] += self.shift
         return out
@@ -54,9 +73,16 @@ class Scaled:
         """Return where the cut points of an ordered model are."""
         return range(len(self.shift), q) if self.job.model == "ordinal" else range(0)
 
+    def _starts(self, names: Sequence[str], q: int | None = None) -> Sequence[int]:
+        """Return where blocks of coefficients begin among the parameters: one, or one for each level."""
+        p, size = len(self.shift), len(names) if q is None else q
+        if MODELS[self.job.model].coded and self.job.model != "ordinal":
+            return range(0, size, p)
+        return [list(map(str, names)).index(str(self.job.exog.columns[0]))]
+
 
 def scaled(job: Job) -> Scaled | None:
-    """Standardise the design of a job.
+    """Standardise the design of a job where its model or its columns need that.
 
     Parameters
     ----------
@@ -65,13 +91,28 @@ def scaled(job: Job) -> Scaled | None:
     Returns
     -------
     Scaled or None
-        None where the model needs no help, the user gave ``start_params`` or there are no predictors. Columns are
-        centred where an intercept, a cut point or the conditioning takes up the mean, and divided by their
-        standard deviation.
+        None where the model needs no help and the columns are of similar size, the user gave ``start_params`` or there
+        are no predictors. Columns are centred where an intercept, a cut point or the conditioning takes up the mean,
+        and divided by their standard deviation.
+    """
+    if not len(job.exog.columns) or job.fit.get("start_params") is not None:
+        return None
+    return standardised(job) if MODELS[job.model].scaled or _uneven(job) else None
+
+
+def standardised(job: Job) -> Scaled:
+    """Standardise the design of a job; of a mixed model its random effects too, of some models the outcome.
+
+    Parameters
+    ----------
+    job : Job
+        With at least one column.
+
+    Returns
+    -------
+    Scaled
     """
     spec = MODELS[job.model]
-    if not spec.scaled or not len(job.exog.columns) or job.fit.get("start_params") is not None:
-        return None
     columns = job.exog.to_numpy()
     intercept = [i for i, name in enumerate(job.exog.columns) if name == "Intercept"]
     varies = np.ptp(columns, axis=0) > 0
@@ -82,9 +123,54 @@ def scaled(job: Job) -> Scaled | None:
         matrix[row] -= centre / size
     exog = pd.DataFrame((columns - centre) / size, index=job.exog.index, columns=job.exog.columns)
     shift = centre / size if job.model == "ordinal" else np.zeros(len(size))
-    return Scaled(replace(job, exog=exog), matrix, shift)
+    if job.model == "mixedlm":
+        init, spread = _random(job)
+        return Scaled(replace(job, exog=exog, init=init), matrix, shift, 1.0, spread)
+    unit = _unit(job)
+    return Scaled(replace(job, exog=exog, endog=job.endog / unit if unit != 1.0 else job.endog), matrix, shift, unit)
 
 
-def _start(job: Job, names: Sequence[str]) -> int:
-    """Return where the coefficients begin among the parameters."""
-    return list(map(str, names)).index(str(job.exog.columns[0]))
+def _uneven(job: Job) -> bool:
+    """Tell whether columns, or an outcome whose units matter, are of very different sizes."""
+    columns = job.exog.to_numpy()
+    squares = np.einsum("ij,ij->j", columns, columns) / max(len(columns), 1)
+    sizes = np.sqrt(squares[squares > 0])
+    if job.model == "mixedlm":
+        further = [np.asarray(job.init["exog_re"], dtype=np.float64)] if "exog_re" in job.init else []
+        further += list((job.init.get("components") or {}).values())
+        sizes = np.concatenate([sizes, [1.0], *(np.sqrt((one**2).mean(axis=0)) for one in further)])
+        sizes = sizes[sizes > 0]
+    unit = _unit(job)
+    return bool(len(sizes) and sizes.max() > _UNEVEN * sizes.min()) or max(unit, 1 / unit) > _UNEVEN**0.5
+
+
+def _unit(job: Job) -> float:
+    """Return the spread of an outcome whose units an optimizer minds; 1 elsewhere."""
+    if job.model not in _IN_UNITS or (job.model == "gee" and not _is_linear(job.init.get("family"))):
+        return 1.0
+    spread = float(np.std(job.endog.to_numpy(dtype=np.float64)))
+    return spread if np.isfinite(spread) and spread > 0 and job.init.get("offset") is None else 1.0
+
+
+def _is_linear(family: Any) -> bool:
+    """Tell whether a family is the normal one with its usual link, which is also what no family means."""
+    return family is None or (type(family).__name__ == "Gaussian" and type(family.link).__name__ == "Identity")
+
+
+def _random(job: Job) -> tuple[dict[str, Any], tuple[float, ...]]:
+    """Return the words of a mixed model with random effects of unit size, and what its log variances are short of."""
+    init, shift = dict(job.init), []
+    if "exog_re" in init:
+        columns = init["exog_re"]
+        size = np.sqrt((columns.to_numpy() ** 2).mean(axis=0))
+        size = np.where(size > 0, size, 1.0)
+        init["exog_re"] = columns / size
+        shift = list(-2 * np.log(size))
+    elif not init.get("components"):
+        shift = [0.0]  # a random intercept
+    parts = init.get("components") or {}
+    sizes = {name: float(np.sqrt((part**2).sum() / max(len(part), 1))) or 1.0 for name, part in parts.items()}
+    if parts:
+        init["components"] = {name: part / sizes[name] for name, part in parts.items()}
+    rest = [0.0] * (len(shift) * (len(shift) - 1) // 2)
+    return init, (*shift, *rest, *(-2 * np.log(size) for size in sizes.values()), 0.0)

@@ -15,6 +15,8 @@ from ..formula.source import sourced
 from ..formula.terms import code_of, take_apart
 from ..frame.kinds import Rows
 from ..frame.table import Table
+from ..impute.choices import constant_within
+from ..impute.follow_up import late_cases
 from ..impute.likelihoods import HAZARD
 from ..impute.limits import uncut
 from ..impute.methods import name_of
@@ -87,6 +89,7 @@ def verdict(
     if where is not None and where.said and found.word != "absent":
         found = _in_rows(plan, table, question, where, found)
     loose = _without_derived(plan, table, used) or _not_cut_off(plan, (*used, *question.outcome))
+    loose = loose or late_cases(question, table)
     if loose and found.word in ("exact", "implied"):
         return Verdict("approximate", loose)
     if robust and found.word in ("exact", "implied"):
@@ -96,10 +99,12 @@ def verdict(
 
 def _without_derived(plan: Plan, table: Table, used: Sequence[Hashable]) -> str:
     """Which observed derived values the draws of several missing parents did not know; empty where there are none."""
-    for name, code in plan.wishes.derived.items():
+    unit = plan.wishes.id
+    for name, code in plan.wishes.derived.items() if unit is not None else ():
         parents = take_apart(code, table.columns).variables
         rows = np.setdiff1d(np.concatenate([table[p].missing for p in parents]), table[name].missing)
-        if len(rows) and {*parents} & {*used}:
+        shared = any(constant_within(table, p, unit) for p in parents)
+        if len(rows) and shared and {*parents} & {*used}:
             return f"parents of {name} were drawn without it in {len(rows)} rows where it was observed"
     return ""
 

@@ -35,11 +35,11 @@ def convergence(chains: Sequence[Chain], plan: Plan | None, table: Table) -> pd.
     values, (m, sweeps) = _stacked(chains), (len(chains), chains[0].sweeps if chains else 0)
     figures = {name: np.full(len(values), np.nan) for name in ("drift", "t", "p", "size", "rhat", "ess_bulk")}
     every = np.array(list(values.values())).reshape(len(values), m, sweeps)
-    if sweeps > 1:
+    if sweeps > 1 and m > 1:
         about = _about(plan, table)
         steps = [about[t].step if t in about else 0.0 for t in values]
         figures |= dict(zip(("drift", "t", "p", "size"), drift(every, np.array(steps)), strict=True))
-    if sweeps >= _KEPT:
+    if sweeps >= _KEPT and m > 1:
         figures |= {"rhat": np.array([rhat(one) for one in every]), "ess_bulk": np.array([bulk_ess(o) for o in every])}
     beyond = (figures["p"] * len(values) < _SURE) & (figures["size"] > _SMALL) & (m >= _CHAINS)
     still = (every == every[:, :1, :1]).all(axis=(1, 2)) & (sweeps > 1)

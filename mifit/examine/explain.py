@@ -11,7 +11,8 @@ import pandas as pd
 
 from ..errors import DataError, PlanError
 from ..frame.markup import block, facts, folded, table
-from ..impute.plan import listed
+from ..impute.plan import Plan, listed
+from ..impute.relations import relations
 from ..impute.replay import Spread, Witnessed, replay
 from .study import Study
 
@@ -104,8 +105,11 @@ def explain(study: Study, row: Any, column: Hashable, position: bool = False, k:
         return Explanation(
             label, column, (("computed", _followed(study, column)), *_seen(study, column, codes)), values
         )
+    told = _moved(study, plan, column, place)
+    if told:
+        return Explanation(label, column, (("together", told), *_seen(study, column, codes)), values)
     assert study.seed is not None
-    seen = replay(known, plan, study.seed, study.chains[k].number, study.iterations, column, place)
+    seen = replay(known, plan, study.seed, study.chains[k].number, study.iterations, column, place, study.derived)
     same = seen.value == study.chains[k].holes[column][int(np.searchsorted(known[column].missing, place))]
     said = [*_how(study, column, seen), *_weighed(study, column, seen), *_seen(study, column, codes)]
     shown = f"set {k} of 0 to {study.m - 1}, at its last visit: {_text(values.loc[k])} was drawn"
@@ -162,6 +166,18 @@ def _first(study: Study, column: Hashable) -> str:
     label = label.item() if isinstance(label, np.generic) else label
     unique = study.completed.index.is_unique
     return f"{label!r}, {column!r})" if unique else f"{place}, {column!r}, position=True)"
+
+
+def _moved(study: Study, plan: Plan, column: Hashable, place: int) -> str:
+    """With what a cell was drawn, so that an observed derived value is kept; empty where it was drawn by itself."""
+    ties = relations(study.derived, study.known, plan.order, plan.wishes).ties
+    mine = [tie for tie in ties if column in (tie.free, tie.pivot) and place in tie.rows]
+    if not mine:
+        return ""
+    one, others = mine[0].one, dict.fromkeys(n for tie in mine for n in (tie.free, tie.pivot) if n != column)
+    return (
+        f"drawn together with {', '.join(map(str, others))}, so that {one.name} = {one.code} keeps its observed value"
+    )
 
 
 def _followed(study: Study, column: Hashable) -> str:

@@ -63,6 +63,10 @@ class Plots:
     convergence: Callable[[], pd.DataFrame]
     fit: Callable[[], Any]
 
+    def __call__(self, *names: Hashable, **words: Any) -> Any:
+        """Draw the traces of the chains; sets without chains, the densities."""
+        return self.trace(*names, **words) if len(self.traces()) else self.density(*names, **words)
+
     def __repr__(self) -> str:
         return (
             "<plots of imputations: trace(), density(), strip(), scatter('x', 'y'), pattern(), fmi(); data('density')>"

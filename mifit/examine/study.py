@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ..errors import PlanError
+from ..formula.derived import Derived
 from ..frame.completed import Completed
 from ..frame.table import Table
 from ..impute.chain import Chain, Seed
@@ -30,6 +31,7 @@ class Study:
     identity: str
     fingerprint: str
     said: str = ""  #: where sets made elsewhere come from
+    derived: tuple[Derived, ...] = ()  #: columns that follow from others
 
     @property
     def m(self) -> int:

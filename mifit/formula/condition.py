@@ -90,6 +90,8 @@ def condition(code: Any, table: Table, scope: Mapping[str, Any], word: str) -> C
         tree = ast.parse(code, mode="eval")
     except SyntaxError as error:
         raise FormulaError(f"{word} does not parse: {error.msg}.", condition=code, do=example) from None
+    except ValueError as error:  # null or half a character
+        raise FormulaError(f"{word} does not parse: {error}.", condition=repr(code), do=example) from None
     plain = _Plain().visit(tree)
     changed = ast.unparse(ast.parse(code, mode="eval")) != ast.unparse(plain)
     code = sourced(ast.unparse(plain), code) if changed else code

@@ -13,16 +13,18 @@ import numpy as np
 import patsy
 
 from ..errors import DataError, FormulaError
-from ..frame.kinds import Array, Rows
+from ..frame.kinds import Array, Kind, Rows
 from ..frame.table import Column, Table
 from .evaluate import environment
 from .question import capture
+from .recipe import numbers as as_numbers
 from .source import FileText, sourced
 from .terms import code_of, take_apart
 
-__all__ = ["Derived", "follow", "numbers", "said_of_loose", "solve", "spelled_out", "substitute", "understand"]
+__all__ = ["Derived", "follow", "numbers", "solve", "solve_for", "spelled_out", "substitute", "understand"]
 
 _ROUNDED = 0.02  # a derived value may differ from its expression by its last decimal and this share of its spread
+_EXACT = 1e-6  # share by which values of a column that is exact in most rows may differ in the others
 _GRID = 65  # points between which a parent is bracketed
 _LEARNING = frozenset({*patsy.builtins.__all__} - {"Q", "I"})  # functions that learn from all rows
 _LONGEST = 20_000  # characters of an expression, derived parents written out
@@ -40,13 +42,17 @@ class Derived:
 
     def value(self, data: Mapping[Hashable, Array]) -> Array:
         """The expression on any rows, shape (n,); NaN where a parent is missing."""
+        values = self.unmasked(data)
+        values[np.any([np.isnan(data[p]) for p in self.parents], axis=0)] = np.nan  # nan > 30 is False
+        return values
+
+    def unmasked(self, data: Mapping[Hashable, Array]) -> Array:
+        """The same as Python has it where a parent is missing: ``nan > 30`` is False."""
         env = environment(self.names, {"Q": patsy.builtins.Q, "I": patsy.builtins.I})
         with np.errstate(all="ignore"):
             found = env.eval(self.code, inner_namespace={p: data[p] for p in self.parents})
         size = len(data[self.parents[0]])
-        values = np.array(np.broadcast_to(np.asarray(found, dtype=np.float64), (size,)))
-        values[np.any([np.isnan(data[p]) for p in self.parents], axis=0)] = np.nan  # nan > 30 is False
-        return values
+        return np.array(np.broadcast_to(np.asarray(found, dtype=np.float64), (size,)))
 
 
 def understand(wishes: Mapping[Hashable, str], table: Table, scope: Mapping[str, Any]) -> tuple[Derived, ...]:
@@ -82,7 +88,7 @@ def understand(wishes: Mapping[Hashable, str], table: Table, scope: Mapping[str,
                 raise FormulaError(
                     f"{name!r} derives from {parent!r}, which is no number.",
                     expression=code,
-                    do=f"df[{parent!r}] = df[{parent!r}].astype('float64')",
+                    do=as_numbers(table[parent]),
                 )
         if name in table and not (table[name].number or _is_boolean(table[name])):
             raise FormulaError(
@@ -103,6 +109,9 @@ def _parsed(name: Hashable, code: Any) -> str:
     except SyntaxError as error:
         fact = f"derived={{{name!r}: ...}} does not parse: {error.msg}."
         raise FormulaError(fact, expression=code, do=example) from None
+    except ValueError as error:  # null or half a character
+        fact = f"derived={{{name!r}: ...}} does not parse: {error}."
+        raise FormulaError(fact, expression=repr(code), do=example) from None
     return " ".join(code.split("\n")).strip()
 
 
@@ -231,7 +240,7 @@ def solve(derived: Sequence[Derived], table: Table) -> tuple[dict[Hashable, Arra
             known &= ~np.any([np.isnan(values[p]) for p in others], axis=0) if others else True
             rows = np.flatnonzero(known)
             if len(rows):
-                solved = _solve(one, parent, {v: values[v][rows] for v in (*one.parents, one.name)}, values[parent])
+                solved = solve_for(one, parent, {v: values[v][rows] for v in (*one.parents, one.name)}, values[parent])
                 good = np.isfinite(solved)
                 values[parent][rows[good]] = solved[good]
                 values[parent] = _numbers_of(table[parent], _coded(table, parent, values[parent]))
@@ -279,7 +288,7 @@ def follow(
     for one, parent, rows in _to_follow(derived, table, fixed):
         known = {p: _numbers_of(table[p], done[p][rows]) for p in one.parents}
         known[one.name] = numbers(table, one.name)[rows]
-        solved = _solve(one, parent, known, numbers(table, parent))
+        solved = solve_for(one, parent, known, numbers(table, parent))
         whole = table[parent].coding.whole and not table[parent].kind.discrete
         found = _coded_of(table[parent], np.rint(solved) if whole else solved)
         agrees = np.isfinite(found) & ~np.isnan(done[parent][rows])  # what is left alone stays missing
@@ -317,23 +326,6 @@ def _nearness(table: Table, one: Derived, parent: Hashable) -> float:
     return float(abs(np.corrcoef(pair)[0, 1])) if len(rows) > 2 and np.ptp(pair, axis=1).all() else 0.0
 
 
-def said_of_loose(derived: Sequence[Derived], table: Table, fixed: Set[Hashable]) -> list[str]:
-    """What becomes of missing parents that an observed derived value does not determine."""
-    solved: dict[Hashable, list[Hashable]] = {}
-    for one, parent, _ in _to_follow(derived, table, fixed):
-        solved.setdefault(one.name, []).append(parent)
-    said = []
-    for one in derived:
-        loose = ~_marked(table, one.name) & np.any([_marked(table, p) for p in one.parents], axis=0)
-        if loose.any():
-            parents = ", ".join(map(str, one.parents))
-            fact = f"{one.name!r}: {loose.sum()} observed values do not determine what is missing of {parents}"
-            names = " or ".join(map(repr, solved.get(one.name, ())))
-            then = f"then {names} solved for, where one value agrees" if names else "and perhaps out of step"
-            said.append(f"{fact}: drawn without them, {then} (approximate)")
-    return said
-
-
 def numbers(table: Table, name: Hashable) -> Array:
     """A column as numbers, shape (n,); NaN where missing."""
     return _numbers_of(table[name], table[name].values)
@@ -354,6 +346,8 @@ def _coded(table: Table, name: Hashable, numbers: Array) -> Array:
 
 def _coded_of(column: Column, numbers: Array) -> Array:
     """Numbers as a column keeps them: level codes of a rating scale; a number that is no level stays a hole."""
+    if column.kind is Kind.COUNT:
+        return np.where(np.isclose(numbers, np.rint(numbers), rtol=1e-9, atol=1e-9), np.rint(numbers), numbers)
     if not column.kind.discrete:
         return numbers
     levels = np.asarray(column.coding.levels, dtype=np.float64)
@@ -372,18 +366,21 @@ def _refuse_contradiction(one: Derived, observed: Array, computed: Array) -> Non
         return
     spread = float(np.std(observed[both])) or float(np.abs(observed[both]).max()) or 1.0
     decimals = next((k for k in range(7) if np.array_equal(observed[both], observed[both].round(k))), None)
-    allowed = _ROUNDED * spread + (0.0 if decimals is None else 0.5 * 10.0**-decimals)
-    far = both[np.abs(observed[both] - computed[both]) > allowed]
+    away = np.abs(observed[both] - computed[both])
+    exact = np.mean(away <= _EXACT * np.maximum(np.abs(observed[both]), spread)) > 0.5  # then nothing was rounded
+    least = _EXACT * np.maximum(np.abs(observed[both]), spread)
+    allowed = least if exact else _ROUNDED * spread + (0.0 if decimals is None else 0.5 * 10.0**-decimals)
+    far = both[away > allowed]
     if len(far):
-        row = int(far[0])
+        shown = ", ".join(f"{row}: {observed[row]:.6g} against {computed[row]:.6g}" for row in far[:3].tolist())
         raise DataError(
-            f"column {one.name!r} contradicts {one.code!r} in {len(far)} rows.",
-            row=f"{row}: {observed[row]:.6g} against {computed[row]:.6g}",
+            f"column {one.name!r} contradicts {one.code!r} in {len(far)} rows of {len(both)}.",
+            rows=shown + (", ..." if len(far) > 3 else ""),
             do=f"df = df.drop(columns=[{one.name!r}])  # derived= makes it anew",
         )
 
 
-def _solve(one: Derived, parent: Hashable, data: Mapping[Hashable, Array], seen: Array) -> Array:
+def solve_for(one: Derived, parent: Hashable, data: Mapping[Hashable, Array], seen: Array) -> Array:
     """The parent's values that give the derived ones, shape (n,), by bisection; NaN where not exactly one does."""
     known = seen[np.isfinite(seen)]
     if not len(known):

@@ -20,6 +20,7 @@ from ..frame.table import Table
 from .evaluate import environment, known_names
 from .factor import Block, Frozen, block_of, plain_view, refuse_wide, widened
 from .question import LEVELLED, Question
+from .recipe import usable
 from .terms import described, take_apart
 
 __all__ = ["Design", "FormulaColumn", "covered", "freeze"]
@@ -174,8 +175,28 @@ class Design:
         views = {v: plain_view(self.table[v].coding, x) for v, x in seen.items()}
         with np.errstate(all="ignore"):
             env = environment(question.names)
-            found[rows] = np.asarray(env.eval(question.terms.outcome, inner_namespace=views), dtype=np.float64)
+            try:
+                found[rows] = np.asarray(env.eval(question.terms.outcome, inner_namespace=views), dtype=np.float64)
+            except (TypeError, ValueError, AttributeError) as error:
+                raise self._no_number(error) from error
         return found
+
+    def _no_number(self, error: Exception) -> FormulaError:
+        """The refusal of a left side that is no number for each row, such as ``C(y)``."""
+        question, column = self.question, self.table[self.question.outcome[0]]
+        name = str(question.outcome[0])
+        name = name if name.isidentifier() else f"Q({name!r})"
+        right = question.formula.partition("~")[2].strip()
+        levels = len(np.unique(column.values[column.observed]))
+        model = "" if levels == 2 or (column.number and levels > _FEW_LEVELS) else ", model='mnlogit'"
+        made_level = question.terms.outcome.startswith("C(")
+        why = {"reason": "a category is named as it is; the model says what is done with it"} if made_level else {}
+        return FormulaError(
+            f"the left side {question.terms.outcome!r} is not one number for each row ({type(error).__name__}).",
+            formula=question.formula,
+            **why,
+            do=f"df.mice.impute({f'{name} ~ {right}'!r}{model})",
+        )
 
     def affine_in(self, variable: Hashable) -> bool:
         """Whether every column is affine in a numeric variable, others held: checked on 25 values."""
@@ -271,7 +292,7 @@ def freeze(question: Question, table: Table) -> Design:
             raise FormulaError(
                 f"column {variable!r} {column.coding.problem}; the formula cannot use it.",
                 formula=question.formula,
-                do=_cure(variable, column.coding.problem),
+                do=usable(column),
             )
         if not len(column.observed):
             raise FormulaError(f"all values of {variable!r} are missing.", do=f"df.drop(columns=[{variable!r}])")
@@ -304,6 +325,10 @@ def freeze(question: Question, table: Table) -> Design:
     return design
 
 
+#: a number with more values than this is no category
+_FEW_LEVELS = 10
+
+
 class _Made(NamedTuple):
     """A design that was frozen lately, without the data: planning, imputing and fitting ask for the same one."""
 
@@ -332,15 +357,6 @@ class _Made(NamedTuple):
 
 
 _MADE: deque[_Made] = deque(maxlen=4)
-
-
-def _cure(name: Hashable, problem: str) -> str:
-    """The line that makes a column of dates or mixed types usable."""
-    if problem == "holds dates or times":
-        return f"df[{name!r}] = (df[{name!r}] - df[{name!r}].min()).dt.days"
-    if problem.startswith("mixes"):
-        return f"df[{name!r}] = df[{name!r}].astype('string')"
-    return f"df[{name!r}] = df[{name!r}].astype('float64')"
 
 
 def _memorise(terms: list[Any], env: patsy.EvalEnvironment, question: Question) -> Any:

@@ -3,16 +3,39 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 import numpy as np
 
 from ..errors import ModelError
 from ..frame.kinds import Kind
+from ..frame.spelled import spelled
 from ..frame.table import Column
+from .recipe import usable
+from .terms import code_of
 
-__all__ = ["instead_of", "model_for", "refuse_unbuilt"]
+#: words of other programs, in small letters without _ and points -> the word of impute
+MEANT = {
+    **dict.fromkeys(("seed", "randomseed", "rngseed", "rseed", "seedvalue", "randomstate"), "rng"),
+    **dict.fromkeys(
+        ("maxit", "maxiter", "maxiterations", "niter", "niterations", "nit", "numit", "iter", "iters", "burnin",
+         "cycles", "ncycles", "sweeps", "niters"), "iterations",
+    ),
+    **dict.fromkeys(
+        ("m", "nimp", "nimps", "nimpute", "nimputations", "nimputation", "numimputations", "imputations", "nsim",
+         "nsims", "nsets", "ndatasets", "numdatasets", "ndraws", "nsamples", "add"), "m",
+    ),
+    **dict.fromkeys(("method", "meth", "imputer", "imputers"), "methods"),
+    **dict.fromkeys(("predictormatrix", "pred", "preds", "predictor"), "predictors"),
+    **dict.fromkeys(("visitsequence", "visit"), "order"),
+    **dict.fromkeys(("ncore", "ncores", "cores", "nworkers", "workers", "njob", "threads", "nthreads"), "n_jobs"),
+    **dict.fromkeys(("verbose", "printflag", "print"), "progress"),
+}  # fmt: skip
+
+_MANY = 10  # levels of text that are numbers, from which they are no codes
+
+__all__ = ["MEANT", "instead_of", "model_for", "refuse_unbuilt", "respelled"]
 
 _SURVIVAL = re.compile(r"\s*Surv\(([^()]*)\)\s*")
 _STRATA = re.compile(r"(?:\+\s*)?\bstrata\(([^()]*)\)")
@@ -40,16 +63,98 @@ def instead_of(name: str, formula: str) -> str:
     """
     if name in ("Surv", "strata"):
         return _proportional_hazards(formula)
+    said = respelled(formula)
+    if said:
+        return said
     if isinstance(getattr(np, name, None), np.ufunc):
         spelled = re.sub(rf"(?<![.\w]){name}(?=\()", f"np.{name}", formula)
         return f"df.mice.impute({spelled!r})"
     return ""
 
 
+def respelled(formula: str, columns: Iterable[Hashable] = ()) -> str:
+    """The call for a formula that is written as in R or Stata; empty where nothing is.
+
+    Parameters
+    ----------
+    formula : str
+    columns : iterable of hashable, optional
+        All columns, for ``y ~ .``.
+
+    Examples
+    --------
+    >>> respelled("y ~ factor(g) + ns(x, 3) + I(z^2)")
+    "df.mice.impute('y ~ C(g) + cr(x, df=3) + I(z**2)')"
+    >>> respelled("y ~ x + (1 | id)")
+    "df.mice.impute('y ~ x', model='mixedlm', groups='id')"
+    >>> respelled("y ~ x + offset(log(t))")
+    "df.mice.impute('y ~ x', model='poisson', exposure='t')"
+    """
+    found, words = formula, ""
+    for pattern, instead in _RESPELLED:
+        found = re.sub(pattern, instead, found)
+    inside = re.compile(r"I\(([^()]*)\)")
+    found = inside.sub(lambda m: f"I({m[1].replace('^', '**')})", found)
+    found = re.sub(r"\)\s*\^\s*(\d+)", r")**\1", found)
+    found = re.sub(r"(?<![\w.(])([^\W\d]\w*)\s*\^\s*(\d+)", r"I(\1**\2)", found)
+    left, tilde, right = found.partition("~")
+    names = [code_of(name) for name in columns if code_of(name) != left.strip()]
+    if tilde and names and re.search(r"(?:^|[+~\s])\.(?=\s*(?:$|[-+]))", right):
+        right = re.sub(r"(^|[+\s])\.(?=\s*(?:$|[-+]))", lambda m: m[1] + " + ".join(names), right)
+    for piece, make in _OUTSIDE:
+        for one in piece.finditer(right):
+            words += make(*(group or "" for group in one.groups()))
+        right = piece.sub("", right)
+    right = re.sub(r"^\s*\+\s*", " ", right)
+    found = f"{left}{tilde}{right if right.strip() else ' 1'}".rstrip() if tilde else found
+    return "" if found == formula else f"df.mice.impute({found!r}{words})"
+
+
+def _random(inner: str, group: str) -> str:
+    """Words for R's ``(1 + x | id)``."""
+    slopes = re.sub(r"^\s*1\s*(?:\+\s*)?", "", inner).strip()
+    shown = f", re_formula={f'~ {slopes}'!r}" if slopes else ""
+    return f", model='mixedlm', groups={group.strip()!r}{shown}"
+
+
+#: functions of R and Stata, and what does the same here
+_RESPELLED: tuple[tuple[str, Any], ...] = (
+    (r"(?<![\w.])(?:as\.factor|as_factor|factor|ordered|as\.ordered|as\.character)\(", "C("),
+    (r"(?<![\w.])i\.(?=[^\W\d])([\w]+)", r"C(\1)"),
+    (r"(?<![\w.])c\.(?=[^\W\d])([\w]+)", r"\1"),
+    (r"(?<![\w.])as\.(?:numeric|integer|double)\(([^()]*)\)", r"\1"),
+    (
+        r"(?<![\w.])(?:ns|rcs|ncs)\(\s*([^(),]+?)\s*(?:,\s*(?:df\s*=\s*)?(\d+)\s*)?\)",
+        lambda m: f"cr({m[1]}, df={m[2] or 3})",
+    ),
+    (r"(?<![\w.])(?:s|pspline|lo)\(\s*([^(),]+?)\s*(?:,[^()]*)?\)", r"bs(\1, df=4)"),
+    (
+        r"(?<![\w.])poly\(\s*([^(),]+?)\s*,\s*(?:degree\s*=\s*)?(\d)\s*(?:,[^()]*)?\)",
+        lambda m: " + ".join([m[1], *(f"I({m[1]}**{power})" for power in range(2, int(m[2]) + 1))]),
+    ),
+    (r"(?<![\w.])(?:scale|zscore|standardise)\(", "standardize("),
+    (r"(?<![\w.])(?:ifelse|if_else|cond)\(", "np.where("),
+    (r"(?<![\w.])ln\(", "np.log("),
+    (r"(?<![\w.])(log|log2|log10|log1p|exp|sqrt)\((?=[^()]*\))(?![^()]*\)\s*\))", r"np.\1("),
+)
+
+#: pieces that stand beside the formula here, and their words
+_OUTSIDE: tuple[tuple[re.Pattern[str], Any], ...] = (
+    (re.compile(r"\s*\+?\s*\(([^()|]*)\|\|?([^()|]*)\)"), _random),
+    (
+        re.compile(r"\s*\+?\s*offset\((?:np\.)?log\(\s*([^()]*?)\s*\)\s*\)"),
+        lambda name: f", model='poisson', exposure={name!r}",
+    ),
+    (re.compile(r"\s*\+?\s*offset\(\s*([^()]*?)\s*\)"), lambda name: f", model='poisson', offset={name!r}"),
+)
+
+
 def model_for(column: Column, formula: str) -> str:
     """The call that models an outcome of several levels: in order, or without."""
     if column.kind is Kind.OTHER:
-        return f"df[{column.name!r}] = pd.to_numeric(df[{column.name!r}], errors='coerce')"
+        return usable(column)
+    if (found := spelled(column.coding.levels)) is not None and (found.odd or len(column.coding.levels) > _MANY):
+        return found.line(column.name)
     return f"df.mice.impute({formula!r}, model={'ordinal' if column.kind is Kind.ORDINAL else 'mnlogit'!r})"
 
 
@@ -97,7 +202,7 @@ _UNBUILT = {
         {"finegray", "crr", "cuminc", "stcrreg", "fine-gray"},
         {"cause", "causes", "failcode", "fstatus", "event_type", "competing"},
         r"\b(?:crr|finegray|Hist)\(",
-        "df['event'] = (df['cause'] == 1).astype(int)"
+        "df['event'] = (df['cause'] == 1).where(df['cause'].notna())"
         "  # meanwhile: the hazard of one cause, the others censored: model='phreg', status='event'",
     ),
     "an effect that varies with time is": (

@@ -18,7 +18,8 @@ from ..errors import FormulaError, ModelError, nearest
 from ..frame.kinds import Array, Kind
 from ..frame.table import Table
 from .evaluate import environment
-from .hints import instead_of, model_for
+from .hints import instead_of, model_for, respelled
+from .recipe import free_name, is_level, numbers, of_expression, with_outcome
 from .source import Reference, names_of, resolve, scope_of_text, sourced
 from .terms import Pieces, Terms, parse, quoted, take_apart
 
@@ -131,7 +132,14 @@ def ask(
     ModelError
         If the outcome has neither numbers nor two values and no model is named.
     """
-    terms = parse(formula, table.columns)
+    try:
+        terms = parse(formula, table.columns)
+    except FormulaError as error:
+        said = respelled(formula, table.columns) if isinstance(formula, str) else ""
+        if not said:
+            raise
+        raise FormulaError(error.fact, do=said, **error.lines) from None
+    _refuse_foreign(terms, table)
     names = names_of(formula)
     for code in (terms.outcome, *dict.fromkeys(code for factors in terms.factors for code in factors)):
         names.update(capture(code, table, scope or {}, formula))
@@ -144,8 +152,23 @@ def ask(
             f"{both[0]!r} stands on both sides of the formula.", formula=formula, do='df.mice.impute("y ~ x1 + x2")'
         )
     model, said = (model, f"model={model!r}") if model is not None else _default_model(terms, outcome, bare, table)
-    level = _level(outcome[0], table, model, keywords or {}) if bare else None
+    level = _level(outcome[0], table, model, keywords or {}, formula) if bare else None
     return Question(terms, model, said, outcome, bare, level, dict(keywords or {}), names)
+
+
+def _refuse_foreign(terms: Terms, table: Table) -> None:
+    """Refuse operators that mean something else in Python: ``x^2`` and R's ``(1 | id)``."""
+    for code in (code for factors in terms.factors for code in factors):
+        for node in ast.walk(ast.parse(code, mode="eval")):
+            if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor | ast.BitOr)):
+                continue
+            power = isinstance(node.op, ast.BitXor) and isinstance(node.right, ast.Constant)
+            group = getattr(node.right, "id", None)
+            random = isinstance(node.op, ast.BitOr) and group in table and table[group].coding.levels != (False, True)
+            said = respelled(terms.formula, table.columns)
+            if (power or random) and said:
+                what = "a power is written **" if power else "a random effect is not written with |"
+                raise FormulaError(f"{what}: {code!r}.", formula=terms.formula, do=said)
 
 
 def ask_right(right: str, table: Table, scope: Mapping[str, Any]) -> Question:
@@ -213,7 +236,7 @@ def _refuse_shadow(code: str, pieces: Pieces, columns: Set[Hashable], formula: s
                 f"{ast.unparse(node)!r} is a method of a column; a formula sees plain values, and m sets of them.",
                 formula=formula,
                 instead="center(x), standardize(x), np.log(x), a function of your own",
-                do="df['new'] = ...   # before imputing",
+                do=_by_method(code, node, columns),
             )
     called = {*pieces.called, *(["Q"] if "Q" in pieces.variables and "Q(" in code else [])}
     for name in pieces.variables:
@@ -223,6 +246,14 @@ def _refuse_shadow(code: str, pieces: Pieces, columns: Set[Hashable], formula: s
                 formula=formula,
                 do=f"df = df.rename(columns={{{name!r}: '{name}_'}})",
             )
+
+
+def _by_method(code: str, node: ast.Attribute, columns: Set[Hashable]) -> str:
+    """The line that makes a column of what a method of a column gives."""
+    calls = (n for n in ast.walk(ast.parse(code, mode="eval")) if isinstance(n, ast.Call))
+    call = next((ast.unparse(n) for n in calls if ast.unparse(n.func) == ast.unparse(node)), ast.unparse(node))
+    new = free_name("new", columns)
+    return f"df[{new!r}] = {of_expression(call, columns)}  # before imputing; then {new} in the formula"
 
 
 def _refuse_module_transform(code: str, scope: Mapping[str, Any], formula: str) -> None:
@@ -318,7 +349,12 @@ def _default_model(terms: Terms, outcome: tuple[Hashable, ...], bare: bool, tabl
     )
 
 
-def _level(name: Hashable, table: Table, model: str, keywords: Mapping[str, Any]) -> Any:
+def _short(keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """Keywords that can be written into a call."""
+    return {word: value for word, value in keywords.items() if isinstance(value, str | int | float)}
+
+
+def _level(name: Hashable, table: Table, model: str, keywords: Mapping[str, Any], formula: str) -> Any:
     """The level whose probability is modelled, when the outcome is no number."""
     column = table[name]
     if model in LEVELLED:
@@ -330,7 +366,15 @@ def _level(name: Hashable, table: Table, model: str, keywords: Mapping[str, Any]
         raise ModelError(
             f"outcome {name!r} has {column.n_levels} levels; {model!r} needs a number or two values.",
             levels=", ".join(map(str, column.coding.levels[:5])),
-            do=f"df['new'] = df[{name!r}] == {column.coding.levels[-1]!r}",
+            do=numbers(column)
+            if not binomial
+            else with_outcome(
+                is_level(name, column.coding.levels[-1]),
+                formula,
+                table.columns,
+                "".join(f", {word}={value!r}" for word, value in {"model": model, **_short(keywords)}.items()),
+                [name],
+            ),
         )
     return column.coding.levels[-1] if column.n_levels else None
 

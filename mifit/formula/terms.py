@@ -67,6 +67,8 @@ def parse(formula: str, columns: Iterable[Hashable] = ()) -> Terms:
         raise FormulaError(f"a formula is text, not {type(formula).__name__}.", do=_EXAMPLE)
     if isinstance(formula, FileText):
         _refuse_vast(formula)
+    if any("\ud800" <= letter <= "\udfff" for letter in formula):
+        raise FormulaError(f"{formula!r:.200} holds half a character (a lone surrogate).", do=_EXAMPLE)
     advice = _advice(formula, columns)
     try:
         model = described(formula)

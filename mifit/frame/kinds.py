@@ -193,6 +193,11 @@ def _object(present: list[Any]) -> Coding:
     if types <= {int, float}:
         return _number(np.asarray(plain, dtype=np.float64), whole=types == {int})
     names = ", ".join(sorted(t.__name__ for t in types))
+    if types <= {str, int, float}:
+        # words first: a few of them tell whether the rest are numbers
+        texts = sorted({v for v in plain if isinstance(v, str)}, key=lambda v: (any(map(str.isdigit, v)), v))
+        shown = ", ".join(map(repr, texts[:4])) + (", ..." if len(texts) > 4 else "")
+        return Coding(Kind.OTHER, problem=f"mixes values of the types {names} ({shown})")
     return Coding(Kind.OTHER, problem=f"mixes values of the types {names}" if len(types) > 1 else f"holds {names}")
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from ..errors import PlanError, nearest
 from .kinds import Coding, Kind, classify, is_missing
+from .spelled import spelled
 
 __all__ = ["codings"]
 
@@ -80,7 +81,7 @@ def _as(name: Hashable, series: pd.Series, own: Coding, kind: Kind) -> Coding:
         if not own.number:
             raise PlanError(
                 f"{name!r} holds {_shown(levels)}: it cannot be {kind.value}.",
-                do=f"df[{name!r}] = pd.to_numeric(df[{name!r}])",
+                do=found.line(name) if (found := spelled(levels)) else _levels_as_numbers(name, levels),
             )
         values = np.asarray(levels, dtype=np.float64)
         if kind is Kind.COUNT and (np.any(values < 0) or np.any(values != np.rint(values))):
@@ -103,6 +104,12 @@ def _as(name: Hashable, series: pd.Series, own: Coding, kind: Kind) -> Coding:
         return own if own.kind is Kind.BINARY else Coding(Kind.BINARY, levels, own.number, own.whole)
     number = own.number and kind is Kind.ORDINAL
     return Coding(kind, _numbers_as_such(levels, own.whole), number, own.whole)
+
+
+def _levels_as_numbers(name: Hashable, levels: Sequence[Any]) -> str:
+    """The line that gives each level a number, to be filled in."""
+    codes = {level: code for code, level in enumerate(levels)}
+    return f"df[{name!r}] = df[{name!r}].astype(object).map({codes!r}).astype(float)  # the number of each level"
 
 
 def _ordered(name: Hashable, series: pd.Series, own: Coding, levels: list[Any]) -> Coding:

@@ -152,6 +152,12 @@ def check_frame(frame: object) -> None:
     if not frame.columns.is_unique:
         twice = ", ".join(map(repr, frame.columns[frame.columns.duplicated()].unique()[:4]))
         raise DataError(f"column names repeat: {twice}.", do="df = df.loc[:, ~df.columns.duplicated()]")
+    for name in frame.columns:
+        if isinstance(name, str) and not name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in name):
+            raise DataError(
+                f"the name {name!r} holds half a character, a lone surrogate: it can be neither printed nor parsed.",
+                do="df = df.rename(columns=lambda c: str(c).encode('utf-8', 'replace').decode())",
+            )
 
 
 def _as_pandas(data: object) -> str:

@@ -22,7 +22,9 @@ _WORDS = ("bounds", "censored", "truncated")
 _SHOWN = 3  # rows that an error names
 
 
-def understood(name: Hashable, wishes: Wishes, table: Table, inside: Rows | None = None) -> Bounds:
+def understood(
+    name: Hashable, wishes: Wishes, table: Table, inside: Rows | None = None, derived: bool = False
+) -> Bounds:
     """Understand what is said of where the values of a column lie.
 
     Parameters
@@ -34,6 +36,8 @@ def understood(name: Hashable, wishes: Wishes, table: Table, inside: Rows | None
     table : Table
     inside : ndarray of int, optional
         Rows where the column is asked for; by default all.
+    derived : bool, default False
+        Whether the column follows from others: its bounds are bounds of their draws, and may be columns.
 
     Returns
     -------
@@ -63,7 +67,7 @@ def understood(name: Hashable, wishes: Wishes, table: Table, inside: Rows | None
         fact = f"nothing lies between the bounds of {name!r} in {len(crossed)} rows."
         rest = {word: _without(getattr(wishes, word), name) for word in given}
         raise PlanError(fact, row=f"{row}: from {least[row]:g} to {most[row]:g}", do=as_call(wishes, **rest))
-    if not len(column.missing):
+    if derived or not len(column.missing):
         return found
     if "bounds" in pairs:
         _refuse_unclear(name, found, wishes, table, inside)

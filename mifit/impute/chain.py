@@ -29,7 +29,9 @@ from .methods.multinomial import MultinomialFitted
 from .methods.norm import NormalFitted
 from .methods.ordinal import OrdinalFitted
 from .methods.pmm import PMM, PMMFitted
+from .moving import Conditional, begin, move
 from .plan import Variable
+from .relations import check
 from .skipping import refuse_contradiction
 from .store import ColumnStore, Model, Piece
 from .visit import StoreVisit
@@ -122,6 +124,7 @@ class Running:
         if not self.start_rows:
             self._ordinary_pass(rng)
         self.warm.update(self.engine.opening)
+        self.put(begin(self.engine, self.values, rng))
 
     def _fill(self, holes: Mapping[Hashable, Array]) -> None:
         """Put values into all holes and build the store."""
@@ -182,12 +185,40 @@ class Running:
             variable = self.engine.variables[name]
             how = self._draw_column if variable.role == "column" else self._draw_joint
             found = how(variable, rng)
-            self.store.write(name, found.values)
+            self.store.write(name, self.untied(name, found.values))
             if found.tried:
                 past = self.sampled.get(name, (0, 0, 0))
                 self.sampled[name] = (past[0] + found.drawn, past[1] + found.tried, past[2] + found.sliced)
+        self.move(rng)
         self.visiting = "the analysis"
         self._record(rng)
+
+    def untied(self, name: Hashable, drawn: Array) -> Array:
+        """Draws of a column, but for rows in which it moves with others."""
+        tied, missing = self.engine.relations.tied(name), self.table[name].missing
+        return np.where(np.isin(missing, tied), self.values[name][missing], drawn) if len(tied) else drawn
+
+    def put(self, found: Mapping[Hashable, Array]) -> None:
+        """Write whole columns, (n,) each, into the store."""
+        for name, values in found.items():
+            self.store.write(name, values[self.table[name].missing])
+
+    def move(self, rng: np.random.Generator) -> None:
+        """Draw what moves together: missing parents of observed derived values, given that they give them."""
+        ties = self.engine.relations.ties
+        if not ties:
+            return
+        conditionals = {}
+        for name in dict.fromkeys(n for tie in ties for n in (tie.free, tie.pivot)):
+            self.visiting, variable = name, self.engine.variables[name]
+            judges: list[tuple[Any, Any]] = []
+            if variable.role == "column":
+                own, model = self._fitted_column(variable, rng), self.engine.own[name]
+            else:
+                own, model = self._own(variable, rng)
+                judges = [(self._parameters(ready, rng), ready) for ready in self.engine.feeds[name]]
+            conditionals[name] = Conditional(name, own, model, judges, self.engine, self.store)
+        self.put(move(ties, conditionals, self.engine, self.values, rng))
 
     def _draw_column(self, variable: Variable, rng: np.random.Generator) -> Draw:
         """Plain chained equations: fit on observed rows, draw from the own model."""
@@ -278,7 +309,7 @@ class Running:
 
     def _visit(self, name: Hashable, model: Model, rows: Rows | None, warm: Any) -> StoreVisit:
         """What a column's own method sees; ``rows`` None for all."""
-        column, limits = self.table[name], self.engine.cuts.get(name)
+        column, limits = self.table[name], self.engine.cut(name, self.values)
         kept = self.engine.kept(name, rows, self.values)
         if kept is not None and len(kept) == self.table.n_rows:
             rows = kept = None
@@ -380,6 +411,7 @@ class Running:
     def freeze(self, number: int, sweeps: int) -> Chain:
         """The chain as a value."""
         refuse_contradiction(self.engine.pattern, self.values, number)
+        check(self.engine, self.values)
         holes = {name: self.values[name][self.table[name].missing] for name in self.plan.order}
         traces = {name: np.asarray(values) for name, values in self.past.items()}
         return Chain(number, sweeps, holes, traces, self.warm, self.events, self.sampled, self.seen)

@@ -8,10 +8,11 @@ from ..errors import PlanError
 from ..formula.question import Question
 from ..formula.terms import code_of, take_apart
 from ..frame.kinds import Kind
+from .bounding import as_call
 from .choices import MOST_LEVELS, constant_within, is_monotone, nearly_determines
 from .columns import is_constant
 from .contract import Method
-from .knowledge import beyond_donors, donors_within, many_levels, refuse_without_donors
+from .knowledge import beyond_donors, donors_within, many_levels, refuse_without_donors, tied
 from .likelihoods import HAZARD
 from .methods import CHAINED, METHODS
 from .planning import Draft, by_kind, hazard_of
@@ -40,7 +41,9 @@ def plan_chained(draft: Draft) -> None:
         check_copies(draft.questions, table, [n for n in usable if draft.holes(n)])
     draft.order = draft.ordered([n for n in usable if draft.holes(n)])
     monotone = _one_visit_suffices(draft)
-    settles = any(draft.holes(n) and n in draft.bounds and not draft.bounds[n].always for n in draft.order)
+    related = any(draft.relations.of(n) or tied(draft, n) for n in draft.order)
+    monotone = monotone and not related
+    settles = related or any(draft.holes(n) and n in draft.bounds and not draft.bounds[n].always for n in draft.order)
     for position, name in enumerate(draft.order):
         later = set(draft.order[position:]) if monotone else {name}
         others = [n for n in usable if n not in later]
@@ -104,6 +107,12 @@ def method_of(draft: Draft, name: Hashable) -> tuple[Method, str, str]:
     wished = draft.wished(name)
     if wished is not None:
         refuse_without_donors(draft, name, wished[1])
+        if tied(draft, name) and wished[1] in ("pmm", "sample"):
+            methods = {**draft.wishes.methods, name: "norm"}
+            raise PlanError(
+                f"{wished[1]!r} has no density, and {name!r} is drawn given an observed value that derives from it.",
+                do=as_call(draft.wishes, methods=methods),
+            )
         return wished
     column = draft.table[name]
     if is_constant(column):
@@ -113,6 +122,9 @@ def method_of(draft: Draft, name: Hashable) -> tuple[Method, str, str]:
         draft.events.append(many_levels(name, column.n_levels))
         return METHODS["sample"], "sample", f"{column.n_levels} levels"
     label = CHAINED[column.kind]
+    if label in ("pmm", "sample") and tied(draft, name):
+        method, label, _ = beyond_donors(draft, name)
+        return method, label, "drawn given what derives from it"
     known = draft.bounds.get(name)
     if label == "pmm" and known is not None and not (known.always and donors_within(draft, name)):
         return beyond_donors(draft, name)

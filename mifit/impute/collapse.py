@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +23,11 @@ class Joined(NamedTuple):
     levels: tuple[Any, ...]  #: those that are drawn
     place: Rows  #: (K,) which of them each level of the column belongs to
     seen: Array  #: (K,) rows in which each level of the column was observed
+
+    def becomes(self, levels: Sequence[Any]) -> dict[Any, Any]:
+        """Levels of the column that are drawn together with others, and what they are drawn as."""
+        pairs = zip(levels, (self.levels[place] for place in self.place.tolist()), strict=True)
+        return {level: whole for level, whole in pairs if level != whole}
 
     def apart(self, codes: Array, rng: np.random.Generator) -> Array:
         """Draw a level of the column for each drawn one, by observed shares; both (n_mis,)."""

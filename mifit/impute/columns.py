@@ -10,8 +10,10 @@ import numpy as np
 
 from ..errors import DataError, PlanError, nearest
 from ..formula.question import Question
+from ..formula.recipe import usable, without
 from ..formula.terms import code_of, parse, take_apart
 from ..frame.kinds import Kind
+from ..frame.spelled import codes_of_missing, spelled, words_of_missing
 from ..frame.table import Column, Table
 from .choices import is_identifier
 from .methods import CHAINED, COMPATIBLE, METHODS
@@ -112,7 +114,12 @@ def set_aside(table: Table, questions: Sequence[Question], wishes: Wishes) -> tu
     asked = {v for q in questions for v in (*q.variables(table), *q.outcome)}
     left: dict[Hashable, str] = {}
     events: list[str] = []
+    telling = _tell_ignored(table, wishes)
     for name, column in table.columns.items():
+        if name in telling and name not in asked and name not in wishes.methods:
+            left[name] = "tells which rows are ignored"
+            events.append(f"{name!r} tells which rows are ignored: not used as a predictor")
+            continue
         if wishes.methods.get(name) == "leave":
             left[name] = "left alone, as asked"
             continue
@@ -122,11 +129,17 @@ def set_aside(table: Table, questions: Sequence[Question], wishes: Wishes) -> tu
         if name == wishes.id and name not in asked:
             left[name] = "names the subjects"
             continue
+        said = name in wishes.kinds or name in wishes.methods
+        if not said:
+            _refuse_spelled(column)
         if _is_number_as_text(column):
             events.append(
                 f"{name!r} holds numbers as text, read as {column.n_levels} levels: "
                 f"df[{name!r}] = pd.to_numeric(df[{name!r}]) makes it a number"
             )
+        events += [] if said else _stand_for_missing(column)
+        if name in asked and not said:
+            _refuse_names(table, column, questions)
         if column.coding.unused and (name in asked or len(column.missing)):
             events.append(_never_observed(column))
         reason = _unusable(table, column, name in asked, name in wishes.methods)
@@ -142,6 +155,72 @@ def set_aside(table: Table, questions: Sequence[Question], wishes: Wishes) -> tu
                     do=f"df.mice.impute({question.formula!r})  # without {name!r} among methods",
                 )
     return left, events
+
+
+def _tell_ignored(table: Table, wishes: Wishes) -> set[Hashable]:
+    """Complete columns of levels that say which rows are ignored: no model has seen the levels of those rows."""
+    wish = wishes.ignore
+    levelled = [c for c in table.columns.values() if not len(c.missing) and (c.n_levels == 2 or not c.number)]
+    if isinstance(wish, str):
+        try:
+            used = take_apart(" ".join(wish.split()), table.columns).variables
+        except SyntaxError:  # refused where it is read
+            return set()
+        return {column.name for column in levelled if column.name in used and column.kind.discrete}
+    if wish is None:
+        return set()
+    marked = wish.marked
+    if len(marked) != table.n_rows or marked.all() or not marked.any():
+        return set()
+    told = [c for c in levelled if c.kind.discrete and c.n_levels <= table.n_rows / 2]
+    return {c.name for c in told if not set(c.values[marked].tolist()) & set(c.values[~marked].tolist())}
+
+
+def _refuse_spelled(column: Column) -> None:
+    """Refuse numbers kept as text with a decimal comma or beside a word for missing: as levels they mislead."""
+    found = spelled(column.coding.levels) if column.kind.discrete else None
+    if found is not None and found.odd:
+        raise DataError(found.said(column.name), levels=f"read as {column.n_levels} levels", do=found.line(column.name))
+
+
+def _stand_for_missing(column: Column) -> list[str]:
+    """What a reader should know of values that may stand for a missing one."""
+    name = column.name
+    if column.kind.discrete and not column.number:
+        words = words_of_missing(column.coding.levels)
+        code = f"df[{name!r}] = df[{name!r}].mask(df[{name!r}].isin({list(words)!r}))"
+        return (
+            [f"{name!r} has the level {listed([*map(repr, words)])}: if that is a missing value, {code}"]
+            if words
+            else []
+        )
+    if not column.number:
+        return []
+    values = column.values.copy()
+    values[column.observed] = column.numbers(values[column.observed])
+    found = codes_of_missing(values)
+    if not found:
+        return []
+    shown = " and ".join(f"{code:g} in {many} row{'' if many == 1 else 's'}" for code, (many, _) in found.items())
+    plain = {int(code) if code.is_integer() else code for code in found}
+    code = f"df = df.replace({{{name!r}: {{{', '.join(f'{one}: np.nan' for one in sorted(plain))}}}}})"
+    following = next(iter(found.values()))[1]
+    return [f"{name!r} is {shown}, the next value is {following:g}: if that stands for a missing value, {code}"]
+
+
+def _refuse_names(table: Table, column: Column, questions: Sequence[Question]) -> None:
+    """Refuse a formula with a coefficient for each row: text that names the rows."""
+    if column.kind is not Kind.NOMINAL or not is_identifier(table, column.name):
+        return
+    name = column.name
+    for question in (q for q in questions if name in q.variables(table)):
+        plain = without(question.terms, name, table.columns)
+        raise PlanError(
+            f"{name!r} has {column.n_levels} levels in {table.n_rows - len(column.missing)} rows: it names the rows, "
+            "and the analysis would have a coefficient for each.",
+            analysis=question.formula,
+            do=f"df.mice.impute({plain!r}, model={question.model!r})",
+        )
 
 
 def _never_observed(column: Column) -> str:
@@ -260,7 +339,9 @@ def _unusable(table: Table, column: Column, asked: bool, wished: bool) -> str:
     elif not asked and not (holes and wished) and is_identifier(table, name):
         return "only names its rows"
     if reason and holes:
-        raise DataError(f"column {name!r} {reason} and has {holes} holes.", do=_leave(name))
+        cure = usable(column) if column.kind is Kind.OTHER else _leave(name)
+        text = asked or "to_numeric" in cure
+        raise DataError(f"column {name!r} {reason} and has {holes} holes.", do=cure if text else _leave(name))
     return reason
 
 

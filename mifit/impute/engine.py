@@ -6,13 +6,14 @@ A pure function of (table, plan), made again in every process and shared by the 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from ..formula.derived import Derived
 from ..formula.design import freeze
 from ..formula.question import LEVELLED, Inverse, Question
 from ..frame.cells import Mask
@@ -27,6 +28,7 @@ from .limits import fence
 from .methods import Cox, Logistic, Multinomial, Ordinal, Probit, name_of
 from .methods.cox import Times
 from .plan import Factor, Plan, Variable
+from .relations import cut_off, narrowed, relations
 from .sampler_choice import Choice, Constraint, Offers, choose, multiplies, offers
 from .skipping import SkipPattern
 from .store import ColumnStore, Layout, Model
@@ -93,6 +95,10 @@ class Ready:
             return (found == self.table[self.outcome[0]].coding.levels[-1]).astype(np.float64)
         return found
 
+    def of_rows(self, data: Mapping[Hashable, Array]) -> Array:
+        """The outcome of some rows with other values, (len(rows),)."""
+        return self._response(dict(data))
+
     def vector(self, word: str) -> Array | None:
         """A keyword's column or array as numbers, shape (n,); None where it is not given."""
         return None if self.question is None else keyword_vector(self.question, word, self.table)
@@ -139,8 +145,8 @@ class Ready:
 class Engine:
     """What all chains share."""
 
-    def __init__(self, table: Table, plan: Plan) -> None:
-        self.table, self.plan = table, plan
+    def __init__(self, table: Table, plan: Plan, derived: Sequence[Derived] = ()) -> None:
+        self.table, self.plan, self.derived = table, plan, tuple(derived)
         self.copies = self._copies()
         self.variables = {name: plan[name] for name in plan.order}
         self.observed = {name: table[name].observed for name in plan.order}
@@ -170,6 +176,7 @@ class Engine:
         self.cuts = {name: found.limits(self.table, self.table[name]) for name, found in known}
         conditions = {v.name: v.skip for v in self.plan.variables if v.skip is not None}
         self.pattern = SkipPattern(self.table, conditions, self.plan.order)
+        self.relations = relations(self.derived, self.table, self.plan.order, self.plan.wishes)
 
     def new_store(self, values: dict[Hashable, Array]) -> ColumnStore:
         """A store for one chain's values."""
@@ -203,7 +210,7 @@ class Engine:
             rows, enough = self._complete(each), 10 * len(each.model.columns) * max(each.n_levels - 1, 1)
             if len(rows) >= enough and self._levels_present(each, rows):
                 left = each.method.fit(self._seen(each, rows), np.random.default_rng(0)).warm
-                if not left.rescued:
+                if left is not None and not left.rescued:  # of one level there is nothing to begin from
                     found[each.key] = left
         return found
 
@@ -274,7 +281,7 @@ class Engine:
 
     def fence(self, name: Hashable, values: Mapping[Hashable, Array]) -> Fence | None:
         """What is known of the holes of a column, given the other columns as they stand."""
-        found = self.fences.get(name)
+        found = self._narrowed(name, values)
         if not len(self.pattern.bound_rows(name)):
             return found
         demand, missing = self.pattern.demand(name, values), self.table[name].missing
@@ -287,6 +294,21 @@ class Engine:
                 if whole:
                     return found
         return dataclasses.replace(found, allowed=lambda at, drawn: demand.suitable(missing[at], drawn))
+
+    def _narrowed(self, name: Hashable, values: Mapping[Hashable, Array]) -> Fence | None:
+        """The bounds of a column, and those of what derives from it, the other columns as they stand."""
+        found, held = self.fences.get(name), self.relations.of(name)
+        if not held:
+            return found
+        label = self.variables[name].label
+        around, tied = found or fence(self.table[name], None), self.relations.tied(name)
+        return narrowed(around, held, name, label, self.table, values, tied, self.members.get(name))
+
+    def cut(self, name: Hashable, values: Mapping[Hashable, Array]) -> tuple[Array, Array] | None:
+        """Where a column's distribution is cut off in every row, each (n,); None where it is not."""
+        static = self.cuts.get(name)
+        held = [one for one in self.relations.of(name) if one.always and name in one.linear]
+        return cut_off(static, held, name, self.table, values) if held else static
 
     def chosen(self) -> dict[Hashable, Choice]:
         """The sampler of every variable: what its chain runs, and what the plan states."""
@@ -315,7 +337,9 @@ class Engine:
 
     def _constraint(self, name: Hashable) -> Constraint:
         """What kind of thing is known of the missing values of a variable."""
-        return Constraint(bounded=name in self.fences, conditional=len(self.pattern.bound_rows(name)) > 0)
+        held = self.relations.of(name)
+        curved = any(name not in one.linear for one in held)
+        return Constraint(name in self.fences or bool(held), len(self.pattern.bound_rows(name)) > 0 or curved)
 
     def place(self, name: Hashable) -> int | None:
         """The store's column of a number, where its cross-products serve a linear model."""

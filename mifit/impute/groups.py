@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import MifitError, PlanError
+from ..formula.derived import Derived
 from ..formula.question import Question
+from ..formula.recipe import renamed
 from ..frame.cells import Mask
 from ..frame.kinds import Kind, Rows
 from ..frame.table import Table
@@ -26,13 +28,13 @@ _SEEN = 5  # observed values of every incomplete column in a group
 
 def plan_groups(
     table: Table, questions: Sequence[Question], wishes: Wishes, scope: Mapping[str, Any],
-    skips: Mapping[Hashable, Skip],
+    skips: Mapping[Hashable, Skip], derived: Sequence[Derived] = (),
 ) -> tuple[Plan, Table]:  # fmt: skip
     """Plan each group by itself.
 
     Parameters
     ----------
-    table, questions, wishes, scope, skips
+    table, questions, wishes, scope, skips, derived
         As :func:`~mifit.impute.planning.make` takes them; ``wishes.by`` names the column of groups.
 
     Returns
@@ -55,7 +57,7 @@ def plan_groups(
         ignore = Mask.of(wishes.ignore.marked[rows]) if isinstance(wishes.ignore, Mask) else wishes.ignore
         inner = dataclasses.replace(wishes, by=None, ignore=ignore)
         try:
-            plan, _ = make(table.part(rows), questions, inner, scope, skips)
+            plan, _ = make(table.part(rows), questions, inner, scope, skips, derived)
         except MifitError as error:
             raise type(error)(f"group {by} = {level}: {error.fact}", do=error.do, **error.lines) from error
         found.append((level, plan))
@@ -90,6 +92,13 @@ def rows_of(table: Table, by: Hashable) -> dict[Any, Rows]:
     }
 
 
+def _joined(small: list[Any], split: Mapping[Any, Rows]) -> Any:
+    """What small groups are called together: the largest group where all of them are too few."""
+    if sum(len(split[level]) for level in small) < _FEWEST:
+        return max(split, key=lambda level: len(split[level]))
+    return "other" if all(isinstance(level, str) for level in split) else small[0]
+
+
 def _refuse_small(table: Table, by: Hashable, split: Mapping[Any, Rows], wishes: Wishes) -> None:
     """A group must have rows, and values to learn from."""
     small = [level for level, rows in split.items() if len(rows) < _FEWEST]
@@ -97,7 +106,7 @@ def _refuse_small(table: Table, by: Hashable, split: Mapping[Any, Rows], wishes:
         shown = listed([f"{level} ({len(split[level])} rows)" for level in small], 5)
         raise PlanError(
             f"{len(small)} of {len(split)} groups of {by!r} have fewer than {_FEWEST} rows: {shown}.",
-            do=f"df[{by!r}] = df[{by!r}].replace({small[:5]!r}, 'other')",
+            do=f"{renamed(by, dict.fromkeys(small, _joined(small, split)))}  # small groups together",
         )
     for name in (n for n in table.incomplete if wishes.methods.get(n) != "leave"):
         seen = table[name].observed

@@ -115,7 +115,8 @@ def _set_aside_many_levels(draft: Draft, names: Sequence[Hashable]) -> None:
             f"{name!r} has {column.n_levels} levels and {draft.holes(name)} holes; no more than {MOST_LEVELS} can be "
             "weighed by the analysis.",
             analysis=formula,
-            do=f"n = df[{name!r}].map(df[{name!r}].value_counts()); df[{name!r}] = df[{name!r}].mask(n < 30, 'other')",
+            do=f"g = df[{name!r}].astype(object).map(str, na_action='ignore'); "
+            f"df[{name!r}] = g.where(g.isin(g.value_counts().index[:30]) | g.isna(), 'other')",
         )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import PlanError
 from ..formula.condition import condition
+from ..formula.recipe import repeated, rows_where
 from ..formula.terms import take_apart
 from ..frame.kinds import Kind
 from .bounding import as_call, gap, named_ends, understood
@@ -16,6 +17,7 @@ from .contract import Method
 from .methods import METHODS
 from .plan import listed
 from .planning import Draft
+from .relations import relations
 
 __all__ = [
     "CENSORED",
@@ -25,6 +27,7 @@ __all__ = [
     "know",
     "many_levels",
     "refuse_without_donors",
+    "tied",
 ]
 
 #: why a column whose missing values lie beyond the observed ones is normal
@@ -43,6 +46,7 @@ def know(draft: Draft) -> None:
     """
     _skips(draft)
     _where_values_lie(draft)
+    _relate(draft)
     _ignore(draft)
 
 
@@ -50,6 +54,9 @@ def _where_values_lie(draft: Draft) -> None:
     """What ``bounds=``, ``censored=`` and ``truncated=`` say; what else the columns that they name are good for."""
     wishes = draft.wishes
     for name in dict.fromkeys([*wishes.bounds, *wishes.censored, *wishes.truncated]):
+        if name in wishes.derived:
+            _refuse_words_of_derived(draft, name)
+            continue
         skip = draft.skips.get(name)
         values = {v: draft.table[v].values for v in draft.table.columns}
         found = understood(name, wishes, draft.table, None if skip is None else skip.inside(draft.table, values))
@@ -64,6 +71,39 @@ def _where_values_lie(draft: Draft) -> None:
         draft.bounds[name] = found
         for end in named_ends(wishes, name):
             _set_aside_end(draft, name, end)
+
+
+def _refuse_words_of_derived(draft: Draft, name: Hashable) -> None:
+    """A derived column is bounded by ``bounds=``; it has no missing values and no distribution of its own."""
+    for word in ("censored", "truncated"):
+        wish = getattr(draft.wishes, word)
+        if name in wish:
+            rest = {other: pair for other, pair in wish.items() if other != name}
+            call = as_call(draft.wishes, **{word: rest}, bounds={**draft.wishes.bounds, name: wish[name]})
+            raise PlanError(f"{name!r} is derived: {word}= is said of columns that are drawn.", do=call)
+
+
+def _relate(draft: Draft) -> None:
+    """What derived columns say of those that are drawn: their bounds, and observed values to be kept."""
+    order = draft.ordered([n for n in draft.table.columns if draft.holes(n) and n not in draft.left])
+    draft.relations = relations(draft.derived, draft.table, order, draft.wishes)
+    for name, many in draft.relations.loose.items():
+        fact = f"{name!r}: {many} observed values do not determine what is missing of its parents"
+        draft.events.append(f"{fact}: drawn without them, then solved for where one value agrees (approximate)")
+    for name in dict.fromkeys(tie.one.name for tie in draft.relations.ties):
+        ties = [tie for tie in draft.relations.ties if tie.one.name == name]
+        free, pivots = ({repr(tie[k]): None for tie in ties} for k in (1, 2))
+        rows = len(np.unique(np.concatenate([tie.rows for tie in ties])))
+        kept = f"{name!r}: {rows} observed values are kept: {', '.join(free)} drawn given them"
+        draft.events.append(f"{kept}, {' or '.join(pivots)} solved for")
+    for held in (held for held in draft.relations.held if not held.always):
+        rows = int(np.isfinite(held.low).sum())
+        draft.events.append(f"{held.one.name!r}: {rows} observed values are kept: draws of other ones are refused")
+
+
+def tied(draft: Draft, name: Hashable) -> bool:
+    """Whether missing values of a column move with others, and need a density for it."""
+    return len(draft.relations.tied(name)) > 0
 
 
 def _set_aside_end(draft: Draft, name: Hashable, end: Hashable) -> None:
@@ -130,7 +170,8 @@ def _ignore(draft: Draft) -> None:
         if holed:
             raise PlanError(
                 f"ignore= looks at {holed[0]!r}, which has {draft.holes(holed[0])} holes.",
-                do=f"df.mice.impute(ignore=df[{holed[0]!r}].isna())",
+                do=f"df.mice.impute(ignore={rows_where(found.code, draft.table.columns, True)})"
+                "  # where it is not known, the row is not ignored",
             )
         marked = found.holds(draft.table, {v: draft.table[v].values for v in found.variables})
         draft.ignored = found
@@ -142,7 +183,7 @@ def _ignore(draft: Draft) -> None:
         if name not in draft.left and seen < 2:
             raise PlanError(
                 f"without the rows of ignore=, {name!r} has {seen} observed values to learn from.",
-                do=f"df.mice.impute(methods={{{name!r}: 'leave'}}, ignore=...)",
+                do=f"df.mice.impute(methods={{{name!r}: 'leave'}}, ignore={wish!r})",
             )
     draft.events.append(f"{int(marked.sum())} of {len(marked)} rows are imputed, and no model is fitted on them")
 
@@ -180,7 +221,7 @@ def check_weights(draft: Draft) -> None:
         if frequency and many:
             raise PlanError(
                 f"{variable.name!r} is missing in {many} rows that stand for several: each has a hole of its own.",
-                do=f"df = df.loc[df.index.repeat(df[{name!r}])].reset_index(drop=True).assign(**{{{name!r}: 1}})",
+                do=f"{repeated(name)}.reset_index(drop=True)",
             )
         penalty = getattr(variable.method, "firth", False) or getattr(variable.method, "rescue", "") == "firth"
         if not frequency and penalty:

@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import DataError, PlanError
 from ..formula.condition import Condition, condition
 from ..formula.derived import numbers
+from ..formula.recipe import rows_where
 from ..formula.source import Captured, sourced
 from ..formula.terms import take_apart
 from ..frame.kinds import Kind, Rows
@@ -245,29 +246,29 @@ def _skip(name: Hashable, wish: Any, table: Table, found: Condition) -> Skip:
     outside = np.flatnonzero(known & ~holds)
     seen = column.values[np.setdiff1d(outside, column.missing)]
     if given and given[0] is not None:
-        return Skip(found, _checked(name, column, given[0], np.setdiff1d(outside, column.missing), found))
+        return Skip(found, _checked(name, table, given[0], np.setdiff1d(outside, column.missing), found))
     distinct = np.unique(seen)
     if len(distinct) > 1 or 0 < len(seen) < _USUAL * len(outside):
         shown = ", ".join(map(str, column.coding.decode(distinct[:4])))
         raise DataError(
             f"{name!r} has {len(seen)} values where its condition does not hold: {shown}.",
             condition=found.code,
-            do=_rewritten(name, np.setdiff1d(outside, column.missing), found, None),
+            do=_rewritten(name, np.setdiff1d(outside, column.missing), found, None, table.columns),
         )
     return Skip(found, float(distinct[0]) if len(distinct) else None)
 
 
-def _rewritten(name: Hashable, rows: Rows, found: Condition, value: Any) -> str:
+def _rewritten(name: Hashable, rows: Rows, found: Condition, value: Any, columns: Iterable[Hashable]) -> str:
     """The assignment that ends a contradiction, in the rows that show it and no other."""
     if len(rows) <= _FEW:
         return f"df.iloc[{rows.tolist()}, df.columns.get_loc({name!r})] = {value!r}"
-    known = f"df[{list(found.variables)!r}].notna().all(axis=1)"
-    return f"df.loc[{known} & ~df.eval({found.code!r}), {name!r}] = {value!r}"
+    other = "" if value is None else f", {value!r}"
+    return f"df[{name!r}] = df[{name!r}].mask({rows_where(found.code, columns, False)}{other})"
 
 
-def _checked(name: Hashable, column: Column, value: Any, rows: Rows, found: Condition) -> float:
+def _checked(name: Hashable, table: Table, value: Any, rows: Rows, found: Condition) -> float:
     """The value elsewhere as the chain sees it; refused where it is none of the column's, or others were observed."""
-    code = float("nan")
+    column, code = table[name], float("nan")
     if column.kind.discrete:
         levels = list(column.coding.levels)
         code = float(levels.index(value)) if value in levels else code
@@ -286,7 +287,7 @@ def _checked(name: Hashable, column: Column, value: Any, rows: Rows, found: Cond
         raise DataError(
             f"{name!r} is to be {value!r} where its condition does not hold, and is {first!r} in {len(other)} rows.",
             condition=found.code,
-            do=_rewritten(name, other, found, value),
+            do=_rewritten(name, other, found, value, table.columns),
         )
     return code
 

@@ -10,20 +10,29 @@ from typing import Any
 import numpy as np
 
 from ..errors import PlanError
+from ..formula.derived import Derived
 from ..frame.kinds import Rows
 from ..frame.table import Column, Table
 from .chain import Chain, Running, Seed
 from .contract import Array
 from .engine import Engine, Ready
 from .methods import Cox, name_of
+from .moving import begin
 from .plan import Plan, Variable, listed
+from .relations import check
 from .runs import one_thread
 
 __all__ = ["complete_rows", "needed"]
 
 
 def complete_rows(
-    known: Table, new: Table, plan: Plan, chains: Sequence[Chain], seed: Seed, sweeps: int
+    known: Table,
+    new: Table,
+    plan: Plan,
+    chains: Sequence[Chain],
+    seed: Seed,
+    sweeps: int,
+    derived: Sequence[Derived] = (),
 ) -> list[dict[Hashable, Array]]:
     """Draw the holes of new rows, once for each chain.
 
@@ -67,30 +76,31 @@ def complete_rows(
                     f"{word}= is an array of the {known.n_rows} rows that were imputed; the new rows have none.",
                     do=f"df.mice.impute({question.formula!r}, {word}={word!r})  # df[{word!r}] the array",
                 )
-    drawn = _for_new(known, new, plan)
+    drawn = _for_new(known, new, plan, derived)
     if not drawn.order:
         return [{} for _ in chains]
     with one_thread():
-        old = Engine(known, drawn)
+        old = Engine(known, drawn, derived)
         engine = _with_rows(old, known, new)
         return [_completed(engine, old, chain, seed, sweeps) for chain in chains]
 
 
-def needed(known: Table, plan: Plan) -> set[Hashable]:
+def needed(known: Table, plan: Plan, derived: Sequence[Derived] = ()) -> set[Hashable]:
     """Columns that new rows must have: those that some model reads."""
-    engine = Engine(known, plan)
+    engine = Engine(known, plan, derived)
     models = [*engine.own.values(), *(ready.model for ready in engine.factors)]
     found = set().union(*(engine.layout.needs(model.columns) for model in models), plan.order)
     found |= {name for ready in engine.factors for name in ready.outcome}
     found |= {name for question in plan.questions for name in question.reserved(known)}
     means = [p.which for v in plan.variables for p in v.pieces if p.what == "mean"]
+    found |= {p for held in engine.relations.held for p in held.one.parents}
     found |= {end for wish in plan.wishes.truncated.values() for end in wish if end in known}
     return found | {name for pair in means for name in pair} | ({plan.wishes.id} - {None})
 
 
-def _for_new(known: Table, new: Table, plan: Plan) -> Plan:
+def _for_new(known: Table, new: Table, plan: Plan, derived: Sequence[Derived]) -> Plan:
     """The plan for the holes of the new rows: what was drawn, and outcomes and auxiliaries that were complete."""
-    holes = [name for name in new.incomplete if name in needed(known, plan)]
+    holes = [name for name in new.incomplete if name in needed(known, plan, derived)]
     factors = {
         name: factor for factor in plan.factors
         for name in (plan.questions[factor.question].outcome if factor.question is not None else (factor.variable,))
@@ -150,8 +160,10 @@ def _completed(engine: Engine, old: Engine, chain: Chain, seed: Seed, sweeps: in
     for ready in engine.factors:
         ready._complete = None  # outcomes of the old rows differ from chain to chain
     running = _NewRows(engine, old, chain, seed.stream(chain.number, chain.sweeps, 1))
+    running.put(begin(engine, running.values, running.rng))
     for _ in range(sweeps):
         running.again()
+    check(engine, running.values)
     return {name: running.values[name][engine.table[name].missing] for name in engine.plan.order}
 
 
@@ -193,7 +205,8 @@ class _NewRows(Running):
         for name in self.plan.order:
             self.visiting, variable = name, self.engine.variables[name]
             how = self._draw_column if variable.role == "column" else self._draw_joint
-            self.store.write(name, how(variable, self.rng).values)
+            self.store.write(name, self.untied(name, how(variable, self.rng).values))
+        self.move(self.rng)
 
     def _fitted_column(self, variable: Variable, rng: np.random.Generator) -> Any:
         if variable.name not in self.held:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import PlanError
 from ..formula.condition import Condition
+from ..formula.derived import Derived
 from ..formula.question import Question, ask_right
 from ..formula.terms import code_of
 from ..frame.cells import Mask
@@ -20,11 +21,13 @@ from .choices import allowed_parameters, constant_within, strongest
 from .columns import check_wishes, is_constant, set_aside, suiting, with_article
 from .contract import Array, Method
 from .engine import Engine
+from .follow_up import doubts_of_times
 from .likelihoods import AROUND, likelihood_of
 from .limits import Bounds, Skip, ancestors, nested, uncut
 from .methods import METHODS, Power, name_of
 from .methods.cox import nelson_aalen
 from .plan import Factor, Plan, Variable, Wishes, listed
+from .relations import Relations
 from .store import Piece
 from .within import total_within
 
@@ -51,6 +54,8 @@ class Draft:
     skips: Mapping[Hashable, Skip] = field(default_factory=dict)
     bounds: dict[Hashable, Bounds] = field(default_factory=dict)
     ignored: Condition | Mask | None = None
+    derived: tuple[Derived, ...] = ()
+    relations: Relations = field(default_factory=Relations)  #: what derived columns say of those that are drawn
     effects: dict[Column, Array] = field(default_factory=dict)  #: standardised, for choosing among predictors
 
     @property
@@ -253,7 +258,7 @@ class Draft:
 
 def make(
     table: Table, questions: Sequence[Question], wishes: Wishes, scope: Mapping[str, Any],
-    skips: Mapping[Hashable, Skip] | None = None,
+    skips: Mapping[Hashable, Skip] | None = None, derived: Sequence[Derived] = (),
 ) -> tuple[Plan, Table]:  # fmt: skip
     """Decide what is done to every column.
 
@@ -267,6 +272,8 @@ def make(
         Where functions in formulas of ``predictors=`` are looked up.
     skips : mapping, optional
         Column -> where it is asked for, and what it is elsewhere.
+    derived : sequence of Derived, optional
+        Columns that follow from others.
 
     Returns
     -------
@@ -284,7 +291,7 @@ def make(
     if wishes.by is not None:
         from .groups import plan_groups
 
-        return plan_groups(table, questions, wishes, scope, skips or {})
+        return plan_groups(table, questions, wishes, scope, skips or {}, derived)
     from .chained import plan_chained
     from .joint import plan_joint
     from .knowledge import check_weights, know
@@ -294,19 +301,18 @@ def make(
     check_keywords(questions, table)
     left, events = set_aside(table, questions, wishes)
     mode = _mode(questions, table, wishes, events)
-    if any(q.model == "phreg" and "status" not in q.keywords for q in questions):
-        events.append("no status= is given: every time counts as that of an event, none as censored")
-    draft = Draft(table, tuple(questions), wishes, scope, mode, left, events, skips=skips or {})
+    events += doubts_of_times(questions, table)
+    draft = Draft(table, tuple(questions), wishes, scope, mode, left, events, skips=skips or {}, derived=tuple(derived))
     know(draft)
     draft.recode([n for n, method in wishes.methods.items() if method in ("norm", "power")], {Kind.ORDINAL})
     (plan_joint if mode == "compatible" else plan_chained)(draft)
     check_weights(draft)
-    return _with_samplers(draft.plan(), draft.table), draft.table
+    return _with_samplers(draft.plan(), draft.table, draft.derived), draft.table
 
 
-def _with_samplers(plan: Plan, table: Table) -> Plan:
+def _with_samplers(plan: Plan, table: Table, derived: Sequence[Derived]) -> Plan:
     """The plan with the sampler of every column as its chains will choose it."""
-    choices = Engine(table, plan).choices
+    choices = Engine(table, plan, derived).choices
     stated = [
         dataclasses.replace(v, sampler=choices[v.name].sampler.value) if v.name in choices else v
         for v in plan.variables

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..formula.derived import Derived
 from ..frame.kinds import Rows
 from ..frame.table import Table
 from .bench import Judging, Together
@@ -57,7 +58,10 @@ class Witnessed:
     power: float | None = None  #: exponent of the scale, where the own model has one
 
 
-def replay(table: Table, plan: Plan, seed: Seed, number: int, sweeps: int, name: Hashable, row: int) -> Witnessed:
+def replay(
+    table: Table, plan: Plan, seed: Seed, number: int, sweeps: int, name: Hashable, row: int,
+    derived: Sequence[Derived] = (),
+) -> Witnessed:  # fmt: skip
     """Run a chain again and watch the last visit to one hole.
 
     Parameters
@@ -74,6 +78,7 @@ def replay(table: Table, plan: Plan, seed: Seed, number: int, sweeps: int, name:
         The column.
     row : int
         A row of its holes.
+    derived : sequence of Derived, optional
 
     Returns
     -------
@@ -86,10 +91,10 @@ def replay(table: Table, plan: Plan, seed: Seed, number: int, sweeps: int, name:
         ):
             if row in rows:
                 at = int(np.searchsorted(rows, row))
-                seen = replay(table.part(rows), inner, seed.child(place), number, sweeps, name, at)
+                seen = replay(table.part(rows), inner, seed.child(place), number, sweeps, name, at, derived)
                 return replace(seen, donors=rows[seen.donors])
     with one_thread():
-        witness = _Witness(Engine(table, plan), name, int(np.searchsorted(table[name].missing, row)))
+        witness = _Witness(Engine(table, plan, derived), name, int(np.searchsorted(table[name].missing, row)))
         witness.start(seed.stream(number, 0))
         for sweep in range(1, sweeps + 1):
             witness.watching = sweep == sweeps

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ImputationError, MifitError
+from ..formula.derived import Derived
 from ..frame.table import Table
 from ..workers import spread
 from .chain import Chain, Running, Seed
@@ -22,7 +23,7 @@ __all__ = ["one_thread", "run"]
 
 
 def run(
-    table: Table, plan: Plan, numbers: Sequence[int], sweeps: int, seed: Seed, *,
+    table: Table, plan: Plan, numbers: Sequence[int], sweeps: int, seed: Seed, *, derived: Sequence[Derived] = (),
     before: Sequence[Chain] | None = None, n_jobs: int | None = None, tick: Callable[[int], Any] | None = None,
     keep: Callable[[Chain], Any] | None = None,
 ) -> list[Chain]:  # fmt: skip
@@ -38,6 +39,8 @@ def run(
     sweeps : int
         How many sweeps each has done in the end.
     seed : Seed
+    derived : sequence of Derived, optional
+        Columns that follow from those that are drawn: their bounds and observed values are kept.
     before : sequence of Chain, optional
         Chains to go on from, one per number.
     n_jobs : int, optional
@@ -57,7 +60,7 @@ def run(
         If a chain cannot go on, a worker dies or the keyboard interrupts; it holds the finished chains.
     """
     starts = list(before) if before is not None else [None] * len(numbers)
-    work = functools.partial(_job, uuid.uuid4().hex, table, plan, sweeps, seed)
+    work = functools.partial(_job, uuid.uuid4().hex, table, plan, tuple(derived), sweeps, seed)
     try:
         with one_thread():  # here too: chains in threads of this process end at different times
             return spread(work, list(zip(numbers, starts, strict=True)), n_jobs, tick=tick, keep=keep)
@@ -66,7 +69,8 @@ def run(
 
 
 def _job(
-    run_id: str, table: Table, plan: Plan, sweeps: int, seed: Seed, pair: tuple[int, Chain | None],
+    run_id: str, table: Table, plan: Plan, derived: tuple[Derived, ...], sweeps: int, seed: Seed,
+    pair: tuple[int, Chain | None],
     tick: Callable[[], Any] | None = None,
 ) -> Chain:  # fmt: skip
     """One chain, in this process; where groups are imputed separately, one of each, put together."""
@@ -74,7 +78,7 @@ def _job(
     with one_thread():
         held = _HELD[0]
         if held is None or held[0] != run_id:
-            _HELD[0] = held = (run_id, _engines(table, plan))
+            _HELD[0] = held = (run_id, _engines(table, plan, derived))
         if not plan.groups:
             return _chain(held[1][0], number, before, sweeps, seed, tick)
         parts = [
@@ -91,11 +95,12 @@ def _job(
 _HELD: list[tuple[str, list[Engine]] | None] = [None]
 
 
-def _engines(table: Table, plan: Plan) -> list[Engine]:
+def _engines(table: Table, plan: Plan, derived: tuple[Derived, ...]) -> list[Engine]:
     """What runs: one engine, or one for each group."""
     if not plan.groups:
-        return [Engine(table, plan)]
-    return [Engine(part, inner) for part, (_, inner) in zip(tables_of(table, plan), plan.groups, strict=True)]
+        return [Engine(table, plan, derived)]
+    parts = zip(tables_of(table, plan), plan.groups, strict=True)
+    return [Engine(part, inner, derived) for part, (_, inner) in parts]
 
 
 @contextlib.contextmanager

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import Any
 
 import numpy as np
 
 from ..errors import FormulaError, PlanError
 from ..formula.design import Design
 from ..formula.question import LEVELLED, Question
-from ..formula.terms import code_of, in_pandas
+from ..formula.recipe import event, numbers, of_expression, renamed, repeated, with_outcome, without
+from ..formula.terms import code_of
 from ..frame.kinds import Kind
 from ..frame.table import Column, Table
 from .contract import Array
@@ -79,10 +79,18 @@ def check_outcomes(questions: Sequence[Question], designs: Sequence[Design], tab
 
 def as_column(question: Question, table: Table) -> str:
     """The lines that make an outcome expression a column, and ask for that one."""
-    name = next(name for name in ("outcome", "outcome_", "outcome__") if name not in table)
-    right = question.formula.partition("~")[2].strip()
-    made = in_pandas(question.terms.outcome, table.columns)
-    return f"df[{name!r}] = {made}; df.mice.impute({f'{code_of(name)} ~ {right}'!r}, model={question.model!r})"
+    made = of_expression(question.terms.outcome, table.columns)
+    return with_outcome(made, question.formula, table.columns, _words(question), question.outcome)
+
+
+def _words(question: Question) -> str:
+    """The model and its short keywords, as further words of a call."""
+    given = {w: v for w, v in question.keywords.items() if isinstance(v, str | int | float)}
+    words = [f", {word}={value!r}" for word, value in {"model": question.model, **given}.items()]
+    family = question.keywords.get("family")
+    link = type(getattr(family, "link", None)).__name__
+    made = f"sm.families.{type(family).__name__}"
+    return "".join([*words, *([f", family={made}(link=sm.families.links.{link}())"] if family is not None else [])])
 
 
 def _check_distribution(question: Question, table: Table) -> None:
@@ -117,11 +125,15 @@ def _refuse_untold_levels(question: Question, table: Table) -> None:
         told = set(column.values[rows][~np.isnan(column.values[rows])].astype(np.int64).tolist())
         untold = [level for code, level in enumerate(column.coding.levels) if code not in told]
         if untold:
+            kept = [level for code, level in enumerate(column.coding.levels) if code in told]
+            plain = without(question.terms, name, table.columns)
             raise PlanError(
                 f"{name!r} is {untold[0]!r} only where {outcome!r} is missing; nothing tells that coefficient.",
                 analysis=question.formula,
                 rows=str(int(np.sum(column.values[column.observed] == column.coding.levels.index(untold[0])))),
-                do=f"df = df[df[{name!r}] != {untold[0]!r}]  # or give these rows another level",
+                do=f"{renamed(name, dict.fromkeys(untold, kept[-1]))}  # the level that it is taken together with"
+                if len(kept) > 1
+                else f"df.mice.impute({plain!r}{_words(question)}, methods={{{name!r}: 'leave'}})",
             )
 
 
@@ -130,12 +142,11 @@ def _refuse_text(question: Question, column: Column) -> None:
     if not question.bare or column.number or _what(question) not in _NUMBERS:
         return
     levels = column.coding.levels
-    codes = {level: code for code, level in enumerate(levels)} if len(levels) == 2 else "..."
     raise PlanError(
         f"{_shown(question)} needs an outcome in numbers; {column.name!r} holds "
         f"{', '.join(map(repr, levels[:4]))}{', ...' if len(levels) > 4 else ''}.",
         analysis=question.formula,
-        do=f"df['outcome'] = df[{column.name!r}].map({codes})  # then outcome ~ ...",
+        do=numbers(column),
     )
 
 
@@ -174,11 +185,10 @@ def check_copies(questions: Sequence[Question], table: Table, drawn: Sequence[Ha
         many = 0 if copies is None else int(np.sum(copies[holes] != 1))
         if many:
             word = question.keywords["freq_weights"]
-            name = repr(word) if isinstance(word, str) else "weights"
             raise PlanError(
                 f"{many} incomplete rows have a frequency weight other than 1; each stands for several unlike rows.",
                 analysis=question.formula,
-                do=f"df = df.loc[df.index.repeat(df[{name}])].reset_index(drop=True).assign(**{{{name}: 1}})",
+                do=f"{repeated(word if isinstance(word, str) else 'weights')}.reset_index(drop=True)",
             )
 
 
@@ -235,21 +245,18 @@ def _check_range(question: Question, word: str, table: Table) -> None:
     name = question.keywords[word]
     shown = name if isinstance(name, str) else word
     seen = set(np.unique(found).tolist()) if word == "status" else set()
-    if word == "status" and isinstance(name, Hashable) and name in table and not _tells_events(table[name]):
+    column = table[name] if isinstance(name, Hashable) and name in table else None
+    text = word == "status" and column is not None and not _tells_events(column)
+    if text or not seen <= {0.0, 1.0}:
+        levels = column.coding.levels if text and column is not None else sorted(seen)
+        some = ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in levels[:4])
+        made = event(name, levels, table.columns)
+        array = f"df['status'] = status; {event('status', levels, [*table.columns, 'status'])}"
+        causes = {"causes": "competing risks are not built; the hazard of one cause alone takes the others as censored"}
         raise PlanError(
-            f"status={shown!r} holds {', '.join(map(str, table[name].coding.levels[:4]))}; an event is 1, censoring 0.",
-            do=f"df[{_free_name(table)!r}] = (df[{shown!r}] {_event(table, name, seen)}).astype(int)"
-            f"  # then status={_free_name(table)!r}",
-        )
-    if not seen <= {0.0, 1.0}:
-        some = ", ".join(f"{v:g}" for v in sorted(seen)[:4]) + (", ..." if len(seen) > 4 else "")
-        one = min(v for v in seen if v != 0)
-        causes = {"causes": f"competing risks are not built; the hazard of one alone: df[{shown!r}] == {one:g}"}
-        raise PlanError(
-            f"{word}={shown!r} holds {some}; an event is 1, censoring 0.",
-            **(causes if len(seen) > 2 else {}),
-            do=f"df[{_free_name(table)!r}] = (df[{shown!r}] {_event(table, name, seen)}).astype(int)"
-            f"  # then status={_free_name(table)!r}",
+            f"{word}={shown!r} holds {some}{', ...' if len(levels) > 4 else ''}; an event is 1, censoring 0.",
+            **(causes if len(levels) > 2 else {}),
+            do=made if column is not None else array,
         )
     if word == "freq_weights":
         wrong, must = int(np.sum((found < 0) | (found != np.floor(found)))), "whole numbers"
@@ -261,15 +268,11 @@ def _check_range(question: Question, word: str, table: Table) -> None:
         raise PlanError(
             f"{word}={shown!r} must be {must}; it is not in {wrong} rows.",
             analysis=question.formula,
-            do=f"df = df[df[{shown!r}] > 0]",
+            do={
+                "finite": f"df = df[np.isfinite(df[{shown!r}])]",
+                "whole numbers": f"df[{shown!r}] = df[{shown!r}].round().clip(lower=0)",
+            }.get(must, f"df = df[df[{shown!r}] > 0]"),
         )
-
-
-def _event(table: Table, name: Any, seen: set[float]) -> str:
-    """How the values of a status that is not 0 and 1 tell an event: a count above 0, else the last level."""
-    if isinstance(name, Hashable) and name in table and not table[name].number:
-        return f"== {table[name].coding.levels[-1]!r}"
-    return "> 0" if 0.0 in seen else f"== {max(seen):g}"
 
 
 def _tells_events(column: Column) -> bool:
@@ -277,16 +280,18 @@ def _tells_events(column: Column) -> bool:
     return column.number or set(column.coding.levels) <= {False, True}
 
 
-def _free_name(table: Table) -> str:
-    """A name for a new column of events."""
-    return next(name for name in ("event", "event_01", "event_01_") if name not in table)
-
-
 def _numbers(question: Question, word: str, table: Table) -> Array | None:
     """A keyword as numbers; named if it is neither a column nor as long as the frame."""
     try:
         return keyword_vector(question, word, table)
     except (TypeError, ValueError) as reason:
+        given = question.keywords[word]
+        if word == "status" and not isinstance(given, str) and np.shape(given) == (table.n_rows,):
+            levels = sorted(set(np.asarray(given, dtype=object).tolist()), key=str)
+            raise PlanError(
+                f"status= holds {', '.join(map(str, levels[:4]))}; an event is 1, censoring 0.",
+                do=f"df['status'] = status; {event('status', levels, [*table.columns, 'status'])}",
+            ) from None
         raise PlanError(
             f"{word}= is neither a column nor {table.n_rows} numbers.",
             given=repr(question.keywords[word])[:60],

@@ -24,7 +24,8 @@ def tails(low: Array, high: Array) -> tuple[npt.NDArray[np.bool_], Array, Array]
     """Whether (low, high) is mirrored; log probability below its upper end; share of that below its lower end."""
     mirrored = low > 0.0  # the lower tail of a standard normal keeps its digits
     top = log_ndtr(np.where(mirrored, -low, high))
-    return mirrored, top, np.exp(log_ndtr(np.where(mirrored, -high, low)) - top)
+    lower = log_ndtr(np.where(mirrored, -high, low))
+    return mirrored, top, np.exp(np.subtract(lower, top, out=np.full_like(lower, -np.inf), where=np.isfinite(top)))
 
 
 def truncated_normal(mean: Array, sd: float | Array, low: float | Array, high: float | Array, share: Array) -> Array:
@@ -51,7 +52,9 @@ def truncated_normal(mean: Array, sd: float | Array, low: float | Array, high: f
     """
     mirrored, top, below = tails((low - mean) / sd, (high - mean) / sd)
     z = ndtri_exp(top + np.log(np.maximum(below + share * (1.0 - below), np.finfo(float).tiny)))
-    return np.asarray(np.clip(mean + sd * np.where(mirrored, -z, z), low, high))
+    found = np.clip(mean + sd * np.where(mirrored, -z, z), low, high)
+    # Bounds so far from the mean that their logarithm has no number: the nearer one is all there is.
+    return np.asarray(np.where(np.isfinite(top), found, np.where(mirrored, low, high)))
 
 
 class Cut(NamedTuple):

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import MifitError, PlanError
+from ..errors import MifitError, PlanError, nearest
+from ..formula.hints import MEANT
 from ..frame.cells import cells, rows
 from ..frame.table import Table
 from .plan import Plan, Wishes
 from .planning import recoded
 
-__all__ = ["USUAL", "Asked", "advised", "call_of", "is_whole", "refuse_other_holes"]
+__all__ = ["USUAL", "Asked", "advised", "call_of", "is_whole", "refuse_other_holes", "refuse_words"]
 
 #: words that have a value where nothing is asked
 USUAL = {
@@ -27,6 +29,46 @@ USUAL = {
     "weights": None,
     "min_count": None,
 }
+
+
+def refuse_words(given: Mapping[str, Any], known: Sequence[str], analysed: bool, taken: Set[str]) -> None:
+    """Refuse a word that impute does not take, and say which one does what was meant.
+
+    Parameters
+    ----------
+    given : mapping
+        Words beside impute's own, and their values.
+    known : sequence of str
+        The words of impute.
+    analysed : bool
+        Whether there is a formula, whose model may take words.
+    taken : set of str
+        Words of the model.
+    """
+    own = [word for word in known if word != "weights" or not analysed]  # a model may take weights too
+    for word, value in given.items():
+        meant = MEANT.get(word.lower().replace("_", "").replace(".", ""))
+        if analysed and (word in taken or (meant is None and not difflib.get_close_matches(word, own, cutoff=0.8))):
+            continue
+        hint = f" (did you mean {meant!r}?)" if meant else nearest(word, known)
+        shown = f"{meant}={_as_meant(meant, value)}" if meant else "m=20, rng=1"
+        raise PlanError(
+            f"impute takes no word {word!r}{hint or ' without a formula'}.",
+            known=", ".join(known),
+            do=f"df.mice.impute({shown})" if analysed or meant else f'df.mice.impute("y ~ x1 + x2", {shown})',
+        )
+
+
+def _as_meant(word: str, value: Any) -> str:
+    """A value as the right word takes it."""
+    if word in ("m", "iterations", "rng", "n_jobs") and not isinstance(value, bool):
+        try:
+            return str(int(value))
+        except (TypeError, ValueError):
+            pass
+    return {"methods": "{'bmi': 'norm'}", "predictors": "{'bmi': ['age']}", "order": "['bmi', 'chl']"}.get(
+        word, repr(value)
+    )
 
 
 class Asked(NamedTuple):

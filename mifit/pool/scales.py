@@ -70,7 +70,7 @@ _NEVER = {
     "p_value": "p-values are not pooled: pool estimate and variance, or test with D1 to D4",
     "odds": "odds ratios are pooled on the log scale",
     "odds ratio": "odds ratios are pooled on the log scale",
-    "chi2": "chi-squares are not pooled: test with D2",
+    "chi2": "chi-squares have no scale: mifit.pool_statistics(values, df) tests with D2",
     "quantile": "quantiles are pooled as they are, with their own variance",
     "r2": "R² has its own rule: res.rsquared",
 }

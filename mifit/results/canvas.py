@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
+import warnings
 from collections.abc import Hashable, Sequence
 from functools import partial
 from io import BytesIO
@@ -19,6 +21,13 @@ GROUPS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # groups that 
 INK = "#222222"
 MUTED = "#999999"
 
+#: fonts that have letters which matplotlib's own lacks, on the usual systems
+_FALLBACK = (
+    "Noto Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans CJK KR", "Noto Sans Arabic", "Noto Sans Hebrew",
+    "Noto Sans Devanagari", "Noto Sans Thai", "Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "Segoe UI Symbol",
+    "Hiragino Sans", "PingFang SC", "Apple SD Gothic Neo", "Arial Unicode MS", "WenQuanYi Zen Hei", "Noto Sans Symbols",
+    "Noto Sans Symbols2", "Noto Emoji", "Droid Sans Fallback", "Unifont",
+)  # fmt: skip
 _SMALL = 8.0  # points of most letters
 _NARROWEST = 4.8  # inches that a legend of three entries needs
 
@@ -62,6 +71,8 @@ def panels(count: int, columns: int, width: float, height: float | Sequence[floa
     grid = figure.subplots(rows, columns, squeeze=False, height_ratios=heights).ravel().tolist()
     for extra in grid[count:]:
         extra.remove()
+    for name in ("draw", "get_tightbbox", "savefig"):
+        setattr(figure, name, partial(_lettered, figure, name))
     for one in [figure, *grid[:count]]:
         one._repr_png_ = partial(_png, figure)  # a notebook shows it, without a backend
     return figure, grid[:count]
@@ -132,6 +143,30 @@ def _require_matplotlib() -> None:
         import matplotlib.figure  # noqa: F401
     except ImportError as error:
         raise MifitError("plots need matplotlib, which is not installed.", do="pip install 'mifit[plot]'") from error
+
+
+def _lettered(figure: Any, name: str, *given: Any, **words: Any) -> Any:
+    """What a figure does by a name, with letters of every script that a font here has, and no word on the others."""
+    import matplotlib
+    from matplotlib.text import Text
+
+    usual = list(matplotlib.rcParams["font.family"])
+    family = [*usual, *(font for font in _fonts() if font not in usual)]
+    with warnings.catch_warnings(), matplotlib.rc_context({"font.family": family}):
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from|Matplotlib currently does not support")
+        for text in figure.findobj(Text):
+            if list(text.get_fontfamily()) == usual:
+                text.set_fontfamily(family)
+        return getattr(type(figure), name)(figure, *given, **words)
+
+
+@functools.cache
+def _fonts() -> tuple[str, ...]:
+    """Fonts of other scripts that are installed; matplotlib speaks of each that is not."""
+    from matplotlib.font_manager import fontManager
+
+    known = {font.name for font in fontManager.ttflist}
+    return tuple(name for name in _FALLBACK if name in known)
 
 
 def _png(figure: Any) -> bytes:

@@ -15,7 +15,7 @@ __all__ = ["cautions"]
 _FEW = 3.0
 
 
-def cautions(pooled: Pooled, names: Sequence[str]) -> tuple[str, ...]:
+def cautions(pooled: Pooled, names: Sequence[str], incomplete: Sequence[str] | None = None) -> tuple[str, ...]:
     """Return what a reader must know before the figures are used.
 
     Parameters
@@ -23,6 +23,8 @@ def cautions(pooled: Pooled, names: Sequence[str]) -> tuple[str, ...]:
     pooled : Pooled
         q coefficients.
     names : sequence of str, length q
+    incomplete : sequence of str, optional
+        Columns of the analysis that have missing values; None where nobody knows.
 
     Returns
     -------
@@ -33,10 +35,10 @@ def cautions(pooled: Pooled, names: Sequence[str]) -> tuple[str, ...]:
     --------
     >>> from mifit.pool.rubin import pool
     >>> equal = pool(np.array([[1.0], [1.0]]), np.ones((2, 1, 1)), df_complete=96)
-    >>> cautions(equal, ["x"])
+    >>> cautions(equal, ["x"], incomplete=[])
     ('No value it rests on was imputed; FMI shows the small-sample term 2/(df + 3).',)
     """
-    return (*_few_degrees(pooled, names), *_nothing_between(pooled))
+    return (*_few_degrees(pooled, names), *_nothing_between(pooled, incomplete))
 
 
 def _few_degrees(pooled: Pooled, names: Sequence[str]) -> tuple[str, ...]:
@@ -55,8 +57,16 @@ def _few_degrees(pooled: Pooled, names: Sequence[str]) -> tuple[str, ...]:
     return (f"Fewer than {_FEW:g} degrees of freedom for {who}: the interval is not usable ({why}).",)
 
 
-def _nothing_between(pooled: Pooled) -> tuple[str, ...]:
+def _nothing_between(pooled: Pooled, incomplete: Sequence[str] | None) -> tuple[str, ...]:
     """Return why a fraction of missing information is not zero where nothing differs between the sets."""
     if np.diag(pooled.between).any() or not pooled.fmi.any():
         return ()
-    return ("No value it rests on was imputed; FMI shows the small-sample term 2/(df + 3).",)
+    term = "FMI shows the small-sample term 2/(df + 3)."
+    if incomplete is None:
+        return (f"The {pooled.m} sets gave the same estimates; {term}",)
+    if incomplete:
+        which = f"missing values of {listed(list(incomplete), 6)} were imputed"
+        return (
+            f"The {pooled.m} sets gave the same estimates although {which}: see that they differ between the sets.",
+        )
+    return (f"No value it rests on was imputed; {term}",)

@@ -100,6 +100,8 @@ class PooledEstimates:
         The model and its words.
     stability : Stability, optional
         What was asked of the Monte-Carlo error; the summary then prints only the digits that it supports.
+    incomplete : sequence of str, optional
+        Columns of the analysis that have missing values, where that is known.
     """
 
     def __init__(
@@ -116,9 +118,10 @@ class PooledEstimates:
         completed: Any = None,
         call: Call | None = None,
         stability: Stability | None = None,
+        incomplete: Sequence[str] | None = None,
     ) -> None:
         self.pooled, self.fits = pooled, fits
-        self.header, self.notes = dict(header or {}), (*notes, *fits.notes, *cautions(pooled, fits.names))
+        self.header, self.notes = dict(header or {}), (*notes, *fits.notes, *cautions(pooled, fits.names, incomplete))
         self.imputations, self.congeniality = imputations, congeniality
         self.design, self.completed, self.call, self.settled = design, completed, call, stability
         self.results = RefittedResults(pooled.m, refit, fits.kept)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -99,7 +100,7 @@ def pool(
     every = np.ones(len(fits), bool)
     left = Fits(
         names=tuple(labels), estimates=estimates, covariances=covariances, df_complete=pooled.df_complete,
-        df_source=source, n_obs=int(getattr(fits[0], "nobs", 0) or 0), label=label, outcome=_outcome(model), formula="",
+        df_source=source, n_obs=min(map(_rows_of, fits)), label=label, outcome=_outcome(model), formula="",
         cov_label=str(getattr(fits[0], "cov_type", "as given")), facts={}, converged=every, separated=~every,
         notes=(), kept=tuple(fits),
     )  # fmt: skip
@@ -241,6 +242,22 @@ def _df_of(fit: Any) -> tuple[float, str]:
         return float(groups - size), "groups - coefficients"
     df = getattr(fit, "df_resid", None)
     return (np.inf, "not reported") if df is None or callable(df) else (float(df), "residual")
+
+
+def _rows_of(fit: Any) -> int:
+    """Return the number of rows behind a fit, 0 where it does not tell: statsmodels, linearmodels, lifelines."""
+    model = getattr(fit, "model", None)
+    event = getattr(fit, "event_observed", None)
+    found = [getattr(fit, "nobs", None), getattr(model, "nobs", None), getattr(fit, "_n_examples", None)]
+    found += [
+        len(one)
+        for one in (event, getattr(fit, "durations", None), getattr(model, "endog", None))
+        if one is not None and hasattr(one, "__len__")
+    ]
+    for one in found:
+        if isinstance(one, Real) and float(one) > 0:
+            return int(float(one))
+    return 0
 
 
 def _outcome(model: Any) -> str:

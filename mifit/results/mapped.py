@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from numbers import Real
 from typing import Any, overload
 
 import numpy as np
@@ -17,6 +16,7 @@ from ..formula.constraint import listed
 from ..pool.rubin import columns
 from ..pool.scales import SCALES, Scale, on_scale, scale_named
 from ..workers import alone, died
+from .figures import figures_of
 
 __all__ = ["Mapped", "map_sets", "pool_figures"]
 
@@ -101,7 +101,10 @@ class Mapped(Sequence[Any]):
         ------
         PoolingError
             If the sets name different figures, the function gave something else than estimate, variance and degrees
-            of freedom, or a figure lies at the end of its scale.
+            of freedom (numbers, or vectors pooled element by element), or a figure lies at the end of its scale. The
+            result of a test is never read as an estimate with its variance: of ``scipy.stats`` a correlation is pooled
+            on Fisher's scale and a ``linregress`` by its standard errors; the others are refused, and
+            :func:`mifit.pool_statistics` is named.
         """
         return pool_figures(self._values, self.n_obs, scale, dfcom, alpha)
 
@@ -160,7 +163,10 @@ def pool_figures(
         raise PoolingError(
             f"pooling needs at least 2 sets, got {len(values)}.", do="df.mice.impute('y ~ x1 + x2', m=20)"
         )
-    sets = [_named(value, k) for k, value in enumerate(values)]
+    read = [figures_of(value, k, n_obs) for k, value in enumerate(values)]
+    sets = [figures for figures, _ in read]
+    if scale is None and all(correlation for _, correlation in read):
+        scale = "fisher"
     names = list(sets[0])
     for k, one in enumerate(sets):
         if set(one) != set(names):
@@ -211,25 +217,6 @@ def _variances(figures: Sequence[tuple[Any, ...]], estimates: Array, on: Scale, 
     if on is SCALES["fisher"] and n_obs is not None and n_obs > 3 and (np.abs(estimates) < 1).all():
         return np.asarray(1 / (n_obs - 3) / on.slope(estimates) ** 2)
     return None
-
-
-def _named(value: Any, k: int) -> dict[str, tuple[Any, ...]]:
-    """Return name -> (estimate[, variance[, df]]) from whatever a function gave."""
-    if isinstance(value, pd.Series | Mapping):
-        return {str(name): _figure(one, k) for name, one in value.items()}
-    return {"estimate": _figure(value, k)}
-
-
-def _figure(value: Any, k: int) -> tuple[Any, ...]:
-    """Return one figure as a tuple, or refuse what is none."""
-    parts = tuple(value) if isinstance(value, tuple | list) else (value,)
-    if 1 <= len(parts) <= 3 and all(isinstance(p, Real) or (j and p is None) for j, p in enumerate(parts)):
-        return parts
-    raise PoolingError(
-        f"set {k} gave {type(value).__name__}; an estimate, (estimate, variance), (estimate, variance, df) or a "
-        "mapping of names to those is needed.",
-        do="imp.map(lambda d: (d['x'].mean(), d['x'].var() / len(d))).pool()",
-    )
 
 
 def _call(func: Callable[[pd.DataFrame], Any], frame: pd.DataFrame, k: int) -> Any:

@@ -45,6 +45,10 @@ class ResultPlots:
     def __init__(self, results: PooledEstimates) -> None:
         self._results = results
 
+    def __call__(self, **words: Any) -> Any:
+        """Draw the forest plot; see :meth:`forest`, and :meth:`predictions` and :meth:`fmi` for others."""
+        return self.forest(**words)
+
     def __repr__(self) -> str:
         return "<plots of pooled results: forest(), predictions('x', by='z'), fmi(); data('forest')>"
 

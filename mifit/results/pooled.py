@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..errors import nearest
 from ..frame.markup import harmless
 from . import compare, effects, precision, predict, quality, tables, tests
 from .estimates import PooledEstimates, Stability
@@ -372,6 +373,55 @@ class PooledResults(PooledEstimates):
     def __repr__(self) -> str:
         return f"<PooledResults: {self.fits.label}, {self.fits.formula!r}, m = {self.m}; summary() prints the table>"
 
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(_absent(name))
+
     def _repr_html_(self) -> str:
         """Show the summary in a notebook."""
         return shown(self)
+
+
+def _absent(name: str) -> str:
+    """What to say of an attribute that pooled results do not have."""
+    for words, said in _ELSEWHERE.items():
+        if name in words:
+            return f"pooled results have no {name!r}: {said}"
+    return f"'PooledResults' object has no attribute {name!r}{nearest(name, _VERBS)}"
+
+
+#: what a statsmodels result has, and why pooled results have not -> what there is
+_ELSEWHERE = {
+    ("aic", "bic", "llf", "llnull", "prsquared", "deviance", "pearson_chi2", "llr", "llr_pvalue", "aicc"): (
+        "a likelihood of averaged estimates is no one's likelihood. Of set k: res.results[k].aic; "
+        "nested models are compared by res.compare(smaller)"
+    ),
+    ("resid", "resid_response", "resid_pearson", "resid_deviance", "wresid", "fittedvalues", "get_influence"): (
+        "each set has its own, for its own imputed values. Of set k: res.results[k].resid and .fittedvalues; "
+        "pooled predictions with intervals: res.get_prediction()"
+    ),
+    ("fvalue", "f_pvalue", "f_test"): "all terms at once are tested by res.wald_test_terms() or res.compare('y ~ 1')",
+    ("df_resid", "df_model"): (
+        "each coefficient has degrees of freedom of its own, res.df; those of the complete data are res.dfcom"
+    ),
+    (
+        "coef_",
+        "coef",
+        "coefficients",
+        "intercept_",
+        "estimate",
+    ): "the pooled coefficients are res.params, the table res.to_frame()",
+    ("conf", "ci", "confint", "conf_int_"): "intervals are res.conf_int()",
+    (
+        "save",
+        "to_csv",
+        "to_excel",
+        "tidy",
+        "summary2",
+        "summary_frame",
+    ): "the table is a DataFrame: res.to_frame(), so res.to_frame().to_csv(...)",
+    ("fit", "refit"): "it is fitted; another analysis of the same sets: res.imputations.fit('y ~ x')",
+}
+_VERBS = (
+    "params", "bse", "tvalues", "pvalues", "df", "riv", "lambda_", "fmi", "conf_int", "summary", "to_frame", "plot",
+    "wald_test", "t_test", "compare", "predict", "get_prediction", "marginal_effects", "rsquared", "auc", "results",
+)  # fmt: skip

@@ -101,7 +101,7 @@ def _facts(results: PooledEstimates) -> dict[str, str]:
         "Model": fits.label,
         **fits.facts,
         "Covariance Type": fits.cov_label,
-        "No. Observations": f"{fits.n_obs:d}",
+        "No. Observations": f"{fits.n_obs:d}" if fits.n_obs else "not reported",
         "Df Complete Data": f"{_number(fits.df_complete)} ({fits.df_source})",
         "Df Method": results.df_method,
         "Imputations (m)": f"{results.m:d}",

@@ -52,7 +52,7 @@ def tidy(results: PooledEstimates, alpha: float = 0.05, exponentiate: bool = Fal
         raise ModelError(
             f"exponentiate is {exponentiate!r}; True or False is needed.", do="res.to_frame(exponentiate=True)"
         )
-    frame = pd.DataFrame(columns(results.pooled, alpha), index=list(results.fits.names))
+    frame = pd.DataFrame(columns(results.pooled, alpha), index=pd.Index(list(results.fits.names), name="term"))
     if exponentiate:
         rows = frame.index[_coefficients(results)]
         ends = ["estimate", "conf_low", "conf_high"]

@@ -1,0 +1,206 @@
+"""How far a fit is from its optimum: the score of each model, in units of standard errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .job import Job
+from .mixed import group_sums, spread_distance
+from .models import MODELS
+from .ordered import DISTRIBUTIONS, score
+from .shapes import Reading, cut_points_of, group_covariance, random_effects
+
+__all__ = ["SETTLED", "curvature", "distance", "height", "params_of", "slope"]
+
+Array = npt.NDArray[np.float64]
+
+#: squared distance to the optimum, in squared standard errors, that counts as none
+SETTLED = 1e-6
+
+#: a step of least squares below this share of every coefficient, or of the outcome, is rounding
+_ROUNDING = 1e-9
+
+
+def distance(result: Any, job: Job, reading: Reading) -> float:
+    r"""Squared distance of a fit from the optimum of its criterion, in squared standard errors.
+
+    An optimizer's own word for having converged depends on the units of the columns, and some give none.
+
+    Parameters
+    ----------
+    result : statsmodels results
+        Of the job, with its model attached.
+    job : Job
+    reading : Reading
+        What the result says.
+
+    Returns
+    -------
+    float
+        For a likelihood :math:`s' V s`, s the score and V the inverse information. For an estimating equation the
+        same with its own solution's step; for a quantile regression the least over the subgradients within a
+        thousandth of a standard error. NaN where any of this is no number.
+
+    References
+    ----------
+    Boyd, S. and Vandenberghe, L. (2004). *Convex Optimization*. Cambridge University Press, section 9.5.1.
+    """
+    kind = MODELS[job.model].equation
+    with np.errstate(all="ignore"):
+        try:
+            return float(_DISTANCES[kind](result, job, reading))
+        except (ArithmeticError, ValueError, np.linalg.LinAlgError):
+            return float("nan")
+
+
+def params_of(result: Any) -> Array:
+    """Return the parameters as statsmodels' score takes them: level by level, of a conditional model term by term."""
+    by_term = type(result.model).__name__ == "ConditionalMNLogit"
+    return np.ravel(np.asarray(result.params, dtype=np.float64), order="C" if by_term else "F")
+
+
+def height(model: Any, job: Job, params: Array) -> float:
+    """Return what a likelihood model maximises; minus half the deviance of a family whose dispersion is free."""
+    if job.model == "glm":
+        mean = model.predict(params)
+        return -float(model.family.deviance(model.endog, mean, model.var_weights, model.freq_weights, 1.0)) / 2
+    return float(model.loglike(params))
+
+
+def slope(model: Any, job: Job, params: Array) -> Array:
+    """Return the derivative of ``height``, shape (q,)."""
+    found = model.score(params, scale=1.0) if job.model == "glm" else model.score(params)
+    return np.ravel(np.asarray(found, dtype=np.float64))
+
+
+def curvature(model: Any, job: Job, params: Array) -> Array:
+    """Return minus the second derivatives of ``height``, shape (q, q)."""
+    found = model.hessian(params, scale=1.0) if job.model == "glm" else model.hessian(params)
+    matrix = -np.asarray(found, dtype=np.float64)
+    return (matrix + matrix.T) / 2
+
+
+def _likelihood(result: Any, job: Job, reading: Reading) -> float:
+    """Return s'Vs from the model's own score; of the coefficients alone where a dispersion is at its boundary."""
+    model, params = result.model, params_of(result)
+    s = slope(model, job, params)
+    usable = job.model != "conditional_mnlogit" and job.clusters is None
+    inverse = getattr(getattr(result, "_results", result), "normalized_cov_params", None) if usable else None
+    if inverse is None or np.shape(inverse) != (len(s), len(s)):
+        inverse = np.linalg.inv(curvature(model, job, params))
+    kept = slice(0, len(reading.estimate)) if reading.boundary else slice(None)
+    if reading.boundary:
+        inverse = reading.covariance
+    return float(s[kept] @ np.asarray(inverse, dtype=np.float64) @ s[kept])
+
+
+def _family(result: Any, job: Job, reading: Reading) -> float:
+    """Return s'Vs of a generalised linear model, whose dispersion is a factor of both."""
+    params = params_of(result)
+    s, inverse = slope(result.model, job, params), np.asarray(result.normalized_cov_params, dtype=np.float64)
+    step = inverse @ s
+    if (np.abs(step) <= _ROUNDING * np.abs(params)).all():
+        return 0.0
+    dispersion = float(result.scale) if type(result.model.family).__name__ not in _FIXED else 1.0
+    return float(s @ step) / dispersion
+
+
+_FIXED = ("Binomial", "Poisson", "NegativeBinomial")
+
+
+def _least_squares(result: Any, job: Job, reading: Reading) -> float:
+    """Return s'Vs of a linear model: the residuals' projection on the design, over the residual variance."""
+    model = result.model
+    y, x = np.asarray(model.wendog, dtype=np.float64), np.asarray(model.wexog, dtype=np.float64)
+    left = y - x @ params_of(result)
+    s = x.T @ left
+    squares = float(s @ np.asarray(model.normalized_cov_params, dtype=np.float64) @ s)
+    if np.sqrt(max(squares, 0.0)) <= _ROUNDING * np.linalg.norm(y):
+        return 0.0
+    return squares / (float(left @ left) / max(len(y) - x.shape[1], 1))
+
+
+def _ordered(result: Any, job: Job, reading: Reading) -> float:
+    """Return s'Vs of an ordered model, in closed form where its distribution has one."""
+    given = job.init.get("distr", "probit")
+    if not (isinstance(given, str) and given in DISTRIBUTIONS):
+        return _likelihood(result, job, reading)
+    exog, params, offset = job.exog.to_numpy(), params_of(result), job.init.get("offset")
+    p = exog.shape[1]
+    linear = exog @ params[:p] + (0.0 if offset is None else np.asarray(offset, dtype=np.float64))
+    s = score(job.endog.to_numpy().astype(np.int64), exog, linear, cut_points_of(params[p:]), given)
+    return float(s @ reading.covariance @ s)
+
+
+def _equations(result: Any, job: Job, reading: Reading) -> float:
+    """Return the distance of generalised estimating equations from their solution, by their own next step."""
+    step, s = result.model._update_mean_params()
+    if step is None:
+        return float("nan")
+    if (np.abs(step) <= _ROUNDING * np.abs(params_of(result))).all():
+        return 0.0
+    return float(np.ravel(step) @ np.ravel(s)) / float(result.scale)
+
+
+def _robust(result: Any, job: Job, reading: Reading) -> float:
+    """Return the distance of an M-estimate from its solution, by the next step of iterated least squares."""
+    model, x = result.model, job.exog.to_numpy()
+    left = job.endog.to_numpy(dtype=float) - x @ params_of(result)
+    weights = np.asarray(model.M.weights(left / float(result.scale)), dtype=np.float64)
+    size = np.sqrt((x**2).mean(axis=0))
+    scaled = x / size
+    step = np.linalg.solve(scaled.T @ (scaled * weights[:, None]), scaled.T @ (weights * left)) / size
+    if (np.abs(step) <= _ROUNDING * np.abs(params_of(result))).all():
+        return 0.0
+    return _in_errors(step, reading.covariance)
+
+
+def _quantile(result: Any, job: Job, reading: Reading) -> float:
+    """Return how far zero is from the subgradients of a quantile regression near its estimate."""
+    from scipy.optimize import lsq_linear
+
+    x, tau = job.exog.to_numpy(), float(result.q)
+    x = x / np.sqrt((x**2).mean(axis=0))
+    left = job.endog.to_numpy(dtype=float) - job.exog.to_numpy() @ params_of(result)
+    spread = np.einsum("ij,jk,ik->i", job.exog.to_numpy(), reading.covariance, job.exog.to_numpy())
+    free = np.abs(left) <= np.sqrt(SETTLED * np.maximum(spread, 0.0)) + _ROUNDING * np.abs(job.endog).max()
+    root = np.linalg.cholesky(tau * (1 - tau) * x.T @ x)
+    s = np.linalg.solve(root, x[~free].T @ (tau - (left[~free] < 0)))
+    if not free.any():
+        return float(s @ s)
+    found = lsq_linear(np.linalg.solve(root, x[free].T), -s, bounds=(tau - 1, tau))
+    return float(2 * found.cost)
+
+
+def _mixed(result: Any, job: Job, reading: Reading) -> float:
+    """Return the distance of a mixed model: coefficients by generalised least squares, variances on their scales."""
+    random, widths = random_effects(result.model, job)
+    exog, beta = job.exog.to_numpy(), np.asarray(result.fe_params, dtype=np.float64)
+    psi, components = group_covariance(result), np.asarray(result.vcomp, dtype=np.float64)
+    sums = group_sums(job.endog.to_numpy() - exog @ beta, exog, random, np.asarray(job.init["groups"]))
+    p = len(beta)
+    return spread_distance(
+        sums, psi, float(result.scale), bool(result.reml), components, widths, reading.covariance[:p, :p]
+    )
+
+
+def _in_errors(step: Array, covariance: Array) -> float:
+    """Return the squared length of a step in squared standard errors."""
+    size = np.sqrt(np.diag(covariance))
+    return float(step / size @ np.linalg.solve(covariance / np.outer(size, size), step / size))
+
+
+_DISTANCES: dict[str, Callable[[Any, Job, Reading], float]] = {
+    "least squares": _least_squares,
+    "likelihood": _likelihood,
+    "family": _family,
+    "ordered": _ordered,
+    "estimating equations": _equations,
+    "robust": _robust,
+    "quantile": _quantile,
+    "mixed": _mixed,
+}

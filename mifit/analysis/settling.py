@@ -1,0 +1,243 @@
+"""One fit brought to its optimum: judged by its score, and fitted again where statsmodels stopped short."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .incidents import runs_away, warned
+from .job import FrozenDesign, Job
+from .jobs import model_of
+from .models import MODELS
+from .optimum import SETTLED, curvature, distance, height, params_of, slope
+from .scaling import Scaled, scaled, standardised
+from .shapes import Reading, by_column
+
+__all__ = ["Settled", "Unsettled", "blocks", "settle"]
+
+Array = npt.NDArray[np.float64]
+
+#: errors of numbers, which another way to the optimum may not meet
+_NUMERICAL = (ArithmeticError, ValueError, np.linalg.LinAlgError)
+
+#: words of an optimizer, which another way does without
+_OPTIMIZER = ("method", "maxiter", "start_params", "tol", "gtol", "tol_criterion", "conv", "max_iter", "p_tol", "ctol")
+
+
+class Unsettled(ArithmeticError):
+    """No way led to the optimum."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Settled:
+    """A fit, what it says of the design as it was, and how far it is from its optimum."""
+
+    result: Any  #: on the scale of ``job``
+    reading: Reading  #: on the scale of the user's columns
+    job: Job  #: as it was fitted
+    level: Scaled | None  #: the way back, where the design was standardised
+    distance: float  #: squared, in squared standard errors
+    separated: bool  #: the estimate is not finite
+    again: bool  #: statsmodels alone did not get there
+    caught: tuple[warnings.WarningMessage, ...]  #: what was said on the way
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is at its optimum."""
+        return bool(abs(self.distance) <= SETTLED)  # negative: the information is indefinite
+
+
+def settle(job: Job, design: FrozenDesign | None = None) -> Settled:
+    """Fit a job, judge the fit by its score, and fit again where it stopped short.
+
+    Parameters
+    ----------
+    job : Job
+    design : FrozenDesign, optional
+        Attached to the statsmodels model where its result is to be kept.
+
+    Returns
+    -------
+    Settled
+        At the optimum, without one (separated), or short of it because the user limited the steps (``maxiter``).
+
+    Raises
+    ------
+    Unsettled
+        If neither statsmodels, nor Newton's method with halved steps, nor BFGS on standardised columns gets there.
+    Exception
+        What the first attempt raised, where no other succeeded.
+
+    Notes
+    -----
+    Each way ends with statsmodels evaluating its result at the point that was found, so that covariances of every kind
+    are its own.
+    """
+    first, error = None, None
+    try:
+        first = _attempt(job, scaled(job), job.fit, design)
+        if first.settled or first.separated or _limited(job):
+            return first
+    except _NUMERICAL as failed:
+        if _limited(job) or isinstance(failed, TypeError):
+            raise
+        error = failed
+    if len(job.exog.columns):
+        level = standardised(job)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for words in _other_ways(level.job, first):
+                with suppress(*_NUMERICAL):
+                    found = _attempt(job, level, words, design)
+                    if (found.separated and error is None) or (found.settled and not found.separated):
+                        return replace(found, again=True)
+    if error is not None:
+        raise error
+    assert first is not None
+    far = np.sqrt(abs(first.distance))
+    raise Unsettled(f"it stopped {far:.3g} standard errors short of its optimum, and no other way led there")
+
+
+def blocks(job: Job, reading: Reading) -> tuple[Array, list[slice]]:
+    """Return the design, centred where the model has no constant, and its blocks of p coefficients, one per level."""
+    spec = MODELS[job.model]
+    exog = job.exog.to_numpy()
+    if not spec.constant:
+        exog = exog - exog.mean(axis=0)
+    p = exog.shape[1]
+    first = [j for j, name in enumerate(reading.names) if job.exog.columns[0] == name] if p else []
+    starts = range(0, len(reading.names), p) if spec.coded and spec.name != "ordinal" else first
+    return exog, [slice(j, j + p) for j in starts]
+
+
+def _attempt(job: Job, level: Scaled | None, words: Mapping[str, Any], design: FrozenDesign | None) -> Settled:
+    """Fit once, with some words, on some scale."""
+    spec, used = MODELS[job.model], level.job if level else job
+    bare = spec.reading is by_column and design is None
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = spec.fit(model_of(used, None if level else design, bare), words)
+        own = spec.reading(result, used)
+        reading = level.raw(own) if level else own
+        if not (np.isfinite(reading.covariance).all() and np.isfinite(reading.estimate).all()):
+            raise FloatingPointError("the estimate or its covariance is not finite")
+        if (np.diag(reading.covariance) <= 0).any():
+            raise FloatingPointError("a variance of the estimate is not positive")
+        far = distance(result, used, own)
+    separated = _separated(job, result, reading) or warned(caught, "PerfectSeparationWarning")
+    return Settled(result, reading, used, level, far, separated, False, tuple(caught))
+
+
+def _separated(job: Job, result: Any, reading: Reading) -> bool:
+    """Tell whether some block of p coefficients has run away."""
+    if not MODELS[job.model].separates(result):
+        return False
+    exog, parts = blocks(job, reading)
+    return any(runs_away(exog, reading.estimate[b], reading.covariance[b, b]) for b in parts)
+
+
+def _limited(job: Job) -> bool:
+    """Tell whether the user limited the steps: so many were wanted and no more."""
+    return "maxiter" in job.fit and job.fit["maxiter"] != MODELS[job.model].quiet.get("maxiter")
+
+
+def _other_ways(job: Job, first: Settled | None) -> Iterator[dict[str, Any]]:
+    """Return words of further fits of a standardised job, the most promising first."""
+    plain = {word: value for word, value in job.fit.items() if word not in _OPTIMIZER}
+    if MODELS[job.model].equation not in ("likelihood", "ordered", "family"):
+        yield from ({**plain, **words} for words in _AGAIN.get(job.model, ({},)))
+        return
+    for climb in (_newton, _bfgs):
+        for start in _starts(job, first):
+            with suppress(*_NUMERICAL):
+                found = climb(model_of(job), job, start)
+                if found is not None:
+                    yield {**plain, "start_params": found, "method": "newton", "maxiter": 0}
+    yield {**plain, **({"maxiter": 1000} if job.model != "phreg" else {})}
+
+
+#: further words for models that are no likelihood
+_AGAIN: dict[str, tuple[dict[str, Any], ...]] = {
+    "rlm": ({"maxiter": 1000, "tol": 1e-12}, {"maxiter": 1000, "tol": 1e-10, "conv": "coefs"}),
+    "quantreg": ({"max_iter": 5000, "p_tol": 1e-9}, {"max_iter": 20_000, "p_tol": 1e-12}),
+    "gee": ({"maxiter": 500, "ctol": 1e-8}, {"maxiter": 2000, "ctol": 1e-10}),
+    "mixedlm": (
+        {"method": "bfgs", "gtol": 1e-9, "maxiter": 500},
+        {"method": ["bfgs", "cg", "powell"], "maxiter": 1000},
+        {"method": ["nm", "bfgs"], "maxiter": 5000},
+    ),
+}
+
+
+def _starts(job: Job, first: Settled | None) -> Iterator[Array]:
+    """Return where to climb from: no effect of any column, and where a fit on the same scale ended."""
+    if first is not None and first.level is not None and np.isfinite(params_of(first.result)).all():
+        yield params_of(first.result)
+    model = model_of(job)
+    size = len(job.exog.columns) * max(len(job.levels) - 1, 1)
+    if job.model == "ordinal":
+        yield np.asarray(model.start_params, dtype=np.float64)
+        return
+    if job.model == "betareg":
+        yield np.asarray(model.start_params, dtype=np.float64)
+    if job.model == "zeroinflatedpoisson":
+        size += int(getattr(model, "k_inflate", 1))
+    start = np.zeros(size + (job.model in ("negativebinomial", "generalizedpoisson", "betareg")))
+    if job.model in ("negativebinomial", "generalizedpoisson"):
+        start[-1] = 0.5
+        if getattr(model, "loglike_method", "") == "geometric":
+            start = start[:-1]
+    if "Intercept" in job.exog.columns and job.model in _LOG_MEAN:
+        at = list(job.exog.columns).index("Intercept") + (size - len(job.exog.columns))
+        start[at] = np.log(max(float(np.mean(job.endog)), 1e-8))
+    yield start
+
+
+#: models of the logarithm of a mean
+_LOG_MEAN = ("poisson", "negativebinomial", "generalizedpoisson", "zeroinflatedpoisson")
+
+
+def _newton(model: Any, job: Job, start: Array) -> Array | None:
+    """Climb by Newton's method with halved steps; None where there is no way up from the start."""
+    at, top = start, height(model, job, start)
+    if not np.isfinite(top):
+        return None
+    for _ in range(200):
+        rise, bend = slope(model, job, at), curvature(model, job, at)
+        values, vectors = np.linalg.eigh(bend)
+        values = np.maximum(np.abs(values), 1e-10 * np.abs(values).max())
+        step = vectors @ ((vectors.T @ rise) / values)
+        if not np.isfinite(step).all():
+            return None
+        if rise @ step <= 1e-18:
+            break
+        share = 1.0
+        while share > 1e-10:
+            there = at + share * step
+            new = height(model, job, there)
+            if np.isfinite(new) and new > top + 1e-4 * share * float(rise @ step):
+                break
+            share /= 2
+        else:
+            # the log-likelihood has no digits left: a last full step is Newton's own
+            return np.asarray(at + step if rise @ step < SETTLED else at)
+        at, top = there, new
+    return np.asarray(at)
+
+
+def _bfgs(model: Any, job: Job, start: Array) -> Array | None:
+    """Climb by BFGS, with Newton's last steps."""
+    from scipy.optimize import minimize
+
+    def depth(params: Array) -> float:
+        value = -height(model, job, params)
+        return value if np.isfinite(value) else 1e300
+
+    found = minimize(depth, start, jac=lambda params: -slope(model, job, params), method="BFGS")
+    return _newton(model, job, np.asarray(found.x, dtype=np.float64))

@@ -1,0 +1,283 @@
+"""Lines to paste that make a column of others: a value that is missing there stays missing here."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import patsy
+
+from ..frame.spelled import spelled
+from ..frame.table import Column
+from .terms import Terms, in_pandas, take_apart
+
+__all__ = [
+    "above",
+    "event",
+    "free_name",
+    "is_level",
+    "numbers",
+    "of_expression",
+    "renamed",
+    "repeated",
+    "rows_where",
+    "usable",
+    "with_outcome",
+    "without",
+]
+
+#: what a level is called that is an event, and what one is called that is none
+_EVENT = ("1", "death", "dead", "died", "d", "event", "yes", "y", "true", "relapse", "failure", "failed", "case")
+_NO_EVENT = (
+    "0", "alive", "living", "lives", "censored", "censor", "cens", "no", "n", "none", "false", "no event", "lost",
+    "event-free", "control", "healthy", "survived", "survivor", "negative", "withdrawn",
+)  # fmt: skip
+
+
+def free_name(name: str, columns: Iterable[Hashable]) -> str:
+    """A name that no column has."""
+    taken = set(columns)
+    while name in taken:
+        name += "_"
+    return name
+
+
+def is_level(name: Hashable, level: Any) -> str:
+    """Code for whether a column has a level, missing where it is missing.
+
+    Examples
+    --------
+    >>> is_level("g", "c")
+    "(df['g'] == 'c').where(df['g'].notna())"
+    """
+    return f"(df[{name!r}] == {_plain(level)!r}).where(df[{name!r}].notna())"
+
+
+def above(name: Hashable, values: Any) -> str:
+    """Code for whether a number lies above the middle of its values: some do, and some do not."""
+    seen = np.unique(np.asarray(values, dtype=np.float64))
+    cut = float(np.median(values))
+    cut = float(seen[-2]) if len(seen) > 1 and cut >= seen[-1] else cut
+    return f"(df[{name!r}] > {cut:g}).where(df[{name!r}].notna())"
+
+
+def event(name: Hashable, levels: Sequence[Any], columns: Iterable[Hashable]) -> str:
+    """The line that makes a column of events, 1, and censored times, 0, of a status with other codes.
+
+    Parameters
+    ----------
+    name : hashable
+        Column of the status.
+    levels : sequence
+        Its values.
+    columns : iterable of hashable
+        Names that are taken.
+
+    Returns
+    -------
+    str
+        The greatest number is taken for the event (2 of 1 and 2, as in R; the last of several causes), a level by what
+        it is called; a remark says which, for the user to decide.
+
+    Examples
+    --------
+    >>> event("status", [0, 1, 2], ["t", "status"])
+    "df['event'] = (df['status'] == 2).where(df['status'].notna())  # if 2 is the event; then status='event'"
+    """
+    found, new = _event_of(list(levels)), free_name("event", columns)
+    if len(levels) > 3 and all(isinstance(v, int | float) for v in levels) and min(levels) == 0:  # a count of events
+        made = f"(df[{name!r}] > 0).where(df[{name!r}].notna())"
+        return f"df[{new!r}] = {made}  # if all above 0 are events; then status={new!r}"
+    return f"df[{new!r}] = {is_level(name, found)}  # if {_plain(found)!r} is the event; then status={new!r}"
+
+
+def _event_of(levels: list[Any]) -> Any:
+    """The level that is most likely the event."""
+    if all(isinstance(v, int | float | np.number) for v in levels):
+        return max(levels)
+    words = {str(v).strip().lower(): v for v in levels}
+    if all(_is_number(word) for word in words):
+        return words[max(words, key=float)]
+    rest = [v for word, v in words.items() if word not in _NO_EVENT]
+    named = [words[word] for word in _EVENT if word in words]
+    return (named or rest or levels)[-1 if not named else 0]
+
+
+def numbers(column: Column) -> str:
+    """The line that makes numbers of a column: as its text spells them, else each level by a number to fill in."""
+    name, levels = column.name, column.coding.levels
+    if column.coding.problem:
+        return usable(column)
+    found = spelled(levels)
+    if found is not None:
+        return found.line(name)
+    codes = {_plain(level): code for code, level in enumerate(levels)}
+    if levels and len(levels) <= 20:
+        return f"df[{name!r}] = df[{name!r}].astype(object).map({codes!r}).astype(float)  # the number of each level"
+    return f"df[{name!r}] = pd.to_numeric(df[{name!r}].astype(str), errors='coerce')  # what is no number is missing"
+
+
+def usable(column: Column) -> str:
+    """The line that makes numbers of a column of dates, of mixed types or of a dtype that is not known."""
+    name, problem = column.name, column.coding.problem
+    shown = f"df[{name!r}]"
+    if "dates or times" in problem or re.search(r"\b(date|datetime|Timestamp)\b", problem):
+        return (
+            f"dates = pd.to_datetime({shown}.astype(str), errors='coerce', format='mixed'); "
+            f"{shown} = (dates - dates.min()).dt.total_seconds() / 86400  # days since the first"
+        )
+    if "spans of time" in problem or "timedelta" in problem:
+        return f"{shown} = pd.to_timedelta({shown}).dt.total_seconds()  # seconds"
+    if "infinite" in problem:
+        return f"{shown} = {shown}.replace([np.inf, -np.inf], np.nan)"
+    if problem.startswith("mixes") and "str" in problem:
+        texts = [one[1:-1] for one in re.findall(r"'[^']*'|\"[^\"]*\"", problem)]
+        found = spelled([1.0, 2.0, 3.0, *texts])
+        if found is not None and "bool" not in problem:
+            return found.line(name)
+        return f"{shown} = {shown}.astype(object).map(str, na_action='ignore')  # levels as text"
+    if "Decimal" in problem or "complex" in problem or problem.startswith("mixes"):
+        real = ".map(complex, na_action='ignore').map(abs, na_action='ignore')" if "complex" in problem else ""
+        return f"{shown} = {shown}.astype(object){real}.astype(float)"
+    return f"{shown} = {shown}.astype(object).map(str, na_action='ignore')  # levels as text"
+
+
+def of_expression(code: str, columns: Iterable[Hashable]) -> str:
+    """Code on the frame for an expression of a formula, missing where a column of it is missing.
+
+    Examples
+    --------
+    >>> of_expression("I(y + 1)", ["y"]), of_expression("I(y > 1)", ["y"])
+    ("df['y'] + 1", "pd.Series(df['y'] > 1, index=df.index).where(df['y'].notna())")
+    """
+    known = list(columns)
+    written = in_pandas(code, known)
+    tree = ast.parse(code, mode="eval").body
+    if _keeps_missing(tree):
+        return written
+    used = take_apart(code, known).variables
+    if isinstance(columns, Mapping):  # a missing value of a nullable dtype is neither true nor false
+        calls = any(isinstance(n, ast.Call) and getattr(n.func, "id", "") not in ("Q", "I") for n in ast.walk(tree))
+        for name in used:
+            plain = ".astype(float)" if columns[name].number else ".to_numpy(object, na_value=None)" if calls else ""
+            written = written.replace(f"df[{name!r}]", f"df[{name!r}]{plain}")
+    there = f"df[{used[0]!r}].notna()" if len(used) == 1 else f"df[{list(used)!r}].notna().all(axis=1)"
+    return f"pd.Series({written}, index=df.index).where({there})"
+
+
+def renamed(name: Hashable, levels: Mapping[Any, Any]) -> str:
+    """The line that gives some levels of a column the name of another; all else stays as it is.
+
+    Examples
+    --------
+    >>> renamed("g", {"d": "c"})
+    "df['g'] = df['g'].astype(object).map(lambda level: {'d': 'c'}.get(level, level))"
+    """
+    mapped = {_plain(old): _plain(new) for old, new in levels.items()}
+    return f"df[{name!r}] = df[{name!r}].astype(object).map(lambda level: {mapped!r}.get(level, level))"
+
+
+def repeated(name: Hashable) -> str:
+    """The line that writes out rows that stand for several: each as often as its frequency says."""
+    return f"df = df.iloc[np.repeat(np.arange(len(df)), df[{name!r}].astype(int))].assign(**{{{name!r}: 1}})"
+
+
+def rows_where(code: str, columns: Iterable[Hashable], truth: bool) -> str:
+    """Code for the rows where a condition is known to hold, or known not to.
+
+    Examples
+    --------
+    >>> rows_where("g == 'c'", ["g"], False)
+    "pd.Series(df['g'] == 'c', index=df.index).where(df['g'].notna()).eq(False).fillna(False).astype(bool)"
+    """
+    return f"{of_expression(code, columns)}.eq({truth}).fillna(False).astype(bool)"
+
+
+def with_outcome(code: str, formula: str, columns: Iterable[Hashable], rest: str, source: Sequence[Hashable]) -> str:
+    """The lines that make an outcome of an expression, and the call that analyses it.
+
+    Parameters
+    ----------
+    code : str
+        On the frame.
+    formula : str
+        The analysis, of which the right side stays.
+    columns : iterable of hashable
+        Names that are taken.
+    rest : str
+        Further words of the call.
+    source : sequence of hashable
+        Columns that the outcome is made of; what is not on the right side is left alone, for it is the outcome again.
+    """
+    known = list(columns)
+    new, right = free_name("outcome", known), formula.partition("~")[2].strip()
+    used = _variables(right, known)
+    left = {name: "leave" for name in source if name not in used}
+    words = f"{rest}{f', methods={left!r}' if left else ''}"
+    return f"df[{new!r}] = {code}; df.mice.impute({f'{new} ~ {right}'!r}{words})"
+
+
+def without(terms: Terms, name: Hashable, columns: Iterable[Hashable]) -> str:
+    """A formula without the terms of one column."""
+    known = list(columns)
+    kept = [
+        ":".join(codes) for codes in terms.factors
+        if codes and not any(name in take_apart(code, known).variables for code in codes)
+    ]  # fmt: skip
+    constant = [] if "Intercept" in terms.codes and kept else ["1" if "Intercept" in terms.codes else "0"]
+    return f"{terms.outcome} ~ {' + '.join([*constant, *kept])}"
+
+
+def _variables(right: str, columns: list[Hashable]) -> set[Hashable]:
+    """Columns in the right side of a formula; those whose names occur where it cannot be read."""
+    try:
+        terms = patsy.ModelDesc.from_formula(f"~ {right}").rhs_termlist
+        codes = [factor.code for term in terms for factor in term.factors]
+        return {v for code in codes for v in take_apart(code, columns).variables}
+    except (patsy.PatsyError, SyntaxError):
+        return {name for name in columns if str(name) in right}
+
+
+def _keeps_missing(node: ast.AST) -> bool:
+    """Whether an expression of numbers is missing wherever one of them is: arithmetic and numpy's functions of one."""
+    if isinstance(node, ast.Name | ast.Constant):
+        return True
+    if isinstance(node, ast.BinOp):
+        return not isinstance(node.op, ast.BitAnd | ast.BitOr | ast.BitXor) and all(
+            map(_keeps_missing, (node.left, node.right))
+        )
+    if isinstance(node, ast.UnaryOp):
+        return isinstance(node.op, ast.USub | ast.UAdd) and _keeps_missing(node.operand)
+    if isinstance(node, ast.Call) and not node.keywords:
+        called = getattr(node.func, "id", "")
+        if called == "Q":
+            return True
+        ufunc = isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value) in ("np", "numpy")
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+        inner = ufunc and name in _ARITHMETIC
+        return (called == "I" or inner) and all(map(_keeps_missing, node.args))
+    return False
+
+
+_ARITHMETIC = (
+    "log", "log2", "log10", "log1p", "exp", "expm1", "sqrt", "cbrt", "abs", "square", "sin", "cos", "tan", "arctan",
+    "add", "subtract", "multiply", "divide", "power", "negative", "reciprocal", "floor", "ceil", "rint", "clip",
+)  # fmt: skip
+
+
+def _is_number(word: str) -> bool:
+    """Whether a word is a number."""
+    try:
+        return bool(np.isfinite(float(word)))
+    except ValueError:
+        return False
+
+
+def _plain(level: Any) -> Any:
+    """A level as it is written: 2, not 2.0."""
+    if isinstance(level, np.generic):
+        level = level.item()
+    return int(level) if isinstance(level, float) and level.is_integer() else level

@@ -1,0 +1,164 @@
+"""Numbers that are kept as text, and texts and numbers that stand for a missing value: what they are and what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from .kinds import Array
+
+__all__ = ["MISSING", "Spelled", "codes_of_missing", "spelled", "words_of_missing"]
+
+#: texts that stand for a missing value, in small letters
+MISSING = frozenset(
+    ("na", "n/a", "#n/a", "n.a.", "nan", "null", "<na>", "", ".", "-", "--", "?", "missing", "k.a.", "n.d.", "nd")
+)
+_PLAIN = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")  # 24,9
+_POINTS = re.compile(r"[-+]?\d{1,3}(?:\.\d{3})+,\d+")  # 1.234,5
+_COMMAS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")  # 1,234.5
+_MOST_OTHER = 0.2  # share of texts that may be no number in a column of numbers
+_CODE = re.compile(r"(9+|8+|7+|[789]*9[789]*)(\.[0789])?")
+
+
+class Spelled(NamedTuple):
+    """How a column of text spells its numbers."""
+
+    how: str  #: a few words
+    lost: tuple[str, ...]  #: texts that are no numbers
+    odd: bool  #: whether the texts are more than plain numbers
+    number: str  #: code with ``{}`` for the column
+
+    def line(self, name: Hashable) -> str:
+        """The line that makes a column of numbers."""
+        return f"df[{name!r}] = {self.number.format(f'df[{name!r}]')}"
+
+    def said(self, name: Hashable) -> str:
+        """What the column is, in one sentence."""
+        shown = ", ".join(map(repr, self.lost[:4])) + (", ..." if len(self.lost) > 4 else "")
+        beside = f" and {shown}, which the call below makes missing" if self.lost else ""
+        return f"{name!r} is text that looks like numbers{self.how}{beside}."
+
+
+def spelled(values: Iterable[object]) -> Spelled | None:
+    """Tell whether texts, or texts mixed with numbers, are numbers after all.
+
+    Parameters
+    ----------
+    values : iterable
+        The distinct values of a column.
+
+    Returns
+    -------
+    Spelled or None
+        None where they are not, or where there is no text among them.
+
+    Examples
+    --------
+    >>> found = spelled(["24,9", "27,0", "31,5", "NA"])
+    >>> found.lost, found.line("bmi")
+    (('NA',), "df['bmi'] = pd.to_numeric(df['bmi'].astype(str).str.replace(',', '.'), errors='coerce')")
+    """
+    distinct = list(values)
+    texts = [v.strip() for v in distinct if isinstance(v, str)]
+    others = [v for v in distinct if not isinstance(v, str)]
+    if not texts or any(isinstance(v, bool) or not isinstance(v, int | float | np.number) for v in others):
+        return None
+    commas = [t for t in texts if _COMMA.fullmatch(t) or _POINTS.fullmatch(t)]
+    grouped = [t for t in texts if _COMMAS.fullmatch(t)]
+    points = any(_PLAIN.fullmatch(t) and "." in t for t in texts)
+    known, number, how = [_PLAIN], "pd.to_numeric({}.astype(str), errors='coerce')", ""
+    if (
+        grouped
+        and (len(grouped) > len([t for t in commas if not _COMMAS.fullmatch(t)]))
+        and (points or any("." in t or t.count(",") > 1 for t in grouped))
+    ):
+        known, how = [_PLAIN, _COMMAS], " with commas between thousands"
+        number = "pd.to_numeric({}.astype(str).str.replace(',', ''), errors='coerce')"
+    elif commas:
+        known, how = [_PLAIN, _COMMA, _POINTS], " with a decimal comma"
+        number = "pd.to_numeric({}.astype(str).str.replace(',', '.'), errors='coerce')"
+        if any(_POINTS.fullmatch(t) for t in texts):
+            if any(_PLAIN.fullmatch(t) and "." in t for t in texts):
+                return None  # a point that is both
+            how += " and points between thousands"
+            number = number.replace(".str.replace(',', '.')", ".str.replace('.', '').str.replace(',', '.')")
+    if others:
+        # Only what is text is respelled: a number among it is one already.
+        steps = "".join(re.findall(r"\.replace\(.*?\)", number.replace(".str", "")))
+        respelled = f"lambda v: v{steps} if isinstance(v, str) else v" if steps else ""
+        number = f"pd.to_numeric({{}}.astype(object){f'.map({respelled})' if steps else ''}, errors='coerce')"
+    lost = [t for t in texts if not any(one.fullmatch(t) for one in known)]
+    many = len(texts) - len(lost) + len(others)
+    unknown = [t for t in lost if t.lower() not in MISSING]
+    if many < 3 or len(unknown) > _MOST_OTHER * many:
+        return None
+    decimals = any("." in t or "," in t for t in texts if t not in lost)
+    odd = bool(commas or others or how or (lost and (decimals or many > 10)))
+    return Spelled(how, tuple(lost), odd, number)
+
+
+def words_of_missing(levels: Iterable[object]) -> tuple[str, ...]:
+    """Levels that may stand for a missing value: ``"NA"``, ``"n/a"``, ``""``.
+
+    Examples
+    --------
+    >>> words_of_missing(["low", "high", "NA", "."])
+    ('NA', '.')
+    """
+    return tuple(v for v in levels if isinstance(v, str) and v.strip().lower() in MISSING - {"-", "nd"})
+
+
+def codes_of_missing(values: Array) -> dict[float, tuple[int, float]]:
+    """Numbers that may stand for a missing value: -99, 999, far from all others.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,)
+        NaN where missing.
+
+    Returns
+    -------
+    dict
+        Number -> (how often it occurs, the value that comes next).
+
+    Notes
+    -----
+    A number of nines, eights or sevens that is the least of all, negative while the others are not or lie further away
+    than they lie apart; or the greatest of all, at least three times, and further away than that.
+
+    Examples
+    --------
+    >>> codes_of_missing(np.array([20.4, 31.0, -99.0, 27.5, -99.0]))
+    {-99.0: (2, 20.4)}
+    """
+    support, counts = np.unique(values[~np.isnan(values)], return_counts=True)
+    found: dict[float, tuple[int, float]] = {}
+    while len(support) > 1 and _is_code(support[0], counts[0], support[1:], below=True):
+        found[float(support[0])] = (int(counts[0]), 0.0)
+        support, counts = support[1:], counts[1:]
+    while len(support) > 2 and _is_code(support[-1], counts[-1], support[:-1], below=False):
+        found[float(support[-1])] = (int(counts[-1]), 0.0)
+        support, counts = support[:-1], counts[:-1]
+    ends = {True: float(support[0]), False: float(support[-1])} if len(support) else {}
+    return {code: (count, ends[code < ends[True]]) for code, (count, _) in found.items()}
+
+
+def _is_code(value: float, count: int, others: Array, below: bool) -> bool:
+    """Whether the least or the greatest value looks like a code."""
+    text = f"{abs(value):g}"
+    if not _CODE.fullmatch(text) and not (below and value == -1):
+        return False
+    rest = others[[not _CODE.fullmatch(f"{abs(v):g}") or (below and v >= 0) for v in others]]
+    if not len(rest) or (below and value >= 0):
+        return False
+    low, high, whole = float(rest.min()), float(rest.max()), bool(np.all(rest == np.rint(rest)))
+    if below and low >= 0:
+        return value < -1 or (whole and high > 1)
+    if below:
+        return bool(len(text) > 1 and count > 1 and low - value > high - low)
+    apart, spread = value - high, max(high - low, 1.0)
+    return bool(apart >= spread and (count > 2 or apart > 5 * spread) and (len(text) > 1 or (whole and count > 2)))

@@ -1,0 +1,108 @@
+"""What the times of a survival analysis say of how its rows were sampled, and whether its events were named."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+
+from ..formula.question import Question
+from ..frame.table import Column, Table
+from .likelihoods import HAZARD, keyword_vector
+
+__all__ = ["NO_STATUS", "doubts_of_times", "late_cases", "unnamed_status"]
+
+NO_STATUS = "no status= is given: every time counts as that of an event, none as censored"
+_TINY = 0.005  # of the usual time at risk: nobody is followed for so little by chance
+_FEWEST, _SHARE = 5, 0.05  # events that enter so late, in number and among all, that are a pattern
+_NAMED = re.compile(r"status|event|dead|death|died|deceas|cens|fail|relaps|recur|outcome|vital|alive", re.IGNORECASE)
+_CENSORED = re.compile(r"cens|alive|surviv", re.IGNORECASE)
+_HAPPENED = re.compile(r"^(dead|death|died|deceased|event|fail|failed|failure|relapse|recurrence|yes|y|true|1)$", re.I)
+
+
+def doubts_of_times(questions: Sequence[Question], table: Table) -> list[str]:
+    """Sentences on the survival analyses among some questions, for the plan and for warnings."""
+    found: list[str] = []
+    for question in questions:
+        if question.model in HAZARD:
+            found += filter(None, [unnamed_status(question, table), late_cases(question, table)])
+    return found
+
+
+def late_cases(question: Question, table: Table) -> str:
+    """What is said where many events enter just before they end; empty where they do not.
+
+    Notes
+    -----
+    A case-cohort sample is often written as left truncation: cases outside the subcohort enter a moment before their
+    event. That is a pseudo-likelihood (Prentice 1986), not the likelihood of left truncated data, and the models of
+    the covariates see cases too often.
+
+    References
+    ----------
+    Prentice, R. L. (1986). A case-cohort design for epidemiologic cohort studies and disease prevention trials.
+    *Biometrika* 73(1), 1-11. doi:10.1093/biomet/73.1.1
+    """
+    if question.model not in HAZARD or len(question.outcome) != 1 or not question.bare:
+        return ""
+    column, entry = table[question.outcome[0]], keyword_vector(question, "entry", table)
+    if entry is None or not column.number or len(column.missing):
+        return ""
+    status = keyword_vector(question, "status", table)
+    known = np.isfinite(entry) if status is None else np.isfinite(entry) & np.isfinite(status)
+    event = known if status is None else known & (status != 0)
+    risk = column.numbers(column.values) - entry
+    rest = known & ~event if (known & ~event).any() else known
+    late = risk <= _TINY * float(np.median(risk[rest])) if rest.any() else np.zeros(len(risk), dtype=bool)
+    many, events = int((late & event).sum()), int(event.sum())
+    others = float(late[known & ~event].mean()) if (known & ~event).any() else 0.0
+    if many < max(_FEWEST, _SHARE * events) or 5 * others > many / events:
+        return ""
+    return (
+        f"{many} of {events} events enter just before they end, as cases outside the subcohort of a case-cohort sample "
+        "do: left truncation is no likelihood of them; impute all rows of the cohort, without entry="
+    )
+
+
+def unnamed_status(question: Question, table: Table) -> str:
+    """What is said of a survival analysis without ``status=``; the call to paste where a column looks like one."""
+    if question.model not in HAZARD or question.keywords.get("status") is not None:
+        return ""
+    used = {*question.outcome, *question.variables(table)}
+    for name, column in table.columns.items():
+        value = None if name in used or not _NAMED.search(str(name)) else _event_of(name, column)
+        if value is not None:
+            return f"{NO_STATUS}; if {name!r} says who had the event: {_call(question, table, name, value)}"
+    return NO_STATUS
+
+
+def _event_of(name: Hashable, column: Column) -> object | None:
+    """The value that means an event, in a column of two or three values that looks like a status; None in others."""
+    seen = column.coding.decode(np.unique(column.values[column.observed]))
+    values = [v.item() if isinstance(v, np.generic) else v for v in seen]
+    turned = bool(_CENSORED.search(str(name)))
+    if len(values) == 2 and all(isinstance(v, str) for v in values):
+        happened = [v for v in values if _HAPPENED.match(v)]
+        if len(happened) != 1:
+            return None
+        other = next(v for v in values if v != happened[0])
+        return other if turned and happened[0].lower() in ("yes", "y", "true", "1") else happened[0]
+    if not 2 <= len(values) <= 3 or not all(isinstance(v, bool | int | float) and v in (0, 1, 2) for v in values):
+        return None
+    return min(values) if turned and len(values) == 2 else max(values)
+
+
+def _call(question: Question, table: Table, name: Hashable, value: object) -> str:
+    """The call with its status; rows without one stay out, for a status is not imputed."""
+    column, frame = table[name], "df"
+    if len(column.missing):
+        frame = f"df.dropna(subset=[{name!r}])"
+    values = set(column.coding.decode(np.unique(column.values[column.observed])).tolist())
+    if isinstance(name, str) and values == {0, 1} and value == 1 and not isinstance(value, bool):
+        return f"{frame}.mice.impute({question.formula!r}, model={question.model!r}, status={name!r})"
+    fresh = next(f for f in ("event", "had_event", "event_", "had_event_") if f not in table)
+    made = f"lambda d: (d[{name!r}] == {value!r}).astype(float)"
+    return (
+        f"{frame}.assign({fresh}={made}).mice.impute({question.formula!r}, model={question.model!r}, status={fresh!r})"
+    )

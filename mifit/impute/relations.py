@@ -1,0 +1,452 @@
+"""What derived columns say of their parents: bounds that draws keep, and observed values that they add up to."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Hashable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import DataError, ImputationError, PlanError
+from ..formula.derived import Derived, solve_for
+from ..formula.linear import linear_in
+from ..frame.kinds import Kind, Rows
+from ..frame.table import Column, Table
+from .bench import Members
+from .bounding import as_call, understood
+from .contract import Array
+from .drawing import Fence
+from .known import shared_parents
+from .plan import Wishes
+
+__all__ = [
+    "Held",
+    "Relations",
+    "Tie",
+    "amiss",
+    "check",
+    "completed_numbers",
+    "cut_off",
+    "derived_value",
+    "narrowed",
+    "relations",
+]
+
+_HALF = 0.49999  # a draw this near to a whole number becomes it in the completed set
+_ULPS = 1e-12  # share of a bound by which draws stay inside it
+_SLACK = 1e-9  # share of the size of a value that rounding may cost
+_SHOWN = 3  # rows that an error names
+_TRIED = 200  # complete rows on which a solution is tried
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """A derived column between two ends."""
+
+    one: Derived
+    low: Array  #: (n,) -inf where open
+    high: Array  #: (n,) inf where open
+    linear: frozenset[Hashable]  #: parents in which it is linear
+    always: bool  #: whether no row lies outside, so that the models of its parents are truncated there
+
+
+class Tie(NamedTuple):
+    """Rows in which an observed derived value moves two missing parents together."""
+
+    one: Derived
+    free: Hashable  #: the parent that is proposed
+    pivot: Hashable  #: the parent that is solved for
+    rows: Rows
+    linear: bool  #: whether the pivot is solved for in closed form
+
+
+class Relations(NamedTuple):
+    """All that derived columns say."""
+
+    held: tuple[Held, ...] = ()
+    ties: tuple[Tie, ...] = ()
+    loose: Mapping[Hashable, int] = {}  #: derived column -> rows in which it is observed and cannot be kept
+
+    def of(self, name: Hashable) -> list[Held]:
+        """What is held by drawing a column."""
+        return [held for held in self.held if name in held.one.parents]
+
+    def tied(self, name: Hashable) -> Rows:
+        """Rows in which a column moves with others only, sorted."""
+        rows = [tie.rows for tie in self.ties if name in (tie.free, tie.pivot)]
+        return np.unique(np.concatenate(rows)) if rows else np.empty(0, dtype=np.int64)
+
+
+def relations(
+    derived: Sequence[Derived], table: Table, order: Sequence[Hashable], wishes: Wishes
+) -> Relations:  # fmt: skip
+    """Find what draws must keep.
+
+    Parameters
+    ----------
+    derived : sequence of Derived
+    table : Table
+        With the missing values that are drawn.
+    order : sequence of hashable
+        Columns drawn, in the order of the visits.
+    wishes : Wishes
+
+    Returns
+    -------
+    Relations
+
+    Raises
+    ------
+    PlanError
+        If observed derived values cannot be kept, or complete rows lie outside the bounds of a derived column.
+    """
+    if not derived:
+        return Relations()
+    fixed = shared_parents(derived, table, wishes.id)
+    held = [_held(one, table, wishes) for one in derived if one.name in wishes.bounds]
+    ties: list[Tie] = []
+    loose: dict[Hashable, int] = {}
+    for one in derived:
+        more, also, many = _kept(one, table, order, fixed)
+        ties += more
+        held += also
+        if many:
+            loose[one.name] = many
+    return Relations(tuple(held), tuple(_apart(ties, table)), loose)
+
+
+def completed_numbers(table: Table, name: Hashable, values: Array) -> Array:
+    """Values of a column as numbers of the completed set: whole ones rounded; shape as ``values``."""
+    column = table[name]
+    if not column.kind.discrete:
+        return np.rint(values) if column.coding.whole else values
+    found = np.full(len(values), np.nan)
+    known = ~np.isnan(values)
+    found[known] = column.numbers(values[known])
+    return found
+
+
+def derived_value(one: Derived, table: Table, values: Mapping[Hashable, Array], rows: Rows) -> Array:
+    """A derived column as completed sets have it, (len(rows),)."""
+    return one.value({p: completed_numbers(table, p, values[p][rows]) for p in one.parents})
+
+
+def _span(
+    held: Held, name: Hashable, table: Table, values: Mapping[Hashable, Array], rows: Rows
+) -> tuple[Array, Array]:
+    """Between which numbers of one parent a derived column stays between its ends, the others as they stand.
+
+    Returns
+    -------
+    low, high : ndarray, each (len(rows),)
+        Infinite where open; crossed where nothing lies between.
+    """
+    data = {p: completed_numbers(table, p, values[p][rows]) for p in held.one.parents}
+    seen = np.where(np.isfinite(data[name]), data[name], 0.0)
+    unit = np.maximum(np.abs(seen), 1.0)
+    here, there = (held.one.value({**data, name: at}) for at in (seen, seen + unit))
+    with np.errstate(all="ignore"):
+        slope = (there - here) / unit
+        ends = [seen + (end[rows] - here) / slope for end in (held.low, held.high)]
+    inside = np.abs(seen) + np.abs(here) / np.where(slope == 0, 1.0, np.abs(slope))
+    low, high = np.where(slope > 0, ends[0], ends[1]), np.where(slope > 0, ends[1], ends[0])
+    low = np.where(np.isfinite(low), low + _ULPS * (inside + np.abs(np.where(np.isfinite(low), low, 0.0))), -np.inf)
+    high = np.where(np.isfinite(high), high - _ULPS * (inside + np.abs(np.where(np.isfinite(high), high, 0.0))), np.inf)
+    free = ~np.isfinite(slope) | (slope == 0)
+    low, high = np.where(free, -np.inf, low), np.where(free, np.inf, high)
+    if table[name].coding.whole and not table[name].kind.discrete:
+        low, high = np.ceil(low - _SLACK * inside), np.floor(high + _SLACK * inside)
+        if table[name].kind is Kind.NUMERIC:
+            low, high = low - _HALF, high + _HALF
+    return low, high
+
+
+def amiss(held: Held, found: Array, rows: Rows) -> Array:
+    """How far derived values lie outside their ends, (len(rows),); 0 inside but for rounding."""
+    low, high = held.low[rows], held.high[rows]
+    away = np.maximum(np.maximum(low - found, found - high), 0.0)
+    size = np.abs(found) + np.minimum(np.abs(low), np.abs(high))
+    return np.where(away > _SLACK * size, away, 0.0)
+
+
+def narrowed(
+    around: Fence, held: Sequence[Held], name: Hashable, label: str, table: Table, values: Mapping[Hashable, Array],
+    tied: Rows, members: Members | None,
+) -> Fence:  # fmt: skip
+    """The fence of a column's missing values, narrowed to what keeps derived columns between their ends.
+
+    Exact where the derived column is linear in it; else a draw outside is refused. Where the other columns as they
+    stand leave nothing, the nearest value that there can be is left: later visits of the others mend it.
+    """
+    column = table[name]
+    rows = column.missing
+    low, high = np.full(len(rows), -np.inf), np.full(len(rows), np.inf)
+    for one in (one for one in held if name in one.linear):
+        least, most = _span(one, name, table, values, rows)
+        low, high = np.maximum(low, least), np.minimum(high, most)
+    if members is not None:  # one value for all rows of an id
+        least, most = np.full(len(members.heads), -np.inf), np.full(len(members.heads), np.inf)
+        np.maximum.at(least, members.unit, low)
+        np.minimum.at(most, members.unit, high)
+        low, high = least[members.unit], most[members.unit]
+    low, high = np.maximum(low, around.low), np.minimum(high, around.high)
+    with np.errstate(invalid="ignore"):
+        point = np.clip(0.5 * (low + high), around.low, around.high)
+    crossed = low > high
+    low, high = np.where(crossed, point, low), np.where(crossed, point, high)
+    low, high = _reach(low, high, column, label)
+    loose = np.isin(rows, tied)
+    low, high = np.where(loose, around.low, low), np.where(loose, around.high, high)
+    curved = [one for one in held if name not in one.linear]
+    if not curved:
+        return dataclasses.replace(around, low=low, high=high)
+
+    def allowed(at: Rows, drawn: Array) -> npt.NDArray[np.bool_]:
+        holes, position = (at, np.arange(len(at))) if members is None else members.spread(members.unit[at])
+        some, good = rows[holes], np.ones(len(holes), dtype=bool)
+        for one in curved:
+            data = {p: drawn[position] if p == name else values[p][some] for p in one.one.parents}
+            found = one.one.value({p: completed_numbers(table, p, data[p]) for p in one.one.parents})
+            good &= amiss(one, found, some) <= 0
+        good |= loose[holes]
+        return np.bincount(position, ~good, len(at)) == 0
+
+    return dataclasses.replace(around, low=low, high=high, allowed=allowed)
+
+
+def _reach(low: Array, high: Array, column: Column, label: str) -> tuple[Array, Array]:
+    """Bounds widened to the nearest value that a method can draw, where none lies between them."""
+    if column.kind.discrete:
+        support = np.sort(column.numbers(np.arange(float(column.n_levels))))
+    elif label in ("pmm", "sample"):
+        support = np.unique(column.values[column.observed])
+    elif column.kind is Kind.COUNT:
+        most = np.where(np.isfinite(high), np.floor(high), np.inf)
+        bad = (np.ceil(low) > most) | (most < 0)
+        point = np.maximum(np.rint(np.where(np.isfinite(low), low, np.where(np.isfinite(high), high, 0.0))), 0.0)
+        return np.where(bad, point, low), np.where(bad, point, high)
+    else:
+        return low, high
+    first = np.minimum(np.searchsorted(support, low), len(support) - 1)
+    bad = (support[first] < low) | (support[first] > high)
+    if bad.any():
+        wanted = np.where(np.isfinite(low), low, high)[bad]
+        low, high = low.copy(), high.copy()
+        low[bad] = high[bad] = support[np.abs(support[None, :] - wanted[:, None]).argmin(axis=1)]
+    return low, high
+
+
+def cut_off(
+    static: tuple[Array, Array] | None, held: Sequence[Held], name: Hashable, table: Table,
+    values: Mapping[Hashable, Array],
+) -> tuple[Array, Array] | None:  # fmt: skip
+    """Where a column's distribution is cut off, given the other columns of each row, each (n,)."""
+    column, every = table[name], np.arange(table.n_rows)
+    low, high = (np.full(len(every), -np.inf), np.full(len(every), np.inf)) if static is None else static
+    for one in held:
+        least, most = _span(one, name, table, values, every)
+        low, high = np.maximum(low, least), np.minimum(high, most)
+    seen = column.numbers(values[name]) if column.kind.discrete else values[name]
+    outside = ~((low <= seen) & (seen <= high))  # not yet mended
+    low, high = np.where(outside, -np.inf, low), np.where(outside, np.inf, high)
+    return (low, high) if np.isfinite(low).any() or np.isfinite(high).any() else None
+
+
+def check(engine: Any, values: Mapping[Hashable, Array]) -> None:
+    """After the last sweep: no completed value lies outside its bounds, and observed derived values are kept.
+
+    Raises
+    ------
+    ImputationError
+        If one does not; it names the column, the count and the rows.
+    """
+    table, wishes = engine.table, engine.plan.wishes
+    for name, (low, high) in engine.limits.items():
+        column = table[name]
+        rows, skip = column.missing, engine.variables[name].skip
+        if skip is not None:
+            rows = np.intersect1d(rows, skip.inside(table, values))
+        seen = column.numbers(values[name][rows]) if column.kind.discrete else values[name][rows]
+        size = _SLACK * np.abs(seen)
+        _refuse_outside(repr(name), rows[(seen < low[rows] - size) | (seen > high[rows] + size)], wishes, {})
+    for held in engine.relations.held:
+        rows = np.unique(np.concatenate([table[p].missing for p in held.one.parents]))
+        found = derived_value(held.one, table, values, rows)
+        wrong = rows[amiss(held, found, rows) > 0]
+        _refuse_outside(repr(held.one.name), wrong, wishes, {"derived": f"{held.one.name} = {held.one.code}"})
+    for tie in engine.relations.ties:
+        found = derived_value(tie.one, table, values, tie.rows)
+        wanted = completed_numbers(table, tie.one.name, table[tie.one.name].values[tie.rows])
+        spread = float(np.nanstd(completed_numbers(table, tie.one.name, table[tie.one.name].values)))
+        wrong = tie.rows[~(np.abs(found - wanted) <= 1e-6 * (np.abs(wanted) + spread))]
+        _refuse_outside(repr(tie.one.name), wrong, wishes, {"derived": f"{tie.one.name} = {tie.one.code}"})
+
+
+def _refuse_outside(name: str, rows: Rows, wishes: Wishes, lines: Mapping[str, str]) -> None:
+    """Nothing that was drawn lies outside."""
+    if len(rows):
+        raise ImputationError(
+            f"{len(rows)} completed values of {name} lie outside what is known of them: no draw within was found.",
+            rows=_named(rows),
+            do=as_call(wishes, iterations=max(2 * (wishes.iterations or 10), 20)), **lines,
+        )  # fmt: skip
+
+
+def _held(one: Derived, table: Table, wishes: Wishes) -> Held:
+    """The bounds of a derived column; refused where complete rows lie outside."""
+    values = {p: table[p].values for p in one.parents}
+    every = np.arange(table.n_rows)
+    found = derived_value(one, table, values, every)
+    column = table[one.name]
+    known = understood(one.name, wishes, table, derived=True)
+    low, high = known.ends(table, column)
+    if column.coding.whole and column.kind is Kind.NUMERIC:
+        low, high = low + _HALF, high - _HALF
+    held = Held(one, low, high, linear_in(one.code, one.parents), True)
+    complete = table.complete_rows(one.parents)
+    wrong = complete[amiss(held, found[complete], complete) > 0]
+    if len(wrong):
+        shown = ", ".join(f"{row}: {found[row]:g}" for row in wrong[:_SHOWN].tolist())
+        rest = {k: v for k, v in wishes.bounds.items() if k != one.name}
+        raise PlanError(
+            f"{one.name!r} lies outside its bounds in {len(wrong)} of {len(complete)} complete rows.",
+            derived=f"{one.name} = {one.code}",
+            rows=shown + (f", and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""),
+            do=as_call(wishes, bounds=rest),
+        )
+    return held
+
+
+def _named(rows: Rows) -> str:
+    """A few rows by their position."""
+    return ", ".join(map(str, rows[:_SHOWN].tolist())) + (", ..." if len(rows) > _SHOWN else "")
+
+
+def _marked(table: Table, name: Hashable) -> npt.NDArray[np.bool_]:
+    """Whether a column is missing, shape (n,)."""
+    marked = np.zeros(table.n_rows, dtype=bool)
+    marked[table[name].missing] = True
+    return marked
+
+
+def _kept(
+    one: Derived, table: Table, order: Sequence[Hashable], fixed: Set[Hashable]
+) -> tuple[list[Tie], list[Held], int]:
+    """How observed values of a derived column are kept: by solving for a parent, or by refusing other draws."""
+    gone = {p: _marked(table, p) for p in one.parents}
+    drawn = [p for p in order if p in one.parents and p not in fixed]
+    seen = ~_marked(table, one.name) & ~np.isnan(table[one.name].values)
+    several = seen & np.any(list(gone.values()), axis=0)
+    cannot = np.any([gone[p] for p in one.parents if p not in drawn], axis=0) if set(one.parents) - {*drawn} else False
+    loose = int((several & cannot).sum())
+    rows = np.flatnonzero(several & ~cannot)
+    if not len(rows):
+        return [], [], loose
+    linear = linear_in(one.code, one.parents)
+    pivots = [p for p in drawn if p in linear or _solvable(one, p, table)]
+    ties, left = [], np.ones(len(rows), dtype=bool)
+    patterns = np.array([gone[p][rows] for p in drawn]).T
+    for pattern in np.unique(patterns, axis=0):
+        names = [p for p, missing in zip(drawn, pattern, strict=True) if missing]
+        can = [p for p in names if p in pivots]
+        if can and len(names) > 1:
+            at = (patterns == pattern).all(axis=1)
+            left &= ~at
+            ties += [Tie(one, p, can[-1], rows[at], can[-1] in linear) for p in names if p != can[-1]]
+    if not left.any():
+        return ties, [], loose
+    return ties, [_selected(one, table, rows[left])], loose
+
+
+def _solvable(one: Derived, parent: Hashable, table: Table) -> bool:
+    """Whether a derived value and the other parents determine a parent, tried on complete rows."""
+    rows = table.complete_rows(one.parents)[:_TRIED]
+    data = {p: completed_numbers(table, p, table[p].values[rows]) for p in one.parents}
+    if len(rows) < 2 or table[parent].kind is Kind.BINARY:
+        return False
+    seen = completed_numbers(table, parent, table[parent].values)
+    found = solve_for(one, parent, {**data, one.name: one.value(data)}, seen)
+    spread = float(np.nanstd(seen)) or 1.0
+    return bool(np.all(np.isfinite(found)) and np.all(np.abs(found - data[parent]) <= 1e-6 * spread))
+
+
+def _selected(one: Derived, table: Table, rows: Rows) -> Held:
+    """An observed value of a class, such as a flag: draws of other classes are refused."""
+    complete = table.complete_rows(one.parents)
+    usual = derived_value(one, table, {p: table[p].values for p in one.parents}, complete)
+    seen = completed_numbers(table, one.name, table[one.name].values[rows])
+    if len(np.unique(usual)) > max(2, len(usual) // 3):
+        raise PlanError(
+            f"{len(rows)} observed values of {one.name!r} do not determine what is missing of "
+            f"{', '.join(map(str, one.parents))}, and cannot be kept.",
+            derived=f"{one.name} = {one.code}",
+            rows=_named(rows),
+            do=f"df = df.drop(columns=[{one.name!r}])  # derived= makes it anew",
+        )
+    _refuse_made_before(one, table, rows, seen, usual)
+    low, high = np.full(table.n_rows, -np.inf), np.full(table.n_rows, np.inf)
+    low[rows] = high[rows] = seen
+    return Held(one, low, high, frozenset(), False)
+
+
+def _refuse_made_before(one: Derived, table: Table, rows: Rows, seen: Array, usual: Array) -> None:
+    """A comparison with a missing value is False: a flag made before imputing is no observation."""
+    raw = one.unmasked({p: completed_numbers(table, p, table[p].values[rows]) for p in one.parents})
+    by_chance = float(np.sum(np.log(np.maximum(np.mean(usual == seen[:, None], axis=1), 1e-12))))
+    if len(rows) < 2 or not np.array_equal(raw, seen) or by_chance > np.log(_CHANCE):
+        return
+    parents = [p for p in one.parents if len(table[p].missing)]
+    known = " & ".join(f"df[{p!r}].notna()" for p in parents)
+    raise DataError(
+        f"{one.name!r} was made before imputing: in all {len(rows)} rows where {' or '.join(map(repr, parents))} is "
+        "missing it is what a comparison with a missing value gives.",
+        derived=f"{one.name} = {one.code}",
+        rows=_named(rows),
+        do=f"df[{one.name!r}] = df[{one.name!r}].where({known})",
+    )
+
+
+_CHANCE = 0.01  # probability that observed flags are all alike by chance, below which they were made before imputing
+
+
+def _apart(ties: list[Tie], table: Table) -> list[Tie]:
+    """Ties of which each move keeps every other observed derived value; refused where they do not."""
+    kept: list[Tie] = []
+    for tie in ties:
+        others = [k for k in kept if k.one is not tie.one and {tie.free, tie.pivot} & {k.free, k.pivot}]
+        clash = [k for k in others if len(np.intersect1d(k.rows, tie.rows))]
+        if not clash:
+            kept.append(tie)
+            continue
+        if all(_alike(tie, k, table) for k in clash):  # the same condition in other words
+            rest = np.setdiff1d(tie.rows, np.concatenate([k.rows for k in clash]))
+            if len(rest):
+                kept.append(tie._replace(rows=rest))
+            continue
+        rows = np.intersect1d(clash[0].rows, tie.rows)
+        raise PlanError(
+            f"{clash[0].one.name!r} and {tie.one.name!r} are both observed in {len(rows)} rows where "
+            f"{tie.free!r} and {tie.pivot!r} are missing: they cannot both be kept.",
+            rows=_named(rows),
+            do=f"df = df.drop(columns=[{tie.one.name!r}])  # derived= makes it anew",
+        )
+    return kept
+
+
+def _alike(tie: Tie, other: Tie, table: Table) -> bool:
+    """Whether two derived columns move alike with the same two parents, linear in both."""
+    if {tie.free, tie.pivot} != {other.free, other.pivot}:
+        return False
+    if not all({tie.free, tie.pivot} <= linear_in(t.one.code, t.one.parents) for t in (tie, other)):
+        return False
+    rows = table.complete_rows((*tie.one.parents, *other.one.parents))[:_TRIED]
+
+    def slope(one: Derived, name: Hashable) -> Array:
+        data = {p: completed_numbers(table, p, table[p].values[rows]) for p in one.parents}
+        return one.value({**data, name: data[name] + 1.0}) - one.value(data)
+
+    cross = slope(tie.one, tie.free) * slope(other.one, tie.pivot)
+    return bool(len(rows) and np.allclose(cross, slope(tie.one, tie.pivot) * slope(other.one, tie.free)))

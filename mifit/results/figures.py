@@ -1,0 +1,219 @@
+"""What a function gave for one set, read as figures: name -> estimate, variance, degrees of freedom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import stdtr
+
+from ..errors import PoolingError
+
+__all__ = ["Figure", "figures_of"]
+
+Array = npt.NDArray[np.float64]
+Figure = tuple[Any, ...]
+
+#: what packages call a p-value
+_P_VALUES = ("pvalue", "p_value", "pval", "p_val", "p-val", "p-value", "p.value")
+
+#: what the second and third field of a named tuple must be called to be read as variance and degrees of freedom
+_VARIANCES, _DEGREES = ("variance", "var", "within"), ("df", "dof", "df_resid", "dfcom")
+
+#: variance of Fisher's transformation of a rank correlation, times n - 3 (Fieller, Hartley and Pearson 1957)
+_SPEARMAN = 1.06
+
+
+def figures_of(value: Any, k: int, n_obs: int | None = None) -> tuple[dict[str, Figure], bool]:
+    """Read what a function gave for one set.
+
+    Parameters
+    ----------
+    value : object
+        A number; (estimate, variance) or (estimate, variance, df), of numbers or of vectors that match element by
+        element; a mapping or Series of names to those; a correlation or a regression of ``scipy.stats``.
+    k : int
+        Number of the set, from 0.
+    n_obs : int, optional
+        Rows of the set.
+
+    Returns
+    -------
+    figures : dict
+        Name -> (estimate[, variance[, df]]).
+    correlation : bool
+        Whether they are a correlation on Fisher's scale, whatever scale was asked for.
+
+    Raises
+    ------
+    PoolingError
+        If it is none of these, or a test, whose p-value is no variance.
+
+    References
+    ----------
+    Fieller, E. C., Hartley, H. O. and Pearson, E. S. (1957). Tests for rank correlation coefficients I. *Biometrika*
+    44, 470-481. doi:10.1093/biomet/44.3-4.470
+
+    Examples
+    --------
+    >>> figures_of((np.array([1.0, 2.0]), np.array([0.1, 0.2])), 0)[0]
+    {'x0': (1.0, 0.1), 'x1': (2.0, 0.2)}
+    """
+    if isinstance(value, pd.Series | Mapping):
+        out: dict[str, Figure] = {}
+        for name, one in value.items():
+            if str(name).lower() in _P_VALUES:
+                raise _no_test(value, k)
+            inner, _ = figures_of(one, k, n_obs)
+            alone = list(inner) == ["estimate"]
+            out.update({str(name) if alone else f"{name}:{label}": figure for label, figure in inner.items()})
+        return out, False
+    if _is_test(value):
+        return _known_test(value, k, n_obs)
+    if (fields := getattr(value, "_fields", None)) is not None and not _means_variance(fields):
+        raise PoolingError(
+            f"set {k} gave a {type(value).__name__} ({', '.join(fields)}); nothing says that {fields[-1]!r} is a "
+            "variance.",
+            do="imp.map(lambda d: (d.iloc[:, 0].count() / len(d), 0.25 / len(d))).pool()   # (estimate, variance)",
+        )
+    if isinstance(value, tuple | list) and value and _is_vector(value[0]):
+        return _by_element(value, k), False
+    return {"estimate": _figure(value, k)}, False
+
+
+def _is_test(value: Any) -> bool:
+    """Tell whether a value is the result of a test: not a number, and it has a p-value."""
+    if isinstance(value, Real | str | np.ndarray | pd.DataFrame):
+        return False
+    if type(value).__module__.startswith("scipy.") and not isinstance(value, np.ndarray):
+        return True
+    return any(hasattr(value, name) for name in _P_VALUES if name.isidentifier())
+
+
+def _means_variance(fields: tuple[str, ...]) -> bool:
+    """Tell whether the fields of a named tuple are an estimate, its variance and degrees of freedom."""
+    names = [name.lower() for name in fields]
+    return len(names) == 1 or (
+        len(names) <= 3 and names[1] in _VARIANCES and all(name in _DEGREES for name in names[2:])
+    )
+
+
+def _known_test(value: Any, k: int, n_obs: int | None) -> tuple[dict[str, Figure], bool]:
+    """Read the results whose statistic has a known scale: correlations, and the coefficients of a regression."""
+    if hasattr(value, "slope") and hasattr(value, "stderr"):
+        slope, stderr, r = (float(getattr(value, name)) for name in ("slope", "stderr", "rvalue"))
+        left = (slope / stderr) ** 2 * (1 - r**2) / r**2 if stderr > 0 and r else np.inf
+        df = float(np.rint(left)) if np.isfinite(left) else None
+        found = {"slope": (slope, stderr**2, df)}
+        if getattr(value, "intercept_stderr", None) is not None:
+            found["intercept"] = (float(value.intercept), float(value.intercept_stderr) ** 2, df)
+        return dict(found), False
+    if hasattr(value, "correlation") and np.ndim(value.statistic) == 0:
+        r = float(value.statistic)
+        n, factor = _rows_of(value, r, n_obs)
+        if n is not None and abs(r) < 1 and n > 3:
+            return {"correlation": (r, factor * (1 - r**2) ** 2 / (n - 3))}, True
+        raise PoolingError(
+            f"set {k} gave a {type(value).__name__}, and its p-value does not tell the rows behind the correlation "
+            f"{r:.4g}.",
+            do="imp.map(lambda d: func(d).statistic).pool(scale='fisher')   # variance 1/(n - 3) on Fisher's scale",
+        )
+    raise _no_test(value, k)
+
+
+def _rows_of(value: Any, r: float, n_obs: int | None) -> tuple[int | None, float]:
+    """Return the number of pairs behind a correlation, which its limits or its p-value tell, and a variance factor."""
+    if hasattr(value, "confidence_interval"):
+        limits = value.confidence_interval(0.95)
+        width = np.arctanh(min(limits[1], 1.0)) - np.arctanh(max(limits[0], -1.0)) if abs(r) < 1 else np.inf
+        if np.isfinite(width) and width > 0:
+            return int(np.rint(3 + (2 * 1.959963984540054 / width) ** 2)), 1.0
+        return getattr(value, "_n", n_obs), 1.0
+    if n_obs is None or abs(r) >= 1:
+        return None, 1.0
+    rows = np.arange(n_obs, 3, -1)
+    wanted = float(value.pvalue)
+    told = 2 * stdtr(rows - 2, -abs(r) * np.sqrt((rows - 2) / (1 - r**2)))
+    if wanted == 0 and told[0] == 0:
+        return None, 1.0
+    alike = np.flatnonzero(np.isclose(told, wanted, rtol=1e-7, atol=0))
+    return (int(rows[alike[0]]) if len(alike) else None), _SPEARMAN
+
+
+def _no_test(value: Any, k: int) -> PoolingError:
+    """Return the refusal of a test: its p-value is no variance, and its statistic has its own rule."""
+    name, df = type(value).__name__, getattr(value, "dof", None)
+    if isinstance(value, pd.Series | Mapping):
+        given = "a p-value by name"
+        do = "mifit.pool_statistics([func(d)['statistic'] for d in imp], df=1)   # chi-squares"
+    elif "Ttest" in name:
+        given = f"a {name}"
+        do = (
+            "imp.fit('y ~ group')   # the difference of means with its standard error, or return (difference, variance)"
+        )
+    else:
+        given = f"a {name}"
+        degrees = df if isinstance(df, int | np.integer) else 1
+        kind = ", kind='F'" if "oneway" in name.lower() or "levene" in name.lower() else ""
+        note = "" if isinstance(df, int | np.integer) else "   # df of the test, such as groups - 1"
+        do = f"mifit.pool_statistics([func(d).statistic for d in imp], df={degrees}{kind}){note}"
+    return PoolingError(
+        f"set {k} gave {given}, the result of a test: a p-value is no variance, and a statistic has no standard error.",
+        wanted="an estimate with its variance, (estimate, variance); or the statistics of all sets, pooled by D2",
+        do=do,
+    )
+
+
+def _is_vector(value: Any) -> bool:
+    """Tell whether a value is a vector of numbers."""
+    if isinstance(value, pd.Series | np.ndarray | list | tuple):
+        return np.ndim(value) == 1 and not isinstance(value, str)
+    return False
+
+
+def _by_element(value: Any, k: int) -> dict[str, Figure]:
+    """Return the figures of vectors that match element by element; a covariance matrix gives its diagonal."""
+    first, parts = value[0], list(value)
+    size = len(first)
+    names = [str(name) for name in first.index] if isinstance(first, pd.Series) else [f"x{j}" for j in range(size)]
+    rows = [_numbers(first)]
+    for part in parts[1:]:
+        if part is not None and np.ndim(part) == 0:
+            rows.append(np.full(size, float(part)))
+            continue
+        if isinstance(part, pd.Series) and isinstance(first, pd.Series) and set(part.index) == set(first.index):
+            part = part.reindex(first.index)
+        numbers = _numbers(part) if part is not None else np.full(size, np.nan)
+        rows.append(np.diag(numbers) if numbers.shape == (size, size) and len(rows) == 1 else numbers)
+    if not 1 <= len(rows) <= 3 or any(row.shape != (size,) for row in rows) or len(set(names)) < size:
+        shapes = ", ".join(str(row.shape) for row in rows)
+        raise PoolingError(
+            f"set {k} gave vectors that do not match element by element: {shapes}.",
+            do="imp.map(lambda d: (d.mean(numeric_only=True), d.var(numeric_only=True) / len(d))).pool()",
+        )
+    whole = [tuple(float(row[j]) for row in rows) for j in range(size)]
+    return dict(zip(names, whole, strict=True))
+
+
+def _numbers(part: Any) -> Array:
+    """Return a vector or matrix as floats; what is none has no shape."""
+    try:
+        return np.asarray(part, dtype=np.float64)
+    except (TypeError, ValueError):
+        return np.empty(0)
+
+
+def _figure(value: Any, k: int) -> Figure:
+    """Return one figure as a tuple, or refuse what is none."""
+    parts = tuple(value) if isinstance(value, tuple | list) else (value,)
+    if 1 <= len(parts) <= 3 and all(isinstance(p, Real) or (j and p is None) for j, p in enumerate(parts)):
+        return parts
+    raise PoolingError(
+        f"set {k} gave {type(value).__name__}; an estimate, (estimate, variance), (estimate, variance, df), vectors of "
+        "those, or a mapping of names to them is needed.",
+        do="imp.map(lambda d: (d.mean(numeric_only=True), d.var(numeric_only=True) / len(d))).pool()",
+    )

@@ -1,0 +1,104 @@
+"""Survival analyses whose events are not named, or whose times are those of a case-cohort sample."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import mifit
+
+
+def cohort(seed=1, n=400):
+    """Times, who had the event, a covariate with missing values."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=n)
+    event_time, end = rng.exponential(np.exp(-0.5 * x) * 900), rng.uniform(200, 1500, n)
+    frame = pd.DataFrame({"x": x, "z": rng.normal(size=n), "time": np.minimum(event_time, end)})
+    frame["had"] = (event_time <= end).astype(int)
+    frame["x"] = frame["x"].mask(rng.random(n) < 0.2)
+    return frame
+
+
+CODINGS = {
+    "dead, 0/1": ("dead", lambda d: d),
+    "status, 1/2": ("status", lambda d: d + 1),
+    "Status, 0/1/2": ("Status", lambda d: 2 * d + (np.arange(len(d)) % 7 == 0) * (d == 0)),
+    "died, boolean": ("died", lambda d: d == 1),
+    "nullable boolean": ("event", lambda d: pd.array(d == 1, dtype="boolean")),
+    "censored, 0/1": ("censored", lambda d: 1 - d),
+    "vital, text": ("vital status", lambda d: np.where(d == 1, "dead", "alive")),
+    "censored, text": ("censored", lambda d: np.where(d == 1, "no", "yes")),
+    "floats": ("death", lambda d: d.astype(float)),
+}
+
+
+@pytest.mark.parametrize("holes", [False, True], ids=["complete", "with missing values"])
+@pytest.mark.parametrize("coding", CODINGS)
+def test_a_status_that_was_not_named_is_warned_of_with_a_call_that_is_right(coding, holes):
+    name, code = CODINGS[coding]
+    df = cohort()
+    had = df.pop("had")
+    df[name] = code(had)
+    df.index = np.arange(len(df)) // 2  # labels that occur twice
+    if holes:
+        df[name] = df[name].astype(object).where(np.arange(len(df)) % 9 != 0).infer_objects()
+    with pytest.warns(mifit.MifitWarning, match="every time counts as that of an event") as seen:
+        df.mice.impute("time ~ x + z", model="phreg", m=2, iterations=2, rng=1, auxiliary="ignore")
+    text = next(str(w.message) for w in seen if "every time" in str(w.message))
+    call = text.partition("event: ")[2].splitlines()[0].replace("mice.impute(", "mice.plan(")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plan = eval(call, {"df": df})
+        frame = eval(call.partition(".mice.")[0], {"df": df})
+    assert not any("no status=" in note for note in plan.events)
+    expected = had.to_numpy()[df[name].notna().to_numpy()]
+    if coding == "Status, 0/1/2":
+        expected = (df[name][df[name].notna()] == 2).astype(int).to_numpy()
+    status = frame[plan.questions[0].keywords["status"]].to_numpy(dtype=float)
+    np.testing.assert_array_equal(status, expected)
+
+
+def test_all_events_without_a_column_of_that_sort_is_a_note_and_no_warning():
+    frame = cohort().drop(columns="had")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        imp = frame.mice.impute("time ~ x + z", model="phreg", m=2, iterations=5, rng=1)
+    assert any("no status= is given" in note for note in imp.plan.events)
+
+
+@pytest.mark.parametrize("before", [1e-3, 0.5, lambda time: 1e-4 * time], ids=["a moment", "half a day", "a share"])
+@pytest.mark.parametrize("split", [False, True], ids=["cases outside", "all cases split"])
+def test_a_case_cohort_sample_is_noted_warned_of_and_not_exact(before, split):
+    frame = cohort()
+    frame["x"] = cohort(2)["x"].mask(np.random.default_rng(3).random(len(frame)) < 0.2)
+    inside = np.random.default_rng(4).random(len(frame)) < 0.3
+    gap = before(frame["time"]) if callable(before) else before
+    late = (frame["had"] == 1) & (~inside | split)
+    frame["entry"] = np.where(late, frame["time"] - gap, 0.0)
+    frame = frame[inside | late].reset_index(drop=True)
+    words = {"model": "phreg", "status": "had", "entry": "entry"}
+    with pytest.warns(mifit.MifitWarning, match="enter just before they end"):
+        imp = frame.mice.impute("time ~ x + z", m=2, iterations=5, rng=1, **words)
+    assert any("case-cohort" in note for note in imp.plan.events)
+    verdict = imp.check("time ~ x + z", **words)
+    assert "approximate" in str(verdict) and "exact" not in str(verdict)
+
+
+@pytest.mark.parametrize("kind", ["random entry", "delayed entry for all", "intervals of a subject"])
+def test_true_left_truncation_is_no_case_cohort_sample(kind):
+    """Random entries: a gap below 0.005 of the median has probability below 0.01; five of them in 20: below 1e-5."""
+    frame = cohort()
+    rng = np.random.default_rng(5)
+    if kind == "random entry":
+        frame["entry"] = rng.uniform(0, 400, len(frame))
+        frame = frame[frame["time"] > frame["entry"]]
+    elif kind == "delayed entry for all":
+        frame["entry"] = 100.0
+        frame = frame[frame["time"] > 100]
+    else:
+        frame["entry"] = np.floor(frame["time"] / 30) * 30 * (rng.random(len(frame)) < 0.9)
+        frame = frame[frame["time"] > frame["entry"]]
+    frame = frame.reset_index(drop=True)
+    plan = frame.mice.plan("time ~ x + z", model="phreg", status="had", entry="entry")
+    assert not any("case-cohort" in note for note in plan.events)
