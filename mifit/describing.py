@@ -109,7 +109,10 @@ def _unasked(rest: Mapping[Hashable, int], plan: Plan | None) -> dict[Hashable, 
     wishes = plan.wishes
     told = {n for n, method in wishes.methods.items() if isinstance(method, str) and method == "leave"}
     outside = {v.name for v in plan.variables if v.why == "outside the analysis"}
-    named = told | outside if wishes.auxiliary == "ignore" else told
+    ends = {
+        end for pair in wishes.censored.values() for end in pair if isinstance(end, Hashable)
+    }  # a missing end is open
+    named = told | ends | (outside if wishes.auxiliary == "ignore" else set())
     left = {name: count for name, count in rest.items() if name not in named}
     return {n: k for n, k in left.items() if not ({*_parents(n, wishes.derived)} & named)}
 
