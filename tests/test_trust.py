@@ -190,7 +190,7 @@ def nouns(stored, above=""):
     """Every noun of a document with its class and where it stands."""
     if isinstance(stored, dict):
         if stored.get("is") == "noun" and isinstance(stored.get("of"), dict):
-            yield stored["class"].partition(":")[2], stored["of"], above
+            yield stored["class"], stored["of"], above
         for key, value in stored.items():
             yield from nouns(value, above + ("/groups" if key == "groups" else ""))
     elif isinstance(stored, list):
@@ -499,7 +499,7 @@ def test_small_files_take_neither_memory_nor_time(studies, tmp_path):
     for k, said in enumerate((
         {"is": "fraction", "of": "1e99999999"}, {"is": "fraction", "of": "9" * 6000},
         {"is": "float", "of": "9" * 10**6},
-        {"is": "noun", "class": "mifit.frame.cells:Mask", "of": {"n": 10**12, "bits": {"is": "bytes", "of": "00"}}},
+        {"is": "noun", "class": "Mask", "of": {"n": 10**12, "bits": {"is": "bytes", "of": "00"}}},
         [{}] * 3_000_000,
     )):  # fmt: skip
         files[f"said-{k}"] = repacked({**document, "said": said}, arrays)
@@ -620,7 +620,7 @@ def test_a_checkpoint_is_plain_data_and_code_in_one_is_refused_or_never_evaluate
     first = min((tmp_path / "chains").iterdir())
     document, arrays = parts_of(first.read_bytes())
     for kind in ("Condition", "Question"):
-        noun = {"is": "noun", "class": f"mifit.formula.{kind.lower()}:{kind}", "of": {"code": RUNS[0], "variables": {}}}
+        noun = {"is": "noun", "class": kind, "of": {"code": RUNS[0], "variables": {}}}
         changed = copy.deepcopy(document)
         changed["chain"]["of"]["warm"] = {"is": "dict", "of": [["x", noun]]}
         first.write_bytes(repacked(changed, arrays))

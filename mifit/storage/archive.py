@@ -21,7 +21,9 @@ from ..files import bytes_of, replacing
 
 __all__ = ["PROTOCOL", "dtype_of", "read", "write"]
 
-PROTOCOL = 1  #: number of the form of the file; a reader refuses a higher one
+PROTOCOL = (
+    2  #: number of the form of the file; a reader refuses a higher one. 2: classes by plain names, not by modules
+)
 
 _FORMAT = "mifit"
 _BEGINS = b"PK"  # as every zip does

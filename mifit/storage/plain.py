@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import datetime
 import decimal
 import enum
@@ -27,14 +26,13 @@ from ..formula.functions import trusted
 from ..formula.question import refer
 from ..formula.source import FileText, Reference
 from .archive import dtype_of
+from .classes import class_named, fields_of, name_of
 
 __all__ = ["Packer", "Unpacker", "fits", "zone", "zone_of"]
 
 _INLINE = 4096  # bytes up to which an array stands in the document itself
-_ROOMS = ("mifit.impute.", "mifit.formula.", "mifit.frame.")  # whose nouns a file may name
 _DATA = ("mifit.frame.",)  # whose nouns hold no code
 _FRACTION = re.compile(r"-?\d{1,5000}(/\d{1,5000})?")
-_NOUN = re.compile(r"mifit(\.[a-z]+)+:[A-Z][A-Za-z]*")
 
 AnyArray = npt.NDArray[Any]
 
@@ -76,8 +74,9 @@ class Packer:
             return {"is": "dict", "of": pairs}
         if isinstance(given, np.generic):
             return {"is": "scalar", "of": self.array(np.asarray(given))}
-        if _is_noun(kind):
-            return self._noun(given)
+        known = name_of(kind)
+        if known is not None:
+            return self._noun(given, known)
         family = plain_family(given)
         if family is not None:
             return {"is": "family", "of": family}
@@ -96,12 +95,11 @@ class Packer:
             self.arrays[str(len(self.arrays))] = given
         return {"is": "array", "of": self._seen[id(given)][0]}
 
-    def _noun(self, given: Any) -> Any:
-        """One of the house's own nouns, field by field."""
-        path = f"{type(given).__module__}:{type(given).__name__}"
+    def _noun(self, given: Any, name: str) -> Any:
+        """Store an instance of a class of the package under the name of its class, field by field."""
         if isinstance(given, enum.Enum):
-            return {"is": "noun", "class": path, "of": self.value(given.value)}
-        return {"is": "noun", "class": path, "of": {n: self.value(getattr(given, n)) for n in _fields(type(given))}}
+            return {"is": "noun", "class": name, "of": self.value(given.value)}
+        return {"is": "noun", "class": name, "of": {n: self.value(getattr(given, n)) for n in fields_of(type(given))}}
 
     def _odd(self, given: Any, label: str) -> Any:
         """What pandas or Python knows and JSON does not; else a name to be passed back."""
@@ -205,7 +203,7 @@ class Unpacker:
         return pd.Interval(left, right, closed=stored["closed"])
 
     def _noun(self, stored: Any) -> Any:
-        made, content = _noun_of(stored["class"]), stored["of"]
+        made, content = class_named(stored["class"]), stored["of"]
         if issubclass(made, enum.Enum):
             return made(self.value(content))
         declared = _hints(made)
@@ -309,34 +307,10 @@ def _refuse(what: str) -> Any:
     raise ValueError(f"it holds {what}")
 
 
-def _is_noun(kind: type) -> bool:
-    """Whether a class is one of the house's own nouns: a dataclass, a named tuple or an enumeration."""
-    own = kind.__module__.startswith(_ROOMS)
-    return own and (dataclasses.is_dataclass(kind) or hasattr(kind, "_fields") or issubclass(kind, enum.Enum))
-
-
-def _noun_of(path: Any) -> type[Any]:
-    """The noun that a file names; no other class is ever made from a file."""
-    if not isinstance(path, str) or not _NOUN.fullmatch(path) or not path.startswith(_ROOMS):
-        raise ValueError(f"it holds a {path!r:.60}")
-    module, _, name = path.partition(":")
-    found = vars(importlib.import_module(module)).get(name)
-    if not isinstance(found, type) or not _is_noun(found) or found.__module__ != module:
-        raise ValueError(f"it holds a {path!r:.60}")
-    return found
-
-
-def _fields(kind: type[Any]) -> tuple[str, ...]:
-    """Names of the fields that make a noun."""
-    if dataclasses.is_dataclass(kind):
-        return tuple(field.name for field in dataclasses.fields(kind) if field.init)
-    return tuple(kind._fields)
-
-
 def _hints(kind: type[Any]) -> dict[str, Any]:
     """The declared type of each field of a noun."""
     hints = typing.get_type_hints(kind)
-    return {name: hints[name] for name in _fields(kind)}
+    return {name: hints[name] for name in fields_of(kind)}
 
 
 def _float(text: Any) -> float:
