@@ -149,6 +149,13 @@ RUNS = (
     "x @ harm(x)", "x[harm(x)]", "(yield)", "globals()", "np.core.os", "np.where(x > 0, harm, x)",
     "bs(x, df=harm(x))", "_patsy_stobj0__center__.memorize_finish()", "scipy.special.os.system('touch x')",
     "I(__loader__)", "np.random.seed(1) + x", "np.seterr(all='ignore')", "np.log(x, x)", "np.log(x, out=x)",
+    f"ｏｐｅｎ('{MARKER}', 'w')", f"__ｉmport__('os').system('touch {MARKER}')", f"np.ｓave('{MARKER}', x)",
+    "x.__ｃlass__",
+    f"np.lib.format.open_memmap('{MARKER}', shape=(1,))", f"np.genfromtxt('{MARKER}')", "pd.eval('x')",
+    "patsy.eval('x')",
+    "Q(Q('__class__'))", "Q(x)", "np.log(x, casting='unsafe')", "np.log(x, signature='d->d')", "half.__globals__",
+    "np.log.reduce(x)", "np.add.at(x, 0, 1)", "np.pi.__class__", "np.float64.__subclasses__()", "C(x, Treatment(harm))",
+    "C(x, Treatment.code_with_intercept)", "x; x", "x\nimport os", "np.log(**{'x': x})", "min(x, key=harm)", "x['a']",
 )  # fmt: skip
 EATS = (
     "x + len(str(1) * 3000000000)", "str(1) * 3000000000", "np.array(x, dtype='U6000000')", "bs(z, df=int('2000'))",
@@ -164,6 +171,15 @@ EATS = (
     "True ** 999 + (True + True) ** 9999999", "round(1e300) ** 999 ** 9 + x", "np.array([[1], [2]]) + x",
     "divmod(x, 1)",
     "np.divmod(np.divmod(x, 1), 1)", "(" * 90 + "x" + ")" * 90 + "+" + "-" * 5000 + "x", "x" + " + x" * 30_000,
+    "scipy.special.eval_jacobi(10**9, x, x, x)", "scipy.special.expn(2000000000, x)",
+    "scipy.special.eval_hermite(z, x)",
+    "round(x, 10**9)", "np.round(x, decimals=10**18)", "np.around(x, z)", "len(x) ** len(x) ** 9", "len(x) ** 999",
+    "x[:, None] @ x[None, :]", "x @ x", "np.einsum('i,j', x, x)", "np.array([x, x])",
+    "I(" * 10_000 + "x" + ")" * 10_000,
+    "C(x, levels=[" + "1," * 5000 + "])", "C(x, levels=list(range(10**9)))", "bs(x, knots=[" + "1," * 900 + "])",
+    "bs(x, df=4, degree=100000)", "cr(x, knots=range(10**9))", "not " * 2000 + "x", "-" * 3000 + "x",
+    "f'{x:>999999999}'",
+    "np.size(x) ** 9 ** 9", "np.int64(9) ** 999999", "x < " + "<".join(["1"] * 5000),
 )  # fmt: skip
 
 
@@ -223,15 +239,23 @@ def crafted(document, field, payload, nested):
     return document if hit else None
 
 
-def use(imp):
+def use(imp, quick=False):
     """Whatever evaluates something of a loaded study, one after the other; only errors of the house are borne."""
+    if quick:
+        with warnings.catch_warnings(), contextlib.suppress(mifit.MifitError):
+            warnings.simplefilter("ignore")
+            assert repr(imp)
+            imp.fit("y ~ x + z" if imp.plan.questions else "z ~ w")
+        return
+    mixed = any(question.model == "mixedlm" for question in imp.plan.questions)
     for call in (
         lambda: imp.extend(m=1), lambda: imp.extend(iterations=1), lambda: imp.fit(), lambda: imp.fit("y ~ x + z"),
         lambda: imp.fit("x ~ z"), lambda: imp.fit("y ~ x", subset="w > 1"), lambda: imp.check(),
         lambda: imp.explain("x", int(np.flatnonzero(imp._table["x"].values != imp._table["x"].values)[0])),
-        lambda: imp.impute_new(frame().head(6)), lambda: imp.alternatives("y ~ x"), lambda: (imp.plan, repr(imp)),
+        lambda: imp.impute_new(frame().head(6)), lambda: mixed or imp.alternatives("y ~ x"),
+        lambda: (imp.plan, repr(imp)),
         lambda: mifit.impute(frame(), imp.plan, m=2, rng=1), lambda: pickle.loads(pickle.dumps(imp.plan)),
-        lambda: imp.fit(model="mixedlm", groups="site"), lambda: imp.save("again.mifit"),
+        lambda: mixed and imp.fit(model="mixedlm", groups="site"), lambda: imp.save("again.mifit"),
     ):  # fmt: skip
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -254,7 +278,11 @@ PLACES = [
 ]
 
 
-def attempt(studies, place, payloads, folder):
+#: one place of each sort of field; the slow tests see all
+FIRST = [one for k, one in enumerate(PLACES) if one[1] not in [field for _, field, _ in PLACES[:k]]]
+
+
+def attempt(studies, place, payloads, folder, quick=False):
     """Load a crafted file for each payload; what loads all the same is used. How many were refused at once."""
     (name, field, nested), refused = place, 0
     for payload in payloads:
@@ -269,7 +297,7 @@ def attempt(studies, place, payloads, folder):
             assert error.do
             refused += 1
         else:
-            use(imp)
+            use(imp, quick)
         assert not Path(MARKER).exists(), (place, payload)
     return refused
 
@@ -290,7 +318,7 @@ def test_every_sort_of_field_was_reached(studies):
     assert inside >= {"Condition.code", "Terms.formula", "Wishes.conditional", "Wishes.ignore"}
 
 
-@pytest.mark.parametrize("place", PLACES, ids=str)
+@pytest.mark.parametrize("place", FIRST, ids=str)
 def test_what_nobody_looked_at_when_the_file_was_read_is_refused_when_it_is_evaluated(
     studies, place, tmp_path, monkeypatch
 ):
@@ -320,8 +348,9 @@ def test_each_payload_is_refused_by_whoever_approves(code):
 
 @pytest.mark.parametrize("field", sorted(DATA - {"Question.names", "Condition.names", "Plan.groups", "Wishes.where"}))
 def test_code_in_a_field_of_data_is_never_evaluated(studies, field, tmp_path):
-    for name in ("groups", "chained"):
-        attempt(studies, (name, field, False), [RUNS[0]], tmp_path)
+    names = [name for name in ("chained", "groups") if crafted(studies[name][0], field, RUNS[0], False) is not None]
+    for name in names[:1]:
+        attempt(studies, (name, field, False), [RUNS[0]], tmp_path, quick=True)
 
 
 # Names
@@ -595,6 +624,156 @@ def test_what_save_writes_load_reads(name, tmp_path):
     _comes_back(mifit.impute(data, m=2, iterations=1, rng=1, **words), tmp_path, names={"half": half})
 
 
+def third(v):
+    return v / 3
+
+
+TOLD = [
+    "x + z", "x + half(z)", "x + third(half(z)) + half(w)", "x + nearby(z)", "x + I(math.sqrt(2) * z)",
+    "x + I(int(2) * z)",
+    "x + abs(z) + I(max(2, 3) * z)", "x + bs(z, knots=knots)", "x + np.digitize(z, bins=knots)", "x + expit(z)",
+    "x + C(s, levels=['f', 'm'])", "x + te(cr(z, df=3), cr(w, df=3))", "x + I((s == 'f') & (z > 0))",
+    "x + b * z",
+    "x + np.select([z > 1, z > 0], [1, 2], 0)", "x + (z if True else w)", "x + I(w ** (1 / 3))", "x + Q('a b')",
+    "x + scipy.special.expit(z)", "x + np.interp(z, [0, 1], [2, 3])", "half(x) + half(half(x))",
+    "x + I(sum([1, 2]) * z)",
+]  # fmt: skip
+KEPT_BACK = [
+    "x + st.norm.cdf(z)", "x + np.vectorize(half)(z)", "x + half(z, **{})", "x + pow(w, 2)",
+    "x + np.max([z, w], axis=0)",
+    "x + I(sorted([3, 2])[0] * z)", "x + np.array(z, dtype='f8')", "x + np.stack([z, w], 1)", "x + np.c_[z, w]",
+    "st.norm.cdf(x) + z", "x + st.norm.cdf(Q('a b'))", "x + C(np.array(s, dtype='U9'))", "x + I({True: w}[True] + 1)",
+    "x + bs(pow(w, 2), df=4)", "x + eval('w * 2')",
+]  # fmt: skip
+
+
+def wide():
+    return frame().drop(columns="cigarettes").assign(**{"a b": lambda d: d["w"] ** 2, "b": lambda d: d["w"] > 1})
+
+
+def called(told, scope):
+    """What the call at the end of an error comes to, when it is pasted."""
+    scope, (*before, last) = {**scope, "mifit": mifit}, told.split("; ")
+    exec("\n".join(before), scope)
+    return eval(last, scope)
+
+
+@pytest.mark.parametrize("right", TOLD)
+def test_save_works_or_load_says_which_names_to_pass(right, tmp_path):
+    import math
+
+    import scipy.special
+    from scipy.special import expit
+
+    knots, scope = [-0.5, 0.5], {"nearby": lambda v: v / 3, "half": half, "third": third}
+    nearby = scope["nearby"]
+    assert callable(nearby) and callable(expit) and math and knots and scipy
+    imp = mifit.impute(wide(), f"y ~ {right}", m=2, iterations=1, rng=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mifit.StorageWarning)
+        imp.save(tmp_path / "study.mifit")
+    try:
+        back = mifit.load(tmp_path / "study.mifit")
+    except mifit.StorageError as error:
+        assert "names=" in error.do
+        back = called(error.do, {"nearby": nearby})
+    assert back.identity == imp.identity
+    assert back.extend(m=1).identity == imp.extend(m=1).identity
+
+
+@pytest.mark.parametrize("right", KEPT_BACK)
+def test_save_refuses_what_no_load_would_read_and_the_advice_is_right(right, tmp_path):
+    import scipy.stats as st
+
+    if "eval" in right:
+        right = right.replace("eval('w * 2')", "I(eval('2') * w)")
+    imp = mifit.impute(wide(), f"y ~ {right}", m=2, iterations=1, rng=1)
+    with pytest.raises(mifit.StorageError, match="cannot be kept in a file") as told:
+        imp.save(tmp_path / "study.mifit")
+    assert not (tmp_path / "study.mifit").exists()
+    made, _, place = told.value.do.partition("   # and ")
+    scope = {"st": st, "half": half, "np": np}
+    exec(made, scope)
+    new = scope["new"]
+    code = next(
+        code
+        for factors in parse(f"y ~ {right}").factors
+        for code in factors
+        if str(told.value).startswith(f"a study with {code!r}")
+    )
+    formula = f"y ~ {right}".replace(code, place.removesuffix(" in its place"))
+    formula = formula if "new(" in formula else f"y ~ x + {place.removesuffix(' in its place')}"
+    same = mifit.impute(wide(), formula, m=2, iterations=1, rng=1)
+    with pytest.warns(mifit.StorageWarning, match="does not hold new"):
+        same.save(tmp_path / "study.mifit")
+    back = mifit.load(tmp_path / "study.mifit", names={"new": new})
+    assert back.identity == same.identity
+    for left, other in zip(back, imp, strict=True):
+        pd.testing.assert_frame_equal(left, other)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [{"ignore": "np.max([z, w], axis=0) > 1.5"}, {"derived": {"r": "x * pow(w, 2)"}},
+     {"conditional": {"cigarettes": "(smoker == 'yes') & (pow(w, 2) > 0)"}}, {"predictors": {"y": "x + pow(w, 2)"}}],
+)  # fmt: skip
+def test_save_refuses_what_no_load_would_read_in_any_word(words, tmp_path):
+    imp = mifit.impute(frame(), m=2, iterations=1, rng=1, **words)
+    with pytest.raises(mifit.StorageError, match="cannot be kept in a file") as told:
+        imp.save(tmp_path / "study.mifit")
+    assert told.value.do.startswith("new = lambda ")
+
+
+@pytest.mark.parametrize("words", [
+    {"re_formula": "~ z"}, {"re_formula": "~ half(z)"}, {"vc_formula": {"v": "0 + C(s)"}, "re_formula": "~ third(z)"},
+])  # fmt: skip
+def test_formulas_of_random_effects_call_functions_of_the_caller(words, tmp_path):
+    data = frame().drop(columns="cigarettes")
+    data["y"] = data["y"].fillna(0.0)
+    imp = mifit.impute(data, "half(y) ~ x", m=2, iterations=1, rng=1, model="mixedlm", groups="site", **words)
+    data = data.assign(h=half(data["z"]), t=third(data["z"]), y=half(data["y"]))
+    plain = {**words, "re_formula": words["re_formula"].replace("half(z)", "h").replace("third(z)", "t")}
+    same = mifit.impute(
+        data,
+        "y ~ x",
+        m=2,
+        iterations=1,
+        rng=1,
+        model="mixedlm",
+        groups="site",
+        methods={"h": "leave", "t": "leave"},
+        **plain,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        np.testing.assert_allclose(imp.fit().params, same.fit().params, rtol=1e-6)
+    imp.save(tmp_path / "study.mifit")
+    back = mifit.load(tmp_path / "study.mifit", names={"half": half, "third": third})
+    assert back.extend(m=1).identity == imp.extend(m=1).identity
+    document, arrays = parts_of((tmp_path / "study.mifit").read_bytes())
+    (tmp_path / "study.mifit").write_bytes(repacked(document, arrays))
+    assert called(_refusal(tmp_path / "study.mifit").do, {}).identity == imp.identity
+
+
+def _refusal(path):
+    with pytest.raises(mifit.StorageError) as told:
+        mifit.load(path)
+    return told.value
+
+
+@pytest.mark.parametrize("path", [
+    "builtins:eval", "builtins:exec", "builtins:getattr", "os:system", "subprocess:run", "os; os.system('x') #:f",
+    "__import__('os').system('x')", "posix:system", "importlib:import_module", "pickle:loads", "x:y[0]",
+])  # fmt: skip
+def test_no_error_advises_to_pass_what_does_harm(path, tmp_path):
+    document, arrays = parts_of(_saved(tmp_path, "y ~ x + half(z)"))
+    (tmp_path / "study.mifit").write_bytes(
+        repacked(json.loads(json.dumps(document).replace('"test_trust:half"', json.dumps(path))), arrays)
+    )
+    told = _refusal(tmp_path / "study.mifit")
+    assert "may not call" in str(told) and "names=" not in told.do and "import" not in told.do
+
+
 def test_groups_whose_plans_draw_different_columns_come_back(tmp_path):
     rng = np.random.default_rng(1)
     data = frame().drop(columns="cigarettes").assign(p=rng.normal(size=N), q=rng.normal(size=N))
@@ -616,7 +795,7 @@ def test_a_list_of_knots_and_a_constant_come_back(tmp_path):
 
 def test_a_checkpoint_is_plain_data_and_code_in_one_is_refused_or_never_evaluated(tmp_path):
     data = frame().drop(columns="cigarettes")
-    mifit.impute(data, "y ~ x", m=2, iterations=1, rng=1, checkpoint=tmp_path / "chains")
+    imp = mifit.impute(data, "y ~ x", m=2, iterations=1, rng=1, checkpoint=tmp_path / "chains")
     first = min((tmp_path / "chains").iterdir())
     document, arrays = parts_of(first.read_bytes())
     for kind in ("Condition", "Question"):
@@ -624,5 +803,7 @@ def test_a_checkpoint_is_plain_data_and_code_in_one_is_refused_or_never_evaluate
         changed = copy.deepcopy(document)
         changed["chain"]["of"]["warm"] = {"is": "dict", "of": [["x", noun]]}
         first.write_bytes(repacked(changed, arrays))
-        with pytest.raises(mifit.StorageError):
-            mifit.impute(data, "y ~ x", m=2, iterations=1, rng=1, checkpoint=tmp_path / "chains")
+        with pytest.warns(mifit.StorageWarning, match="is damaged: chain . is drawn again"):
+            again = mifit.impute(data, "y ~ x", m=2, iterations=1, rng=1, checkpoint=tmp_path / "chains")
+        assert again.identity == imp.identity
+        assert parts_of(first.read_bytes())[0] == document

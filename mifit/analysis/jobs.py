@@ -351,15 +351,18 @@ def _random_design(design: FrozenDesign, values: Any, formula: Any, index: pd.In
     """Return the design of random effects, one column each: a formula such as ``"~ x"``, frozen like any other."""
     from ..formula.design import freeze
     from ..formula.question import ask
-    from ..formula.source import sourced
+    from ..formula.source import FileText, resolve, sourced
 
     outcome = design.formula.partition("~")[0]
     right = str(formula).rpartition("~")[2]
     table = getattr(design, "table", None)
     if table is None:
         raise ModelError("re_formula= and vc_formula= need a design with its table.")
+    names = getattr(getattr(design, "question", None), "names", {})
     asked = sourced(f"{outcome} ~ {right}", formula, design.formula)
-    frozen = freeze(ask(asked, table, model="mixedlm"), table)
+    if isinstance(asked, FileText):
+        asked = FileText(asked, {**asked.names, **names})
+    frozen = freeze(ask(asked, table, model="mixedlm", scope=resolve(names)), table)
     names = ["Group" if name == "Intercept" else name for name in frozen.names]
     return pd.DataFrame(frozen.matrix(values), index=index, columns=names)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import math
 import re
 import types
@@ -13,10 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import StorageError
-from .functions import BUILTINS, CONSTANTS, MODULES, NUMPY, PYTHON, of_module, trusted
+from .functions import BUILTINS, CONSTANTS, GIVEN, MODULES, NUMPY, PYTHON, givable, of_module, trusted
 from .source import Reference
 
-__all__ = ["Approved", "Found", "approve"]
+__all__ = ["Approved", "Found", "approve", "refused_code"]
 
 LONGEST = 20_000  # characters of one piece of code
 _DEEPEST = 100  # calls and parentheses inside one another
@@ -105,6 +106,7 @@ def approve(code: Any, columns: Collection[Any], names: Mapping[str, Any], odd: 
         found = _Reader(columns, names, odd).read(tree.body)
         return Approved(str(code), compile(code.strip(), "<file>", "eval"), found.width)
     except _Refused as refused:
+        refused.code = str(code)
         raise StorageError(
             f"a formula of the file says {str(code)!r:.80}; {refused}. Nothing of it was evaluated.",
             do=f"mifit.load(path, names={{{refused.cure!r}: {refused.cure}}})  # if you know it and trust the file"
@@ -119,12 +121,18 @@ def approve(code: Any, columns: Collection[Any], names: Mapping[str, Any], odd: 
 _OTHERWISE = 'imp.save("study.mifit")  # of an analysis whose columns were made beforehand: df["new"] = ...'
 
 
+def refused_code(error: StorageError) -> tuple[str, str]:
+    """The piece of code that :func:`approve` refused with an error, and why; two empty texts for any other error."""
+    refused = error.__context__
+    return (refused.code, str(refused)) if isinstance(refused, _Refused) else ("", "")
+
+
 class _Refused(Exception):
-    """A piece of code that is not approved; ``cure`` is the name whose passing would approve it."""
+    """A piece of ``code`` that is not approved; ``cure`` is the name whose passing would approve it."""
 
     def __init__(self, fault: str, cure: str = "") -> None:
         super().__init__(fault)
-        self.cure = cure
+        self.cure, self.code = cure, ""
 
 
 class _Reader:
@@ -224,9 +232,12 @@ class _Reader:
         if module == "builtins":
             found = [self.number(one, f"{name}()") for one in node.args]
             self._keywords(node, ())
+            if name == "round":
+                self._decimals(node.args[1:])
             sizes = [one.size for one in found if one.size is not None]
             size = None if name in ("float", "round") or not sizes else max(sizes)
-            return Found("number", 1.0 if name == "bool" else size, max((one.power for one in found), default=1.0))
+            size = {"bool": 1.0, "len": 1e9}.get(name, size)
+            return Found("number", size, max((one.power for one in found), default=1.0))
         for one in (*node.args, *(k.value for k in node.keywords)):  # the house's own
             if self.read(one).kind not in ("number", "text", "any", "none"):
                 raise _Refused(f"{_short(node)} takes columns")
@@ -243,6 +254,8 @@ class _Reader:
             value = self.names[name]
             if isinstance(value, Reference):
                 if not trusted(value.path):
+                    if not givable(value.path):
+                        raise _Refused(f"{name!r} is not a function that files may call")
                     return "given:"
                 if ":" in value.path:
                     return value.path
@@ -275,7 +288,7 @@ class _Reader:
             raise _Refused(f"{_short(node)} is not a function that files may call")
         if rest:
             raise _Refused(f"{_short(node)} reaches too far")
-        if isinstance(value, types.ModuleType) or (base and ":" not in base):
+        if isinstance(value, types.ModuleType) or (base and ":" not in base and givable(base)):
             return "given:"
         raise _Refused(f"{_short(node)} is not a function that files may call", _curable(head) if value is None else "")
 
@@ -299,6 +312,8 @@ class _Reader:
         if len(node.args) > most:
             raise _Refused(f"{name}() may not be told where to write")
         self._keywords(node, known)
+        if name in ("round", "around"):
+            self._decimals([*node.args[1:], *(k.value for k in node.keywords)])
         if name == "select":
             return self._select(node)
         found = [self.read(one) for one in node.args]
@@ -308,6 +323,14 @@ class _Reader:
                 raise _Refused(f"{name}() takes numbers, not {_PLAINLY.get(one.kind, one.kind)}: {_short(argument)}")
         text = name in _CHOOSING and any(one.kind in ("text", "list") for one in found[1:])
         return Found("text" if text else "number", None, max((one.power for one in found), default=1.0))
+
+    def _decimals(self, nodes: Sequence[ast.AST]) -> None:
+        """To how many places one rounds: numpy counts up to them one by one."""
+        for one in nodes:
+            captured = self.names.get(one.id) if isinstance(one, ast.Name) and one.id not in self.columns else None
+            places = captured if isinstance(captured, int) else _exponent(one)
+            if places is None or not abs(places) <= _EXPONENT:
+                raise _Refused(f"one does not round to {_short(one)} places")
 
     def _select(self, node: ast.Call) -> Found:
         """np.select: the one function that takes lists of arrays."""
@@ -484,7 +507,8 @@ def _plain(node: ast.AST) -> bool:
 
 def _curable(name: str) -> str:
     """A name that the reader may pass; none where no name is the cure."""
-    return "" if name.startswith("_") or name in ("np", "numpy") else name
+    barred = name.startswith("_") or name in ("np", "numpy") or (hasattr(builtins, name) and name not in GIVEN)
+    return "" if barred or not givable(name) else name
 
 
 def _short(node: ast.AST) -> str:

@@ -124,7 +124,7 @@ class Block:
         """Level codes, shape (n, 1); NaN for a value that is no level."""
         try:
             codes = categorical_to_int(found, self.categories, patsy.NAAction(NA_types=[])).astype(np.float64)
-        except patsy.PatsyError:
+        except (patsy.PatsyError, TypeError):
             known = {level: float(code) for code, level in enumerate(self.categories or ())}
             codes = np.array([known.get(value, np.nan) for value in np.asarray(getattr(found, "data", found)).tolist()])
         return codes[:, None]
@@ -185,6 +185,8 @@ def _check_values(block: Block, table: Table, question: Question) -> None:
     except patsy.PatsyError as error:
         fact = f"{block.code!r} cannot be computed from arrays: {error.message}"
         raise FormulaError(fact, formula=question.formula, do="df.dtypes") from None
+    if whole.ndim == 0:  # of all rows together: np.linalg.norm(x)
+        whole, parts = whole.reshape(1, 1), [np.full((len(half), 1), np.nan) for half in halves]
     bad = np.flatnonzero(~np.isfinite(whole).all(axis=1))
     if block.categories is None and len(whole) == len(rows) and len(bad):
         row = int(rows[bad[0]])

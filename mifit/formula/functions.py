@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import patsy.builtins
 
-__all__ = ["BUILTINS", "CONSTANTS", "MODULES", "NUMPY", "PYTHON", "of_module", "trusted"]
+__all__ = ["BUILTINS", "CONSTANTS", "GIVEN", "MODULES", "NUMPY", "PYTHON", "givable", "of_module", "trusted"]
 
 BUILTINS = {name: getattr(patsy.builtins, name) for name in patsy.builtins.__all__}
 #: functions of numpy besides its elementwise ones -> most positional arguments, keywords
 NUMPY: dict[str, tuple[int, tuple[str, ...]]] = {
     "where": (3, ()), "clip": (3, ("a_min", "a_max", "min", "max")), "round": (2, ("decimals",)),
     "around": (2, ("decimals",)), "fix": (1, ()), "nan_to_num": (1, ("nan", "posinf", "neginf")),
-    "isin": (2, ("invert",)), "interp": (3, ("left", "right", "period")), "digitize": (2, ("right",)),
+    "isin": (2, ("invert",)), "interp": (3, ("left", "right", "period")), "digitize": (2, ("bins", "right")),
     "select": (3, ("default",)), "array": (1, ()), "asarray": (1, ()), "real": (1, ()), "imag": (1, ()),
     "sinc": (1, ()), "angle": (1, ("deg",)), "i0": (1, ()), "float64": (1, ()), "int64": (1, ()), "size": (1, ()),
     **dict.fromkeys(
@@ -41,7 +41,39 @@ def _rounded(value: Any, decimals: int = 0) -> Any:
 
 
 #: Python's own functions that a file may call
-PYTHON: dict[str, Any] = {"abs": abs, "bool": bool, "float": float, "max": max, "min": min, "round": _rounded}
+PYTHON: dict[str, Any] = {
+    "abs": abs,
+    "bool": bool,
+    "float": float,
+    "len": len,
+    "max": max,
+    "min": min,
+    "round": _rounded,
+}
+
+
+#: Python's own that a file may call if the reader passes them
+GIVEN = ("all", "any", "complex", "int", "list", "set", "sorted", "str", "sum", "tuple")
+
+
+def givable(path: Any) -> bool:
+    """Whether a reader may be advised to pass what a dotted path names: no module of a file's choice, no eval.
+
+    Examples
+    --------
+    >>> givable("mine:half"), givable("builtins:sum"), givable("builtins:eval"), givable("os;x:f")
+    (True, True, False, False)
+    """
+    if not isinstance(path, str) or not all(map(str.isidentifier, path.replace(":", ".").split("."))):
+        return False
+    module, _, name = path.partition(":")
+    return name in GIVEN if module == "builtins" else module.partition(".")[0] not in _SYSTEM
+
+
+_SYSTEM = frozenset({
+    "builtins", "code", "ctypes", "importlib", "io", "joblib", "marshal", "multiprocessing", "nt", "os", "pathlib",
+    "pickle", "posix", "pty", "runpy", "shutil", "socket", "subprocess", "sys", "tempfile", "timeit", "urllib",
+})  # fmt: skip
 
 
 def trusted(path: Any) -> bool:
@@ -71,7 +103,8 @@ def of_module(module: str) -> Mapping[str, Any]:
     if module == "scipy.special":
         import scipy.special
 
-        return _elementwise(scipy.special)
+        found = _elementwise(scipy.special)
+        return {name: value for name, value in found.items() if value.nin == 1 or name in _QUICK}
     return {}
 
 
@@ -79,3 +112,10 @@ def _elementwise(module: types.ModuleType) -> dict[str, Any]:
     """The functions of a module that compute one number from each row."""
     found = {name: value for name, value in vars(module).items() if isinstance(value, np.ufunc)}
     return {name: value for name, value in found.items() if value.nout == 1 and value.signature is None}
+
+
+#: functions of scipy.special of several numbers that take no longer where the numbers are large: no orders, no counts
+_QUICK = frozenset({
+    "beta", "betaln", "boxcox", "boxcox1p", "chdtr", "chdtrc", "fdtr", "fdtrc", "gammainc", "gammaincc", "huber",
+    "inv_boxcox", "inv_boxcox1p", "kl_div", "pseudo_huber", "rel_entr", "stdtr", "xlog1py", "xlogy",
+})  # fmt: skip

@@ -7,7 +7,7 @@ import builtins
 import difflib
 import sys
 import types
-from collections.abc import Hashable, Mapping, Set
+from collections.abc import Hashable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,9 +18,10 @@ from ..errors import FormulaError, ModelError, nearest
 from ..frame.kinds import Array, Kind
 from ..frame.table import Table
 from .evaluate import environment
+from .functions import PYTHON
 from .hints import instead_of, model_for, respelled
 from .recipe import free_name, is_level, numbers, of_expression, with_outcome
-from .source import Reference, names_of, resolve, scope_of_text, sourced
+from .source import FileText, Reference, names_of, resolve, scope_of_text, sourced
 from .terms import Pieces, Terms, parse, quoted, take_apart
 
 __all__ = [
@@ -32,11 +33,13 @@ __all__ = [
     "ask_right",
     "caller_scope",
     "capture",
+    "formulas_among",
     "refer",
     "resolve",
 ]
 
 
+_FORMULAS = ("re_formula", "vc_formula")  # keywords of models that are formulas
 LEVELLED = ("ordinal", "mnlogit", "conditional_mnlogit")  #: models of an outcome with several levels
 
 
@@ -143,6 +146,8 @@ def ask(
     names = names_of(formula)
     for code in (terms.outcome, *dict.fromkeys(code for factors in terms.factors for code in factors)):
         names.update(capture(code, table, scope or {}, formula))
+    for right in formulas_among(keywords or {}):
+        names.update(_ask_beside(right, formula, table, scope or {}))
     outcome = take_apart(terms.outcome, table.columns).variables
     bare = len(outcome) == 1 and terms.outcome in (str(outcome[0]), f"Q({outcome[0]!r})", f'Q("{outcome[0]}")')
     right = {v for factors in terms.factors for code in factors for v in take_apart(code, table.columns).variables}
@@ -171,6 +176,21 @@ def _refuse_foreign(terms: Terms, table: Table) -> None:
                 raise FormulaError(f"{what}: {code!r}.", formula=terms.formula, do=said)
 
 
+def formulas_among(keywords: Mapping[str, Any]) -> Iterator[Any]:
+    """Right sides of formulas among the keywords of a model: random slopes, variance components."""
+    for word in _FORMULAS:
+        given = keywords.get(word)
+        yield from given.values() if isinstance(given, Mapping) else [] if given is None else [given]
+
+
+def _ask_beside(right: Any, formula: str, table: Table, scope: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Names that a keyword's formula takes from the scope; one from a file brings its own, unless both are from it."""
+    if isinstance(right, FileText) and not isinstance(formula, FileText):
+        return {}
+    text = str(right)
+    return ask_right(sourced(text.rpartition("~")[2], right), table, scope).names
+
+
 def ask_right(right: str, table: Table, scope: Mapping[str, Any]) -> Question:
     """Understand the right side of a formula alone: predictors without an outcome."""
     terms = parse(sourced(f"outcome ~ {right}", right))
@@ -196,7 +216,11 @@ def capture(code: str, table: Table, scope: Mapping[str, Any], formula: str) -> 
             kept[name] = refer(scope[name])
         elif name in ("np", "numpy"):
             kept[name] = Reference("numpy")
-        elif not hasattr(patsy.builtins, name) and not hasattr(builtins, name):
+        elif hasattr(patsy.builtins, name) or name in PYTHON:
+            continue
+        elif hasattr(builtins, name):
+            kept[name] = Reference(f"builtins:{name}")
+        else:
             spelled = quoted(formula, table.columns)
             advice = f"df.mice.impute({spelled!r})" if spelled != formula else instead_of(name, formula)
             near = "" if advice else nearest(name, patsy.builtins.__all__)

@@ -22,13 +22,13 @@ import pandas as pd
 
 from ..analysis.families import family_of, plain_family
 from ..errors import StorageError
-from ..formula.functions import trusted
+from ..formula.functions import givable, trusted
 from ..formula.question import refer
 from ..formula.source import FileText, Reference
 from .archive import dtype_of
 from .classes import class_named, fields_of, name_of
 
-__all__ = ["Packer", "Unpacker", "fits", "zone", "zone_of"]
+__all__ = ["Packer", "Unpacker", "fits", "refuse_lacking", "zone", "zone_of"]
 
 _INLINE = 4096  # bytes up to which an array stands in the document itself
 _DATA = ("mifit.frame.",)  # whose nouns hold no code
@@ -179,11 +179,7 @@ class Unpacker:
             return refer(self.names[name])
         if path is not None and trusted(path):
             return Reference(path)
-        where = f" ({path.replace(':', '.')})" if path else ""
-        raise StorageError(
-            f"the study uses {name!r}{where}, which a file cannot bring with it.",
-            do=f"mifit.load(path, names={{{name!r}: {(path or name).replace(':', '.')}}})",
-        )
+        raise _lacking([(name, path)])
 
     def _family(self, stored: Any) -> Any:
         return family_of(stored["of"])
@@ -232,6 +228,38 @@ class Unpacker:
             rest = inner[0] if inner and inner[0] is Hashable else Any
             return type(value)(self._marked(one, rest) for one in value)
         return value
+
+
+def refuse_lacking(document: Any, names: Mapping[str, Any]) -> None:
+    """Tell at once of all functions, modules and methods that the reader of a document is to pass.
+
+    Raises
+    ------
+    StorageError
+        If some were not passed, with the call that passes all.
+    """
+    found, waiting = {}, [document]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict) and one.get("is") == "name" and not trusted(one.get("path")):
+            found[one["of"]] = one["path"]
+        waiting.extend(reversed(one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()))
+    lacking = [(name, path) for name, path in found.items() if name not in names]
+    if lacking:
+        raise _lacking([*lacking, *((name, None) for name in names if name.isidentifier())], len(lacking))
+
+
+def _lacking(owed: Sequence[tuple[Any, Any]], n: int = 1) -> StorageError:
+    """The refusal of a study that uses what no file can hold; the first ``n`` of ``owed`` were not passed."""
+    said = [f"{name!r:.80}" + (f" ({path.replace(':', '.'):.80})" if path else "") for name, path in owed[:n]]
+    fact = f"the study uses {', '.join(said)}, which a file cannot bring with it"
+    if not all(givable(path or name) for name, path in owed):
+        do = 'imp.save("study.mifit")  # of an analysis whose columns were made beforehand: df["new"] = ...'
+        return StorageError(f"{fact} and may not call.", do=do)
+    modules = dict.fromkeys(path.partition(":")[0] for _, path in owed if path and not path.startswith("builtins:"))
+    given = [f"{name!r}: {(path or name).removeprefix('builtins:').replace(':', '.')}" for name, path in owed]
+    call = f"mifit.load(path, names={{{', '.join(given)}}})"
+    return StorageError(f"{fact}.", do=f"import {', '.join(modules)}; {call}" if modules else call)
 
 
 _READ = frozenset(name[1:] for name in vars(Unpacker) if name[0] == "_" and name[1] != "_")

@@ -16,13 +16,13 @@ import numpy as np
 import pandas as pd
 
 from ..errors import MifitError, StorageError, StorageWarning
-from ..frame.kinds import Array, Coding, classify
+from ..frame.kinds import Array, Coding
 from ..impute.chain import Chain, Seed
 from ..impute.plan import Plan
 from .archive import read, write
 from .frames import pack_frame, unpack_frame
-from .plain import Packer, Unpacker, fits
-from .trust import check_plan
+from .plain import Packer, Unpacker, fits, refuse_lacking
+from .trust import check_plan, check_writable, without_numbers
 
 __all__ = ["Study", "damaged", "digest", "read_chain", "read_study", "write_chain", "write_study"]
 
@@ -48,12 +48,15 @@ def write_study(path: str | os.PathLike[str], study: Study) -> None:
     ------
     StorageError
         If something in it cannot be kept in a file, or the disk refuses.
+        If a formula does more than a file may ask for.
 
     Warns
     -----
     StorageWarning
         If it uses functions or methods that no file can hold: they are to be passed back when it is loaded.
     """
+    if study.plan is not None:
+        check_writable(study.plan, study.frame, study.helpers)
     packer = Packer()
     document = {
         "frame": pack_frame(packer, study.frame),
@@ -85,6 +88,7 @@ def read_study(path: str | os.PathLike[str], names: Mapping[str, Any]) -> Study:
     """
     with damaged(path):
         document, arrays = read(path)
+        refuse_lacking(document, names)
         unpacker = Unpacker(arrays, names)
         frame = unpack_frame(unpacker, document["frame"])
         study = Study(frame, **{name: unpacker.value(document[name]) for name in _PARTS})
@@ -93,9 +97,7 @@ def read_study(path: str | os.PathLike[str], names: Mapping[str, Any]) -> Study:
                 raise ValueError(f"its {name} cannot be {type(getattr(study, name)).__name__}")
         if study.plan is not None:
             unpacker.used.update({name: value for name, value in study.helpers.items() if name not in names})
-            known = {name: classify(study.frame[name]) for name in study.frame.columns if study.frame.columns.is_unique}
-            odd = {n for n, c in known.items() if not c.number and not {*c.levels} <= {False, True}}
-            check_plan(study.plan, study.frame.columns, unpacker.used, odd)
+            check_plan(study.plan, study.frame.columns, unpacker.used, without_numbers(study.frame))
     return study
 
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from typing import Any
 
+import pandas as pd
+
 from ..errors import FormulaError, StorageError
-from ..formula.allowed import approve
+from ..formula.allowed import approve, refused_code
 from ..formula.condition import Condition
-from ..formula.question import Question
+from ..formula.functions import BUILTINS
+from ..formula.question import Question, formulas_among, refer
 from ..formula.source import FileText
-from ..formula.terms import parse, take_apart
+from ..formula.terms import code_of, parse, take_apart
+from ..frame.kinds import classify
 from ..impute.plan import Plan, Wishes
 
-__all__ = ["check_code", "check_formula", "check_plan", "formulas_among", "nouns_in"]
+__all__ = ["check_code", "check_formula", "check_plan", "check_writable", "nouns_in", "without_numbers"]
 
-_FORMULAS = ("re_formula", "vc_formula")  # keywords of models that are formulas
+_MODES = ("compatible", "terms", "ignore", "plain")
 _SWEEPS = 1_000_000  # more iterations than anybody asks for
 
 
@@ -55,6 +60,78 @@ def check_plan(plan: Plan, columns: Collection[Any], names: Mapping[str, Any], o
                 raise ValueError(f"{noun.code!r:.80} and its columns disagree")
 
 
+def check_writable(plan: Plan, frame: pd.DataFrame, names: Mapping[str, Any]) -> None:
+    """Refuse to write a plan that no call of load would accept, whatever names it is passed.
+
+    Parameters
+    ----------
+    plan : Plan
+        One of a live caller, who may evaluate what he likes.
+    frame : DataFrame
+    names : mapping
+        Names that derived columns and conditions captured.
+
+    Raises
+    ------
+    StorageError
+        Naming the piece, and how to do without it.
+    """
+    found = [one.names for one in nouns_in(plan) if isinstance(one, Question | Condition)]
+    captured = {name: refer(value) for one in (names, *found) for name, value in one.items()}
+    try:
+        check_plan(plan, frame.columns, captured, without_numbers(frame))
+    except StorageError as error:
+        code, why = refused_code(error)
+        if not code:
+            raise
+        raise StorageError(
+            f"a study with {code!r:.80} in its formulas cannot be kept in a file: {why}.",
+            instead="a function with a name, which is passed when the file is loaded",
+            do=_named(code, frame.columns),
+        ) from None
+
+
+def _named(code: str, columns: Collection[Any]) -> str:
+    """The call that gives a piece of a formula a name, and what then stands in its place."""
+    tree = ast.parse(code.strip(), mode="eval").body
+    head = getattr(tree.func, "id", "") if isinstance(tree, ast.Call) else ""
+    if isinstance(tree, ast.Call) and head in BUILTINS and head != "Q" and tree.args:  # C(f(x)): f is named
+        inner = ast.unparse(tree.args[0])
+        if take_apart(inner, columns).called:
+            made, _, place = _named(inner, columns).partition("   # and ")
+            beside = "".join(f", {ast.unparse(one)}" for one in (*tree.args[1:], *tree.keywords))
+            place = place.removesuffix(" in its place")
+            return f"{made}   # and {place if head == 'I' else f'{head}({place}{beside})'} in its place"
+    variables = take_apart(code, columns).variables
+    letters = {name: name if code_of(name) == name else f"v{k}" for k, name in enumerate(variables)}
+    body = ast.unparse(_Put(letters).visit(tree))
+    call = f"new({', '.join(map(code_of, variables))})"
+    return f"new = lambda {', '.join(map(str, letters.values()))}: {body}   # and {call} in its place"
+
+
+class _Put(ast.NodeTransformer):
+    """Puts plain names for quoted columns, and what stands in I() for the I()."""
+
+    def __init__(self, letters: Mapping[Any, Any]) -> None:
+        self.letters = letters
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """One call; those within it first."""
+        called = getattr(node.func, "id", "")
+        if called == "Q" and node.args:
+            return ast.Name(str(self.letters.get(ast.literal_eval(node.args[0]), "v")))
+        self.generic_visit(node)
+        return node.args[0] if called == "I" and node.args else node
+
+
+def without_numbers(frame: pd.DataFrame) -> set[Hashable]:
+    """Columns that are neither numbers nor true or false."""
+    if not frame.columns.is_unique:
+        return set()
+    known = {name: classify(frame[name]) for name in frame.columns}
+    return {name for name, c in known.items() if not c.number and not {*c.levels} <= {False, True}}
+
+
 def nouns_in(value: Any) -> Iterator[Any]:
     """A noun and all nouns within it, those in mappings and tuples too."""
     fields = dataclasses.fields(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else None
@@ -68,13 +145,6 @@ def nouns_in(value: Any) -> Iterator[Any]:
     elif isinstance(value, list | tuple | set | frozenset):
         for inner in value:
             yield from nouns_in(inner)
-
-
-def formulas_among(keywords: Mapping[str, Any]) -> Iterator[Any]:
-    """Right sides of formulas among the keywords of a model: random slopes, variance components."""
-    for word in _FORMULAS:
-        given = keywords.get(word)
-        yield from given.values() if isinstance(given, Mapping) else [] if given is None else [given]
 
 
 def check_formula(
@@ -151,7 +221,9 @@ def _check_wishes(wishes: Wishes, columns: Collection[Any], names: Mapping[str, 
 
 
 def _check_plan(plan: Plan, columns: Collection[Any], names: Mapping[str, Any], odd: Collection[Any]) -> None:
-    """The formulas as the user wrote them."""
+    """The formulas as the user wrote them, and words of a short list."""
+    if plan.mode not in _MODES:
+        raise ValueError(f"its mode is {plan.mode!r:.40}")
     if len(plan.written) not in (0, len(plan.questions)):
         raise ValueError("its formulas and analyses differ in number")
     for formula in plan.written:
