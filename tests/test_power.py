@@ -495,3 +495,17 @@ def test_sampling_without_predictors_is_a_bayesian_bootstrap():
     drawn = fitted.sample(np.ones((60_000, 1)), np.random.default_rng(16))
     weights = np.diff(fitted.cumulative, prepend=0) / fitted.cumulative[-1]
     assert stats.chisquare(np.bincount(drawn.astype(int), minlength=6), 60_000 * weights).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("n", [60, 5000])
+def test_donors_and_recipients_that_are_equal_but_for_rounding_are_drawn_alike_on_every_machine(n):
+    rng = np.random.default_rng(7)
+    groups = rng.integers(0, 9, n)  # equal predictors: predictions that a processor tells apart by the last bits alone
+    X, y = np.column_stack([np.ones(n), groups / 7]), groups + rng.normal(size=n)
+    one = PMM().fit(visit(y, X), np.random.default_rng(1))
+    drawn = one.sample(X, np.random.default_rng(2))
+    for seed in range(5):
+        shaken = X.copy()
+        shaken[:, 1] *= 1 + 4e-16 * np.random.default_rng(seed).integers(-4, 5, n)
+        other = PMM().fit(visit(y, shaken), np.random.default_rng(1))
+        np.testing.assert_array_equal(other.sample(shaken, np.random.default_rng(2)), drawn)

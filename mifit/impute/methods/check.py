@@ -68,7 +68,7 @@ def _healthy(kind: Kind) -> tuple[Array, Array]:
         return np.exp(0.5 * noisy) + 1.0, X
     if kind is Kind.COUNT:
         return np.floor(np.exp(0.5 * noisy + 0.5)), X
-    ranks = np.argsort(np.argsort(noisy))
+    ranks = np.argsort(np.argsort(noisy, kind="stable"), kind="stable")
     return np.floor(ranks * LEVELS[kind] / N_FIT), X
 
 

@@ -105,7 +105,10 @@ class PMM:
         coef = draw_coefficients(solution, draw_sigma(solution, rng), rng)
         predicted = visit.linear(solution.beta)
         order = ascending(predicted)
-        return PMMFitted(coef, predicted[order], visit.y[order], self.donors, solution.dropped)
+        ordered = predicted[order]
+        # Donors that are equal but for rounding stand in the order of their rows, whatever the processor rounds.
+        rows = by_row(order, ordered, _SAME * (ordered[-1] - ordered[0])) if len(order) else order
+        return PMMFitted(coef, ordered, visit.y[rows], self.donors, solution.dropped)
 
 
 def nearest(visit: Visit, fitted: PMMFitted, x: Array, rows: npt.NDArray[np.int64]) -> tuple[Any, Array]:
@@ -157,15 +160,17 @@ def match(predicted: Array, target: Array, donors: int, rng: np.random.Generator
         Positions among the sorted donors.
     """
     n_obs, k = len(predicted), min(donors, len(predicted))
+    tie = _SAME * (predicted[-1] - predicted[0]) if n_obs else 0.0
     order = ascending(target)  # sorted look-ups stay in the cache
+    order = by_row(order, target[order], tie)  # recipients that are equal but for rounding, too
     target = target[order]
-    left = np.searchsorted(predicted, target)
+    left = np.searchsorted(predicted, target - tie)
     # The k nearest are a run of sorted donors; its start moves right while the far right beats the far left.
     start = np.minimum(np.maximum(left - k, 0), max(n_obs - 2 * k, 0))
     for _ in range(min(k, n_obs - k)):
-        start += target - predicted[start] > predicted[start + k] - target
+        start += (target - predicted[start]) - (predicted[start + k] - target) > tie
     chosen = start + (rng.random(len(target)) * k).astype(np.int64)
-    tied = predicted[1:] - predicted[:-1] <= _SAME * (predicted[-1] - predicted[0])
+    tied = predicted[1:] - predicted[:-1] <= tie
     if tied.any():
         begins = np.flatnonzero(np.concatenate([[True], ~tied]))
         lengths = np.diff(np.append(begins, n_obs))
@@ -176,8 +181,31 @@ def match(predicted: Array, target: Array, donors: int, rng: np.random.Generator
     return found
 
 
+def by_row(order: npt.NDArray[np.int64], ordered: Array, tie: float) -> npt.NDArray[np.int64]:
+    """An order that sorts values, with those that are equal but for rounding in the order of their rows.
+
+    Parameters
+    ----------
+    order : ndarray of int, shape (n,)
+    ordered : ndarray, shape (n,)
+        The values in that order.
+    tie : float
+        Neighbours that differ by at most this are equal.
+
+    Examples
+    --------
+    >>> by_row(np.array([2, 0, 1]), np.array([0.0, 1e-16, 3.0]), 1e-12)
+    array([0, 2, 1])
+    """
+    tied = ordered[1:] - ordered[:-1] <= tie
+    if not (tied & (order[1:] < order[:-1])).any():
+        return order
+    run = np.concatenate([[0], np.cumsum(~tied)])
+    return order[np.lexsort((order, run))]
+
+
 def ascending(values: Array) -> npt.NDArray[np.int64]:
-    """Order that sorts finite values, shape (n,), as ``numpy.argsort`` but for the order of equals.
+    """Order that sorts finite values, shape (n,), equal ones in the order they came.
 
     Two passes of a radix sort over the position within the range, to 32 bits, leave few neighbours to exchange.
 
@@ -190,7 +218,7 @@ def ascending(values: Array) -> npt.NDArray[np.int64]:
     low, high = (values.min(), values.max()) if n > _RADIX else (0.0, 0.0)
     step = (high - low) / (2.0**32 - 2.0)
     if not (np.isfinite(step) and step > 0):
-        return np.argsort(values)
+        return np.argsort(values, kind="stable")  # others order equals as the processor's instructions have it
     halves = ((values - low) / step).astype(np.uint32).view(np.uint16).reshape(n, 2)
     low_first = halves if sys.byteorder == "little" else halves[:, ::-1]
     order = np.argsort(low_first[:, 0], kind="stable")
@@ -204,4 +232,4 @@ def ascending(values: Array) -> npt.NDArray[np.int64]:
             break
         for at in wrong.tolist():
             order[at], order[at + 1] = order[at + 1], order[at]
-    return np.argsort(values)
+    return np.argsort(values, kind="stable")
