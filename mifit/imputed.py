@@ -534,7 +534,7 @@ class ImputedSet:
         >>> import mifit
         >>> imp = mifit.datasets.load("nhanes2").mice.impute("chl ~ age + bmi", m=5, rng=1)
         >>> imp.check_values()["column"].tolist()
-        ['chl', 'bmi']
+        ['bmi', 'chl', 'hyp', 'hyp']
         """
         return value_table(self._completed)
 
