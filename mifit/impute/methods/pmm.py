@@ -14,7 +14,7 @@ from ...frame.kinds import Kind
 from ..contract import Array, Visit
 from ..gram import draw_coefficients, draw_sigma, solve
 
-__all__ = ["PMM", "PMMFitted", "ascending", "match", "nearest"]
+__all__ = ["PMM", "PMMFitted", "ascending", "by_row", "match", "nearest"]
 
 _RADIX = 1_000  # values from which two passes over 16 bits beat comparisons
 _EXCHANGES = 20  # rounds of exchanging neighbours before comparisons sort after all
