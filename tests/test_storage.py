@@ -363,9 +363,11 @@ def test_a_function_that_no_file_holds_is_named_and_passed_back(tmp_path):
     with pytest.warns(mifit.StorageWarning, match=r"does not hold own; .*names=\{'own': own\}") as told:
         imp.save(path)
     assert told[0].filename == __file__
-    with pytest.raises(mifit.StorageError, match=r"'own'[\s\S]*load\('.*study.mifit', names=\{'own': own\}"):
+    both = r"import test_storage; mifit.load\('.*study.mifit', names=\{'own': own, 'half': test_storage.half\}\)"
+    with pytest.raises(mifit.StorageError, match=rf"'own', 'half' \(test_storage.half\)[\s\S]*{both}"):
         mifit.load(path)
-    with pytest.raises(mifit.StorageError, match=r"'half'[\s\S]*names=\{'half': test_storage.half\}"):
+    both = r"names=\{'half': test_storage.half, 'own': own\}\)"
+    with pytest.raises(mifit.StorageError, match=rf"uses 'half' \(test_storage.half\), which[\s\S]*{both}"):
         mifit.load(path, names={"own": own})
     same(mifit.load(path, names={"own": own, "half": half}).extend(m=1), imp.extend(m=1))
 

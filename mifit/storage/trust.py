@@ -89,6 +89,8 @@ def check_writable(plan: Plan, frame: pd.DataFrame, names: Mapping[str, Any]) ->
             instead="a function with a name, which is passed when the file is loaded",
             do=_named(code, frame.columns),
         ) from None
+    except ValueError as error:  # a plan whose parts disagree: nobody makes one but by hand
+        raise StorageError(f"the study cannot be kept in a file: {error}.", do="imp.plan") from None
 
 
 def _named(code: str, columns: Collection[Any]) -> str:
