@@ -19,7 +19,7 @@ from .impute.known import fill
 from .impute.newrows import complete_rows, needed
 from .impute.plan import listed
 from .impute.wishes import is_whole
-from .imputing import Ground, completed_of
+from .imputing import Ground, as_call, completed_of
 
 __all__ = ["completed_rows"]
 
@@ -43,7 +43,10 @@ def completed_rows(imp: Any, frame: pd.DataFrame, iterations: int | None) -> tup
     _refuse_known_units(imp, wide)
     known, _ = fill(wide, imp._ground.derived, plan.wishes.id)
     sweeps = iterations or max(plan.iterations, 1)
-    holes = complete_rows(old, known, plan, imp._chains, imp._seed, sweeps, imp._ground.derived)
+    derived = imp._ground.derived
+    holes = complete_rows(
+        old, known, plan, imp._chains, imp._seed, sweeps, derived, list(given.columns), _together(imp)
+    )
     chains = [Chain(k, sweeps, one, {}, {}) for k, one in enumerate(holes)]
     made = completed_of(given, Ground(wide, known, imp._ground.derived, shared=imp._ground.shared), chains).holes
     shown = Table({name: _as_given(wide[name], given[name]) for name in given.columns if name in wide}, wide.n_rows)
@@ -57,6 +60,18 @@ def completed_rows(imp: Any, frame: pd.DataFrame, iterations: int | None) -> tup
     rest = [repr(name) for name in ordered.incomplete if name not in own[0]]
     said += f"; holes remain in {listed(rest)}" if rest else ""
     return Ground(ordered, ordered), Completed(given, ordered, own), said
+
+
+def _together(imp: Any) -> str:
+    """The call that imputes old and new rows as one frame, by models that learn from the old rows only."""
+    questions, n = imp.plan.questions, imp._ground.known.n_rows
+    plain = dataclasses.replace(imp.plan, wishes=dataclasses.replace(imp.plan.wishes, ignore=None))
+    models = [q.model if q.said == f"model={q.model!r}" else "" for q in questions]
+    model: Any = models[0] if len(set(models)) == 1 else [q.model for q in questions]
+    keywords = questions[0].keywords if questions else {}
+    call = as_call(imp._written, model, keywords, plain, imp.m, imp._seed)
+    call = call.replace("impute([]", "impute(None").replace("df.mice", "both.mice")
+    return f"both = pd.concat([df, new], ignore_index=True); {call[:-1]}, ignore=both.index >= {n})"
 
 
 def _read(frame: pd.DataFrame, old: Table, used: set[Hashable]) -> Table:

@@ -658,7 +658,9 @@ class ImputedSet:
             If a column holds a level that was never seen, is of another kind, or belongs to a subject (``id=``) that
             was imputed already.
         PlanError
-            If a column was complete when the models were made, and no model draws it.
+            If a column that was complete when the models were made is missing in a new row, and no model draws it:
+            the error has the call that imputes old and new rows together. Columns that the plan leaves alone keep
+            their missing values, and the printed set names them.
 
         Notes
         -----

@@ -107,7 +107,9 @@ def test_every_model_of_an_outcome_can_draw_it_or_says_that_it_cannot():
             assert one[formula[0]].notna().all()
     imp = mifit.impute(frame, "time ~ x + z", model="phreg", status="status", m=2, iterations=2, rng=1)
     assert imp.impute_new(frame)[0][["x", "z", "g"]].notna().all().all()
-    with pytest.raises(mifit.PlanError, match=r"'time' has 3 holes[\s\S]*survival times are not imputed"):
+    with pytest.raises(
+        mifit.PlanError, match=r"'time' is missing in 3 of the new rows[\s\S]*survival times are not imputed"
+    ):
         imp.impute_new(frame.assign(time=frame["time"].mask(np.arange(150) < 3)))
 
 
@@ -169,6 +171,35 @@ def test_derived_columns_stay_in_step_and_subjects_must_be_new():
         assert (one.groupby("patient")["sex"].nunique() == 1).all()
     with pytest.raises(mifit.DataError, match="'patient' were imputed already"):
         imp.impute_new(frame)
+
+
+@pytest.mark.parametrize("formula", [None, "y ~ x * z + g", "y ~ x", ["y ~ x", "c ~ x + z"]])
+@pytest.mark.parametrize("first", ["complete", "one incomplete", "incomplete"])
+def test_a_missing_value_of_a_new_row_is_drawn_or_refused_with_a_call_that_draws_it(formula, first):
+    df, new = halves()
+    df, new = (part.drop(columns="later").assign(one="same") for part in (df, new))
+    if first != "incomplete":
+        df = df.dropna()
+    if first == "one incomplete":
+        df = df.assign(x=df["x"].mask(np.arange(len(df)) % 5 == 0))
+    imp = mifit.impute(df, formula, m=2, iterations=5, rng=1)
+    whole = new.dropna()
+    refused = 0
+    for name in df:
+        some = whole.assign(**{name: whole[name].mask(np.arange(len(whole)) % 3 == 0)})
+        try:
+            made = imp.impute_new(some)
+            left = repr(name) in repr(made).partition("holes remain in")[2]  # as the plan says of the first rows
+            assert not left or imp.plan[name].role == "left"
+            assert all(one.drop(columns=[name] * left).notna().all().all() for one in made)
+        except mifit.PlanError as error:
+            refused += 1
+            assert repr(name) in str(error)
+            names = {"pd": pd, "df": df, "new": some}
+            exec(error.do, names)
+            assert all(one.notna().all().all() and len(one) == len(df) + len(some) for one in names["imp"])
+    assert refused or first == "incomplete"
+    assert imp.impute_new(whole)[0].equals(whole)
 
 
 def test_what_no_model_draws_is_said_and_arrays_of_the_old_rows_are_refused():

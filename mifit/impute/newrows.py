@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..errors import PlanError
 from ..formula.derived import Derived
-from ..frame.kinds import Rows
+from ..frame.kinds import Kind, Rows
 from ..frame.table import Column, Table
 from .chain import Chain, Running, Seed
+from .columns import is_constant
 from .contract import Array
 from .engine import Engine, Ready
 from .methods import Cox, name_of
@@ -26,14 +27,9 @@ __all__ = ["complete_rows", "needed"]
 
 
 def complete_rows(
-    known: Table,
-    new: Table,
-    plan: Plan,
-    chains: Sequence[Chain],
-    seed: Seed,
-    sweeps: int,
-    derived: Sequence[Derived] = (),
-) -> list[dict[Hashable, Array]]:
+    known: Table, new: Table, plan: Plan, chains: Sequence[Chain], seed: Seed, sweeps: int,
+    derived: Sequence[Derived], given: Collection[Hashable], together: str,
+) -> list[dict[Hashable, Array]]:  # fmt: skip
     """Draw the holes of new rows, once for each chain.
 
     Parameters
@@ -47,6 +43,10 @@ def complete_rows(
     seed : Seed
     sweeps : int
         Visits to every incomplete column of the new rows.
+    given : collection of hashable
+        Columns that the new rows have; others are missing in all of them.
+    together : str
+        The call that imputes old and new rows as one frame, for the refusal.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def complete_rows(
     Raises
     ------
     PlanError
-        If a column that the models need has holes in the new rows only, and no model draws it.
+        If a column has missing values in the new rows only, and no model draws it.
 
     Notes
     -----
@@ -76,7 +76,7 @@ def complete_rows(
                     f"{word}= is an array of the {known.n_rows} rows that were imputed; the new rows have none.",
                     do=f"df.mice.impute({question.formula!r}, {word}={word!r})  # df[{word!r}] the array",
                 )
-    drawn = _for_new(known, new, plan, derived)
+    drawn = _for_new(known, new, plan, derived, given, together)
     if not drawn.order:
         return [{} for _ in chains]
     with one_thread():
@@ -98,9 +98,12 @@ def needed(known: Table, plan: Plan, derived: Sequence[Derived] = ()) -> set[Has
     return found | {name for pair in means for name in pair} | ({plan.wishes.id} - {None})
 
 
-def _for_new(known: Table, new: Table, plan: Plan, derived: Sequence[Derived]) -> Plan:
+def _for_new(
+    known: Table, new: Table, plan: Plan, derived: Sequence[Derived], given: Collection[Hashable], together: str
+) -> Plan:
     """The plan for the holes of the new rows: what was drawn, and outcomes and auxiliaries that were complete."""
-    holes = [name for name in new.incomplete if name in needed(known, plan, derived)]
+    needs = needed(known, plan, derived) | (set(given) & _imputable(known, plan))
+    holes = [name for name in new.incomplete if name in needs]
     factors = {
         name: factor for factor in plan.factors
         for name in (plan.questions[factor.question].outcome if factor.question is not None else (factor.variable,))
@@ -109,14 +112,15 @@ def _for_new(known: Table, new: Table, plan: Plan, derived: Sequence[Derived]) -
     for name in (name for name in holes if name not in plan.order):
         factor = factors.get(name)
         if factor is None or isinstance(factor.method, Cox):
-            drawn = listed([repr(n) for n in dict.fromkeys([*plan.order, *factors])], 8)
-            holed = f"has {len(new[name].missing)} holes in the new rows"
-            holed = "is missing in all new rows" if len(new[name].missing) == new.n_rows else holed
+            judged = [n for n in factors if not isinstance(factors[n].method, Cox)]
+            drawn = listed([repr(n) for n in dict.fromkeys([*plan.order, *judged])], 8)
+            many = len(new[name].missing)
+            holed = "is missing in all new rows" if many == new.n_rows else f"is missing in {many} of the new rows"
             raise PlanError(
                 f"{name!r} {holed}, and no model draws it.",
                 reason="survival times are not imputed" if factor else "it was complete in the rows that were imputed",
-                drawn=drawn,
-                do=f"imp.impute_new(new.dropna(subset=[{name!r}]))",
+                drawn=drawn or "nothing",
+                do=f"imp.impute_new(new.dropna(subset=[{name!r}]))" if factor or name not in given else together,
             )
         kind, role = known[name].kind, "auxiliary" if factor.question is None else "outcome"
         label = name_of(factor.method)
@@ -125,6 +129,14 @@ def _for_new(known: Table, new: Table, plan: Plan, derived: Sequence[Derived]) -
     variables = [v for v in plan.variables if v.name not in {one.name for one in extra}]
     order = (*(n for n in plan.order if n in holes), *(variable.name for variable in extra))
     return dataclasses.replace(plan, variables=(*variables, *extra), order=order)
+
+
+def _imputable(known: Table, plan: Plan) -> set[Hashable]:
+    """Columns that the plan would have drawn, had they had missing values; one value seen is drawn as well."""
+    left = {v.name for v in plan.variables if v.role == "left"}
+    left -= {n for n in left if known[n].kind is not Kind.OTHER and is_constant(known[n])}
+    left |= {n for n, wish in plan.wishes.methods.items() if wish == "leave"} | {*plan.wishes.derived, plan.wishes.id}
+    return set(plan.columns) - left
 
 
 def _with_rows(old: Engine, known: Table, new: Table) -> Engine:
