@@ -20,6 +20,7 @@ from ..frame.table import Column, Table
 from .choices import allowed_parameters, constant_within, strongest
 from .columns import check_wishes, is_constant, set_aside, suiting, with_article
 from .contract import Array, Method
+from .copies import said_of_copies
 from .engine import Engine
 from .follow_up import doubts_of_times
 from .likelihoods import AROUND, likelihood_of
@@ -301,7 +302,7 @@ def make(
     check_keywords(questions, table)
     left, events = set_aside(table, questions, wishes)
     mode = _mode(questions, table, wishes, events)
-    events += doubts_of_times(questions, table)
+    events += [*doubts_of_times(questions, table), *said_of_copies(table, questions, wishes, left)]
     draft = Draft(table, tuple(questions), wishes, scope, mode, left, events, skips=skips or {}, derived=tuple(derived))
     know(draft)
     draft.recode([n for n, method in wishes.methods.items() if method in ("norm", "power")], {Kind.ORDINAL})
