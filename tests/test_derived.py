@@ -374,3 +374,36 @@ def test_a_spline_has_the_knots_of_the_imputation_also_where_holes_followed():
         one.mice.impute("y ~ bs(bmi, df=4)", derived=BMI, **WISHES).fit().params.to_numpy() for one in (named, frame)
     )
     np.testing.assert_allclose(left, right, rtol=1e-8)
+
+
+@pytest.mark.parametrize("code", ["2 * x", "x / z", "x + z", "x * x", "x - 3 * z"])
+@pytest.mark.parametrize("power", [-200, -160, -100, 0, 70, 100, 140, 200])
+def test_the_units_of_the_parents_do_not_matter_or_are_named(power, code):
+    """Warnings are errors here: none of numpy's reaches the user, whatever the units."""
+    rng = np.random.default_rng(abs(power))
+    n, unit = 80, 10.0**power
+    x, z, w = rng.lognormal(size=n), rng.lognormal(size=n), rng.standard_normal(n)
+    frame = pd.DataFrame({"x": x * unit, "z": z * unit, "w": w, "y": w + x + rng.standard_normal(n)})
+    given = frame.assign(out=frame.eval(code)).replace([np.inf, -np.inf], np.nan)
+    for name, one in (("x", frame), ("x", given), ("out", given)):
+        holed = one.assign(**{name: one[name].mask(np.arange(n) % 4 == 0)})
+        for formula in (None, "y ~ out + w"):
+            try:
+                imp = mifit.impute(holed, formula, derived={"out": code}, m=2, iterations=2, rng=1)
+            except mifit.MifitError as error:
+                assert power >= 70 and "squares are no numbers" in str(error)
+                continue
+            for made in imp:
+                assert made["x"].notna().all()
+                if "out" in made and power > -160:
+                    np.testing.assert_allclose(made["out"] / unit, made.eval(code) / unit, rtol=1e-6)
+
+
+def test_an_expression_beyond_all_squares_is_refused_with_one_in_other_units():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": 1e100 * rng.lognormal(size=60), "y": rng.standard_normal(60)})
+    frame.loc[::5, "x"] = np.nan
+    with pytest.raises(mifit.FormulaError, match=r"I\(x \*\* 2\)' has values up to") as caught:
+        frame.mice.impute("y ~ I(x**2)", m=2, rng=1)
+    imp = eval(caught.value.do, {"df": frame})
+    assert imp[0]["x"].notna().all()

@@ -322,8 +322,18 @@ def _marked(table: Table, name: Hashable) -> Any:
 def _nearness(table: Table, one: Derived, parent: Hashable) -> float:
     """How strongly a parent is correlated with what derives from it."""
     rows = table.complete_rows([one.name, parent])
-    pair = np.array([numbers(table, one.name)[rows], numbers(table, parent)[rows]])
+    pair = np.array([_relative(numbers(table, name)[rows]) for name in (one.name, parent)])
     return float(abs(np.corrcoef(pair)[0, 1])) if len(rows) > 2 and np.ptp(pair, axis=1).all() else 0.0
+
+
+def _relative(values: Array) -> Array:
+    """Distances from the mean in units of the largest, so that no square of them is lost; shape (n,)."""
+    largest = float(np.abs(values).max(initial=0.0))
+    if not 0.0 < largest < np.inf:
+        return np.zeros(len(values))
+    found = np.asarray(values / largest)
+    found -= found.mean()
+    return np.asarray(found / (float(np.abs(found).max()) or 1.0))
 
 
 def numbers(table: Table, name: Hashable) -> Array:
@@ -364,7 +374,8 @@ def _refuse_contradiction(one: Derived, observed: Array, computed: Array) -> Non
     both = np.flatnonzero(np.isfinite(observed) & np.isfinite(computed))
     if not len(both):
         return
-    spread = float(np.std(observed[both])) or float(np.abs(observed[both]).max()) or 1.0
+    largest = float(np.abs(observed[both]).max())
+    spread = float(np.std(observed[both] / (largest or 1.0))) * largest or largest or 1.0
     decimals = next((k for k in range(7) if np.array_equal(observed[both], observed[both].round(k))), None)
     away = np.abs(observed[both] - computed[both])
     exact = np.mean(away <= _EXACT * np.maximum(np.abs(observed[both]), spread)) > 0.5  # then nothing was rounded

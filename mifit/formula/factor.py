@@ -21,6 +21,7 @@ from .question import Question
 
 __all__ = ["Block", "Frozen", "block_of", "plain_view", "refuse_wide", "widened"]
 
+_LARGEST = 1e150  # beyond this a square overflows
 _WIDEST = 10_000  # columns of a design that a file asks for
 
 
@@ -195,6 +196,15 @@ def _check_values(block: Block, table: Table, question: Question) -> None:
             formula=question.formula,
             value=", ".join(f"{v} = {table[v].values[row]:.6g}" for v in block.variables),
             do=f"df.loc[df.index[{row}]]",
+        )
+    largest = float(np.abs(whole).max(initial=0.0)) if block.categories is None else 0.0
+    if largest > _LARGEST:
+        unit = f"{10.0 ** np.floor(np.log10(largest)):g}"
+        smaller = question.formula.replace(" ", "").replace(block.code.replace(" ", ""), f"I({block.code} / {unit})")
+        raise FormulaError(
+            f"{block.code!r} has values up to {largest:.3g}: their squares are no numbers any more.",
+            formula=question.formula,
+            do=f"df.mice.impute({smaller!r})",
         )
     apart, together = np.concatenate(parts), whole[np.concatenate(halves)] if len(whole) == len(rows) else whole
     if apart.shape == together.shape:
