@@ -227,7 +227,8 @@ def capture(code: str, table: Table, scope: Mapping[str, Any], formula: str) -> 
             raise FormulaError(
                 f"the formula calls {name!r}, which is not defined{near}.",
                 formula=formula,
-                do=advice or f"define {name} before this call, or make a column: df['new'] = ...",
+                do=advice
+                or f"def {name}(x): return ...  # before this call; or df['new'] = ... and new in the formula",
             )
     for name in pieces.free:
         beside = bool(pieces.variables and pieces.called)
