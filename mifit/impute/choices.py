@@ -24,10 +24,14 @@ __all__ = [
     "main_effects",
     "nearly_determines",
     "normal_or_power",
+    "rare_together",
     "strongest",
+    "thin_levels",
 ]
 
 MOST_LEVELS = 100  #: a multinomial model of more has a million second derivatives
+_THIN = 5  # rows for each level, below which a model of more than _SOME levels is worth an event
+_SOME = 20
 _SKEWED = 0.25  # at 0.4 a normal covariate costs 2 % of its coefficient where two fifths are missing
 _NEGATIVE_SHARE = 0.01  # a normal that puts more of its draws below 0 does not suit a positive column
 _COPY = 0.98  # squared correlation above which a column is the outcome in disguise
@@ -242,6 +246,38 @@ def in_two_parts(name: Hashable, others: Sequence[Hashable]) -> str:
         f"df = df.assign({made}).drop(columns=[{name!r}]); "
         f"df.mice.impute(..., derived={derived!r}, predictors={predictors!r})"
     )
+
+
+def thin_levels(column: Column, asked: bool) -> str:
+    """What is said of a nominal column with few rows for each of its many levels; empty elsewhere.
+
+    An analysis that has the column keeps its levels apart, unless the frame itself has fewer.
+    """
+    many, rows = column.n_levels, len(column.observed)
+    if many <= _SOME or rows >= _THIN * many:
+        return ""
+    cure = f"min_count={_THIN}"
+    if asked:
+        cure = rare_together(column.name, _THIN)
+    return (
+        f"{column.name!r} has {many} levels in {rows} rows: a model of all of them is slow and knows little of each; "
+        f"rare ones together: {cure}"
+    )
+
+
+def rare_together(name: Hashable, least: int) -> str:
+    """The lines that give the rare levels of a column one name.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> df = pd.DataFrame({"g": pd.Categorical(["a", "a", "b", None])})
+    >>> exec(rare_together("g", 2))
+    >>> df["g"].tolist()
+    ['a', 'a', 'other', nan]
+    """
+    counted = f"n = df.groupby({name!r}, observed=True)[{name!r}].transform('size')"
+    return f"{counted}; df[{name!r}] = df[{name!r}].astype(object).mask(n < {least}, 'other')"
 
 
 def is_identifier(table: Table, name: Hashable) -> bool:

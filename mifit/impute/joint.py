@@ -210,6 +210,8 @@ def _auxiliaries(
         draft.events.append(f"{name!r} (nearly) determines the outcome: not an auxiliary")
         found.remove(name)
     most = max(1, table.n_rows // 20)
+    constant = [n for n in found if is_constant(table[n])]  # they judge nothing
+    found = [n for n in found if n not in constant]
     if len(found) > most:
         holes = [n for n in (*covariates, *outcomes) if draft.holes(n)]
         scores = [association(table, n, found) for n in holes] or [np.zeros(len(found))]
@@ -220,6 +222,7 @@ def _auxiliaries(
         )
         draft.left.update((n, _TOO_MANY) for n in found if n not in kept)
         found = [n for n in found if n in kept]
+    found += constant
     refused = [n for n in found if n in draft.wishes.predictors]
     if refused:
         raise PlanError(

@@ -17,7 +17,7 @@ from ..formula.terms import code_of
 from ..frame.cells import Mask
 from ..frame.kinds import Coding, Kind
 from ..frame.table import Column, Table
-from .choices import allowed_parameters, constant_within, strongest
+from .choices import allowed_parameters, constant_within, strongest, thin_levels
 from .columns import check_wishes, is_constant, set_aside, suiting, with_article
 from .contract import Array, Method
 from .copies import said_of_copies
@@ -224,6 +224,13 @@ class Draft:
 
     def plan(self) -> Plan:
         """Freeze the decisions."""
+        multinomial = [v.name for v in self.variables.values() if v.label == "multinomial"]
+        multinomial += [
+            f.variable for f in self.factors if f.role == "auxiliary" and name_of(f.method) == "multinomial"
+        ]
+        for name in dict.fromkeys(multinomial):
+            if said := thin_levels(self.table[name], name in self.asked):
+                self.note(said)
         rest = [
             Variable(name, self.table[name].kind, self.holes(name), "left", None, "", "", (), (), why)
             for name, why in self.left.items()

@@ -263,6 +263,8 @@ def _curvature(half: Array, share: Array) -> Array:
     The block of two levels is X' diag(w) X, w the product of their probabilities.
     """
     many, q = len(share), half.shape[1]
+    if many >= _MANY:
+        return _curvature_of_many(half, share)
     blocks = np.zeros((many, many, q, q))
     scaled = np.empty((min(BLOCK, len(half)), q))
     for first in range(0, len(half), BLOCK):
@@ -276,3 +278,23 @@ def _curvature(half: Array, share: Array) -> Array:
         blocks[k, k] *= -1.0
         blocks[k + 1 :, k] = blocks[k, k + 1 :]
     return blocks.transpose(0, 2, 1, 3).reshape(many * q, many * q)
+
+
+_MANY = 20  # levels from which one product of all pairs is faster than a product for each
+
+
+def _curvature_of_many(half: Array, share: Array) -> Array:
+    """The same by one product: the rows of the design times the probability of each level, shape (n, (L - 1) q)."""
+    many, q = len(share), half.shape[1]
+    whole = np.zeros((many * q, many * q))
+    own = np.zeros((many, q * q))
+    rows = max(BLOCK // many, 64)
+    for first in range(0, len(half), rows):
+        X, weight = half[first : first + rows], share[:, first : first + rows]
+        each = (weight.T[:, :, None] * X[:, None, :]).reshape(len(X), many * q)
+        whole += each.T @ each
+        own += (weight * (1.0 - weight)) @ (X[:, :, None] * X[:, None, :]).reshape(len(X), q * q)
+    levels = np.arange(many)
+    blocks = whole.reshape(many, q, many, q)
+    blocks[levels, :, levels, :] = -own.reshape(many, q, q)
+    return whole
