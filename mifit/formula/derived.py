@@ -378,8 +378,8 @@ def _refuse_contradiction(one: Derived, observed: Array, computed: Array) -> Non
     spread = float(np.std(observed[both] / (largest or 1.0))) * largest or largest or 1.0
     decimals = next((k for k in range(7) if np.array_equal(observed[both], observed[both].round(k))), None)
     away = np.abs(observed[both] - computed[both])
-    exact = np.mean(away <= _EXACT * np.maximum(np.abs(observed[both]), spread)) > 0.5  # then nothing was rounded
-    least = _EXACT * np.maximum(np.abs(observed[both]), spread)
+    least = _EXACT * np.maximum(np.abs(observed[both]), spread) + np.finfo(np.float64).tiny
+    exact = np.mean(away <= least) > 0.5  # then nothing was rounded
     allowed = least if exact else _ROUNDED * spread + (0.0 if decimals is None else 0.5 * 10.0**-decimals)
     far = both[away > allowed]
     if len(far):
