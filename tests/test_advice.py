@@ -1,6 +1,7 @@
 """The line that a message ends in is run, on frames with missing values, and what it makes is what it ought to be."""
 
 import ast
+import pickle
 import warnings
 
 import numpy as np
@@ -470,6 +471,18 @@ def test_results_say_why_a_figure_is_not_pooled_and_what_there_is(small, name):
     with pytest.raises(AttributeError, match=f"no '{name}': .*res\\.") as caught:
         getattr(res, name)
     assert not hasattr(res, name) and str(caught.value).count("\n") == 0
+
+
+@pytest.mark.parametrize("name", ["rsquared", "rsquared_adj", "scale"])
+def test_a_figure_that_a_model_has_not_is_refused_in_the_words_of_the_figure(name):
+    df = base().assign(hit=lambda d: (d["z"] > 0).astype(float)).assign(n=lambda d: np.arange(N) % 4)
+    res = df.mice.impute("hit ~ x", m=2, rng=1, iterations=1).fit(uncovered="ignore")
+    if name == "scale":
+        res = pickle.loads(pickle.dumps(res))
+        res.results = [object(), object()]  # of a package whose fits have no residual variance
+    with pytest.raises(AttributeError, match=r"has no (R²|residual variance)") as caught:
+        getattr(res, name)
+    assert "did you mean" not in str(caught.value) and not hasattr(res, name)
 
 
 def test_a_plot_that_is_called_draws_the_usual_picture(small):

@@ -374,6 +374,9 @@ class PooledResults(PooledEstimates):
         return f"<PooledResults: {self.fits.label}, {self.fits.formula!r}, m = {self.m}; summary() prints the table>"
 
     def __getattr__(self, name: str) -> Any:
+        own = getattr(type(self), name, None)
+        if isinstance(own, property | cached_property):  # this model has none, and the property says why
+            return own.__get__(self, type(self))
         raise AttributeError(_absent(name))
 
     def _repr_html_(self) -> str:
