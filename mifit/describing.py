@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import re
-import sys
 import warnings
 from collections.abc import Hashable, Mapping
 from typing import Any
@@ -13,9 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .errors import IncompleteWarning, MifitWarning
+from .errors import IncompleteWarning, MifitWarning, outside
 from .examine.convergence import state, unsettled
 from .formula.question import Question
+from .formula.terms import take_apart
 from .frame.completed import Completed
 from .frame.table import Table
 from .impute.follow_up import NO_STATUS, doubts_of_times
@@ -114,10 +113,11 @@ def _unasked(rest: Mapping[Hashable, int], plan: Plan | None) -> dict[Hashable, 
     }  # a missing end is open
     named = told | ends | (outside if wishes.auxiliary == "ignore" else set())
     left = {name: count for name, count in rest.items() if name not in named}
-    return {n: k for n, k in left.items() if not ({*_parents(n, wishes.derived)} & named)}
+    parents = {n: take_apart(code, plan.columns).variables for n, code in wishes.derived.items() if n in left}
+    return {n: k for n, k in left.items() if not named & {*parents.get(n, ())}}
 
 
-def warn_incomplete(rest: Mapping[Hashable, int], plan: Plan | None, level: int) -> None:
+def warn_incomplete(rest: Mapping[Hashable, int], plan: Plan | None) -> None:
     """One warning for all values that stay missing without anybody's asking for it."""
     left = _unasked(rest, plan)
     if left:
@@ -128,13 +128,8 @@ def warn_incomplete(rest: Mapping[Hashable, int], plan: Plan | None, level: int)
                 f"values stay missing in all completed sets: {named}. The plan says why; on purpose: "
                 f"df.mice.impute(methods={leave!r})"
             ),
-            stacklevel=level + 1,
+            stacklevel=outside(),
         )
-
-
-def _parents(name: Hashable, derived: Mapping[Hashable, str]) -> list[Hashable]:
-    """Words in the expression of a derived column."""
-    return list(re.findall(r"\w+", str(derived.get(name, ""))))
 
 
 def events_of(imp: Any) -> pd.DataFrame:
@@ -221,9 +216,6 @@ def notes_of(imp: Any) -> list[str]:
 
 def warn_of_times(plan: Plan, known: Table) -> None:
     """Warn where the times or the events of a survival analysis are not what they are taken for."""
-    frame, depth = sys._getframe(1), 2
-    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "mifit":
-        frame, depth = frame.f_back, depth + 1
     for text in doubts_of_times(plan.questions, known):
         if text != NO_STATUS:
-            warnings.warn(text, MifitWarning, stacklevel=depth)
+            warnings.warn(text, MifitWarning, stacklevel=outside())

@@ -15,7 +15,7 @@ import pandas as pd
 from .alternatives import Alternatives, alternatives
 from .completing import completed_rows
 from .describing import described, events_of, fingerprint_of, identity_of, remaining, warn_incomplete, warn_of_times
-from .errors import PlanError, outside
+from .errors import PlanError
 from .examine.convergence import convergence, trace_frame
 from .examine.explain import Explanation, explain
 from .examine.methods_text import citation, methods_text
@@ -742,7 +742,7 @@ def create(
     with salvaged(make, int(m), again, checkpoint):
         numbers = range(int(m))
         made = make(chains_of(given, plan, numbers, plan.iterations, seed, n_jobs, progress, None, checkpoint))
-    warn_incomplete(made._remaining, plan, outside())
+    warn_incomplete(made._remaining, plan)
     return made
 
 

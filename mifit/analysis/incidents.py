@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Iterable, Sequence
 
@@ -10,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..errors import ConvergenceWarning, FitError, MifitWarning, SeparationWarning
+from ..errors import ConvergenceWarning, FitError, MifitWarning, SeparationWarning, outside
 
 __all__ = [
     "all_events_note",
@@ -283,10 +282,7 @@ def _dependent(exog: pd.DataFrame) -> list[str]:
 
 def _say(message: str, category: type[MifitWarning]) -> None:
     """Warn at the user's line that led here."""
-    frame, depth = sys._getframe(1), 2
-    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "mifit":
-        frame, depth = frame.f_back, depth + 1
-    warnings.warn(message, category, stacklevel=depth)
+    warnings.warn(message, category, stacklevel=outside())
 
 
 def _sets(sets: Iterable[int], m: int | None = None) -> str:

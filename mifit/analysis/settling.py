@@ -85,7 +85,7 @@ def settle(job: Job, design: FrozenDesign | None = None) -> Settled:
         if first.settled or first.separated or _limited(job):
             return first
     except _NUMERICAL as failed:
-        if _limited(job) or isinstance(failed, TypeError):
+        if _limited(job):
             raise
         error = failed
     if len(job.exog.columns):

@@ -303,20 +303,13 @@ def _to_follow(
     """Which parent follows which observed derived value, in which rows: one parent of a row at most."""
     taken = np.zeros(table.n_rows, dtype=bool)
     for one in derived:
-        holes = {p: _marked(table, p) for p in one.parents}
-        several = ~_marked(table, one.name) & (np.sum(list(holes.values()), axis=0) > 1)
+        holes = {p: table.gone(p) for p in one.parents}
+        several = ~table.gone(one.name) & (np.sum(list(holes.values()), axis=0) > 1)
         for parent in sorted(set(one.parents) - fixed, key=lambda p: -_nearness(table, one, p)):
             rows = np.flatnonzero(several & holes[parent] & ~taken)
             taken[rows] = True
             if len(rows):
                 yield one, parent, rows
-
-
-def _marked(table: Table, name: Hashable) -> Any:
-    """Whether a column is missing, shape (n,)."""
-    marked = np.zeros(table.n_rows, dtype=bool)
-    marked[table[name].missing] = True
-    return marked
 
 
 def _nearness(table: Table, one: Derived, parent: Hashable) -> float:

@@ -21,7 +21,7 @@ from .evaluate import environment, known_names
 from .factor import Block, Frozen, block_of, plain_view, refuse_wide, widened
 from .question import LEVELLED, Question
 from .recipe import usable
-from .terms import described, take_apart
+from .terms import code_of, described, take_apart
 
 __all__ = ["Design", "FormulaColumn", "covered", "freeze"]
 
@@ -184,8 +184,7 @@ class Design:
     def _no_number(self, error: Exception) -> FormulaError:
         """The refusal of a left side that is no number for each row, such as ``C(y)``."""
         question, column = self.question, self.table[self.question.outcome[0]]
-        name = str(question.outcome[0])
-        name = name if name.isidentifier() else f"Q({name!r})"
+        name = code_of(question.outcome[0])
         right = question.formula.partition("~")[2].strip()
         levels = len(np.unique(column.values[column.observed]))
         model = "" if levels == 2 or (column.number and levels > _FEW_LEVELS) else ", model='mnlogit'"

@@ -16,11 +16,11 @@ import patsy.builtins
 
 from ..errors import FormulaError, ModelError, nearest
 from ..frame.kinds import Array, Kind
-from ..frame.table import Table
+from ..frame.table import Table, free_name
 from .evaluate import environment
 from .functions import PYTHON
 from .hints import instead_of, model_for, respelled
-from .recipe import free_name, is_level, numbers, of_expression, with_outcome
+from .recipe import is_level, numbers, of_expression, with_outcome
 from .source import FileText, Reference, names_of, resolve, scope_of_text, sourced
 from .terms import Pieces, Terms, parse, quoted, take_apart
 

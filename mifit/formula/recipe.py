@@ -11,13 +11,12 @@ import numpy as np
 import patsy
 
 from ..frame.spelled import spelled
-from ..frame.table import Column
+from ..frame.table import Column, free_name
 from .terms import Terms, in_pandas, take_apart
 
 __all__ = [
     "above",
     "event",
-    "free_name",
     "is_level",
     "numbers",
     "of_expression",
@@ -35,14 +34,6 @@ _NO_EVENT = (
     "0", "alive", "living", "lives", "censored", "censor", "cens", "no", "n", "none", "false", "no event", "lost",
     "event-free", "control", "healthy", "survived", "survivor", "negative", "withdrawn",
 )  # fmt: skip
-
-
-def free_name(name: str, columns: Iterable[Hashable]) -> str:
-    """A name that no column has."""
-    taken = set(columns)
-    while name in taken:
-        name += "_"
-    return name
 
 
 def is_level(name: Hashable, level: Any) -> str:

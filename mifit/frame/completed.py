@@ -13,7 +13,7 @@ import pandas as pd
 
 from ..errors import DataError
 from .kinds import Array, Rows
-from .table import Column, Table
+from .table import Column, Table, free_name
 
 __all__ = ["Completed", "copied"]
 
@@ -105,7 +105,7 @@ class Completed:
             raise DataError(f"imp= and id= are both {imp!r}.", do="imp.to_long()")
         for name in words.values():
             if name in self.table:
-                free = {w: _free(f"{n}_", self.table) if n in self.table else n for w, n in words.items()}
+                free = {w: free_name(f"{n}_", self.table.columns) if n in self.table else n for w, n in words.items()}
                 given = ", ".join(f"{w}={n!r}" for w, n in free.items())
                 raise DataError(
                     f"the frame has a column {name!r} of its own; the numbers of the long format need another name.",
@@ -190,10 +190,3 @@ def _does_not_fit(column: Column, dtype: Any) -> DataError:
         if limits is None
         else f"df.mice.impute(bounds={{{name!r}: ({limits.min}, {limits.max})}})",
     )
-
-
-def _free(name: str, table: Table) -> str:
-    """A name that no column has."""
-    while name in table:
-        name += "_"
-    return name

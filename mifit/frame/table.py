@@ -6,12 +6,13 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError, nearest
 from .kinds import Array, Coding, Kind, Rows, classify, encode, is_missing
 
-__all__ = ["Column", "Table", "check_frame", "patterns", "read"]
+__all__ = ["Column", "Table", "check_frame", "free_name", "patterns", "read"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +70,12 @@ class Table:
     def incomplete(self) -> tuple[Hashable, ...]:
         """Columns with holes, in the frame's order."""
         return tuple(name for name, column in self.columns.items() if len(column.missing))
+
+    def gone(self, name: Hashable) -> npt.NDArray[np.bool_]:
+        """Whether a column is missing, shape (n,)."""
+        marked = np.zeros(self.n_rows, dtype=bool)
+        marked[self.columns[name].missing] = True
+        return marked
 
     def complete_rows(self, names: Iterable[Hashable]) -> Rows:
         """Rows where all the named columns were observed."""
@@ -128,6 +135,20 @@ def read(frame: pd.DataFrame, codings: dict[Hashable, Coding] | None = None) -> 
         coding = (codings or {}).get(name) or classify(series, missing)
         columns[name] = Column(name, coding, encode(series, coding, missing), np.flatnonzero(missing))
     return Table(columns, len(frame))
+
+
+def free_name(name: str, columns: Iterable[Hashable]) -> str:
+    """Return a name that no column has: the one given, with as many underscores as it takes.
+
+    Examples
+    --------
+    >>> free_name("event", ["time", "event"])
+    'event_'
+    """
+    taken = set(columns)
+    while name in taken:
+        name += "_"
+    return name
 
 
 def check_frame(frame: object) -> None:

@@ -143,12 +143,14 @@ def _check_end(
         raise PlanError(f"{end!r} bounds {name!r} and is no number.", do=example)
     many = len(other.missing) if word != "censored" else 0
     if many:
-        raise PlanError(f"{end!r} bounds {name!r} and has {many} holes itself.", do=gap(name, end, lower, word, wishes))
+        raise PlanError(
+            f"{end!r} bounds {name!r} and has {many} holes itself.", do=gap(name, end, lower, word, wishes, table)
+        )
 
 
-def gap(name: Hashable, end: Hashable, lower: bool, word: str, wishes: Wishes) -> str:
+def gap(name: Hashable, end: Hashable, lower: bool, word: str, wishes: Wishes, table: Table) -> str:
     """The call that keeps two columns in order where both have missing values: their difference is at least 0."""
-    taken = {*wishes.derived, name, end}
+    taken = {*table.columns, *wishes.derived}
     new = next(f"gap{number or ''}" for number in range(len(taken) + 1) if f"gap{number or ''}" not in taken)
     code = " - ".join(code_of(one) for one in ((name, end) if lower else (end, name)))
     low, high = getattr(wishes, word)[name]

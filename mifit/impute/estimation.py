@@ -76,9 +76,7 @@ class Problem:
     yardstick: Array  #: (q,) variances of the estimates at `null`; infinite where nothing can run away
     rescue: str = ""  #: the event that tells of a rescue
     subsample: Sketch | None = None  #: some rows that stand for all
-    groups: Codes | None = (
-        None  #: (q,) the shared prior of each parameter, -1 for none; None where no priors are asked for
-    )
+    groups: Codes | None = None  #: (q,) number of the prior that a parameter shares, -1 for none; None without priors
     valid: Callable[[Array], bool] | None = None  #: whether an estimate lies in the parameter space
     keeps_curvature: bool = True  #: whether the next fit may begin with the information found here
     near: bool = False  #: whether the Hessian is only near, so that every climb goes to convergence
@@ -147,7 +145,7 @@ def repeated(
     likelihood : callable
         Makes the log-likelihood of all columns.
     """
-    if not isinstance(left, Left) or left.root is None or left.yardstick is None:  # files of old hold plain tuples
+    if not isinstance(left, Left) or left.root is None or left.yardstick is None:  # older files hold plain tuples
         return None
     if len(left.kept) != shape[1] or not len(left.levels) == many == n_levels:
         return None

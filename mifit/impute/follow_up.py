@@ -8,7 +8,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 
 from ..formula.question import Question
-from ..frame.table import Column, Table
+from ..frame.table import Column, Table, free_name
 from .likelihoods import HAZARD, keyword_vector
 
 __all__ = ["NO_STATUS", "doubts_of_times", "late_cases", "unnamed_status"]
@@ -101,7 +101,7 @@ def _call(question: Question, table: Table, name: Hashable, value: object) -> st
     values = set(column.coding.decode(np.unique(column.values[column.observed])).tolist())
     if isinstance(name, str) and values == {0, 1} and value == 1 and not isinstance(value, bool):
         return f"{frame}.mice.impute({question.formula!r}, model={question.model!r}, status={name!r})"
-    fresh = next(f for f in ("event", "had_event", "event_", "had_event_") if f not in table)
+    fresh = free_name("had_event" if "event" in table else "event", table.columns)
     made = f"lambda d: (d[{name!r}] == {value!r}).astype(float)"
     return (
         f"{frame}.assign({fresh}={made}).mice.impute({question.formula!r}, model={question.model!r}, status={fresh!r})"

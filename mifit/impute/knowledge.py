@@ -119,7 +119,7 @@ def _set_aside_end(draft: Draft, name: Hashable, end: Hashable) -> None:
             low = wishes.censored[name][0]
             raise PlanError(
                 f"{end!r} bounds {name!r} and has {len(column.missing)} holes itself, which are to be imputed.",
-                do=gap(name, end, end == low, "censored", wishes),
+                do=gap(name, end, end == low, "censored", wishes, draft.table),
             )
         return
     draft.left.setdefault(end, f"says where missing values of {name!r} lie")

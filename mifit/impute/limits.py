@@ -19,12 +19,12 @@ from ..frame.table import Column, Table
 from .contract import Array
 from .drawing import Fence
 
-__all__ = ["Bounds", "Skip", "ancestors", "elsewhere", "fence", "known_outside", "nested", "skips", "uncut"]
+__all__ = ["HALF", "Bounds", "Skip", "ancestors", "elsewhere", "fence", "known_outside", "nested", "skips", "uncut"]
 
 _UNCUT = ("logistic", "probit", "multinomial", "ordinal", "poisson", "negbin")  # methods that fit whole distributions
 _FEW = 30  # rows that an error lists one by one
 _USUAL = 0.1  # share of the rows that are not asked in which the value elsewhere is seen; below it is a mistake
-_HALF = 0.49999  # a draw this near to a whole number becomes it in the completed set
+HALF = 0.49999  #: a draw this near to a whole number becomes it in the completed set
 
 
 class Bounds(NamedTuple):
@@ -76,7 +76,7 @@ def _ends(pair: tuple[Any, Any], table: Table, column: Column) -> tuple[Array, A
     if column.coding.whole and not column.kind.discrete:
         low, high = np.ceil(low), np.floor(high)
         if column.kind is Kind.NUMERIC:
-            low, high = low - _HALF, high + _HALF
+            low, high = low - HALF, high + HALF
     return low, high
 
 
@@ -174,10 +174,8 @@ def nested(names: Iterable[Hashable], looks: Mapping[Hashable, Iterable[Hashable
     waiting = list(names)
     while waiting:
         free = [name for name in waiting if not set(looks.get(name, ())) & set(waiting) - {name}]
-        for name in free or waiting:
-            found.append(name)
-            waiting.remove(name)
-            break
+        found.append((free or waiting)[0])
+        waiting.remove(found[-1])
     return found
 
 

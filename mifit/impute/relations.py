@@ -20,6 +20,7 @@ from .bounding import as_call, understood
 from .contract import Array
 from .drawing import Fence
 from .known import shared_parents
+from .limits import HALF
 from .plan import Wishes
 
 __all__ = [
@@ -35,7 +36,6 @@ __all__ = [
     "relations",
 ]
 
-_HALF = 0.49999  # a draw this near to a whole number becomes it in the completed set
 _ULPS = 1e-12  # share of a bound by which draws stay inside it
 _SLACK = 1e-9  # share of the size of a value that rounding may cost
 _SHOWN = 3  # rows that an error names
@@ -160,7 +160,7 @@ def _span(
     if table[name].coding.whole and not table[name].kind.discrete:
         low, high = np.ceil(low - _SLACK * inside), np.floor(high + _SLACK * inside)
         if table[name].kind is Kind.NUMERIC:
-            low, high = low - _HALF, high + _HALF
+            low, high = low - HALF, high + HALF
     return low, high
 
 
@@ -304,7 +304,7 @@ def _held(one: Derived, table: Table, wishes: Wishes) -> Held:
     known = understood(one.name, wishes, table, derived=True)
     low, high = known.ends(table, column)
     if column.coding.whole and column.kind is Kind.NUMERIC:
-        low, high = low + _HALF, high - _HALF
+        low, high = low + HALF, high - HALF
     held = Held(one, low, high, linear_in(one.code, one.parents), True)
     complete = table.complete_rows(one.parents)
     wrong = complete[amiss(held, found[complete], complete) > 0]
@@ -325,20 +325,13 @@ def _named(rows: Rows) -> str:
     return ", ".join(map(str, rows[:_SHOWN].tolist())) + (", ..." if len(rows) > _SHOWN else "")
 
 
-def _marked(table: Table, name: Hashable) -> npt.NDArray[np.bool_]:
-    """Whether a column is missing, shape (n,)."""
-    marked = np.zeros(table.n_rows, dtype=bool)
-    marked[table[name].missing] = True
-    return marked
-
-
 def _kept(
     one: Derived, table: Table, order: Sequence[Hashable], fixed: Set[Hashable]
 ) -> tuple[list[Tie], list[Held], int]:
     """How observed values of a derived column are kept: by solving for a parent, or by refusing other draws."""
-    gone = {p: _marked(table, p) for p in one.parents}
+    gone = {p: table.gone(p) for p in one.parents}
     drawn = [p for p in order if p in one.parents and p not in fixed]
-    seen = ~_marked(table, one.name) & ~np.isnan(table[one.name].values)
+    seen = ~table.gone(one.name) & ~np.isnan(table[one.name].values)
     several = seen & np.any(list(gone.values()), axis=0)
     cannot = np.any([gone[p] for p in one.parents if p not in drawn], axis=0) if set(one.parents) - {*drawn} else False
     loose = int((several & cannot).sum())

@@ -17,14 +17,13 @@ from ..formula.condition import Condition
 from ..formula.derived import Derived, spelled_out
 from ..frame.kinds import Array, Rows
 from ..frame.table import Column, Table
-from .limits import Skip, ancestors, elsewhere, known_outside, nested, skips
+from .limits import HALF, Skip, ancestors, elsewhere, known_outside, nested, skips
 
 __all__ = ["Demand", "SkipPattern", "questionnaire", "refuse_contradiction"]
 
 _TRIED = 200  # observed values of a number among those at which conditions on it are tried
 _CONTEXTS = 40  # values of a condition's other columns at which it is tried
 _POINTS = 60  # numbers that are kept of those
-_HALF = 0.49999  # a draw this near to a whole number becomes it in the completed set
 _HALVINGS = 50  # of the interval between a value that suits and one that does not
 _BLOCK = 400_000  # combinations of values worked on at once
 
@@ -82,7 +81,7 @@ class Demand:
     def _edge(self, rows: Rows, good: Array, bad: Array) -> Array:
         """The last value that suits, between one that does and one that does not, shape (len(rows),)."""
         if self.pattern.table[self.name].coding.whole:
-            return np.where(np.abs(good - bad) == 1.0, good + _HALF * np.sign(bad - good), good)
+            return np.where(np.abs(good - bad) == 1.0, good + HALF * np.sign(bad - good), good)
         beside = np.nextafter(bad, good)  # most often one of the two is the edge itself
         fine = self.suitable(rows, beside)
         found = np.where(fine, beside, good)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..errors import FitError, MifitWarning, PoolingError
+from ..errors import FitError, MifitWarning, PoolingError, outside
 from ..formula.constraint import listed
 from ..pool.rubin import columns
 from ..pool.scales import SCALES, Scale, on_scale, scale_named
@@ -182,7 +182,7 @@ def pool_figures(
         table.attrs["reason"] = reason = (
             f"the function returned no variance for {listed(bare)}: a standard error needs (estimate, variance)"
         )
-        warnings.warn(f"{reason}.", MifitWarning, stacklevel=3)
+        warnings.warn(f"{reason}.", MifitWarning, stacklevel=outside())
     return table
 
 

@@ -21,9 +21,8 @@ from ..files import bytes_of, replacing
 
 __all__ = ["PROTOCOL", "dtype_of", "read", "write"]
 
-PROTOCOL = (
-    2  #: number of the form of the file; a reader refuses a higher one. 2: classes by plain names, not by modules
-)
+#: number of the form of the file; a reader refuses a higher one. 2: classes by plain names, not by modules
+PROTOCOL = 2
 
 _FORMAT = "mifit"
 _BEGINS = b"PK"  # as every zip does
