@@ -1,5 +1,7 @@
 """Columns beyond the limit of auxiliaries are drawn after the joint model; what stays missing is said."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -76,3 +78,23 @@ def test_values_that_stay_missing_stand_in_the_first_line_and_warn_once():
     where = frame.isna() & (frame.columns == "v1")
     assert "still missing" not in repr(frame.mice.impute("v0 ~ v1", where=where, methods={"note": "leave"}, **FAST))
     assert not issubclass(mifit.IncompleteWarning, mifit.StorageWarning)
+
+
+@pytest.mark.parametrize("name", ["weight", "body weight", "größe.2", "if"])
+def test_a_column_derived_from_one_that_was_left_alone_is_no_surprise_whatever_its_name(name):
+    rng = np.random.default_rng(5)
+    frame = pd.DataFrame({name: rng.normal(80, 9, 60), "x": rng.normal(size=60)}).mask(rng.random((60, 2)) < 0.2)
+    frame["heavy"] = frame[name] * 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", IncompleteWarning)
+        imp = frame.mice.impute(
+            derived={"heavy": f"Q({name!r}) * 2"}, methods={name: "leave"}, m=2, iterations=1, rng=1
+        )
+    assert imp[0]["heavy"].isna().any()
+
+
+def test_the_call_that_keeps_two_columns_in_order_names_a_column_that_is_not_there():
+    frame = pd.DataFrame({"lo": [1.0, None, 2.0, 3.0], "hi": [2.0, 3.0, None, 5.0], "gap": [1.0, 2.0, 3.0, 4.0]})
+    with pytest.raises(mifit.PlanError, match="'lo' bounds 'hi'") as caught:
+        frame.mice.plan(truncated={"hi": ("lo", None)})
+    assert "'gap1': 'hi - lo'" in caught.value.do
