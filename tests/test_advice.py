@@ -2,7 +2,6 @@
 
 import ast
 import pickle
-import warnings
 
 import numpy as np
 import pandas as pd
@@ -268,9 +267,7 @@ def test_a_code_for_missing_is_noted_with_the_call_that_makes_it_missing(dtype, 
     least = numbers[numbers > 0].min()
     assert f"{name!r} is -99 in 3 rows, the next value is {least}" in note
     names = scope(df)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # pandas 2 makes numbers of objects in its replace
-        exec(note.partition("missing value, ")[2], names)
+    exec(note.partition("missing value, ")[2], names)
     assert names["df"][name].isna().sum() == 3
     assert not any("-99" in one for one in names["df"].mice.plan().events)
 
@@ -533,3 +530,14 @@ def test_names_are_found_whatever_their_case():
 
     assert nearest("BMI", ["age", "bmi"]) == " (did you mean 'bmi'?)"
     assert nearest("m", ["M", "age"]) == " (did you mean 'M'?)" and nearest("AGEE", ["age"]) == " (did you mean 'age'?)"
+
+
+@pytest.mark.parametrize("newdata", [{"x": [0.5, 1.0]}, {"Z": [0.5], "x": [2.0]}, {"zz": [0.5], "x": [2.0]}])
+@pytest.mark.parametrize("as_frame", [True, False])
+def test_new_rows_without_a_column_are_answered_with_that_column(small, newdata, as_frame):
+    res, newdata = small[1].fit(), pd.DataFrame(newdata) if as_frame else newdata
+    with pytest.raises(mifit.DataError, match="newdata lacks the column 'z'") as caught:
+        res.get_prediction(newdata)
+    names = {"pd": pd, "newdata": newdata}
+    exec(caught.value.do, names)
+    assert np.isfinite(res.predict(names["newdata"])).all()

@@ -202,8 +202,8 @@ def _stand_for_missing(column: Column) -> list[str]:
     if not found:
         return []
     shown = " and ".join(f"{code:g} in {many} row{'' if many == 1 else 's'}" for code, (many, _) in found.items())
-    plain = {int(code) if code.is_integer() else code for code in found}
-    code = f"df = df.replace({{{name!r}: {{{', '.join(f'{one}: np.nan' for one in sorted(plain))}}}}})"
+    plain = sorted(int(code) if code.is_integer() else code for code in found)
+    code = f"df[{name!r}] = df[{name!r}].mask(df[{name!r}].isin({plain}))"
     following = next(iter(found.values()))[1]
     return [f"{name!r} is {shown}, the next value is {following:g}: if that stands for a missing value, {code}"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -165,7 +166,7 @@ def as_frame(newdata: Any) -> pd.DataFrame:
         return pd.DataFrame(dict(newdata), index=[0] if scalar else None)
     raise DataError(
         f"newdata is {type(newdata).__name__}; a DataFrame or a mapping of columns is needed.",
-        do="res.predict(pd.DataFrame({'x': [0.0, 1.0]}))",
+        do="res.get_prediction(imp[0].head())",
     )
 
 
@@ -225,7 +226,8 @@ def column_of(frame: pd.DataFrame, name: str) -> Any:
     """
     if name not in frame.columns:
         raise DataError(
-            f"newdata lacks {name!r}, which the model takes as offset or exposure.", do=f"newdata.assign({name}=1.0)"
+            f"newdata lacks {name!r}, which the model takes as offset or exposure.",
+            do=f"newdata = newdata.assign(**{{{name!r}: 1.0}})",
         )
     return frame[name]
 
@@ -236,14 +238,15 @@ def _values(design: Design, frame: pd.DataFrame, name: Hashable) -> Array:
         raise DataError(
             f"newdata lacks the column {name!r}{nearest(name, frame.columns)}.",
             formula=design.formula,
-            do=f"newdata.assign({name}=...)",
+            do=_with_column(design, frame, name),
         )
     series, coding = frame[name], _numeric(design.table[name].coding)
     try:
         values = encode(series, coding)
     except (TypeError, ValueError):
         raise DataError(
-            f"column {name!r} of newdata is not numeric, as it was in the fit.", do=f"newdata[{name!r}].astype(float)"
+            f"column {name!r} of newdata is not numeric, as it was in the fit.",
+            do=f"newdata[{name!r}] = pd.to_numeric(newdata[{name!r}], errors='coerce')",
         ) from None
     strange = np.isnan(values) & ~is_missing(series)
     if strange.any():
@@ -253,6 +256,23 @@ def _values(design: Design, frame: pd.DataFrame, name: Hashable) -> Array:
             do=f"newdata[newdata[{name!r}].isin({list(coding.levels[:12])!r})]",
         )
     return values
+
+
+def _with_column(design: Design, frame: pd.DataFrame, name: Hashable) -> str:
+    """The line that gives new rows a column: the one of nearly that name, else the usual value of the analysis."""
+    needed = set(design.variables)
+    near = get_close_matches(str(name).lower(), [str(c).lower() for c in frame.columns if c not in needed], n=1)
+    for column in frame.columns:
+        if near and str(column).lower() == near[0] and column not in needed:
+            return f"newdata = pd.DataFrame(newdata).rename(columns={{{column!r}: {name!r}}})"
+    column = design.table[name]
+    values = column.numbers(column.values[column.observed]) if column.number else column.values[column.observed]
+    if column.number:
+        usual = float(f"{np.median(values):.4g}")
+        shown = repr(int(usual) if usual.is_integer() else usual)
+    else:
+        shown = repr(column.coding.levels[int(np.bincount(values.astype(int)).argmax())])
+    return f"newdata = pd.DataFrame(newdata).assign(**{{{name!r}: {shown}}})  # or the values of the new rows"
 
 
 def _numeric(coding: Coding) -> Coding:
