@@ -320,6 +320,7 @@ class Running:
         return StoreVisit(
             self.store, model, self.values[name], self.engine.place(name), rows=rows, without=without,
             kind=column.kind, n_levels=column.n_levels, warm=warm, limits=limits, weights=self.engine.heavy(rows),
+            missing=column.missing,
         )  # fmt: skip
 
     def _parameters(self, ready: Ready, rng: np.random.Generator) -> Any:

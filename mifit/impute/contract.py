@@ -61,6 +61,10 @@ class Visit:
         total = float(z @ z) if self.weights is None else float(z @ (self.weights * z))
         return Cross(heavy.T @ self.X, heavy.T @ z, total, float(len(z)), centre, scale)
 
+    def observed(self) -> npt.NDArray[np.bool_]:
+        """Return which of the fit rows hold an observed value, not one that was drawn, shape (n_fit,)."""
+        return np.ones(len(self.y), dtype=np.bool_)
+
     def squares(self) -> tuple[Array, Array | None]:
         """Return the design's cross-products, shape (p, p), and the sums of squares that rows were subtracted from."""
         return self.X.T @ self.X, None

@@ -274,6 +274,8 @@ def draw_continuous(
         else:
             mean, spread = product
     limits = None if fence is None else _limits(own, fence)
+    if getattr(own, "reach", None) is not None:
+        limits, current = _reached(own, X, limits, current)
     if fence is not None and fence.allowed is not None:
         waiting.append(fence)
     if not waiting:
@@ -291,6 +293,18 @@ def _limits(own: Any, fence: Fence) -> tuple[Array, Array]:
     low = np.where(np.isnan(low) | np.isinf(fence.low), -np.inf, low)
     high = np.where(np.isnan(high) | np.isinf(fence.high), np.inf, high)
     return low, high
+
+
+def _reached(
+    own: Any, X: Array, limits: tuple[Array, Array] | None, current: Array
+) -> tuple[tuple[Array, Array], Array]:
+    """Bounds of what is drawn, those of the own factor's reach among them, and the current values within these."""
+    mean, _ = own.mean_sd(X)
+    least, most = (np.full(len(X), -np.inf), np.full(len(X), np.inf)) if limits is None else limits
+    near, far = own.ends(np.clip(mean, least, most))  # a row whose bounds lie far out reaches on from there
+    low, high = np.maximum(near, least), np.minimum(far, most)
+    w = own.forward(current)
+    return (low, high), np.where((low <= w) & (w <= high), current, own.backward(np.clip(w, low, high)))
 
 
 def _normals(mean: Array, spread: Array, limits: tuple[Array, Array] | None, rng: np.random.Generator) -> Array:

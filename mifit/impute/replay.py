@@ -206,6 +206,9 @@ class _Witness(Running):
             weight, shift = self._weight()
             points = own.backward(mean[0] + shift + np.ravel(sd)[0] / np.sqrt(weight) * _GRID)
             start = np.exp(-0.5 * _GRID**2)
+            if getattr(own, "reach", None) is not None:
+                low, high = own.ends(mean + shift)
+                points[(own.forward(points) < low) | (own.forward(points) > high)] = np.nan
         elif hasattr(own, "log_probabilities"):
             start = np.exp(own.log_probabilities(x[None, :])[0])
             points = np.arange(len(start), dtype=np.float64)

@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..frame.kinds import Rows
 from .contract import Array, Cross, Visit
@@ -19,14 +20,15 @@ _FEW = 3  # cross-products of observed rows: subtract the missing rows when they
 class StoreVisit(Visit):
     """A visit that gathers nothing until it is asked."""
 
-    __slots__ = ("_X", "_cross", "_y", "model", "place", "rows", "store", "without")
+    __slots__ = ("_X", "_cross", "_y", "missing", "model", "place", "rows", "store", "without")
 
     def __init__(
         self, store: ColumnStore, model: Model, y: Array, place: int | None, *,
         rows: Rows | None = None, without: Hashable | None = None, kind: Any = None, n_levels: int = 0,
         warm: Any = None, weights: Array | None = None, offset: Array | None = None,
-        limits: tuple[Array, Array] | None = None,
+        limits: tuple[Array, Array] | None = None, missing: Rows | None = None,
     ) -> None:  # fmt: skip
+        self.missing = missing
         self.store, self.model, self._y, self.place, self.rows, self.without = store, model, y, place, rows, without
         self.terms, self.kind, self.n_levels, self.warm = model.terms, kind, n_levels, warm
         self.weights = weights if weights is None or rows is None else weights[rows]
@@ -52,6 +54,14 @@ class StoreVisit(Visit):
                     seen = store.X.take(rows[first : first + BLOCK], axis=0)
                     seen.take(columns, axis=1, out=self._X[first : first + BLOCK], mode="clip")
         return self._X
+
+    def observed(self) -> npt.NDArray[np.bool_]:
+        """Which of the fit rows hold an observed value, not one that was drawn."""
+        if self.missing is None:
+            return super().observed()
+        seen = np.ones(self.store.n_rows, dtype=np.bool_)
+        seen[self.missing] = False
+        return seen if self.rows is None else seen[self.rows]
 
     def linear(self, coef: Array) -> Array:
         """The linear predictor of the fit rows, without gathering the columns."""

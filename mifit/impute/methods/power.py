@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from scipy.linalg import lapack
+from scipy.special import ndtr
 
 from ...frame.kinds import Kind, Rows
 from ..contract import Array, Cross, Visit
@@ -15,7 +17,7 @@ from ..gram import Solution, draw_coefficients, draw_sigma, solve
 from ..truncated import tails, truncated_normal, truncated_regression
 from .norm import NO_SPREAD
 
-__all__ = ["Power", "PowerFitted", "PowerScale"]
+__all__ = ["Power", "PowerFitted", "PowerScale", "Reach"]
 
 _STEP = 0.02  # distance of the points from which the profile's slope and curvature are taken
 _INSIDE = 1e-12  # draws keep this share of the way to a bound of the scale: at the bound itself lies no number
@@ -23,6 +25,7 @@ _LARGEST = 600.0  # log of the largest ratio to the unit that the inverse return
 _FLAT = 1e-8  # variance below which a fit, or what it leaves, is none
 _CLIMBS = 30  # steps of Newton's method for a tilt; from the last one it takes two or three
 _NEAR = 1e-4  # standard errors at which it ends: second differences over exponents need a smooth profile
+_RARE = 1e-3  # draws expected beyond its reach from as many rows as were fitted, from which a model is cut off there
 _STEEPEST = float(np.log(10.0))  # log of the largest ratio of a row's spread to the usual one
 
 
@@ -67,6 +70,19 @@ class PowerScale(NamedTuple):
         u = self.unit(values)
         return np.log(u) if self.positive else np.sign(u) * np.log1p(np.abs(u))
 
+    def unlog(self, logs: Array) -> Array:
+        """The values of logs, shape (n,): the inverse of :meth:`logs`."""
+        if self.positive:
+            return self.scale * np.exp(np.clip(logs, -_LARGEST, _LARGEST))
+        return self.centre + self.scale * np.sign(logs) * np.expm1(np.minimum(np.abs(logs), _LARGEST))
+
+    def carried(self, w: Array, power: float, seen: tuple[float, float]) -> tuple[Array, Array]:
+        """Logs of what has w on the power scale, carried on along their tangent beyond what was seen; its slope."""
+        inside = np.clip(w, *seen)
+        logs = self.logs(self.backward(inside, power))
+        slope = np.exp(np.where(self.positive | (logs >= 0), -power, 2.0 - power) * logs)
+        return logs + slope * (w - inside), slope
+
     def bounds(self, power: float) -> tuple[float, float]:
         """The open range of the power scale."""
         if not self.positive or power == 0.0:
@@ -78,6 +94,14 @@ class PowerScale(NamedTuple):
         ends = (np.where(np.isfinite(end), end, np.nan) for end in limits)
         low, high = (self.forward(end, power) for end in ends)
         return np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
+
+
+class Reach(NamedTuple):
+    """How far a value may lie from the median of its row, on the scale of :meth:`PowerScale.logs`."""
+
+    low: float
+    high: float
+    seen: tuple[float, float]  #: observed range on the power scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +118,7 @@ class PowerFitted:
     dropped: tuple[int, ...] = ()
     events: tuple[str, ...] = ()
     tilt: Array | None = None  #: (p,) where the spread is uneven: X @ tilt is the log of its ratio to sigma
+    reach: Reach | None = None  #: where the model would put values much farther out than any that was observed
 
     def mean_sd(self, X: Array) -> tuple[Array, Array | float]:
         """Mean (n_draw,) and standard deviation, (n_draw,) where it is uneven, on the power scale."""
@@ -101,6 +126,20 @@ class PowerFitted:
         if self.tilt is None:
             return mean, sd
         return mean, sd * np.exp(np.clip(X @ self.tilt, -_STEEPEST, _STEEPEST))
+
+    def ends(self, mean: Array) -> tuple[float | Array, float | Array]:
+        """Ends of what is drawn around a mean (n_draw,) on the power scale: of the scale, or of the model's reach."""
+        low, high = self.on.bounds(self.power)
+        if self.reach is None:
+            return low, high
+        middle, _ = self.on.carried(mean, self.power, self.reach.seen)
+        with np.errstate(over="ignore"):
+            nearest, farthest = (
+                self.on.forward(self.on.unlog(middle + end), self.power) for end in (self.reach.low, self.reach.high)
+            )
+        if not np.isfinite(self.reach.low):
+            nearest = np.full(len(mean), low)
+        return np.maximum(low, nearest), np.minimum(high, farthest)
 
     def forward(self, values: Array) -> Array:
         """From the user's units to the power scale."""
@@ -126,20 +165,23 @@ class PowerFitted:
     def sample(self, X: Array, rng: np.random.Generator, shift: float = 0.0) -> Array:
         """Draw one value per row, shape (n_draw,): normal on the power scale, truncated to its range."""
         mean, sd = self.mean_sd(X)
-        low, high = self.on.bounds(self.power)
         w = mean + shift
+        low, high = self.ends(w)
         if self.sigma > 0.0:
             w = truncated_normal(w, sd, low, high, np.asarray(rng.random(len(X))))
-        return self.backward(np.clip(w, low * (1.0 - _INSIDE), high * (1.0 - _INSIDE)))
+        least, most = self.on.bounds(self.power)
+        w = np.clip(w, least * (1.0 - _INSIDE), most * (1.0 - _INSIDE))
+        return self.backward(w if self.reach is None else np.clip(w, low, high))
 
     def log_density(self, values: Array, X: Array) -> Array:
         """Log density in the user's units, shape (n_draw,)."""
         mean, sd = self.mean_sd(X)
-        low, high = self.on.bounds(self.power)
+        low, high = self.ends(mean)
         _, top, below = tails((low - mean) / sd, (high - mean) / sd)
         w = self.forward(values)
         density = -0.5 * ((w - mean) / sd) ** 2 - np.log(sd * np.sqrt(2 * np.pi)) - top - np.log1p(-below)
-        return density + self.on.log_slope(values, self.power)
+        density += self.on.log_slope(values, self.power)
+        return density if self.reach is None else np.where((w < low) | (w > high), -np.inf, density)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +211,14 @@ class Power:
     residuals, drawn from N(slope, 1 / (2 m'm)); then the regression weighted by exp(-2 slope m), whose
     weighted RSS is that of the profile.
 
+    Reach: below an exponent of 0 the power scale ends, and near its end a normal is as heavy-tailed as a Pareto
+    variable without a mean. A drawn model is therefore compared with what was observed, in log ratios of values to the
+    median of their row (Yeo-Johnson: in sign(u) log(1 + abs(u))). The largest of n normal log ratios of spread s is
+    exceeded, once in n squared draws, by about s sqrt(log(n) / 2); s is that of the observed log ratios, or that of the
+    drawn model at the median row where this is larger. Where the model puts more than a thousandth of a draw out of n
+    beyond the largest observed log ratio and this margin, its draws are truncated there; medians beyond the observed
+    range are carried on along the log scale. Downwards this is done on the Yeo-Johnson scale only.
+
     References
     ----------
     Box, G. E. P. and Cox, D. R. (1964). An analysis of transformations. *JRSS B* 26(2), 211-252.
@@ -176,6 +226,8 @@ class Power:
 
     Harvey, A. C. (1976). Estimating regression models with multiplicative heteroscedasticity. *Econometrica* 44(3),
     461-465. doi:10.2307/1913974
+
+    Embrechts, P., Klueppelberg, C. and Mikosch, T. (1997). *Modelling Extremal Events*. Springer, section 3.3.
     """
 
     on: PowerScale | None = None
@@ -218,10 +270,37 @@ class Power:
             cut = truncated_regression(X, z, ends[0], ends[1], solution, None, rng)
             if cut is not None:
                 fitted = (cut.coef, cut.sigma, fresh.centre, fresh.scale, drawn, on, estimate, solution.dropped)
-                return PowerFitted(*fitted, cut.events)
+                return _within_reach(PowerFitted(*fitted, cut.events), X, y, visit.observed(), visit.limits)
         sigma = draw_sigma(solution, rng)
         coef = draw_coefficients(solution, sigma, rng)
-        return PowerFitted(coef, sigma, fresh.centre, fresh.scale, drawn, on, estimate, solution.dropped, (), tilt)
+        fitted = (coef, sigma, fresh.centre, fresh.scale, drawn, on, estimate, solution.dropped)
+        return _within_reach(PowerFitted(*fitted, (), tilt), X, y, visit.observed(), visit.limits)
+
+
+def _within_reach(
+    fitted: PowerFitted, X: Array, y: Array, observed: npt.NDArray[np.bool_], limits: tuple[Array, Array] | None
+) -> PowerFitted:
+    """The same, cut off where it would put values much farther out than any that was observed."""
+    n, on, power = int(observed.sum()), fitted.on, fitted.power
+    if n < 3 or not fitted.sigma > 0.0:
+        return fitted
+    if n < len(y):  # a value that was drawn far out warrants no other
+        X, y = X[observed], y[observed]
+        limits = None if limits is None else (limits[0][observed], limits[1][observed])
+    mean, sd = fitted.mean_sd(X)
+    w = fitted.forward(y)
+    seen = float(w.min()), float(w.max())
+    middle, slope = on.carried(mean, power, seen)
+    ratio = on.logs(y) - middle
+    margin = max(float(ratio.std()), float(np.median(sd * slope))) * float(np.sqrt(0.5 * np.log(n)))
+    low = -np.inf if on.positive else min(float(ratio.min()), 0.0) - margin
+    found = dataclasses.replace(fitted, reach=Reach(low, max(float(ratio.max()), 0.0) + margin, seen))
+    least, most = on.bounds(power) if limits is None else on.limits(limits, power)
+    nearest, farthest = found.ends(mean)
+    above = ndtr((mean - farthest) / sd) - ndtr((mean - most) / sd)
+    below = ndtr((nearest - mean) / sd) - ndtr((least - mean) / sd)
+    beyond = np.maximum(above, 0.0).sum() + (0.0 if on.positive else np.maximum(below, 0.0).sum())
+    return found if beyond > _RARE else fitted
 
 
 class _Profile:
