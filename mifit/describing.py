@@ -31,6 +31,7 @@ __all__ = [
     "identity_of",
     "notes_of",
     "remaining",
+    "said_of_remaining",
     "warn_incomplete",
     "warn_of_times",
     "within",
@@ -64,7 +65,7 @@ def described(imp: Any) -> list[str]:
     holes, rest = imp._completed.filled, imp._remaining
     lines = [
         f"ImputedSet {imp.identity}: {imp.m} completed sets of {n} rows x {p} columns; "
-        f"{sum(holes.values())} holes in {len(holes)} columns{_said_of_remaining(rest)}"
+        f"{sum(holes.values())} holes in {len(holes)} columns{said_of_remaining(rest)}"
     ]
     if imp.plan is None:
         return [*lines, f"  made elsewhere ({imp._said})"]
@@ -94,7 +95,7 @@ def remaining(completed: Completed, plan: Plan | None) -> dict[Hashable, int]:
     return {name: count for name, count in counts.items() if count and name not in skipped}
 
 
-def _said_of_remaining(rest: Mapping[Hashable, int]) -> str:
+def said_of_remaining(rest: Mapping[Hashable, int]) -> str:
     """What the first line of an imputed set adds where values stay missing."""
     if not rest:
         return ""

@@ -14,7 +14,16 @@ import pandas as pd
 
 from .alternatives import Alternatives, alternatives
 from .completing import completed_rows
-from .describing import described, events_of, fingerprint_of, identity_of, remaining, warn_incomplete, warn_of_times
+from .describing import (
+    described,
+    events_of,
+    fingerprint_of,
+    identity_of,
+    remaining,
+    said_of_remaining,
+    warn_incomplete,
+    warn_of_times,
+)
 from .errors import PlanError
 from .examine.convergence import convergence, trace_frame
 from .examine.explain import Explanation, explain
@@ -186,7 +195,7 @@ class ImputedSet:
 
     def _repr_html_(self) -> str:
         """The same for a notebook."""
-        return imputed_html(self._study)
+        return imputed_html(self._study, said_of_remaining(self._remaining))
 
     def extend(
         self, m: int | None = None, *, iterations: int | None = None, n_jobs: int | None = None,

@@ -67,3 +67,9 @@ def test_a_column_of_one_value_and_one_without_an_observed_value_are_in_the_tabl
     original = pd.DataFrame({"x": [1.0, 1.0, None], "u": [None, None, None]}, dtype=float)
     told = mifit.from_frames(sets, original=original).check_values().set_index("column")
     assert (told.loc[["x"], "far"] == np.inf).all() and told.loc[["u"], "observed_min"].isna().all()
+
+
+def test_a_notebook_and_a_printed_set_say_alike_how_many_values_are_still_missing():
+    imp = doses().mice.impute("y ~ z + g", methods={"dose": "leave"}, **FAST)
+    first = repr(imp).splitlines()[0].partition("; ")[2].partition("; ")[2]
+    assert first.endswith("still missing") and first in imp._repr_html_()

@@ -11,11 +11,15 @@ from .study import Study
 __all__ = ["holes_table", "imputed_html"]
 
 
-def imputed_html(study: Study) -> str:
-    """Return what stands in a notebook for an imputed set: how many sets, for which analysis, each column's holes."""
+def imputed_html(study: Study, rest: str = "") -> str:
+    """Return what stands in a notebook for an imputed set: how many sets, for which analysis, each column's holes.
+
+    ``rest`` is said of the values that stay missing.
+    """
     n, p = study.table.n_rows, len(study.table.columns)
     holes = study.filled
-    said = f"{study.m} completed sets of {n} rows × {p} columns; {sum(holes.values())} holes in {len(holes)} columns"
+    size = f"{study.m} completed sets of {n} rows × {p} columns"
+    said = f"{size}; {sum(holes.values())} holes in {len(holes)} columns{rest}"
     if study.plan is None:
         pairs = [("made elsewhere", study.said)]
     else:
