@@ -6,7 +6,7 @@ import mifit
 
 HERE = Path(__file__).parent / "pictures"
 pbc = mifit.datasets.load("pbc")[["albumin", "age", "bili", "hepato", "stage", "chol"]]
-imp = pbc.mice.impute("albumin ~ age + np.log(bili) * hepato + chol", m=20, rng=1)
+imp = pbc.mice.impute("albumin ~ age + np.log(bili) * hepato + chol", m=20, rng=1, bounds={"chol": (100, 2000)})
 res = imp.fit()
 
 small = mifit.datasets.load("nhanes2").mice.impute("chl ~ age + bmi", m=20, rng=1).fit()  # the script of the README
