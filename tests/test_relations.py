@@ -264,6 +264,29 @@ def test_bounds_of_the_parts_hold_and_a_total_at_the_very_end_too():
         frame.mice.impute(derived={"tot": "a + b + c + d + e"}, **tight, **FAST)
 
 
+@pytest.mark.parametrize("formula", ["y ~ x", "y ~ a * x", "y ~ np.log(b) + x"])
+def test_parts_on_a_power_scale_stay_above_0_whatever_their_total(formula):
+    rng = np.random.default_rng(3)
+    n = 150
+    frame = pd.DataFrame({"a": rng.gamma(3, 2, n), "b": rng.gamma(2, 2, n), "c": rng.gamma(4, 1, n)})
+    frame["x"] = rng.normal(size=n) + frame["a"] / 3
+    frame["tot"] = frame["a"] + frame["b"] + frame["c"]
+    frame["y"] = frame["tot"] + rng.normal(size=n)
+    for name in "abcx":
+        frame.loc[rng.random(n) < 0.25, name] = np.nan
+    wish = {"derived": {"tot": "a + b + c"}, "methods": {"a": "power", "b": "power", "c": "power"}}
+    for done in frame.mice.impute(formula, **wish, **FAST):
+        assert done.notna().all(axis=None) and (done[list("abc")] > 0).all(axis=None)
+        np.testing.assert_allclose(done[list("abc")].sum(axis=1), done["tot"], rtol=1e-12)
+    missing = frame[["a", "b"]].isna().all(axis=1) & frame["c"].notna()
+    frame.loc[missing, "tot"] = frame["c"] - 1.0  # no two numbers above 0 give it: the advice takes a normal model
+    with pytest.raises(ImputationError, match="give the observed 'tot'") as caught:
+        frame.mice.impute(formula.replace("np.log(b)", "b"), **wish, **FAST)
+    assert str(caught.value).startswith("no values")
+    for done in eval(f"{caught.value.do[:-1]}, m=2, rng=1)", {"df": frame}):
+        np.testing.assert_allclose(done[list("abc")].sum(axis=1), done["tot"], rtol=1e-12)
+
+
 def test_a_method_without_a_density_is_refused_where_it_would_have_to_give_a_total():
     with pytest.raises(PlanError, match="'pmm' has no density, and 'a'") as caught:
         parts(200).mice.impute(derived={"tot": "a + b + c"}, methods={"a": "pmm"}, **FAST)

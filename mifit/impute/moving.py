@@ -24,6 +24,10 @@ __all__ = ["Conditional", "begin", "move"]
 STEPS = 20  # Metropolis steps of each pair of parents in a sweep
 _LEAST = -2.5  # log10 of the smallest step, in standard deviations of the observed values
 _MOST = 0.5
+_NEAREST, _START = (
+    1e-6,
+    0.01,
+)  # how near 0 a positive value may come, later and at first, in shares of the least observed
 _TRIES = 200  # random starts of rows whose parents cannot be solved for in closed form
 
 
@@ -174,6 +178,11 @@ def _whole(table: Table, name: Hashable) -> bool:
     return not column.kind.discrete and (column.coding.whole or column.kind is Kind.COUNT)
 
 
+def _positive(engine: Engine, name: Hashable) -> bool:
+    """Whether a column's model has a density above 0 only, as a Box-Cox scale has."""
+    return bool(getattr(getattr(engine.plan[name].method, "on", None), "positive", False))
+
+
 def _pivot(tie: Tie, table: Table, data: Mapping[Hashable, Array], target: Array) -> Array:
     """The pivot's values or level codes that give the derived ones; NaN where none does."""
     numbers = {p: completed_numbers(table, p, data[p]) for p in tie.one.parents}
@@ -227,10 +236,12 @@ def _wrong(engine: Engine, data: Mapping[Hashable, Array], rows: Rows, names: Se
     """How far values lie outside their own bounds and those of derived columns, (len(rows),)."""
     table, total = engine.table, np.zeros(len(rows))
     for name in names:
+        seen = table[name].numbers(data[name]) if table[name].kind.discrete else data[name]
         if name in engine.limits:
             low, high = (end[rows] for end in engine.limits[name])
-            seen = table[name].numbers(data[name]) if table[name].kind.discrete else data[name]
             total += np.maximum(np.maximum(low - seen, seen - high), 0.0)
+        if _positive(engine, name):
+            total += np.maximum(_NEAREST * float(table[name].values[table[name].observed].min()) - seen, 0.0)
     for held in {id(h): h for name in names for h in engine.relations.of(name)}.values():
         found = held.one.value({p: completed_numbers(table, p, data[p]) for p in held.one.parents})
         total += amiss(held, found, rows)
@@ -283,11 +294,18 @@ def begin(
                 f"{int(waiting.sum())} rows.",
                 derived=f"{tie.one.name} = {tie.one.code}",
                 rows=", ".join(map(str, rows[waiting][:3].tolist())),
-                do=as_call(engine.plan.wishes, bounds={}, censored={}, truncated={}),
+                do=_way_out(engine, names),
             )
         for n in names:
             done[n][rows] = data[n]
     return _mended(engine, {**values, **done}, done, rng) if engine.relations.held else done
+
+
+def _way_out(engine: Engine, names: Sequence[Hashable]) -> str:
+    """The call without the bounds of some columns, and with models that have values of either sign."""
+    wishes = engine.plan.wishes
+    normal = {n: "norm" for n in names if _positive(engine, n)}
+    return as_call(wishes, bounds={}, censored={}, truncated={}, methods={**wishes.methods, **normal})
 
 
 def _mended(
@@ -348,7 +366,8 @@ def _range(engine: Engine, name: Hashable, rows: Rows) -> tuple[npt.NDArray[Any]
     """Between which numbers a column lies: its bounds, its levels, not below 0 where nothing observed is."""
     column = engine.table[name]
     seen = column.numbers(column.values[column.observed])
-    low, high = np.full(len(rows), 0.0 if seen.min() >= 0 else -np.inf), np.full(len(rows), np.inf)
+    least = 0.0 if _whole(engine.table, name) else _START * float(seen.min())  # a logarithm has none at 0
+    low, high = np.full(len(rows), least if seen.min() >= 0 else -np.inf), np.full(len(rows), np.inf)
     if column.kind.discrete:
         levels = np.asarray(column.numbers(np.arange(float(column.n_levels))))
         low, high = np.maximum(low, levels.min()), np.minimum(high, levels.max())

@@ -14,10 +14,12 @@ from ..errors import ImputationError, MifitError
 from ..formula.derived import Derived
 from ..frame.table import Table
 from ..workers import spread
+from .bounding import as_call
 from .chain import Chain, Running, Seed
 from .engine import Engine
 from .groups import joined, tables_of
 from .plan import Plan
+from .wishes import call_of
 
 __all__ = ["one_thread", "run"]
 
@@ -154,22 +156,39 @@ def _chain(
 def _way_out(engine: Engine, visiting: Hashable) -> str:
     """The call that does without what could not be drawn: the column, its model, or compatible draws."""
     plan = engine.plan
-    shown = plan.written or tuple(q.formula for q in plan.questions)
-    said = f"{(shown[0] if len(shown) == 1 else list(shown))!r}, model={plan.questions[0].model!r}, " if shown else ""
     if visiting is None:
-        return f"df.mice.plan({said.removesuffix(', ')})"
+        return _again(engine).replace(".impute(", ".plan(", 1)
     asked = {v for q in plan.questions for v in (*q.variables(engine.table), *q.outcome)}
     if visiting in plan.order and visiting not in asked:
-        return f"df.mice.impute({said}methods={{{visiting!r}: 'leave'}})"
+        return _again(engine, methods={**plan.wishes.methods, visiting: "leave"})
     if plan.mode == "compatible":
-        return f"df.mice.impute({said}congeniality='terms')"
-    return f"df.mice.impute({said}methods={{{visiting!r}: 'sample'}})"
+        return _again(engine, congeniality="terms")
+    return _again(engine, methods={**plan.wishes.methods, visiting: "sample"})
+
+
+def _again(engine: Engine, **changes: Any) -> str:
+    """The call with the same analysis and the same wishes but for some words."""
+    call = call_of(as_call(engine.plan.wishes, **changes), *_asked(engine))
+    assert call is not None
+    return call
+
+
+def _asked(engine: Engine) -> tuple[Any, dict[str, str]]:
+    """The formulas as they were given, and the model as code."""
+    plan = engine.plan
+    shown = plan.written or tuple(q.formula for q in plan.questions)
+    formula = None if not shown else shown[0] if len(shown) == 1 else list(shown)
+    return formula, {"model": repr(plan.questions[0].model)} if shown else {}
 
 
 def _named(error: ImputationError, running: Running) -> ImputationError:
     """The same error, with the column that was being drawn and what was known of it."""
     name = running.visiting
+    if name is None:
+        do = call_of(error.do, *_asked(running.engine))
+        return ImputationError(error.fact, do=do, **error.lines)
     known = running.engine.variables[name].bounds if name in running.engine.variables else None
     lines = {**error.lines, **({} if known is None else {"bounds": str(known)})}
-    do = f"df.mice.impute(methods={{{name!r}: 'norm'}})" if known else f"df.mice.impute(methods={{{name!r}: 'leave'}})"
+    methods = {**running.engine.plan.wishes.methods, name: "norm" if known else "leave"}
+    do = _again(running.engine, methods=methods)
     return ImputationError(f"{name!r}: {error.fact}", do=do, **lines)
