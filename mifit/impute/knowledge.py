@@ -138,24 +138,25 @@ def _skips(draft: Draft) -> None:
             raise PlanError(
                 f"the condition of {name!r} looks at {left[0]!r}, which keeps its holes.",
                 condition=code,
-                do=f"df.mice.impute(conditional={{{name!r}: {code!r}}})  # {left[0]!r} not left alone",
+                do=as_call(draft.wishes, methods={n: w for n, w in draft.wishes.methods.items() if n != left[0]})
+                + f"  # {left[0]!r} not left alone",
             )
         if skip.value is None and name in draft.asked:
             raise PlanError(
                 f"the analysis needs {name!r}, which has no value where its condition does not hold.",
                 condition=code,
-                do=f"df.mice.impute(conditional={{{name!r}: ({code!r}, 0)}})  # its value there",
+                do=as_call(draft.wishes, conditional={**draft.wishes.conditional, name: (code, 0)})
+                + "  # its value there",
             )
         if skip.value is None:
             inner = [n for n in draft.skips if n != name and not draft.silent(name, n)]
             told = f"it predicts {listed([repr(n) for n in inner])} alone" if inner else "it predicts no other column"
             draft.events.append(f"{name!r} has no value where {code} does not hold: {told}")
         if holed and draft.mode == "compatible" and draft.holes(name):
-            formula = draft.questions[0].formula
             raise PlanError(
                 f"the condition of {name!r} looks at {holed[0]!r}, which has holes: chained equations draw both.",
                 condition=code,
-                do=f"df.mice.impute({formula!r}, congeniality='terms')",
+                do=as_call(draft.wishes, congeniality="terms"),
             )
 
 
