@@ -61,6 +61,41 @@ def test_a_test_is_never_an_estimate_with_its_variance(name, sets):
     assert caught.value.do.startswith(("mifit.pool_statistics(", "imp.map(", "imp.fit("))
 
 
+CHI_SQUARES = {
+    "chi2_contingency",
+    "kruskal",
+    "friedman",
+    "bartlett",
+    "fligner",
+    "normaltest",
+    "chisquare",
+    "f_oneway",
+    "levene",
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_only_chi_squares_and_f_statistics_are_sent_to_pool_statistics(name, sets):
+    with pytest.raises(PoolingError) as caught:
+        mapped(sets, REFUSED[name]).pool()
+    assert caught.value.do.startswith("mifit.pool_statistics(") == (name.split()[0] in CHI_SQUARES)
+
+
+BARE = {
+    "pearsonr": lambda d: tuple(stats.pearsonr(d["x"], d["y"])),
+    "ttest_ind": lambda d: tuple(stats.ttest_ind(d["x"], d["y"])),
+    "a list": lambda d: list(stats.ttest_rel(d["x"], d["y"])),
+    "z": lambda d: (1.7, 2 * stats.norm.sf(1.7)),
+    "chi-square": lambda d: (7.1, stats.chi2.sf(7.1, 3)),
+}
+
+
+@pytest.mark.parametrize("name", BARE)
+def test_a_statistic_with_its_p_value_is_no_estimate_with_its_variance(name, sets):
+    with pytest.raises(PoolingError, match="its p-value"):
+        mapped(sets, BARE[name]).pool()
+
+
 @pytest.mark.parametrize("given", [None, "fisher"])
 def test_a_pearson_correlation_is_pooled_on_fishers_scale_with_the_rows_it_used(sets, given):
     found = mapped(sets, lambda d: stats.pearsonr(d["x"][:80], d["y"][:80])).pool(given).loc["correlation"]

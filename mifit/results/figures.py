@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import stdtr
+from scipy.special import chdtrc, ndtr, stdtr
 
 from ..errors import PoolingError
 
@@ -17,6 +17,23 @@ __all__ = ["Figure", "figures_of"]
 
 Array = npt.NDArray[np.float64]
 Figure = tuple[Any, ...]
+
+_EXAMPLE = "imp.map(lambda d: (d.mean(numeric_only=True), d.var(numeric_only=True) / len(d))).pool()"
+
+#: results of scipy.stats whose statistic can be pooled: what it is, and its degrees of freedom where they never differ
+_STATISTICS = {
+    "AlexanderGovernResult": ("chi2", None),
+    "BartlettResult": ("chi2", None),
+    "Chi2ContingencyResult": ("chi2", None),
+    "FlignerResult": ("chi2", None),
+    "FriedmanchisquareResult": ("chi2", None),
+    "KruskalResult": ("chi2", None),
+    "MedianTestResult": ("chi2", None),
+    "NormaltestResult": ("chi2", 2),
+    "Power_divergenceResult": ("chi2", None),
+    "F_onewayResult": ("F", None),
+    "LeveneResult": ("F", None),
+}
 
 #: what packages call a p-value
 _P_VALUES = ("pvalue", "p_value", "pval", "p_val", "p-val", "p-value", "p.value")
@@ -82,7 +99,14 @@ def figures_of(value: Any, k: int, n_obs: int | None = None) -> tuple[dict[str, 
         )
     if isinstance(value, tuple | list) and value and _is_vector(value[0]):
         return _by_element(value, k), False
-    return {"estimate": _figure(value, k)}, False
+    figure = _figure(value, k)
+    if len(figure) == 2 and _is_tail(*figure, n_obs):
+        raise PoolingError(
+            f"set {k} gave {figure[0]:.4g} and {figure[1]:.4g}, its p-value: a p-value is no variance.",
+            wanted="an estimate with its variance, (estimate, variance)",
+            do=f"{_EXAMPLE}   # (estimate, variance)",
+        )
+    return {"estimate": figure}, False
 
 
 def _is_test(value: Any) -> bool:
@@ -146,26 +170,41 @@ def _rows_of(value: Any, r: float, n_obs: int | None) -> tuple[int | None, float
 
 def _no_test(value: Any, k: int) -> PoolingError:
     """Return the refusal of a test: its p-value is no variance, and its statistic has its own rule."""
-    name, df = type(value).__name__, getattr(value, "dof", None)
-    if isinstance(value, pd.Series | Mapping):
-        given = "a p-value by name"
-        do = "mifit.pool_statistics([func(d)['statistic'] for d in imp], df=1)   # chi-squares"
+    name = "p-value by name" if isinstance(value, pd.Series | Mapping) else type(value).__name__
+    own = getattr(value, "dof", None)
+    kind, df = _STATISTICS.get(name, ("", None))
+    if kind:
+        degrees = own if isinstance(own, int | np.integer) else df or 1
+        note = "" if isinstance(own, int | np.integer) or df else "   # df of the test, such as groups - 1"
+        do = f"mifit.pool_statistics([func(d).statistic for d in imp], df={degrees}, kind={kind!r}){note}"
     elif "Ttest" in name:
-        given = f"a {name}"
-        do = (
-            "imp.fit('y ~ group')   # the difference of means with its standard error, or return (difference, variance)"
-        )
+        do = "imp.fit('y ~ group')   # the difference of means with its standard error"
     else:
-        given = f"a {name}"
-        degrees = df if isinstance(df, int | np.integer) else 1
-        kind = ", kind='F'" if "oneway" in name.lower() or "levene" in name.lower() else ""
-        note = "" if isinstance(df, int | np.integer) else "   # df of the test, such as groups - 1"
-        do = f"mifit.pool_statistics([func(d).statistic for d in imp], df={degrees}{kind}){note}"
+        do = f"{_EXAMPLE}   # (estimate, variance)"
     return PoolingError(
-        f"set {k} gave {given}, the result of a test: a p-value is no variance, and a statistic has no standard error.",
-        wanted="an estimate with its variance, (estimate, variance); or the statistics of all sets, pooled by D2",
+        f"set {k} gave a {name}, the result of a test: a p-value is no variance, a statistic has no standard error.",
+        wanted="an estimate with its variance, (estimate, variance); mifit.pool_statistics pools chi-square and F "
+        "statistics of all sets",
         do=do,
     )
+
+
+def _is_tail(statistic: Any, other: Any, n_obs: int | None) -> bool:
+    """Tell whether the second of two numbers is the p-value of the first: of a z, t, chi-square or correlation."""
+    if not all(isinstance(one, Real) and np.isfinite(float(one)) for one in (statistic, other)):
+        return False
+    s, p = float(statistic), float(other)
+    if not 0 < p < 1:
+        return False
+    df = np.arange(5.0, 2 * (n_obs or 100) + 1)  # with fewer, round numbers are tails of each other
+    tails = [
+        np.array([2 * ndtr(-abs(s))]),
+        2 * stdtr(df, -abs(s)),
+        chdtrc(np.arange(1.0, 101.0), s) if s >= 0 else df[:0],
+    ]
+    if abs(s) < 1:
+        tails.append(2 * stdtr(df, -abs(s) * np.sqrt(df / (1 - s * s))))
+    return bool(np.isclose(np.concatenate(tails), p, rtol=1e-9, atol=0).any())
 
 
 def _is_vector(value: Any) -> bool:
