@@ -286,6 +286,9 @@ def test_a_code_for_missing_is_noted_with_the_call_that_makes_it_missing(dtype, 
         ([*np.linspace(-12.0, 30.0, 40), -9.0], []),
         ([0, 1] * 20, []),
         ([*range(40), 88], []),
+        ([5, 6, 7, 8, 9] * 8, []),
+        ([*range(10)] * 4, []),
+        ([1, 2, 3] * 8 + [7, 8, 9] * 3, [7, 8, 9]),
     ],
 )
 def test_what_is_a_code_for_missing_and_what_is_none(values, codes):

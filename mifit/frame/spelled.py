@@ -128,7 +128,7 @@ def codes_of_missing(values: Array) -> dict[float, tuple[int, float]]:
     Notes
     -----
     A number of nines, eights or sevens that is the least of all, negative while the others are not or lie further away
-    than they lie apart; or the greatest of all, at least three times, and further away than that.
+    than they lie apart; or the greatest of all, at least three times, further away than that, and not the next numbers.
 
     Examples
     --------
@@ -160,5 +160,7 @@ def _is_code(value: float, count: int, others: Array, below: bool) -> bool:
         return value < -1 or (whole and high > 1)
     if below:
         return bool(len(text) > 1 and count > 1 and low - value > high - low)
+    if whole and float(np.min(others[others > high], initial=value)) - high <= 1:
+        return False  # 7, 8 and 9 after 5 and 6 go on counting
     apart, spread = value - high, max(high - low, 1.0)
     return bool(apart >= spread and (count > 2 or apart > 5 * spread) and (len(text) > 1 or (whole and count > 2)))
