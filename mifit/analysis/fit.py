@@ -232,7 +232,8 @@ def _run(job: Job, design: FrozenDesign | None = None) -> _One:
             raise failure(spec.label, job.k, _ranked(job), error, job.endog.to_numpy(dtype=float)) from error
         kept = None if design is None else _native(job, design, found) if found.level or found.again else found.result
     result, reading = found.result, found.reading
-    full_rank = _full_rank(job, result if found.level is None else None)
+    judged = spec.rank is None and spec.equation != "least squares"  # before the fit, on the design alone
+    full_rank = judged or _full_rank(job, result if found.level is None else None)
     return _One(
         reading=reading,
         n_obs=len(job.endog),
