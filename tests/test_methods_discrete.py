@@ -10,7 +10,7 @@ from statsmodels.miscmodels.ordinal_model import OrderedModel
 
 from mifit.errors import PlanError
 from mifit.frame.kinds import Kind
-from mifit.impute import separation
+from mifit.impute import estimation
 from mifit.impute.contract import Discrete, Judge, Visit
 from mifit.impute.methods import negbin
 from mifit.impute.methods.check import check_method
@@ -470,7 +470,7 @@ def test_the_contract_test_names_the_duty_that_was_not_kept(method, duty):
 def test_many_rows_are_climbed_from_a_sketch_to_the_same_top(method, monkeypatch):
     y, X = frame(OWN[type(method)], n=20_000)
     found = fit(method, y, X)
-    monkeypatch.setattr(separation, "_SKETCH", 10**9)
+    monkeypatch.setattr(estimation, "_SKETCH", 10**9)
     truth = fit(method, y, X)
     draws = np.array([parameters(fit(method, y, X, seed=s, warm=truth.warm)) for s in range(20)])
     # What is left of the way to the top is a few hundredths of a standard error
