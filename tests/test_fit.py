@@ -11,6 +11,7 @@ import pytest
 import statsmodels.api as sm
 import statsmodels.formula.api as smf
 
+import mifit
 from mifit import ConvergenceWarning, DataError, FitError, ModelError, SeparationWarning
 from mifit.analysis.fit import fit_one, fit_sets
 from mifit.analysis.models import MODELS, Call, call, is_robust, spec, words
@@ -415,9 +416,11 @@ def test_words_of_others_end_in_a_call_to_paste():
 
 
 def test_a_number_is_no_yes_or_no():
-    sets = completed_sets()
+    imp = mifit.from_frames(completed_sets().frames)
     for model, keywords in (("logit", {}), ("glm", FAMILY)):
         with pytest.raises(ModelError, match=f"{spec(model).label} models yes and no; 'y' has numbers") as caught:
-            fit_sets(Design("y ~ x", sets), sets, call(model, keywords))
+            imp.fit("y ~ x", model=model, **keywords)
         assert caught.value.lines == {"as a number": "imp.fit('y ~ x', model='ols')"}
-        assert caught.value.do.startswith("df['new'] = df['y'] > ")
+        names = {"df": imp[0].assign(y=imp[0]["y"].mask(imp[0].index < 503)), "np": np, "pd": pd}
+        exec(caught.value.do.partition("; ")[0], names)
+        assert names["df"]["outcome"].isna().sum() == 3 and names["df"]["outcome"].nunique() == 2
