@@ -164,7 +164,7 @@ def _tell_ignored(table: Table, wishes: Wishes) -> set[Hashable]:
     if isinstance(wish, str):
         try:
             used = take_apart(" ".join(wish.split()), table.columns).variables
-        except SyntaxError:  # refused where it is read
+        except (SyntaxError, ValueError):  # refused where it is read
             return set()
         return {column.name for column in levelled if column.name in used and column.kind.discrete}
     if wish is None:
