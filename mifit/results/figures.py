@@ -232,7 +232,7 @@ def _by_element(value: Any, k: int) -> dict[str, Figure]:
         shapes = ", ".join(str(row.shape) for row in rows)
         raise PoolingError(
             f"set {k} gave vectors that do not match element by element: {shapes}.",
-            do="imp.map(lambda d: (d.mean(numeric_only=True), d.var(numeric_only=True) / len(d))).pool()",
+            do=_EXAMPLE,
         )
     whole = [tuple(float(row[j]) for row in rows) for j in range(size)]
     return dict(zip(names, whole, strict=True))
@@ -254,5 +254,5 @@ def _figure(value: Any, k: int) -> Figure:
     raise PoolingError(
         f"set {k} gave {type(value).__name__}; an estimate, (estimate, variance), (estimate, variance, df), vectors of "
         "those, or a mapping of names to them is needed.",
-        do="imp.map(lambda d: (d.mean(numeric_only=True), d.var(numeric_only=True) / len(d))).pool()",
+        do=_EXAMPLE,
     )
