@@ -6,10 +6,11 @@ import pandas as pd
 _BITS = 7  # of 53: 2 ** 7 units of the last place are 1e-14 of a value
 
 
-def nudged(frame):
+def nudged(frame, ties=False):
     """The same frame with other last bits in all floats that are not whole; nudged again it is the same.
 
-    Whole numbers are left alone: every machine has them exactly.
+    Whole numbers are left alone: every machine has them exactly. With ``ties`` equal values remain equal, as tied times
+    do that come from one file.
     """
     frame = frame.copy()
     other = np.random.default_rng(5).integers(0, 2**_BITS, len(frame))
@@ -18,6 +19,8 @@ def nudged(frame):
             values = frame.iloc[:, position].to_numpy(copy=True)
             rows = np.isfinite(values) & (values != np.rint(values))
             bits = values[rows].view(np.int64)
-            values[rows] = ((bits >> _BITS << _BITS) | np.roll(other, position)[rows]).view(np.float64)
+            kept = bits >> _BITS
+            last = other[kept % len(other)] if ties else np.roll(other, position)[rows]
+            values[rows] = ((kept << _BITS) | last).view(np.float64)
             frame.isetitem(position, pd.Series(values, index=frame.index))
     return frame

@@ -65,10 +65,10 @@ def test_it_is_a_sequence_of_frames(imp):
 
 def test_its_repr_says_what_it_is(imp):
     lines = repr(imp).splitlines()
-    holes = int(study()[["x", "z"]].isna().sum().sum())
-    assert (
-        lines[0] == f"ImputedSet {imp.identity}: 3 completed sets of 120 rows x 8 columns; {holes} holes in 2 columns"
-    )
+    drawn, left = (int(study()[columns].isna().sum().sum()) for columns in (["x", "z"], ["g", "a"]))
+    size = "3 completed sets of 120 rows x 8 columns"
+    facts = f"{drawn} holes in 2 columns; {left} values in 2 columns still missing"
+    assert lines[0] == f"ImputedSet {imp.identity}: {size}; {facts}"
     assert lines[1].split() == ["analysis", ":", "y", "~", "x", "+", "z", "(ols)"]
     assert "5 iterations" in lines[2]
     assert any(line.split()[0] == "x" and "% missing" in line and "norm" in line for line in lines[3:])

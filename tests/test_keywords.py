@@ -88,9 +88,20 @@ def test_a_plan_takes_the_words_that_only_impute_needs():
 
 def test_imputing_again_that_fails_says_that_it_was_imputing_again():
     frame = visits()
+    imp = frame.mice.impute("z ~ x", derived={"d": "x * 2"}, m=2, rng=1)
+    with pytest.raises(CongenialityError, match="imputing again as before fails: the outcome 'd' is derived"):
+        imp.fit("d ~ count", model="ols")
+
+
+def test_what_cannot_be_drawn_compatibly_again_is_drawn_with_the_terms_of_the_analysis():
+    frame = visits()
     imp = frame.mice.impute("z ~ x", predictors={"x": ["count"]}, m=2, rng=1)
-    with pytest.raises(CongenialityError, match="imputing again as before fails"):
-        imp.fit("count ~ x", model="ols")
+    with pytest.warns(CongenialityWarning, match="its terms serve as predictors") as caught:
+        again = imp.fit("count ~ x", model="ols")
+    assert again.congeniality.word == "approximate"
+    scope: dict[str, object] = {"df": frame}
+    exec(str(caught[0].message).partition("to avoid it: ")[2].splitlines()[0], scope)
+    assert scope["imp"].fingerprint == again.imputations.fingerprint
 
 
 def test_long_data_whose_columns_kept_their_holes_come_back():

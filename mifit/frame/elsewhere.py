@@ -18,7 +18,7 @@ from .table import Table, check_frame, read
 
 __all__ = ["from_frames", "from_long"]
 
-_DIGITS = 1e-14  # a number written with 15 digits and read again differs by half of this, relative to itself
+_DIGITS = 1e-12  # a number written with 15 digits, or computed again on another processor, differs by less of itself
 _SINGLE = 1e-6  # the same for a float32
 
 
