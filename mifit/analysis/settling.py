@@ -79,7 +79,7 @@ def settle(job: Job, design: FrozenDesign | None = None) -> Settled:
     Each way ends with statsmodels evaluating its result at the point that was found, so that covariances of every kind
     are its own.
     """
-    first, error = None, None
+    first, runaway, error = None, None, None
     try:
         first = _attempt(job, scaled(job), job.fit, design)
         if first.settled or first.separated or _limited(job):
@@ -97,6 +97,9 @@ def settle(job: Job, design: FrozenDesign | None = None) -> Settled:
                     found = _attempt(job, level, words, design)
                     if (found.separated and error is None) or (found.settled and not found.separated):
                         return replace(found, again=True)
+                    runaway = found if found.separated else runaway
+    if runaway is not None:
+        return replace(runaway, again=True)
     if error is not None:
         raise error
     assert first is not None
