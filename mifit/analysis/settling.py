@@ -98,7 +98,7 @@ def settle(job: Job, design: FrozenDesign | None = None) -> Settled:
                     if (found.separated and error is None) or (found.settled and not found.separated):
                         return replace(found, again=True)
                     runaway = found if found.separated else runaway
-    if runaway is not None:
+    if runaway is not None and isinstance(error, FloatingPointError | np.linalg.LinAlgError):
         return replace(runaway, again=True)
     if error is not None:
         raise error
