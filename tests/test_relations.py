@@ -73,7 +73,14 @@ class ShiftedFitted:
 
 @pytest.mark.parametrize(
     ("method", "formula"),
-    [("norm", None), ("pmm", None), ("power", None), (Shifted(), None), ("norm", "y ~ lo * hi"), ("power", "y ~ lo * hi")],
+    [
+        ("norm", None),
+        ("pmm", None),
+        ("power", None),
+        (Shifted(), None),
+        ("norm", "y ~ lo * hi"),
+        ("power", "y ~ lo * hi"),
+    ],
     ids=["norm", "pmm", "power", "own", "norm with an analysis", "power with an analysis"],
 )
 def test_no_method_leaves_the_bounds_of_a_derived_column(method, formula):
