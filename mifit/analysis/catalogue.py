@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 __all__ = ["CLASSES", "MODELS", "Spec"]
 
 
+#: covariances of statsmodels that many models share
+_HC = ("HC0", "HC1", "HC2", "HC3")
+_EVERY = ("nonrobust", "fixed scale", *_HC, "cluster", "HAC", "hac-panel", "nw-panel", "hac-groupsum", "nw-groupsum")
+
+
 @dataclass(frozen=True, slots=True)
 class Spec:
     """What mifit knows of one statsmodels model."""
@@ -54,6 +59,8 @@ class Spec:
     groups: bool = False  #: it cannot be fitted without groups=
     words: frozenset[str] = frozenset()  #: words its ``__init__`` takes beyond its signature
     robust: bool = True  #: its fit takes ``cov_type``
+    cov_word: str = "cov_type"  #: the word of its fit that names a covariance estimator
+    cov_types: tuple[str, ...] = _EVERY  #: what that word may say
     cov_label: str = "nonrobust"  #: covariance estimator, where the user names none
     scaled: bool = False  #: its optimizer needs columns of one size
     equation: str = "likelihood"  #: what its estimates solve, which says how far a fit is from there
@@ -216,6 +223,8 @@ _ENTRIES = (
         facts=lambda result, job: {"Norm": type(result.model.M).__name__},
         scale=lambda result: {"Mean Scale": float(result.scale)},
         robust=False,
+        cov_word="cov",
+        cov_types=("H1", "H2", "H3"),
         cov_label="H1",
         equation="robust",
     ),
@@ -225,6 +234,8 @@ _ENTRIES = (
         "QuantReg",
         facts=lambda result, job: {"Quantile": f"{result.q:g}"},
         robust=False,
+        cov_word="vcov",
+        cov_types=("robust", "iid"),
         cov_label="robust",
         equation="quantile",
     ),
@@ -275,6 +286,7 @@ _ENTRIES = (
         constant=False,
         coded=True,
         scaled=True,
+        cov_types=("nonrobust", *_HC, "cluster", "HAC"),
         likelihood="cut points",
         equation="ordered",
     ),
@@ -311,6 +323,7 @@ _ENTRIES = (
         df_source="groups - p",
         groups=True,
         robust=False,
+        cov_types=("robust", "naive", "bias_reduced"),
         cov_label="robust",
         equation="estimating equations",
     ),

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from ..errors import FitError, ModelError
 from ..workers import alone, died
@@ -22,6 +21,7 @@ from .incidents import (
     boundary_note,
     failure,
     few_groups_note,
+    leverage_note,
     loose,
     messages,
     near_singular_note,
@@ -33,6 +33,7 @@ from .incidents import (
 from .job import CompletedSets, FrozenDesign, Job
 from .jobs import empty, in_turn, job_of, model_of, outcome_levels, usable
 from .models import MODELS, Call
+from .rank import full_rank, ranked
 from .settling import Settled, Unsettled, blocks, settle
 from .shapes import Reading
 
@@ -148,7 +149,7 @@ def fit_sets(
     deficient = [k for k, one in enumerate(ones) if not one.full_rank]
     if deficient:
         job = job_of(design, completed, call, deficient[0], levels)
-        raise rank_error(call.spec.label, deficient, _ranked(job))
+        raise rank_error(call.spec.label, deficient, ranked(job))
     return _gathered(design, completed, call, ones, dfcom, keep)
 
 
@@ -170,6 +171,8 @@ def _gathered(
     said = (*design.never_observed, *near_singular_note([one.condition for one in ones]), *said)
     if call.model == "phreg" and call.init.get("status") is None:
         said = (all_events_note(design.formula), *said)
+    if call.without_leverage:
+        said = (*said, leverage_note(call.spec.label, call.cov_type))
     if np.isinf(df) and dfcom is None:
         said = (*said, *few_groups_note(*ones[0].few_groups))
     means = {label: f"{np.mean([one.scale[label] for one in ones]):.4g}" for label in ones[0].scale}
@@ -227,18 +230,20 @@ def _run(job: Job, design: FrozenDesign | None = None) -> _One:
         try:
             found = settle(job, design)
         except Unsettled as short:
+            if not full_rank(job):
+                return _nothing(job, full_rank=False)
             raise stopped_short(spec.label, job.k, str(short)) from short
         except Exception as error:
-            raise failure(spec.label, job.k, _ranked(job), error, job.endog.to_numpy(dtype=float)) from error
+            raise failure(spec.label, job.k, ranked(job), error, job.endog.to_numpy(dtype=float)) from error
         kept = None if design is None else _native(job, design, found) if found.level or found.again else found.result
     result, reading = found.result, found.reading
     judged = spec.rank is None and spec.equation != "least squares"  # before the fit, on the design alone
-    full_rank = judged or _full_rank(job, result if found.level is None else None)
+    determined = judged or full_rank(job, result if found.level is None else None)
     return _One(
         reading=reading,
         n_obs=len(job.endog),
         df=_df_of(job, result),
-        full_rank=full_rank,
+        full_rank=determined,
         converged=found.settled or (found.separated and _converged(result)),
         separated=found.separated,
         infinite=_infinite(job, reading) if found.separated else (),
@@ -246,7 +251,7 @@ def _run(job: Job, design: FrozenDesign | None = None) -> _One:
         facts=spec.facts(result, job),
         scale={label: figure * _in_outcome(label, found) for label, figure in spec.scale(result).items()},
         few_groups=_few_groups(job) if job.model == "mixedlm" else (0, ()),
-        condition=_condition(job, spec.inverse(result) if full_rank and found.level is None else None),
+        condition=_condition(job, spec.inverse(result) if determined and found.level is None else None),
         result=kept,
     )
 
@@ -306,7 +311,7 @@ def _determined(job: Job) -> bool:
     """Tell, before an iterative fit, whether the design determines every coefficient; a closed form tells itself."""
     if MODELS[job.model].equation == "least squares":
         return len(job.exog) >= job.exog.shape[1]
-    return _full_rank(job, None)
+    return full_rank(job)
 
 
 def _in_outcome(label: str, found: Settled) -> float:
@@ -319,32 +324,6 @@ def _infinite(job: Job, reading: Reading) -> tuple[str, ...]:
     """Return the names of the coefficients without a finite estimate."""
     exog, parts = blocks(job, reading)
     return tuple(str(reading.names[b][j]) for b in parts for j in loose(exog, reading.covariance[b, b]))
-
-
-def _ranked(job: Job) -> pd.DataFrame:
-    """Return the design whose rank decides: with a constant, or within groups, where the model has one of its own."""
-    if MODELS[job.model].constant:
-        return job.exog
-    if MODELS[job.model].groups:
-        return job.exog - job.exog.groupby(np.asarray(job.init["groups"])).transform("mean")
-    return pd.concat([pd.Series(1.0, index=job.exog.index, name="constant"), job.exog], axis=1)
-
-
-def _full_rank(job: Job, result: Any) -> bool:
-    """Tell whether the design determines every coefficient."""
-    rank = MODELS[job.model].rank
-    if rank is not None and result is not None:
-        return rank(result) >= job.exog.shape[1]
-    columns = _ranked(job).to_numpy()
-    if len(columns) < columns.shape[1]:
-        return False
-    products = columns.T @ columns
-    norms = np.sqrt(np.diag(products))
-    if not (norms > 0).all():
-        return False
-    if not columns.shape[1] or np.linalg.eigvalsh(products / np.outer(norms, norms))[0] > 1e-6:
-        return True  # far from any doubt, at a fraction of the price
-    return bool(np.linalg.matrix_rank(np.linalg.qr(columns / norms, mode="r"), tol=1e-9) == columns.shape[1])
 
 
 def _condition(job: Job, inverse: Array | None) -> float:

@@ -16,6 +16,7 @@ __all__ = [
     "boundary_note",
     "failure",
     "few_groups_note",
+    "leverage_note",
     "loose",
     "messages",
     "near_singular_note",
@@ -205,6 +206,20 @@ def few_groups_note(n_groups: int, still: Sequence[str]) -> tuple[str, ...]:
     return (
         f"Constant within the {n_groups} groups: {shown}. Infinite degrees of freedom are too many for it; "
         f"dfcom={max(n_groups - len(still) - 1, 1)} counts the groups.",
+    )
+
+
+def leverage_note(label: str, cov_type: str) -> str:
+    """Return what is said of a correction that the model does not have.
+
+    Examples
+    --------
+    >>> leverage_note("Logit", "HC3")
+    'HC3 corrects for leverage in linear models only: the standard errors of this Logit model are those of HC0.'
+    """
+    return (
+        f"{cov_type} corrects for leverage in linear models only: the standard errors of this {label} model are those "
+        "of HC0."
     )
 
 

@@ -94,3 +94,9 @@ class Job:
             if given.get("groups") is not None:
                 return np.asarray(given["groups"], dtype=np.int64)
         return None
+
+    @property
+    def robust(self) -> str:
+        """The covariance estimator that does without the likelihood, ``"HC0"``; empty without."""
+        given = self.fit.get("cov_type")
+        return "" if given in (None, "nonrobust", "fixed scale") else str(given)

@@ -142,7 +142,7 @@ class Call:
     def cov_type(self) -> str:
         """The covariance estimator: the model's own, ``"nonrobust"`` for most, unless the user said otherwise."""
         own = "cluster" if self.fit.get("groups") is not None else self.spec.cov_label
-        return str(self.fit.get("cov_type") or own)
+        return str(self.fit.get(self.spec.cov_word) or own)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -166,7 +166,13 @@ class Call:
     @property
     def cov_label(self) -> str:
         """The covariance estimator as printed, with the columns that make the clusters: ``"cluster (id)"``."""
-        return f"{self.cov_type} ({', '.join(self.clusters)})" if self.clusters else self.cov_type
+        name = "HC0" if self.without_leverage else self.cov_type
+        return f"{name} ({', '.join(self.clusters)})" if self.clusters else name
+
+    @property
+    def without_leverage(self) -> bool:
+        """Whether a correction for leverage was asked for, which statsmodels has for linear models only."""
+        return self.spec.equation != "least squares" and self.cov_type in ("HC1", "HC2", "HC3")
 
 
 def with_link(model: Any, keywords: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
@@ -351,9 +357,25 @@ def call(
         )
     init = {word: value for word, value in keywords.items() if word in known_init}
     fit = {word: value for word, value in keywords.items() if word not in known_init} | dict(fit_kwds or {})
+    _check_estimator(entry, fit, shown)
     if fit.get("cov_type") == "cluster" and "groups" not in (fit.get("cov_kwds") or {}):
         raise ModelError("cov_type='cluster' needs to know the clusters.", do=_clustered(shown))
     return Call(entry.name, init, fit)
+
+
+def _check_estimator(entry: Spec, fit: Mapping[str, Any], formula: str) -> None:
+    """Refuse a covariance estimator that the model does not have."""
+    given = fit.get(entry.cov_word)
+    if given is None or given in entry.cov_types:
+        return
+    close = get_close_matches(str(given).lower(), [one.lower() for one in entry.cov_types], n=1, cutoff=0.5)
+    meant = next((one for one in entry.cov_types if close and one.lower() == close[0]), entry.cov_types[0])
+    grouped = ", groups='id'" if entry.groups or meant == "cluster" else ""
+    raise ModelError(
+        f"{entry.label} has no covariance {given!r}.",
+        known=", ".join(entry.cov_types),
+        do=f"imp.fit({formula!r}, model={entry.name!r}{grouped}, {entry.cov_word}={meant!r})",
+    )
 
 
 def _clusters_inside(keywords: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from .job import Job
 from .mixed import group_sums, spread_distance
 from .models import MODELS
-from .ordered import DISTRIBUTIONS, score
+from .ordered import DISTRIBUTIONS, information, score
 from .shapes import Reading, cut_points_of, group_covariance, random_effects
 
 __all__ = ["SETTLED", "curvature", "distance", "height", "params_of", "slope"]
@@ -132,8 +132,9 @@ def _ordered(result: Any, job: Job, reading: Reading) -> float:
     exog, params, offset = job.exog.to_numpy(), params_of(result), job.init.get("offset")
     p = exog.shape[1]
     linear = exog @ params[:p] + (0.0 if offset is None else np.asarray(offset, dtype=np.float64))
-    s = score(job.endog.to_numpy().astype(np.int64), exog, linear, cut_points_of(params[p:]), given)
-    return float(s @ reading.covariance @ s)
+    data = job.endog.to_numpy().astype(np.int64), exog, linear, cut_points_of(params[p:]), given
+    s = score(*data)
+    return float(s @ (np.linalg.inv(information(*data)) if job.robust else reading.covariance) @ s)
 
 
 def _equations(result: Any, job: Job, reading: Reading) -> float:

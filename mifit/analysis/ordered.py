@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, ndtr
 
-__all__ = ["DISTRIBUTIONS", "information", "score"]
+__all__ = ["DISTRIBUTIONS", "information", "row_scores", "score"]
 
 Array = npt.NDArray[np.float64]
 Curve = Callable[[Array], Array]
@@ -83,8 +83,13 @@ def score(codes: npt.NDArray[np.int64], exog: Array, linear: Array, cuts: Array,
     >>> score(np.array([0, 0, 1]), np.zeros((3, 0)), np.zeros(3), np.zeros(1), "logit")
     array([0.5])
     """
+    return np.asarray(row_scores(codes, exog, linear, cuts, distribution).sum(axis=0))
+
+
+def row_scores(codes: npt.NDArray[np.int64], exog: Array, linear: Array, cuts: Array, distribution: str) -> Array:
+    """Each row's share of the :func:`score`, shape (n, p + K - 1)."""
     chance, change, _ = _derivatives(codes, exog, linear, cuts, distribution, bent=False)
-    return np.asarray((change / chance[:, None]).sum(axis=0))
+    return np.asarray(change / chance[:, None])
 
 
 def _derivatives(

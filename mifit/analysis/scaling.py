@@ -135,6 +135,10 @@ def _uneven(job: Job) -> bool:
     columns = job.exog.to_numpy()
     squares = np.einsum("ij,ij->j", columns, columns) / max(len(columns), 1)
     sizes = np.sqrt(squares[squares > 0])
+    if not MODELS[job.model].constant or "Intercept" in job.exog.columns:
+        spread = columns.std(axis=0)
+        if (np.sqrt(squares) > _UNEVEN * spread)[spread > 0].any():
+            return True  # far from its origin
     if job.model == "mixedlm":
         further = [np.asarray(job.init["exog_re"], dtype=np.float64)] if "exog_re" in job.init else []
         further += list((job.init.get("components") or {}).values())

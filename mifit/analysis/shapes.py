@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .mixed import composed, fixed_covariance, group_sums, spread_covariance
-from .ordered import DISTRIBUTIONS, information
+from .ordered import DISTRIBUTIONS, information, row_scores
+from .sandwich import cox_scores, sandwich
 
 if TYPE_CHECKING:
     from .job import Job
@@ -62,18 +63,26 @@ def by_column(result: Any, job: Job) -> Reading:
 def proportional_hazards(result: Any, job: Job) -> Reading:
     """Read a Cox model: one coefficient for each column of the design; clusters give a sandwich covariance.
 
-    Rows censored before the first event have no score residual in statsmodels, which makes its own sandwich NaN;
-    they were never at risk of an observed event and contribute nothing.
+    statsmodels' own score residuals are Breslow's whatever the ties, and NaN for rows censored before the first event.
     """
     params = _array(result.params)
     if job.fit.get("groups") is None:
         return Reading(tuple(job.exog.columns), params, _array(result.cov_params()))
-    scores = np.nan_to_num(_array(result.model.score_residuals(params)))
+    given = {word: None if job.init.get(word) is None else _array(job.init[word]) for word in _OF_ROWS}
+    time, exog = _array(job.endog), job.exog.to_numpy()
+    event = np.ones(len(time)) if given["status"] is None else given["status"]
+    linear = exog @ params + (0.0 if given["offset"] is None else given["offset"])
+    efron = str(result.model.ties) == "efron"
+    scores = cox_scores(exog, linear, time, event, given["entry"], given["strata"], efron)
     groups = np.asarray(job.fit["groups"])
     summed = np.zeros((int(groups.max()) + 1, len(params)))
     np.add.at(summed, groups, scores)
     bread = np.linalg.inv(_array(result.model.hessian(params)))
     return Reading(tuple(job.exog.columns), params, bread @ (summed.T @ summed) @ bread)
+
+
+#: words of a Cox model with a value for each row
+_OF_ROWS = ("status", "entry", "strata", "offset")
 
 
 def by_level(result: Any, job: Job) -> Reading:
@@ -109,9 +118,10 @@ def cut_points(result: Any, job: Job) -> Reading:
     if isinstance(given, str) and given in DISTRIBUTIONS:
         offset = job.init.get("offset")
         linear = exog @ params[:p] + (0.0 if offset is None else _array(offset))
-        covariance = _array(
-            np.linalg.inv(information(job.endog.to_numpy().astype(np.int64), exog, linear, cuts, given))
-        )
+        data = job.endog.to_numpy().astype(np.int64), exog, linear, cuts, given
+        covariance = _array(np.linalg.inv(information(*data)))
+        if job.robust:
+            covariance = sandwich(row_scores(*data), covariance, job.robust, job.fit.get("cov_kwds") or {})
     else:
         jacobian = np.eye(len(params))
         jacobian[p:, p] = 1.0
@@ -148,10 +158,13 @@ def log_dispersion(result: Any, job: Job) -> Reading:
     alpha = float(result.params.iloc[-1])
     if alpha > _NO_DISPERSION:
         return _log_last(as_it_is(result, job), "log(alpha)")
-    exog = job.exog.to_numpy()
-    information = exog.T @ (exog * _array(result.predict())[:, None])
+    exog, mean = job.exog.to_numpy(), _array(result.predict())
     estimate, where = _array(result.params)[:-1], "the overdispersion alpha is zero"
-    return Reading(names[:-1], estimate, np.linalg.inv(information), boundary=where)
+    covariance = np.linalg.inv(exog.T @ (exog * mean[:, None]))
+    if job.robust:
+        scores = exog * (_array(job.endog) - mean)[:, None]
+        covariance = sandwich(scores, covariance, job.robust, job.fit.get("cov_kwds") or {})
+    return Reading(names[:-1], estimate, covariance, boundary=where)
 
 
 def log_precision(result: Any, job: Job) -> Reading:
