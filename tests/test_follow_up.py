@@ -30,6 +30,14 @@ CODINGS = {
     "vital, text": ("vital status", lambda d: np.where(d == 1, "dead", "alive")),
     "censored, text": ("censored", lambda d: np.where(d == 1, "no", "yes")),
     "floats": ("death", lambda d: d.astype(float)),
+    "one letter": ("d", lambda d: d),
+    "a Greek letter, with a suffix": ("Delta.os", lambda d: d),
+    "capitals, with a number": ("EVENT1", lambda d: d),
+    "two words in one": ("isDead", lambda d: d),
+    "other numbers": ("fail_code", lambda d: 9 * d),
+    "text, the censored named": ("outcome", lambda d: np.where(d == 1, "stroke", "censored")),
+    "category": ("status", lambda d: pd.Categorical(np.where(d == 1, "died", "alive"))),
+    "progression": ("progression-free", lambda d: d),
 }
 
 
@@ -102,3 +110,35 @@ def test_true_left_truncation_is_no_case_cohort_sample(kind):
     frame = frame.reset_index(drop=True)
     plan = frame.mice.plan("time ~ x + z", model="phreg", status="had", entry="entry")
     assert not any("case-cohort" in note for note in plan.events)
+
+
+@pytest.mark.parametrize("name", ["fu2", "x_1", "group"])
+def test_a_column_that_never_changes_where_follow_up_ends_is_a_candidate_whatever_its_name(name):
+    frame = cohort()
+    frame["time"] = frame["time"].clip(upper=600)
+    frame["had"] = frame["had"].where(frame["time"] < 600, 0)
+    frame = frame.rename(columns={"had": name})
+    note = "\n".join(frame.mice.plan("time ~ x + z", model="phreg").events)
+    assert f"if {name!r} says who had the event" in note
+    assert f"status={name!r}" in note.partition("event: ")[2]
+
+
+def test_all_columns_with_a_usual_name_are_named():
+    frame = cohort().rename(columns={"had": "Relapse"})
+    frame = frame.assign(
+        death=1 - frame["Relapse"], CENS_os=frame["Relapse"], status=np.where(frame["z"] > 0, "a", "b")
+    )
+    note = "\n".join(frame.mice.plan("time ~ x + z", model="phreg").events)
+    assert all(repr(name) in note for name in ("Relapse", "death", "CENS_os", "status"))
+
+
+def test_other_columns_are_no_candidates():
+    frame = cohort().drop(columns="had")
+    rng = np.random.default_rng(1)
+    frame = frame.assign(
+        sex=rng.integers(0, 2, len(frame)),
+        drug=rng.choice(["a", "b"], len(frame)), dose=rng.integers(0, 2, len(frame)),
+        died=rng.normal(size=len(frame)), status=rng.integers(0, 9, len(frame)),
+    )  # fmt: skip
+    assert "may say" not in str(frame.mice.plan("time ~ x + z", model="phreg").events)
+    assert "says who" not in str(frame.mice.plan("time ~ x + z", model="phreg").events)

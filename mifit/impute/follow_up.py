@@ -16,8 +16,16 @@ __all__ = ["NO_STATUS", "doubts_of_times", "late_cases", "unnamed_status"]
 NO_STATUS = "no status= is given: every time counts as that of an event, none as censored"
 _TINY = 0.005  # of the usual time at risk: nobody is followed for so little by chance
 _FEWEST, _SHARE = 5, 0.05  # events that enter so late, in number and among all, that are a pattern
-_NAMED = re.compile(r"status|event|dead|death|died|deceas|cens|fail|relaps|recur|outcome|vital|alive", re.IGNORECASE)
+_NAMED = re.compile(
+    r"status|event|dead|death|died|deceas|decess|exitus|mortal|cens|fail|relaps|recur|progress|outcome|vital|alive|surviv",
+    re.IGNORECASE,
+)
+# whole words of a name
+_SHORT = frozenset(["d", "delta", "δ", "dth", "dod", "ev", "evt", "stat", "fstat", "arrest", "indicator"])
+_FIRST = re.compile(r"status|event|dead|death|died|deceas", re.IGNORECASE)
+_TIED, _CHANCE = 3, 1e-3  # rows at the end of all follow-up that have one value, and how rarely they would by chance
 _CENSORED = re.compile(r"cens|alive|surviv", re.IGNORECASE)
+_DID_NOT = re.compile(r"^(cens\w*|alive|survived|no|n|none|false|0)$", re.IGNORECASE)
 _HAPPENED = re.compile(r"^(dead|death|died|deceased|event|fail|failed|failure|relapse|recurrence|yes|y|true|1)$", re.I)
 
 
@@ -70,11 +78,50 @@ def unnamed_status(question: Question, table: Table) -> str:
     if question.model not in HAZARD or question.keywords.get("status") is not None:
         return ""
     used = {*question.outcome, *question.variables(table)}
+    found = {name: _event_of(name, column) for name, column in table.columns.items() if name not in used}
+    at_end = _at_the_end(question, table)
+    named = [name for name in found if _usual(name) and _of_few_values(table[name])]
+    named.sort(key=lambda name: not _FIRST.search(str(name)))
+    shown = [*named, *(name for name in at_end if name in found and name not in named)]
+    values = {name: at_end.get(name) if name not in named else found[name] for name in shown}
+    first = next((name for name in shown if values[name] is not None), None)
+    others = ", ".join(repr(name) for name in shown if name != first)
+    if first is None:
+        return f"{NO_STATUS}; look at {others}, which may say who had the event" if others else NO_STATUS
+    also = f"; {others} may say so too" if others else ""
+    call = _call(question, table, first, values[first])
+    return f"{NO_STATUS}{also}; if {first!r} says who had the event: {call}"
+
+
+def _usual(name: Hashable) -> bool:
+    """Whether a column is named as those of events usually are, in any case and with anything before or after."""
+    words = re.findall(r"[^\W\d_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", str(name)))
+    return bool(_NAMED.search(str(name))) or any(word.lower() in _SHORT for word in words)
+
+
+def _of_few_values(column: Column) -> bool:
+    """Whether a column has two values, or the three of 0, 1 and 2."""
+    seen = np.unique(column.values[column.observed])
+    return len(seen) == 2 or (len(seen) == 3 and _event_of("", column) is not None)
+
+
+def _at_the_end(question: Question, table: Table) -> dict[Hashable, object]:
+    """Columns of two values of which one alone occurs where follow-up ends for many, and the other: the event."""
+    if len(question.outcome) != 1 or not question.bare or not table[question.outcome[0]].number:
+        return {}
+    time = table[question.outcome[0]].values
+    last = np.flatnonzero(time == np.nanmax(time)) if np.isfinite(time).any() else np.empty(0, dtype=np.int64)
+    found: dict[Hashable, object] = {}
     for name, column in table.columns.items():
-        value = None if name in used or not _NAMED.search(str(name)) else _event_of(name, column)
-        if value is not None:
-            return f"{NO_STATUS}; if {name!r} says who had the event: {_call(question, table, name, value)}"
-    return NO_STATUS
+        seen, counts = np.unique(column.values[column.observed], return_counts=True)
+        there = column.values[np.intersect1d(last, column.observed)]
+        if len(seen) != 2 or len(there) < _TIED or np.ptp(there) > 0:
+            continue
+        share = counts[seen == there[0]][0] / counts.sum()
+        value = column.coding.decode(seen[seen != there[0]]).tolist()[0]
+        if share ** len(there) < _CHANCE and isinstance(value, str | bool | int | float):
+            found[name] = value
+    return found
 
 
 def _event_of(name: Hashable, column: Column) -> object | None:
@@ -84,11 +131,16 @@ def _event_of(name: Hashable, column: Column) -> object | None:
     turned = bool(_CENSORED.search(str(name)))
     if len(values) == 2 and all(isinstance(v, str) for v in values):
         happened = [v for v in values if _HAPPENED.match(v)]
+        did_not = [v for v in values if _DID_NOT.match(v)]
+        if not happened and len(did_not) == 1:
+            return next(v for v in values if v != did_not[0])
         if len(happened) != 1:
             return None
         other = next(v for v in values if v != happened[0])
         return other if turned and happened[0].lower() in ("yes", "y", "true", "1") else happened[0]
-    if not 2 <= len(values) <= 3 or not all(isinstance(v, bool | int | float) and v in (0, 1, 2) for v in values):
+    if not 2 <= len(values) <= 3 or not all(isinstance(v, bool | int | float) for v in values):
+        return None
+    if len(values) == 3 and any(v not in (0, 1, 2) for v in values):
         return None
     return min(values) if turned and len(values) == 2 else max(values)
 
