@@ -209,7 +209,7 @@ def next_x(frame, shove, **wishes):
     changed = {**before.holes, "y": before.holes["y"] + shove}
     running = Running(Engine(table, plan), dataclasses.replace(before, holes=changed))
     running.store.refresh()
-    return running._draw_joint(plan["x"], np.random.default_rng(7)).values, plan
+    return running.visit(plan["x"], np.random.default_rng(7)).draw.values, plan
 
 
 def test_values_of_a_missing_outcome_never_reach_a_covariate_without_an_auxiliary():
@@ -464,8 +464,8 @@ def test_a_run_that_fails_suggests_a_call_that_can_be_made(monkeypatch):
 
     for where, formula, do in (
         ("_record", "y ~ x*z", "df.mice.impute('y ~ x*z', model='ols', congeniality='terms')"),
-        ("_draw_joint", "y ~ x*z", "df.mice.impute('y ~ x*z', model='ols', congeniality='terms')"),
-        ("_draw_column", None, "df.mice.impute(methods={'a': 'leave'})"),
+        ("visit", "y ~ x*z", "df.mice.impute('y ~ x*z', model='ols', congeniality='terms')"),
+        ("visit", None, "df.mice.impute(methods={'a': 'leave'})"),
     ):
         with monkeypatch.context() as patched:
             patched.setattr(Running, where, broken)

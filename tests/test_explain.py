@@ -9,8 +9,9 @@ from scipy.special import ndtri
 from scipy.stats import poisson
 
 import mifit
+from mifit.impute.chain import Running
 from mifit.impute.engine import Engine
-from mifit.impute.replay import _Witness
+from mifit.impute.replay import replay
 
 
 def mixed(n: int = 90) -> pd.DataFrame:
@@ -36,12 +37,14 @@ def mixed(n: int = 90) -> pd.DataFrame:
 
 def watched(imp, at: int):
     """The last visit of set 0 to a hole of x, the only column with holes, and the analysis as its judge."""
-    witness = _Witness(Engine(imp._ground.known, imp.plan), "x", at)
-    witness.start(imp._seed.stream(0, 0))
+    running = Running(Engine(imp._ground.known, imp.plan), None)
+    running.start(imp._seed.stream(0, 0))
+    seen = []
     for sweep in range(1, imp.iterations + 1):
-        witness.watching = sweep == imp.iterations
-        witness.sweep(imp._seed.stream(0, sweep), sweep)
-    return witness.witnessed, witness.judges[0][1]
+        running.sweep(imp._seed.stream(0, sweep), sweep, seen.append)
+    chain, row = imp._chains[0], imp._table["x"].missing[at]
+    told = replay(imp._ground.known, imp.plan, imp._seed, chain.number, chain.sweeps, "x", row)
+    return told, seen[-1].terms[0][1]
 
 
 CALLS = {
@@ -113,6 +116,20 @@ def test_a_matched_value_was_observed_in_one_of_the_donors():
         assert told.values.iloc[0] in told.donors["observed"].to_list()
         assert told.donors["distance"].is_monotonic_increasing and len(told.donors) >= 5
         assert (frame.loc[told.donors.index, "x"] == told.donors["observed"]).all()
+
+
+@pytest.mark.parametrize(
+    "words", [{"ignore": "z < 0"}, {"weights": {"frequency": "times"}}], ids=["ignored", "repeated"]
+)
+def test_donors_are_among_the_rows_that_were_fitted(words):
+    frame = mixed()
+    frame["times"] = np.random.default_rng(1).integers(1, 4, len(frame))
+    imp = frame.mice.impute(m=2, rng=4, iterations=2, **words)
+    fitted = frame.index[frame["x"].notna() & ((frame["z"] >= 0) | ("ignore" not in words))]
+    for row in frame.index[frame["x"].isna()][:8]:
+        told = imp.explain(row, "x")
+        assert set(told.donors.index) <= set(fitted) and told.donors.index.is_unique
+        assert told.values.iloc[0] in told.donors["observed"].to_list()
 
 
 def test_probabilities_of_levels_sum_to_one_and_are_weighed():

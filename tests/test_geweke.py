@@ -481,7 +481,7 @@ def simulators(iterations, monkeypatch, seed=0, spoil=lambda plan: plan):
         sigma = fitted.scale * fitted.sigma
         x_lost = running.values["x"][lost]
         running.values["y"][lost] = outcome(x_lost, beta, sigma)
-        engine.factors[0]._complete = None  # a complete outcome is read once, and this one has just changed
+        running.responses.clear()  # a complete outcome is read once, and this one has just changed
         successive.append(watched(x_lost, running.values["y"][lost], z[lost], beta, sigma))
     return np.array(marginal), np.array(successive)
 

@@ -34,8 +34,7 @@ class Watched:
             ("_multiply", "product"),
         ):  # fmt: skip
             monkeypatch.setattr(drawing, primitive, self._noting(getattr(drawing, primitive), word))
-        for part in ("_draw_column", "_draw_joint"):
-            monkeypatch.setattr(Running, part, self._visiting(getattr(Running, part)))
+        monkeypatch.setattr(Running, "visit", self._visiting(Running.visit))
 
     def _noting(self, inner, word):
         def noted(*args, **keywords):
@@ -49,7 +48,7 @@ class Watched:
             self.name = variable.name
             found = inner(running, variable, rng)
             self.name = None  # the first fill of the next chain is no visit
-            self.tried[variable.name] |= found.tried > 0
+            self.tried[variable.name] |= found.draw.tried > 0
             return found
 
         return visited

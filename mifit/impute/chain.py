@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -36,7 +36,7 @@ from .skipping import refuse_contradiction
 from .store import ColumnStore, Model, Piece
 from .visit import StoreVisit
 
-__all__ = ["Chain", "Running", "Seed", "spelled"]
+__all__ = ["Chain", "Fit", "Running", "Seed", "VisitRecord", "spelled"]
 
 
 _WIDENED = (PMMFitted, NormalFitted, LogisticFitted, MultinomialFitted, OrdinalFitted)  #: look at X @ coef alone
@@ -89,11 +89,41 @@ def spelled(names: Iterable[Hashable]) -> dict[Hashable, str]:
     return {name: str(name) if printed[str(name)] == 1 else repr(name) for name in names}
 
 
-class Running:
-    """A chain while it runs."""
+class Fit(NamedTuple):
+    """A variable's own model with drawn parameters, and what it was fitted on."""
 
-    def __init__(self, engine: Engine, before: Chain | None) -> None:
-        self.engine, self.table, self.plan = engine, engine.table, engine.plan
+    fitted: Any
+    model: Model
+    seen: StoreVisit | None = None  #: None where the model is a factor of the plan
+
+
+class VisitRecord(NamedTuple):
+    """One visit: from what a variable was drawn, and what was drawn."""
+
+    variable: Variable
+    own: Fit
+    terms: Sequence[tuple[str, Bench]]  #: the factors that the variable feeds, and their names
+    draw: Draw
+
+
+class Running:
+    """A chain while it runs.
+
+    Parameters
+    ----------
+    engine : Engine
+    before : Chain, optional
+        The chain that goes on.
+    values : mapping, optional
+        Column -> (n,) where it goes on from, instead of the values that ``before`` ended with.
+    hold : bool
+        Whether each model's parameters are drawn once and held, as for rows that came later.
+    """
+
+    def __init__(
+        self, engine: Engine, before: Chain | None, values: Mapping[Hashable, Array] | None = None, hold: bool = False
+    ) -> None:
+        self.engine, self.table, self.plan, self.hold = engine, engine.table, engine.plan, hold
         self.visiting: Hashable = None
         self.warm: dict[Any, Any] = dict(before.warm) if before else {}
         self.events: dict[str, int] = dict(before.events) if before else {}
@@ -106,9 +136,13 @@ class Running:
         self.traced: dict[Hashable, list[list[float]]] = {}  #: of each variable, among ``past``
         self.number = 0  #: of the sweep
         self.drawn: dict[int, Any] = {}  #: parameters of factors drawn in this sweep
-        self.values = {name: column.values for name, column in self.table.columns.items()}
+        self.held: dict[Hashable, Fit] = {}  #: own models that are drawn once
+        self.responses: dict[int, Array] = {}  #: complete outcomes of factors
+        self.values = {name: column.values for name, column in self.table.columns.items()} | dict(values or {})
         self.store: ColumnStore
-        if before is not None:
+        if values is not None:
+            self.store = engine.new_store(self.values)
+        elif before is not None:
             self._fill(before.holes)
 
     def start(self, rng: np.random.Generator) -> None:
@@ -174,24 +208,35 @@ class Running:
             if name in engine.layout.main:
                 filled[name] = None
 
-    def sweep(self, rng: np.random.Generator, number: int) -> None:
-        """Visit every incomplete column once."""
-        self.store.refresh()
+    def sweep(self, rng: np.random.Generator, number: int, watch: Callable[[VisitRecord], None] | None = None) -> None:
+        """Visit every incomplete column once, and note what the traces need.
+
+        ``watch`` is called after each visit, before what was drawn is written.
+        """
         self.number = number
         self.first = self.start_rows if number == 1 else {}
         self.drawn = {}
-        for name in self.plan.order:
-            self.visiting = name
-            variable = self.engine.variables[name]
-            how = self._draw_column if variable.role == "column" else self._draw_joint
-            found = how(variable, rng)
-            self.store.write(name, self.untied(name, found.values))
-            if found.tried:
-                past = self.sampled.get(name, (0, 0, 0))
-                self.sampled[name] = (past[0] + found.drawn, past[1] + found.tried, past[2] + found.sliced)
-        self.move(rng)
+        self.visit_all(rng, watch)
         self.visiting = "the analysis"
         self._record(rng)
+
+    def visit_all(self, rng: np.random.Generator, watch: Callable[[VisitRecord], None] | None = None) -> None:
+        """Visit every incomplete column once."""
+        self.store.refresh()
+        for name in self.plan.order:
+            self.visiting = name
+            self._keep(self.visit(self.engine.variables[name], rng), watch)  # one record at a time: each is large
+        self.move(rng)
+
+    def _keep(self, record: VisitRecord, watch: Callable[[VisitRecord], None] | None) -> None:
+        """Write what a visit drew, and count its proposals."""
+        if watch is not None:
+            watch(record)
+        name, found = record.variable.name, record.draw
+        self.store.write(name, self.untied(name, found.values))
+        if found.tried:
+            past = self.sampled.get(name, (0, 0, 0))
+            self.sampled[name] = (past[0] + found.drawn, past[1] + found.tried, past[2] + found.sliced)
 
     def untied(self, name: Hashable, drawn: Array) -> Array:
         """Draws of a column, but for rows in which it moves with others."""
@@ -211,25 +256,31 @@ class Running:
         conditionals = {}
         for name in dict.fromkeys(n for tie in ties for n in (tie.free, tie.pivot)):
             self.visiting, variable = name, self.engine.variables[name]
-            judges: list[tuple[Any, Any]] = []
-            if variable.role == "column":
-                own, model = self._fitted_column(variable, rng), self.engine.own[name]
-            else:
-                own, model = self._own(variable, rng)
-                judges = [(self._parameters(ready, rng), ready) for ready in self.engine.feeds[name]]
-            conditionals[name] = Conditional(name, own, model, judges, self.engine, self.store)
+            own = self._own(variable, rng)
+            judges = [(self._parameters(ready, rng), ready) for ready in self.engine.feeds[name]]
+            conditionals[name] = Conditional(name, own.fitted, own.model, judges, self.engine, self.store)
         self.put(move(ties, conditionals, self.engine, self.values, rng))
 
-    def _draw_column(self, variable: Variable, rng: np.random.Generator) -> Draw:
-        """Plain chained equations: fit on observed rows, draw from the own model."""
-        name, fitted = variable.name, self._fitted_column(variable, rng)
-        fitted, X = self._widened(fitted, name, self.engine.own[name])
-        alone = name not in self.engine.members
+    def visit(self, variable: Variable, rng: np.random.Generator) -> VisitRecord:
+        """Draw a variable from its own model times every factor that it feeds."""
+        name = variable.name
+        own = self._own(variable, rng)
+        terms = [(ready.label, self._bench(ready, name, rng)) for ready in self.engine.feeds[name]]
+        fitted, X = self._widened(own.fitted, name, own.model)
+        if variable.role == "column":
+            self._note_extrapolation(variable, fitted, X)
+        inverse = self.engine.inverse(name)
+        if inverse is not None:
+            fitted = Undone(fitted, name, *inverse)
+        return VisitRecord(variable, own, terms, self._drawn(variable, fitted, X, [bench for _, bench in terms], rng))
+
+    def _note_extrapolation(self, variable: Variable, fitted: Any, X: Array) -> None:
+        """Say where matching has no donors near the rows that it draws."""
+        name, alone = variable.name, variable.name not in self.engine.members
         if alone and isinstance(fitted, PMMFitted) and self.number == 1 and fitted.outside(X) > _STRAYED:
             self._count(
                 f"{name}: predictions lie outside those of all donors; methods={{{name!r}: 'norm'}} extrapolates"
             )
-        return self._drawn(variable, fitted, X, [], rng)
 
     def _drawn(self, variable: Variable, own: Any, X: Array, benches: list[Any], rng: np.random.Generator) -> Draw:
         """Values from a variable's own model times what judges it, by the sampler that was chosen for it."""
@@ -267,45 +318,43 @@ class Running:
             return replace(fitted, coef=model.wide(fitted.coef, X.shape[1])), X
         return fitted, X[:, model.columns]
 
-    def _fitted_column(self, variable: Variable, rng: np.random.Generator) -> Any:
-        """Draw the parameters of a column's own model from the rows where it was observed."""
-        assert variable.method is not None
-        name, heads = variable.name, self.engine.unit_heads
-        rows = self.first[name] if name in self.first else self._own_rows(variable)
-        if name in self.engine.members and heads is not None:
-            rows = heads if rows is None else np.intersect1d(rows, heads)
-        visit = self._visit(name, self.engine.own[name], rows, self.warm.get(name))
-        return self._noted(name, variable.method.fit(visit, rng), name)
-
-    def _draw_joint(self, variable: Variable, rng: np.random.Generator) -> Draw:
-        """A draw from the own factor times every factor the variable feeds."""
-        name = variable.name
-        own: Any
-        own, model = self._own(variable, rng)
-        benches: list[Any] = [self._bench(ready, name, rng) for ready in self.engine.feeds[name]]
-        own, X = self._widened(own, name, model)
-        inverse = self.engine.inverse(name)
-        if inverse is not None:
-            own = Undone(own, name, *inverse)
-        return self._drawn(variable, own, X, benches, rng)
-
     def _own_rows(self, variable: Variable) -> Rows | None:
         """Rows that plain chained equations fit on: observed ones, or all where missing values are censored."""
         beyond = variable.bounds is not None and not variable.bounds.always and variable.label not in _COPYING
         return None if beyond else self.engine.observed[variable.name]
 
-    def _own(self, variable: Variable, rng: np.random.Generator) -> tuple[Fitted, Model]:
-        """Draw the parameters of a variable's own factor: a covariate's on all rows, others as their factor says."""
-        ready = self.engine.own_factor[variable.name]
+    def _own(self, variable: Variable, rng: np.random.Generator) -> Fit:
+        """A variable's own model with drawn parameters; where they are held, with those of the first time."""
+        if variable.name in self.held:
+            return self.held[variable.name]
+        own = self._fit(variable, rng)
+        if self.hold:
+            self.held[variable.name] = own
+        return own
+
+    def _fit(self, variable: Variable, rng: np.random.Generator) -> Fit:
+        """Draw the parameters of a variable's own model: where it is a factor as that says, else on its own rows."""
+        name = variable.name
+        ready = self.engine.own_factor[name]
         if ready is not None:
-            return self._parameters(ready, rng), ready.model
+            return Fit(self._parameters(ready, rng), ready.model)
         assert variable.method is not None
-        name, model = variable.name, self.engine.own[variable.name]
-        rows = self.first.get(name)
-        if variable.together and rows is None:
-            rows = self.engine.unit_heads
-        visit = self._visit(name, model, rows, self.warm.get(name))
-        return self._noted(name, variable.method.fit(visit, rng), name), model
+        model = self.engine.own[name]
+        seen = self._visit(name, model, self._fit_rows(variable), self.warm.get(name))
+        fitted = self._noted(name, variable.method.fit(seen, rng), name)
+        seen.release()
+        return Fit(fitted, model, seen)
+
+    def _fit_rows(self, variable: Variable) -> Rows | None:
+        """Rows that a variable's own model is fitted on; None for all."""
+        name, heads = variable.name, self.engine.unit_heads
+        if variable.role != "column":
+            rows = self.first.get(name)
+            return heads if variable.together and rows is None else rows
+        rows = self.first[name] if name in self.first else self._own_rows(variable)
+        if name in self.engine.members and heads is not None:
+            rows = heads if rows is None else np.intersect1d(rows, heads)
+        return rows
 
     def _visit(self, name: Hashable, model: Model, rows: Rows | None, warm: Any) -> StoreVisit:
         """What a column's own method sees; ``rows`` None for all."""
@@ -325,7 +374,7 @@ class Running:
 
     def _parameters(self, ready: Ready, rng: np.random.Generator) -> Any:
         """Draw a factor's parameters: the analysis before every use, an auxiliary's once a sweep."""
-        if ready.question is None and ready.position in self.drawn:
+        if ready.position in self.drawn and (self.hold or ready.question is None):
             return self.drawn[ready.position]
         rows = self.first.get(ready.key, ready.rows)
         whole = rows is ready.rows and ready.factor.rows != "units"
@@ -336,12 +385,20 @@ class Running:
         if self.engine.copies is not None:
             rows, single = self.engine.repeated(rows), None
         visit = StoreVisit(
-            self.store, ready.model, ready.response(self.values), ready.place, rows=rows, without=single,
+            self.store, ready.model, self._response(ready), ready.place, rows=rows, without=single,
             kind=ready.kind, n_levels=ready.n_levels, warm=self.warm.get(ready.key), weights=ready.weights,
             offset=ready.offset,
         )  # fmt: skip
         self.drawn[ready.position] = self._noted(ready.key, ready.method.fit(visit, rng), ready.label)
         return self.drawn[ready.position]
+
+    def _response(self, ready: Ready) -> Array:
+        """A factor's outcome as it stands, shape (n,); one without missing values is made once."""
+        if any(len(self.table[name].missing) for name in ready.outcome):
+            return ready.response(self.values)
+        if ready.position not in self.responses:
+            self.responses[ready.position] = ready.response(self.values)
+        return self.responses[ready.position]
 
     def _bench(self, ready: Ready, name: Hashable, rng: np.random.Generator) -> Bench:
         """Seat a factor as a judge of a variable."""
@@ -350,7 +407,7 @@ class Running:
         if ready.rows is not None:
             silent = np.flatnonzero(np.isin(self.table[name].missing, ready.rows, invert=True))
         return Bench.seat(
-            fitted, ready.model, self.store, name, ready.response(self.values), silent, ready.weights, ready.offset,
+            fitted, ready.model, self.store, name, self._response(ready), silent, ready.weights, ready.offset,
             affine=self.engine.straight(ready, name),
         )  # fmt: skip
 

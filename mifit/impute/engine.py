@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..formula.derived import Derived
-from ..formula.design import freeze
+from ..formula.design import Design, freeze
 from ..formula.question import LEVELLED, Inverse, Question
 from ..frame.cells import Mask
 from ..frame.kinds import Kind, Rows
@@ -62,7 +62,6 @@ class Ready:
         self.question: Question | None = None if factor.question is None else engine.plan.questions[factor.question]
         self.design = None if factor.question is None else engine.designs[factor.question]
         self.outcome: tuple[Hashable, ...] = (factor.variable,) if self.question is None else self.question.outcome
-        self._complete: Array | None = None  # a complete outcome, once it was asked for
         self.label = str(factor.variable) if self.question is None else "the analysis"
         self.rows: Rows | None = None
         if factor.rows == "observed":
@@ -76,16 +75,8 @@ class Ready:
         self.offset = self._offset()
         self.weights = self._product("weights", "var_weights")
 
-    def response(self, values: dict[Hashable, Array]) -> Array:
+    def response(self, values: Mapping[Hashable, Array]) -> Array:
         """The outcome with its current values, shape (n,): in the user's units, level codes, or row numbers."""
-        if any(len(self.table[name].missing) for name in self.outcome):
-            return self._response(values)
-        if self._complete is None:
-            self._complete = self._response(values)
-        return self._complete
-
-    def _response(self, values: dict[Hashable, Array]) -> Array:
-        """The same, made anew."""
         if isinstance(self.method, Cox):
             return np.arange(self.table.n_rows, dtype=np.float64)
         if self.design is None or self.question is None or self.question.model in LEVELLED:
@@ -94,10 +85,6 @@ class Ready:
         if self.kind is Kind.BINARY and self.question.level is None:
             return (found == self.table[self.outcome[0]].coding.levels[-1]).astype(np.float64)
         return found
-
-    def of_rows(self, data: Mapping[Hashable, Array]) -> Array:
-        """The outcome of some rows with other values, (len(rows),)."""
-        return self._response(dict(data))
 
     def vector(self, word: str) -> Array | None:
         """A keyword's column or array as numbers, shape (n,); None where it is not given."""
@@ -143,15 +130,25 @@ class Ready:
 
 
 class Engine:
-    """What all chains share."""
+    """What all chains share.
 
-    def __init__(self, table: Table, plan: Plan, derived: Sequence[Derived] = ()) -> None:
+    Parameters
+    ----------
+    table : Table
+    plan : Plan
+    derived : sequence of Derived
+    like : Engine, optional
+        The engine whose designs, centres and scales are taken: that of the first rows, where the table has more.
+    """
+
+    def __init__(self, table: Table, plan: Plan, derived: Sequence[Derived] = (), like: Engine | None = None) -> None:
         self.table, self.plan, self.derived = table, plan, tuple(derived)
+        self.designs: list[Design]
+        self.layout: Layout
         self.copies = self._copies()
         self.variables = {name: plan[name] for name in plan.order}
         self.observed = {name: table[name].observed for name in plan.order}
-        self.designs = [freeze(question, table) for question in self._formulas()]
-        self.layout = Layout(table, self.designs, self._mains(), self._means())
+        self.designs, self.layout = self._columns() if like is None else (like.designs, like.layout.on(table))
         self.own = {name: self.layout.model(v.pieces) for name, v in self.variables.items()}
         self.heads = self._heads()
         self.factors = [Ready(self, factor, position) for position, factor in enumerate(plan.factors)]
@@ -162,7 +159,7 @@ class Engine:
         self.hedge()
         for ready in self.factors:
             ready.rows = self._learnt(ready)
-        self.grams = any(name_of(h.method) in _LINEAR for h in self._holders() if h.method)
+        self.grams = like is None and any(name_of(h.method) in _LINEAR for h in self._holders() if h.method)
         self._affine: dict[tuple[int, Hashable], bool] = {}
         self._known: dict[frozenset[Hashable], Rows] = {}
         self.choices = self.chosen()
@@ -374,6 +371,11 @@ class Engine:
         inverse = ready.question.inverse(self.table)
         assert inverse is not None  # the plan refuses an outcome that cannot be undone
         return inverse, self.designs[ready.factor.question or 0]
+
+    def _columns(self) -> tuple[list[Design], Layout]:
+        """The designs, frozen on the table, and the columns of the store."""
+        designs = [freeze(question, self.table) for question in self._formulas()]
+        return designs, Layout(self.table, designs, self._mains(), self._means())
 
     def _heads(self) -> Rows | None:
         """The first row of every id, sorted; None where there are no ids."""

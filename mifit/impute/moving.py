@@ -90,7 +90,7 @@ class Conditional:
         linear = self._design(ready.model, data, rows) @ fitted.coef
         linear = linear if ready.offset is None else linear + ready.offset[rows]
         whole = self.responses[ready.position]
-        response = ready.of_rows(data) if whole is None else whole[rows]
+        response = ready.response(data) if whole is None else whole[rows]
         score = fitted.log_accept(response, linear)
         score = score if ready.weights is None else score * ready.weights[rows]
         return score if ready.rows is None else np.where(np.isin(rows, ready.rows), score, 0.0)

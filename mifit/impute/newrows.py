@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from collections.abc import Collection, Hashable, Sequence
 from typing import Any
@@ -16,7 +15,7 @@ from ..frame.table import Column, Table
 from .chain import Chain, Running, Seed
 from .columns import is_constant
 from .contract import Array
-from .engine import Engine, Ready
+from .engine import Engine
 from .methods import Cox, name_of
 from .moving import begin
 from .plan import Plan, Variable, listed
@@ -81,7 +80,7 @@ def complete_rows(
         return [{} for _ in chains]
     with one_thread():
         old = Engine(known, drawn, derived)
-        engine = _with_rows(old, known, new)
+        engine = Engine(_below(known, new, drawn.order), drawn, derived, like=old)
         return [_completed(engine, old, chain, seed, sweeps) for chain in chains]
 
 
@@ -139,96 +138,50 @@ def _imputable(known: Table, plan: Plan) -> set[Hashable]:
     return set(plan.columns) - left
 
 
-def _with_rows(old: Engine, known: Table, new: Table) -> Engine:
-    """An engine for old and new rows: designs, centres and scales are the old ones, holes those of the new rows."""
+def _below(known: Table, new: Table, order: Collection[Hashable]) -> Table:
+    """Old and new rows as one table, in which the missing values are those of the new rows that are drawn."""
     n = known.n_rows
     columns = {
         name: Column(
             name, column.coding, np.concatenate([column.values, new[name].values]),
-            n + new[name].missing if name in old.plan.order else np.empty(0, dtype=np.int64),
+            n + new[name].missing if name in order else np.empty(0, dtype=np.int64),
         )
         for name, column in known.columns.items()
     }  # fmt: skip
-    engine = copy.copy(old)
-    engine.table, engine.layout = Table(columns, n + new.n_rows), copy.copy(old.layout)
-    engine.layout.table = engine.table
-    engine.grams = False
-    engine.copies = engine._copies()
-    engine.factors = [Ready(engine, ready.factor, ready.position) for ready in old.factors]
-    for ready in engine.factors:
-        if ready.rows is not None:
-            ready.rows = np.concatenate([known.complete_rows(ready.outcome), n + new.complete_rows(ready.outcome)])
-    engine.own_factor = {name: engine._own_factor(name) for name in old.plan.order}
-    engine.unit_heads, engine.members = engine._units()
-    engine.feeds = {name: engine._fed(name) for name in old.plan.order}
-    engine._affine = {}
-    engine.hedge()
-    engine.choices = engine.chosen()
-    return engine
+    return Table(columns, n + new.n_rows)
 
 
 def _completed(engine: Engine, old: Engine, chain: Chain, seed: Seed, sweeps: int) -> dict[Hashable, Array]:
-    """The holes of the new rows under the parameters of one chain."""
-    for ready in engine.factors:
-        ready._complete = None  # outcomes of the old rows differ from chain to chain
-    running = _NewRows(engine, old, chain, seed.stream(chain.number, chain.sweeps, 1))
-    running.put(begin(engine, running.values, running.rng))
+    """The missing values of the new rows under the parameters of one chain."""
+    rng = seed.stream(chain.number, chain.sweeps, 1)
+    running = Running(engine, chain, _opening(engine, old, chain, rng), hold=True)
+    running.first = _old_rows(old)
+    running.put(begin(engine, running.values, rng))
     for _ in range(sweeps):
-        running.again()
+        running.visit_all(rng)
     check(engine, running.values)
     return {name: running.values[name][engine.table[name].missing] for name in engine.plan.order}
 
 
-class _NewRows(Running):
-    """A chain whose parameters are drawn once, from the old rows, and held."""
+def _opening(engine: Engine, old: Engine, chain: Chain, rng: np.random.Generator) -> dict[Hashable, Array]:
+    """Whole columns, (n,) each: among the old rows as the chain completed them, among the new filled with observed."""
+    values = {name: engine.table[name].values.copy() for name in {*chain.holes, *engine.plan.order}}
+    for name, drawn in chain.holes.items():
+        values[name][old.table[name].missing] = drawn
+    for name in engine.plan.order:
+        column, missing = old.table[name], engine.table[name].missing
+        values[name][missing] = rng.choice(column.values[column.observed], len(missing))
+    return values
 
-    def __init__(self, engine: Engine, old: Engine, chain: Chain, rng: np.random.Generator) -> None:
-        super().__init__(engine, None)
-        self.rng, self.warm = rng, dict(chain.warm)
-        self.held: dict[Hashable, Any] = {}
-        n = old.table.n_rows
-        for name, values in chain.holes.items():
-            self.values[name] = self.values[name].copy()
-            self.values[name][old.table[name].missing] = values
-        filled = {}
-        for name in engine.plan.order:
-            column = old.table[name]
-            filled[name] = rng.choice(column.values[column.observed], len(engine.table[name].missing))
-            self.values[name] = self.values[name].copy()
-            self.values[name][engine.table[name].missing] = filled[name]
-        self.store = engine.new_store(self.values)
-        self.first = self._old_rows(old, n)
 
-    def _old_rows(self, old: Engine, n: int) -> dict[Any, Rows]:
-        """Rows from which each model's parameters are drawn: those of a sweep, and none of the new ones."""
-        every = np.arange(n)
-        rows: dict[Any, Rows] = {}
-        for name, variable in old.variables.items():
-            rows[name] = old.table[name].observed if variable.role == "column" else every
-            if variable.together and old.unit_heads is not None:
-                rows[name] = np.intersect1d(rows[name], old.unit_heads)
-        for ready in old.factors:
-            rows[ready.key] = every if ready.rows is None else ready.rows
-        return rows
-
-    def again(self) -> None:
-        """Visit every incomplete column of the new rows once."""
-        self.store.refresh()
-        for name in self.plan.order:
-            self.visiting, variable = name, self.engine.variables[name]
-            how = self._draw_column if variable.role == "column" else self._draw_joint
-            self.store.write(name, self.untied(name, how(variable, self.rng).values))
-        self.move(self.rng)
-
-    def _fitted_column(self, variable: Variable, rng: np.random.Generator) -> Any:
-        if variable.name not in self.held:
-            self.held[variable.name] = super()._fitted_column(variable, rng)
-        return self.held[variable.name]
-
-    def _own(self, variable: Variable, rng: np.random.Generator) -> Any:
-        if variable.name not in self.held:
-            self.held[variable.name] = super()._own(variable, rng)
-        return self.held[variable.name]
-
-    def _parameters(self, ready: Ready, rng: np.random.Generator) -> Any:
-        return self.drawn[ready.position] if ready.position in self.drawn else super()._parameters(ready, rng)
+def _old_rows(old: Engine) -> dict[Any, Rows]:
+    """Rows from which each model's parameters are drawn: those of a sweep, and none of the new ones."""
+    every = np.arange(old.table.n_rows)
+    rows: dict[Any, Rows] = {}
+    for name, variable in old.variables.items():
+        rows[name] = old.table[name].observed if variable.role == "column" else every
+        if variable.together and old.unit_heads is not None:
+            rows[name] = np.intersect1d(rows[name], old.unit_heads)
+    for ready in old.factors:
+        rows[ready.key] = every if ready.rows is None else ready.rows
+    return rows

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -15,15 +14,14 @@ from ..formula.derived import Derived
 from ..frame.kinds import Rows
 from ..frame.table import Table
 from .bench import Judging, Together
-from .chain import Running, Seed
-from .contract import Array, Fitted
-from .drawing import Draw, Undone
-from .engine import Engine, Ready
+from .chain import Running, Seed, VisitRecord
+from .contract import Array
+from .drawing import Undone
+from .engine import Engine
 from .groups import rows_of
 from .methods.pmm import PMMFitted, nearest
-from .plan import Plan, Variable
+from .plan import Plan
 from .runs import one_thread
-from .store import Model
 
 __all__ = ["Spread", "Witnessed", "replay"]
 
@@ -93,85 +91,64 @@ def replay(
                 at = int(np.searchsorted(rows, row))
                 seen = replay(table.part(rows), inner, seed.child(place), number, sweeps, name, at, derived)
                 return replace(seen, donors=rows[seen.donors])
+    found: list[Witnessed] = []
     with one_thread():
-        witness = _Witness(Engine(table, plan, derived), name, int(np.searchsorted(table[name].missing, row)))
-        witness.start(seed.stream(number, 0))
+        engine = Engine(table, plan, derived)
+        running, at = Running(engine, None), int(np.searchsorted(table[name].missing, row))
+
+        def watch(record: VisitRecord) -> None:
+            if record.variable.name == name:
+                found.append(_Seen(engine, running, record, at).witnessed())
+
+        running.start(seed.stream(number, 0))
         for sweep in range(1, sweeps + 1):
-            witness.watching = sweep == sweeps
-            witness.sweep(seed.stream(number, sweep), sweep)
-    assert witness.witnessed is not None
-    return witness.witnessed
+            running.sweep(seed.stream(number, sweep), sweep, watch if sweep == sweeps else None)
+    return found[0]
 
 
-class _Witness(Running):
-    """A chain that remembers one hole."""
+class _Seen:
+    """What a visit says of one missing value, while the columns are as it saw them.
 
-    def __init__(self, engine: Engine, name: Hashable, at: int) -> None:
-        super().__init__(engine, None)
-        self.name, self.at, self.watching = name, at, False
-        self.witnessed: Witnessed | None = None
-        self.own: Any = None
-        self.model: Model = Model(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
-        self.judges: list[tuple[str, Judging]] = []
-        self.donors: tuple[Rows, Array] = np.empty(0, dtype=np.int64), np.empty(0)
-        self.units = 0.0, 1.0  #: centre and scale of the response, where the fitted model does not keep them
-        self.visited: Any = None
+    Parameters
+    ----------
+    engine : Engine
+    running : Running
+    record : VisitRecord
+    at : int
+        Position of the value among the missing ones of its variable.
+    """
 
-    def _draw_column(self, variable: Variable, rng: np.random.Generator) -> Draw:
-        """The draw of plain chained equations, watched."""
-        drawn = super()._draw_column(variable, rng)
-        return self._watched(variable, drawn)
+    def __init__(self, engine: Engine, running: Running, record: VisitRecord, at: int) -> None:
+        self.engine, self.running, self.record, self.at = engine, running, record, at
+        self.name, self.own, self.model = record.variable.name, record.own.fitted, record.own.model
+        self.fence = engine.fence(self.name, running.values)
+        self.x = running.store.gathered(self.name)[at, self.model.columns]
 
-    def _draw_joint(self, variable: Variable, rng: np.random.Generator) -> Draw:
-        """The draw from the joint model, watched."""
-        self.judges = []
-        drawn = super()._draw_joint(variable, rng)
-        return self._watched(variable, drawn)
+    def witnessed(self) -> Witnessed:
+        """All that is said of the value."""
+        layout, columns = self.engine.layout, self.model.columns
+        own, weighed, acceptance = self._spreads()
+        stood = layout.centre[columns] + self.x * layout.scale[columns]
+        shown = columns != 0 if hasattr(self.own, "cuts") else slice(None)  # cut points stand for the constant
+        return Witnessed(
+            float(self.record.draw.values[self.at]), tuple(map(layout.label, columns[shown])), stood[shown],
+            self._in_units()[shown], own, weighed, acceptance, self._labels(),
+            *self._donors(), self.engine.choices[self.name].sampler.value, getattr(self.own, "power", None),
+        )  # fmt: skip
 
-    def _own(self, variable: Variable, rng: np.random.Generator) -> tuple[Fitted, Model]:
-        self.own, self.model = super()._own(variable, rng)
-        return self.own, self.model
-
-    def _bench(self, ready: Ready, name: Hashable, rng: np.random.Generator) -> Any:
-        bench = super()._bench(ready, name, rng)
-        self.judges.append((ready.label, bench))
-        return bench
-
-    def _visit(self, name: Hashable, model: Model, rows: Rows | None, warm: Any) -> Any:
-        self.visited = super()._visit(name, model, rows, warm), rows
-        self.model = model
-        return self.visited[0]
-
-    def _noted(self, key: Any, fitted: Fitted, label: Hashable) -> Fitted:
-        if key == self.name:
-            self.own = fitted
-            if self.watching and isinstance(fitted, PMMFitted) and self.visited is not None:
-                X = self.store.gathered(self.name)[[self.at]][:, self.model.columns]
-                visit, rows = self.visited
-                cross = visit.cross()
-                self.units = cross.centre, cross.scale
-                rows = np.arange(self.table.n_rows) if rows is None else rows
-                self.donors = nearest(visit, fitted, X[0], rows)
-        return super()._noted(key, fitted, label)
-
-    def _watched(self, variable: Variable, drawn: Draw) -> Draw:
-        """Keep what was seen, before the values are written."""
-        if self.watching and variable.name == self.name:
-            layout, columns = self.engine.layout, self.model.columns
-            x = self.store.gathered(self.name)[self.at, columns]
-            own, weighed, acceptance = self._spreads(x)
-            stood = layout.centre[columns] + x * layout.scale[columns]
-            shown = columns != 0 if hasattr(self.own, "cuts") else slice(None)  # cut points stand for the constant
-            self.witnessed = Witnessed(
-                float(drawn.values[self.at]), tuple(map(layout.label, columns[shown])), stood[shown],
-                self._in_units()[shown], own, weighed, acceptance, self._labels(),
-                *self.donors, self.engine.choices[self.name].sampler.value, getattr(self.own, "power", None),
-            )  # fmt: skip
-        return drawn
+    def _donors(self) -> tuple[Rows, Array]:
+        """Rows whose values could have been taken, nearest first, and their distances."""
+        seen = self.record.own.seen
+        if seen is None or not isinstance(self.own, PMMFitted):
+            return np.empty(0, dtype=np.int64), np.empty(0)
+        every = np.arange(self.engine.table.n_rows)
+        rows, distances = nearest(seen, self.own, self.x, every if seen.rows is None else seen.rows)
+        once = np.sort(np.unique(rows, return_index=True)[1])  # a row may stand for several
+        return rows[once], distances[once]
 
     def _labels(self) -> tuple[str, ...]:
         """Who judges, and what is known of the value."""
-        found, fence = [label for label, _ in self.judges], self.engine.fence(self.name, self.values)
+        found, fence = [label for label, _ in self.record.terms], self.fence
         if fence is not None:
             found += ["its bounds"] * fence.bounded + ["conditions"] * (fence.allowed is not None)
         return tuple(found)
@@ -183,22 +160,24 @@ class _Witness(Running):
         if coef is None or len(coef) != len(columns):
             return np.full(len(columns), np.nan)
         flat = np.asarray(coef, dtype=np.float64).reshape(len(columns), -1)
-        centre, scale = (getattr(self.own, "centre", self.units[0]), getattr(self.own, "scale", self.units[1]))
+        centre, scale = getattr(self.own, "centre", 0.0), getattr(self.own, "scale", 1.0)
+        if isinstance(self.own, PMMFitted) and self.record.own.seen is not None:  # it keeps neither
+            cross = self.record.own.seen.cross()
+            centre, scale = cross.centre, cross.scale
         slope = scale * flat / layout.scale[columns][:, None]
         shift = centre - layout.centre[columns] @ slope
         slope[columns == 0] += shift
         return slope.reshape(np.shape(coef))
 
-    def _spreads(self, x: Array) -> tuple[Spread | None, Spread | None, float]:
+    def _spreads(self) -> tuple[Spread | None, Spread | None, float]:
         """What the own model says of the row, alone and weighed, and the probability of acceptance."""
-        own, at = self.own, self.at
-        judges: list[Judging] = [bench for _, bench in self.judges]
-        fence = self.engine.fence(self.name, self.values)
+        own, at, x, fence = self.own, self.at, self.x, self.fence
+        judges: list[Judging] = [bench for _, bench in self.record.terms]
         members = self.engine.members.get(self.name)
         if members is not None:
             judges, at = [Together(bench, members) for bench in judges], int(members.unit[at])  # type: ignore[arg-type]
             fence = None if fence is None else fence.shared(members)
-        inverse = self.engine.inverse(self.name) if self.name in self.engine.own_factor else None
+        inverse = self.engine.inverse(self.name)
         if inverse is not None:
             own = Undone(own, self.name, *inverse)
         if hasattr(own, "mean_sd"):
@@ -214,7 +193,7 @@ class _Witness(Running):
             points = np.arange(len(start), dtype=np.float64)
         else:
             return None, None, np.nan
-        levels, whole = self.table[self.name].kind.discrete, not hasattr(own, "mean_sd")
+        levels, whole = self.engine.table[self.name].kind.discrete, not hasattr(own, "mean_sd")
         good = np.isfinite(points)
         start = start / start.sum()
         judges = judges if fence is None else [*judges, fence]
@@ -235,7 +214,7 @@ class _Witness(Running):
 
     def _weight(self) -> tuple[float, float]:
         """Prior weight and offset of the row in its own factor."""
-        ready, row = self.engine.own_factor[self.name], self.table[self.name].missing[self.at]
+        ready, row = self.engine.own_factor[self.name], self.engine.table[self.name].missing[self.at]
         if ready is None:
             return 1.0, 0.0
         weights, offset = ready.weights, ready.offset

@@ -7,6 +7,7 @@ the first sweep; cross-products exist only where a linear model asks for them.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -131,6 +132,12 @@ class Layout:
 
     def __len__(self) -> int:
         return len(self.slots)
+
+    def on(self, table: Table) -> Layout:
+        """The same columns, centres and scales for a table with other rows."""
+        other = copy.copy(self)
+        other.table = table
+        return other
 
     def model(self, pieces: Sequence[Piece], constant: bool = False) -> Model:
         """Resolve pieces to positions; the constant comes first, unless a formula says there is none.

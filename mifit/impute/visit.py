@@ -55,6 +55,10 @@ class StoreVisit(Visit):
                     seen.take(columns, axis=1, out=self._X[first : first + BLOCK], mode="clip")
         return self._X
 
+    def release(self) -> None:
+        """Free the predictors that were gathered; asked for again, they are gathered again."""
+        self._X = None
+
     def observed(self) -> npt.NDArray[np.bool_]:
         """Which of the fit rows hold an observed value, not one that was drawn."""
         if self.missing is None:
