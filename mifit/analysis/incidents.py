@@ -45,7 +45,7 @@ _NEAR_SINGULAR, _NEARER_THAN_OTHERS = 1e4, 1e3
 _SPOKEN = ("ConvergenceWarning", "HessianInversionWarning", "PerfectSeparationWarning", "SingularMatrixWarning")
 
 
-def runs_away(exog: Array, params: Array, covariance: Array) -> bool:
+def runs_away(exog: Array, params: Array, covariance: Array, linear: Array | None = None) -> bool:
     """Tell whether some linear predictor is far out and has a standard error larger than itself.
 
     That is what an infinite estimate looks like when an optimizer gives up on it: the predictor of the
@@ -57,6 +57,8 @@ def runs_away(exog: Array, params: Array, covariance: Array) -> bool:
     params : ndarray, shape (q,)
         The p coefficients of ``exog`` first.
     covariance : ndarray, shape (q, q)
+    linear : ndarray, shape (n,), optional
+        The linear predictor on a scale without ends, where its link has some; by default the product of the two.
 
     Returns
     -------
@@ -70,7 +72,7 @@ def runs_away(exog: Array, params: Array, covariance: Array) -> bool:
     False
     """
     p = exog.shape[1]
-    linear = exog @ params[:p]
+    linear = exog @ params[:p] if linear is None else linear
     far = np.abs(linear) > _FAR / 2
     variance = np.einsum("ij,jk,ik->i", exog[far], covariance[:p, :p], exog[far])
     # A probit's optimizer gives up before 10, where its standard errors are in the thousands.

@@ -14,7 +14,7 @@ from .models import MODELS
 from .ordered import DISTRIBUTIONS, information, score
 from .shapes import Reading, cut_points_of, group_covariance, random_effects
 
-__all__ = ["SETTLED", "curvature", "distance", "height", "params_of", "slope"]
+__all__ = ["SETTLED", "curvature", "distance", "height", "information_of", "log_odds", "params_of", "slope"]
 
 Array = npt.NDArray[np.float64]
 
@@ -82,6 +82,25 @@ def curvature(model: Any, job: Job, params: Array) -> Array:
     found = model.hessian(params, scale=1.0) if job.model == "glm" else model.hessian(params)
     matrix = -np.asarray(found, dtype=np.float64)
     return (matrix + matrix.T) / 2
+
+
+def information_of(result: Any, job: Job) -> Array:
+    """Return the inverse information at a result, shape (q, q), whatever covariance statsmodels attached."""
+    if job.model == "gee":
+        return np.asarray(result.cov_naive, dtype=np.float64)
+    found = getattr(getattr(result, "_results", result), "normalized_cov_params", None)
+    params = params_of(result)
+    if job.model in ("phreg", "ordinal") or found is None or np.shape(found) != (len(params), len(params)):
+        return np.linalg.inv(curvature(result.model, job, params))
+    return np.asarray(found, dtype=np.float64) * (float(result.scale) if job.model == "glm" else 1.0)
+
+
+def log_odds(result: Any) -> Array | None:
+    """Return the log odds of a binomial family's fitted means, (n,): another link is at its end long before them."""
+    if type(getattr(result.model, "family", None)).__name__ != "Binomial":
+        return None
+    mean = np.clip(np.asarray(result.fittedvalues, dtype=np.float64), 1e-300, 1 - 1e-16)
+    return np.log(mean) - np.log1p(-mean)
 
 
 def _likelihood(result: Any, job: Job, reading: Reading) -> float:

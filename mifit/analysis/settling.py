@@ -14,8 +14,8 @@ import numpy.typing as npt
 from .incidents import runs_away, warned
 from .job import FrozenDesign, Job
 from .jobs import model_of
-from .models import MODELS
-from .optimum import SETTLED, curvature, distance, height, params_of, slope
+from .models import MODELS, is_robust
+from .optimum import SETTLED, curvature, distance, height, information_of, log_odds, params_of, slope
 from .scaling import Scaled, scaled, standardised
 from .shapes import Reading, by_column
 
@@ -40,6 +40,7 @@ class Settled:
 
     result: Any  #: on the scale of ``job``
     reading: Reading  #: on the scale of the user's columns
+    information: Reading  #: the same with the inverse information, whatever covariance the user asked for
     job: Job  #: as it was fitted
     level: Scaled | None  #: the way back, where the design was standardised
     distance: float  #: squared, in squared standard errors
@@ -133,8 +134,10 @@ def _attempt(job: Job, level: Scaled | None, words: Mapping[str, Any], design: F
         if (np.diag(reading.covariance) <= 0).any():
             raise FloatingPointError("a variance of the estimate is not positive")
         far = distance(result, used, own)
-    separated = _separated(job, result, reading) or warned(caught, "PerfectSeparationWarning")
-    return Settled(result, reading, used, level, far, separated, False, tuple(caught))
+        known = _by_information(result, used, own)
+    information = reading if known is own else level.raw(known) if level else known
+    separated = _separated(job, result, information) or warned(caught, "PerfectSeparationWarning")
+    return Settled(result, reading, information, used, level, far, separated, False, tuple(caught))
 
 
 def _separated(job: Job, result: Any, reading: Reading) -> bool:
@@ -142,7 +145,35 @@ def _separated(job: Job, result: Any, reading: Reading) -> bool:
     if not MODELS[job.model].separates(result):
         return False
     exog, parts = blocks(job, reading)
-    return any(runs_away(exog, reading.estimate[b], reading.covariance[b, b]) for b in parts)
+    linear = log_odds(result)
+    return any(runs_away(exog, reading.estimate[b], reading.covariance[b, b], linear) for b in parts)
+
+
+def _by_information(result: Any, job: Job, own: Reading) -> Reading:
+    """Return a reading with the inverse information: a sandwich is small where an estimate is infinite."""
+    if not MODELS[job.model].separates(result):
+        return own
+    words = {word: value for word, value in job.fit.items() if word != "groups"}
+    if job.model != "gee" and job.clusters is None and not is_robust(words.get("cov_type")):
+        return own
+    with suppress(*_NUMERICAL, AttributeError):
+        covariance = information_of(result, job)
+        return MODELS[job.model].reading(_Informed(result, covariance), replace(job, fit=words))
+    return own
+
+
+class _Informed:
+    """A result of statsmodels with another covariance."""
+
+    def __init__(self, result: Any, covariance: Array) -> None:
+        self._result, self._covariance = result, covariance
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._result, name)
+
+    def cov_params(self) -> Array:
+        """Return the covariance that was given."""
+        return self._covariance
 
 
 def _limited(job: Job) -> bool:
