@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import warnings
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -215,8 +215,8 @@ def notes_of(imp: Any) -> list[str]:
     return [*head, *lines[: 4 if more else 5], *more]
 
 
-def warn_of_times(plan: Plan, known: Table) -> None:
+def warn_of_times(questions: Sequence[Question], known: Table) -> None:
     """Warn where the times or the events of a survival analysis are not what they are taken for."""
-    for text in doubts_of_times(plan.questions, known):
+    for text in doubts_of_times(questions, known):
         if text != NO_STATUS:
             warnings.warn(text, MifitWarning, stacklevel=outside())

@@ -17,7 +17,7 @@ import pandas as pd
 
 from .analysis.fit import fit_one, fit_sets
 from .analysis.models import call, is_robust, spec, with_link
-from .describing import header_of, notes_of
+from .describing import header_of, notes_of, warn_of_times
 from .errors import (
     CongenialityError,
     CongenialityWarning,
@@ -100,6 +100,8 @@ def _fitted(imp: Any, asked: Request) -> PooledResults:
     robust, written_out = is_robust(words.cov_type) or bool(words.clusters), foreseen(imp, question)
     found, doubt = judged(imp.plan, imp._ground.known, written_out, question, robust, where)
     used = imp
+    if likelihood(question) not in map(likelihood, imp.plan.questions if imp.plan else ()):
+        warn_of_times([question], imp._table)
     if found.word == "absent" and asked.uncovered != "ignore" and imp.plan is not None and imp.plan.mode != "ignore":
         used = _again(imp, question, found, asked, where)
         sample = sample_of(used, question, asked)

@@ -742,7 +742,7 @@ def create(
         raise PlanError("checkpoint= needs rng=: without it no two calls are the same.", do="df.mice.impute(rng=1)")
     with advised(formula, {"model": repr(model)} if isinstance(model, str | list) else None):
         plan, given, seed = _prepared(frame, formula, model, m, asked, rng, keywords)
-    warn_of_times(plan, given.known)
+    warn_of_times(plan.questions, given.known)
     make = partial(_remade, copied(frame if given.frame is None else given.frame), given, plan, seed)
 
     def again() -> str:

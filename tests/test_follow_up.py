@@ -38,6 +38,8 @@ CODINGS = {
     "text, the censored named": ("outcome", lambda d: np.where(d == 1, "stroke", "censored")),
     "category": ("status", lambda d: pd.Categorical(np.where(d == 1, "died", "alive"))),
     "progression": ("progression-free", lambda d: d),
+    "delta, 1/2": ("delta", lambda d: d + 1),
+    "progression, text": ("progressed", lambda d: np.where(d == 1, "Yes", "no")),
 }
 
 
@@ -75,7 +77,9 @@ def test_all_events_without_a_column_of_that_sort_is_a_note_and_no_warning():
     assert any("no status= is given" in note for note in imp.plan.events)
 
 
-@pytest.mark.parametrize("before", [1e-3, 0.5, lambda time: 1e-4 * time], ids=["a moment", "half a day", "a share"])
+@pytest.mark.parametrize(
+    "before", [1e-3, 0.5, 7.0, lambda time: 1e-4 * time], ids=["a moment", "half a day", "a week", "a share"]
+)
 @pytest.mark.parametrize("split", [False, True], ids=["cases outside", "all cases split"])
 def test_a_case_cohort_sample_is_noted_warned_of_and_not_exact(before, split):
     frame = cohort()
@@ -93,13 +97,16 @@ def test_a_case_cohort_sample_is_noted_warned_of_and_not_exact(before, split):
     assert "approximate" in str(verdict) and "exact" not in str(verdict)
 
 
-@pytest.mark.parametrize("kind", ["random entry", "delayed entry for all", "intervals of a subject"])
+@pytest.mark.parametrize("kind", ["random entry", "whole days", "delayed entry for all", "intervals of a subject"])
 def test_true_left_truncation_is_no_case_cohort_sample(kind):
     """Random entries: a gap below 0.005 of the median has probability below 0.01; five of them in 20: below 1e-5."""
     frame = cohort()
     rng = np.random.default_rng(5)
     if kind == "random entry":
         frame["entry"] = rng.uniform(0, 400, len(frame))
+        frame = frame[frame["time"] > frame["entry"]]
+    elif kind == "whole days":
+        frame["entry"], frame["time"] = rng.integers(0, 400, len(frame)), np.ceil(frame["time"])
         frame = frame[frame["time"] > frame["entry"]]
     elif kind == "delayed entry for all":
         frame["entry"] = 100.0
@@ -142,3 +149,38 @@ def test_other_columns_are_no_candidates():
     )  # fmt: skip
     assert "may say" not in str(frame.mice.plan("time ~ x + z", model="phreg").events)
     assert "says who" not in str(frame.mice.plan("time ~ x + z", model="phreg").events)
+
+
+def test_who_had_the_event_is_no_covariate_and_the_call_leaves_it_out():
+    frame = cohort().rename(columns={"had": "died"})
+    with pytest.warns(mifit.MifitWarning, match="if 'died' says who had the event") as seen:
+        frame.mice.impute("time ~ x + z + died", model="phreg", m=2, iterations=2, rng=1)
+    text = next(str(w.message) for w in seen if "every time" in str(w.message))
+    assert (
+        text.partition("event: ")[2].splitlines()[0] == "df.mice.impute('time ~ x + z', model='phreg', status='died')"
+    )
+
+
+@pytest.mark.filterwarnings("ignore::mifit.errors.CongenialityWarning")
+@pytest.mark.parametrize("uncovered", ["ignore", "reimpute"])
+def test_an_analysis_that_was_not_declared_is_warned_of_when_it_is_fitted(uncovered):
+    frame = cohort().rename(columns={"had": "died"})
+    imp = frame.mice.impute(m=2, iterations=2, rng=1)
+    with pytest.warns(mifit.MifitWarning, match="status='died'"):
+        imp.fit("time ~ x + z", model="phreg", uncovered=uncovered)
+    late = frame.assign(entry=np.where(frame["died"] == 1, frame["time"] - 1e-3, 0.0))
+    imp = late.mice.impute(m=2, iterations=2, rng=1)
+    with pytest.warns(mifit.MifitWarning, match="enter just before they end"):
+        imp.fit("time ~ x + z", model="phreg", status="died", entry="entry", uncovered=uncovered)
+
+
+def test_a_fit_without_an_event_or_of_rows_never_at_risk_is_refused_in_words():
+    frame = cohort().fillna({"x": 0.0})
+    for given, words, said in (
+        ({"had": 0}, {}, "'had' has no event in the 400 rows of set 0"),
+        ({"entry": frame["time"]}, {"entry": "entry"}, "entry='entry' is not before 'time' in 400 rows of set 0"),
+    ):
+        imp = mifit.from_frames([frame.assign(**given), frame.assign(x=1.1 * frame["x"], **given)])
+        with pytest.raises(mifit.ModelError, match=said) as caught:
+            imp.fit("time ~ x + z", model="phreg", status="had", **words)
+        exec(caught.value.do, {"imp": imp, "df": frame.assign(**given)})

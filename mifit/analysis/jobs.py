@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -104,6 +104,8 @@ def job_of(
             f"a {call.spec.label} model needs to know the groups.",
             do=f"imp.fit({design.formula!r}, model={call.model!r}, groups='id')   # a column",
         )
+    if call.model == "phreg":
+        _refuse_follow_up(endog, init, call, k)
     if init.get("re_formula") is not None:
         init["exog_re"] = _random_design(design, values, init["re_formula"], labels)
     if init.get("vc_formula"):
@@ -345,6 +347,25 @@ def _events(given: Any, completed: CompletedSets, k: int) -> Any:
             else f"imp.fit(model='phreg', status=np.asarray(status) == {(seen or [1])[-1]!r})  # if that is the event",
         )
     return np.asarray(column.astype(object), dtype=np.float64)
+
+
+def _refuse_follow_up(times: pd.Series, init: Mapping[str, Any], call: Call, k: int) -> None:
+    """Refuse follow-up that ends before it began, and a status without an event."""
+    status, entry = init.get("status"), init.get("entry")
+    if status is not None and not np.any(status):
+        shown = call.init["status"] if isinstance(call.init["status"], str) else ""
+        raise ModelError(
+            f"status={_short(call.init['status'])} has no event in the {len(times)} rows of set {k}: "
+            "nothing tells a coefficient.",
+            do=f"imp[{k}][{shown!r}].value_counts()" if shown else "np.unique(status)",
+        )
+    many = 0 if entry is None else int(np.sum(entry >= times.to_numpy(dtype=np.float64)))
+    if many:
+        named, time = _short(call.init["entry"]), times.name
+        raise ModelError(
+            f"entry={named} is not before {time!r} in {many} rows of set {k}; none of them is at risk.",
+            do=f"df = df[df[{named}] < df[{time!r}]]" if named.startswith("'") else f"imp[{k}][{time!r}].describe()",
+        )
 
 
 def _random_design(design: FrozenDesign, values: Any, formula: Any, index: pd.Index) -> pd.DataFrame:

@@ -20,7 +20,7 @@ from ..frame.table import Table, free_name
 from .evaluate import environment
 from .functions import PYTHON
 from .hints import instead_of, model_for, respelled
-from .recipe import is_level, numbers, of_expression, with_outcome
+from .recipe import event_of, is_level, numbers, of_expression, unknown, with_outcome
 from .source import FileText, Reference, names_of, resolve, scope_of_text, sourced
 from .terms import Pieces, Terms, parse, quoted, take_apart
 
@@ -388,13 +388,16 @@ def _level(name: Hashable, table: Table, model: str, keywords: Mapping[str, Any]
     if column.number and not (binomial and column.kind is Kind.BINARY and column.coding.levels != (0.0, 1.0)):
         return None
     if column.n_levels > 2:
+        levels = list(column.coding.levels)
+        known = [v for v in levels if v not in unknown(levels)]
+        chosen = event_of(known) if len(known) == 2 else levels[-1]
         raise ModelError(
             f"outcome {name!r} has {column.n_levels} levels; {model!r} needs a number or two values.",
             levels=", ".join(map(str, column.coding.levels[:5])),
             do=numbers(column)
             if not binomial
             else with_outcome(
-                is_level(name, column.coding.levels[-1]),
+                is_level(name, chosen, levels),
                 formula,
                 table.columns,
                 "".join(f", {word}={value!r}" for word, value in {"model": model, **_short(keywords)}.items()),

@@ -10,19 +10,22 @@ from typing import Any
 import numpy as np
 import patsy
 
-from ..frame.spelled import spelled
+from ..frame.spelled import codes_of_missing, spelled, words_of_missing
 from ..frame.table import Column, free_name
 from .terms import Terms, in_pandas, take_apart
 
 __all__ = [
     "above",
     "event",
+    "event_of",
     "is_level",
+    "masked",
     "numbers",
     "of_expression",
     "renamed",
     "repeated",
     "rows_where",
+    "unknown",
     "usable",
     "with_outcome",
     "without",
@@ -36,23 +39,72 @@ _NO_EVENT = (
 )  # fmt: skip
 
 
-def is_level(name: Hashable, level: Any) -> str:
-    """Code for whether a column has a level, missing where it is missing.
+def is_level(name: Hashable, level: Any, levels: Iterable[Any] = ()) -> str:
+    """Code for whether a column has a level, missing where it is missing or holds what stands for a missing value.
+
+    Parameters
+    ----------
+    name : hashable
+    level : object
+    levels : iterable, optional
+        All levels of the column, among which some may stand for a missing value: ``""``, ``"NA"``, -9.
 
     Examples
     --------
     >>> is_level("g", "c")
     "(df['g'] == 'c').where(df['g'].notna())"
+    >>> is_level("g", "yes", ["", "no", "yes"])
+    "(df['g'] == 'yes').where(df['g'].notna() & ~df['g'].isin(['']))"
     """
-    return f"(df[{name!r}] == {_plain(level)!r}).where(df[{name!r}].notna())"
+    return f"(df[{name!r}] == {_plain(level)!r}).where({_there(name, unknown(levels))})"
+
+
+def unknown(levels: Iterable[Any]) -> list[Any]:
+    """Levels that may stand for a missing value: words, and numbers far from the others.
+
+    Examples
+    --------
+    >>> unknown([0, 1, 9]), unknown(["yes", "no", "NA"]), unknown([0, 1, 2]), unknown(["1", "2", "-9"])
+    ([9], ['NA'], [], ['-9'])
+    """
+    every = list(levels)
+    words = words_of_missing(every)
+    rest = [v for v in every if v not in words and not isinstance(v, bool | np.bool_)]
+    if not all(_is_number(v) for v in rest):
+        return [v for v in every if v in words]
+    codes = codes_of_missing(np.repeat(np.array([float(v) for v in rest]), _OFTEN))
+    return [v for v in every if v in words or (v in rest and float(v) in codes)]
+
+
+_OFTEN = 3  # how often a number must occur to be taken for a code
+
+
+def masked(name: Hashable, codes: Iterable[Any]) -> str:
+    """The line that makes values missing which stand for a missing value.
+
+    Examples
+    --------
+    >>> masked("age", [-99.0])
+    "df['age'] = df['age'].mask(df['age'].isin([-99]))"
+    """
+    return f"df[{name!r}] = df[{name!r}].mask(df[{name!r}].isin({[_plain(code) for code in codes]!r}))"
+
+
+def _there(name: Hashable, codes: Sequence[Any]) -> str:
+    """Code for the rows where a column has a value."""
+    rest = f" & ~df[{name!r}].isin({[_plain(code) for code in codes]!r})" if codes else ""
+    return f"df[{name!r}].notna(){rest}"
 
 
 def above(name: Hashable, values: Any) -> str:
     """Code for whether a number lies above the middle of its values: some do, and some do not."""
-    seen = np.unique(np.asarray(values, dtype=np.float64))
-    cut = float(np.median(values))
+    given = np.asarray(values, dtype=np.float64)
+    codes = sorted(codes_of_missing(given))
+    known = given[~np.isin(given, codes)]
+    seen = np.unique(known)
+    cut = float(np.median(known))
     cut = float(seen[-2]) if len(seen) > 1 and cut >= seen[-1] else cut
-    return f"(df[{name!r}] > {cut:g}).where(df[{name!r}].notna())"
+    return f"(df[{name!r}] > {cut:g}).where({_there(name, codes)})"
 
 
 def event(name: Hashable, levels: Sequence[Any], columns: Iterable[Hashable]) -> str:
@@ -78,14 +130,16 @@ def event(name: Hashable, levels: Sequence[Any], columns: Iterable[Hashable]) ->
     >>> event("status", [0, 1, 2], ["t", "status"])
     "df['event'] = (df['status'] == 2).where(df['status'].notna())  # if 2 is the event; then status='event'"
     """
-    found, new = _event_of(list(levels)), free_name("event", columns)
-    if len(levels) > 3 and all(isinstance(v, int | float) for v in levels) and min(levels) == 0:  # a count of events
-        made = f"(df[{name!r}] > 0).where(df[{name!r}].notna())"
+    codes = unknown(levels)
+    known, new = [v for v in levels if v not in codes] or list(levels), free_name("event", columns)
+    found = event_of(known)
+    if len(known) > 3 and all(isinstance(v, int | float) for v in known) and min(known) == 0:  # a count of events
+        made = f"(df[{name!r}] > 0).where({_there(name, codes)})"
         return f"df[{new!r}] = {made}  # if all above 0 are events; then status={new!r}"
-    return f"df[{new!r}] = {is_level(name, found)}  # if {_plain(found)!r} is the event; then status={new!r}"
+    return f"df[{new!r}] = {is_level(name, found, levels)}  # if {_plain(found)!r} is the event; then status={new!r}"
 
 
-def _event_of(levels: list[Any]) -> Any:
+def event_of(levels: list[Any]) -> Any:
     """The level that is most likely the event."""
     if all(isinstance(v, int | float | np.number) for v in levels):
         return max(levels)
@@ -105,10 +159,22 @@ def numbers(column: Column) -> str:
     found = spelled(levels)
     if found is not None:
         return found.line(name)
-    codes = {_plain(level): code for code, level in enumerate(levels)}
+    codes = _coded(list(levels))
     if levels and len(levels) <= 20:
         return f"df[{name!r}] = df[{name!r}].astype(object).map({codes!r}).astype(float)  # the number of each level"
     return f"df[{name!r}] = pd.to_numeric(df[{name!r}].astype(str), errors='coerce')  # what is no number is missing"
+
+
+def _coded(levels: list[Any]) -> dict[Any, float]:
+    """A number for each level: its own where it is one, 1 for an event beside none, else its place."""
+    known = [v for v in levels if v not in unknown(levels)]
+    if all(not isinstance(v, bool) and _is_number(v) for v in known):
+        return {_plain(v): _plain(float(v)) for v in known}
+    words = [str(v).strip().lower() for v in known]
+    if len(known) == 2 and any(word in _NO_EVENT or word in _EVENT for word in words):
+        happened = event_of(known)
+        known = sorted(known, key=lambda v: v == happened)
+    return {_plain(v): place for place, v in enumerate(known)}
 
 
 def usable(column: Column) -> str:
@@ -259,11 +325,11 @@ _ARITHMETIC = (
 )  # fmt: skip
 
 
-def _is_number(word: str) -> bool:
-    """Whether a word is a number."""
+def _is_number(word: Any) -> bool:
+    """Whether a word or a level is a number."""
     try:
         return bool(np.isfinite(float(word)))
-    except ValueError:
+    except (TypeError, ValueError):
         return False
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import DataError, PlanError, nearest
 from ..formula.question import Question
-from ..formula.recipe import usable, without
+from ..formula.recipe import masked, usable, without
 from ..formula.terms import code_of, parse, take_apart
 from ..frame.kinds import Kind
 from ..frame.spelled import codes_of_missing, spelled, words_of_missing
@@ -188,7 +188,7 @@ def _stand_for_missing(column: Column) -> list[str]:
     name = column.name
     if column.kind.discrete and not column.number:
         words = words_of_missing(column.coding.levels)
-        code = f"df[{name!r}] = df[{name!r}].mask(df[{name!r}].isin({list(words)!r}))"
+        code = masked(name, words)
         return (
             [f"{name!r} has the level {listed([*map(repr, words)])}: if that is a missing value, {code}"]
             if words
@@ -202,8 +202,7 @@ def _stand_for_missing(column: Column) -> list[str]:
     if not found:
         return []
     shown = " and ".join(f"{code:g} in {many} row{'' if many == 1 else 's'}" for code, (many, _) in found.items())
-    plain = sorted(int(code) if code.is_integer() else code for code in found)
-    code = f"df[{name!r}] = df[{name!r}].mask(df[{name!r}].isin({plain}))"
+    code = masked(name, sorted(found))
     following = next(iter(found.values()))[1]
     return [f"{name!r} is {shown}, the next value is {following:g}: if that stands for a missing value, {code}"]
 

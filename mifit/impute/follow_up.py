@@ -6,9 +6,12 @@ import re
 from collections.abc import Hashable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from ..formula.question import Question
+from ..formula.recipe import without
 from ..frame.table import Column, Table, free_name
+from .contract import Array
 from .likelihoods import HAZARD, keyword_vector
 
 __all__ = ["NO_STATUS", "doubts_of_times", "late_cases", "unnamed_status"]
@@ -23,6 +26,7 @@ _NAMED = re.compile(
 # whole words of a name
 _SHORT = frozenset(["d", "delta", "δ", "dth", "dod", "ev", "evt", "stat", "fstat", "arrest", "indicator"])
 _FIRST = re.compile(r"status|event|dead|death|died|deceas", re.IGNORECASE)
+_BRIEF = 0.05  # of the usual time at risk: as little, to the digit the same for many events, is a convention
 _TIED, _CHANCE = 3, 1e-3  # rows at the end of all follow-up that have one value, and how rarely they would by chance
 _CENSORED = re.compile(r"cens|alive|surviv", re.IGNORECASE)
 _DID_NOT = re.compile(r"^(cens\w*|alive|survived|no|n|none|false|0)$", re.IGNORECASE)
@@ -62,7 +66,7 @@ def late_cases(question: Question, table: Table) -> str:
     event = known if status is None else known & (status != 0)
     risk = column.numbers(column.values) - entry
     rest = known & ~event if (known & ~event).any() else known
-    late = risk <= _TINY * float(np.median(risk[rest])) if rest.any() else np.zeros(len(risk), dtype=bool)
+    late = _moments(risk, event, float(np.median(risk[rest]))) if rest.any() else np.zeros(len(risk), dtype=bool)
     many, events = int((late & event).sum()), int(event.sum())
     others = float(late[known & ~event].mean()) if (known & ~event).any() else 0.0
     if many < max(_FEWEST, _SHARE * events) or 5 * others > many / events:
@@ -73,13 +77,20 @@ def late_cases(question: Question, table: Table) -> str:
     )
 
 
+def _moments(risk: Array, event: npt.NDArray[np.bool_], usual: float) -> npt.NDArray[np.bool_]:
+    """Rows that are followed for a moment: hardly at all, or for the same short time, such as a day, (n,)."""
+    least = float(risk[event].min()) if event.any() else np.inf
+    same = np.abs(risk - least) <= 1e-9 * np.abs(risk).max()
+    return np.asarray((risk <= _TINY * usual) | (same & (least <= _BRIEF * usual)))
+
+
 def unnamed_status(question: Question, table: Table) -> str:
     """What is said of a survival analysis without ``status=``; the call to paste where a column looks like one."""
     if question.model not in HAZARD or question.keywords.get("status") is not None:
         return ""
-    used = {*question.outcome, *question.variables(table)}
+    used = {*question.outcome, *(v for v in question.keywords.values() if isinstance(v, str))}
     found = {name: _event_of(name, column) for name, column in table.columns.items() if name not in used}
-    at_end = _at_the_end(question, table)
+    at_end = {k: v for k, v in _at_the_end(question, table).items() if k not in question.variables(table)}
     named = [name for name in found if _usual(name) and _of_few_values(table[name])]
     named.sort(key=lambda name: not _FIRST.search(str(name)))
     shown = [*named, *(name for name in at_end if name in found and name not in named)]
@@ -147,14 +158,14 @@ def _event_of(name: Hashable, column: Column) -> object | None:
 
 def _call(question: Question, table: Table, name: Hashable, value: object) -> str:
     """The call with its status; rows without one stay out, for a status is not imputed."""
-    column, frame = table[name], "df"
+    column, frame, formula = table[name], "df", question.formula
+    if name in question.variables(table):  # who had the event is no covariate of when
+        formula = without(question.terms, name, table.columns)
     if len(column.missing):
         frame = f"df.dropna(subset=[{name!r}])"
     values = set(column.coding.decode(np.unique(column.values[column.observed])).tolist())
     if isinstance(name, str) and values == {0, 1} and value == 1 and not isinstance(value, bool):
-        return f"{frame}.mice.impute({question.formula!r}, model={question.model!r}, status={name!r})"
+        return f"{frame}.mice.impute({formula!r}, model={question.model!r}, status={name!r})"
     fresh = free_name("had_event" if "event" in table else "event", table.columns)
     made = f"lambda d: (d[{name!r}] == {value!r}).astype(float)"
-    return (
-        f"{frame}.assign({fresh}={made}).mice.impute({question.formula!r}, model={question.model!r}, status={fresh!r})"
-    )
+    return f"{frame}.assign({fresh}={made}).mice.impute({formula!r}, model={question.model!r}, status={fresh!r})"

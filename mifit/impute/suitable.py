@@ -9,9 +9,10 @@ import numpy as np
 from ..errors import FormulaError, PlanError
 from ..formula.design import Design
 from ..formula.question import LEVELLED, Question
-from ..formula.recipe import event, numbers, of_expression, renamed, repeated, with_outcome, without
+from ..formula.recipe import event, masked, numbers, of_expression, renamed, repeated, with_outcome, without
 from ..formula.terms import code_of
 from ..frame.kinds import Kind
+from ..frame.spelled import codes_of_missing
 from ..frame.table import Column, Table
 from .contract import Array
 from .likelihoods import AROUND, HAZARD, keyword_vector, likelihood_of
@@ -319,8 +320,12 @@ def _check_support(question: Question, y: Array) -> None:
             "above 0": "model='glm', family=sm.families.Tweedie(var_power=1.5)",
             "whole numbers from 0": "model='glm', family=sm.families.Tweedie(var_power=1.5)",
         }.get(str(must), "model='ols'")
+        codes = sorted(codes_of_missing(y)) if question.bare else []
+        codes = codes if wrong[np.isin(y, codes)].any() else []
+        call = f"df.mice.impute({question.formula!r}, {instead})"
         raise PlanError(
             f"{question.model} needs an outcome {must}; {question.terms.outcome!r} is not in {int(wrong.sum())} rows.",
             analysis=question.formula,
-            do=f"df.mice.impute({question.formula!r}, {instead})",
+            **({"otherwise": call} if codes else {}),
+            do=f"{masked(question.outcome[0], codes)}  # if that stands for a missing value" if codes else call,
         )
