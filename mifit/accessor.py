@@ -223,15 +223,21 @@ def plan(
     >>> made["bmi"].label, made["bmi"].role
     ('norm', 'covariate')
     """
-    from .impute.wishes import Asked, advised
+    from .advising import request
+    from .errors import MifitError
+    from .impute.wishes import Asked
     from .imputing import plan_for
 
     asked = Asked(
         iterations, methods, predictors, auxiliary, congeniality, order, derived, id, link, kinds, bounds, conditional,
         where, ignore, by, weights, collapse, min_count, censored, truncated,
     )  # fmt: skip
-    with advised(formula, {"model": repr(model)} if isinstance(model, str | list) else None):
+    rest = {"m": m, "rng": rng, "n_jobs": n_jobs, "progress": progress, "checkpoint": checkpoint, **model_keywords}
+    try:
         return plan_for(frame, formula, model, asked, model_keywords)[0]
+    except MifitError as error:
+        error.complete(request(formula, model, asked, rest))
+        raise
 
 
 def pattern(frame: pd.DataFrame) -> pd.DataFrame:

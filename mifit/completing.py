@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .advising import request_of
+from .calls import Code
 from .describing import NEW_ROWS
-from .errors import DataError, PlanError, nearest
+from .errors import DataError, PlanError, call, nearest
 from .frame.completed import Completed, copied
 from .frame.kinds import Coding, Kind, is_missing
 from .frame.table import Column, Table, check_frame, read
@@ -19,7 +21,7 @@ from .impute.known import fill
 from .impute.newrows import complete_rows, needed
 from .impute.plan import listed
 from .impute.wishes import is_whole
-from .imputing import Ground, as_call, completed_of
+from .imputing import Ground, completed_of
 
 __all__ = ["completed_rows"]
 
@@ -27,7 +29,9 @@ __all__ = ["completed_rows"]
 def completed_rows(imp: Any, frame: pd.DataFrame, iterations: int | None) -> tuple[Ground, Completed, str]:
     """New rows completed with the draws of an ImputedSet; see :meth:`mifit.ImputedSet.impute_new`."""
     if imp.plan is None or imp._seed is None:
-        raise PlanError("sets made elsewhere have no models for new rows.", do="df.mice.impute(...)")
+        raise PlanError(
+            "sets made elsewhere have no models for new rows.", do=call("df.mice.impute", "y ~ x1 + x2", m=imp.m)
+        )
     if iterations is not None and (not is_whole(iterations) or iterations < 1):
         raise PlanError(f"iterations is {iterations!r}; a whole number from 1 is needed.", do="imp.impute_new(new)")
     check_frame(frame)
@@ -36,7 +40,7 @@ def completed_rows(imp: Any, frame: pd.DataFrame, iterations: int | None) -> tup
         if getattr(plan.wishes, word):
             raise PlanError(
                 f"new rows are not completed for imputations with {word}=.",
-                do=f"pd.concat([df, new]).mice.impute(..., {word}=...)",
+                do=_whole(imp),
             )
     given = copied(frame)
     wide = _read(given, old, needed(old, plan, imp._ground.derived) | set(plan.order))
@@ -62,16 +66,21 @@ def completed_rows(imp: Any, frame: pd.DataFrame, iterations: int | None) -> tup
     return Ground(ordered, ordered), Completed(given, ordered, own), said
 
 
+def _whole(imp: Any) -> str:
+    """The call that imputes old and new rows as one frame."""
+    asked, masks = request_of(imp.plan, imp.m, imp._seed), {}
+    if "where" in asked.words:
+        masks["where"] = Code(f"np.vstack([{asked.words['where']}, new[df.columns].isna()])")
+    if "ignore" in asked.words and not isinstance(imp.plan.wishes.ignore, str):
+        masks["ignore"] = Code(f"np.r_[{asked.words['ignore']}, [False] * len(new)]")
+    return call("pd.concat([df, new]).mice.impute", **masks).after("imp = ").joined(asked)
+
+
 def _together(imp: Any) -> str:
     """The call that imputes old and new rows as one frame, by models that learn from the old rows only."""
-    questions, n = imp.plan.questions, imp._ground.known.n_rows
-    plain = dataclasses.replace(imp.plan, wishes=dataclasses.replace(imp.plan.wishes, ignore=None))
-    models = [q.model if q.said == f"model={q.model!r}" else "" for q in questions]
-    model: Any = models[0] if len(set(models)) == 1 else [q.model for q in questions]
-    keywords = questions[0].keywords if questions else {}
-    call = as_call(imp._written, model, keywords, plain, imp.m, imp._seed)
-    call = call.replace("impute([]", "impute(None").replace("df.mice", "both.mice")
-    return f"both = pd.concat([df, new], ignore_index=True); {call[:-1]}, ignore=both.index >= {n})"
+    rows = Code(f"both.index >= {imp._ground.known.n_rows}")
+    together = call("both.mice.impute", ignore=rows).after("both = pd.concat([df, new], ignore_index=True); imp = ")
+    return together.joined(request_of(imp.plan, imp.m, imp._seed))
 
 
 def _read(frame: pd.DataFrame, old: Table, used: set[Hashable]) -> Table:
@@ -150,5 +159,5 @@ def _refuse_known_units(imp: Any, new: Table) -> None:
             raise DataError(
                 f"{len(both)} of the new rows' {unit!r} were imputed already, the first is "
                 f"{old[unit].coding.decode(both[:1]).tolist()[0]!r}: rows of one {unit!r} are drawn together.",
-                do="pd.concat([df, new]).mice.impute(...)",
+                do=_whole(imp),
             )

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import warnings
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from .errors import IncompleteWarning, MifitWarning, outside
+from .advising import IMPUTE, request_of
+from .calls import Advice
+from .errors import call, warn
 from .examine.convergence import state, unsettled
 from .formula.question import Question
 from .formula.terms import take_apart
@@ -19,7 +19,6 @@ from .frame.completed import Completed
 from .frame.table import Table
 from .impute.follow_up import NO_STATUS, doubts_of_times
 from .impute.plan import Plan
-from .imputing import as_call
 from .storage.asked import asked
 
 __all__ = [
@@ -31,8 +30,8 @@ __all__ = [
     "identity_of",
     "notes_of",
     "remaining",
+    "said_of_incomplete",
     "said_of_remaining",
-    "warn_incomplete",
     "warn_of_times",
     "within",
 ]
@@ -118,19 +117,14 @@ def _unasked(rest: Mapping[Hashable, int], plan: Plan | None) -> dict[Hashable, 
     return {n: k for n, k in left.items() if not named & {*parents.get(n, ())}}
 
 
-def warn_incomplete(rest: Mapping[Hashable, int], plan: Plan | None) -> None:
-    """One warning for all values that stay missing without anybody's asking for it."""
+def said_of_incomplete(rest: Mapping[Hashable, int], plan: Plan | None, asked: Callable[[], Advice]) -> str:
+    """What is warned of where values stay missing without anybody's asking for it; empty where none do."""
     left = _unasked(rest, plan)
-    if left:
-        named = ", ".join(f"{name!r} ({count})" for name, count in left.items())
-        leave = dict.fromkeys(left, "leave")
-        warnings.warn(
-            IncompleteWarning(
-                f"values stay missing in all completed sets: {named}. The plan says why; on purpose: "
-                f"df.mice.impute(methods={leave!r})"
-            ),
-            stacklevel=outside(),
-        )
+    if not left:
+        return ""
+    named = ", ".join(f"{name!r} ({count})" for name, count in left.items())
+    do = call(IMPUTE, methods=dict.fromkeys(left, "leave")).joined(asked())
+    return f"values stay missing in all completed sets: {named}. The plan says why; on purpose: {do}"
 
 
 def events_of(imp: Any) -> pd.DataFrame:
@@ -158,12 +152,8 @@ def events_of(imp: Any) -> pd.DataFrame:
 
 def within(imp: Any, name: Hashable, bounds: tuple[float | None, float | None]) -> str:
     """The call that imputes again, with a column within bounds."""
-    wishes = dataclasses.replace(imp.plan.wishes, bounds={**imp.plan.wishes.bounds, name: bounds})
-    plan, questions = dataclasses.replace(imp.plan, wishes=wishes), imp.plan.questions
-    words = {word: value for question in questions for word, value in question.keywords.items()}
-    models = [question.model for question in questions]
-    model: Any = models[0] if len(set(models)) == 1 else models or ""
-    return as_call(imp._written, model, words, plan, imp.m, imp._seed)
+    asked = request_of(imp.plan, imp.m, imp._seed)
+    return call(IMPUTE, bounds={name: bounds}).after("imp = ").joined(asked)
 
 
 def _consequence(event: str) -> str:
@@ -219,4 +209,4 @@ def warn_of_times(questions: Sequence[Question], known: Table) -> None:
     """Warn where the times or the events of a survival analysis are not what they are taken for."""
     for text in doubts_of_times(questions, known):
         if text != NO_STATUS:
-            warnings.warn(text, MifitWarning, stacklevel=outside())
+            warn(text)

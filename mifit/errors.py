@@ -29,9 +29,12 @@ from __future__ import annotations
 import difflib
 import re
 import sys
+import warnings
 from collections.abc import Iterable
 from importlib.resources import files
 from typing import Any
+
+from .calls import Advice, call, completed
 
 __all__ = [
     "CongenialityError",
@@ -51,9 +54,12 @@ __all__ = [
     "SeparationWarning",
     "StorageError",
     "StorageWarning",
+    "call",
     "help",
     "nearest",
     "outside",
+    "shown",
+    "warn",
 ]
 
 
@@ -91,6 +97,13 @@ class MifitError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         return _remake, (type(self), self.fact, self.do, self.lines)
+
+    def complete(self, base: Advice, verb: str | None = None) -> None:
+        """Let the calls of ``impute`` that it advises say what else was asked, or be calls of another verb."""
+        do = completed(self.do, base, verb)
+        lines = {label: completed(line, base, verb) for label, line in self.lines.items()}
+        made = type(self)(self.fact, do=do, **lines)
+        self.do, self.lines, self.args = made.do, made.lines, made.args
 
 
 def _remake(kind: type[MifitError], fact: str, do: str | None, lines: dict[str, object]) -> MifitError:
@@ -262,3 +275,20 @@ def outside() -> int:
     while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).split(".")[0] == "mifit":
         level, frame = level + 1, frame.f_back
     return level
+
+
+def warn(text: str, kind: type[Warning] = MifitWarning) -> None:
+    """Warn at the line of the caller outside this package."""
+    warnings.warn(kind(text), stacklevel=outside())
+
+
+def shown(names: Iterable[object], most: int = 4) -> str:
+    """Return the first few of some names, and how many they are where there are more.
+
+    Examples
+    --------
+    >>> shown("abc"), shown(range(12), 3)
+    ('a, b, c', '0, 1, 2, ... (12)')
+    """
+    every = [str(name) for name in names]
+    return ", ".join(every[:most]) + (f", ... ({len(every)})" if len(every) > most else "")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,8 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from . import errors
+from .advising import IMPUTE, request_in, request_of
 from .analysis.fit import fit_one, fit_sets
 from .analysis.models import call, is_robust, spec, with_link
+from .calls import Advice
 from .describing import header_of, notes_of, warn_of_times
 from .errors import (
     CongenialityError,
@@ -27,7 +29,6 @@ from .errors import (
     MifitError,
     PlanError,
     PoolingError,
-    outside,
 )
 from .examine.certificate import certificate, judged
 from .examine.check import Verdict, Where
@@ -39,7 +40,7 @@ from .formula.query import widened_by
 from .formula.question import Question, ask, ask_right, caller_scope, resolve
 from .formula.terms import parse
 from .impute.plan import Plan
-from .imputing import Ground, as_call, by_column, chains_of, ground, planned, require_columns, scope_of
+from .imputing import Ground, by_column, chains_of, ground, planned, require_columns, scope_of
 from .pool.rubin import pool
 from .results.pooled import PooledResults
 from .sampling import refuse_informed, sample_notes, sample_of, where_of
@@ -73,15 +74,22 @@ def fitted(imp: Any, asked: Request) -> PooledResults:
         return _fitted(imp, asked)
     except FormulaError as error:
         # what is wrong with a formula is found before anyone knows who asked
-        if error.do is None or not error.do.startswith(_IMPUTE) or error.do == f"{_IMPUTE})":
-            raise
-        rest = error.do.removeprefix(_IMPUTE)
-        model = f", model={spec(asked.model).name!r})" if asked.model is not None and "model=" not in rest else ")"
-        raise FormulaError(error.fact, do=f"imp.fit({rest[:-1]}{model}", **error.lines) from error
+        if isinstance(error.do, Advice) and (error.do.formula or error.do.words):
+            error.complete(_asked(asked), "imp.fit")
+        raise
+    except MifitError as error:
+        error.complete(request_of(imp.plan, imp.m, imp._seed))
+        raise
 
 
-#: how advice to impute begins, which is advice to fit where a fit was asked for
-_IMPUTE = "df.mice.impute("
+def _asked(asked: Request) -> Advice:
+    """The call of ``fit`` as the user wrote it."""
+    usual = Request()
+    words = {"model": None if asked.model is None else spec(asked.model).name, **asked.keywords}
+    for name in [one.name for one in dataclasses.fields(Request)[3:]]:
+        if getattr(asked, name) is not getattr(usual, name):
+            words[name] = getattr(asked, name)
+    return request_in("imp.fit", asked.formula, words)
 
 
 def _fitted(imp: Any, asked: Request) -> PooledResults:
@@ -93,7 +101,7 @@ def _fitted(imp: Any, asked: Request) -> PooledResults:
         cure = f"imp.extend(m=19).fit({question.formula!r})"
         raise PoolingError(
             "one completed set has no between-imputation variance: at least 2 are needed to pool.",
-            do="df.mice.impute(m=20)" if imp.plan is None else cure,
+            do=errors.call(IMPUTE, question.formula, m=20) if imp.plan is None else cure,
         )
     sample = sample_of(imp, question, asked)
     where = where_of(imp, question, asked, sample)
@@ -109,12 +117,10 @@ def _fitted(imp: Any, asked: Request) -> PooledResults:
         if found.word == "exact" or (where is not None and found.word == "implied"):
             found = dataclasses.replace(found, reason="imputed again for it")
     if doubt:
-        warnings.warn(CongenialityWarning(f"{question.formula}: {doubt}."), stacklevel=outside())
+        errors.warn(f"{question.formula}: {doubt}.", CongenialityWarning)
     if used.plan is not None and (against := unsettled(used._settled, used.iterations)):
         cure = f"imp = imp.extend(iterations={used.iterations}); imp.convergence()"
-        warnings.warn(
-            ConvergenceWarning(f"the chains may not have settled: {against}. Do: {cure}"), stacklevel=outside()
-        )
+        errors.warn(f"the chains may not have settled: {against}. Do: {cure}", ConvergenceWarning)
     beside = [ask_right(one, imp._table, caller_scope()) for one in words.formulas]
     named = [*words.columns, *(v for one in beside for v in one.variables(imp._table))]
     _require_complete(used, question, named)
@@ -176,13 +182,14 @@ def foreseen(imp: Any, question: Question) -> Question:
     return dataclasses.replace(asked, said=question.said)
 
 
-def call_for(imp: Any, question: Question, plan: Plan | None = None) -> tuple[list[str], str]:
+def call_for(imp: Any, question: Question, plan: Plan | None = None) -> tuple[list[str], Advice]:
     """Formulas that imputations for an analysis would be made for, and the call, with the wishes of a plan."""
     declared = imp.plan.questions if imp.plan else ()
     joins = bool(declared) and all(likelihood(q) == likelihood(question) for q in declared)
     shown = [*(one for one in imp._written if joins and one != question.formula), question.formula]
     model = question.model if question.said == f"model={question.model!r}" else ""
-    return shown, as_call(shown, model, question.keywords, plan or imp.plan, imp.m, imp._seed)
+    again = request_of(plan or imp.plan, imp.m, imp._seed, shown, model, question.keywords)
+    return shown, again.after("imp = ")
 
 
 def _refuse(asked: Request) -> None:
@@ -217,7 +224,8 @@ def _again(imp: Any, analysis: Question, found: Verdict, asked: Request, where: 
         raise CongenialityError(
             f"the analysis of {where.said} was not foreseen, and nothing says what those rows have in common.",
             analysis=analysis.formula, otherwise="uncovered='ignore' fits it as it is",
-            do=f"imp = df.assign(chosen=mask).mice.impute({widened_by(analysis.formula, ['chosen'])!r})",
+            do=errors.call("df.assign(chosen=mask).mice.impute", widened_by(analysis.formula, ["chosen"]))
+            .after("imp = "),
         )  # fmt: skip
     shown, do = call_for(imp, question)
     pairs = zip(imp._written, imp.plan.questions, strict=True)
@@ -237,18 +245,23 @@ def _again(imp: Any, analysis: Question, found: Verdict, asked: Request, where: 
     def make(chains: Sequence[Any]) -> Any:
         return type(imp)(imp._frame, given, plan, chains, imp._seed)
 
-    with salvaged(make, imp.m, lambda: f'{do[:-1]}, checkpoint="chains")'):
+    with salvaged(make, imp.m, lambda: errors.call(IMPUTE, checkpoint="chains").after("imp = ").joined(do)):
         again = make(chains_of(given, plan, range(imp.m), sweeps, imp._seed, asked.n_jobs, None))
     seconds = time.perf_counter() - started
     if without:
         found = dataclasses.replace(found, reason=f"{found.reason}; its terms serve as predictors, as {without}")
     text = f"{analysis.formula}: {found.reason}. Imputed again in {seconds:.1f} s; to avoid it: {do}"
-    warnings.warn(CongenialityWarning(text), stacklevel=outside())
+    errors.warn(text, CongenialityWarning)
     return again
 
 
 def _replanned(
-    imp: Any, questions: Sequence[Question], shown: Sequence[str], scope: Mapping[str, Any], analysis: Question, do: str
+    imp: Any,
+    questions: Sequence[Question],
+    shown: Sequence[str],
+    scope: Mapping[str, Any],
+    analysis: Question,
+    do: Advice,
 ) -> tuple[Plan, Ground, str]:
     """The plan for analyses that were not foreseen, with every wish of before; why it is not one of compatible draws.
 
@@ -271,6 +284,7 @@ def _replanned(
         else:
             return plan, given, "" if first is None else first.fact.rstrip(".")
     assert first is not None
+    first.complete(do)
     raise CongenialityError(
         f"the analysis was not foreseen, and imputing again as before fails: {first.fact}",
         analysis=analysis.formula, do=first.do or do,
@@ -296,7 +310,7 @@ def _require_complete(imp: Any, question: Question, columns: Sequence[Hashable])
         if kept:
             raise DataError(
                 f"the analysis needs {name!r}, which was not imputed and has {kept} holes.",
-                do=f'imp = df.mice.impute("{question.formula}")',
+                do=errors.call(IMPUTE, question.formula, methods={name: None}).after("imp = "),
             )
 
 

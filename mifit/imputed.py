@@ -12,7 +12,9 @@ from typing import Any, overload
 import numpy as np
 import pandas as pd
 
+from .advising import IMPUTE, request, request_of
 from .alternatives import Alternatives, alternatives
+from .calls import Advice
 from .completing import completed_rows
 from .describing import (
     described,
@@ -20,11 +22,11 @@ from .describing import (
     fingerprint_of,
     identity_of,
     remaining,
+    said_of_incomplete,
     said_of_remaining,
-    warn_incomplete,
     warn_of_times,
 )
-from .errors import PlanError
+from .errors import IncompleteWarning, MifitError, PlanError, StorageError, call, warn
 from .examine.convergence import convergence, trace_frame
 from .examine.explain import Explanation, explain
 from .examine.methods_text import citation, methods_text
@@ -39,7 +41,7 @@ from .frame.elsewhere import from_frames as _from_frames
 from .frame.elsewhere import from_long as _from_long
 from .impute.chain import Chain, Seed
 from .impute.plan import Plan
-from .impute.wishes import Asked, advised, is_whole
+from .impute.wishes import Asked, is_whole
 from .imputing import Ground, chains_of, checked, completed_of, more_chains, plan_for, seed_of
 from .keeping import loaded, saved
 from .results.mapped import Mapped, map_sets
@@ -222,11 +224,18 @@ class ImputedSet:
             If the sets were made elsewhere, or neither or a negative number is asked for.
         """
         make = partial(_remade, self._frame, self._ground, self._plan, self._seed)
-        given = {"m": m, "iterations": iterations, "checkpoint": "chains" if checkpoint is None else str(checkpoint)}
-        words = ", ".join(f"{word}={value!r}" for word, value in given.items() if value is not None)
+        folder = "chains" if checkpoint is None else str(checkpoint)
+        again = call("imp.extend", m=m, iterations=iterations, n_jobs=n_jobs, checkpoint=folder)
         total = self.m + (int(m) if m is not None and is_whole(m) else 0)
-        with salvaged(make, total, lambda: f"imp.extend({words})", checkpoint):
-            return make(more_chains(self, m, iterations, n_jobs, progress, checkpoint))
+        try:
+            with salvaged(make, total, lambda: again, checkpoint):
+                return make(more_chains(self, m, iterations, n_jobs, progress, checkpoint))
+        except StorageError as error:  # of the folder
+            error.complete(again, "imp.extend")
+            raise
+        except MifitError as error:
+            error.complete(request_of(self.plan, self.m, self._seed))
+            raise
 
     def fit(
         self,
@@ -315,7 +324,7 @@ class ImputedSet:
         return fitted(self, asked) if until is None else settle(partial(fitted, asked=asked), self, until, max_m)
 
     def map(self, func: Callable[[pd.DataFrame], Any], *, n_jobs: int | None = None) -> Mapped:
-        """Call a function on each completed frame; ``pool()`` of what comes back pools by Rubin's rules.
+        """Advice a function on each completed frame; ``pool()`` of what comes back pools by Rubin's rules.
 
         Parameters
         ----------
@@ -736,22 +745,35 @@ def create(
     checkpoint: str | os.PathLike[str] | None = None,
 ) -> ImputedSet:  # fmt: skip
     """Plan and run; see :func:`mifit.impute`."""
+    rest = {"m": m, "rng": rng, "n_jobs": n_jobs, "progress": progress, "checkpoint": checkpoint, **keywords}
+    try:
+        return _created(frame, formula, model, m, asked, rng, n_jobs, progress, keywords, checkpoint, rest)
+    except MifitError as error:
+        error.complete(request(formula, model, asked, rest))
+        raise
+
+
+def _created(
+    frame: pd.DataFrame, formula: Any, model: Any, m: int, asked: Asked, rng: Any,
+    n_jobs: int | None, progress: bool | None, keywords: dict[str, Any],
+    checkpoint: str | os.PathLike[str] | None, rest: Mapping[str, Any],
+) -> ImputedSet:  # fmt: skip
+    """Plan and run; errors advise changes of the request."""
     seeded = rng is not None or keywords.get("random_state") is not None
-    words = {word: value for word, value in keywords.items() if word != "random_state"}
     if checkpoint is not None and not seeded:
-        raise PlanError("checkpoint= needs rng=: without it no two calls are the same.", do="df.mice.impute(rng=1)")
-    with advised(formula, {"model": repr(model)} if isinstance(model, str | list) else None):
-        plan, given, seed = _prepared(frame, formula, model, m, asked, rng, keywords)
+        raise PlanError("checkpoint= needs rng=: without it no two calls are the same.", do=call(IMPUTE, rng=1))
+    plan, given, seed = _prepared(frame, formula, model, m, asked, rng, keywords)
     warn_of_times(plan.questions, given.known)
     make = partial(_remade, copied(frame if given.frame is None else given.frame), given, plan, seed)
 
-    def again() -> str:
-        return call_again(plan, model, words, int(m), seed if seeded else None, checkpoint)
+    def again() -> Advice:
+        return call_again(request(formula, model, asked, rest), seed, checkpoint)
 
     with salvaged(make, int(m), again, checkpoint):
         numbers = range(int(m))
         made = make(chains_of(given, plan, numbers, plan.iterations, seed, n_jobs, progress, None, checkpoint))
-    warn_incomplete(made._remaining, plan)
+    if text := said_of_incomplete(made._remaining, plan, lambda: request(formula, model, asked, rest)):
+        warn(text, IncompleteWarning)
     return made
 
 
@@ -768,17 +790,17 @@ def _prepared(
     """Everything that is decided before a chain runs."""
     if "random_state" in keywords:
         if rng is not None:
-            raise PlanError("rng= and random_state= are the same; give one.", do="df.mice.impute(rng=1)")
+            raise PlanError("rng= and random_state= are the same; give one.", do=call(IMPUTE, random_state=None))
         rng = keywords.pop("random_state")
     if not is_whole(m):
         try:
             whole = max(int(float(m)), 2)
         except (TypeError, ValueError, OverflowError):
             whole = 20
-        raise PlanError(f"m must be a whole number, not {m!r}.", do=f"df.mice.impute(m={whole})")
+        raise PlanError(f"m must be a whole number, not {m!r}.", do=call(IMPUTE, m=whole))
     if m < 1:
         raise PlanError(
-            f"m is {m}; at least 1 completed set is drawn, and 2 are needed to pool.", do="df.mice.impute(m=20)"
+            f"m is {m}; at least 1 completed set is drawn, and 2 are needed to pool.", do=call(IMPUTE, m=20)
         )
     if isinstance(formula, Plan):
         plan, given = checked(formula, frame, model, asked, keywords)

@@ -6,17 +6,18 @@ import contextlib
 import dataclasses
 import os
 import sys
-import warnings
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from .analysis.families import code_of_family
+from . import errors
+from .advising import IMPUTE
 from .analysis.models import Call, call, spec, with_link
 from .analysis.models import words as words_of
-from .errors import PlanError, StorageWarning, outside
+from .calls import Advice, written
+from .errors import PlanError, StorageWarning
 from .formula.derived import Derived, follow, numbers, substitute, understand
 from .formula.hints import refuse_unbuilt
 from .formula.question import Question, ask, caller_scope, resolve
@@ -41,14 +42,12 @@ from .impute.plan import Plan, Wishes
 from .impute.planning import make, recoded
 from .impute.runs import run
 from .impute.skipping import questionnaire
-from .impute.wishes import USUAL, Asked, advised, is_whole, refuse_other_holes, refuse_words
+from .impute.wishes import USUAL, Asked, is_whole, refuse_other_holes, refuse_words
 from .storage.checkpoint import Checkpoint
 from .workers import Halted, alone
 
 __all__ = [
     "Ground",
-    "as_call",
-    "as_written",
     "by_column",
     "chains_of",
     "checked",
@@ -145,14 +144,12 @@ def plan_for(
             word, value = next(iter(words.fit.items()))
             raise PlanError(
                 f"{word}= belongs to the fit, not to the imputation.",
-                do=f"df.mice.impute({one!r}).fit({word}={value!r})",
+                do=errors.call(IMPUTE, **{word: None}).then(f".fit({word}={written(value, otherwise=word)})"),
             )
         require_columns(given.table, words)
-        written = substitute(one, given.derived) if given.derived else one
-        questions.append(ask(written, given.table, model=name, keywords=dict(words.init), scope=scope))
-    said = names if isinstance(model, (list, tuple)) else names[0] if names else None
-    with advised(formula, _as_code(said, keywords)):
-        return planned(given, questions, wishes, scope, tuple(formulas), events)
+        spelled = substitute(one, given.derived) if given.derived else one
+        questions.append(ask(spelled, given.table, model=name, keywords=dict(words.init), scope=scope))
+    return planned(given, questions, wishes, scope, tuple(formulas), events)
 
 
 def _each(model: Any, formulas: Sequence[str]) -> list[Any]:
@@ -164,7 +161,7 @@ def _each(model: Any, formulas: Sequence[str]) -> list[Any]:
     if len(model) != len(formulas):
         raise PlanError(
             f"{len(model)} models for {len(formulas)} analyses.",
-            do=f"df.mice.impute({list(formulas)!r}, model={['ols'] * len(formulas)!r})",
+            do=errors.call(IMPUTE, model=(list(model) + ["ols"] * len(formulas))[: len(formulas)]),
         )
     return list(model)
 
@@ -178,12 +175,6 @@ def _taken(keywords: Mapping[str, Any], model: str, models: Sequence[str | None]
 def _takes_weights(model: str) -> bool:
     """Whether weights are a word of the analysis."""
     return "weights" in words_of(model)[0]
-
-
-def _as_code(model: Any, keywords: Mapping[str, Any]) -> dict[str, str]:
-    """The model and its keywords as the user would write them; arrays are left to the user."""
-    short = {w: v for w, v in keywords.items() if isinstance(v, str | int | float) or hasattr(v, "link")}
-    return {**({} if model is None else {"model": repr(model)}), **{w: as_written(v) for w, v in short.items()}}
 
 
 def by_column(keywords: Mapping[str, Any], table: Table, formulas: Sequence[str]) -> dict[str, Any]:
@@ -209,10 +200,10 @@ def _column_of(word: str, value: Any, table: Table, formulas: Sequence[str]) -> 
     for name, column in table.columns.items():
         if column.number and not len(column.missing) and _follows(column.numbers(column.values), numbers):
             logarithm = word == "offset" and (column.values > 0).all() and np.allclose(np.log(column.values), numbers)
-            cure = f"exposure={name!r}" if logarithm else f"{word}={word!r}, methods={{{name!r}: 'leave'}}"
+            cure = {word: None, "exposure": name} if logarithm else {word: word, "methods": {name: "leave"}}
             raise PlanError(
                 f"{word}= is an array that follows from column {name!r}; named, the column is not used twice.",
-                do=f"df.mice.impute({formulas[0]!r}, {cure})" + ("" if logarithm else f"  # df[{word!r}] the array"),
+                do=errors.call(IMPUTE, **cure).then("" if logarithm else f"  # df[{word!r}] the array"),
             )
     return value
 
@@ -222,26 +213,6 @@ def _follows(column: Any, numbers: Any) -> bool:
     order = np.argsort(column, kind="stable")
     steps, others = np.diff(column[order]), np.diff(numbers[order])
     return bool(np.array_equal(steps > 0, others > 0) and (others >= 0).all() and (steps > 0).sum() > 1)
-
-
-def as_call(
-    formulas: Sequence[str], model: Any, keywords: Mapping[str, Any], plan: Plan | None, m: int, seed: Seed | None
-) -> str:
-    """The call that makes imputations for some formulas, with every wish of a plan."""
-    words: dict[str, Any] = {"model": model} if model else {}
-    words.update(keywords)
-    if plan is not None:
-        usual = Wishes()
-        for field in dataclasses.fields(Wishes):
-            given = getattr(plan.wishes, field.name)
-            # weights of the analysis are its own
-            if field.name not in words and given != getattr(usual, field.name):
-                words[field.name] = list(given) if isinstance(given, tuple) else given
-    words["m"] = m
-    if seed is not None and isinstance(seed.entropy, int) and not seed.key and seed.entropy < 10**10:
-        words["rng"] = seed.entropy
-    shown = [repr(formulas[0] if len(formulas) == 1 else list(formulas))] if formulas else []
-    return f"imp = df.mice.impute({', '.join([*shown, *(f'{w}={as_written(v)}' for w, v in words.items())])})"
 
 
 def planned(
@@ -281,14 +252,14 @@ def checked(
     given = [w for w in late if getattr(asked, w) is not None] + list(keywords)
     given += [w for w, usual in USUAL.items() if getattr(asked, w) != usual]
     if given or model is not None:
-        raise PlanError(f"the plan is made; {(given or ['model'])[0]}= comes too late.", do="df.mice.plan(...)")
+        raise PlanError(f"the plan is made; {(given or ['model'])[0]}= comes too late.", do=_anew())
     given_now, _ = ground(frame, plan.wishes, scope_of(plan.questions, plan.questions))
     table = given_now.table
     if tuple(table.columns) != plan.columns or table.n_rows != plan.n_rows:
         raise PlanError(
             f"the plan was made for {plan.n_rows} rows and columns {', '.join(map(str, plan.columns[:6]))}; "
             f"this frame has {table.n_rows} rows and {', '.join(map(str, list(table.columns)[:6]))}.",
-            do="df.mice.plan(...)",
+            do=_anew(),
         )
     refuse_other_holes(plan, collapsed(given_now.known, levels_together(given_now.known, plan.wishes))[0])
     iterations = asked.wishes(frame).iterations
@@ -296,6 +267,11 @@ def checked(
         plan = dataclasses.replace(plan, iterations=iterations)
     known = recoded(given_now.known, plan.numeric)
     return plan, given_now._replace(table=recoded(table, plan.numeric), known=known)
+
+
+def _anew() -> Advice:
+    """The call that makes a plan for the frame as it is; what was asked joins it."""
+    return errors.call("df.mice.plan").after("plan = ")
 
 
 def seed_of(rng: Any) -> Seed:
@@ -306,11 +282,11 @@ def seed_of(rng: Any) -> Seed:
     if isinstance(rng, np.random.SeedSequence):
         return Seed(rng.entropy, tuple(rng.spawn_key))
     if is_whole(rng) and rng < 0:
-        raise PlanError(f"rng is {rng}; a whole number from 0 is needed.", do="df.mice.impute(rng=1)")
+        raise PlanError(f"rng is {rng}; a whole number from 0 is needed.", do=errors.call(IMPUTE, rng=1))
     if rng is None or is_whole(rng):
         return Seed(np.random.SeedSequence(None if rng is None else int(rng)).entropy)
     raise PlanError(
-        f"rng is {type(rng).__name__}; an int, SeedSequence or Generator is needed.", do="df.mice.impute(rng=1)"
+        f"rng is {type(rng).__name__}; an int, SeedSequence or Generator is needed.", do=errors.call(IMPUTE, rng=1)
     )
 
 
@@ -354,9 +330,7 @@ def chains_of(
     chains = [found[number] for number in numbers]
     if folder is not None and folder.lost is not None:
         try:
-            warnings.warn(
-                StorageWarning(f"all chains are drawn, some are not kept: {folder.lost.fact}"), stacklevel=outside()
-            )
+            errors.warn(f"all chains are drawn, some are not kept: {folder.lost.fact}", StorageWarning)
         except StorageWarning as error:
             raise Halted(chains, [], error) from error
     return chains
@@ -380,7 +354,9 @@ def more_chains(
 ) -> list[Chain]:  # fmt: skip
     """The chains of an ImputedSet, with more of them or more sweeps in each; see :meth:`mifit.ImputedSet.extend`."""
     if imp.plan is None or imp._seed is None:
-        raise PlanError("sets made elsewhere cannot be extended.", do="df.mice.impute(...)")
+        raise PlanError(
+            "sets made elsewhere cannot be extended.", do=errors.call(IMPUTE, "y ~ x1 + x2", m=imp.m + (m or 0))
+        )
     for word, given in (("m", m), ("iterations", iterations)):
         if given is not None and not is_whole(given):
             raise PlanError(f"{word} is {given!r}; a whole number is needed.", do=f"imp.extend({word}=10)")
@@ -472,10 +448,3 @@ def require_columns(table: Table, words: Call) -> None:
     """Refuse words that name a column which is none."""
     for name in words.columns:
         table.require(name, "the analysis")
-
-
-def as_written(value: Any) -> str:
-    """A keyword as the user would write it, statsmodels families and their parameters included; masks by name."""
-    if isinstance(value, Mapping) and any(isinstance(one, Mask) for one in value.values()):
-        return "mask"
-    return code_of_family(value) if hasattr(value, "link") else repr(value)

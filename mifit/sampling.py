@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import CongenialityError, DataError
+from .errors import CongenialityError, DataError, call
 from .examine.check import Where
 from .formula.derived import substitute
 from .formula.query import as_factor, crossed, named_in, widened_by
@@ -129,7 +129,7 @@ def refuse_informed(plan: Plan | None, question: Question, table: Table) -> None
             f"{informing[0]!r} informs the imputed values of {question.outcome[0]!r}: rows with an imputed outcome are "
             "worth keeping.",
             analysis=question.formula,
-            do=f"df.mice.impute({question.formula!r}, auxiliary='ignore').fit(drop_imputed_outcome=True)",
+            do=call("df.mice.impute", auxiliary="ignore").then(".fit(drop_imputed_outcome=True)"),
         )
 
 

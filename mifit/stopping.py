@@ -3,55 +3,41 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from .errors import ImputationError, Interrupted, MifitError, StorageError
+from .advising import IMPUTE, code_of_seed
+from .calls import Advice, Code
+from .errors import ImputationError, Interrupted, MifitError, StorageError, call
 from .impute.chain import Chain, Seed
-from .impute.plan import Plan
-from .imputing import as_call
 from .workers import Halted, died
 
 __all__ = ["call_again", "salvaged"]
 
-_LONGEST = 400  # characters of a call that is printed
 
-
-def call_again(
-    plan: Plan, model: Any, keywords: Mapping[str, Any], m: int, seed: Seed | None, checkpoint: Any = None
-) -> str:
+def call_again(asked: Advice, seed: Seed, checkpoint: Any = None) -> Advice:
     """Return the call of ``impute`` that makes the same chains, with a folder that keeps them.
 
     Parameters
     ----------
-    plan : Plan
-    model : str, list of str or None
-    keywords : mapping
-        Of the model.
-    m : int
-    seed : Seed, optional
-        None where none was given: the call then has one.
+    asked : Advice
+        As the user wrote it.
+    seed : Seed
+        Of a generator that has moved on, or of nobody's choice: the call then says what it was.
     checkpoint : path, optional
         By default a folder "chains".
-
-    Returns
-    -------
-    str
-        Without the wishes where they cannot be written in a line.
     """
-    formulas = plan.written or tuple(question.formula for question in plan.questions)
-    text = as_call(formulas, model, keywords, plan, m, seed).replace("impute([]", "impute(None")
-    if "rng=" not in text:
-        key = "" if seed is None or not seed.key else f", spawn_key={tuple(seed.key)}"
-        text = f"{text[:-1]}, rng={1 if seed is None else f'np.random.SeedSequence({seed.entropy}{key})'})"
-    if len(text) > _LONGEST or "\n" in text or " object at 0x" in text or "<function" in text:
-        text = "imp = df.mice.impute(...)"
-    return f"{text[:-1]}, checkpoint={'chains' if checkpoint is None else str(checkpoint)!r})"
+    folder = "chains" if checkpoint is None else str(checkpoint)
+    words = {"checkpoint": folder}
+    if not (asked.words.get("rng") or asked.words.get("random_state") or "").isdecimal():
+        words["rng"] = Code(code_of_seed(seed))
+    known = call(IMPUTE, **words, **({"random_state": None} if "rng" in words else {}))
+    return known.after("imp = ").joined(asked)
 
 
 @contextlib.contextmanager
 def salvaged(
-    make: Callable[[Sequence[Chain]], Any], m: int, again: Callable[[], str], checkpoint: Any = None
+    make: Callable[[Sequence[Chain]], Any], m: int, again: Callable[[], Advice], checkpoint: Any = None
 ) -> Iterator[None]:
     """Whatever stops chains before all m are finished carries an ImputedSet of the finished ones, as ``partial``.
 
@@ -76,9 +62,9 @@ def salvaged(
         lost = checkpoint is not None and isinstance(cause, StorageError)  # the folder cannot keep them
         if partial is not None and (checkpoint is None or lost):
             more = f".extend(m={m - done})" if m > done else ""
-            do = f"import sys; stopped = sys.last_value; imp = stopped.partial{more}"
+            do: str = f"import sys; stopped = sys.last_value; imp = stopped.partial{more}"
         else:
-            do = again() + ("  # the same call again" if checkpoint is not None else "")
+            do = again().then("  # the same call again" if checkpoint is not None else "")
         where = "" if partial is None and (checkpoint is None or lost) else "in the error's partial"
         if checkpoint is not None and not lost:
             where = f"in {str(checkpoint)!r}"

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import PlanError, StorageError
+from .errors import PlanError, StorageError, call
 from .files import way_back
 
 __all__ = ["Board", "Halted", "Parcel", "alone", "died", "spread"]
@@ -143,7 +143,7 @@ def alone(n_jobs: int | None) -> bool:
     if n_jobs is not None and (not isinstance(n_jobs, int | np.integer) or n_jobs == 0):
         raise PlanError(
             f"n_jobs is {n_jobs!r}; a number of workers is needed, -1 for one on every core.",
-            do="df.mice.impute(..., n_jobs=-1)",
+            do=call("df.mice.impute", n_jobs=-1),
         )
     if n_jobs is None and "joblib" not in sys.modules:  # nobody can have configured it
         return True

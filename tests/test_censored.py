@@ -7,7 +7,6 @@ from scipy import stats
 
 import mifit
 from mifit import PlanError
-from mifit.impute.bounding import as_call
 from mifit.impute.plan import Wishes
 
 FAST = {"m": 2, "rng": 1, "iterations": 3}
@@ -200,9 +199,3 @@ def test_a_guess_is_never_exact():
     for formula in ("y ~ x", "w ~ x + c"):
         assert set(imp.check(formula)["verdict"]) == {"approximate"}
     assert sum("as if nothing were cut off" in event for event in imp.plan.events) == 2
-
-
-def test_every_wish_stands_in_the_call():
-    wishes = Wishes(methods={"y": "norm"}, order=("y",), iterations=3, censored={"y": (None, "lod")})
-    words = "methods={'y': 'norm'}, iterations=3, order=['y'], censored={'y': (None, 'lod')}"
-    assert sorted(as_call(wishes)) == sorted(f"df.mice.impute({words})")

@@ -228,7 +228,8 @@ def test_a_formula_that_cannot_be_used(case):
 def test_three_levels_under_logit_name_the_outcome_and_the_cure():
     error = check(of({"model": "logit"}, formula="g ~ x"), ModelError, "outcome 'g' has 3 levels")
     line = "df['outcome'] = (df['g'] == 'c').where(df['g'].notna())"
-    assert error.do == f"{line}; df.mice.impute('outcome ~ x', model='logit', methods={{'g': 'leave'}})"
+    call = "df.mice.impute('outcome ~ x', model='logit', methods={'g': 'leave'}, m=2, rng=1)"
+    assert error.do == f"{line}; {call}"
 
 
 def mixed(holes):
@@ -306,7 +307,7 @@ def test_the_cure_of_a_frame_works(case):
     df = frame()
     with pytest.raises(MifitError) as caught:
         df.mice.impute(formula, m=2, iterations=5, rng=1)
-    cure = caught.value.do.replace("df.mice.impute(", "result = df.mice.impute(m=2, iterations=2, rng=1, ")
+    cure = caught.value.do.replace("df.mice.impute(", "result = df.mice.impute(")
     names = {"df": df, "pd": pd, "np": np}
     exec(cure, names)
     if "result" not in names:

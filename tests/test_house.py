@@ -27,6 +27,7 @@ LAYERS = (
     ("completing", "fitting", "keeping"),
     ("describing", "sampling", "stopping"),
     ("imputing",),
+    ("advising",),
     ("examine", "storage"),
     ("results",),
     ("impute", "analysis", "pool"),
@@ -35,6 +36,7 @@ LAYERS = (
     ("workers",),
     ("files",),
     ("errors",),
+    ("calls",),
 )
 # Who may import a package at all; no other room does.
 DOORS = {"patsy": {"formula"}, "statsmodels": {"analysis"}}
@@ -66,7 +68,7 @@ def room(name: str) -> str:
 def rooms_below(own: str) -> set[str]:
     """The rooms that a room may import, itself excluded."""
     if own == "datasets":
-        return {"errors"}
+        return {"errors", "calls"}
     depth = next(k for k, layer in enumerate(LAYERS) if own in layer)
     return {lower for layer in LAYERS[depth + 1 :] for lower in layer}
 

@@ -6,7 +6,6 @@ import pytest
 from statsmodels import api as sm
 
 from mifit import FormulaError, MifitError, PlanError, plan
-from mifit.impute.wishes import call_of
 
 N = 90
 
@@ -36,23 +35,6 @@ def caught(formula=None, frame=None, **words):
     with pytest.raises(MifitError) as found:
         plan(study() if frame is None else frame, formula, **words)
     return found.value
-
-
-@pytest.mark.parametrize(
-    ("do", "formula", "words", "advised"),
-    [
-        ("df.mice.impute(rng=1)", "y ~ x", {}, "df.mice.impute('y ~ x', rng=1)"),
-        ("df.mice.impute()  # without x", "y ~ x", {}, "df.mice.impute('y ~ x')  # without x"),
-        ("df.mice.impute('y ~ x')", "y ~ x", {"model": "'glm'"}, "df.mice.impute('y ~ x', model='glm')"),
-        ("df.mice.impute('y ~ x', model='ols')", "y ~ x", {"model": "'glm'"}, "df.mice.impute('y ~ x', model='ols')"),
-        ("df.mice.impute('z ~ x')", "y ~ x", {"model": "'glm'"}, "df.mice.impute('z ~ x')"),
-        ("df.mice.impute(m=20)", ["y ~ x", "z ~ x"], {}, "df.mice.impute(['y ~ x', 'z ~ x'], m=20)"),
-        ("df.mice.impute(m=20)", None, {}, "df.mice.impute(m=20)"),
-        ("df = df.dropna()", "y ~ x", {}, "df = df.dropna()"),
-    ],
-)
-def test_an_advised_call_asks_the_same_question(do, formula, words, advised):
-    assert call_of(do, formula, words) == advised
 
 
 @pytest.mark.parametrize(

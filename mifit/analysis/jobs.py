@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..calls import Code
 from ..errors import FitError, ModelError
 from .job import CompletedSets, FrozenDesign, Job, Levels
 from .mixed import packed_columns
@@ -291,10 +292,13 @@ def _yes_and_no(outcome: Array, design: FrozenDesign, call: Call) -> str:
     code = above("?", outcome).replace("df['?']", f"df[{question.outcome[0]!r}]")
     if not question.bare:
         code = above("?", outcome).replace("df['?']", f"({of_expression(question.terms.outcome, columns)})")
-    words = {"model": call.model, **{w: v for w, v in call.init.items() if isinstance(v, str | int | float)}}
-    rest = "".join(f", {word}={value!r}" for word, value in words.items())
-    rest += ", family=sm.families.Binomial()" if call.model == "glm" or "family" in call.init else ""
-    return with_outcome(code, design.formula, columns, rest, question.outcome)
+    words: dict[str, Any] = {
+        "model": call.model,
+        **{w: v for w, v in call.init.items() if isinstance(v, str | int | float)},
+    }
+    if call.model == "glm" or "family" in call.init:
+        words["family"] = Code("sm.families.Binomial()")
+    return with_outcome(code, design.formula, columns, words, question.outcome)
 
 
 #: models whose outcome is a share or 0 and 1

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import patsy
 
-from ..errors import DataError, FormulaError
+from ..errors import DataError, FormulaError, call
 from ..frame.kinds import Array, Kind, Rows
 from ..frame.table import Column, Table
 from .evaluate import environment
@@ -101,7 +101,7 @@ def understand(wishes: Mapping[Hashable, str], table: Table, scope: Mapping[str,
 
 def _parsed(name: Hashable, code: Any) -> str:
     """An expression, or a refusal of what is none."""
-    example = f"df.mice.impute(derived={{{name!r}: 'wgt / (hgt/100)**2'}})"
+    example = call("df.mice.impute", derived={name: "wgt / (hgt/100)**2"})
     if not isinstance(code, str):
         raise FormulaError(f"derived={{{name!r}: ...}} is text, not {type(code).__name__}.", do=example)
     try:
@@ -125,7 +125,9 @@ def _refuse_other_rows(one: Derived, table: Table) -> None:
         raise FormulaError(
             f"derived column {one.name!r} depends on other rows than its own{f': {learnt[0]}()' if learnt else ''}.",
             expression=one.code,
-            do=f"df.mice.impute('y ~ {one.code}')  # your formula, with the expression in it",
+            do=call("df.mice.impute", f"y ~ {one.code}", derived={one.name: None}).then(
+                "  # your formula, with the expression in it"
+            ),
         )
 
 
@@ -138,9 +140,8 @@ def _written_out(name: Hashable, codes: Mapping[Hashable, str], above: tuple[Has
     """An expression with derived parents replaced by theirs."""
     if name in above:
         circle = " -> ".join(map(str, (*above, name)))
-        rest = {other: code for other, code in codes.items() if other != name}
         raise FormulaError(
-            f"derived columns go round in a circle: {circle}.", do=f"df.mice.impute(derived={rest or None!r})"
+            f"derived columns go round in a circle: {circle}.", do=call("df.mice.impute", derived={name: None})
         )
     others = {
         other: _written_out(other, codes, (*above, name))

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import patsy
 
-from ..errors import FormulaError
+from ..errors import FormulaError, call
 from ..frame.kinds import Array, Coding, Kind, Rows
 from ..frame.table import Table
 from .evaluate import environment, known_names
@@ -187,14 +187,14 @@ class Design:
         name = code_of(question.outcome[0])
         right = question.formula.partition("~")[2].strip()
         levels = len(np.unique(column.values[column.observed]))
-        model = "" if levels == 2 or (column.number and levels > _FEW_LEVELS) else ", model='mnlogit'"
+        model = {} if levels == 2 or (column.number and levels > _FEW_LEVELS) else {"model": "mnlogit"}
         made_level = question.terms.outcome.startswith("C(")
         why = {"reason": "a category is named as it is; the model says what is done with it"} if made_level else {}
         return FormulaError(
             f"the left side {question.terms.outcome!r} is not one number for each row ({type(error).__name__}).",
             formula=question.formula,
             **why,
-            do=f"df.mice.impute({f'{name} ~ {right}'!r}{model})",
+            do=call("df.mice.impute", f"{name} ~ {right}", **model).in_place_of(question.formula),
         )
 
     def affine_in(self, variable: Hashable) -> bool:
@@ -249,7 +249,7 @@ class Design:
                 f"{column.name!r} is not a finite number in row {row}.",
                 formula=self.formula,
                 value=shown,
-                do=f'imp = df.mice.impute("{self.formula}")',
+                do=call("df.mice.impute", self.formula).after("imp = "),
             )
         low, high = block.knots[0][1:]
         return FormulaError(
@@ -301,7 +301,7 @@ def freeze(question: Question, table: Table) -> Design:
         raise FormulaError(
             "the formula has no column on its right side.",
             formula=question.formula,
-            do=f'df.mice.impute("{question.terms.outcome} ~ 1")',
+            do=call("df.mice.impute", f"{question.terms.outcome} ~ 1"),
         )
     factors: dict[Any, Frozen] = {}
     for factor in dict.fromkeys(f for term in right for f in term.factors):
@@ -368,7 +368,7 @@ def _memorise(terms: list[Any], env: patsy.EvalEnvironment, question: Question) 
     except patsy.PatsyError as error:
         place = "\n" + error.origin.caretize(indent=2) if error.origin is not None else ""
         powers = re.sub(r"(\w+)\s*\^\s*(\d+)", r"I(\1**\2)", question.formula)
-        do = f"df.mice.impute({powers!r})" if powers != question.formula else "df.dtypes"
+        do = call("df.mice.impute", powers) if powers != question.formula else "df.dtypes"
         raise FormulaError(f"the formula cannot be built: {error.message}{place}", do=do) from None
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import patsy
 from patsy.categorical import categorical_to_int
 
-from ..errors import FormulaError, StorageError
+from ..errors import FormulaError, StorageError, call
 from ..frame.kinds import Array, Coding, Rows
 from ..frame.table import Table
 from .evaluate import Confined, known_names
@@ -204,7 +204,7 @@ def _check_values(block: Block, table: Table, question: Question) -> None:
         raise FormulaError(
             f"{block.code!r} has values up to {largest:.3g}: their squares are no numbers any more.",
             formula=question.formula,
-            do=f"df.mice.impute({smaller!r})",
+            do=call("df.mice.impute", smaller),
         )
     apart, together = np.concatenate(parts), whole[np.concatenate(halves)] if len(whole) == len(rows) else whole
     if apart.shape == together.shape:
@@ -216,7 +216,7 @@ def _check_values(block: Block, table: Table, question: Question) -> None:
         f"{block.code!r} depends on other rows, and would differ from set to set.",
         formula=question.formula,
         instead="center(x), standardize(x) and bs(x, df=4) learn once what they need",
-        do=f"df.mice.impute({centred!r})",
+        do=call("df.mice.impute", centred),
     )
 
 

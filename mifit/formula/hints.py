@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ModelError
+from ..errors import ModelError, call
 from ..frame.kinds import Kind
 from ..frame.spelled import spelled
 from ..frame.table import Column
@@ -37,6 +37,7 @@ _MANY = 10  # levels of text that are numbers, from which they are no codes
 
 __all__ = ["MEANT", "instead_of", "model_for", "refuse_unbuilt", "respelled"]
 
+_IMPUTE = "df.mice.impute"
 _SURVIVAL = re.compile(r"\s*Surv\(([^()]*)\)\s*")
 _STRATA = re.compile(r"(?:\+\s*)?\bstrata\(([^()]*)\)")
 
@@ -68,7 +69,7 @@ def instead_of(name: str, formula: str) -> str:
         return said
     if isinstance(getattr(np, name, None), np.ufunc):
         spelled = re.sub(rf"(?<![.\w]){name}(?=\()", f"np.{name}", formula)
-        return f"df.mice.impute({spelled!r})"
+        return call(_IMPUTE, spelled).in_place_of(formula)
     return ""
 
 
@@ -90,7 +91,7 @@ def respelled(formula: str, columns: Iterable[Hashable] = ()) -> str:
     >>> respelled("y ~ x + offset(log(t))")
     "df.mice.impute('y ~ x', model='poisson', exposure='t')"
     """
-    found, words = formula, ""
+    found, words = formula, dict[str, str]()
     for pattern, instead in _RESPELLED:
         found = re.sub(pattern, instead, found)
     inside = re.compile(r"I\(([^()]*)\)")
@@ -103,18 +104,17 @@ def respelled(formula: str, columns: Iterable[Hashable] = ()) -> str:
         right = re.sub(r"(^|[+\s])\.(?=\s*(?:$|[-+]))", lambda m: m[1] + " + ".join(names), right)
     for piece, make in _OUTSIDE:
         for one in piece.finditer(right):
-            words += make(*(group or "" for group in one.groups()))
+            words.update(make(*(group or "" for group in one.groups())))
         right = piece.sub("", right)
     right = re.sub(r"^\s*\+\s*", " ", right)
     found = f"{left}{tilde}{right if right.strip() else ' 1'}".rstrip() if tilde else found
-    return "" if found == formula else f"df.mice.impute({found!r}{words})"
+    return "" if found == formula else call(_IMPUTE, found, **words).in_place_of(formula)
 
 
-def _random(inner: str, group: str) -> str:
+def _random(inner: str, group: str) -> dict[str, str]:
     """Words for R's ``(1 + x | id)``."""
     slopes = re.sub(r"^\s*1\s*(?:\+\s*)?", "", inner).strip()
-    shown = f", re_formula={f'~ {slopes}'!r}" if slopes else ""
-    return f", model='mixedlm', groups={group.strip()!r}{shown}"
+    return {"model": "mixedlm", "groups": group.strip(), **({"re_formula": f"~ {slopes}"} if slopes else {})}
 
 
 #: functions of R and Stata, and what does the same here
@@ -143,9 +143,9 @@ _OUTSIDE: tuple[tuple[re.Pattern[str], Any], ...] = (
     (re.compile(r"\s*\+?\s*\(([^()|]*)\|\|?([^()|]*)\)"), _random),
     (
         re.compile(r"\s*\+?\s*offset\((?:np\.)?log\(\s*([^()]*?)\s*\)\s*\)"),
-        lambda name: f", model='poisson', exposure={name!r}",
+        lambda name: {"model": "poisson", "exposure": name},
     ),
-    (re.compile(r"\s*\+?\s*offset\(\s*([^()]*?)\s*\)"), lambda name: f", model='poisson', offset={name!r}"),
+    (re.compile(r"\s*\+?\s*offset\(\s*([^()]*?)\s*\)"), lambda name: {"model": "poisson", "offset": name}),
 )
 
 
@@ -155,7 +155,7 @@ def model_for(column: Column, formula: str) -> str:
         return usable(column)
     if (found := spelled(column.coding.levels)) is not None and (found.odd or len(column.coding.levels) > _MANY):
         return found.line(column.name)
-    return f"df.mice.impute({formula!r}, model={'ordinal' if column.kind is Kind.ORDINAL else 'mnlogit'!r})"
+    return call(_IMPUTE, formula, model="ordinal" if column.kind is Kind.ORDINAL else "mnlogit")
 
 
 def refuse_unbuilt(model: Any, words: Iterable[str], formula: str) -> None:
@@ -195,8 +195,9 @@ _UNBUILT = {
         {"cch"},
         {"subcohort", "subcoh", "cohort_size", "case_weights", "weights", "pweights"},
         r"(?!)",
-        "df.mice.impute('time ~ x', model='phreg', status='died')"
-        "  # meanwhile: all rows of the cohort, what was measured in the sample only left missing",
+        call(_IMPUTE, "time ~ x", model="phreg", status="died").then(
+            "  # meanwhile: all rows of the cohort, what was measured in the sample only left missing"
+        ),
     ),
     "a model of competing risks is": (
         {"finegray", "crr", "cuminc", "stcrreg", "fine-gray"},
@@ -209,8 +210,9 @@ _UNBUILT = {
         {"timecox", "aalen", "coxtimevarying"},
         {"tt", "tvc"},
         r"\b(?:tt|tvc)\(",
-        "df.mice.impute('stop ~ x*period', model='phreg', status='died', entry='start', id='subject')"
-        "  # meanwhile: rows split into periods",
+        call(_IMPUTE, "stop ~ x*period", model="phreg", status="died", entry="start", id="subject").then(
+            "  # meanwhile: rows split into periods"
+        ),
     ),
 }
 
@@ -218,17 +220,17 @@ _UNBUILT = {
 def _proportional_hazards(formula: str) -> str:
     """R's ``Surv(start, stop, event) ~ x + strata(g)`` as a formula and keywords; empty where it is neither."""
     left, _, right = formula.partition("~")
-    words = ["model='phreg'"]
+    words = {"model": "phreg"}
     survival = _SURVIVAL.fullmatch(left)
     if survival is not None:
         parts = [part.strip() for part in survival[1].split(",")]
         if not 1 <= len(parts) <= 3:
             return ""
         left = f"{parts[-2] if len(parts) > 1 else parts[0]} "
-        words += [f"status={parts[-1]!r}"] if len(parts) > 1 else []
-        words += [f"entry={parts[0]!r}"] if len(parts) == 3 else []
+        words.update({"status": parts[-1]} if len(parts) > 1 else {})
+        words.update({"entry": parts[0]} if len(parts) == 3 else {})
     strata = _STRATA.search(right)
     if strata is not None:
         right = _STRATA.sub("", right).strip().removeprefix("+")
-        words.append(f"strata={strata[1].strip()!r}")
-    return f"df.mice.impute({f'{left.strip()} ~ {right.strip() or 1}'!r}, {', '.join(words)})"
+        words["strata"] = strata[1].strip()
+    return call(_IMPUTE, f"{left.strip()} ~ {right.strip() or 1}", **words).in_place_of(formula)

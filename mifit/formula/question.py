@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import patsy.builtins
 
-from ..errors import FormulaError, ModelError, nearest
+from ..errors import FormulaError, ModelError, call, nearest
 from ..frame.kinds import Array, Kind
 from ..frame.table import Table, free_name
 from .evaluate import environment
@@ -154,7 +154,9 @@ def ask(
     both = [v for v in outcome if v in right]
     if both:
         raise FormulaError(
-            f"{both[0]!r} stands on both sides of the formula.", formula=formula, do='df.mice.impute("y ~ x1 + x2")'
+            f"{both[0]!r} stands on both sides of the formula.",
+            formula=formula,
+            do=call("df.mice.impute", "y ~ x1 + x2").in_place_of(formula),
         )
     model, said = (model, f"model={model!r}") if model is not None else _default_model(terms, outcome, bare, table)
     level = _level(outcome[0], table, model, keywords or {}, formula) if bare else None
@@ -222,7 +224,11 @@ def capture(code: str, table: Table, scope: Mapping[str, Any], formula: str) -> 
             kept[name] = Reference(f"builtins:{name}")
         else:
             spelled = quoted(formula, table.columns)
-            advice = f"df.mice.impute({spelled!r})" if spelled != formula else instead_of(name, formula)
+            advice = (
+                call("df.mice.impute", spelled).in_place_of(formula)
+                if spelled != formula
+                else instead_of(name, formula)
+            )
             near = "" if advice else nearest(name, patsy.builtins.__all__)
             raise FormulaError(
                 f"the formula calls {name!r}, which is not defined{near}.",
@@ -245,7 +251,9 @@ def capture(code: str, table: Table, scope: Mapping[str, Any], formula: str) -> 
                 f"the formula names {name!r}, which is not a column{nearest(name, table.columns)}.",
                 formula=formula,
                 columns=shown,
-                do="df.columns.tolist()" if spelled == formula else f"df.mice.impute({spelled!r})",
+                do="df.columns.tolist()"
+                if spelled == formula
+                else call("df.mice.impute", spelled).in_place_of(formula),
             )
         kept[name] = value
     if not pieces.variables:
@@ -292,7 +300,7 @@ def _refuse_module_transform(code: str, scope: Mapping[str, Any], formula: str) 
             raise FormulaError(
                 f"{dotted}() would learn its parameters anew in every set; without the module it keeps them.",
                 formula=formula,
-                do=f"df.mice.impute({formula.replace(dotted, node.func.attr)!r})",
+                do=call("df.mice.impute", formula.replace(dotted, node.func.attr)).in_place_of(formula),
             )
 
 
@@ -310,7 +318,7 @@ def _refuse_absent(code: str, scope: Mapping[str, Any], formula: str) -> None:
             raise FormulaError(
                 f"{module.__name__} has no {node.attr!r}{nearest(node.attr, known)}.",
                 formula=formula,
-                do=f"df.mice.impute({cured!r})" if near else f"dir({name})",
+                do=call("df.mice.impute", cured).in_place_of(formula) if near else f"dir({name})",
             )
 
 
@@ -400,7 +408,7 @@ def _level(name: Hashable, table: Table, model: str, keywords: Mapping[str, Any]
                 is_level(name, chosen, levels),
                 formula,
                 table.columns,
-                "".join(f", {word}={value!r}" for word, value in {"model": model, **_short(keywords)}.items()),
+                {"model": model, **_short(keywords)},
                 [name],
             ),
         )

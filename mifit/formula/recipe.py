@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import patsy
 
+from ..errors import call
 from ..frame.spelled import codes_of_missing, spelled, words_of_missing
 from ..frame.table import Column, free_name
 from .terms import Terms, in_pandas, take_apart
@@ -253,7 +254,9 @@ def rows_where(code: str, columns: Iterable[Hashable], truth: bool) -> str:
     return f"{of_expression(code, columns)}.eq({truth}).fillna(False).astype(bool)"
 
 
-def with_outcome(code: str, formula: str, columns: Iterable[Hashable], rest: str, source: Sequence[Hashable]) -> str:
+def with_outcome(
+    code: str, formula: str, columns: Iterable[Hashable], words: Mapping[str, Any], source: Sequence[Hashable]
+) -> str:
     """The lines that make an outcome of an expression, and the call that analyses it.
 
     Parameters
@@ -264,8 +267,8 @@ def with_outcome(code: str, formula: str, columns: Iterable[Hashable], rest: str
         The analysis, of which the right side stays.
     columns : iterable of hashable
         Names that are taken.
-    rest : str
-        Further words of the call.
+    words : mapping
+        Of the analysis.
     source : sequence of hashable
         Columns that the outcome is made of; what is not on the right side is left alone, for it is the outcome again.
     """
@@ -273,8 +276,9 @@ def with_outcome(code: str, formula: str, columns: Iterable[Hashable], rest: str
     new, right = free_name("outcome", known), formula.partition("~")[2].strip()
     used = _variables(right, known)
     left = {name: "leave" for name in source if name not in used}
-    words = f"{rest}{f', methods={left!r}' if left else ''}"
-    return f"df[{new!r}] = {code}; df.mice.impute({f'{new} ~ {right}'!r}{words})"
+    given = {**words, **({"methods": left} if left else {})}
+    made = call("df.mice.impute", f"{new} ~ {right}", **given).in_place_of(formula)
+    return made.after(f"df[{new!r}] = {code}; ")
 
 
 def without(terms: Terms, name: Hashable, columns: Iterable[Hashable]) -> str:

@@ -14,7 +14,8 @@ from typing import Any
 import patsy
 from patsy.parse_formula import parse_formula
 
-from ..errors import FormulaError, StorageError
+from ..calls import Code
+from ..errors import FormulaError, StorageError, call
 from .source import FileText
 
 __all__ = ["Pieces", "Terms", "code_of", "described", "in_pandas", "parse", "quoted", "take_apart"]
@@ -141,10 +142,10 @@ def _as_share(formula: str, columns: Iterable[Hashable], codes: Sequence[str]) -
     hits, misses = (f"df[{name!r}]" for (name,) in names)
     left = {name: "leave" for (name,) in names}
     share = "share ~ " + formula.partition("~")[2].strip()
-    return (
-        f"df.assign(trials={hits} + {misses}, share={hits} / ({hits} + {misses})).mice.impute({share!r}, model='glm', "
-        f"family=sm.families.Binomial(), var_weights='trials', methods={left!r})"
-    )
+    wide = f"df.assign(trials={hits} + {misses}, share={hits} / ({hits} + {misses}))"
+    family = Code("sm.families.Binomial()")
+    made = call(f"{wide}.mice.impute", share, model="glm", family=family, var_weights="trials", methods=left)
+    return made.in_place_of(formula)
 
 
 @lru_cache(maxsize=64)
@@ -163,7 +164,10 @@ def _advice(formula: str, columns: Iterable[Hashable]) -> dict[str, str]:
     spelled = quoted(formula, columns)
     if spelled == formula:
         return {"do": _EXAMPLE}
-    return {"spelling": "a name that is no word of Python is written Q('...')", "do": f"df.mice.impute({spelled!r})"}
+    return {
+        "spelling": "a name that is no word of Python is written Q('...')",
+        "do": call("df.mice.impute", spelled).in_place_of(formula),
+    }
 
 
 def quoted(formula: str, columns: Iterable[Hashable]) -> str:
@@ -233,7 +237,7 @@ def code_of(name: Hashable) -> str:
     return f"Q({name!r})"
 
 
-_EXAMPLE = 'df.mice.impute("y ~ x1 + x2")'
+_EXAMPLE = call("df.mice.impute", "y ~ x1 + x2")
 _OPERATOR = re.compile(r"[-+*/:~^]")
 _LONGEST = 100_000  # characters of a formula from a file
 _OPERATORS = 5_000

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..errors import PlanError, nearest
+from ..calls import Code
+from ..errors import PlanError, call, nearest
 from .table import Column, Table
 
 __all__ = ["Mask", "cells", "opened", "rows"]
@@ -67,7 +68,7 @@ def cells(frame: pd.DataFrame, given: Any) -> dict[Hashable, Mask]:
     >>> cells(frame, {"x": [False, True]})["y"].marked.tolist()
     [False, False]
     """
-    example = "df.mice.impute(where=df.isna())"
+    example = call("df.mice.impute", where=Code("df.isna()"))
     if isinstance(given, pd.DataFrame | Mapping):
         for name in given:
             if name not in frame.columns:
@@ -86,7 +87,9 @@ def cells(frame: pd.DataFrame, given: Any) -> dict[Hashable, Mask]:
 
 def rows(frame: pd.DataFrame, given: Any, word: str) -> Mask:
     """Read a mask of rows: n truth values, by position, or a Series with the index of the frame."""
-    return Mask.of(_truth(given, frame, word, f"df.mice.impute({word.split('=')[0]}=df['year'] == 2020)"))
+    return Mask.of(
+        _truth(given, frame, word, call("df.mice.impute", **{word.split("=")[0]: Code("df['year'] == 2020")}))
+    )
 
 
 def _truth(given: Any, frame: pd.DataFrame, word: str, example: str) -> npt.NDArray[np.bool_]:
@@ -132,7 +135,9 @@ def opened(table: Table, where: Mapping[Hashable, Mask]) -> tuple[Table, list[st
             continue
         missing = np.union1d(column.missing, seen)
         if len(missing) == table.n_rows:
-            raise PlanError(f"where= leaves no value of {name!r} to learn from.", do="df.mice.impute(where=df.isna())")
+            raise PlanError(
+                f"where= leaves no value of {name!r} to learn from.", do=call("df.mice.impute", where=Code("df.isna()"))
+            )
         values = column.values.copy()
         values[seen] = np.nan
         columns[name] = Column(name, column.coding, values, missing)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..errors import DataError
+from ..errors import DataError, call
 from .kinds import Array, Rows
 from .table import Column, Table, free_name
 
@@ -188,5 +188,5 @@ def _does_not_fit(column: Column, dtype: Any) -> DataError:
         f"a value drawn for {name!r} does not fit its dtype {dtype}.",
         do=f"df[{name!r}] = df[{name!r}].astype('Float64')"
         if limits is None
-        else f"df.mice.impute(bounds={{{name!r}: ({limits.min}, {limits.max})}})",
+        else call("df.mice.impute", bounds={name: (int(limits.min), int(limits.max))}),
     )

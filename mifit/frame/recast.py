@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..errors import PlanError, nearest
+from ..errors import PlanError, call, nearest
 from .kinds import Coding, Kind, classify, is_missing
 from .spelled import spelled
 
@@ -51,6 +51,9 @@ def codings(frame: pd.DataFrame, kinds: Mapping[Hashable, Any]) -> dict[Hashable
     return found
 
 
+_IMPUTE = "df.mice.impute"
+
+
 def _recast(name: Hashable, series: pd.Series, wish: Any) -> Coding:
     """One column as it is said to be."""
     own = classify(series)
@@ -59,18 +62,19 @@ def _recast(name: Hashable, series: pd.Series, wish: Any) -> Coding:
             raise PlanError(
                 f"kinds= says {name!r} is {wish!r}{nearest(wish, _KINDS)}.",
                 known=", ".join(_KINDS),
-                do=f"df.mice.impute(kinds={{{name!r}: 'nominal'}})",
+                do=call(_IMPUTE, kinds={name: "nominal"}),
             )
         if own.problem:
             raise PlanError(
-                f"{name!r} {own.problem}: it cannot be {wish}.", do=f"df.mice.impute(methods={{{name!r}: 'leave'}})"
+                f"{name!r} {own.problem}: it cannot be {wish}.",
+                do=call(_IMPUTE, kinds={name: None}, methods={name: "leave"}),
             )
         return own if wish == own.kind.value and own.kind is not Kind.ORDINAL else _as(name, series, own, Kind(wish))
     if isinstance(wish, Sequence | np.ndarray | pd.Index):
         return _ordered(name, series, own, list(wish))
     raise PlanError(
         f"kinds= wants the kind of {name!r} or the list of its levels, not {type(wish).__name__}.",
-        do=f"df.mice.impute(kinds={{{name!r}: 'ordinal'}})",
+        do=call(_IMPUTE, kinds={name: "ordinal"}),
     )
 
 
@@ -87,18 +91,18 @@ def _as(name: Hashable, series: pd.Series, own: Coding, kind: Kind) -> Coding:
         if kind is Kind.COUNT and (np.any(values < 0) or np.any(values != np.rint(values))):
             raise PlanError(
                 f"{name!r} has values that are no counts: {_shown(levels)}.",
-                do=f"df.mice.impute(kinds={{{name!r}: 'numeric'}})",
+                do=call(_IMPUTE, kinds={name: "numeric"}),
             )
         return Coding(kind, whole=own.whole)
     if kind is Kind.BINARY and len(levels) != 2:
         raise PlanError(
             f"{name!r} has {len(levels)} values and cannot be binary: {_shown(levels)}.",
-            do=f"df.mice.impute(kinds={{{name!r}: 'nominal'}})",
+            do=call(_IMPUTE, kinds={name: "nominal"}),
         )
     if kind is Kind.ORDINAL and not own.number and own.kind is not Kind.ORDINAL and len(levels) > 2:
         raise PlanError(
             f"the order of the levels of {name!r} is not known: {_shown(levels)}.",
-            do=f"df.mice.impute(kinds={{{name!r}: {list(levels)!r}}})  # in their order",
+            do=call(_IMPUTE, kinds={name: list(levels)}).then("  # in their order"),
         )
     if len(levels) == 2:
         return own if own.kind is Kind.BINARY else Coding(Kind.BINARY, levels, own.number, own.whole)
@@ -121,7 +125,7 @@ def _ordered(name: Hashable, series: pd.Series, own: Coding, levels: list[Any]) 
             f"the level {absent[0]!r} of {name!r} is not in kinds=" if absent else f"kinds= repeats levels of {name!r}"
         )
         whole = [*dict.fromkeys(levels), *absent]
-        raise PlanError(f"{what}.", do=f"df.mice.impute(kinds={{{name!r}: {whole!r}}})")
+        raise PlanError(f"{what}.", do=call(_IMPUTE, kinds={name: whole}))
     kept = tuple(level for level in levels if level in seen)
     if len(kept) == 2 and own.kind is Kind.BINARY:
         return Coding(Kind.BINARY, kept, own.number, own.whole)

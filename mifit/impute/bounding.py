@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
 
-from ..errors import PlanError
+from ..errors import PlanError, call
 from ..formula.terms import code_of
-from ..frame.cells import Mask
 from ..frame.kinds import Rows
 from ..frame.table import Column, Table
 from .limits import Bounds
 from .plan import Wishes
 
-__all__ = ["as_call", "gap", "named_ends", "understood"]
+__all__ = ["gap", "named_ends", "understood"]
 
+_IMPUTE = "df.mice.impute"
 _WORDS = ("bounds", "censored", "truncated")
 _SHOWN = 3  # rows that an error names
 
@@ -55,7 +54,7 @@ def understood(
         other = next(word for word in pairs if word != "bounds")
         raise PlanError(
             f"{name!r} stands in bounds= and in {other}=.",
-            do=as_call(wishes, bounds=_without(wishes.bounds, name)),
+            do=call(_IMPUTE, bounds={name: None}),
         )
     truncated, column = pairs.get("truncated"), table[name]
     low, high = pairs.get("censored") or pairs.get("bounds") or truncated or (None, None)
@@ -65,8 +64,8 @@ def understood(
     if len(crossed):
         row = int(column.missing[crossed[0]])
         fact = f"nothing lies between the bounds of {name!r} in {len(crossed)} rows."
-        rest = {word: _without(getattr(wishes, word), name) for word in given}
-        raise PlanError(fact, row=f"{row}: from {least[row]:g} to {most[row]:g}", do=as_call(wishes, **rest))
+        rest = {word: {name: None} for word in given}
+        raise PlanError(fact, row=f"{row}: from {least[row]:g} to {most[row]:g}", do=call(_IMPUTE, **rest))
     if derived or not len(column.missing):
         return found
     if "bounds" in pairs:
@@ -81,47 +80,18 @@ def named_ends(wishes: Wishes, name: Hashable) -> list[Hashable]:
     return [end for end in wishes.censored.get(name, ()) if end is not None and not isinstance(end, _NUMBERS)]
 
 
-def as_call(wishes: Wishes, **changes: Any) -> str:
-    """A call of impute with the same wishes but for some words; masks are left to the user.
-
-    Examples
-    --------
-    >>> as_call(Wishes(methods={"y": "norm"}), truncated={"y": (0, None)})
-    "df.mice.impute(methods={'y': 'norm'}, truncated={'y': (0, None)})"
-    """
-    usual, words = Wishes(), []
-    for field in dataclasses.fields(Wishes):
-        given = changes.get(field.name, getattr(wishes, field.name))
-        if given == getattr(usual, field.name) or given is None or _masked(given):
-            continue
-        plain = dict(given) if isinstance(given, Mapping) else list(given) if isinstance(given, tuple) else given
-        words.append(f"{field.name}={plain!r}")
-    return f"df.mice.impute({', '.join(words)})"
-
-
-def _masked(given: Any) -> bool:
-    """Whether a wish holds truth values of rows."""
-    return isinstance(given, Mask) or (isinstance(given, Mapping) and any(isinstance(v, Mask) for v in given.values()))
-
-
 _NUMBERS = (int, float, np.number)
-
-
-def _without(mapping: Mapping[Hashable, Any], name: Hashable) -> dict[Hashable, Any]:
-    """A mapping without one of its columns."""
-    return {other: wish for other, wish in mapping.items() if other != name}
 
 
 def _pair(name: Hashable, wish: Any, word: str, table: Table, wishes: Wishes) -> tuple[Any, Any]:
     """Two ends, each a float, a column or None."""
     column = table.require(name, f"{word}=")
-    example = as_call(wishes, **{word: {**getattr(wishes, word), name: (0, None)}})
+    example = call(_IMPUTE, **{word: {name: (0, None)}})
     if isinstance(wish, str) or not isinstance(wish, tuple | list) or len(wish) != 2:
         raise PlanError(f"{word}= of {name!r} is a pair (low, high), not {wish!r}.", do=example)
     if not column.number:
         what = column.coding.problem or f"has {column.n_levels} levels"
-        rest = as_call(wishes, **{word: _without(getattr(wishes, word), name)})
-        raise PlanError(f"{name!r} {what}: only numbers have bounds.", do=rest)
+        raise PlanError(f"{name!r} {what}: only numbers have bounds.", do=call(_IMPUTE, **{word: {name: None}}))
     for position, end in enumerate(wish):
         _check_end(name, end, word, position == 0, table, wishes, example)
     low, high = (float(end) if isinstance(end, _NUMBERS) else end for end in wish)
@@ -154,11 +124,10 @@ def gap(name: Hashable, end: Hashable, lower: bool, word: str, wishes: Wishes, t
     new = next(f"gap{number or ''}" for number in range(len(taken) + 1) if f"gap{number or ''}" not in taken)
     code = " - ".join(code_of(one) for one in ((name, end) if lower else (end, name)))
     low, high = getattr(wishes, word)[name]
-    rest = {k: v for k, v in ((name, (None, high) if lower else (low, None)),) if v != (None, None)}
-    kept = _without(getattr(wishes, word), name)
-    changes: dict[str, Any] = {"bounds": dict(wishes.bounds), word: {**kept, **rest}}
-    changes["bounds"] = {**changes["bounds"], new: (0, None)}
-    return as_call(wishes, derived={**wishes.derived, new: code}, **changes)
+    rest = (None, high) if lower else (low, None)
+    changes: dict[str, Any] = {word: {name: None if rest == (None, None) else rest}}
+    changes["bounds"] = {**changes.get("bounds", {}), new: (0, None)}
+    return call(_IMPUTE, derived={new: code}, **changes)
 
 
 def _refuse_unclear(name: Hashable, found: Bounds, wishes: Wishes, table: Table, inside: Rows | None) -> None:
@@ -169,18 +138,15 @@ def _refuse_unclear(name: Hashable, found: Bounds, wishes: Wishes, table: Table,
         return
     pair = wishes.bounds[name]
     calls = {
-        word: as_call(
-            wishes, bounds=_without(wishes.bounds, name), **{word: {**getattr(wishes, word), name: tuple(pair)}}
-        )
-        for word in ("censored", "truncated")
+        word: call(_IMPUTE, bounds={name: None}, **{word: {name: tuple(pair)}}) for word in ("censored", "truncated")
     }
     why = f"{len(rows)} of {many} observed values lie outside" if len(rows) else f"{columns[0]!r} is a column"
     fact = f"bounds= of {name!r} has two meanings: {why}."
     if len(rows):
         other = f"truncated={{{name!r}: ...}} cuts off the whole column: no value may be observed outside"
         raise PlanError(fact, rows=_named(rows, table[name]), truncated=other, do=calls["censored"])
-    other = f"{calls['censored']}  # known of the missing values only"
-    raise PlanError(fact, censored=other, do=f"{calls['truncated']}  # no value of the column lies outside")
+    other = calls["censored"].then("  # known of the missing values only")
+    raise PlanError(fact, censored=other, do=calls["truncated"].then("  # no value of the column lies outside"))
 
 
 def _refuse_beyond(name: Hashable, found: Bounds, wishes: Wishes, table: Table, inside: Rows | None) -> None:
@@ -189,11 +155,11 @@ def _refuse_beyond(name: Hashable, found: Bounds, wishes: Wishes, table: Table, 
     assert cut is not None
     rows, many = _beyond(Bounds(*cut, True), table, table[name], inside)
     if len(rows):
-        pair = {**wishes.censored, name: tuple(wishes.truncated[name])}
+        pair = tuple(wishes.truncated[name])
         raise PlanError(
             f"{name!r} is truncated, and {len(rows)} of {many} observed values lie outside.",
             rows=_named(rows, table[name]),
-            do=as_call(wishes, truncated=_without(wishes.truncated, name), censored=pair),
+            do=call(_IMPUTE, truncated={name: None}, censored={name: pair}),
         )
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from ..errors import PlanError
+from ..errors import PlanError, call
 from ..formula.question import Question
 from ..formula.terms import code_of, take_apart
 from ..frame.kinds import Kind
-from .bounding import as_call
 from .choices import MOST_LEVELS, constant_within, is_monotone, nearly_determines
 from .columns import is_constant
 from .contract import Method
@@ -92,7 +91,7 @@ def _refuse_ids_and_hazard(draft: Draft) -> None:
             raise PlanError(
                 f"{level[0]!r} is constant within {unit!r}: terms of single rows do not draw it; compatible draws do.",
                 analysis=question.formula,
-                do=f"df.mice.impute({question.formula!r}, model={question.model!r}, id={unit!r})",
+                do=call("df.mice.impute", congeniality="compatible"),
             )
 
 
@@ -108,10 +107,9 @@ def method_of(draft: Draft, name: Hashable) -> tuple[Method, str, str]:
     if wished is not None:
         refuse_without_donors(draft, name, wished[1])
         if tied(draft, name) and wished[1] in ("pmm", "sample"):
-            methods = {**draft.wishes.methods, name: "norm"}
             raise PlanError(
                 f"{wished[1]!r} has no density, and {name!r} is drawn given an observed value that derives from it.",
-                do=as_call(draft.wishes, methods=methods),
+                do=call("df.mice.impute", methods={name: "norm"}),
             )
         return wished
     column = draft.table[name]

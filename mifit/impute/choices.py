@@ -242,10 +242,7 @@ def in_two_parts(name: Hashable, others: Sequence[Hashable]) -> str:
     there, much, column = f"any_{name}", f"amount_{name}", f"df[{name!r}]"
     derived, predictors = {name: f"{there} * {much}"}, {much: list(others)}
     made = f"{there}=({column} > 0).where({column}.notna()).astype(float), {much}={column}.where({column} > 0)"
-    return (
-        f"df = df.assign({made}).drop(columns=[{name!r}]); "
-        f"df.mice.impute(..., derived={derived!r}, predictors={predictors!r})"
-    )
+    return f"df = df.assign({made}).drop(columns=[{name!r}]); derived={derived!r}, predictors={predictors!r}"
 
 
 def thin_levels(column: Column, asked: bool) -> str:

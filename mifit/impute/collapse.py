@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import PlanError, nearest
+from ..errors import PlanError, call, nearest
 from ..frame.kinds import Kind, Rows
 from ..frame.table import Column, Table
 from .contract import Array
@@ -62,7 +62,9 @@ def levels_together(table: Table, wishes: Wishes) -> dict[Hashable, Joined]:
     if least is None:
         return found
     if isinstance(least, bool) or not isinstance(least, int | np.integer) or least < 1:
-        raise PlanError(f"min_count is {least!r}; a whole number from 1 is needed.", do="df.mice.impute(min_count=5)")
+        raise PlanError(
+            f"min_count is {least!r}; a whole number from 1 is needed.", do=call("df.mice.impute", min_count=5)
+        )
     for name in table.incomplete:
         column = table[name]
         if name in found or column.kind is not Kind.NOMINAL or wishes.methods.get(name) == "leave":
@@ -87,9 +89,12 @@ def _counts(column: Column) -> Array:
 def _asked(column: Column, wish: Any) -> Joined:
     """Levels that the user wants together."""
     name, levels = column.name, column.coding.levels
-    example = f"df.mice.impute(collapse={{{name!r}: {{'other': {list(levels[-2:])!r}}}}})"
+    example = call("df.mice.impute", collapse={name: {"other": list(levels[-2:])}})
     if not column.kind.discrete or column.number:
-        raise PlanError(f"{name!r} has no levels to take together.", do="df.mice.impute()  # without it among collapse")
+        raise PlanError(
+            f"{name!r} has no levels to take together.",
+            do=call("df.mice.impute", collapse={name: None}).then("  # without it among collapse"),
+        )
     if not isinstance(wish, Mapping) or any(
         isinstance(v, str) or not isinstance(v, list | tuple) for v in wish.values()
     ):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, PlanError, nearest
+from ..errors import DataError, PlanError, call, nearest
 from ..formula.question import Question
 from ..formula.recipe import masked, usable, without
 from ..formula.terms import code_of, parse, take_apart
@@ -21,6 +21,7 @@ from .plan import Wishes, listed
 
 __all__ = ["check_wishes", "is_constant", "set_aside", "suiting", "with_article"]
 
+_IMPUTE = "df.mice.impute"
 _LARGEST = 1e150  # beyond this a square overflows
 _CODES = 10  # so many levels of text that are numbers may be codes; more are a number kept as text
 
@@ -79,7 +80,7 @@ def check_wishes(table: Table, wishes: Wishes, density: bool = False) -> None:
             raise PlanError(
                 f"unknown method {method!r} for {name!r}{nearest(method, suits)}.",
                 suits=", ".join(suits),
-                do=f"df.mice.impute(methods={{{name!r}: {(near or suits)[0]!r}}})",
+                do=call(_IMPUTE, methods={name: (near or suits)[0]}),
             )
         _check_kind(table[name], method)
     _check_predictors_and_order(table, wishes)
@@ -152,7 +153,7 @@ def set_aside(table: Table, questions: Sequence[Question], wishes: Wishes) -> tu
                 raise PlanError(
                     f"the analysis needs {name!r}, which has {len(table[name].missing)} holes and is left alone.",
                     analysis=question.formula,
-                    do=f"df.mice.impute({question.formula!r})  # without {name!r} among methods",
+                    do=call(_IMPUTE, methods={name: None}).then(f"  # without {name!r} among methods"),
                 )
     return left, events
 
@@ -218,7 +219,7 @@ def _refuse_names(table: Table, column: Column, questions: Sequence[Question]) -
             f"{name!r} has {column.n_levels} levels in {table.n_rows - len(column.missing)} rows: it names the rows, "
             "and the analysis would have a coefficient for each.",
             analysis=question.formula,
-            do=f"df.mice.impute({plain!r}, model={question.model!r})",
+            do=call(_IMPUTE, plain),
         )
 
 
@@ -240,7 +241,7 @@ def _check_kind(column: Column, method: Any) -> None:
         f"method {method if isinstance(method, str) else type(method).__name__!r} does not draw "
         f"{with_article(column.kind.value)} column such as {column.name!r}, which has no holes anyway.",
         suits=", ".join(suits),
-        do=f"df.mice.impute()  # without {column.name!r} among methods",
+        do=call(_IMPUTE, methods={column.name: None}).then(f"  # without {column.name!r} among methods"),
     )
 
 
@@ -250,13 +251,11 @@ def _check_predictors_and_order(table: Table, wishes: Wishes) -> None:
         named = _named_in(wish, table) if isinstance(wish, str) else ()
         if name in named:
             others = " + ".join(code_of(other) for other in named if other != name) or "..."
-            raise PlanError(
-                f"{name!r} cannot predict itself.", do=f"df.mice.impute(predictors={{{name!r}: {others!r}}})"
-            )
+            raise PlanError(f"{name!r} cannot predict itself.", do=call(_IMPUTE, predictors={name: others}))
     order = list(wishes.order or ())
     twice = [name for name in order if order.count(name) > 1]
     if twice:
-        raise PlanError(f"order= names {twice[0]!r} twice.", do=f"df.mice.impute(order={list(dict.fromkeys(order))!r})")
+        raise PlanError(f"order= names {twice[0]!r} twice.", do=call(_IMPUTE, order=list(dict.fromkeys(order))))
 
 
 def _named_in(wish: str, table: Table) -> tuple[Hashable, ...]:
@@ -271,7 +270,7 @@ def _check_auxiliary(table: Table, given: Any) -> None:
     if isinstance(given, list | tuple):
         raise PlanError(
             "auxiliary= does not say what the list is: columns known to precede the outcome are its baseline.",
-            do=f'df.mice.impute(auxiliary={{"baseline": {list(given)!r}}})',
+            do=call(_IMPUTE, auxiliary={"baseline": list(given)}),
         )
     if not isinstance(given, Mapping):
         _check_word("auxiliary", given, ("response", "ignore"))
@@ -281,13 +280,13 @@ def _check_auxiliary(table: Table, given: Any) -> None:
         raise PlanError(
             f"auxiliary= has the word {unknown[0]!r}{nearest(unknown[0], ['baseline'])}.",
             known="baseline",
-            do=f'df.mice.impute(auxiliary={{"baseline": {list(given[unknown[0]])!r}}})',
+            do=call(_IMPUTE, auxiliary={unknown[0]: None, "baseline": list(given[unknown[0]])}),
         )
     names = given.get("baseline", ())
     if isinstance(names, str):
         raise PlanError(
             f"auxiliary= wants a list of baseline columns, not {names!r}.",
-            do=f'df.mice.impute(auxiliary={{"baseline": [{names!r}]}})',
+            do=call(_IMPUTE, auxiliary={"baseline": [names]}),
         )
     for name in names:
         table.require(name, "auxiliary=")
@@ -346,7 +345,7 @@ def _unusable(table: Table, column: Column, asked: bool, wished: bool) -> str:
 
 def _leave(name: Hashable) -> str:
     """The call that leaves a column alone."""
-    return f"df.mice.impute(methods={{{name!r}: 'leave'}})"
+    return call(_IMPUTE, methods={name: "leave"})
 
 
 def _check_word(word: str, given: Any, known: tuple[str, ...]) -> None:
@@ -355,7 +354,7 @@ def _check_word(word: str, given: Any, known: tuple[str, ...]) -> None:
         raise PlanError(
             f"{word} is {given!r}{nearest(given, known)}.",
             known=", ".join(known),
-            do=f"df.mice.impute({word}={(difflib.get_close_matches(str(given), known, 1, 0.5) or known)[0]!r})",
+            do=call(_IMPUTE, **{word: (difflib.get_close_matches(str(given), known, 1, 0.5) or known)[0]}),
         )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
-from ..errors import ImputationError
+from ..errors import ImputationError, call
 from ..formula.design import Design
 from ..formula.question import Inverse
 from ..frame.kinds import Rows
@@ -208,7 +208,7 @@ def _draw_binary(log_odds: Array, benches: Sequence[Judging], rng: np.random.Gen
         for bench in benches:
             log_odds = log_odds + (bench.log_accept(every, yes) - bench.log_accept(every, no))
     if np.isnan(log_odds).any():
-        raise ImputationError(_IMPOSSIBLE, do="df.mice.plan(...)")
+        raise ImputationError(_IMPOSSIBLE, do=call("df.mice.plan").after("plan = "))
     return (rng.random(n) >= expit(-log_odds)).astype(np.float64)
 
 
@@ -227,7 +227,7 @@ def _draw_levels(weights: Array, rng: np.random.Generator) -> Array:
     """Draw one level per row from log weights."""
     top = weights.max(axis=1, keepdims=True)
     if not np.isfinite(top).all():
-        raise ImputationError(_IMPOSSIBLE, do="df.mice.plan(...)")
+        raise ImputationError(_IMPOSSIBLE, do=call("df.mice.plan").after("plan = "))
     cumulative = np.cumsum(np.exp(weights - top), axis=1)
     share = rng.random(len(weights)) * cumulative[:, -1]
     drawn = (cumulative <= share[:, None]).sum(axis=1).astype(np.float64)

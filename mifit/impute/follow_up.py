@@ -8,6 +8,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import call
 from ..formula.question import Question
 from ..formula.recipe import without
 from ..frame.table import Column, Table, free_name
@@ -165,7 +166,7 @@ def _call(question: Question, table: Table, name: Hashable, value: object) -> st
         frame = f"df.dropna(subset=[{name!r}])"
     values = set(column.coding.decode(np.unique(column.values[column.observed])).tolist())
     if isinstance(name, str) and values == {0, 1} and value == 1 and not isinstance(value, bool):
-        return f"{frame}.mice.impute({formula!r}, model={question.model!r}, status={name!r})"
+        return call(f"{frame}.mice.impute", formula, model=question.model, status=name)
     fresh = free_name("had_event" if "event" in table else "event", table.columns)
     made = f"lambda d: (d[{name!r}] == {value!r}).astype(float)"
-    return f"{frame}.assign({fresh}={made}).mice.impute({formula!r}, model={question.model!r}, status={fresh!r})"
+    return call(f"{frame}.assign({fresh}={made}).mice.impute", formula, model=question.model, status=fresh)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import MifitError, PlanError
+from ..errors import MifitError, PlanError, call
 from ..formula.derived import Derived
 from ..formula.question import Question
 from ..formula.recipe import renamed
@@ -84,7 +84,9 @@ def rows_of(table: Table, by: Hashable) -> dict[Any, Rows]:
         raise PlanError(f"by={by!r} {column.coding.problem}.", do=f"df[{by!r}] = df[{by!r}].astype(str)")
     values, group = np.unique(column.values, return_inverse=True)
     if len(values) < 2:
-        raise PlanError(f"by={by!r} has one value: there is one group.", do="df.mice.impute()  # without by=")
+        raise PlanError(
+            f"by={by!r} has one value: there is one group.", do=call("df.mice.impute", by=None).then("  # without by=")
+        )
     shown = column.coding.decode(values)
     return {
         (v.item() if isinstance(v, np.generic) else v): np.flatnonzero(group.reshape(-1) == k)
@@ -115,7 +117,7 @@ def _refuse_small(table: Table, by: Hashable, split: Mapping[Any, Rows], wishes:
             if holes and many < _SEEN:
                 raise PlanError(
                     f"{name!r} has {many} observed values where {by} = {level}: too few to learn from.",
-                    do=f"df.mice.impute(by={by!r}, methods={{{name!r}: 'leave'}})",
+                    do=call("df.mice.impute", methods={name: "leave"}),
                 )
 
 
@@ -123,7 +125,7 @@ def tables_of(table: Table, plan: Plan) -> list[Table]:
     """The rows of each group of a plan, as tables."""
     split = rows_of(table, plan.wishes.by)
     if list(split) != [level for level, _ in plan.groups]:
-        raise PlanError("the plan was made for other groups.", do="df.mice.plan(...)")
+        raise PlanError("the plan was made for other groups.", do=call("df.mice.plan").after("plan = "))
     return [table.part(rows) for rows in split.values()]
 
 

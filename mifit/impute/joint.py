@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import FormulaError, PlanError
+from ..errors import FormulaError, PlanError, call
 from ..formula.design import Design, freeze
 from ..formula.identity import likelihood
 from ..formula.question import LEVELLED, Question
@@ -153,7 +153,7 @@ def _check_outcomes(draft: Draft) -> None:
                 raise PlanError(
                     f"the outcome {holes[0]!r} is drawn from its analysis; it takes no {word} of its own.",
                     analysis=question.formula,
-                    do=f"df.mice.impute({question.formula!r})",
+                    do=call("df.mice.impute", **{"methods" if word == "method" else word: {question.outcome[0]: None}}),
                 )
     _refuse_circle(draft)
 
@@ -172,7 +172,10 @@ def _refuse_circle(draft: Draft) -> None:
     round_ = [q.formula for q in questions if set(q.outcome) & set(waiting)]
     if round_:
         shown = " and ".join(map(repr, round_))
-        raise PlanError(f"{shown} explain each other.", do=f"df.mice.impute({round_[0]!r})")
+        raise PlanError(
+            f"{shown} explain each other.",
+            do=call("df.mice.impute", [q.formula for q in questions if q.formula not in round_[1:]]),
+        )
     sorted_ = sorted(questions, key=lambda q: max((settled.index(v) for v in q.outcome), default=0))
     names = [v for q in questions for v in q.outcome]
     if draft.wishes.link == "sequence":
@@ -181,7 +184,7 @@ def _refuse_circle(draft: Draft) -> None:
             if late:
                 raise PlanError(
                     f"{late[0]!r} explains {question.terms.outcome!r} and must come before it in a sequence.",
-                    do=f"df.mice.impute({[q.formula for q in sorted_]!r}, link='sequence')",
+                    do=call("df.mice.impute", [q.formula for q in sorted_]),
                 )
 
 
@@ -225,9 +228,11 @@ def _auxiliaries(
     found += constant
     refused = [n for n in found if n in draft.wishes.predictors]
     if refused:
+        given = draft.wishes.auxiliary
+        baseline = given["baseline"] if isinstance(given, Mapping) else ()
         raise PlanError(
             f"{refused[0]!r} is an auxiliary: its predictors are the analysis and earlier auxiliaries.",
-            do=f"df.mice.impute({draft.questions[0].formula!r}, auxiliary={{'baseline': [{refused[0]!r}]}})",
+            do=call("df.mice.impute", auxiliary={"baseline": [*baseline, refused[0]]}),
         )
     return sorted(found, key=draft.holes)
 
@@ -350,7 +355,7 @@ def _refuse_outcome_as_predictor(draft: Draft, name: Hashable, outcomes: tuple[H
             raise PlanError(
                 f"predictors of {name!r} name the outcome {outcome!r}; it enters through the analysis only.",
                 analysis=draft.questions[0].formula,
-                do=f"df.mice.impute({draft.questions[0].formula!r})",
+                do=call("df.mice.impute", predictors={name: None}),
             )
 
 
@@ -380,7 +385,7 @@ def _method(draft: Draft, name: Hashable, others: Sequence[Hashable], positive: 
             raise PlanError(
                 f"{wished[1]!r} has no density and cannot draw {name!r} compatibly with the analysis.",
                 suits=", ".join(suiting(column, True)),
-                do=f"df.mice.impute(methods={{{name!r}: {suiting(column, True)[0]!r}}})",
+                do=call("df.mice.impute", methods={name: suiting(column, True)[0]}),
             )
         return wished
     known = draft.bounds.get(name)

@@ -6,12 +6,13 @@ from collections.abc import Hashable, Mapping
 
 import numpy as np
 
-from ..errors import PlanError
+from ..calls import Code
+from ..errors import PlanError, call
 from ..formula.condition import condition
 from ..formula.recipe import repeated, rows_where
 from ..formula.terms import take_apart
 from ..frame.kinds import Kind
-from .bounding import as_call, gap, named_ends, understood
+from .bounding import gap, named_ends, understood
 from .columns import suiting
 from .contract import Method
 from .methods import METHODS
@@ -32,6 +33,7 @@ __all__ = [
 
 #: why a column whose missing values lie beyond the observed ones is normal
 CENSORED = "the observed values are a part of all: their shape does not tell"
+_IMPUTE = "df.mice.impute"
 _LIE = ("bounds", "censored", "truncated")  # words that say where values lie
 _WEIGHED = ("norm", "pmm", "logistic", "multinomial", "ordinal")  # methods that take weights
 
@@ -64,8 +66,8 @@ def _where_values_lie(draft: Draft) -> None:
             draft.events.append(f"bounds of {name!r}: it has no holes")
             continue
         if wishes.methods.get(name) == "leave":
-            words = {w: {k: v for k, v in getattr(wishes, w).items() if k != name} for w in _LIE}
-            raise PlanError(f"{name!r} is left alone and takes no bounds.", do=as_call(wishes, **words))
+            words = {word: {name: None} for word in _LIE}
+            raise PlanError(f"{name!r} is left alone and takes no bounds.", do=call(_IMPUTE, **words))
         if not found.always:
             draft.events.append(f"{name!r} is censored: bounds of its missing values, observed ones lie anywhere")
         draft.bounds[name] = found
@@ -78,9 +80,8 @@ def _refuse_words_of_derived(draft: Draft, name: Hashable) -> None:
     for word in ("censored", "truncated"):
         wish = getattr(draft.wishes, word)
         if name in wish:
-            rest = {other: pair for other, pair in wish.items() if other != name}
-            call = as_call(draft.wishes, **{word: rest}, bounds={**draft.wishes.bounds, name: wish[name]})
-            raise PlanError(f"{name!r} is derived: {word}= is said of columns that are drawn.", do=call)
+            do = call(_IMPUTE, **{word: {name: None}}, bounds={name: wish[name]})
+            raise PlanError(f"{name!r} is derived: {word}= is said of columns that are drawn.", do=do)
 
 
 def _relate(draft: Draft) -> None:
@@ -138,15 +139,13 @@ def _skips(draft: Draft) -> None:
             raise PlanError(
                 f"the condition of {name!r} looks at {left[0]!r}, which keeps its holes.",
                 condition=code,
-                do=as_call(draft.wishes, methods={n: w for n, w in draft.wishes.methods.items() if n != left[0]})
-                + f"  # {left[0]!r} not left alone",
+                do=call(_IMPUTE, methods={left[0]: None}).then(f"  # {left[0]!r} not left alone"),
             )
         if skip.value is None and name in draft.asked:
             raise PlanError(
                 f"the analysis needs {name!r}, which has no value where its condition does not hold.",
                 condition=code,
-                do=as_call(draft.wishes, conditional={**draft.wishes.conditional, name: (code, 0)})
-                + "  # its value there",
+                do=call(_IMPUTE, conditional={name: (code, 0)}).then("  # its value there"),
             )
         if skip.value is None:
             inner = [n for n in draft.skips if n != name and not draft.silent(name, n)]
@@ -156,7 +155,7 @@ def _skips(draft: Draft) -> None:
             raise PlanError(
                 f"the condition of {name!r} looks at {holed[0]!r}, which has holes: chained equations draw both.",
                 condition=code,
-                do=as_call(draft.wishes, congeniality="terms"),
+                do=call(_IMPUTE, congeniality="terms"),
             )
 
 
@@ -171,8 +170,9 @@ def _ignore(draft: Draft) -> None:
         if holed:
             raise PlanError(
                 f"ignore= looks at {holed[0]!r}, which has {draft.holes(holed[0])} holes.",
-                do=f"df.mice.impute(ignore={rows_where(found.code, draft.table.columns, True)})"
-                "  # where it is not known, the row is not ignored",
+                do=call(_IMPUTE, ignore=Code(rows_where(found.code, draft.table.columns, True))).then(
+                    "  # where it is not known, the row is not ignored"
+                ),
             )
         marked = found.holds(draft.table, {v: draft.table[v].values for v in found.variables})
         draft.ignored = found
@@ -184,7 +184,7 @@ def _ignore(draft: Draft) -> None:
         if name not in draft.left and seen < 2:
             raise PlanError(
                 f"without the rows of ignore=, {name!r} has {seen} observed values to learn from.",
-                do=f"df.mice.impute(methods={{{name!r}: 'leave'}}, ignore={wish!r})",
+                do=call(_IMPUTE, methods={name: "leave"}),
             )
     draft.events.append(f"{int(marked.sum())} of {len(marked)} rows are imputed, and no model is fitted on them")
 
@@ -198,19 +198,19 @@ def check_weights(draft: Draft) -> None:
     if frequency and list(wish) != ["frequency"]:
         raise PlanError(
             f"weights= names a column, or {{'frequency': column}}, not {wish!r}.",
-            do="df.mice.impute(weights={'frequency': 'n'})",
+            do=call(_IMPUTE, weights=Code("{'frequency': 'n'}")),
         )
     name = wish["frequency"] if frequency else wish
     if not isinstance(name, Hashable):
-        raise PlanError("weights= names a column.", do="df.mice.impute(weights='w')  # df['w'] the weights")
+        raise PlanError("weights= names a column.", do=call(_IMPUTE, weights="w").then("  # df['w'] the weights"))
     column = draft.table.require(name, "weights=")
     if draft.mode == "compatible":
         formula = draft.questions[0].formula
-        cure = f"model='glm', freq_weights={name!r}" if frequency else f"model='wls', weights={name!r}"
+        cure = {"model": "glm", "weights": None, "freq_weights": name} if frequency else {"model": "wls"}
         raise PlanError(
             "in compatible draws the analysis has weights, not the imputation models.",
             analysis=formula,
-            do=f"df.mice.impute({formula!r}, {cure})",
+            do=call(_IMPUTE, **cure),
         )
     values = column.numbers(column.values) if column.number and not len(column.missing) else None
     whole = "whole numbers above 0" if frequency else "numbers above 0"
@@ -228,14 +228,14 @@ def check_weights(draft: Draft) -> None:
         if not frequency and penalty:
             raise PlanError(
                 f"Firth's penalty of {variable.name!r} takes no weights.",
-                do=f"df.mice.impute(weights={name!r}, methods={{{variable.name!r}: {variable.label!r}}})",
+                do=call(_IMPUTE, methods={variable.name: variable.label}),
             )
         if not frequency and variable.label not in _WEIGHED:
             suits = [m for m in suiting(draft.table[variable.name], False) if m in _WEIGHED]
             raise PlanError(
                 f"method {variable.label!r} of {variable.name!r} takes no weights.",
                 suits=", ".join(suits),
-                do=f"df.mice.impute(weights={name!r}, methods={{{variable.name!r}: {(suits or ['leave'])[0]!r}}})",
+                do=call(_IMPUTE, methods={variable.name: (suits or ["leave"])[0]}),
             )
     draft.events.append(f"imputation models are fitted with the {'frequencies' if frequency else 'weights'} {name!r}")
 
@@ -258,7 +258,7 @@ def refuse_without_donors(draft: Draft, name: Hashable, label: str) -> None:
         raise PlanError(
             f"no observed value of {name!r} lies within its bounds in some rows: there is nothing to match.",
             bounds=str(draft.bounds[name]),
-            do=as_call(draft.wishes, methods={**draft.wishes.methods, name: "norm"}),
+            do=call(_IMPUTE, methods={name: "norm"}),
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import PlanError
+from ..errors import PlanError, call
 from ..formula.derived import Derived, solve
 from ..formula.question import Question
 from ..formula.terms import code_of, take_apart
@@ -47,7 +47,7 @@ def refuse_derived(wishes: Wishes, columns: Sequence[Hashable]) -> None:
             raise PlanError(
                 f"{name!r} is derived: it follows from its parents and cannot stand in {word}=.",
                 derived=f"{name} = {wishes.derived[name]}",
-                do=f"df.mice.impute(derived={dict(wishes.derived)!r})  # without {name!r} in {word}=",
+                do=call("df.mice.impute", **_without(wishes, word, name)).then(f"  # without {name!r} in {word}="),
             )
     for target, wish in wishes.predictors.items():
         named: Any = take_apart(f"({wish})", columns).variables if isinstance(wish, str) else wish
@@ -56,8 +56,19 @@ def refuse_derived(wishes: Wishes, columns: Sequence[Hashable]) -> None:
             raise PlanError(
                 f"{name!r} is derived and predicts nothing by itself; its parents do.",
                 derived=f"{name} = {wishes.derived[name]}",
-                do=f"df.mice.impute(predictors={{{target!r}: {parents!r}}})",
+                do=call("df.mice.impute", predictors={target: parents}),
             )
+
+
+def _without(wishes: Wishes, word: str, name: Hashable) -> dict[str, Any]:
+    """A word of the request without one of its columns."""
+    if word == "id":
+        return {word: None}
+    if word == "order":
+        return {word: [other for other in wishes.order or () if other != name] or None}
+    if word == "auxiliary":
+        return {word: {"baseline": [other for other in wishes.auxiliary["baseline"] if other != name]}}
+    return {word: {name: None}}
 
 
 def refuse_derived_outcome(questions: Sequence[Question], table: Table, derived: Sequence[Derived]) -> None:
@@ -70,12 +81,10 @@ def refuse_derived_outcome(questions: Sequence[Question], table: Table, derived:
     """
     for question in questions:
         for one in (one for one in derived if one.name in question.outcome and len(table[one.name].missing)):
-            rest = {other.name: other.code for other in derived if other is not one}
-            also = f", derived={rest!r}" if rest else ""
             raise PlanError(
                 f"the outcome {one.name!r} is derived and has {len(table[one.name].missing)} holes.",
                 derived=f"{code_of(one.name)} = {one.code}",
-                do=f"df.mice.impute({question.formula!r}{also})  # {one.name!r} drawn by its analysis",
+                do=call("df.mice.impute", derived={one.name: None}).then(f"  # {one.name!r} drawn by its analysis"),
             )
 
 
@@ -103,7 +112,7 @@ def refuse_chained(questions: Sequence[Question], table: Table, wishes: Wishes) 
             raise PlanError(
                 f"{found[unit]} rows enter where another row with the same {unit!r} ends: each would be drawn alone.",
                 analysis=question.formula,
-                do=f"df.mice.impute({question.formula!r}, model={question.model!r}, entry={entry!r}, id={unit!r})",
+                do=call("df.mice.impute", id=unit),
             )
 
 
@@ -126,7 +135,7 @@ def refuse_clustered(questions: Sequence[Question], table: Table, wishes: Wishes
                     f"{name!r} is constant within {unit!r} and has {len(table[name].missing)} holes: "
                     "each row would be drawn alone.",
                     analysis=question.formula,
-                    do=f"df.mice.impute({question.formula!r}, model={question.model!r}, groups={unit!r}, id={unit!r})",
+                    do=call("df.mice.impute", id=unit),
                 )
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import DataError, PlanError
+from ..errors import DataError, PlanError, call
 from ..formula.condition import Condition, condition
 from ..formula.derived import numbers
 from ..formula.recipe import rows_where
@@ -222,13 +222,18 @@ def _asked(name: Hashable, wish: Any, table: Table, scope: Mapping[str, Any]) ->
     if len(given) > 1:
         raise PlanError(
             f"{word} is a condition, or a condition and one value; it has {1 + len(given)} parts.",
-            do=f"df.mice.impute(conditional={{{name!r}: ({code!r}, {given[0]!r})}})",
+            do=call("df.mice.impute", conditional={name: (code, given[0])}),
         )
     if column.kind is Kind.OTHER:
-        raise PlanError(f"{name!r} {column.coding.problem}.", do=f"df.mice.impute(methods={{{name!r}: 'leave'}})")
+        raise PlanError(
+            f"{name!r} {column.coding.problem}.",
+            do=call("df.mice.impute", conditional={name: None}, methods={name: "leave"}),
+        )
     found = condition(code, table, scope, word)
     if name in found.variables:
-        raise PlanError(f"{word} looks at {name!r} itself: {found.code}.", do="df.mice.impute(bounds=...)")
+        raise PlanError(
+            f"{word} looks at {name!r} itself: {found.code}.", do=call("df.mice.impute", conditional={name: None})
+        )
     return found
 
 
@@ -277,7 +282,7 @@ def _checked(name: Hashable, table: Table, value: Any, rows: Rows, found: Condit
         raise PlanError(
             f"{value!r} is no value of {name!r}.",
             levels=", ".join(map(repr, shown)),
-            do=f"df.mice.impute(conditional={{{name!r}: {found.code!r}}})",
+            do=call("df.mice.impute", conditional={name: found.code}),
         )
     other = rows[column.values[rows] != code]
     if len(other):
@@ -300,7 +305,7 @@ def _refuse_circle(name: Hashable, found: Mapping[Hashable, Condition], above: t
     if name in above:
         raise PlanError(
             f"conditions go round in a circle: {' -> '.join(map(str, (*above, name)))}.",
-            do=f"df.mice.impute(conditional={{{name!r}: {found[name].code!r}}})",
+            do=call("df.mice.impute", conditional={above[-1]: None}),
         )
     for other in found[name].variables:
         if other in found:

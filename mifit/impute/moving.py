@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import ImputationError
+from ..errors import ImputationError, call
 from ..formula.derived import solve_for
 from ..formula.linear import additive_in, linear_in
 from ..frame.kinds import Kind, Rows
 from ..frame.table import Table
-from .bounding import as_call
 from .contract import Array
 from .engine import Engine, Ready
 from .relations import Tie, amiss, completed_numbers
@@ -54,7 +53,7 @@ class Conditional:
         if not (hasattr(own, "log_density") or hasattr(own, "log_probabilities")):
             raise ImputationError(
                 f"{name!r} moves with other missing values, and its method has no density.",
-                do=as_call(engine.plan.wishes, methods={**engine.plan.wishes.methods, name: "norm"}),
+                do=call("df.mice.impute", methods={name: "norm"}),
             )
         self.name, self.own, self.model, self.judges = name, own, model, judges
         self.engine, self.store = engine, store
@@ -303,9 +302,8 @@ def begin(
 
 def _way_out(engine: Engine, names: Sequence[Hashable]) -> str:
     """The call without the bounds of some columns, and with models that have values of either sign."""
-    wishes = engine.plan.wishes
     normal = {n: "norm" for n in names if _positive(engine, n)}
-    return as_call(wishes, bounds={}, censored={}, truncated={}, methods={**wishes.methods, **normal})
+    return call("df.mice.impute", bounds=None, censored=None, truncated=None, methods=normal)
 
 
 def _mended(

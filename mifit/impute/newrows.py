@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import PlanError
+from ..errors import PlanError, call
 from ..formula.derived import Derived
 from ..frame.kinds import Kind, Rows
 from ..frame.table import Column, Table
@@ -73,7 +73,7 @@ def complete_rows(
             if hasattr(value, "__len__") and not isinstance(value, str | tuple) and len(value) == known.n_rows:
                 raise PlanError(
                     f"{word}= is an array of the {known.n_rows} rows that were imputed; the new rows have none.",
-                    do=f"df.mice.impute({question.formula!r}, {word}={word!r})  # df[{word!r}] the array",
+                    do=call("df.mice.impute", **{word: word}).then(f"  # df[{word!r}] the array"),
                 )
     drawn = _for_new(known, new, plan, derived, given, together)
     if not drawn.order:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import PlanError
+from ..errors import PlanError, call
 from ..formula.condition import Condition
 from ..formula.derived import Derived
 from ..formula.question import Question, ask_right
@@ -99,7 +99,7 @@ class Draft:
             raise PlanError(
                 f"method {name_of(method)!r} does not draw {with_article(column.kind.value)} column such as {name!r}.",
                 suits=", ".join(suits),
-                do=f"df.mice.impute(methods={{{name!r}: {suits[0]!r}}})",
+                do=call("df.mice.impute", methods={name: suits[0]}),
             )
         if isinstance(method, Power):
             method = method.tuned(column.values[column.observed])
@@ -247,7 +247,7 @@ class Draft:
         """Refuse a predictor that is no column, the variable itself, or keeps its holes."""
         column = self.table.require(other, f"predictors of {name!r}")
         good = [n for n in self.table.columns if n not in (name, other) and n not in self.left][:3]
-        do = f"df.mice.impute(predictors={{{name!r}: {good!r}}})"
+        do = call("df.mice.impute", predictors={name: good})
         if other == name:
             raise PlanError(f"{name!r} cannot predict itself.", do=do)
         if self.silent(other, name):

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import DataError, ImputationError, PlanError
+from ..errors import DataError, ImputationError, PlanError, call
 from ..formula.derived import Derived, solve_for
 from ..formula.linear import linear_in
 from ..frame.kinds import Kind, Rows
 from ..frame.table import Column, Table
 from .bench import Members
-from .bounding import as_call, understood
+from .bounding import understood
 from .contract import Array
 from .drawing import Fence
 from .known import shared_parents
@@ -291,7 +291,7 @@ def _refuse_outside(name: str, rows: Rows, wishes: Wishes, lines: Mapping[str, s
         raise ImputationError(
             f"{len(rows)} completed values of {name} lie outside what is known of them: no draw within was found.",
             rows=_named(rows),
-            do=as_call(wishes, iterations=max(2 * (wishes.iterations or 10), 20)), **lines,
+            do=call("df.mice.impute", iterations=max(2 * (wishes.iterations or 10), 20)), **lines,
         )  # fmt: skip
 
 
@@ -310,12 +310,11 @@ def _held(one: Derived, table: Table, wishes: Wishes) -> Held:
     wrong = complete[amiss(held, found[complete], complete) > 0]
     if len(wrong):
         shown = ", ".join(f"{row}: {found[row]:g}" for row in wrong[:_SHOWN].tolist())
-        rest = {k: v for k, v in wishes.bounds.items() if k != one.name}
         raise PlanError(
             f"{one.name!r} lies outside its bounds in {len(wrong)} of {len(complete)} complete rows.",
             derived=f"{one.name} = {one.code}",
             rows=shown + (f", and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""),
-            do=as_call(wishes, bounds=rest),
+            do=call("df.mice.impute", bounds={one.name: None}),
         )
     return held
 

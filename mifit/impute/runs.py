@@ -10,16 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ImputationError, MifitError
+from ..errors import ImputationError, MifitError, call
 from ..formula.derived import Derived
 from ..frame.table import Table
 from ..workers import spread
-from .bounding import as_call
 from .chain import Chain, Running, Seed
 from .engine import Engine
 from .groups import joined, tables_of
 from .plan import Plan
-from .wishes import call_of
 
 __all__ = ["one_thread", "run"]
 
@@ -157,38 +155,21 @@ def _way_out(engine: Engine, visiting: Hashable) -> str:
     """The call that does without what could not be drawn: the column, its model, or compatible draws."""
     plan = engine.plan
     if visiting is None:
-        return _again(engine).replace(".impute(", ".plan(", 1)
+        return call("df.mice.plan").after("plan = ")
     asked = {v for q in plan.questions for v in (*q.variables(engine.table), *q.outcome)}
     if visiting in plan.order and visiting not in asked:
-        return _again(engine, methods={**plan.wishes.methods, visiting: "leave"})
+        return call("df.mice.impute", methods={visiting: "leave"})
     if plan.mode == "compatible":
-        return _again(engine, congeniality="terms")
-    return _again(engine, methods={**plan.wishes.methods, visiting: "sample"})
-
-
-def _again(engine: Engine, **changes: Any) -> str:
-    """The call with the same analysis and the same wishes but for some words."""
-    call = call_of(as_call(engine.plan.wishes, **changes), *_asked(engine))
-    assert call is not None
-    return call
-
-
-def _asked(engine: Engine) -> tuple[Any, dict[str, str]]:
-    """The formulas as they were given, and the model as code."""
-    plan = engine.plan
-    shown = plan.written or tuple(q.formula for q in plan.questions)
-    formula = None if not shown else shown[0] if len(shown) == 1 else list(shown)
-    return formula, {"model": repr(plan.questions[0].model)} if shown else {}
+        return call("df.mice.impute", congeniality="terms")
+    return call("df.mice.impute", methods={visiting: "sample"})
 
 
 def _named(error: ImputationError, running: Running) -> ImputationError:
     """The same error, with the column that was being drawn and what was known of it."""
     name = running.visiting
     if name is None:
-        do = call_of(error.do, *_asked(running.engine))
-        return ImputationError(error.fact, do=do, **error.lines)
+        return error
     known = running.engine.variables[name].bounds if name in running.engine.variables else None
     lines = {**error.lines, **({} if known is None else {"bounds": str(known)})}
-    methods = {**running.engine.plan.wishes.methods, name: "norm" if known else "leave"}
-    do = _again(running.engine, methods=methods)
+    do = call("df.mice.impute", methods={name: "norm" if known else "leave"})
     return ImputationError(f"{name!r}: {error.fact}", do=do, **lines)

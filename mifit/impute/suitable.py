@@ -6,7 +6,8 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from ..errors import FormulaError, PlanError
+from ..calls import Advice, Code
+from ..errors import FormulaError, PlanError, call
 from ..formula.design import Design
 from ..formula.question import LEVELLED, Question
 from ..formula.recipe import event, masked, numbers, of_expression, renamed, repeated, with_outcome, without
@@ -78,20 +79,21 @@ def check_outcomes(questions: Sequence[Question], designs: Sequence[Design], tab
             _refuse_fractions(question, y, table)
 
 
+_IMPUTE = "df.mice.impute"
+_TAKEN = ("exposure", "freq_weights", "offset", "var_weights")  # words of a generalized linear model
+
+
 def as_column(question: Question, table: Table) -> str:
     """The lines that make an outcome expression a column, and ask for that one."""
     made = of_expression(question.terms.outcome, table.columns)
-    return with_outcome(made, question.formula, table.columns, _words(question), question.outcome)
+    return with_outcome(made, question.formula, table.columns, {"model": question.model}, question.outcome)
 
 
-def _words(question: Question) -> str:
-    """The model and its short keywords, as further words of a call."""
-    given = {w: v for w, v in question.keywords.items() if isinstance(v, str | int | float)}
-    words = [f", {word}={value!r}" for word, value in {"model": question.model, **given}.items()]
-    family = question.keywords.get("family")
-    link = type(getattr(family, "link", None)).__name__
-    made = f"sm.families.{type(family).__name__}"
-    return "".join([*words, *([f", family={made}(link=sm.families.links.{link}())"] if family is not None else [])])
+def _with_model(question: Question, model: str, family: str = "") -> Advice:
+    """The call with another model, and without the words that it does not take."""
+    taken = _TAKEN if model == "glm" else ()
+    gone = {word: None for word in question.keywords if word not in taken}
+    return call(_IMPUTE, question.formula, **{**gone, "model": model, **({"family": Code(family)} if family else {})})
 
 
 def _check_distribution(question: Question, table: Table) -> None:
@@ -102,14 +104,14 @@ def _check_distribution(question: Question, table: Table) -> None:
         raise PlanError(
             f"{question.model} needs an outcome of a few levels; {question.outcome[0]!r} has {column.n_levels}.",
             analysis=question.formula,
-            do=f"df.mice.impute({question.formula!r}, model='ols')",
+            do=_with_model(question, "ols"),
         )
     power = getattr(question.keywords.get("family"), "var_power", 1.5)
     if not 1 <= power <= 2 and len(column.missing):
         raise PlanError(
             f"outcome {question.outcome[0]!r} has holes; a Tweedie of var_power={power} is not drawn.",
             analysis=question.formula,
-            do="sm.families.Tweedie(var_power=1.5)",
+            do=call(_IMPUTE, family=Code("sm.families.Tweedie(var_power=1.5)")),
         )
 
 
@@ -134,7 +136,7 @@ def _refuse_untold_levels(question: Question, table: Table) -> None:
                 rows=str(int(np.sum(column.values[column.observed] == column.coding.levels.index(untold[0])))),
                 do=f"{renamed(name, dict.fromkeys(untold, kept[-1]))}  # the level that it is taken together with"
                 if len(kept) > 1
-                else f"df.mice.impute({plain!r}{_words(question)}, methods={{{name!r}: 'leave'}})",
+                else call(_IMPUTE, plain, methods={name: "leave"}),
             )
 
 
@@ -163,8 +165,7 @@ def _refuse_fractions(question: Question, y: Array, table: Table) -> None:
         f"{_shown(question)} would draw counts into the {holes} holes of {name!r}; {many} of its values are not whole.",
         analysis=question.formula,
         whole=f"df[{question.outcome[0]!r}] = df[{question.outcome[0]!r}].round()",
-        do=f"df.mice.impute({question.formula!r}, model='glm', "
-        f"family=sm.families.{family}link=sm.families.links.Log()))",
+        do=_with_model(question, "glm", f"sm.families.{family}link=sm.families.links.Log())"),
     )
 
 
@@ -230,7 +231,7 @@ def _refuse_negative_times(question: Question, design: Design, table: Table) -> 
     times = design.response({v: table[v].values for v in question.outcome})
     if (times < 0).any():
         name, right = question.outcome[0], question.formula.partition("~")[2].strip()
-        plain = f"df.mice.impute({f'{code_of(name)} ~ {right}'!r}, model={question.model!r})"
+        plain = call(_IMPUTE, f"{code_of(name)} ~ {right}")
         raise PlanError(
             f"survival time {question.terms.outcome!r} is negative in {int((times < 0).sum())} rows.",
             analysis=question.formula,
@@ -297,7 +298,7 @@ def _numbers(question: Question, word: str, table: Table) -> Array | None:
             f"{word}= is neither a column nor {table.n_rows} numbers.",
             given=repr(question.keywords[word])[:60],
             analysis=question.formula,
-            do=f"df.mice.impute({question.formula!r}, model={question.model!r}, {word}='...')",
+            do=call(_IMPUTE, **{word: "..."}),
         ) from reason
 
 
@@ -314,18 +315,18 @@ def _check_support(question: Question, y: Array) -> None:
     }[must]
     if wrong.any():
         shares = bool(((y >= 0) & (y <= 1)).all())
-        instead = {
-            "of two values": "model='glm', family=sm.families.Binomial()" if shares else "model='ols'",
-            "between 0 and 1": "model='ols'",
-            "above 0": "model='glm', family=sm.families.Tweedie(var_power=1.5)",
-            "whole numbers from 0": "model='glm', family=sm.families.Tweedie(var_power=1.5)",
-        }.get(str(must), "model='ols'")
+        tweedie = "sm.families.Tweedie(var_power=1.5)"
+        family = {
+            "of two values": "sm.families.Binomial()" if shares else "",
+            "above 0": tweedie,
+            "whole numbers from 0": tweedie,
+        }.get(str(must), "")
         codes = sorted(codes_of_missing(y)) if question.bare else []
         codes = codes if wrong[np.isin(y, codes)].any() else []
-        call = f"df.mice.impute({question.formula!r}, {instead})"
+        instead = _with_model(question, "glm" if family else "ols", family)
         raise PlanError(
             f"{question.model} needs an outcome {must}; {question.terms.outcome!r} is not in {int(wrong.sum())} rows.",
             analysis=question.formula,
-            **({"otherwise": call} if codes else {}),
-            do=f"{masked(question.outcome[0], codes)}  # if that stands for a missing value" if codes else call,
+            **({"otherwise": instead} if codes else {}),
+            do=f"{masked(question.outcome[0], codes)}  # if that stands for a missing value" if codes else instead,
         )

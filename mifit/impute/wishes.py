@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import MifitError, PlanError, nearest
+from ..calls import Code
+from ..errors import PlanError, call, nearest
 from ..formula.hints import MEANT
 from ..frame.cells import cells, rows
 from ..frame.table import Table
 from .plan import Plan, Wishes
 from .planning import recoded
 
-__all__ = ["USUAL", "Asked", "advised", "call_of", "is_whole", "refuse_other_holes", "refuse_words"]
+__all__ = ["USUAL", "Asked", "is_whole", "refuse_other_holes", "refuse_words"]
 
 #: words that have a value where nothing is asked
 USUAL = {
@@ -51,24 +51,24 @@ def refuse_words(given: Mapping[str, Any], known: Sequence[str], analysed: bool,
         if analysed and (word in taken or (meant is None and not difflib.get_close_matches(word, own, cutoff=0.8))):
             continue
         hint = f" (did you mean {meant!r}?)" if meant else nearest(word, known)
-        shown = f"{meant}={_as_meant(meant, value)}" if meant else "m=20, rng=1"
+        instead = {meant: _as_meant(meant, value)} if meant else {"m": 20, "rng": 1}
+        formula = None if analysed or meant else "y ~ x1 + x2"
         raise PlanError(
             f"impute takes no word {word!r}{hint or ' without a formula'}.",
             known=", ".join(known),
-            do=f"df.mice.impute({shown})" if analysed or meant else f'df.mice.impute("y ~ x1 + x2", {shown})',
+            do=call("df.mice.impute", formula, **{word: None}, **instead),
         )
 
 
-def _as_meant(word: str, value: Any) -> str:
+def _as_meant(word: str, value: Any) -> Any:
     """A value as the right word takes it."""
     if word in ("m", "iterations", "rng", "n_jobs") and not isinstance(value, bool):
         try:
-            return str(int(value))
+            return int(value)
         except (TypeError, ValueError):
             pass
-    return {"methods": "{'bmi': 'norm'}", "predictors": "{'bmi': ['age']}", "order": "['bmi', 'chl']"}.get(
-        word, repr(value)
-    )
+    examples: dict[str, Any] = {"methods": {"bmi": "norm"}, "predictors": {"bmi": ["age"]}, "order": ["bmi", "chl"]}
+    return examples.get(word, value)
 
 
 class Asked(NamedTuple):
@@ -111,16 +111,16 @@ class Asked(NamedTuple):
             if given is not None and not isinstance(given, Mapping):
                 raise PlanError(
                     f"{word}= maps columns to wishes; it cannot be {type(given).__name__}.",
-                    do=f"df.mice.impute({word}={example})",
+                    do=call("df.mice.impute", **{word: Code(example)}),
                 )
         sweeps = self.iterations
         if sweeps is not None and (not is_whole(sweeps) or sweeps < 1):
             raise PlanError(
-                f"iterations is {sweeps!r}; a whole number from 1 is needed.", do="df.mice.impute(iterations=10)"
+                f"iterations is {sweeps!r}; a whole number from 1 is needed.", do=call("df.mice.impute", iterations=10)
             )
         if self.order is not None and (isinstance(self.order, str) or not isinstance(self.order, Iterable)):
             raise PlanError(
-                f"order= is a list of columns, not {self.order!r}.", do=f"df.mice.impute(order=[{self.order!r}])"
+                f"order= is a list of columns, not {self.order!r}.", do=call("df.mice.impute", order=[self.order])
             )
         return Wishes(
             dict(self.methods or {}),
@@ -146,51 +146,6 @@ class Asked(NamedTuple):
         )
 
 
-@contextmanager
-def advised(formula: Any, words: Mapping[str, str] | None = None) -> Iterator[None]:
-    """Errors inside end in a call with the user's own formula, so that pasting it asks the same question.
-
-    Parameters
-    ----------
-    formula : str, sequence of str, Plan or None
-        As the user gave it.
-    words : mapping, optional
-        The model and its keywords that the user gave, as code.
-    """
-    try:
-        yield
-    except MifitError as error:
-        do = call_of(error.do, formula, words or {})
-        lines = {k: call_of(v, formula, words or {}) if isinstance(v, str) else v for k, v in error.lines.items()}
-        if do == error.do and lines == error.lines:
-            raise
-        raise type(error)(error.fact, do=do, **lines) from error.__cause__
-
-
-def call_of(do: str | None, formula: Any, words: Mapping[str, str]) -> str | None:
-    """An advised call of impute, with the user's formula and model where it has none.
-
-    Examples
-    --------
-    >>> call_of("df.mice.impute(rng=1)", "y ~ x", {"model": "'wls'"})
-    "df.mice.impute('y ~ x', model='wls', rng=1)"
-    """
-    if do is None or formula is None or not do.startswith(_CALL):
-        return do
-    shown = "plan" if isinstance(formula, Plan) else repr(formula)
-    rest = do.removeprefix(_CALL)
-    if rest.startswith(shown):
-        rest = rest.removeprefix(shown).removeprefix(", ")
-    elif rest.startswith(("'", '"', "[")):
-        return do  # another formula is the advice
-    given = {} if "model=" in rest else {w: code for w, code in words.items() if f"{w}=" not in rest}
-    head = ", ".join([shown, *(f"{word}={code}" for word, code in given.items())])
-    return f"{_CALL}{head}{'' if rest.startswith(')') else ', '}{rest}"
-
-
-_CALL = "df.mice.impute("
-
-
 def refuse_other_holes(plan: Plan, table: Table) -> None:
     """A plan runs where the same columns have holes, and their kinds are the same."""
     planned = {v.name: v.kind for v in plan.variables if v.n_missing}
@@ -199,12 +154,12 @@ def refuse_other_holes(plan: Plan, table: Table) -> None:
         now, then = name in table.incomplete, name in planned
         if now != then:
             fact = f"the plan was made for {name!r} {'with' if then else 'without'} holes; now it is the other way."
-            raise PlanError(fact, do="df.mice.plan(...)")
+            raise PlanError(fact, do=call("df.mice.plan").after("plan = "))
         kind = read_as[name].kind
         if then and kind is not planned[name]:
             raise PlanError(
                 f"the plan was made for {name!r} as {planned[name].value}; now it is {kind.value}.",
-                do="df.mice.plan(...)",
+                do=call("df.mice.plan").after("plan = "),
             )
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import StorageError, StorageWarning, outside
+from ..calls import Advice
+from ..errors import StorageError, StorageWarning, call, warn
 from ..files import path_of, way_back
 from ..frame.table import Table
 from ..impute.chain import Chain, Seed
@@ -16,7 +16,12 @@ from .study import digest, read_chain, write_chain
 
 __all__ = ["Checkpoint"]
 
-_CALL, _NAME = "df.mice.impute(rng=1, checkpoint={})", "chains"
+_NAME = "chains"
+
+
+def _into(folder: str) -> Advice:
+    """The call that keeps its chains in another folder."""
+    return call("df.mice.impute", checkpoint=folder)
 
 
 class Checkpoint:
@@ -37,7 +42,10 @@ class Checkpoint:
     """
 
     def __init__(self, folder: str | os.PathLike[str], table: Table, plan: Plan, seed: Seed) -> None:
-        self.folder = Path(path_of(folder, _CALL, _NAME))
+        try:
+            self.folder = Path(path_of(folder, "{}", _NAME))
+        except StorageError as error:
+            raise StorageError(error.fact, do=_into(_NAME)) from None
         self.of = {"frame": digest(table), "plan": digest(plan), "seed": digest(seed)}
         self.lost: StorageError | None = None  #: why a finished chain could not be kept
         try:
@@ -49,7 +57,7 @@ class Checkpoint:
             gone = "the working directory was removed" if back else str(error.strerror or error)
             raise StorageError(
                 f"checkpoint={str(folder)!r:.120} cannot be used: {'it is no folder' if is_file else gone}.",
-                do=back or _CALL.format(repr(_NAME)),
+                do=back or _into(_NAME),
             ) from error
         for path in there:
             if self._read(path) is not None:  # one that can be read says of what they all are
@@ -74,7 +82,7 @@ class Checkpoint:
                 continue
             what = "is damaged" if chain is None else f"holds chain {chain.number} after {chain.sweeps} iterations"
             text = f"{str(path)!r} {what}: chain {number} is drawn again, and the file replaced."
-            warnings.warn(StorageWarning(text), stacklevel=outside())
+            warn(text, StorageWarning)
         return known
 
     def keep(self, chain: Chain) -> None:
@@ -99,6 +107,6 @@ class Checkpoint:
         if other:
             raise StorageError(
                 f"checkpoint={str(self.folder)!r} holds chains of another {' and '.join(other)}.",
-                do=_CALL.format(repr(f"{self.folder}-2")) + "  # or empty that folder",
+                do=_into(f"{self.folder}-2").then("  # or empty that folder"),
             )
         return chain

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from ...errors import ModelError
+from ...calls import Code
+from ...errors import ModelError, call
 from ...frame.kinds import Kind
 from ..contract import Array, Visit
 from ..estimation import Estimate, Left, Problem, estimate, incidents, resume
@@ -118,7 +119,7 @@ class Glm:
             raise ModelError(
                 f"family {type(self.family).__name__} has no likelihood here.",
                 known=", ".join(_DOMAIN),
-                do='df.mice.impute("y ~ x", model="glm", family=sm.families.Poisson())',
+                do=call("df.mice.impute", family=Code("sm.families.Poisson()")),
             )
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> GlmFitted:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import ImputationError, PlanError
+from ...errors import ImputationError, PlanError, call
 from ...frame.kinds import Kind
 from ..contract import Array, Visit
 from ..gram import draw_coefficients, draw_sigma, solve
@@ -58,7 +58,7 @@ class PMMFitted:
             if not len(donors):
                 raise ImputationError(
                     f"no observed value may stand in {len(rows)} of the holes: there is nothing to match.",
-                    do="df.mice.plan(...)",
+                    do=call("df.mice.plan").after("plan = "),
                 )
             out[rows] = self.values[donors[match(self.predicted[donors], target[rows], self.donors, rng)]]
         return out

@@ -1,0 +1,248 @@
+"""Calls that messages advise: text that knows its parts, so that all else that a user asked for can join it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["Advice", "Code", "call", "coded", "completed", "written"]
+
+
+class Code(str):
+    """Code that stands in a call as it is."""
+
+    __slots__ = ()
+
+
+#: words of ``impute`` in the order of a printed call; between model and these stand the keywords of the model
+_ORDER = (
+    "methods", "predictors", "auxiliary", "congeniality", "order", "iterations", "id", "link", "derived", "kinds",
+    "bounds", "conditional", "where", "ignore", "by", "weights", "collapse", "min_count", "censored", "truncated", "m",
+    "rng", "random_state", "n_jobs", "progress", "checkpoint",
+)  # fmt: skip
+_IMPUTE = re.compile(r"\.mice\.(impute|plan)$")
+
+
+class Advice(str):
+    """An advised call: text that knows its parts, so that all else that the user asked for can join it.
+
+    Made by :func:`call`. Deep inside, nobody knows the whole request; the advice there is a change of it.
+    """
+
+    verb: str
+    formula: Any  #: one, several, or None: that of the request
+    words: Mapping[str, Any]  #: word -> code, or column -> code where it is a mapping; None for what must not be there
+    before: str  #: what is run first
+    behind: str
+    instead: str  #: the formula of the request that the formula replaces
+    whole: bool  #: whether it says all that was asked
+
+    def __new__(
+        cls, verb: str, formula: Any, words: Mapping[str, Any], before: str = "", behind: str = "", instead: str = "",
+        whole: bool = False,
+    ) -> Advice:  # fmt: skip
+        """Render the parts."""
+        parts = [] if formula is None else [written(formula)]
+        parts += [f"{word}={_of_word(words[word])}" for word in sorted(words, key=_place) if _stays(words[word])]
+        made = super().__new__(cls, f"{before}{verb}({', '.join(parts)}){behind}")
+        made.verb, made.formula, made.words = verb, formula, dict(words)
+        made.before, made.behind, made.instead, made.whole = before, behind, instead, whole
+        return made
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Advice, self._parts()
+
+    def _parts(self, **changes: Any) -> tuple[Any, ...]:
+        """Return what it is made of, some of it changed."""
+        names = ("verb", "formula", "words", "before", "behind", "instead", "whole")
+        return tuple(changes.get(name, getattr(self, name)) for name in names)
+
+    def after(self, code: str) -> Advice:
+        """Return the call with code that is run before it: ``"df['x'] = ...; "``."""
+        return Advice(*self._parts(before=code + self.before))
+
+    def then(self, text: str) -> Advice:
+        """Return the call with text behind it, such as ``".fit()"`` or a remark."""
+        return Advice(*self._parts(behind=self.behind + text))
+
+    def of(self, verb: str) -> Advice:
+        """Return the call with another verb, or of another frame."""
+        return Advice(*self._parts(verb=verb))
+
+    def in_place_of(self, formula: str) -> Advice:
+        """Return the call whose formula replaces this one among those of a request; by default, that of its outcome."""
+        return Advice(*self._parts(instead=formula))
+
+    def joined(self, base: Advice) -> Advice:
+        """Return this advice with everything else of a request.
+
+        A word of the advice replaces that of the request, entry by entry where both are mappings; None removes it. A
+        formula replaces the one of the same left side; a list of them says which stay, in what order.
+
+        Examples
+        --------
+        >>> asked = call("df.mice.impute", "y ~ x", methods={"x": "norm", "z": "sample"}, bounds={"x": (0, 9)}, rng=1)
+        >>> print(call("df.mice.impute", methods={"z": None}, bounds=None, m=5).joined(asked))
+        df.mice.impute('y ~ x', methods={'x': 'norm'}, m=5, rng=1)
+        """
+        formula, models = _formulas(self, base)
+        words = {**base.words, **models}
+        for word, code in self.words.items():
+            if isinstance(words.get(word), Mapping) and isinstance(code, Mapping):
+                code = {**words[word], **code}
+            if not (word == "model" and word in models):
+                words[word] = code
+        return Advice(*self._parts(formula=formula, words=words, whole=True))
+
+
+def call(verb: str, formula: Any = None, /, **words: Any) -> Advice:
+    """Return a call that a message advises.
+
+    Parameters
+    ----------
+    verb : str
+        What is called: ``"df.mice.impute"``.
+    formula : str or list of str, optional
+        By default that of the request which the call is joined to.
+    **words : object
+        Keywords as values; those of a call of ``impute`` are a change of what the user asked: a mapping changes its own
+        entries, and None takes an entry or a word away.
+
+    Returns
+    -------
+    Advice
+        Text, ready for ``do=``. :meth:`Advice.after` and :meth:`Advice.then` put code before and behind it.
+
+    Examples
+    --------
+    >>> call("df.mice.impute", "y ~ x", bounds={"x": (0, None)}, methods={"z": None})
+    "df.mice.impute('y ~ x', bounds={'x': (0, None)})"
+    >>> call("df.mice.impute", methods={"x": "leave"}).then("  # its missing values stay")
+    "df.mice.impute(methods={'x': 'leave'})  # its missing values stay"
+    """
+    return Advice(verb, formula, {word: coded(value, word) for word, value in words.items()})
+
+
+def coded(value: Any, word: str, names: Mapping[str, Any] | None = None) -> Any:
+    """Return a value of a word as code, entry by entry for a mapping; None stays."""
+    if isinstance(value, Mapping):
+        return {
+            written(key, names): None if one is None else written(one, names, _variable(key, word))
+            for key, one in value.items()
+        }
+    return None if value is None else written(value, names, word)
+
+
+def written(value: Any, names: Mapping[str, Any] | None = None, otherwise: str = "...") -> str:
+    """Return a value as a user writes it; what has no spelling by the name of the variable that holds it.
+
+    Parameters
+    ----------
+    value : object
+    names : mapping, optional
+        Variables of the user.
+    otherwise : str
+        A name for what no variable holds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> written({("a", 1): (np.float64(0.5), None)}), written(float("inf")), written(np.zeros(3), otherwise="w")
+    ("{('a', 1): (0.5, None)}", "float('inf')", 'w')
+    """
+    if isinstance(value, Code):
+        return str(value)
+    if type(value).__module__ == "numpy" and hasattr(value, "item") and getattr(value, "shape", None) == ():
+        value = value.item()
+    if value is None or isinstance(value, bool | int | str | bytes | range):
+        return repr(str(value)) if isinstance(value, str) else repr(value)
+    if isinstance(value, float):
+        return repr(value) if math.isfinite(value) else f"float('{value}')"
+    held = next((name for name, one in (names or {}).items() if one is value and name.isidentifier()), None)
+    if held is not None and not isinstance(value, list | tuple | Mapping):
+        return held
+    many = isinstance(value, list | tuple | set | frozenset)
+    inner = [written(one, names, otherwise) for one in value] if many else []
+    if isinstance(value, list):
+        return f"[{', '.join(inner)}]"
+    if isinstance(value, tuple):
+        return f"({', '.join(inner)}{',' if len(inner) == 1 else ''})"
+    if isinstance(value, set | frozenset) and value:
+        return f"{{{', '.join(sorted(inner))}}}"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{written(k, names)}: {written(v, names, otherwise)}' for k, v in value.items())}}}"
+    return _by_repr(value, names or {}) or otherwise
+
+
+def _by_repr(value: Any, names: Mapping[str, Any]) -> str:
+    """Return the spelling of a value that its repr tells; empty where it tells none."""
+    kind, text = type(value), repr(value)
+    top, name = kind.__module__.partition(".")[0], kind.__name__
+    prefix = "" if names.get(name) is kind else {"pandas": "pd.", "mifit": "mifit.", "datetime": ""}.get(top)
+    opened = text.startswith(f"datetime.{name}(" if top == "datetime" else f"{name}(")
+    if prefix is None or not opened or "\n" in text or " at 0x" in text or "<" in text:
+        return ""
+    return prefix + text
+
+
+def _variable(key: Any, word: str) -> str:
+    """Return a name for a variable: that of a column, where it can be one."""
+    return key if isinstance(key, str) and key.isidentifier() else word
+
+
+def _of_word(code: Any) -> str:
+    """Return the code of a word, entries that must not be there left out."""
+    if not isinstance(code, Mapping):
+        return str(code)
+    return f"{{{', '.join(f'{key}: {one}' for key, one in code.items() if one is not None)}}}"
+
+
+def _stays(code: Any) -> bool:
+    """Return whether a word is printed: one that is None, or whose entries are all taken away, is not."""
+    return any(one is not None for one in code.values()) if isinstance(code, Mapping) else code is not None
+
+
+def _place(word: str) -> int:
+    """Return where a word stands in a printed call; ``sorted`` keeps the keywords of a model as they were given."""
+    return 0 if word == "model" else 2 + _ORDER.index(word) if word in _ORDER else 1
+
+
+def completed(line: Any, base: Advice, verb: str | None) -> Any:
+    """Return a line of a message; where it is a call of ``impute``, with what else was asked."""
+    if not isinstance(line, Advice) or line.whole or not _IMPUTE.search(line.verb):
+        return line
+    return (line if verb is None else line.of(verb)).joined(base)
+
+
+def _formulas(advice: Advice, base: Advice) -> tuple[Any, dict[str, Any]]:
+    """Return the formulas of an advice that joins a request, and the models where each has one of its own."""
+    several = isinstance(base.formula, list | tuple)
+    asked = list(base.formula) if several else [] if base.formula is None else [base.formula]
+    sides = [_left(one) for one in asked]
+    own, wished = base.words.get("model"), advice.words.get("model")
+    if advice.formula is None or not asked or (isinstance(advice.formula, str) and len(asked) == 1):
+        return (base.formula if advice.formula is None else advice.formula), {}
+    models = own[1:-1].split(", ") if isinstance(own, str) and own.startswith("[") else []
+    each = models if len(models) == len(asked) else []
+    if not isinstance(advice.formula, str):
+        places = [sides.index(_left(one)) if sides.count(_left(one)) == 1 else -1 for one in advice.formula]
+        if -1 in places:
+            return advice.formula, {}
+        kept = [asked[place] for place in places]
+        return kept, {"model": f"[{', '.join(each[place] for place in places)}]"} if each else {}
+    side = _left(advice.instead or advice.formula)
+    place = sides.index(side) if sides.count(side) == 1 else -1
+    place = asked.index(advice.instead) if advice.instead in asked else place
+    if place < 0:
+        return advice.formula, {"model": wished} if each else {}
+    whole = [advice.formula if k == place else one for k, one in enumerate(asked)]
+    if not each or wished is None:
+        return whole, {}
+    return whole, {"model": f"[{', '.join(wished if k == place else one for k, one in enumerate(each))}]"}
+
+
+def _left(formula: object) -> str:
+    """Return the left side of a formula, without blanks."""
+    return "".join(str(formula).partition("~")[0].split())
