@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
-__all__ = ["Advice", "Code", "call", "coded", "completed", "written"]
+__all__ = ["Advice", "Code", "call", "coded", "completed", "left_alone", "written"]
 
 
 class Code(str):
@@ -125,6 +125,12 @@ def call(verb: str, formula: Any = None, /, **words: Any) -> Advice:
     return Advice(verb, formula, {word: coded(value, word) for word, value in words.items()})
 
 
+def left_alone(*names: Hashable) -> dict[str, dict[Hashable, Any]]:
+    """Return the words that leave columns alone: what is said of their draws goes."""
+    gone = dict.fromkeys(("bounds", "censored", "truncated", "predictors"), dict.fromkeys(names))
+    return {**gone, "methods": dict.fromkeys(names, "leave")}
+
+
 def coded(value: Any, word: str, names: Mapping[str, Any] | None = None) -> Any:
     """Return a value of a word as code, entry by entry for a mapping; None stays."""
     if isinstance(value, Mapping):
@@ -224,14 +230,16 @@ def _formulas(advice: Advice, base: Advice) -> tuple[Any, dict[str, Any]]:
     own, wished = base.words.get("model"), advice.words.get("model")
     if advice.formula is None or not asked or (isinstance(advice.formula, str) and len(asked) == 1):
         return (base.formula if advice.formula is None else advice.formula), {}
-    models = own[1:-1].split(", ") if isinstance(own, str) and own.startswith("[") else []
-    each = models if len(models) == len(asked) else []
+    each = own[1:-1].split(", ") if isinstance(own, str) and own.startswith("[") else []
+    each = each if len(each) == len(asked) else []
     if not isinstance(advice.formula, str):
         places = [sides.index(_left(one)) if sides.count(_left(one)) == 1 else -1 for one in advice.formula]
         if -1 in places:
             return advice.formula, {}
-        kept = [asked[place] for place in places]
-        return kept, {"model": f"[{', '.join(each[place] for place in places)}]"} if each else {}
+        kept, models = [asked[place] for place in places], [each[place] for place in places] if each else []
+        if len(kept) == 1:
+            return kept[0], {"model": models[0]} if each else {}
+        return kept, {"model": f"[{', '.join(models)}]"} if each else {}
     side = _left(advice.instead or advice.formula)
     place = sides.index(side) if sides.count(side) == 1 else -1
     place = asked.index(advice.instead) if advice.instead in asked else place

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from .advising import IMPUTE, request_of
-from .calls import Advice
+from .calls import Advice, left_alone
 from .errors import call, warn
 from .examine.convergence import state, unsettled
 from .formula.question import Question
@@ -123,7 +123,7 @@ def said_of_incomplete(rest: Mapping[Hashable, int], plan: Plan | None, asked: C
     if not left:
         return ""
     named = ", ".join(f"{name!r} ({count})" for name, count in left.items())
-    do = call(IMPUTE, methods=dict.fromkeys(left, "leave")).joined(asked())
+    do = call(IMPUTE, **left_alone(*left)).joined(asked())
     return f"values stay missing in all completed sets: {named}. The plan says why; on purpose: {do}"
 
 

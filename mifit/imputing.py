@@ -200,10 +200,11 @@ def _column_of(word: str, value: Any, table: Table, formulas: Sequence[str]) -> 
     for name, column in table.columns.items():
         if column.number and not len(column.missing) and _follows(column.numbers(column.values), numbers):
             logarithm = word == "offset" and (column.values > 0).all() and np.allclose(np.log(column.values), numbers)
-            cure = {word: None, "exposure": name} if logarithm else {word: word, "methods": {name: "leave"}}
+            array = written(value, caller_scope(), word)
+            named = errors.call(IMPUTE, **{word: word}, methods={name: "leave"}).after(f"df[{word!r}] = {array}; ")
             raise PlanError(
                 f"{word}= is an array that follows from column {name!r}; named, the column is not used twice.",
-                do=errors.call(IMPUTE, **cure).then("" if logarithm else f"  # df[{word!r}] the array"),
+                do=errors.call(IMPUTE, **{word: None}, exposure=name) if logarithm else named,
             )
     return value
 

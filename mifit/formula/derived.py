@@ -101,7 +101,7 @@ def understand(wishes: Mapping[Hashable, str], table: Table, scope: Mapping[str,
 
 def _parsed(name: Hashable, code: Any) -> str:
     """An expression, or a refusal of what is none."""
-    example = call("df.mice.impute", derived={name: "wgt / (hgt/100)**2"})
+    example = call("df.mice.impute", derived={name: None}).then(f"  # or {{{name!r}: 'wgt / (hgt/100)**2'}}, as text")
     if not isinstance(code, str):
         raise FormulaError(f"derived={{{name!r}: ...}} is text, not {type(code).__name__}.", do=example)
     try:
@@ -141,7 +141,7 @@ def _written_out(name: Hashable, codes: Mapping[Hashable, str], above: tuple[Has
     if name in above:
         circle = " -> ".join(map(str, (*above, name)))
         raise FormulaError(
-            f"derived columns go round in a circle: {circle}.", do=call("df.mice.impute", derived={name: None})
+            f"derived columns go round in a circle: {circle}.", do=call("df.mice.impute", derived=dict.fromkeys(above))
         )
     others = {
         other: _written_out(other, codes, (*above, name))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import patsy
 
+from ..calls import left_alone
 from ..errors import call
 from ..frame.spelled import codes_of_missing, spelled, words_of_missing
 from ..frame.table import Column, free_name
@@ -275,9 +276,8 @@ def with_outcome(
     known = list(columns)
     new, right = free_name("outcome", known), formula.partition("~")[2].strip()
     used = _variables(right, known)
-    left = {name: "leave" for name in source if name not in used}
-    given = {**words, **({"methods": left} if left else {})}
-    made = call("df.mice.impute", f"{new} ~ {right}", **given).in_place_of(formula)
+    left = left_alone(*(name for name in source if name not in used))
+    made = call("df.mice.impute", f"{new} ~ {right}", **words, **left).in_place_of(formula)
     return made.after(f"df[{new!r}] = {code}; ")
 
 

@@ -88,7 +88,12 @@ def cells(frame: pd.DataFrame, given: Any) -> dict[Hashable, Mask]:
 def rows(frame: pd.DataFrame, given: Any, word: str) -> Mask:
     """Read a mask of rows: n truth values, by position, or a Series with the index of the frame."""
     return Mask.of(
-        _truth(given, frame, word, call("df.mice.impute", **{word.split("=")[0]: Code("df['year'] == 2020")}))
+        _truth(
+            given,
+            frame,
+            word,
+            call("df.mice.impute", **{word.split("=")[0]: None}).then(f"  # or {len(frame)} truth values"),
+        )
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..calls import left_alone
 from ..errors import PlanError, call, nearest
 from .kinds import Coding, Kind, classify, is_missing
 from .spelled import spelled
@@ -67,7 +68,7 @@ def _recast(name: Hashable, series: pd.Series, wish: Any) -> Coding:
         if own.problem:
             raise PlanError(
                 f"{name!r} {own.problem}: it cannot be {wish}.",
-                do=call(_IMPUTE, kinds={name: None}, methods={name: "leave"}),
+                do=call(_IMPUTE, kinds={name: None}, **left_alone(name)),
             )
         return own if wish == own.kind.value and own.kind is not Kind.ORDINAL else _as(name, series, own, Kind(wish))
     if isinstance(wish, Sequence | np.ndarray | pd.Index):

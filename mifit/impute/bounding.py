@@ -86,7 +86,9 @@ _NUMBERS = (int, float, np.number)
 def _pair(name: Hashable, wish: Any, word: str, table: Table, wishes: Wishes) -> tuple[Any, Any]:
     """Two ends, each a float, a column or None."""
     column = table.require(name, f"{word}=")
-    example = call(_IMPUTE, **{word: {name: (0, None)}})
+    seen = column.numbers(column.values[column.observed]) if column.number else np.zeros(0)
+    pair = (int(np.floor(seen.min())), int(np.ceil(seen.max()))) if len(seen) else None
+    example = call(_IMPUTE, **{word: {name: pair}})
     if isinstance(wish, str) or not isinstance(wish, tuple | list) or len(wish) != 2:
         raise PlanError(f"{word}= of {name!r} is a pair (low, high), not {wish!r}.", do=example)
     if not column.number:

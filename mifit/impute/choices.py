@@ -227,22 +227,24 @@ def commonest(values: Array) -> tuple[float, float]:
     return float(seen[counts.argmax()]), float(counts.max() / len(values))
 
 
-def in_two_parts(name: Hashable, others: Sequence[Hashable]) -> str:
-    r"""How to draw a column with many zeros as whether there is any, times how much; empty for names with blanks.
+def in_two_parts(name: Hashable, others: Sequence[Hashable]) -> Advice | None:
+    r"""How to draw a column with many zeros as whether there is any, times how much; None for names with blanks.
 
     Examples
     --------
     >>> print(in_two_parts("x", ["z"]).replace("; ", "\n").replace(", a", ",\na"))
     df = df.assign(any_x=(df['x'] > 0).where(df['x'].notna()).astype(float),
     amount_x=df['x'].where(df['x'] > 0)).drop(columns=['x'])
-    df.mice.impute(..., derived={'x': 'any_x * amount_x'}, predictors={'amount_x': ['z']})
+    df.mice.impute(predictors={'amount_x': ['z']}, derived={'x': 'any_x * amount_x'})
     """
     if not isinstance(name, str) or not name.isidentifier():
-        return ""
+        return None
     there, much, column = f"any_{name}", f"amount_{name}", f"df[{name!r}]"
-    derived, predictors = {name: f"{there} * {much}"}, {much: list(others)}
+    gone = dict.fromkeys(("methods", "bounds"), {name: None})
     made = f"{there}=({column} > 0).where({column}.notna()).astype(float), {much}={column}.where({column} > 0)"
-    return f"df = df.assign({made}).drop(columns=[{name!r}]); derived={derived!r}, predictors={predictors!r}"
+    predictors = {name: None, much: list(others)}
+    advice = call("df.mice.impute", **gone, derived={name: f"{there} * {much}"}, predictors=predictors)
+    return advice.after(f"df = df.assign({made}).drop(columns=[{name!r}]); ")
 
 
 def thin_levels(column: Column, asked: bool) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..calls import left_alone
 from ..errors import DataError, PlanError, call, nearest
 from ..formula.question import Question
 from ..formula.recipe import masked, usable, without
@@ -345,7 +346,7 @@ def _unusable(table: Table, column: Column, asked: bool, wished: bool) -> str:
 
 def _leave(name: Hashable) -> str:
     """The call that leaves a column alone."""
-    return call(_IMPUTE, methods={name: "leave"})
+    return call(_IMPUTE, **left_alone(name))
 
 
 def _check_word(word: str, given: Any, known: tuple[str, ...]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..calls import left_alone
 from ..errors import MifitError, PlanError, call
 from ..formula.derived import Derived
 from ..formula.question import Question
@@ -67,7 +68,11 @@ def plan_groups(
     whole = [
         dataclasses.replace(v, n_missing=len(table[v.name].missing)) for v in variables.values() if v.name != by
     ]  # fmt: skip
-    events = [f"{by} = {level}: {event}" for level, plan in found for event in plan.events]
+    events = [
+        event.after(f"{by} = {level}: ") if isinstance(event, Advice) else f"{by} = {level}: {event}"
+        for level, plan in found
+        for event in plan.events
+    ]
     return dataclasses.replace(
         plans[0], variables=tuple(whole), order=tuple(n for n in table.columns if n in drawn), wishes=wishes,
         iterations=max(plan.iterations for plan in plans), events=tuple(events), n_rows=table.n_rows,
@@ -117,7 +122,7 @@ def _refuse_small(table: Table, by: Hashable, split: Mapping[Any, Rows], wishes:
             if holes and many < _SEEN:
                 raise PlanError(
                     f"{name!r} has {many} observed values where {by} = {level}: too few to learn from.",
-                    do=call("df.mice.impute", methods={name: "leave"}),
+                    do=call("df.mice.impute", **left_alone(name)),
                 )
 
 

@@ -400,9 +400,9 @@ def _method(draft: Draft, name: Hashable, others: Sequence[Hashable], positive: 
         method = method.tuned(column.values[column.observed])
         spike, share = commonest(column.values[column.observed])
         if share > _SPIKE:
-            two = in_two_parts(name, others) if spike == 0 and column.values[column.observed].min() == 0 else ""
+            two = in_two_parts(name, others) if spike == 0 and column.values[column.observed].min() == 0 else None
             fact = f"{name!r}: {100 * share:.0f} % of its values are {spike:g}; a spike on any scale"
-            draft.events.append(f"{fact}; in two parts: {two}" if two else fact)
+            draft.events.append(fact if two is None else two.after(f"{fact}; in two parts: "))
     return method, label, why
 
 

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping
 
 import numpy as np
 
-from ..calls import Code
+from ..calls import Code, left_alone
 from ..errors import PlanError, call
 from ..formula.condition import condition
 from ..formula.recipe import repeated, rows_where
@@ -184,7 +184,7 @@ def _ignore(draft: Draft) -> None:
         if name not in draft.left and seen < 2:
             raise PlanError(
                 f"without the rows of ignore=, {name!r} has {seen} observed values to learn from.",
-                do=call(_IMPUTE, methods={name: "leave"}),
+                do=call(_IMPUTE, **left_alone(name)),
             )
     draft.events.append(f"{int(marked.sum())} of {len(marked)} rows are imputed, and no model is fitted on them")
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..calls import left_alone
 from ..errors import DataError, PlanError, call
 from ..formula.condition import Condition, condition
 from ..formula.derived import numbers
@@ -227,7 +228,7 @@ def _asked(name: Hashable, wish: Any, table: Table, scope: Mapping[str, Any]) ->
     if column.kind is Kind.OTHER:
         raise PlanError(
             f"{name!r} {column.coding.problem}.",
-            do=call("df.mice.impute", conditional={name: None}, methods={name: "leave"}),
+            do=call("df.mice.impute", conditional={name: None}, **left_alone(name)),
         )
     found = condition(code, table, scope, word)
     if name in found.variables:

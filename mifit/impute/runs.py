@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..calls import left_alone
 from ..errors import ImputationError, MifitError, call
 from ..formula.derived import Derived
 from ..frame.table import Table
@@ -158,7 +159,7 @@ def _way_out(engine: Engine, visiting: Hashable) -> str:
         return call("df.mice.plan").after("plan = ")
     asked = {v for q in plan.questions for v in (*q.variables(engine.table), *q.outcome)}
     if visiting in plan.order and visiting not in asked:
-        return call("df.mice.impute", methods={visiting: "leave"})
+        return call("df.mice.impute", **left_alone(visiting))
     if plan.mode == "compatible":
         return call("df.mice.impute", congeniality="terms")
     return call("df.mice.impute", methods={visiting: "sample"})
@@ -171,5 +172,5 @@ def _named(error: ImputationError, running: Running) -> ImputationError:
         return error
     known = running.engine.variables[name].bounds if name in running.engine.variables else None
     lines = {**error.lines, **({} if known is None else {"bounds": str(known)})}
-    do = call("df.mice.impute", methods={name: "norm" if known else "leave"})
+    do = call("df.mice.impute", **({"methods": {name: "norm"}} if known else left_alone(name)))
     return ImputationError(f"{name!r}: {error.fact}", do=do, **lines)

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from ..calls import Advice, Code
+from ..calls import Advice, Code, left_alone
 from ..errors import FormulaError, PlanError, call
 from ..formula.design import Design
 from ..formula.question import LEVELLED, Question
@@ -136,7 +136,7 @@ def _refuse_untold_levels(question: Question, table: Table) -> None:
                 rows=str(int(np.sum(column.values[column.observed] == column.coding.levels.index(untold[0])))),
                 do=f"{renamed(name, dict.fromkeys(untold, kept[-1]))}  # the level that it is taken together with"
                 if len(kept) > 1
-                else call(_IMPUTE, plain, methods={name: "leave"}),
+                else call(_IMPUTE, plain, **left_alone(name)),
             )
 
 
