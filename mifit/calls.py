@@ -215,7 +215,7 @@ def _place(word: str) -> int:
     return 0 if word == "model" else 2 + _ORDER.index(word) if word in _ORDER else 1
 
 
-def completed(line: Any, base: Advice, verb: str | None) -> Any:
+def completed(line: Any, base: Advice, verb: str | None = None) -> Any:
     """Return a line of a message; where it is a call of ``impute``, with what else was asked."""
     if not isinstance(line, Advice) or line.whole or not _IMPUTE.search(line.verb):
         return line

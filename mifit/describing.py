@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from .advising import IMPUTE, request_of
-from .calls import Advice, left_alone
+from .calls import Advice, completed, left_alone
 from .errors import call, warn
 from .examine.convergence import state, unsettled
 from .formula.question import Question
@@ -205,8 +205,8 @@ def notes_of(imp: Any) -> list[str]:
     return [*head, *lines[: 4 if more else 5], *more]
 
 
-def warn_of_times(questions: Sequence[Question], known: Table) -> None:
+def warn_of_times(questions: Sequence[Question], known: Table, asked: Callable[[], Advice]) -> None:
     """Warn where the times or the events of a survival analysis are not what they are taken for."""
     for text in doubts_of_times(questions, known):
         if text != NO_STATUS:
-            warn(text)
+            warn(completed(text, asked()))

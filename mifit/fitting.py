@@ -109,7 +109,7 @@ def _fitted(imp: Any, asked: Request) -> PooledResults:
     found, doubt = judged(imp.plan, imp._ground.known, written_out, question, robust, where)
     used = imp
     if likelihood(question) not in map(likelihood, imp.plan.questions if imp.plan else ()):
-        warn_of_times([question], imp._table)
+        warn_of_times([question], imp._table, lambda: request_of(imp.plan, imp.m, imp._seed))
     if found.word == "absent" and asked.uncovered != "ignore" and imp.plan is not None and imp.plan.mode != "ignore":
         used = _again(imp, question, found, asked, where)
         sample = sample_of(used, question, asked)

@@ -763,7 +763,7 @@ def _created(
     if checkpoint is not None and not seeded:
         raise PlanError("checkpoint= needs rng=: without it no two calls are the same.", do=call(IMPUTE, rng=1))
     plan, given, seed = _prepared(frame, formula, model, m, asked, rng, keywords)
-    warn_of_times(plan.questions, given.known)
+    warn_of_times(plan.questions, given.known, lambda: request(formula, model, asked, rest))
     make = partial(_remade, copied(frame if given.frame is None else given.frame), given, plan, seed)
 
     def again() -> Advice:

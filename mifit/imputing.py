@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from . import errors
-from .advising import IMPUTE
+from .advising import IMPUTE, request_of
 from .analysis.models import Call, call, spec, with_link
 from .analysis.models import words as words_of
-from .calls import Advice, written
+from .calls import Advice, completed, written
 from .errors import PlanError, StorageWarning
 from .formula.derived import Derived, follow, numbers, substitute, understand
 from .formula.hints import refuse_unbuilt
@@ -235,7 +235,10 @@ def planned(
     seen, joined = collapsed(given.known, together)
     plan, known = make(seen, questions, wishes, scope, given.skips, given.derived)
     known = Table({**known.columns, **{name: given.known[name] for name in together}}, known.n_rows)
-    plan = dataclasses.replace(plan, written=tuple(written), events=(*events, *joined, *plan.events))
+    plan = dataclasses.replace(plan, written=tuple(written))
+    asked = request_of(plan)
+    every = (*events, *joined, *(str(completed(event, asked)) for event in plan.events))
+    plan = dataclasses.replace(plan, events=every)
     return plan, given._replace(table=recoded(given.table, plan.numeric), known=known)
 
 

@@ -157,7 +157,8 @@ def test_who_had_the_event_is_no_covariate_and_the_call_leaves_it_out():
         frame.mice.impute("time ~ x + z + died", model="phreg", m=2, iterations=2, rng=1)
     text = next(str(w.message) for w in seen if "every time" in str(w.message))
     assert (
-        text.partition("event: ")[2].splitlines()[0] == "df.mice.impute('time ~ x + z', model='phreg', status='died')"
+        text.partition("event: ")[2].splitlines()[0]
+        == "df.mice.impute('time ~ x + z', model='phreg', status='died', iterations=2, m=2, rng=1)"
     )
 
 

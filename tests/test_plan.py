@@ -126,7 +126,7 @@ def test_a_column_with_many_zeros_can_be_drawn_in_the_two_parts_that_the_plan_wr
     (said,) = (e for e in df.mice.plan("y ~ x + z").events if "a spike on any scale" in e)
     first, _, call = said.partition("in two parts: df = ")[2].partition("; ")
     df = eval(first)
-    imp = eval(call.replace("...", "'y ~ x + z', m=2, rng=1, iterations=5"))
+    imp = eval(call.replace(")", ", m=2, rng=1, iterations=5)"))
     done = imp[1].loc[::4, "x"]
     assert 0 < (done == 0).sum() < len(done) and (done >= 0).all()
     assert imp.fit().congeniality.word == "exact"

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr
 
+from ..calls import Advice
+from ..errors import call
 from ..frame.kinds import Kind
 from ..frame.table import Column, Table
 from .contract import Array

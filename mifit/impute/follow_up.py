@@ -8,6 +8,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from ..calls import Advice
 from ..errors import call
 from ..formula.question import Question
 from ..formula.recipe import without
@@ -101,8 +102,8 @@ def unnamed_status(question: Question, table: Table) -> str:
     if first is None:
         return f"{NO_STATUS}; look at {others}, which may say who had the event" if others else NO_STATUS
     also = f"; {others} may say so too" if others else ""
-    call = _call(question, table, first, values[first])
-    return f"{NO_STATUS}{also}; if {first!r} says who had the event: {call}"
+    advice = _call(question, table, first, values[first])
+    return advice.after(f"{NO_STATUS}{also}; if {first!r} says who had the event: ")
 
 
 def _usual(name: Hashable) -> bool:
@@ -157,7 +158,7 @@ def _event_of(name: Hashable, column: Column) -> object | None:
     return min(values) if turned and len(values) == 2 else max(values)
 
 
-def _call(question: Question, table: Table, name: Hashable, value: object) -> str:
+def _call(question: Question, table: Table, name: Hashable, value: object) -> Advice:
     """The call with its status; rows without one stay out, for a status is not imputed."""
     column, frame, formula = table[name], "df", question.formula
     if name in question.variables(table):  # who had the event is no covariate of when

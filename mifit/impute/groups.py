@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..calls import left_alone
+from ..calls import Advice, left_alone
 from ..errors import MifitError, PlanError, call
 from ..formula.derived import Derived
 from ..formula.question import Question
