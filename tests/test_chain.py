@@ -463,9 +463,9 @@ def test_a_run_that_fails_suggests_a_call_that_can_be_made(monkeypatch):
         raise ValueError("no luck")
 
     for where, formula, do in (
-        ("_record", "y ~ x*z", "df.mice.impute('y ~ x*z', model='ols', congeniality='terms')"),
-        ("visit", "y ~ x*z", "df.mice.impute('y ~ x*z', model='ols', congeniality='terms')"),
-        ("visit", None, "df.mice.impute(methods={'a': 'leave'})"),
+        ("_record", "y ~ x*z", "df.mice.impute('y ~ x*z', congeniality='terms', m=2, rng=1)"),
+        ("visit", "y ~ x*z", "df.mice.impute('y ~ x*z', congeniality='terms', m=2, rng=1)"),
+        ("visit", None, "df.mice.impute(methods={'a': 'leave'}, m=2, rng=1)"),
     ):
         with monkeypatch.context() as patched:
             patched.setattr(Running, where, broken)
