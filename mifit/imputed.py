@@ -44,6 +44,7 @@ from .impute.plan import Plan
 from .impute.wishes import Asked, is_whole
 from .imputing import Ground, chains_of, checked, completed_of, more_chains, plan_for, seed_of
 from .keeping import loaded, saved
+from .results.figures import asks_for_p_values
 from .results.mapped import Mapped, map_sets
 from .results.pooled import PooledResults
 from .results.precision import settle
@@ -350,7 +351,7 @@ class ImputedSet:
         >>> list(imp.map(lambda d: d["bmi"].corr(d["chl"])).pool("fisher").index)
         ['estimate']
         """
-        return Mapped(map_sets(self, func, n_jobs), len(self._frame))
+        return Mapped(map_sets(self, func, n_jobs), len(self._frame), asks_for_p_values(func))
 
     def check(
         self,

@@ -6,7 +6,9 @@ import pytest
 import statsmodels.api as sm
 import statsmodels.formula.api as smf
 from pooling import fit, frames, imputed
+from scipy import stats as st
 
+import mifit
 from mifit.errors import FitError, MifitWarning, ModelError, PoolingError
 from mifit.pool.rubin import pool as rubin_pool
 from mifit.results.foreign import pool, pool_table
@@ -204,3 +206,97 @@ def test_a_table_of_estimates_pools_each_term(sets):
         pool_table(table, "beta")
     with pytest.raises(PoolingError, match="not every figure is there in every set"):
         pool_table(table.iloc[:-1])
+
+
+def two_columns(n=60, m=4):
+    """Completed frames of numbers and groups, a little different from set to set."""
+    rng = np.random.default_rng(7)
+    frame = pd.DataFrame({"x": rng.normal(size=n), "g": np.resize(["a", "b", "c"], n)})
+    frame["y"] = 0.4 * frame["x"] + rng.normal(size=n)
+    return mifit.from_frames([frame.assign(y=frame["y"] + 0.1 * rng.normal(size=n)) for _ in range(m)])
+
+
+def parts(d):
+    return [d["x"][d["g"] == one] for one in "abc"]
+
+
+def by_hand(d):
+    statistic, p = st.ansari(*parts(d)[:2])
+    return statistic, p
+
+
+def of_another(d):
+    return by_hand(d)
+
+
+#: what a user may write of a test, and hand over as two bare numbers
+BARE = {
+    "mannwhitneyu": lambda d: tuple(st.mannwhitneyu(*parts(d)[:2])),
+    "wilcoxon": lambda d: st.wilcoxon(d["x"], d["y"])[:2],
+    "ks_2samp": lambda d: (st.ks_2samp(*parts(d)[:2]).statistic, st.ks_2samp(*parts(d)[:2]).pvalue),
+    "shapiro, rounded": lambda d: [round(float(one), 3) for one in st.shapiro(d["x"])],
+    "f_oneway": lambda d: tuple(st.f_oneway(*parts(d))),
+    "levene": lambda d: np.array(st.levene(*parts(d))).tolist(),
+    "Welch's t": lambda d: st.ttest_ind(*parts(d)[:2], equal_var=False)[:2],
+    "permutation_test": lambda d: (lambda r: (r.statistic, r.pvalue))(
+        st.permutation_test(parts(d)[:2], lambda a, b: a.mean() - b.mean(), n_resamples=99, rng=1)
+    ),
+    "kendalltau of few rows": lambda d: tuple(st.kendalltau(d["x"][:20], d["y"][:20])),
+    "fisher_exact": lambda d: tuple(st.fisher_exact(pd.crosstab(d["x"] > 0, d["y"] > 0))),
+    "dunnett": lambda d: (lambda r: (r.statistic, r.pvalue))(st.dunnett(*parts(d)[1:], control=parts(d)[0], rng=1)),
+    "unpacked": by_hand,
+    "in another function": of_another,
+    "pearsonr, one-sided": lambda d: (lambda one: (float(one[0]), float(one[1])))(
+        st.pearsonr(d["x"], d["y"], alternative="greater")
+    ),
+    "spearmanr, one-sided": lambda d: tuple(map(float, st.spearmanr(d["x"], d["y"], alternative="less"))),
+    "a t of statsmodels, with its df": lambda d: sm.stats.ttest_ind(*parts(d)[:2]),
+    "F of two fits, with its df": lambda d: (
+        smf.ols("y ~ x", d).fit().compare_f_test(smf.ols("y ~ 1", d).fit())
+    ),
+    "likelihood ratio, with its df": lambda d: (
+        smf.ols("y ~ x", d).fit().compare_lr_test(smf.ols("y ~ 1", d).fit())
+    ),
+    "a z of shares": lambda d: sm.stats.proportions_ztest([(d["y"] > 0).sum()], [len(d)], 0.4),
+    "two results in a list": lambda d: [st.pearsonr(d["x"], d["y"]), st.spearmanr(d["x"], d["y"])],
+    "pairs in a list": lambda d: [(d["x"].mean(), 0.1), (d["y"].mean(), 0.2)],
+    "a mapping": lambda d: {"W": 0.97, "p": float(st.shapiro(d["y"])[1])},
+    "a row of a table": lambda d: pd.DataFrame({"T": [1.5], "p-val": [0.14]}).iloc[0],
+    "credible intervals": lambda d: st.bayes_mvs(d["y"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BARE)
+def test_a_statistic_and_its_p_value_are_no_estimate_and_variance(name):
+    imp = two_columns()
+    with pytest.raises(PoolingError) as caught:
+        imp.map(BARE[name]).pool()
+    assert caught.value.do
+
+
+ESTIMATES = {
+    "a mean": lambda d: (d["y"].mean(), d["y"].var() / len(d)),
+    "a correlation, by hand": lambda d: (
+        st.pearsonr(d["x"], d["y"]).statistic, (1 - st.pearsonr(d["x"], d["y"])[0] ** 2) ** 2 / (len(d) - 1)
+    ),
+    "Kendall's tau, by hand": lambda d: (
+        st.kendalltau(d["x"], d["y"]).statistic, 2 * (2 * len(d) + 5) / (9 * len(d) * (len(d) - 1))
+    ),
+    "named, beside a test": lambda d: {"mean": (d["y"].mean(), d["y"].var() / len(d) * (st.shapiro(d["y"])[1] < 2))},
+    "vectors": lambda d: ([d["x"].mean(), d["y"].mean()], [0.1, 0.2]),
+    "a fit": lambda d: (lambda r: (r.params, r.cov_params()))(smf.ols("y ~ x", d).fit()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ESTIMATES)
+def test_an_estimate_and_its_variance_are_pooled_by_rubins_rules(name):
+    imp = two_columns()
+    func = ESTIMATES[name]
+    table = imp.map(func).pool("identity")
+    given = [func(d) for d in imp]
+    given = [next(iter(one.values())) if isinstance(one, dict) else one for one in given]
+    estimates = np.array([np.atleast_1d(one[0]) for one in given])
+    within = np.array([np.diag(v) if np.ndim(v := np.atleast_1d(one[1])) == 2 else v for one in given])
+    total = within.mean(axis=0) + (1 + 1 / len(given)) * estimates.var(axis=0, ddof=1)
+    np.testing.assert_allclose(table["estimate"], estimates.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(table["std_error"], np.sqrt(total), rtol=1e-12)

@@ -91,7 +91,7 @@ def information_of(result: Any, job: Job) -> Array:
     found = getattr(getattr(result, "_results", result), "normalized_cov_params", None)
     params = params_of(result)
     if job.model in ("phreg", "ordinal") or found is None or np.shape(found) != (len(params), len(params)):
-        return np.linalg.inv(curvature(result.model, job, params))
+        return np.asarray(np.linalg.inv(curvature(result.model, job, params)), dtype=np.float64)
     return np.asarray(found, dtype=np.float64) * (float(result.scale) if job.model == "glm" else 1.0)
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from numbers import Real
+from types import CellType, CodeType, FunctionType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import chdtrc, ndtr, stdtr
+from scipy.special import chdtrc, fdtrc, ndtr, stdtr
 
 from ..errors import PoolingError
 
-__all__ = ["Figure", "figures_of"]
+__all__ = ["Figure", "asks_for_p_values", "figures_of"]
 
 Array = npt.NDArray[np.float64]
 Figure = tuple[Any, ...]
@@ -38,6 +39,25 @@ _STATISTICS = {
 #: what packages call a p-value
 _P_VALUES = ("pvalue", "p_value", "pval", "p_val", "p-val", "p-value", "p.value")
 
+#: what a test statistic is called beside a p-value
+_STATISTIC = ("stat", "statistic", "t", "z", "f", "u", "w", "h", "chi2", "chi-square", "tstat", "test")
+
+#: functions of scipy.stats and statsmodels that give a statistic with its p-value, and nothing that is an estimate
+_TESTS = frozenset([
+    "mannwhitneyu", "wilcoxon", "ks_2samp", "ks_1samp", "kstest", "f_oneway", "kruskal", "shapiro", "levene",
+    "bartlett", "fligner", "ansari", "mood", "brunnermunzel", "chi2_contingency", "chisquare", "power_divergence",
+    "friedmanchisquare", "median_test", "normaltest", "jarque_bera", "skewtest", "kurtosistest", "ttest_ind",
+    "ttest_rel", "ttest_1samp", "ttest_ind_from_stats", "cramervonmises", "cramervonmises_2samp",
+    "epps_singleton_2samp", "anderson_ksamp", "alexandergovern", "barnard_exact", "boschloo_exact", "binomtest",
+    "page_trend_test", "permutation_test", "monte_carlo_test", "quantile_test", "poisson_means_test",
+    "combine_pvalues", "logrank", "bws_test", "multiscale_graphcorr", "goodness_of_fit", "proportions_ztest",
+    "proportions_chisquare", "lilliefors", "normal_ad", "kstest_normal", "mcnemar", "cochrans_q",
+    "het_breuschpagan", "het_white", "adfuller",
+])  # fmt: skip
+
+#: functions whose statistic is an estimate, which their p-value does not tell by itself
+_ESTIMATES = frozenset(["kendalltau", "somersd", "fisher_exact", "chatterjeexi"])
+
 #: what the second and third field of a named tuple must be called to be read as variance and degrees of freedom
 _VARIANCES, _DEGREES = ("variance", "var", "within"), ("df", "dof", "df_resid", "dfcom")
 
@@ -45,7 +65,7 @@ _VARIANCES, _DEGREES = ("variance", "var", "within"), ("df", "dof", "df_resid", 
 _SPEARMAN = 1.06
 
 
-def figures_of(value: Any, k: int, n_obs: int | None = None) -> tuple[dict[str, Figure], bool]:
+def figures_of(value: Any, k: int, n_obs: int | None = None, tested: bool = False) -> tuple[dict[str, Figure], bool]:
     """Read what a function gave for one set.
 
     Parameters
@@ -57,6 +77,8 @@ def figures_of(value: Any, k: int, n_obs: int | None = None) -> tuple[dict[str, 
         Number of the set, from 0.
     n_obs : int, optional
         Rows of the set.
+    tested : bool, default False
+        Whether the function asks for p-values: two bare numbers are then no estimate with its variance.
 
     Returns
     -------
@@ -82,9 +104,10 @@ def figures_of(value: Any, k: int, n_obs: int | None = None) -> tuple[dict[str, 
     """
     if isinstance(value, pd.Series | Mapping):
         out: dict[str, Figure] = {}
+        named = {str(name).lower() for name, _ in value.items()}
+        if named & {*_P_VALUES} or ("p" in named and named & {*_STATISTIC}):
+            raise _no_test(value, k)
         for name, one in value.items():
-            if str(name).lower() in _P_VALUES:
-                raise _no_test(value, k)
             inner, _ = figures_of(one, k, n_obs)
             alone = list(inner) == ["estimate"]
             out.update({str(name) if alone else f"{name}:{label}": figure for label, figure in inner.items()})
@@ -97,10 +120,25 @@ def figures_of(value: Any, k: int, n_obs: int | None = None) -> tuple[dict[str, 
             "variance.",
             do="imp.map(lambda d: (d.iloc[:, 0].count() / len(d), 0.25 / len(d))).pool()   # (estimate, variance)",
         )
-    if isinstance(value, tuple | list) and value and _is_vector(value[0]):
-        return _by_element(value, k), False
-    figure = _figure(value, k)
-    if len(figure) == 2 and _is_tail(*figure, n_obs):
+    if isinstance(value, tuple | list) and any(isinstance(one, tuple | Mapping) or _is_test(one) for one in value):
+        raise PoolingError(
+            f"set {k} gave a {type(value).__name__} of {len(value)} results, which have no names.",
+            do="imp.map(lambda d: {c: (d[c].mean(), d[c].var() / len(d)) for c in d.select_dtypes('number')}).pool()",
+        )
+    vectors = isinstance(value, tuple | list) and len(value) > 0 and _is_vector(value[0])
+    figures = _by_element(value, k) if vectors else {"estimate": _figure(value, k)}
+    if tested and all(len(one) >= 2 and one[1] is not None and 0 <= one[1] <= 1 for one in figures.values()):
+        first = next(iter(figures.values()))
+        raise PoolingError(
+            f"set {k} gave {first[0]:.4g} and {first[1]:.4g} by a function that asks for p-values: nothing says that "
+            "the second number is a variance.",
+            wanted="the name of the estimate, {'mean': (estimate, variance)}",
+            do="imp.map(lambda d: {c: (d[c].mean(), d[c].var() / len(d)) for c in d.select_dtypes('number')}).pool()",
+        )
+    if vectors:
+        return figures, False
+    figure = figures["estimate"]
+    if len(figure) >= 2 and _is_tail(figure[0], figure[1], n_obs, figure[2] if len(figure) > 2 else None):
         raise PoolingError(
             f"set {k} gave {figure[0]:.4g} and {figure[1]:.4g}, its p-value: a p-value is no variance.",
             wanted="an estimate with its variance, (estimate, variance)",
@@ -189,29 +227,65 @@ def _no_test(value: Any, k: int) -> PoolingError:
     )
 
 
-def _is_tail(statistic: Any, other: Any, n_obs: int | None) -> bool:
-    """Tell whether the second of two numbers is the p-value of the first: of a z, t, chi-square or correlation."""
+def asks_for_p_values(func: Any, depth: int = 3) -> bool:
+    """Whether the code of a function, or of one beside it that it calls, names a p-value or a test without an estimate.
+
+    Examples
+    --------
+    >>> asks_for_p_values(lambda d: (f(d).statistic, f(d).pvalue)), asks_for_p_values(lambda d: (d.mean(), d.var()))
+    (True, False)
+    """
+    func = getattr(func, "func", func)
+    if not isinstance(func, FunctionType):
+        return False
+    names = set(_names(func.__code__))
+    whole = names & _ESTIMATES and not names & {"statistic", "correlation"}
+    if whole or names & {*_P_VALUES, *_TESTS}:
+        return True
+    beside = [cell.cell_contents for cell in func.__closure__ or () if cell != CellType()]
+    beside += [func.__globals__[name] for name in names if name in func.__globals__]
+    own = [one for one in beside if isinstance(one, FunctionType) and one.__module__ == func.__module__]
+    return depth > 0 and any(asks_for_p_values(one, depth - 1) for one in own)
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """Names that a piece of code looks up, those of the functions inside it too."""
+    yield from code.co_names
+    for one in code.co_consts:
+        if isinstance(one, CodeType):
+            yield from _names(one)
+
+
+def _is_tail(statistic: Any, other: Any, n_obs: int | None, given: Any = None) -> bool:
+    """Tell whether the second of two numbers is the p-value of the first: of a z, t, F, chi-square or correlation."""
     if not all(isinstance(one, Real) and np.isfinite(float(one)) for one in (statistic, other)):
         return False
     s, p = float(statistic), float(other)
     if not 0 < p < 1:
         return False
-    df = np.arange(5.0, 2 * (n_obs or 100) + 1)  # with fewer, round numbers are tails of each other
-    tails = [
-        np.array([2 * ndtr(-abs(s))]),
-        2 * stdtr(df, -abs(s)),
-        chdtrc(np.arange(1.0, 101.0), s) if s >= 0 else df[:0],
-    ]
+    most = 2 * (n_obs or 100) + 1
+    df = np.arange(5.0, most)  # with fewer, round numbers are tails of each other
+    tails = [np.array([ndtr(-abs(s))]), stdtr(df, -abs(s))]
+    rest = [chdtrc(np.arange(1.0, 101.0), s) if s >= 0 else df[:0]]
+    if isinstance(given, Real) and 0 < float(given) < np.inf:
+        tails.append(np.array([stdtr(float(given), -abs(s))]))
+        rest += [np.array([chdtrc(float(given), s)]), fdtrc(float(given), df, s)] if s >= 0 else []
+    if s >= 0:
+        rest.append(fdtrc(np.arange(1.0, 13.0)[:, None], df, s).ravel())
     if abs(s) < 1:
-        tails.append(2 * stdtr(df, -abs(s) * np.sqrt(df / (1 - s * s))))
-    return bool(np.isclose(np.concatenate(tails), p, rtol=1e-9, atol=0).any())
+        tails.append(stdtr(df, -abs(s) * np.sqrt(df / (1 - s * s))))
+        pairs = np.arange(4.0, most)
+        tails.append(ndtr(-abs(s) * np.sqrt(9 * pairs * (pairs - 1) / (2 * (2 * pairs + 5)))))  # Kendall's
+    every = np.concatenate(tails)
+    every = np.concatenate([2 * every, every, 1 - every, *rest])
+    return bool(np.isclose(every, p, rtol=1e-9, atol=0).any())
 
 
 def _is_vector(value: Any) -> bool:
     """Tell whether a value is a vector of numbers."""
-    if isinstance(value, pd.Series | np.ndarray | list | tuple):
-        return np.ndim(value) == 1 and not isinstance(value, str)
-    return False
+    if isinstance(value, list | tuple):
+        return all(isinstance(one, Real) for one in value)
+    return isinstance(value, pd.Series | np.ndarray) and np.ndim(value) == 1
 
 
 def _by_element(value: Any, k: int) -> dict[str, Figure]:

@@ -35,6 +35,8 @@ class Mapped(Sequence[Any]):
         What the function returned for each set.
     n_obs : int
         Rows of each set.
+    tested : bool, default False
+        Whether the function asks for p-values.
 
     Examples
     --------
@@ -43,8 +45,8 @@ class Mapped(Sequence[Any]):
     estimate     1.033      0.362
     """
 
-    def __init__(self, values: Sequence[Any], n_obs: int) -> None:
-        self._values, self.n_obs = list(values), n_obs
+    def __init__(self, values: Sequence[Any], n_obs: int, tested: bool = False) -> None:
+        self._values, self.n_obs, self._tested = list(values), n_obs, tested
 
     @property
     def m(self) -> int:
@@ -106,7 +108,7 @@ class Mapped(Sequence[Any]):
             on Fisher's scale and a ``linregress`` by its standard errors; the others are refused, and
             :func:`mifit.pool_statistics` is named.
         """
-        return pool_figures(self._values, self.n_obs, scale, dfcom, alpha)
+        return pool_figures(self._values, self.n_obs, scale, dfcom, alpha, self._tested)
 
 
 def map_sets(
@@ -157,13 +159,14 @@ def pool_figures(
     scale: str | Mapping[str, str] | None = None,
     dfcom: float | None = None,
     alpha: float = 0.05,
+    tested: bool = False,
 ) -> pd.DataFrame:
     """Pool what a function gave for each set; see :meth:`Mapped.pool`."""
     if len(values) < 2:
         raise PoolingError(
             f"pooling needs at least 2 sets, got {len(values)}.", do="df.mice.impute('y ~ x1 + x2', m=20)"
         )
-    read = [figures_of(value, k, n_obs) for k, value in enumerate(values)]
+    read = [figures_of(value, k, n_obs, tested) for k, value in enumerate(values)]
     sets = [figures for figures, _ in read]
     if scale is None and all(correlation for _, correlation in read):
         scale = "fisher"
