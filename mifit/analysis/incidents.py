@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..errors import ConvergenceWarning, FitError, MifitWarning, SeparationWarning, outside
+from ..errors import ConvergenceWarning, FitError, MifitWarning, SeparationWarning, warn
 
 __all__ = [
     "all_events_note",
@@ -299,7 +299,7 @@ def _dependent(exog: pd.DataFrame) -> list[str]:
 
 def _say(message: str, category: type[MifitWarning]) -> None:
     """Warn at the user's line that led here."""
-    warnings.warn(message, category, stacklevel=outside())
+    warn(message, category)
 
 
 def _sets(sets: Iterable[int], m: int | None = None) -> str:

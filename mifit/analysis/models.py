@@ -11,6 +11,7 @@ from importlib import import_module
 from itertools import chain
 from typing import Any
 
+from .. import errors
 from ..errors import ModelError, nearest
 from ..formula.hints import MEANT
 from ..formula.source import sourced
@@ -430,12 +431,13 @@ def _unknown(entry: Spec, word: str, known: frozenset[str], formula: str, given:
     if word in _SEEDS or meant == "rng":
         return ModelError(
             f"{word}= belongs to the imputation, as rng=: a fit draws nothing.",
-            do=f"df.mice.impute({formula!r}, rng=1)",
+            do=errors.call("df.mice.impute", formula, rng=1),
         )
     if meant in ("m", "iterations"):
         many = int(given) if isinstance(given, int | float) or str(given).isdigit() else 20
         return ModelError(
-            f"{word}= belongs to the imputation, as {meant}=.", do=f"df.mice.impute({formula!r}, {meant}={many}).fit()"
+            f"{word}= belongs to the imputation, as {meant}=.",
+            do=errors.call("df.mice.impute", formula, **{meant: many}).then(".fit()"),
         )
     takers = [other for other in MODELS if other != entry.name and word in words(other)[0]]
     takers = [other for other in _FIRST if other in takers] + takers

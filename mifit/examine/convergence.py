@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import ndtri, stdtr
 
-from ..errors import PlanError
+from ..errors import PlanError, call
 from ..frame.table import Table
 from ..impute.chain import Chain, spelled
 from ..impute.plan import Plan
@@ -239,7 +239,7 @@ def _required(plan: Plan | None) -> Plan:
     if plan is None:
         raise PlanError(
             "sets made elsewhere came without their chains: nothing here says whether those settled.",
-            do="imp = df.mice.impute('y ~ x1 + x2', m=20, rng=1); imp.convergence()",
+            do=call("df.mice.impute", "y ~ x1 + x2", m=20, rng=1).after("imp = ").then("; imp.convergence()"),
         )
     return plan
 

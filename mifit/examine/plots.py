@@ -292,7 +292,7 @@ def points_frame(completed: Completed, x: Hashable, y: Hashable, k: int = 0) -> 
         if column.kind is Kind.OTHER:
             raise DataError(
                 f"{column.name!r} {column.coding.problem}; only numbers and categories are drawn.",
-                do=f"df[{column.name!r}] = ...  # as a number or a category, before df.mice.impute(...)",
+                do=f"df[{column.name!r}] = ...  # as a number or a category, before it is imputed",
             )
         filled = column.values.copy()
         filled[column.missing] = completed.holes[k].get(column.name, np.nan)

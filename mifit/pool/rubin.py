@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
-from ..errors import PoolingError
+from ..errors import PoolingError, call
 
 __all__ = [
     "DF_METHODS",
@@ -375,7 +375,7 @@ def _checked(m: int, share: Array) -> Array:
     if m < 2:
         raise PoolingError(
             f"pooling needs at least 2 completed data sets, got {m}: one has no between-imputation variance.",
-            do="df.mice.impute('y ~ x1 + x2', m=20)",
+            do=call("df.mice.impute", "y ~ x1 + x2", m=20),
         )
     return np.asarray(share, float)
 

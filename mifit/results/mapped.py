@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, overload
 
@@ -11,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..errors import FitError, MifitWarning, PoolingError, outside
+from ..errors import FitError, PoolingError, call, warn
 from ..formula.constraint import listed
 from ..pool.rubin import columns
 from ..pool.scales import SCALES, Scale, on_scale, scale_named
@@ -164,7 +163,7 @@ def pool_figures(
     """Pool what a function gave for each set; see :meth:`Mapped.pool`."""
     if len(values) < 2:
         raise PoolingError(
-            f"pooling needs at least 2 sets, got {len(values)}.", do="df.mice.impute('y ~ x1 + x2', m=20)"
+            f"pooling needs at least 2 sets, got {len(values)}.", do=call("df.mice.impute", "y ~ x1 + x2", m=20)
         )
     read = [figures_of(value, k, n_obs, tested) for k, value in enumerate(values)]
     sets = [figures for figures, _ in read]
@@ -185,7 +184,7 @@ def pool_figures(
         table.attrs["reason"] = reason = (
             f"the function returned no variance for {listed(bare)}: a standard error needs (estimate, variance)"
         )
-        warnings.warn(f"{reason}.", MifitWarning, stacklevel=outside())
+        warn(f"{reason}.")
     return table
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..errors import MifitError, StorageError, StorageWarning, outside
+from ..errors import MifitError, StorageError, StorageWarning, warn
 from ..frame.kinds import Array, Coding
 from ..impute.chain import Chain, Seed
 from ..impute.plan import Plan
@@ -66,7 +66,7 @@ def write_study(path: str | os.PathLike[str], study: Study) -> None:
     if packer.owed:
         given = ", ".join(f"{name!r}: {name.rstrip('_')}" for name in packer.owed)
         text = f"{str(path)!r} does not hold {', '.join(packer.owed)}; to load it: "
-        warnings.warn(StorageWarning(f"{text}mifit.load({str(path)!r}, names={{{given}}})"), stacklevel=outside())
+        warn(f"{text}mifit.load({str(path)!r}, names={{{given}}})", StorageWarning)
 
 
 _PARTS = ("plan", "chains", "seed", "helpers", "codings", "holes", "said")
