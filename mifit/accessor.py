@@ -7,6 +7,7 @@ import os
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
@@ -203,7 +204,8 @@ def plan(
     iterations, methods, predictors, auxiliary, congeniality, order, derived, id, link
     kinds, bounds, censored, truncated, conditional, where, ignore, by, weights, collapse, min_count
     m, rng, n_jobs, progress, checkpoint
-        The last line makes no difference to a plan; it is there so that only the verb has to be changed.
+        The last line makes no difference to a plan; it is there so that only the verb has to be changed, and what
+        :func:`impute` would refuse of it is refused.
         As in :func:`impute`.
 
     Returns
@@ -225,8 +227,9 @@ def plan(
     """
     from .advising import request
     from .errors import MifitError
-    from .impute.wishes import Asked
-    from .imputing import plan_for
+    from .impute.chain import Seed
+    from .impute.wishes import Asked, one_seed, refuse_number, refuse_unseeded, seed_of
+    from .imputing import plan_for, refuse_run
 
     asked = Asked(
         iterations, methods, predictors, auxiliary, congeniality, order, derived, id, link, kinds, bounds, conditional,
@@ -234,10 +237,16 @@ def plan(
     )  # fmt: skip
     rest = {"m": m, "rng": rng, "n_jobs": n_jobs, "progress": progress, "checkpoint": checkpoint, **model_keywords}
     try:
-        return plan_for(frame, formula, model, asked, model_keywords)[0]
+        refuse_unseeded(checkpoint, rng is not None or model_keywords.get("random_state") is not None)
+        rng = one_seed(rng, model_keywords)
+        refuse_number(m)
+        made, given = plan_for(frame, formula, model, asked, model_keywords)
+        seed = Seed(0) if isinstance(rng, np.random.Generator) else seed_of(rng)  # a generator is not to move
+        refuse_run(made, given, seed, n_jobs, checkpoint)
     except MifitError as error:
         error.complete(request(formula, model, asked, rest))
         raise
+    return made
 
 
 def pattern(frame: pd.DataFrame) -> pd.DataFrame:

@@ -88,9 +88,11 @@ def remaining(completed: Completed, plan: Plan | None) -> dict[Hashable, int]:
     """Columns with cells that stay missing in every set, and how many; what where= and conditional= leave is none."""
     if plan is not None and plan.wishes.where is not None:
         return {}
-    skipped = {} if plan is None else plan.wishes.conditional
+    skipped = set() if plan is None else {*plan.wishes.conditional}
     filled = completed.filled
     counts = {n: len(completed.table[n].missing) - filled.get(n, 0) for n in completed.table.incomplete}
+    derived = {} if plan is None else plan.wishes.derived
+    skipped |= {n for n in derived if {*take_apart(derived[n], [*completed.table.columns]).variables} & skipped}
     return {name: count for name, count in counts.items() if count and name not in skipped}
 
 

@@ -26,7 +26,7 @@ from .describing import (
     said_of_remaining,
     warn_of_times,
 )
-from .errors import IncompleteWarning, MifitError, PlanError, StorageError, call, warn
+from .errors import IncompleteWarning, MifitError, StorageError, call, warn
 from .examine.convergence import convergence, trace_frame
 from .examine.explain import Explanation, explain
 from .examine.methods_text import citation, methods_text
@@ -41,8 +41,8 @@ from .frame.elsewhere import from_frames as _from_frames
 from .frame.elsewhere import from_long as _from_long
 from .impute.chain import Chain, Seed
 from .impute.plan import Plan
-from .impute.wishes import Asked, is_whole
-from .imputing import Ground, chains_of, checked, completed_of, more_chains, plan_for, seed_of
+from .impute.wishes import Asked, is_whole, one_seed, refuse_number, refuse_unseeded, seed_of
+from .imputing import Ground, chains_of, checked, completed_of, more_chains, plan_for
 from .keeping import loaded, saved
 from .results.figures import asks_for_p_values
 from .results.mapped import Mapped, map_sets
@@ -761,8 +761,7 @@ def _created(
 ) -> ImputedSet:  # fmt: skip
     """Plan and run; errors advise changes of the request."""
     seeded = rng is not None or keywords.get("random_state") is not None
-    if checkpoint is not None and not seeded:
-        raise PlanError("checkpoint= needs rng=: without it no two calls are the same.", do=call(IMPUTE, rng=1))
+    refuse_unseeded(checkpoint, seeded)
     plan, given, seed = _prepared(frame, formula, model, m, asked, rng, keywords)
     warn_of_times(plan.questions, given.known, lambda: request(formula, model, asked, rest))
     make = partial(_remade, copied(frame if given.frame is None else given.frame), given, plan, seed)
@@ -789,20 +788,8 @@ def _prepared(
     frame: pd.DataFrame, formula: Any, model: Any, m: int, asked: Asked, rng: Any, keywords: dict[str, Any]
 ) -> tuple[Plan, Ground, Seed]:
     """Everything that is decided before a chain runs."""
-    if "random_state" in keywords:
-        if rng is not None:
-            raise PlanError("rng= and random_state= are the same; give one.", do=call(IMPUTE, random_state=None))
-        rng = keywords.pop("random_state")
-    if not is_whole(m):
-        try:
-            whole = max(int(float(m)), 2)
-        except (TypeError, ValueError, OverflowError):
-            whole = 20
-        raise PlanError(f"m must be a whole number, not {m!r}.", do=call(IMPUTE, m=whole))
-    if m < 1:
-        raise PlanError(
-            f"m is {m}; at least 1 completed set is drawn, and 2 are needed to pool.", do=call(IMPUTE, m=20)
-        )
+    rng = one_seed(rng, keywords)
+    refuse_number(m)
     if isinstance(formula, Plan):
         plan, given = checked(formula, frame, model, asked, keywords)
     else:

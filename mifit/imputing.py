@@ -34,6 +34,7 @@ from .impute.known import (
     refuse_clustered,
     refuse_derived,
     refuse_derived_outcome,
+    refuse_undefined,
     shared_parents,
     with_derived,
 )
@@ -56,9 +57,9 @@ __all__ = [
     "more_chains",
     "plan_for",
     "planned",
+    "refuse_run",
     "require_columns",
     "scope_of",
-    "seed_of",
 ]
 
 _NO_SWEEP = 2**31  # number of a stream that no sweep draws from
@@ -234,6 +235,7 @@ def planned(
         )
     seen, joined = collapsed(given.known, together)
     plan, known = make(seen, questions, wishes, scope, given.skips, given.derived)
+    refuse_undefined(given.derived, given.known, given.skips)
     known = Table({**known.columns, **{name: given.known[name] for name in together}}, known.n_rows)
     plan = dataclasses.replace(plan, written=tuple(written))
     asked = request_of(plan)
@@ -278,20 +280,20 @@ def _anew() -> Advice:
     return errors.call("df.mice.plan").after("plan = ")
 
 
-def seed_of(rng: Any) -> Seed:
-    """Where the random streams come from; a Generator spawns a child, so that its next use differs."""
-    if isinstance(rng, np.random.Generator):
-        child = rng.bit_generator.seed_seq.spawn(1)[0]  # type: ignore[attr-defined]
-        return Seed(child.entropy, tuple(child.spawn_key))
-    if isinstance(rng, np.random.SeedSequence):
-        return Seed(rng.entropy, tuple(rng.spawn_key))
-    if is_whole(rng) and rng < 0:
-        raise PlanError(f"rng is {rng}; a whole number from 0 is needed.", do=errors.call(IMPUTE, rng=1))
-    if rng is None or is_whole(rng):
-        return Seed(np.random.SeedSequence(None if rng is None else int(rng)).entropy)
-    raise PlanError(
-        f"rng is {type(rng).__name__}; an int, SeedSequence or Generator is needed.", do=errors.call(IMPUTE, rng=1)
-    )
+def refuse_run(
+    plan: Plan, given: Ground, seed: Seed, n_jobs: int | None, checkpoint: str | os.PathLike[str] | None
+) -> None:
+    """Refuse, as the run itself would, workers or a folder that it could not use; nothing is made or drawn."""
+    if not plan.order:
+        return
+    alone(n_jobs)
+    if checkpoint is not None:
+        there = os.path.abspath(checkpoint) if isinstance(checkpoint, str | os.PathLike) else ""
+        while there and not os.path.exists(there) and os.path.dirname(there) != there:
+            there = os.path.dirname(there)
+        if not there or os.path.exists(checkpoint) or not os.path.isdir(there):
+            table, _ = collapsed(given.known, levels_together(given.known, plan.wishes))
+            Checkpoint(checkpoint, table, plan, seed)
 
 
 def chains_of(
@@ -413,6 +415,9 @@ def _holes(given: Ground, chain: Chain) -> dict[Hashable, Any]:
                 values[v][table[v].missing] = drawn[v]
             inside = np.isin(table[name].missing, skip.inside(table, values))
             found[name] = np.where(inside, found[name], np.nan)
+            for one in (one for one in given.derived if name in one.parents and one.name in found):
+                none = np.isin(table[one.name].missing, table[name].missing[~inside])
+                found[one.name] = np.where(none, np.nan, found[one.name])
     return found
 
 

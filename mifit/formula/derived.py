@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import patsy
 
-from ..errors import DataError, FormulaError, call
+from ..errors import DataError, FormulaError, MifitError, call
 from ..frame.kinds import Array, Kind, Rows
 from ..frame.table import Column, Table
 from .evaluate import environment
@@ -49,10 +49,21 @@ class Derived:
     def unmasked(self, data: Mapping[Hashable, Array]) -> Array:
         """The same as Python has it where a parent is missing: ``nan > 30`` is False."""
         env = environment(self.names, {"Q": patsy.builtins.Q, "I": patsy.builtins.I})
-        with np.errstate(all="ignore"):
-            found = env.eval(self.code, inner_namespace={p: data[p] for p in self.parents})
         size = len(data[self.parents[0]])
-        return np.array(np.broadcast_to(np.asarray(found, dtype=np.float64), (size,)))
+        try:
+            with np.errstate(all="ignore"):
+                found = env.eval(self.code, inner_namespace={p: data[p] for p in self.parents})
+            return np.array(np.broadcast_to(np.asarray(found, dtype=np.float64), (size,)))
+        except MifitError:
+            raise
+        except Exception as error:  # whatever a function of the user's may raise
+            said = " ".join(f"{type(error).__name__}: {error}".split())
+            raise FormulaError(
+                f"derived column {self.name!r} cannot be computed.",
+                expression=self.code,
+                said=said,
+                do=f"df[{list(self.parents)!r}].dtypes   # one number for each row is needed",
+            ) from error
 
 
 def understand(wishes: Mapping[Hashable, str], table: Table, scope: Mapping[str, Any]) -> tuple[Derived, ...]:
@@ -370,9 +381,11 @@ def _refuse_contradiction(one: Derived, observed: Array, computed: Array) -> Non
         return
     largest = float(np.abs(observed[both]).max())
     spread = float(np.std(observed[both] / (largest or 1.0))) * largest or largest or 1.0
-    decimals = next((k for k in range(7) if np.array_equal(observed[both], observed[both].round(k))), None)
-    away = np.abs(observed[both] - computed[both])
-    least = _EXACT * np.maximum(np.abs(observed[both]), spread) + np.finfo(np.float64).tiny
+    with np.errstate(over="ignore", invalid="ignore"):
+        decimals = next((k for k in range(7) if np.array_equal(observed[both], observed[both].round(k))), None)
+    with np.errstate(over="ignore"):  # infinitely far is far
+        away = np.abs(observed[both] - computed[both])
+        least = _EXACT * np.maximum(np.abs(observed[both]), spread) + np.finfo(np.float64).tiny
     exact = np.mean(away <= least) > 0.5  # then nothing was rounded
     allowed = least if exact else _ROUNDED * spread + (0.0 if decimals is None else 0.5 * 10.0**-decimals)
     far = both[away > allowed]

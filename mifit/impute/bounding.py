@@ -60,7 +60,8 @@ def understood(
     low, high = pairs.get("censored") or pairs.get("bounds") or truncated or (None, None)
     found = Bounds(low, high, "censored" not in pairs, truncated if "censored" in pairs else None)
     least, most = found.ends(table, column)
-    crossed = np.flatnonzero(least[column.missing] > most[column.missing])
+    empty = (least > most) | np.isposinf(least) | np.isneginf(most)
+    crossed = np.flatnonzero(empty[column.missing])
     if len(crossed):
         row = int(column.missing[crossed[0]])
         fact = f"nothing lies between the bounds of {name!r} in {len(crossed)} rows."

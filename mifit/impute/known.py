@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import PlanError, call
+from ..errors import FormulaError, PlanError, call
 from ..formula.derived import Derived, solve
 from ..formula.question import Question
 from ..formula.terms import code_of, take_apart
 from ..frame.kinds import Array, Kind
 from ..frame.table import Column, Table
 from .choices import constant_within
+from .limits import Skip
 from .plan import Wishes
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "refuse_clustered",
     "refuse_derived",
     "refuse_derived_outcome",
+    "refuse_undefined",
     "shared_parents",
     "with_derived",
 ]
@@ -195,6 +197,59 @@ def fill(table: Table, derived: Sequence[Derived], unit: Hashable) -> tuple[Tabl
                     values[name] = found
     columns = {name: _refilled(column, values.get(name)) for name, column in table.columns.items()}
     return Table(columns, table.n_rows), events
+
+
+def refuse_undefined(derived: Sequence[Derived], table: Table, skips: Mapping[Hashable, Skip]) -> None:
+    """A derived column is a finite number wherever its parents are, whatever is drawn of them.
+
+    Parameters
+    ----------
+    derived : sequence of Derived
+    table : Table
+        With the holes filled that follow.
+    skips : mapping
+        Parents that are asked for only in some rows; where one is not, there is nothing to derive.
+
+    Raises
+    ------
+    FormulaError
+        If its expression is none in a row with observed parents, or where missing ones are each at the least, the
+        middle, the largest or the smallest of their observed values.
+    """
+    for one in derived:
+        asked = np.ones(table.n_rows, dtype=bool)
+        for parent in (p for p in one.parents if p in skips):
+            inside = skips[parent].inside(table, {name: column.values for name, column in table.columns.items()})
+            asked[np.setdiff1d(np.arange(table.n_rows), inside)] = False
+        asked[table[one.name].observed] = False
+        if not asked.any():
+            continue
+        for pick in _PICKS:
+            data = {p: _picked(table[p], pick)[asked] for p in one.parents}
+            wrong = np.flatnonzero(~np.isfinite(one.unmasked(data)))
+            if len(wrong):
+                row = int(np.flatnonzero(asked)[wrong[0]])
+                drawn = [p for p in one.parents if row in table[p].missing]
+                shown = ", ".join(f"{p} = {data[p][wrong[0]]:.6g}" + " (drawn)" * (p in drawn) for p in one.parents)
+                raise FormulaError(
+                    f"derived column {one.name!r} is not a finite number in row {row}.",
+                    derived=f"{code_of(one.name)} = {one.code}",
+                    where=shown,
+                    do=f"df.iloc[[{row}]]   # leave it out of derived=, and make it in each set: imp.map(...)",
+                )
+
+
+#: values that a missing parent may well be drawn near
+_PICKS = (np.nanmedian, np.nanmin, np.nanmax, lambda values: values[np.nanargmin(np.abs(values))])
+
+
+def _picked(column: Column, pick: Any) -> Array:
+    """A column as numbers, shape (n,), each hole filled with one observed value."""
+    hidden = np.isnan(column.values)
+    values = np.full(len(hidden), np.nan)
+    values[~hidden] = column.numbers(column.values[~hidden])
+    values[hidden] = pick(values[~hidden]) if not hidden.all() else np.nan
+    return values
 
 
 def shared_parents(derived: Sequence[Derived], table: Table, unit: Hashable) -> frozenset[Hashable]:

@@ -13,10 +13,23 @@ from ..errors import PlanError, call, nearest
 from ..formula.hints import MEANT
 from ..frame.cells import cells, rows
 from ..frame.table import Table
+from .chain import Seed
 from .plan import Plan, Wishes
 from .planning import recoded
 
-__all__ = ["USUAL", "Asked", "is_whole", "refuse_other_holes", "refuse_words"]
+__all__ = [
+    "USUAL",
+    "Asked",
+    "is_whole",
+    "one_seed",
+    "refuse_number",
+    "refuse_other_holes",
+    "refuse_unseeded",
+    "refuse_words",
+    "seed_of",
+]
+
+_IMPUTE = "df.mice.impute"
 
 #: words that have a value where nothing is asked
 USUAL = {
@@ -29,6 +42,57 @@ USUAL = {
     "weights": None,
     "min_count": None,
 }
+
+
+def refuse_number(m: Any) -> None:
+    """Refuse a number of completed sets that is none.
+
+    Raises
+    ------
+    PlanError
+        If it is not whole, or less than 1.
+    """
+    if not is_whole(m):
+        try:
+            whole = max(int(float(m)), 2)
+        except (TypeError, ValueError, OverflowError):
+            whole = 20
+        raise PlanError(f"m must be a whole number, not {m!r}.", do=f"df.mice.impute(m={whole})")
+    if m < 1:
+        raise PlanError(
+            f"m is {m}; at least 1 completed set is drawn, and 2 are needed to pool.", do="df.mice.impute(m=20)"
+        )
+
+
+def seed_of(rng: Any) -> Seed:
+    """Where the random streams come from; a Generator spawns a child, so that its next use differs."""
+    if isinstance(rng, np.random.Generator):
+        child = rng.bit_generator.seed_seq.spawn(1)[0]  # type: ignore[attr-defined]
+        return Seed(child.entropy, tuple(child.spawn_key))
+    if isinstance(rng, np.random.SeedSequence):
+        return Seed(rng.entropy, tuple(rng.spawn_key))
+    if is_whole(rng) and rng < 0:
+        raise PlanError(f"rng is {rng}; a whole number from 0 is needed.", do=call(_IMPUTE, rng=1))
+    if rng is None or is_whole(rng):
+        return Seed(np.random.SeedSequence(None if rng is None else int(rng)).entropy)
+    raise PlanError(
+        f"rng is {type(rng).__name__}; an int, SeedSequence or Generator is needed.", do=call(_IMPUTE, rng=1)
+    )
+
+
+def one_seed(rng: Any, keywords: dict[str, Any]) -> Any:
+    """The seed by either of its two names; ``random_state`` is taken out of the keywords."""
+    if "random_state" not in keywords:
+        return rng
+    if rng is not None:
+        raise PlanError("rng= and random_state= are the same; give one.", do=call(_IMPUTE, random_state=None))
+    return keywords.pop("random_state")
+
+
+def refuse_unseeded(checkpoint: Any, seeded: bool) -> None:
+    """A run can only go on where its seed is known."""
+    if checkpoint is not None and not seeded:
+        raise PlanError("checkpoint= needs rng=: without it no two calls are the same.", do=call(_IMPUTE, rng=1))
 
 
 def refuse_words(given: Mapping[str, Any], known: Sequence[str], analysed: bool, taken: Set[str]) -> None:
