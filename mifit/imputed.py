@@ -12,7 +12,7 @@ from typing import Any, overload
 import numpy as np
 import pandas as pd
 
-from .advising import IMPUTE, request, request_of
+from .advising import request, request_of
 from .alternatives import Alternatives, alternatives
 from .calls import Advice
 from .completing import completed_rows

@@ -67,7 +67,7 @@ def ranked(job: Job) -> pd.DataFrame:
     DataFrame
         Columns about their means where an intercept takes these up, about those within groups or strata where each has
         a constant of its own: a column of 1e9 + N(0, 1) is not the intercept, and 1e9 + N(0, 1e-9) is. Columns
-        without any spread left are 0.
+        without any spread left are 0; units are gone.
     """
     spec, exog = MODELS[job.model], job.exog
     within = job.init.get("groups" if spec.groups else "strata") if not spec.constant else None
@@ -83,14 +83,16 @@ def ranked(job: Job) -> pd.DataFrame:
 def _about(exog: pd.DataFrame, means: Array) -> pd.DataFrame:
     """Return columns about their means, 0 where nothing but rounding is left."""
     columns = exog.to_numpy()
-    left = columns - means
+    largest = np.abs(columns).max(axis=0, initial=0.0)
+    columns = columns / np.where(largest > 0, largest, 1.0)
+    left = columns - np.asarray(means) / np.where(largest > 0, largest, 1.0)
     none = np.sqrt((left**2).sum(axis=0)) <= _NO_SPREAD * np.sqrt((columns**2).sum(axis=0))
     return pd.DataFrame(np.where(none, 0.0, left), index=exog.index, columns=exog.columns)
 
 
 def _columns_to_constant(columns: Array) -> int:
     """Return how many columns it takes, from the first, to combine to a constant: an intercept, or all levels."""
-    norms = np.sqrt((columns**2).sum(axis=0))
+    norms = np.abs(columns).max(axis=0, initial=0.0)
     ones, unit = np.ones(len(columns)), columns / np.where(norms > 0, norms, 1.0)
     for many in range(1, columns.shape[1]):
         if norms[many - 1] > 0 and np.ptp(columns[:, many - 1]) == 0:
@@ -104,6 +106,11 @@ def _columns_to_constant(columns: Array) -> int:
 
 def _far_from_doubt(columns: Array) -> bool:
     """Tell whether no column is anywhere near a combination of the others."""
-    products = columns.T @ columns
+    with np.errstate(over="ignore", invalid="ignore"):
+        products = columns.T @ columns
     norms = np.sqrt(np.diag(products))
-    return bool((norms > 0).all() and np.linalg.eigvalsh(products / np.outer(norms, norms))[0] > 1e-6)
+    return bool(
+        (norms > 0).all()
+        and np.isfinite(products).all()
+        and np.linalg.eigvalsh(products / np.outer(norms, norms))[0] > 1e-6
+    )

@@ -117,7 +117,9 @@ def standardised(job: Job) -> Scaled:
     intercept = [i for i, name in enumerate(job.exog.columns) if name == "Intercept"]
     varies = np.ptp(columns, axis=0) > 0
     centre = np.where(varies, columns.mean(axis=0), 0.0) if intercept or not spec.constant else np.zeros(len(varies))
-    size = np.where(varies, np.sqrt(((columns - centre) ** 2).mean(axis=0)), 1.0)
+    apart = np.abs(columns - centre)
+    farthest = np.where(varies, apart.max(axis=0, initial=0.0), 1.0)
+    size = np.where(varies, farthest * np.sqrt(((apart / farthest) ** 2).mean(axis=0)), 1.0)  # squares may be no number
     matrix = np.diag(1 / size)
     for row in intercept:
         matrix[row] -= centre / size
@@ -133,12 +135,15 @@ def standardised(job: Job) -> Scaled:
 def _uneven(job: Job) -> bool:
     """Tell whether columns, or an outcome whose units matter, are of very different sizes."""
     columns = job.exog.to_numpy()
-    squares = np.einsum("ij,ij->j", columns, columns) / max(len(columns), 1)
-    sizes = np.sqrt(squares[squares > 0])
-    if not MODELS[job.model].constant or "Intercept" in job.exog.columns:
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = np.einsum("ij,ij->j", columns, columns) / max(len(columns), 1)
         spread = columns.std(axis=0)
-        if (np.sqrt(squares) > _UNEVEN * spread)[spread > 0].any():
-            return True  # far from its origin
+    if not np.isfinite(squares).all():
+        return True
+    sizes = np.sqrt(squares[squares > 0])
+    moves = not MODELS[job.model].constant or "Intercept" in job.exog.columns
+    if moves and (np.sqrt(squares) > _UNEVEN * spread)[spread > 0].any():
+        return True  # far from its origin
     if job.model == "mixedlm":
         further = [np.asarray(job.init["exog_re"], dtype=np.float64)] if "exog_re" in job.init else []
         further += list((job.init.get("components") or {}).values())

@@ -96,12 +96,17 @@ def drift(values: Array, steps: Array | float = 0.0) -> tuple[Array, Array, Arra
     """
     m, sweeps = values.shape[1:]
     last = values[:, :, -1]
-    with np.errstate(divide="ignore", invalid="ignore"):  # an infinite trace has no drift, 0 / 0 is none
+    with np.errstate(all="ignore"):  # an infinite trace has no drift, 0 / 0 is none
         moved = last - values[:, :, sweeps // 2 - 1]
+        largest = np.maximum(np.abs(moved).max(axis=1, initial=0.0), np.abs(last).max(axis=1, initial=0.0))
+        known = np.isfinite(largest) & (largest > 0)
+        unit = np.exp2(np.floor(np.log2(np.where(known, largest, 1.0))))  # of a number of 1e200 there is no square
+        moved, last = moved / unit[:, None], last / unit[:, None]
         mean = moved.mean(axis=1)
-        error = np.sqrt((moved.var(axis=1, ddof=1) + np.square(steps) / 12) / m)
+        error = np.sqrt((moved.var(axis=1, ddof=1) + np.square(steps / unit) / 12) / m)
         t = np.where(mean == 0, 0.0, mean / error)
         size = np.where(mean == 0, 0.0, np.abs(mean) / last.std(axis=1, ddof=1))
+        mean = mean * unit
     return mean, t, 2 * stdtr(m - 1, -np.abs(t)), size
 
 

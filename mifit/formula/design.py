@@ -18,7 +18,7 @@ from ..errors import FormulaError, call
 from ..frame.kinds import Array, Coding, Kind, Rows
 from ..frame.table import Table
 from .evaluate import environment, known_names
-from .factor import Block, Frozen, block_of, plain_view, refuse_wide, widened
+from .factor import LARGEST, Block, Frozen, block_of, plain_view, refuse_wide, widened
 from .question import LEVELLED, Question
 from .recipe import usable
 from .terms import code_of, described, take_apart
@@ -320,8 +320,33 @@ def freeze(question: Question, table: Table) -> Design:
         bad = ~np.isfinite(design.response({v: table[v].values[rows] for v in question.outcome}))
         if bad.any():
             raise design.not_finite(int(rows[bad][0]))
+    _refuse_products(design)
     _MADE.append(_Made.by(design, used))
     return design
+
+
+def _refuse_products(design: Design) -> None:
+    """Refuse products of terms whose squares are no numbers, as single terms of that size are."""
+    table, numeric = design.table, {b for b, block in enumerate(design.blocks) if block.categories is None}
+    products = [column for column in design.columns if len({b for b, _, _ in column.parts} & numeric) > 1]
+    largest: dict[int, float] = {}
+    for b in {b for column in products for b, _, _ in column.parts} & numeric:
+        block = design.blocks[b]
+        rows = table.complete_rows(block.variables)
+        values = block.values({v: table[v].values[rows] for v in block.variables}, len(rows))
+        largest[b] = float(np.nanmax(np.abs(values), initial=0.0))
+    for column in products:
+        parts = {b for b, _, _ in column.parts} & numeric
+        size = sum(np.log10(largest[b]) for b in parts if largest[b] > 0)
+        if size > np.log10(LARGEST):
+            b = max(parts, key=lambda one: largest[one])
+            block, unit = design.blocks[b], f"{10.0 ** np.floor(np.log10(largest[b])):g}"
+            name = block.variables[0]
+            raise FormulaError(
+                f"{column.name!r} has values of about 1e{size:.0f}: their squares are no numbers any more.",
+                formula=design.formula,
+                do=f"df[{name!r}] = df[{name!r}] / {unit}",
+            )
 
 
 #: a number with more values than this is no category

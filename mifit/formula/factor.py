@@ -19,9 +19,9 @@ from ..frame.table import Table
 from .evaluate import Confined, known_names
 from .question import Question
 
-__all__ = ["Block", "Frozen", "block_of", "plain_view", "refuse_wide", "widened"]
+__all__ = ["LARGEST", "Block", "Frozen", "block_of", "plain_view", "refuse_wide", "widened"]
 
-_LARGEST = 1e150  # beyond this a square overflows
+LARGEST = 1e150  # beyond this a square overflows
 _WIDEST = 10_000  # columns of a design that a file asks for
 
 
@@ -198,7 +198,7 @@ def _check_values(block: Block, table: Table, question: Question) -> None:
             do=f"df.loc[df.index[{row}]]",
         )
     largest = float(np.abs(whole).max(initial=0.0)) if block.categories is None else 0.0
-    if largest > _LARGEST:
+    if largest > LARGEST:
         unit = f"{10.0 ** np.floor(np.log10(largest)):g}"
         smaller = question.formula.replace(" ", "").replace(block.code.replace(" ", ""), f"I({block.code} / {unit})")
         raise FormulaError(
