@@ -72,7 +72,7 @@ class Advice(str):
         return Advice(*self._parts(verb=verb))
 
     def in_place_of(self, formula: str) -> Advice:
-        """Return the call whose formula replaces this one among those of a request; by default, that of its outcome."""
+        """Return the call whose formula replaces this one of a request ("*": all), not that of the same outcome."""
         return Advice(*self._parts(instead=formula))
 
     def joined(self, base: Advice) -> Advice:
@@ -217,7 +217,10 @@ def _place(word: str) -> int:
 
 def completed(line: Any, base: Advice, verb: str | None = None) -> Any:
     """Return a line of a message; where it is a call of ``impute``, with what else was asked."""
-    if not isinstance(line, Advice) or line.whole or not _IMPUTE.search(line.verb):
+    if not isinstance(line, Advice) or line.whole:
+        return line
+    of_impute = verb is not None or _IMPUTE.search(base.verb)
+    if not (_IMPUTE.search(line.verb) if of_impute else line.verb == base.verb):
         return line
     return (line if verb is None else line.of(verb)).joined(base)
 
@@ -228,7 +231,12 @@ def _formulas(advice: Advice, base: Advice) -> tuple[Any, dict[str, Any]]:
     asked = list(base.formula) if several else [] if base.formula is None else [base.formula]
     sides = [_left(one) for one in asked]
     own, wished = base.words.get("model"), advice.words.get("model")
-    if advice.formula is None or not asked or (isinstance(advice.formula, str) and len(asked) == 1):
+    if (
+        advice.formula is None
+        or not asked
+        or advice.instead == "*"
+        or (isinstance(advice.formula, str) and len(asked) == 1)
+    ):
         return (base.formula if advice.formula is None else advice.formula), {}
     each = own[1:-1].split(", ") if isinstance(own, str) and own.startswith("[") else []
     each = each if len(each) == len(asked) else []

@@ -5,6 +5,7 @@ The functions take the ImputedSet itself; it stands above them and hands them on
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Hashable, Mapping, Sequence
@@ -17,7 +18,7 @@ import pandas as pd
 from . import errors
 from .advising import IMPUTE, request_in, request_of
 from .analysis.fit import fit_one, fit_sets
-from .analysis.models import call, is_robust, spec, with_link
+from .analysis.models import call, is_robust, model_name, spec, with_link
 from .calls import Advice
 from .describing import header_of, notes_of, warn_of_times
 from .errors import (
@@ -27,6 +28,7 @@ from .errors import (
     DataError,
     FormulaError,
     MifitError,
+    ModelError,
     PlanError,
     PoolingError,
 )
@@ -37,8 +39,7 @@ from .formula.derived import substitute
 from .formula.design import freeze
 from .formula.identity import likelihood
 from .formula.query import widened_by
-from .formula.question import Question, ask, ask_right, caller_scope, resolve
-from .formula.terms import parse
+from .formula.question import Question, ask, ask_right, caller_scope, parsed, resolve
 from .impute.plan import Plan
 from .imputing import Ground, by_column, chains_of, ground, planned, require_columns, scope_of
 from .pool.rubin import pool
@@ -78,17 +79,21 @@ def fitted(imp: Any, asked: Request) -> PooledResults:
             error.complete(_asked(asked), "imp.fit")
         raise
     except MifitError as error:
+        error.complete(_asked(asked))
         error.complete(request_of(imp.plan, imp.m, imp._seed))
         raise
 
 
 def _asked(asked: Request) -> Advice:
     """The call of ``fit`` as the user wrote it."""
-    usual = Request()
-    words = {"model": None if asked.model is None else spec(asked.model).name, **asked.keywords}
+    usual, model = Request(), asked.model
+    with contextlib.suppress(ModelError):  # of a class that is no model the name alone is known
+        model = model if isinstance(model, str | None) else model_name(model)
+    words = {"model": model, **asked.keywords}
     for name in [one.name for one in dataclasses.fields(Request)[3:]]:
-        if getattr(asked, name) is not getattr(usual, name):
-            words[name] = getattr(asked, name)
+        given, nothing = getattr(asked, name), getattr(usual, name)
+        if given is not nothing and not (isinstance(given, str) and given == nothing):
+            words[name] = given
     return request_in("imp.fit", asked.formula, words)
 
 
@@ -154,11 +159,11 @@ def question_of(imp: Any, asked: Request) -> tuple[Question, Any]:
         calls = "  or  ".join(f'imp.fit("{one}")' for one in written) or 'imp.fit("y ~ x1 + x2")'
         raise PlanError(f"{len(declared) or 'no'} analyses were declared; say which to fit.", do=calls)
     formula = written[0] if formula is None else formula
-    wanted = None if model is None else spec(model, str(formula)).name
+    wanted = None if model is None else spec(model, str(formula), given=keywords).name
     pairs = zip(written, declared, strict=True)
     keywords = by_column(keywords, imp._table, [formula])
     same = [q for one, q in pairs if one == formula and wanted in (None, q.model)]
-    outcome = parse(formula).outcome
+    outcome = parsed(formula, imp._table).outcome
     alike = [*same, *(q for q in declared if q.terms.outcome == outcome and wanted in (None, q.model))]
     if alike:
         model, keywords = alike[0].model, {**alike[0].keywords, **keywords}

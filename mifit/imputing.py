@@ -19,9 +19,10 @@ from .analysis.models import words as words_of
 from .calls import Advice, completed, written
 from .errors import PlanError, StorageWarning
 from .formula.derived import Derived, follow, numbers, substitute, understand
-from .formula.hints import refuse_unbuilt
+from .formula.onesided import refuse_names
 from .formula.question import Question, ask, caller_scope, resolve
 from .formula.recipe import renamed
+from .formula.unbuilt import refuse_unbuilt
 from .frame.cells import Mask, opened
 from .frame.completed import Completed, copied
 from .frame.recast import codings
@@ -123,12 +124,16 @@ def plan_for(
     formulas = [] if formula is None else [formula] if isinstance(formula, str) else formula
     if not isinstance(formulas, (list, tuple)):
         formulas = [formula]
+    refuse_names(formulas, given.table)
     model, keywords = with_link(model, keywords)
     models = _each(model, formulas)
+    also = {} if asked.weights is None else {"weights": asked.weights}
     for one, wanted in zip(formulas, models, strict=True):
-        refuse_unbuilt(wanted, [*keywords, *(["weights"] if asked.weights is not None else [])], str(one))
+        refuse_unbuilt(wanted, {**keywords, **also}, one, given.table)
     pairs = list(zip(models, formulas, strict=True))
-    names = [None if wanted is None else spec(wanted, str(one), "df.mice.impute").name for wanted, one in pairs]
+    names = [
+        None if wanted is None else spec(wanted, str(one), "df.mice.impute", keywords).name for wanted, one in pairs
+    ]
     taken_by = [init for init, _ in (words_of(name or "ols") for name in names)] if keywords else []
     refuse_words(keywords, _WORDS, bool(formulas), frozenset().union(*taken_by))
     if asked.weights is not None and any(
@@ -140,7 +145,7 @@ def plan_for(
     for one, name in zip(formulas, names, strict=True):
         chosen = name or ask(one, given.table, scope=scope).model
         taken = _taken(keywords, chosen, names) if isinstance(model, (list, tuple)) else keywords
-        words = call(chosen, taken, formula=one)
+        words = call(chosen, taken, formula=one, verb="df.mice.impute")
         if words.fit:
             word, value = next(iter(words.fit.items()))
             raise PlanError(

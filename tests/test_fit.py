@@ -401,7 +401,7 @@ def test_words_of_others_end_in_a_call_to_paste():
     for word in ("seed", "random_state", "rng"):
         with pytest.raises(ModelError, match=f"{word}= belongs to the imputation") as caught:
             call("ols", {word: 1}, formula="y ~ x")
-        assert caught.value.do == "df.mice.impute('y ~ x', rng=1)"
+        assert caught.value.do == "imp.fit('y ~ x')  # rng= is a word of df.mice.impute"
     with pytest.raises(ModelError, match="exposure") as caught:
         call("ols", {"exposure": "t"}, formula="y ~ x")
     assert caught.value.do == "imp.fit('y ~ x', model='poisson', exposure='t')"

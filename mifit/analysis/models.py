@@ -11,7 +11,8 @@ from importlib import import_module
 from itertools import chain
 from typing import Any
 
-from .. import errors
+from .. import calls
+from ..calls import Advice, Code
 from ..errors import ModelError, nearest
 from ..formula.hints import MEANT
 from ..formula.source import sourced
@@ -90,7 +91,7 @@ _ELSEWHERE = {
         "aov",
     ),
     "logit": ("binomial", "logreg", "logisticregression", "logitreg", "lrm", "binary"),
-    "glm": ("glmnet", "generalizedlinear", "generalizedlinearmodel"),
+    "glm": ("generalizedlinear", "generalizedlinearmodel"),
     "mixedlm": (
         "lmer",
         "lme",
@@ -104,6 +105,7 @@ _ELSEWHERE = {
         "glmer",
     ),
     "phreg": (
+        "coxreg",
         "coxregression",
         "stcox",
         "survival",
@@ -115,11 +117,28 @@ _ELSEWHERE = {
     "ordinal": ("polr", "clm", "proportionalodds", "ordered", "orderedlogit", "orderedprobit", "olr", "ordreg", "vglm"),
     "mnlogit": ("multinom", "mlogit", "mlogistic", "softmax", "polyreg", "nominal"),
     "negativebinomial": ("nbreg", "glmnb", "negbin", "negbinomial", "negativebinomialp", "nbin"),
-    "zeroinflatedpoisson": ("zip", "zeroinfl", "zinb", "zeroinflated", "zeroinflatednegativebinomialp", "hurdle"),
+    "zeroinflatedpoisson": ("zip", "zeroinfl", "zeroinflated", "hurdle", "hurdlecountmodel"),
     "poisson": ("poissonregression", "count", "counts"),
     "rlm": ("robust", "huber", "robustreg", "lmrob"),
     "quantreg": ("rq", "qreg", "quantile", "quantileregression", "median"),
     "gee": ("geeglm", "gees", "xtgee", "generalizedestimatingequations"),
+}
+
+#: models that are not offered, in small letters: what is done instead, and by which model
+_INSTEAD = {
+    **dict.fromkeys(
+        ("zinb", "zeroinflatednegativebinomialp", "zeroinflatednegativebinomial", "zeroinflatedgeneralizedpoisson"),
+        ("negativebinomial has the variance beyond a Poisson, zeroinflatedpoisson the zeros", "negativebinomial"),
+    ),
+    **dict.fromkeys(
+        ("tobit", "censreg", "cnreg", "vgam", "survreg"),
+        ("leave values beyond the limit missing and say censored= when imputing; then the linear model", "ols"),
+    ),
+    **dict.fromkeys(("finegray", "crr"), ("the hazard of one cause, the others censored", "phreg")),
+    **dict.fromkeys(
+        ("randomforest", "randomforestregressor", "xgboost", "lasso", "ridge", "elasticnet", "gam", "glmnet"),
+        ("only models whose coefficients can be pooled; splines in the formula, cr(x, df=4), bend a line", "glm"),
+    ),
 }
 
 #: stands in calls to paste where the user's formula is not known
@@ -188,7 +207,7 @@ def with_link(model: Any, keywords: Mapping[str, Any]) -> tuple[Any, Mapping[str
     return ("ordinal", {"distr": name[1:], **keywords}) if name in ("ologit", "oprobit") else (model, keywords)
 
 
-def spec(model: Any, formula: str = "", verb: str = "imp.fit") -> Spec:
+def spec(model: Any, formula: str = "", verb: str = "imp.fit", given: Mapping[str, Any] | None = None) -> Spec:
     """Return the table entry of a model.
 
     Parameters
@@ -197,6 +216,8 @@ def spec(model: Any, formula: str = "", verb: str = "imp.fit") -> Spec:
         As :func:`model_name` takes it.
     formula, verb : str, optional
         The analysis, and what is called with it, for the call that an error ends in.
+    given : mapping, optional
+        Keywords of the analysis.
 
     Returns
     -------
@@ -215,10 +236,12 @@ def spec(model: Any, formula: str = "", verb: str = "imp.fit") -> Spec:
     try:
         return MODELS[model_name(model)]
     except ModelError as error:
-        usual = f"imp.fit({_ANY!r}"
-        if not formula or error.do is None:
+        if not formula or not isinstance(error.do, Advice):
             raise
-        raise ModelError(error.fact, do=error.do.replace(usual, f"{verb}({formula!r}"), **error.lines) from None
+        words = {w: v for w, v in (given or {}).items() if isinstance(v, str) and w in _COLUMN_WORDS}
+        chosen: dict[str, Any] = {w: Code(code) for w, code in error.do.words.items()} or {"model": None}
+        do = calls.call(verb, formula, **{**chosen, **words})
+        raise ModelError(error.fact, do=do, **error.lines) from None
 
 
 def model_name(model: Any) -> str:
@@ -257,18 +280,17 @@ def model_name(model: Any) -> str:
     if name in _ALIASES and isinstance(model, str):
         return _ALIASES[name]
     plain = re.sub(r"[^a-z]", "", name or "")
+    reason, instead = _INSTEAD.get(plain, ("", ""))
     meant = next((own for own, others in _ELSEWHERE.items() if plain in others), None)
-    near = get_close_matches(plain, [*MODELS, *_ALIASES, *CLASSES], n=1, cutoff=0.5)
-    own = meant or (_ALIASES.get(near[0], CLASSES.get(near[0], near[0])) if near else None)
-    hint = (
-        f" (did you mean {meant!r}?)" if meant else nearest(word, [*MODELS, *_ALIASES]) if isinstance(word, str) else ""
-    )
-    extra = {"phreg": ", status='d'", "mixedlm": ", groups='id'", "gee": ", groups='id'"}
-    extra["glm"] = ", family=sm.families.Poisson()"
+    names, others = [*MODELS, *_ALIASES], [] if reason or meant else [*MODELS, *_ALIASES, *CLASSES]
+    near = get_close_matches(plain, others, n=1, cutoff=0.6)
+    own = instead or meant or (_ALIASES.get(near[0], CLASSES.get(near[0], near[0])) if near else None)
+    hint = f" (did you mean {meant!r}?)" if meant else nearest(word, names) if near and isinstance(word, str) else ""
     raise ModelError(
         f"unknown model {word!r}{hint}.",
         known=", ".join(sorted(MODELS)),
-        do=f"imp.fit({_ANY!r}, model={own or 'glm'!r}{extra.get(own or 'glm', '')})",
+        **({"instead": reason} if reason else {}),
+        do=calls.call("imp.fit", _ANY, **({"model": own} if own else {})),
     )
 
 
@@ -303,8 +325,9 @@ def words(model: str) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def call(
-    model: str, keywords: Mapping[str, Any], fit_kwds: Mapping[str, Any] | None = None, formula: str | None = None
-) -> Call:
+    model: str, keywords: Mapping[str, Any], fit_kwds: Mapping[str, Any] | None = None, formula: str | None = None,
+    verb: str = "imp.fit",
+) -> Call:  # fmt: skip
     """Sort free words into those of the model and those of its fit.
 
     Parameters
@@ -315,8 +338,8 @@ def call(
         What the user wrote beside mifit's own words. A word that both know goes to ``__init__``.
     fit_kwds : mapping, optional
         Words that go to ``fit`` whatever the signatures say, such as the ``tol`` of an optimizer.
-    formula : str, optional
-        The analysis, for the calls that errors end in.
+    formula, verb : str, optional
+        The analysis, and what is called with it, for the calls that errors end in.
 
     Returns
     -------
@@ -341,20 +364,20 @@ def call(
     keywords = _clusters_inside(keywords, known_init | known_fit)
     for word in {**keywords, **(fit_kwds or {})}:
         if word in _REFUSED:
-            raise ModelError(f"{word}= cannot be given: {_REFUSED[word]}.", do=f"imp.fit({shown!r})")
+            raise ModelError(f"{word}= cannot be given: {_REFUSED[word]}.", do=calls.call(verb, shown, **{word: None}))
     for word in keywords:
         if word not in known_init | known_fit:
-            raise _unknown(entry, word, known_init | known_fit, shown, keywords[word])
+            raise _unknown(entry, word, known_init | known_fit, verb, shown, keywords)
     family = keywords.get("family")
     if isinstance(family, str | type):
         raise ModelError(
             f"family={family!r} is not a family: statsmodels wants an object.",
-            do=f"imp.fit({shown!r}, model='glm', family=sm.families.{nearest_family(family)}())",
+            do=calls.call(verb, shown, model="glm", family=Code(_as_family(family))),
         )
     if not isinstance(keywords.get("vc_formula", {}), Mapping):
         raise ModelError(
             f"vc_formula is {keywords['vc_formula']!r}; a mapping of names to formulas is needed.",
-            do=f"imp.fit({shown!r}, model='mixedlm', groups='id', vc_formula={{'site': '0 + C(site)'}})",
+            do=calls.call(verb, shown, model="mixedlm", vc_formula={"site": "0 + C(site)"}),
         )
     init = {word: value for word, value in keywords.items() if word in known_init}
     fit = {word: value for word, value in keywords.items() if word not in known_init} | dict(fit_kwds or {})
@@ -420,39 +443,46 @@ def _named(signature: inspect.Signature) -> frozenset[str]:
     return frozenset(p.name for p in signature.parameters.values() if p.kind not in catch_all) - {"self"}
 
 
-def _clustered(formula: str) -> str:
+def _clustered(formula: str) -> Advice:
     """Return the call that names the clusters."""
-    return f"imp.fit({formula!r}, cov_type='cluster', groups='id')   # a column"
+    return calls.call("imp.fit", formula, cov_type="cluster", groups="id").then("   # a column")
 
 
-def _unknown(entry: Spec, word: str, known: frozenset[str], formula: str, given: Any) -> ModelError:
+def _unknown(
+    entry: Spec, word: str, known: frozenset[str], verb: str, formula: str, keywords: Mapping[str, Any]
+) -> ModelError:
     """Return the error for a word that the model does not take, naming the models that do."""
+    given = keywords[word]
     meant = MEANT.get(word.lower().replace("_", "").replace(".", ""))
     if word in _SEEDS or meant == "rng":
-        return ModelError(
-            f"{word}= belongs to the imputation, as rng=: a fit draws nothing.",
-            do=errors.call("df.mice.impute", formula, rng=1),
-        )
+        do = calls.call("imp.fit", formula, **{word: None}).then("  # rng= is a word of df.mice.impute")
+        return ModelError(f"{word}= belongs to the imputation, as rng=: a fit draws nothing.", do=do)
     if meant in ("m", "iterations"):
         many = int(given) if isinstance(given, int | float) or str(given).isdigit() else 20
-        return ModelError(
-            f"{word}= belongs to the imputation, as {meant}=.",
-            do=errors.call("df.mice.impute", formula, **{meant: many}).then(".fit()"),
-        )
+        rest = ", ".join(f"{w}={calls.written(v, otherwise=w)}" for w, v in keywords.items() if w != word)
+        do = calls.call("df.mice.impute", formula, **{meant: many}).then(f".fit({rest})")
+        return ModelError(f"{word}= belongs to the imputation, as {meant}=.", do=do)
     takers = [other for other in MODELS if other != entry.name and word in words(other)[0]]
     takers = [other for other in _FIRST if other in takers] + takers
     close = get_close_matches(word, known, n=1, cutoff=0.5)
-    value = _as_given(given)
+    value = Code(_as_family(given) if word == "family" and isinstance(given, str | type) else _as_given(given))
     if word in CLUSTER_WORDS:
         do = _clustered(formula)
     elif takers:
-        do = f"imp.fit({formula!r}, model={takers[0]!r}, {word}={value})"
+        taker = "glm" if word == "family" and "glm" in takers else takers[0]
+        do = calls.call(verb, formula, model=taker, **{word: value})
     elif close:
-        do = f"imp.fit({formula!r}, model={entry.name!r}, {close[0]}={value})"
+        do = calls.call(verb, formula, model=entry.name, **{close[0]: value, word: None})
     else:
-        do = f"imp.fit({formula!r}, model={entry.name!r}, fit_kwds={{{word!r}: {value}}})   # if its optimizer takes it"
+        do = calls.call(verb, formula, model=entry.name, fit_kwds={word: value}, **{word: None})
+        do = do.then("   # if its optimizer takes it")
     fact = f"{entry.label} takes no word {word!r}{nearest(word, known)}."
     return ModelError(fact, known=", ".join(sorted(known)), do=do)
+
+
+def _as_family(given: Any) -> str:
+    """Return the code of the family that a text or a class means."""
+    return f"sm.families.{nearest_family(given)}()"
 
 
 #: words of those who look for a seed

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ModelError, call
+from ..errors import call
 from ..frame.kinds import Kind
 from ..frame.spelled import spelled
 from ..frame.table import Column
 from .recipe import usable
-from .terms import code_of
+from .terms import code_of, take_apart
 
 #: words of other programs, in small letters without _ and points -> the word of impute
 MEANT = {
@@ -35,7 +35,7 @@ MEANT = {
 
 _MANY = 10  # levels of text that are numbers, from which they are no codes
 
-__all__ = ["MEANT", "instead_of", "model_for", "refuse_unbuilt", "respelled"]
+__all__ = ["MEANT", "instead_of", "model_for", "respelled"]
 
 _IMPUTE = "df.mice.impute"
 _SURVIVAL = re.compile(r"\s*Surv\(([^()]*)\)\s*")
@@ -99,7 +99,9 @@ def respelled(formula: str, columns: Iterable[Hashable] = ()) -> str:
     found = re.sub(r"\)\s*\^\s*(\d+)", r")**\1", found)
     found = re.sub(r"(?<![\w.(])([^\W\d]\w*)\s*\^\s*(\d+)", r"I(\1**\2)", found)
     left, tilde, right = found.partition("~")
-    names = [code_of(name) for name in columns if code_of(name) != left.strip()]
+    known = list(columns)
+    used = _columns_of(left, known)
+    names = [code_of(name) for name in known if name not in used]
     if tilde and names and re.search(r"(?:^|[+~\s])\.(?=\s*(?:$|[-+]))", right):
         right = re.sub(r"(^|[+\s])\.(?=\s*(?:$|[-+]))", lambda m: m[1] + " + ".join(names), right)
     for piece, make in _OUTSIDE:
@@ -109,6 +111,14 @@ def respelled(formula: str, columns: Iterable[Hashable] = ()) -> str:
     right = re.sub(r"^\s*\+\s*", " ", right)
     found = f"{left}{tilde}{right if right.strip() else ' 1'}".rstrip() if tilde else found
     return "" if found == formula else call(_IMPUTE, found, **words).in_place_of(formula)
+
+
+def _columns_of(side: str, columns: list[Hashable]) -> set[Hashable]:
+    """Columns that the left side of a formula is made of."""
+    try:
+        return set(take_apart(side.strip(), columns).variables)
+    except SyntaxError:
+        return {name for name in columns if code_of(name) == side.strip()}
 
 
 def _random(inner: str, group: str) -> dict[str, str]:
@@ -156,65 +166,6 @@ def model_for(column: Column, formula: str) -> str:
     if (found := spelled(column.coding.levels)) is not None and (found.odd or len(column.coding.levels) > _MANY):
         return found.line(column.name)
     return call(_IMPUTE, formula, model="ordinal" if column.kind is Kind.ORDINAL else "mnlogit")
-
-
-def refuse_unbuilt(model: Any, words: Iterable[str], formula: str) -> None:
-    """Refuse by name the survival analyses that are not built, with what to do meanwhile.
-
-    Parameters
-    ----------
-    model : object
-        As the user gave it; None where none was named.
-    words : iterable of str
-        Keywords of the analysis.
-    formula : str
-
-    Raises
-    ------
-    ModelError
-        For interval censoring, case-cohort samples, competing risks and effects that vary with time.
-    """
-    cls = getattr(model, "__self__", model)  # of a formula function
-    name = str(getattr(cls, "__name__", cls)).lower()
-    survival = name in ("phreg", "cox", "coxph") or "Surv(" in formula
-    for fact, (models, given, called, do) in _UNBUILT.items():
-        asked = name in models or (survival and given & set(words)) or re.search(called, formula)
-        if asked:
-            raise ModelError(f"{fact} not built yet.", formula=formula, do=do)
-
-
-_UNBUILT = {
-    "interval censoring is": (
-        {"icenreg", "ic_sp", "intreg", "intcox", "stintreg"},
-        {"upper", "lower", "left", "right", "time2", "interval"},
-        r"\bSurv\(.*interval",
-        "df['time'] = (df['lower'] + df['upper']) / 2"
-        "  # meanwhile: midpoints, and once more with lower and upper to see what it matters",
-    ),
-    "the weighting of case-cohort samples is": (
-        {"cch"},
-        {"subcohort", "subcoh", "cohort_size", "case_weights", "weights", "pweights"},
-        r"(?!)",
-        call(_IMPUTE, "time ~ x", model="phreg", status="died").then(
-            "  # meanwhile: all rows of the cohort, what was measured in the sample only left missing"
-        ),
-    ),
-    "a model of competing risks is": (
-        {"finegray", "crr", "cuminc", "stcrreg", "fine-gray"},
-        {"cause", "causes", "failcode", "fstatus", "event_type", "competing"},
-        r"\b(?:crr|finegray|Hist)\(",
-        "df['event'] = (df['cause'] == 1).where(df['cause'].notna())"
-        "  # meanwhile: the hazard of one cause, the others censored: model='phreg', status='event'",
-    ),
-    "an effect that varies with time is": (
-        {"timecox", "aalen", "coxtimevarying"},
-        {"tt", "tvc"},
-        r"\b(?:tt|tvc)\(",
-        call(_IMPUTE, "stop ~ x*period", model="phreg", status="died", entry="start", id="subject").then(
-            "  # meanwhile: rows split into periods"
-        ),
-    ),
-}
 
 
 def _proportional_hazards(formula: str) -> str:

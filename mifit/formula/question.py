@@ -20,7 +20,8 @@ from ..frame.table import Table, free_name
 from .evaluate import environment
 from .functions import PYTHON
 from .hints import instead_of, model_for, respelled
-from .recipe import event_of, is_level, numbers, of_expression, unknown, with_outcome
+from .onesided import analysis, corrected, recased
+from .recipe import event_of, is_level, numbers, of_expression, unknown, with_outcome, without
 from .source import FileText, Reference, names_of, resolve, scope_of_text, sourced
 from .terms import Pieces, Terms, parse, quoted, take_apart
 
@@ -34,6 +35,7 @@ __all__ = [
     "caller_scope",
     "capture",
     "formulas_among",
+    "parsed",
     "refer",
     "resolve",
 ]
@@ -135,13 +137,7 @@ def ask(
     ModelError
         If the outcome has neither numbers nor two values and no model is named.
     """
-    try:
-        terms = parse(formula, table.columns)
-    except FormulaError as error:
-        said = respelled(formula, table.columns) if isinstance(formula, str) else ""
-        if not said:
-            raise
-        raise FormulaError(error.fact, do=said, **error.lines) from None
+    terms = parsed(formula, table)
     _refuse_foreign(terms, table)
     names = names_of(formula)
     for code in (terms.outcome, *dict.fromkeys(code for factors in terms.factors for code in factors)):
@@ -156,11 +152,24 @@ def ask(
         raise FormulaError(
             f"{both[0]!r} stands on both sides of the formula.",
             formula=formula,
-            do=call("df.mice.impute", "y ~ x1 + x2").in_place_of(formula),
+            do=call("df.mice.impute", without(terms, both[0], table.columns)).in_place_of(formula),
         )
     model, said = (model, f"model={model!r}") if model is not None else _default_model(terms, outcome, bare, table)
     level = _level(outcome[0], table, model, keywords or {}, formula) if bare else None
     return Question(terms, model, said, outcome, bare, level, dict(keywords or {}), names)
+
+
+def parsed(formula: str, table: Table) -> Terms:
+    """Take a formula of a table apart; where it cannot be, the error says how it is written here."""
+    try:
+        return parse(formula, table.columns)
+    except FormulaError as error:
+        said = respelled(formula, table.columns) if isinstance(formula, str) and "~" in formula else ""
+        said = said or analysis(formula, table)
+        if not said:
+            raise
+        lines = {label: line for label, line in error.lines.items() if label != "spelling"}
+        raise FormulaError(error.fact, do=said, **lines) from None
 
 
 def _refuse_foreign(terms: Terms, table: Table) -> None:
@@ -230,11 +239,16 @@ def capture(code: str, table: Table, scope: Mapping[str, Any], formula: str) -> 
                 else instead_of(name, formula)
             )
             near = "" if advice else nearest(name, patsy.builtins.__all__)
+            meant = corrected(formula, name, near)
             raise FormulaError(
                 f"the formula calls {name!r}, which is not defined{near}.",
                 formula=formula,
                 do=advice
-                or f"def {name}(x): return ...  # before this call; or df['new'] = ... and new in the formula",
+                or (
+                    call("df.mice.impute", meant).in_place_of(formula)
+                    if meant
+                    else f"def {name}(x): return x  # what it is, before this call"
+                ),
             )
     for name in pieces.free:
         beside = bool(pieces.variables and pieces.called)
@@ -246,9 +260,11 @@ def capture(code: str, table: Table, scope: Mapping[str, Any], formula: str) -> 
             continue
         if not pieces.variables or not pieces.called or not _constant(value, table.n_rows):
             shown = ", ".join(map(str, list(table.columns)[:8])) + (", ..." if len(table.columns) > 8 else "")
-            spelled = quoted(formula, table.columns)
+            near = nearest(name, table.columns)
+            spelled = quoted(recased(formula, table.columns), table.columns)
+            spelled = corrected(formula, name, near) if spelled == formula and near else spelled
             raise FormulaError(
-                f"the formula names {name!r}, which is not a column{nearest(name, table.columns)}.",
+                f"the formula names {name!r}, which is not a column{near}.",
                 formula=formula,
                 columns=shown,
                 do="df.columns.tolist()"

@@ -312,14 +312,14 @@ def _keeps_missing(node: ast.AST) -> bool:
         )
     if isinstance(node, ast.UnaryOp):
         return isinstance(node.op, ast.USub | ast.UAdd) and _keeps_missing(node.operand)
-    if isinstance(node, ast.Call) and not node.keywords:
+    if isinstance(node, ast.Call) and (not node.keywords or getattr(node.func, "id", "") in ("standardize", "scale")):
         called = getattr(node.func, "id", "")
         if called == "Q":
             return True
         ufunc = isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value) in ("np", "numpy")
         name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
         inner = ufunc and name in _ARITHMETIC
-        return (called == "I" or inner) and all(map(_keeps_missing, node.args))
+        return (called in ("I", "center", "standardize", "scale") or inner) and all(map(_keeps_missing, node.args))
     return False
 
 

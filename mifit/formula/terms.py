@@ -266,11 +266,26 @@ def in_pandas(code: str, columns: Iterable[Hashable]) -> str:
             self.generic_visit(node)
             if called == "I" and node.args:
                 return node.args[0]
+            if called in ("center", "standardize", "scale") and node.args:
+                return _scaled(node, called)
             if called in patsy.builtins.__all__:
                 node.func = ast.Attribute(ast.Name("patsy"), called)
             return node
 
     return ast.unparse(ast.fix_missing_locations(Put().visit(ast.parse(code, mode="eval"))))
+
+
+def _scaled(node: ast.Call, called: str) -> ast.AST:
+    """A column less its mean, over its standard deviation, as pandas computes them from what is observed."""
+    given = {str(k.arg): ast.unparse(k.value) for k in node.keywords}
+    order = ("center", "rescale", "ddof")
+    given.update(zip(order, map(ast.unparse, node.args[1:]), strict=False))
+    inner, ddof = ast.unparse(node.args[0]), given.get("ddof", "0")
+    whole = inner if isinstance(node.args[0], ast.Subscript | ast.Call) else f"({inner})"
+    made = whole if given.get("center", "True") == "False" else f"({whole} - {whole}.mean())"
+    if called != "center" and given.get("rescale", "True") != "False":
+        made = f"{made} / {whole}.std(ddof={ddof})"
+    return ast.parse(made, mode="eval").body
 
 
 def _of_frame(name: Hashable) -> ast.expr:
