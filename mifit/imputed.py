@@ -901,7 +901,7 @@ def from_frames(frames: Sequence[pd.DataFrame], original: pd.DataFrame | None = 
     >>> imp.m, imp[1]["x"].tolist()
     (2, [1.5, 4.0])
     """
-    return _made_elsewhere(*_from_frames(list(frames), original))
+    return _made_elsewhere(*_from_frames(frames, original))
 
 
 def _made_elsewhere(completed: Completed, said: str) -> ImputedSet:

@@ -119,7 +119,7 @@ def plan_for(
 ) -> tuple[Plan, Ground]:
     """Plan an imputation; see :func:`mifit.plan`."""
     check_frame(frame)
-    scope, wishes = caller_scope(), asked.wishes(frame)
+    scope, wishes = caller_scope(), asked.wishes(frame, formula)
     given, events = ground(frame, wishes, scope)
     formulas = [] if formula is None else [formula] if isinstance(formula, str) else formula
     if not isinstance(formulas, (list, tuple)):
@@ -135,7 +135,7 @@ def plan_for(
         None if wanted is None else spec(wanted, str(one), "df.mice.impute", keywords).name for wanted, one in pairs
     ]
     taken_by = [init for init, _ in (words_of(name or "ols") for name in names)] if keywords else []
-    refuse_words(keywords, _WORDS, bool(formulas), frozenset().union(*taken_by))
+    refuse_words(keywords, _WORDS, frozenset().union(*taken_by), frame, formulas or None)
     if asked.weights is not None and any(
         _takes_weights(name or ask(f, given.table, scope=scope).model) for f, name in zip(formulas, names, strict=True)
     ):

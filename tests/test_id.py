@@ -190,7 +190,11 @@ def test_an_id_with_holes_or_of_no_column_is_refused():
     frame.loc[:2, "who"] = None
     with pytest.raises(PlanError, match="has 3 holes") as caught:
         frame.mice.plan("y ~ x", id="who")
-    assert caught.value.do == "df = df.dropna(subset=['who'])"
+    names = {"df": frame.copy(), "np": np}
+    exec(caught.value.do, names)
+    made, known = names["df"]["who"], frame["who"].notna()
+    assert made.notna().all() and (made[known] == frame["who"][known]).all()
+    assert made[~known].is_unique and not set(made[~known]) & set(made[known])
     with pytest.raises(DataError, match="did you mean 'who'"):
         visits().mice.plan("y ~ x", id="whom")
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError, nearest
+from ..formula.recipe import usable
 from ..frame.completed import Completed
 from ..frame.kinds import Kind
 from ..frame.table import Column
@@ -292,7 +293,7 @@ def points_frame(completed: Completed, x: Hashable, y: Hashable, k: int = 0) -> 
         if column.kind is Kind.OTHER:
             raise DataError(
                 f"{column.name!r} {column.coding.problem}; only numbers and categories are drawn.",
-                do=f"df[{column.name!r}] = ...  # as a number or a category, before it is imputed",
+                do=usable(column),
             )
         filled = column.values.copy()
         filled[column.missing] = completed.holes[k].get(column.name, np.nan)

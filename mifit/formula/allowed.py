@@ -118,7 +118,7 @@ def approve(code: Any, columns: Collection[Any], names: Mapping[str, Any], odd: 
         ) from None
 
 
-_OTHERWISE = 'imp.save("study.mifit")  # of an analysis whose columns were made beforehand: df["new"] = ...'
+_OTHERWISE = 'imp.save("study.mifit")  # of an analysis whose columns were made beforehand'
 
 
 def refused_code(error: StorageError) -> tuple[str, str]:

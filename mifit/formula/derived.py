@@ -19,7 +19,7 @@ from .evaluate import environment
 from .question import capture
 from .recipe import numbers as as_numbers
 from .source import FileText, sourced
-from .terms import code_of, take_apart
+from .terms import code_of, in_pandas, take_apart
 
 __all__ = ["Derived", "follow", "numbers", "solve", "solve_for", "spelled_out", "substitute", "understand"]
 
@@ -162,7 +162,10 @@ def _written_out(name: Hashable, codes: Mapping[Hashable, str], above: tuple[Has
     written = _replaced(codes[name], others, inside=True)
     if len(written) > _LONGEST:
         fact = f"derived column {name!r} comes to {len(written)} characters, the columns it derives from written out"
-        raise FormulaError(f"{fact}.", expression=f"{codes[name]:.60}", do=f"df[{name!r}] = ...  # before imputing")
+        made = in_pandas(codes[name], take_apart(codes[name], ()).free)
+        raise FormulaError(
+            f"{fact}.", expression=f"{codes[name]:.60}", do=f"df[{name!r}] = {made}  # before imputing, not in derived="
+        )
     return written
 
 

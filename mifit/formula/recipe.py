@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import patsy
 
-from ..calls import left_alone
+from ..calls import Advice, left_alone
 from ..errors import call
 from ..frame.spelled import codes_of_missing, spelled, words_of_missing
 from ..frame.table import Column, free_name
@@ -18,6 +18,7 @@ from .terms import Terms, in_pandas, take_apart
 
 __all__ = [
     "above",
+    "among",
     "event",
     "event_of",
     "is_level",
@@ -237,6 +238,17 @@ def renamed(name: Hashable, levels: Mapping[Any, Any]) -> str:
     """
     mapped = {_plain(old): _plain(new) for old, new in levels.items()}
     return f"df[{name!r}] = df[{name!r}].astype(object).map(lambda level: {mapped!r}.get(level, level))"
+
+
+def among(rows: str, kept: str) -> Advice:
+    """The call that imputes some rows of the frame and leaves the frame as it is.
+
+    Examples
+    --------
+    >>> among("df['t'].notna()", "a time")
+    "df[df['t'].notna()].mice.impute()  # the rows with a time; df keeps all"
+    """
+    return call(f"df[{rows}].mice.impute").then(f"  # the rows with {kept}; df keeps all")
 
 
 def repeated(name: Hashable) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -46,6 +46,8 @@ def from_long(long: pd.DataFrame, imp: Hashable, row: Hashable, original: pd.Dat
         If the sets differ in their rows, there are fewer than two, a completed cell is missing, or a set has another
         value where the incomplete frame has one.
     """
+    if not isinstance(long, pd.DataFrame) and isinstance(long, list | tuple | dict):
+        raise DataError("the long format is one frame; several are taken by from_frames.", do="mifit.from_frames(long)")
     check_frame(long)
     sets, zero, first = _split(long, imp, row)
     words = "".join(f", {w}={n!r}" for w, n, usual in (("imp", imp, ".imp"), ("id", row, ".id")) if n != usual)
@@ -58,8 +60,11 @@ def from_long(long: pd.DataFrame, imp: Hashable, row: Hashable, original: pd.Dat
     return _read(sets, zero, original, said, without)
 
 
-def from_frames(frames: Sequence[pd.DataFrame], original: pd.DataFrame | None) -> tuple[Completed, str]:
+def from_frames(given: Any, original: pd.DataFrame | None) -> tuple[Completed, str]:
     """Read completed sets that are frames with the same rows; see :func:`from_long`."""
+    if isinstance(given, pd.DataFrame):
+        raise _single(given, original)
+    frames = list(given.values()) if isinstance(given, Mapping) else list(given)
     if not frames:
         raise DataError("no completed set; at least 2 are needed to pool.", do="mifit.from_frames([frame1, frame2])")
     for frame in frames:
@@ -78,6 +83,59 @@ def from_frames(frames: Sequence[pd.DataFrame], original: pd.DataFrame | None) -
     index = _common([frame.index for frame in frames])
     sets = [frame.set_axis(index, axis=0) for frame in frames]
     return _read(sets, None, original, "holes from original=", "mifit.from_frames(frames)")
+
+
+def _single(frame: pd.DataFrame, original: pd.DataFrame | None) -> DataError:
+    """The error for one frame where several are wanted: in long format, or incomplete."""
+    words = "" if original is None else ", original=df"
+    found = {word: _numbering(frame, word) for word in ("imp", "id")}
+    if all(found.values()):
+        usual = {"imp": ".imp", "id": ".id"}
+        named = "".join(f", {word}={name!r}" for word, name in found.items() if name != usual[word])
+        return DataError("one frame in long format is taken by from_long.", do=f"mifit.from_long(frames{named}{words})")
+    if is_missing(frame.iloc[:, 0]).any() or any(is_missing(frame.iloc[:, k]).any() for k in range(frame.shape[1])):
+        return DataError(
+            "from_frames takes a list of completed frames; this is one incomplete frame.", do="frames.mice.impute(m=20)"
+        )
+    return DataError(
+        "from_frames takes a list of completed frames, at least 2 to pool; this is one frame.",
+        do="df.mice.impute(m=20)  # df as it was with its missing values",
+    )
+
+
+def _numbering(long: pd.DataFrame, word: str) -> Hashable | None:
+    """The column that numbers sets, or rows within them, by what it is called elsewhere; None where none is."""
+    names = _SETS if word == "imp" else _ROWS
+    return next((n for n in long.columns if isinstance(n, str) and n.strip("._ ").lower() in names), None)
+
+
+_SETS = ("imp", "imputation", "imputations", "mj", "imputation_number", "imputationnumber")
+_ROWS = ("id", "mi", "rowid", "row_id", "rownumber")
+
+
+def _unnumbered(long: pd.DataFrame, name: Hashable, word: str, imp: Hashable, row: Hashable) -> DataError:
+    """The error where no column numbers the sets, or the rows: the column that does, or the call that makes one."""
+    columns = ", ".join(map(str, list(long.columns)[:8])) + (", ..." if len(long.columns) > 8 else "")
+    found = {"imp": imp if imp in long.columns else _numbering(long, "imp"),
+             "id": row if row in long.columns else _numbering(long, "id")}  # fmt: skip
+    usual = {"imp": ".imp", "id": ".id"}
+    fact = f"{word}= names {name!r}, which is not a column."
+    if all(found.values()):
+        named = "".join(f", {w}={n!r}" for w, n in found.items() if n != usual[w])
+        return DataError(fact, columns=columns, do=f"mifit.from_long(long{named})")
+    if found["imp"] is not None:  # rows are numbered within each set
+        named = "" if found["imp"] == ".imp" else f", imp={found['imp']!r}"
+        made = f"long['.id'] = long.groupby({found['imp']!r}).cumcount()"
+        return DataError(fact, columns=columns, do=f"{made}; mifit.from_long(long{named})  # rows in the same order")
+    if found["id"] == ".id" and not long[".id"].is_unique:
+        holed = long.isna().any(axis=1).to_numpy()
+        number = long.groupby(".id").cumcount()
+        zero = bool(holed.any() and not holed[number.to_numpy() > 0].any())  # the incomplete frame comes first
+        made = f"long['.imp'] = long.groupby('.id').cumcount(){'' if zero else ' + 1'}"
+        return DataError(fact, columns=columns, do=f"{made}; mifit.from_long(long)  # sets one after another")
+    return DataError(
+        fact, columns=columns, sets="nothing numbers them: is it the incomplete frame?", do="long.mice.impute(m=20)"
+    )
 
 
 def _read(
@@ -138,10 +196,12 @@ def _split(long: pd.DataFrame, imp: Hashable, row: Hashable) -> tuple[list[pd.Da
     """The sets in order of their number, rows in order of their first appearance; set 0; the first number as given."""
     for name, word in ((imp, "imp"), (row, "id")):
         if name not in long.columns:
-            raise DataError(f"{word}= names {name!r}, which is not a column.", do="mifit.from_long(long, imp='.imp')")
+            raise _unnumbered(long, name, word, imp, row)
         many = int(is_missing(long[name]).sum())
         if many:
-            raise DataError(f"{word}={name!r} is missing in {many} rows.", do=f"long = long.dropna(subset=[{name!r}])")
+            raise DataError(
+                f"{word}={name!r} is missing in {many} rows.", do=f"long[long[{name!r}].isna()]  # their number"
+            )
     numbers, given = _numbers_of(long[imp], imp)
     parts = {number: long.iloc[np.flatnonzero(numbers == number)] for number in np.unique(numbers).tolist()}
     first = next(iter(parts.values()))[row]

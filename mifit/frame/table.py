@@ -156,9 +156,7 @@ def check_frame(frame: object) -> None:
     if not isinstance(frame, pd.DataFrame):
         raise DataError(f"a pandas DataFrame is needed, not {type(frame).__name__}.", do=f"df = {_as_pandas(frame)}")
     if frame.shape[0] == 0 or frame.shape[1] == 0:
-        raise DataError(
-            f"the frame is empty: {frame.shape[0]} rows, {frame.shape[1]} columns.", do="df = pd.read_csv(...)"
-        )
+        raise DataError(f"the frame is empty: {frame.shape[0]} rows, {frame.shape[1]} columns.", do="df.info()")
     if frame.columns.nlevels > 1:
         raise DataError(
             f"column names are in {frame.columns.nlevels} levels; formulas cannot name them.",

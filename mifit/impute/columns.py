@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ from .choices import is_identifier
 from .methods import CHAINED, COMPATIBLE, METHODS
 from .plan import Wishes, listed
 
-__all__ = ["check_wishes", "is_constant", "set_aside", "suiting", "with_article"]
+__all__ = ["check_wishes", "is_constant", "meant_method", "set_aside", "suiting", "with_article"]
 
 _IMPUTE = "df.mice.impute"
 _LARGEST = 1e150  # beyond this a square overflows
@@ -77,17 +78,60 @@ def check_wishes(table: Table, wishes: Wishes, density: bool = False) -> None:
     for name, method in wishes.methods.items():
         if not _is_method(method):
             suits = [*suiting(table[name], density), "leave"]
-            near = difflib.get_close_matches(str(method), suits, n=1, cutoff=0.5)
+            meant = meant_method(str(method), suits)
+            trees = _TREES.match(str(method).lower()) is not None
             raise PlanError(
-                f"unknown method {method!r} for {name!r}{nearest(method, suits)}.",
+                f"unknown method {method!r} for {name!r}{f' (did you mean {meant!r}?)' if meant else ''}.",
                 suits=", ".join(suits),
-                do=call(_IMPUTE, methods={name: (near or suits)[0]}),
+                **(
+                    {"trees": "there are none; what bends or interacts is written in predictors= or the analysis"}
+                    if trees
+                    else {}
+                ),
+                do=call(_IMPUTE, methods=_as_meant(table, wishes, density)),
             )
         _check_kind(table[name], method)
     _check_predictors_and_order(table, wishes)
     _check_word("link", wishes.link, ("independent", "sequence"))
     _check_word("congeniality", wishes.congeniality, ("compatible", "terms", "ignore"))
     _check_auxiliary(table, wishes.auxiliary)
+
+
+def _as_meant(table: Table, wishes: Wishes, density: bool) -> dict[Hashable, str]:
+    """Methods as they were probably meant, for all columns whose method is unknown."""
+    unknown = {n: [*suiting(table[n], density), "leave"] for n, one in wishes.methods.items() if not _is_method(one)}
+    return {n: meant_method(str(wishes.methods[n]), suits) or suits[0] for n, suits in unknown.items()}
+
+
+#: methods of other programs, in small letters -> the same here
+_ELSEWHERE = {
+    **dict.fromkeys(
+        ("norm.nob", "norm.boot", "norm.predict", "regression", "linear", "gaussian", "mean", "lm"), "norm"
+    ),
+    **dict.fromkeys(("midastouch", "matching", "hotdeck", "knn"), "pmm"),
+    **dict.fromkeys(("logreg", "logreg.boot", "logit", "binomial", "lda"), "logistic"),
+    **dict.fromkeys(("polyreg", "multinom", "mlogit", "mnlogit"), "multinomial"),
+    **dict.fromkeys(("polr", "ologit", "ordered"), "ordinal"),
+    **dict.fromkeys(("nb", "nbreg", "negativebinomial"), "negbin"),
+    **dict.fromkeys(("none", "skip", "ignore", ""), "leave"),
+}
+_TREES = re.compile(r"rf|cart|ranger|random.?forest|xgb|lightgbm|tree|mforest|missforest")
+
+
+def meant_method(given: str, suits: Sequence[str]) -> str:
+    """The method that a word means, among those that suit a column; empty where none is.
+
+    Examples
+    --------
+    >>> meant_method("polyreg", ["multinomial"]), meant_method("nrom", ["pmm", "norm"]), meant_method("rf", ["norm"])
+    ('multinomial', 'norm', '')
+    """
+    word = given.lower()
+    found = _ELSEWHERE.get(word, word)
+    if found in suits or found == "leave":
+        return found
+    near = [] if _TREES.match(word) else difflib.get_close_matches(word, suits, n=1, cutoff=0.5)
+    return near[0] if near else ""
 
 
 def set_aside(table: Table, questions: Sequence[Question], wishes: Wishes) -> tuple[dict[Hashable, str], list[str]]:

@@ -164,7 +164,7 @@ def _call(question: Question, table: Table, name: Hashable, value: object) -> Ad
     if name in question.variables(table):  # who had the event is no covariate of when
         formula = without(question.terms, name, table.columns)
     if len(column.missing):
-        frame = f"df.dropna(subset=[{name!r}])"
+        frame = f"df[df[{name!r}].notna()]"
     values = set(column.coding.decode(np.unique(column.values[column.observed])).tolist())
     if isinstance(name, str) and values == {0, 1} and value == 1 and not isinstance(value, bool):
         return call(f"{frame}.mice.impute", formula, model=question.model, status=name)

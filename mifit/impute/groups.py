@@ -84,7 +84,10 @@ def rows_of(table: Table, by: Hashable) -> dict[Any, Rows]:
     """Rows of each group, sorted; groups in the order of their values or levels."""
     column = table.require(by, "by=")
     if len(column.missing):
-        raise PlanError(f"by={by!r} has {len(column.missing)} holes.", do=f"df = df.dropna(subset=[{by!r}])")
+        raise PlanError(
+            f"by={by!r} has {len(column.missing)} holes.",
+            do=call("df.mice.impute", by=None).then(f"  # {by!r} is imputed as well"),
+        )
     if column.kind is Kind.OTHER:
         raise PlanError(f"by={by!r} {column.coding.problem}.", do=f"df[{by!r}] = df[{by!r}].astype(str)")
     values, group = np.unique(column.values, return_inverse=True)

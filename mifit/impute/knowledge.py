@@ -9,7 +9,7 @@ import numpy as np
 from ..calls import Code, left_alone
 from ..errors import PlanError, call
 from ..formula.condition import condition
-from ..formula.recipe import repeated, rows_where
+from ..formula.recipe import among, repeated, rows_where
 from ..formula.terms import take_apart
 from ..frame.kinds import Kind
 from .bounding import gap, named_ends, understood
@@ -216,7 +216,9 @@ def check_weights(draft: Draft) -> None:
     whole = "whole numbers above 0" if frequency else "numbers above 0"
     if values is None or not np.all(values > 0) or (frequency and np.any(values != np.rint(values))):
         what = f"has {len(column.missing)} holes" if len(column.missing) else "has others"
-        raise PlanError(f"weights are {whole} in every row; {name!r} {what}.", do=f"df = df[df[{name!r}] > 0]")
+        raise PlanError(
+            f"weights are {whole} in every row; {name!r} {what}.", do=among(f"df[{name!r}] > 0", "a weight above 0")
+        )
     for variable in (draft.variables[n] for n in draft.order):
         many = int(np.sum(values[draft.table[variable.name].missing] != 1))
         if frequency and many:

@@ -157,6 +157,14 @@ def _chained(unit: Array, start: Array, end: Array) -> int:
     return tied if np.all(gap >= 0) and 2 * tied >= len(gap) else 0
 
 
+def _own_unit(column: Column) -> str:
+    """The line that makes a subject of its own of every row whose subject is not known."""
+    shown = f"df[{column.name!r}]"
+    known = f"{shown}.astype({'float' if column.number else 'object'})"
+    fresh = f"{known}.max() + 1 + np.arange(len(df))" if column.number else "[f'row {k}' for k in range(len(df))]"
+    return f"{shown} = np.where({shown}.notna(), {known}, {fresh})  # each of these rows a subject of its own"
+
+
 def fill(table: Table, derived: Sequence[Derived], unit: Hashable) -> tuple[Table, list[str]]:
     """Fill the holes that are no mystery.
 
@@ -187,7 +195,7 @@ def fill(table: Table, derived: Sequence[Derived], unit: Hashable) -> tuple[Tabl
     if unit is not None:
         ids = table.require(unit, "id=")
         if len(ids.missing):
-            raise PlanError(f"id={unit!r} has {len(ids.missing)} holes.", do=f"df = df.dropna(subset=[{unit!r}])")
+            raise PlanError(f"id={unit!r} has {len(ids.missing)} holes.", do=_own_unit(ids))
         for name in table.incomplete:
             if name != unit and constant_within(table, name, unit):
                 found = _from_siblings(values.get(name, table[name].values), ids.values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Hashable, Sequence
 
 import numpy as np
@@ -10,7 +11,7 @@ from ..calls import Advice, Code, left_alone
 from ..errors import FormulaError, PlanError, call
 from ..formula.design import Design
 from ..formula.question import LEVELLED, Question
-from ..formula.recipe import event, masked, numbers, of_expression, renamed, repeated, with_outcome, without
+from ..formula.recipe import among, event, masked, numbers, of_expression, renamed, repeated, with_outcome, without
 from ..formula.terms import code_of
 from ..frame.kinds import Kind
 from ..frame.spelled import codes_of_missing
@@ -200,7 +201,7 @@ def _refuse_holes(question: Question, word: str, name: Hashable, table: Table) -
         raise PlanError(
             f"{word}={name!r} has {len(table[name].missing)} holes; what an analysis is given must be complete.",
             analysis=question.formula,
-            do=f"df = df.dropna(subset=[{name!r}])",
+            do=among(f"df[{name!r}].notna()", f"a value of {name!r}"),
         )
 
 
@@ -212,7 +213,7 @@ def _check_times(question: Question, table: Table) -> None:
             f"survival time {time!r} has holes; it is not imputed.",
             holes=len(table[time].missing),
             analysis=question.formula,
-            do=f"df = df.dropna(subset=[{time!r}])",
+            do=among(f"df[{time!r}].notna()", "a time"),
         )
     entry = _numbers(question, "entry", table)
     if entry is not None and len(question.outcome) == 1 and question.bare:
@@ -222,7 +223,7 @@ def _check_times(question: Question, table: Table) -> None:
             raise PlanError(
                 f"entry={question.keywords['entry']!r} is not before {time!r} in {many} rows; none is at risk.",
                 analysis=question.formula,
-                do=f"df = df[df[{question.keywords['entry']!r}] < df[{time!r}]]",
+                do=among(f"df[{question.keywords['entry']!r}] < df[{time!r}]", "time at risk"),
             )
 
 
@@ -235,7 +236,7 @@ def _refuse_negative_times(question: Question, design: Design, table: Table) -> 
         raise PlanError(
             f"survival time {question.terms.outcome!r} is negative in {int((times < 0).sum())} rows.",
             analysis=question.formula,
-            do=f"df = df[df[{name!r}] >= 0]" if question.bare else plain,
+            do=among(f"df[{name!r}] >= 0", "a time from 0") if question.bare else plain,
         )
 
 
@@ -271,9 +272,9 @@ def _check_range(question: Question, word: str, table: Table) -> None:
             f"{word}={shown!r} must be {must}; it is not in {wrong} rows.",
             analysis=question.formula,
             do={
-                "finite": f"df = df[np.isfinite(df[{shown!r}])]",
+                "finite": among(f"np.isfinite(df[{shown!r}].astype(float))", "a finite one"),
                 "whole numbers": f"df[{shown!r}] = df[{shown!r}].round().clip(lower=0)",
-            }.get(must, f"df = df[df[{shown!r}] > 0]"),
+            }.get(must, among(f"df[{shown!r}] > 0", "one above 0")),
         )
 
 
@@ -298,8 +299,15 @@ def _numbers(question: Question, word: str, table: Table) -> Array | None:
             f"{word}= is neither a column nor {table.n_rows} numbers.",
             given=repr(question.keywords[word])[:60],
             analysis=question.formula,
-            do=call(_IMPUTE, **{word: "..."}),
+            do=call(_IMPUTE, **{word: _column_meant(question.keywords[word], table)}),
         ) from reason
+
+
+def _column_meant(given: Any, table: Table) -> Hashable | None:
+    """The complete column of numbers whose name is nearest to what was given; None where there is none."""
+    names = [str(n) for n, c in table.columns.items() if c.number and not len(c.missing)]
+    near = difflib.get_close_matches(given, names, n=1, cutoff=0.5) if isinstance(given, str) else []
+    return near[0] if near and near[0] in table else None
 
 
 def _check_support(question: Question, y: Array) -> None:

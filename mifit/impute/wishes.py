@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..calls import Code
 from ..errors import PlanError, call, nearest
 from ..formula.hints import MEANT
 from ..frame.cells import cells, rows
 from ..frame.table import Table
 from .chain import Seed
+from .examples import example
 from .plan import Plan, Wishes
 from .planning import recoded
 
@@ -57,10 +57,10 @@ def refuse_number(m: Any) -> None:
             whole = max(int(float(m)), 2)
         except (TypeError, ValueError, OverflowError):
             whole = 20
-        raise PlanError(f"m must be a whole number, not {m!r}.", do=f"df.mice.impute(m={whole})")
+        raise PlanError(f"m must be a whole number, not {m!r}.", do=call(_IMPUTE, m=whole))
     if m < 1:
         raise PlanError(
-            f"m is {m}; at least 1 completed set is drawn, and 2 are needed to pool.", do="df.mice.impute(m=20)"
+            f"m is {m}; at least 1 completed set is drawn, and 2 are needed to pool.", do=call(_IMPUTE, m=20)
         )
 
 
@@ -95,7 +95,9 @@ def refuse_unseeded(checkpoint: Any, seeded: bool) -> None:
         raise PlanError("checkpoint= needs rng=: without it no two calls are the same.", do=call(_IMPUTE, rng=1))
 
 
-def refuse_words(given: Mapping[str, Any], known: Sequence[str], analysed: bool, taken: Set[str]) -> None:
+def refuse_words(
+    given: Mapping[str, Any], known: Sequence[str], taken: Set[str], frame: Any, formula: Any
+) -> None:  # fmt: skip
     """Refuse a word that impute does not take, and say which one does what was meant.
 
     Parameters
@@ -104,35 +106,44 @@ def refuse_words(given: Mapping[str, Any], known: Sequence[str], analysed: bool,
         Words beside impute's own, and their values.
     known : sequence of str
         The words of impute.
-    analysed : bool
-        Whether there is a formula, whose model may take words.
     taken : set of str
         Words of the model.
+    frame : DataFrame
+    formula : str, sequence of str or None
+        With one, a model may take words.
     """
+    analysed = formula is not None
     own = [word for word in known if word != "weights" or not analysed]  # a model may take weights too
     for word, value in given.items():
         meant = MEANT.get(word.lower().replace("_", "").replace(".", ""))
         if analysed and (word in taken or (meant is None and not difflib.get_close_matches(word, own, cutoff=0.8))):
             continue
         hint = f" (did you mean {meant!r}?)" if meant else nearest(word, known)
-        instead = {meant: _as_meant(meant, value)} if meant else {"m": 20, "rng": 1}
-        formula = None if analysed or meant else "y ~ x1 + x2"
+        instead = _as_meant(meant, value, frame, formula) if meant else {}
         raise PlanError(
             f"impute takes no word {word!r}{hint or ' without a formula'}.",
             known=", ".join(known),
-            do=call("df.mice.impute", formula, **{word: None}, **instead),
+            do=call("df.mice.impute", **{word: None}, **instead),
         )
 
 
-def _as_meant(word: str, value: Any) -> Any:
-    """A value as the right word takes it."""
+def _as_meant(word: str, value: Any, frame: Any, formula: Any) -> dict[str, Any]:
+    """The right word, and the value as it takes it."""
     if word in ("m", "iterations", "rng", "n_jobs") and not isinstance(value, bool):
         try:
-            return int(value)
+            return {word: int(value)}
         except (TypeError, ValueError):
-            pass
-    examples: dict[str, Any] = {"methods": {"bmi": "norm"}, "predictors": {"bmi": ["age"]}, "order": ["bmi", "chl"]}
-    return examples.get(word, value)
+            return {word: value}
+    if word in _BY_COLUMN and not isinstance(value, Mapping):
+        return example(word, value, frame, formula)
+    if word == "order" and not isinstance(value, list | tuple):
+        return {}
+    return {word: value}
+
+
+_BY_COLUMN = (
+    "methods", "predictors", "derived", "kinds", "bounds", "censored", "truncated", "conditional", "collapse",
+)  # fmt: skip
 
 
 class Asked(NamedTuple):
@@ -159,23 +170,14 @@ class Asked(NamedTuple):
     censored: Any = None
     truncated: Any = None
 
-    def wishes(self, frame: Any) -> Wishes:
+    def wishes(self, frame: Any, formula: Any = None) -> Wishes:
         """The same as plain data; what is no mapping or whole number is refused."""
-        for word, given, example in (
-            ("methods", self.methods, "{'bmi': 'norm'}"),
-            ("predictors", self.predictors, "{'bmi': ['age']}"),
-            ("derived", self.derived, "{'bmi': 'wgt / (hgt/100)**2'}"),
-            ("kinds", self.kinds, "{'grade': ['low', 'mid', 'high']}"),
-            ("bounds", self.bounds, "{'age': (0, 120)}"),
-            ("censored", self.censored, "{'crp': (None, 'lod')}"),
-            ("truncated", self.truncated, "{'income': (0, None)}"),
-            ("conditional", self.conditional, "{'cigarettes': \"smoker == 'yes'\"}"),
-            ("collapse", self.collapse, "{'diet': {'other': ['vegan', 'raw']}}"),
-        ):
+        for word in _BY_COLUMN:
+            given = getattr(self, word)
             if given is not None and not isinstance(given, Mapping):
                 raise PlanError(
                     f"{word}= maps columns to wishes; it cannot be {type(given).__name__}.",
-                    do=call("df.mice.impute", **{word: Code(example)}),
+                    do=call("df.mice.impute", **example(word, given, frame, formula)),
                 )
         sweeps = self.iterations
         if sweeps is not None and (not is_whole(sweeps) or sweeps < 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any, NamedTuple
@@ -266,6 +267,13 @@ def _outcome(model: Any) -> str:
     return name if isinstance(name, str) else ", ".join(map(str, name))
 
 
+def _meant(frame: pd.DataFrame, what: str) -> Hashable:
+    """Return the column of numbers whose name is nearest to a figure's."""
+    numeric = [n for n in frame.columns if pd.api.types.is_numeric_dtype(frame[n])] or list(frame.columns)
+    near = difflib.get_close_matches(what, list(map(str, numeric)), n=1, cutoff=0.3)
+    return next((n for n in numeric if str(n) in near), numeric[0] if numeric else what)
+
+
 def _column(frame: pd.DataFrame, given: Hashable | None, usual: Sequence[str], what: str) -> Hashable:
     """Return the column that holds a figure, or refuse."""
     found = [given] if given is not None else [name for name in usual if name in frame.columns]
@@ -273,6 +281,6 @@ def _column(frame: pd.DataFrame, given: Hashable | None, usual: Sequence[str], w
         raise PoolingError(
             f"the table has no column of {what}s{'' if given is None else f' {given!r}'}.",
             columns=", ".join(map(str, list(frame.columns)[:10])),
-            do=f"mifit.pool_table(frame, {what}='...')",
+            do=f"mifit.pool_table(frame, {what}={_meant(frame, what)!r})",
         )
     return found[0]

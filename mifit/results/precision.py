@@ -150,7 +150,9 @@ def settle(fit: Callable[[Any], Results], imputations: Any, until: Mapping[str, 
     """
     _refuse(until)
     if not isinstance(max_m, int | np.integer) or isinstance(max_m, bool) or max_m < 3:
-        raise PlanError(f"max_m is {max_m!r}; a whole number from 3 is needed.", do="imp.fit(until=..., max_m=200)")
+        raise PlanError(
+            f"max_m is {max_m!r}; a whole number from 3 is needed.", do="imp.fit(until={'se_cv': 0.05}, max_m=200)"
+        )
     results, said = _heard(fit, imputations, {})
     while not (found := stable(results, until)).enough and results.m < max_m:
         wanted = min(found.m, 2 * results.m, max_m)

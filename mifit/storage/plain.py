@@ -254,7 +254,7 @@ def _lacking(owed: Sequence[tuple[Any, Any]], n: int = 1) -> StorageError:
     said = [f"{name!r:.80}" + (f" ({path.replace(':', '.'):.80})" if path else "") for name, path in owed[:n]]
     fact = f"the study uses {', '.join(said)}, which a file cannot bring with it"
     if not all(givable(path or name) for name, path in owed):
-        do = 'imp.save("study.mifit")  # of an analysis whose columns were made beforehand: df["new"] = ...'
+        do = 'imp.save("study.mifit")  # of an analysis whose columns were made beforehand'
         return StorageError(f"{fact} and may not call.", do=do)
     modules = dict.fromkeys(path.partition(":")[0] for _, path in owed if path and not path.startswith("builtins:"))
     given = [f"{name!r}: {(path or name).removeprefix('builtins:').replace(':', '.')}" for name, path in owed]

@@ -56,7 +56,7 @@ def check_method(method: Method) -> None:
 def _owe(kept: bool, name: str, duty: str, where: str) -> None:
     """Refuse a method that does not keep a duty."""
     if not kept:
-        raise PlanError(f"{name} does not keep its contract: {duty}.", seen=where, do="mifit.check_method(...)")
+        raise PlanError(f"{name} does not keep its contract: {duty}.", seen=where, do=f"mifit.check_method({name}())")
 
 
 def _healthy(kind: Kind) -> tuple[Array, Array]:

@@ -101,7 +101,7 @@ class CoxFitted:
 
     def sample(self, X: Array, rng: np.random.Generator, shift: float = 0.0) -> Array:
         """Survival times are not drawn."""
-        raise ModelError("survival times are not imputed.", do="df.dropna(subset=['time', 'status'])")
+        raise ModelError("survival times are not imputed.", do="df.mice.pattern()")
 
     def log_accept(self, y: Array, linear: Array) -> Array:
         """Log of u e^(1-u) at an event and of e^-u at censoring, u the cumulative hazard, shape (n,).
