@@ -6,8 +6,6 @@ import re
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-import pandas as pd
-
 from ..formula.terms import code_of
 from ..frame.kinds import Kind
 from ..frame.table import Column, Table, free_name, read
@@ -16,7 +14,7 @@ from .columns import meant_method, suiting
 __all__ = ["example"]
 
 
-def example(word: str, given: Any, frame: pd.DataFrame, formula: Any = None) -> dict[str, Any]:
+def example(word: str, given: Any, frame: Any, formula: Any = None) -> dict[str, Any]:
     """Words of a call that grant on columns of the frame what was asked of none.
 
     Parameters
@@ -100,7 +98,8 @@ def _conditional(free: list[Column], given: Any, table: Table) -> dict[Hashable,
     judge = next((c for c in table.columns.values() if c.number and not len(c.missing)), None)
     if judge is None or not free:
         return {}
-    return {free[0].name: f"{code_of(judge.name)} >= {float(judge.numbers(judge.values).min()):g}"}
+    least = float(judge.numbers(judge.values).min())
+    return {free[0].name: (f"{code_of(judge.name)} >= {least!r}", 0)}
 
 
 def _collapse(free: list[Column], given: Any, table: Table) -> dict[Hashable, Any]:

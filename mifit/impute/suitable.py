@@ -303,7 +303,7 @@ def _numbers(question: Question, word: str, table: Table) -> Array | None:
         ) from reason
 
 
-def _column_meant(given: Any, table: Table) -> Hashable | None:
+def _column_meant(given: object, table: Table) -> Hashable | None:
     """The complete column of numbers whose name is nearest to what was given; None where there is none."""
     names = [str(n) for n, c in table.columns.items() if c.number and not len(c.missing)]
     near = difflib.get_close_matches(given, names, n=1, cutoff=0.5) if isinstance(given, str) else []
