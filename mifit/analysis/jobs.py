@@ -368,7 +368,9 @@ def _refuse_follow_up(times: pd.Series, init: Mapping[str, Any], call: Call, k: 
         named, time = _short(call.init["entry"]), times.name
         raise ModelError(
             f"entry={named} is not before {time!r} in {many} rows of set {k}; none of them is at risk.",
-            do=f"df = df[df[{named}] < df[{time!r}]]" if named.startswith("'") else f"imp[{k}][{time!r}].describe()",
+            do=f"imp[{k}].loc[imp[{k}][{named}] >= imp[{k}][{time!r}]]"
+            if isinstance(call.init["entry"], str)
+            else f"imp[{k}][{time!r}].describe()",
         )
 
 
