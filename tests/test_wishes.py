@@ -48,7 +48,7 @@ def caught(formula=None, frame=None, **words):
         {"auxiliary": {"base": ["t"]}},
         {"congeniality": "compatibel"},
         {"predictors": {"age": ["age"]}},
-        {"metods": {}},
+        {"metods": {"age": "norm"}},
     ],
     ids=str,
 )

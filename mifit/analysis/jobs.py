@@ -368,7 +368,7 @@ def _refuse_follow_up(times: pd.Series, init: Mapping[str, Any], call: Call, k: 
         named, time = _short(call.init["entry"]), times.name
         raise ModelError(
             f"entry={named} is not before {time!r} in {many} rows of set {k}; none of them is at risk.",
-            do=f"imp[{k}].loc[imp[{k}][{named}] >= imp[{k}][{time!r}]]"
+            do=f"imp[{k}].loc[imp[{k}][{call.init['entry']!r}] >= imp[{k}][{time!r}]]"
             if isinstance(call.init["entry"], str)
             else f"imp[{k}][{time!r}].describe()",
         )

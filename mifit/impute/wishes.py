@@ -118,7 +118,9 @@ def refuse_words(
         meant = MEANT.get(word.lower().replace("_", "").replace(".", ""))
         if analysed and (word in taken or (meant is None and not difflib.get_close_matches(word, own, cutoff=0.8))):
             continue
+        close = difflib.get_close_matches(word, own, n=1, cutoff=0.8)
         hint = f" (did you mean {meant!r}?)" if meant else nearest(word, known)
+        meant = meant or (close[0] if close else None)
         instead = _as_meant(meant, value, frame, formula) if meant else {}
         raise PlanError(
             f"impute takes no word {word!r}{hint or ' without a formula'}.",
