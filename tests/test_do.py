@@ -57,6 +57,19 @@ def values_of(node):
         scope = above(scope)
 
 
+def is_rendered(node):
+    """Whether an expression is a call that ``calls.py`` renders, with code before it or behind it or without."""
+    while isinstance(node, ast.Call) and getattr(node.func, "attr", "") in (
+        "then",
+        "after",
+        "of",
+        "in_place_of",
+        "joined",
+    ):
+        node = node.func.value
+    return isinstance(node, ast.Call) and ast.unparse(node.func) in ("call", "calls.call", "errors.call", "left_alone")
+
+
 def texts(node, depth=0):
     """Texts that an expression may be, a null for a placeholder that nothing is known of; empty for what is no text."""
     if depth > DEEPEST:
@@ -84,6 +97,8 @@ def texts(node, depth=0):
         return [text for one in values_of(node) for text in texts(one, depth + 1)][:MOST]
     if isinstance(node, ast.Subscript) and ast.unparse(node.slice) == ":-1":
         return [text[:-1] for text in texts(node.value, depth + 1)]
+    if isinstance(node, ast.Call) and is_rendered(node):
+        return ["df.mice.impute()"]  # rendered from its parts, by calls.py alone
     if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "replace":
         return texts(node.func.value, depth + 1)
     if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "format":

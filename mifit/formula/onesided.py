@@ -37,7 +37,8 @@ def refuse_names(formulas: Sequence[Any], table: Table) -> None:
         shown = ", ".join(map(repr, texts[:4])) + (", ..." if len(texts) > 4 else "")
         named = [one[0] for one in known]
         raise FormulaError(
-            f"[{shown}] names columns; an analysis is a formula, its outcome on the left.", do=_call(named, table, "*")
+            f"[{shown}] names columns; an analysis is a formula, its outcome on the left.",
+            do=_of_names(named, table, "*"),
         )
 
 
@@ -73,7 +74,7 @@ def analysis(formula: Any, table: Table) -> str:
             return ""
         spelled = _spelled(right if tilde else formula, table)
         return _called(f"{code_of(outcome)} ~ {spelled}", [outcome], table, given, _LEFT)
-    return _call(named or _outcomes(table)[:1], table, given) if named or _outcomes(table) else ""
+    return _of_names(named or _outcomes(table)[:1], table, given) if named or _outcomes(table) else ""
 
 
 def recased(formula: str, columns: Iterable[Hashable]) -> str:
@@ -116,7 +117,7 @@ def corrected(formula: str, name: str, near: str) -> str:
     return re.sub(rf"(?<![\w.'\"]){re.escape(name)}(?![\w'\"])", lambda _: code, formula)
 
 
-def _call(named: Sequence[Hashable], table: Table, given: str) -> str:
+def _of_names(named: Sequence[Hashable], table: Table, given: str) -> str:
     """The call that analyses the first column by the others; by some of the frame where there are no others."""
     outcome, *others = dict.fromkeys(named)
     remark = "" if others else "  # your predictors on the right"
