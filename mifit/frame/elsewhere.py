@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..errors import DataError
+from ..errors import DataError, call
 from .completed import Completed
 from .kinds import Array, Coding, Kind, classify, encode, is_missing
 from .table import Table, check_frame, read
@@ -95,11 +95,12 @@ def _single(frame: pd.DataFrame, original: pd.DataFrame | None) -> DataError:
         return DataError("one frame in long format is taken by from_long.", do=f"mifit.from_long(frames{named}{words})")
     if is_missing(frame.iloc[:, 0]).any() or any(is_missing(frame.iloc[:, k]).any() for k in range(frame.shape[1])):
         return DataError(
-            "from_frames takes a list of completed frames; this is one incomplete frame.", do="frames.mice.impute(m=20)"
+            "from_frames takes a list of completed frames; this is one incomplete frame.",
+            do=call("frames.mice.impute", m=20),
         )
     return DataError(
         "from_frames takes a list of completed frames, at least 2 to pool; this is one frame.",
-        do="df.mice.impute(m=20)  # df as it was with its missing values",
+        do=call("df.mice.impute", m=20).then("  # df as it was with its missing values"),
     )
 
 
@@ -134,7 +135,10 @@ def _unnumbered(long: pd.DataFrame, name: Hashable, word: str, imp: Hashable, ro
         made = f"long['.imp'] = long.groupby('.id').cumcount(){'' if zero else ' + 1'}"
         return DataError(fact, columns=columns, do=f"{made}; mifit.from_long(long)  # sets one after another")
     return DataError(
-        fact, columns=columns, sets="nothing numbers them: is it the incomplete frame?", do="long.mice.impute(m=20)"
+        fact,
+        columns=columns,
+        sets="nothing numbers them: is it the incomplete frame?",
+        do=call("long.mice.impute", m=20),
     )
 
 
