@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import patsy.builtins
 
+from .source import EARLIER, HELPERS
+
 __all__ = ["BUILTINS", "CONSTANTS", "GIVEN", "MODULES", "NUMPY", "PYTHON", "givable", "of_module", "trusted"]
 
 BUILTINS = {name: getattr(patsy.builtins, name) for name in patsy.builtins.__all__}
@@ -30,8 +32,6 @@ NUMPY: dict[str, tuple[int, tuple[str, ...]]] = {
     "isclose": (2, ("rtol", "atol")), "polyval": (2, ()), "searchsorted": (2, ("side",)),
 }  # fmt: skip
 CONSTANTS = ("pi", "e", "inf", "nan", "euler_gamma")
-#: functions of the house that its own formulas call
-_HOUSE = ("mifit.impute.methods.cox:nelson_aalen", "mifit.impute.within:total_within")
 MODULES = ("numpy", "scipy.special", "scipy")
 
 
@@ -86,7 +86,7 @@ def trusted(path: Any) -> bool:
     """
     if not isinstance(path, str):
         return False
-    if path in (*MODULES, *_HOUSE):
+    if path in (*MODULES, *HELPERS, *EARLIER):
         return True
     module, _, name = path.partition(":")
     if module == "patsy.builtins":

@@ -22,7 +22,7 @@ from .functions import PYTHON
 from .hints import instead_of, model_for, respelled
 from .onesided import analysis, corrected, recased
 from .recipe import event_of, is_level, numbers, of_expression, unknown, with_outcome, without
-from .source import FileText, Reference, names_of, resolve, scope_of_text, sourced
+from .source import HELPERS, FileText, Reference, names_of, resolve, scope_of_text, sourced
 from .terms import Pieces, Terms, parse, quoted, take_apart
 
 __all__ = [
@@ -363,7 +363,8 @@ def refer(value: Any) -> Any:
     if isinstance(value, np.ufunc):  # some do not know where they live
         module, name = ("numpy" if hasattr(np, value.__name__) else "scipy.special"), value.__name__
     if module and name and module != "__main__" and "<" not in name:
-        reference = Reference(f"{module}:{name}")
+        own = f"mifit:{name}"
+        reference = Reference(own if HELPERS.get(own) == module else f"{module}:{name}")
         try:
             if reference.load() is value:
                 return reference

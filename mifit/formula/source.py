@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Captured", "FileText", "Reference", "names_of", "resolve", "scope_of_text", "sourced"]
+__all__ = ["EARLIER", "HELPERS", "Captured", "FileText", "Reference", "names_of", "resolve", "scope_of_text", "sourced"]
+
+#: functions of this package that its own formulas call: what they are called in a file -> the module that has them
+HELPERS = {"mifit:nelson_aalen": "mifit.impute.methods.cox", "mifit:total_within": "mifit.impute.within"}
+
+#: what files of the first protocol called them
+EARLIER = {
+    "mifit.impute.methods.cox:nelson_aalen": "mifit:nelson_aalen",
+    "mifit.impute.within:total_within": "mifit:total_within",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +28,7 @@ class Reference:
     def load(self) -> Any:
         """Import what the path names."""
         module, _, attribute = self.path.partition(":")
-        loaded = importlib.import_module(module)
+        loaded = importlib.import_module(HELPERS.get(self.path, module))
         for name in attribute.split(".") if attribute else ():
             loaded = getattr(loaded, name)
         return loaded

@@ -24,7 +24,7 @@ from ..analysis.families import family_of, plain_family
 from ..errors import StorageError
 from ..formula.functions import givable, trusted
 from ..formula.question import refer
-from ..formula.source import FileText, Reference
+from ..formula.source import EARLIER, FileText, Reference
 from .archive import dtype_of
 from .classes import class_named, fields_of, name_of
 
@@ -175,6 +175,7 @@ class Unpacker:
 
     def _name(self, stored: Any) -> Any:
         name, path = stored["of"], stored["path"]
+        path = EARLIER.get(path, path) if isinstance(path, str) else path
         if name in self.names:
             return refer(self.names[name])
         if path is not None and trusted(path):
