@@ -370,3 +370,21 @@ def test_a_column_of_many_zeros_is_drawn_in_two_parts_by_the_line_of_the_plan():
     pd.testing.assert_series_equal(
         imp[0]["cost"][df["cost"].notna()], df["cost"][df["cost"].notna()], check_names=False
     )
+
+
+def test_new_rows_without_a_column_are_imputed_with_the_old_ones():
+    df = study()[["chl", "age", "bmi"]]
+    imp = df.mice.impute("chl ~ age + bmi", m=2, rng=1, iterations=1)
+    names = {**scope(df), "imp": imp, "new": study(1)[["chl", "bmi"]].head(30)}
+    exec(refused("imp.impute_new(new)", names).do, names)
+    made = names["imp"][0]
+    assert len(made) == N + 30 and made["age"].notna().all()
+    np.testing.assert_array_equal(made["age"][:N], df["age"])
+
+
+def test_frequencies_under_another_name_keep_the_users_column():
+    names = scope(study().drop(columns="kids").dropna(subset=["chl", "bmi", "sys bp", "grp", "hyp"]).assign(n=1))
+    names["df"].loc[names["df"].index[:3], "age"] = np.nan
+    assert pasted(refused("df.mice.impute(weights={'freq': 'n'}, m=2, rng=1)", names), names).plan.wishes.weights == {
+        "frequency": "n"
+    }

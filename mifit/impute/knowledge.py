@@ -198,7 +198,7 @@ def check_weights(draft: Draft) -> None:
     if frequency and list(wish) != ["frequency"]:
         raise PlanError(
             f"weights= names a column, or {{'frequency': column}}, not {wish!r}.",
-            do=call(_IMPUTE, weights=Code("{'frequency': 'n'}")),
+            do=call(_IMPUTE, weights=Code(repr({"frequency": next(iter(wish.values()), "n")}))),
         )
     name = wish["frequency"] if frequency else wish
     if not isinstance(name, Hashable):

@@ -119,7 +119,7 @@ def _for_new(
                 f"{name!r} {holed}, and no model draws it.",
                 reason="survival times are not imputed" if factor else "it was complete in the rows that were imputed",
                 drawn=drawn or "nothing",
-                do=f"imp.impute_new(new[new[{name!r}].notna()])" if factor or name not in given else together,
+                do=f"imp.impute_new(new[new[{name!r}].notna()])" if factor and name in given else together,
             )
         kind, role = known[name].kind, "auxiliary" if factor.question is None else "outcome"
         label = name_of(factor.method)
