@@ -82,7 +82,8 @@ def _range(name: Hashable, seen: Array, drawn: Array) -> dict[str, Any]:
     row: dict[str, Any] = {"column": name, "level": None, "observed": len(seen), "imputed": len(drawn)}
     for word, values in (("observed", seen), ("imputed", drawn)):
         if len(values):
-            spread = float(values.std(ddof=1)) if len(values) > 1 else np.nan
+            unit = float(np.abs(values).max()) or 1.0  # of a number of 1e-200 there is no square
+            spread = float((values / unit).std(ddof=1)) * unit if len(values) > 1 else np.nan
             figures = (float(values.min()), float(values.max()), float(values.mean()), spread)
             row |= dict(zip((f"{word}_{one}" for one in ("min", "max", "mean", "sd")), figures, strict=True))
     if len(seen) and len(drawn):
