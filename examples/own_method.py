@@ -43,6 +43,7 @@ class BootNormal:
 # %%
 mifit.check_method(BootNormal())
 air = mifit.datasets.load("airquality")
-imp = air.mice.impute(m=10, rng=1, methods={"Ozone": BootNormal(), "Month": "leave", "Day": "leave"})
+methods = {"Ozone": BootNormal(), "Month": "leave", "Day": "leave"}
+imp = air.mice.impute(m=10, rng=1, methods=methods, bounds={"Ozone": (0, None), "Solar.R": (0, None)})
 print(imp)
 print(imp.fit("Ozone ~ Wind + Temp", uncovered="ignore").to_frame()[["estimate", "std_error", "fmi"]].round(2))
