@@ -259,7 +259,11 @@ class Running:
             own = self._own(variable, rng)
             judges = [(self._parameters(ready, rng), ready) for ready in self.engine.feeds[name]]
             conditionals[name] = Conditional(name, own.fitted, own.model, judges, self.engine, self.store)
-        self.put(move(ties, conditionals, self.engine, self.values, rng))
+        moved, counted = move(ties, conditionals, self.engine, self.values, rng)
+        self.put(moved)
+        for named, (taken, proposed) in counted.items():
+            past = self.sampled.get(named, (0, 0, 0))
+            self.sampled[named] = (past[0] + taken, past[1] + proposed, 0)
 
     def visit(self, variable: Variable, rng: np.random.Generator) -> VisitRecord:
         """Draw a variable from its own model times every factor that it feeds."""

@@ -18,8 +18,9 @@ from .engine import Engine, Ready
 from .relations import Tie, amiss, completed_numbers
 from .store import ColumnStore, Model
 
-__all__ = ["Conditional", "begin", "move"]
+__all__ = ["MOVES", "Conditional", "begin", "move"]
 
+MOVES = "moves"  # as plans name it
 STEPS = 20  # Metropolis steps of each pair of parents in a sweep
 _LEAST = -2.5  # log10 of the smallest step, in standard deviations of the observed values
 _MOST = 0.5
@@ -98,7 +99,7 @@ class Conditional:
 def move(
     ties: Sequence[Tie], conditionals: Mapping[Hashable, Conditional], engine: Engine, values: Mapping[Hashable, Array],
     rng: np.random.Generator,
-) -> dict[Hashable, Array]:  # fmt: skip
+) -> tuple[dict[Hashable, Array], dict[str, tuple[int, int]]]:  # fmt: skip
     """Move tied parents by Metropolis steps, along values that give what was observed.
 
     Parameters
@@ -113,8 +114,10 @@ def move(
 
     Returns
     -------
-    dict
+    done : dict
         Column -> values, (n,), of the parents that moved.
+    counted : dict
+        For each pair that moves, the steps taken and those proposed.
 
     Notes
     -----
@@ -129,7 +132,9 @@ def move(
     """
     table = engine.table
     done = {n: values[n].copy() for tie in ties for n in (tie.free, tie.pivot)}
+    counted: dict[str, tuple[int, int]] = {}
     for tie in ties:
+        past = counted.get(tie.named, (0, 0))
         rows, names = tie.rows, (tie.free, tie.pivot)
         data = {n: done.get(n, column)[rows] for n, column in values.items()}
         free, pivot = conditionals[tie.free], conditionals[tie.pivot]
@@ -153,9 +158,11 @@ def move(
             for n in names:
                 data[n] = np.where(good, proposed[n], data[n])
             wrong = np.where(good, away, wrong)
+            past = past[0] + int(good.sum()), past[1] + len(rows)
+        counted[tie.named] = past
         for n in names:
             done[n][rows] = data[n]
-    return done
+    return done, counted
 
 
 def _step(table: Table, name: Hashable, values: Array, rng: np.random.Generator) -> Array:

@@ -190,7 +190,8 @@ class Plan:
     def _legend(self) -> list[str]:
         """What the words in the table mean, those that occur."""
         drawn = [v for v in self.variables if v.role != "left"]
-        words = dict.fromkeys([*(v.role for v in drawn if v.name in self.order), *(v.sampler for v in drawn)])
+        samplers = [word for v in drawn for word in v.sampler.split(", ")]
+        words = dict.fromkeys([*(v.role for v in drawn if v.name in self.order), *samplers])
         known = [word for word in _LEGEND if word in words]
         return [f"{word:<11} : {_LEGEND[word]}" for word in known]
 
@@ -239,6 +240,7 @@ _LEGEND = {
     "own": "sampler: drawn from the model of its row as it stands",
     "closed form": "sampler: exact, from the product of the models that contain the column",
     "rejection": "sampler: proposed by its own model, accepted as often as all else that is known of it says",
+    "moves": "sampler: Metropolis steps together with another parent of an observed derived value, which they keep",
     "enumerate": "sampler: every level weighed by all models that contain the column",
 }
 _ALIKE = 4  # more columns left for one reason share a line

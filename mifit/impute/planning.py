@@ -27,6 +27,7 @@ from .likelihoods import AROUND, likelihood_of
 from .limits import Bounds, Skip, ancestors, nested, uncut
 from .methods import METHODS, Power, name_of
 from .methods.cox import nelson_aalen
+from .moving import MOVES
 from .plan import Factor, Plan, Variable, Wishes, listed
 from .relations import Relations
 from .store import Piece
@@ -320,12 +321,21 @@ def make(
 
 def _with_samplers(plan: Plan, table: Table, derived: Sequence[Derived]) -> Plan:
     """The plan with the sampler of every column as its chains will choose it."""
-    choices = Engine(table, plan, derived).choices
+    engine = Engine(table, plan, derived)
     stated = [
-        dataclasses.replace(v, sampler=choices[v.name].sampler.value) if v.name in choices else v
+        dataclasses.replace(v, sampler=_stated(engine, v.name)) if v.name in engine.choices else v
         for v in plan.variables
     ]
     return dataclasses.replace(plan, variables=tuple(stated))
+
+
+def _stated(engine: Engine, name: Hashable) -> str:
+    """How a column is drawn: by its sampler, by moves with another column, or each in some rows."""
+    sampler, tied = engine.choices[name].sampler.value, engine.relations.tied(name)
+    if not len(tied):
+        return sampler
+    alone = np.setdiff1d(engine.table[name].missing, tied)
+    return f"{sampler}, {MOVES}" if len(alone) else MOVES
 
 
 def recoded(table: Table, names: Sequence[Hashable]) -> Table:

@@ -62,6 +62,11 @@ class Tie(NamedTuple):
     rows: Rows
     linear: bool  #: whether the pivot is solved for in closed form
 
+    @property
+    def named(self) -> str:
+        """What moves, in words."""
+        return f"{self.free} with {self.pivot}, which {self.one.name} ties"
+
 
 class Relations(NamedTuple):
     """All that derived columns say."""
