@@ -88,6 +88,7 @@ def _pair(name: Hashable, wish: Any, word: str, table: Table, wishes: Wishes) ->
     """Two ends, each a float, a column or None."""
     column = table.require(name, f"{word}=")
     seen = column.numbers(column.values[column.observed]) if column.number else np.zeros(0)
+    seen = seen[np.isfinite(seen)]
     pair = (int(np.floor(seen.min())), int(np.ceil(seen.max()))) if len(seen) else None
     example = call(_IMPUTE, **{word: {name: pair}})
     if isinstance(wish, str) or not isinstance(wish, tuple | list) or len(wish) != 2:
