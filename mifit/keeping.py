@@ -16,9 +16,10 @@ from .frame.table import Table, read
 from .impute.chain import Chain, Seed
 from .impute.collapse import collapsed, levels_together
 from .impute.engine import Engine
-from .impute.groups import rows_of
+from .impute.groups import rows_of, tables_of
 from .impute.plan import Plan
 from .impute.planning import recoded
+from .impute.runs import engines
 from .impute.wishes import refuse_other_holes
 from .imputing import Ground, ground
 from .storage.study import Study, damaged, read_study, write_study
@@ -75,7 +76,8 @@ def loaded(path: str | os.PathLike[str], names: Mapping[str, Any] | None) -> Par
             raise ValueError("its chains repeat, or are fewer than two")
         study.seed.stream(0, 0)  # a seed that is none is refused here too
         if plan.order:
-            Engine(known, plan, given.derived)  # a plan that cannot run is refused here, not at some later call
+            for engine in engines(known, plan, tuple(given.derived)):
+                _check_factors(engine)  # a plan that cannot run is refused here, not at some later call
         return Parts(study.frame, given, plan, study.chains, study.seed)
 
 
@@ -87,14 +89,26 @@ def _ground(study: Study, plan: Plan) -> Ground:
     return given
 
 
+def _check_factors(engine: Engine) -> None:
+    """Every factor has an outcome, as its method sees it."""
+    values = {name: column.values for name, column in engine.table.columns.items()}
+    for ready in engine.factors:
+        if ready.response(values).shape != (engine.table.n_rows,):
+            raise ValueError(f"its plan gives {ready.label} no outcome")
+
+
 def _check_chain(chain: Chain, plan: Plan, known: Table) -> None:
     """A chain has a value for every hole that is drawn, and each is one its column can have."""
     if set(chain.holes) != set(plan.order) or chain.number < 0 or chain.sweeps < 0:
         raise ValueError(f"chain {chain.number} is not one of its plan")
-    for part in (chain, *chain.parts):
-        swept = {len(trace) for trace in part.traces.values()} or {0}
-        if swept != {part.sweeps} or part.sweeps != chain.sweeps:
-            raise ValueError(f"chain {chain.number} has not done as many iterations as it says")
+    swept = {len(trace) for trace in chain.traces.values()} or {0}
+    if swept != {chain.sweeps}:
+        raise ValueError(f"chain {chain.number} has not done as many iterations as it says")
+    if plan.groups:
+        for (_, inner), part, rows in zip(plan.groups, chain.parts, tables_of(known, plan), strict=True):
+            _check_chain(part, inner, rows)
+            if part.sweeps != (chain.sweeps if inner.order else 0):
+                raise ValueError(f"chain {chain.number} has not done as many iterations in every group")
     for name, values in chain.holes.items():
         column = known[name]
         if values.shape != column.missing.shape or values.dtype != np.float64:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mifit import DataError, MifitError, PlanError
+import mifit
+from mifit import DataError, FormulaError, MifitError, PlanError
 
 N = 60
 
@@ -271,3 +272,65 @@ def test_any_name_and_any_index_come_back(frame):
     str(imp.plan), repr(imp), imp.events
     assert imp.to_long().shape == (3 * len(frame), frame.shape[1] + 2)
     pd.testing.assert_frame_equal(frame, before, check_exact=True)
+
+
+HALF = "a\ud800"  # half a character: no encoding has it
+ODD_FRAMES = {
+    "whole numbers beyond any float": plus(big=pd.Series([10**400, 2**70, 5] * 20, dtype=object)),
+    "whole numbers beyond 64 bits": plus(big=pd.Series([2**70, 2**71, 5] * 20, dtype=object)),
+    "rows called by whole numbers beyond any float": base().set_axis(
+        pd.Index([10**400 + k for k in range(N)], dtype=object)
+    ),
+    "rows called by half a character": base().set_axis(pd.Index([f"{HALF}{k}" for k in range(N)], dtype=object)),
+    "levels of half a character": plus(g=some([HALF, "b", "c"] * 20)),
+    "the smallest numbers there are": plus(x=base()["x"] * 5e-324),
+    "long names": base().rename(columns={"x": "x" * 200, "z": "a name of many words " * 4, "y": 10**30}),
+    "odd letters": base().rename(columns={"x": "a\nb\x00\x1b[31m", "z": "$\\frac{1}{2}$", "y": "\u202e{0}%s"}),
+}
+
+
+@pytest.mark.parametrize("name", ODD_FRAMES)
+def test_every_verb_bears_an_odd_frame(name, tmp_path):
+    plt = pytest.importorskip("matplotlib.pyplot")
+    frame = ODD_FRAMES[name]
+    imp = frame.mice.impute(m=2, iterations=1, rng=1)
+    for one in imp:
+        assert_unharmed(one, frame)
+    long = imp.to_long()
+    assert long.index[:N].equals(frame.index) and long.index.dtype == frame.index.dtype
+    for one, other in zip(mifit.from_long(long), imp, strict=True):
+        pd.testing.assert_frame_equal(one, other, check_exact=True)
+    imp.save(tmp_path / "study.mifit")
+    back = mifit.load(tmp_path / "study.mifit")
+    assert back.identity == imp.identity and back.fingerprint == imp.fingerprint
+    imp.report(tmp_path / "report.html"), repr(imp), imp._repr_html_(), imp.methods_text()
+    for figure in (imp.plot.density(), imp.plot.strip(), imp.plot.trace(), imp.plot.pattern()):
+        (figure if hasattr(figure, "savefig") else figure.figure).savefig(tmp_path / "figure.png", dpi=30)
+    plt.close("all")
+
+
+@pytest.mark.parametrize("frame, fact", [
+    (plus(g=pd.Categorical(some([HALF, "b"] * 30))), "a level of 'g' holds half a character"),
+    (plus(g=pd.Categorical(["b", "c"] * 30, categories=["b", "c", HALF, 3])), "a level of 'g' holds half a character"),
+    (base().rename(columns={"z": HALF}).rename(columns={"y": 5}), "holds half a character"),
+])  # fmt: skip
+def test_the_call_that_an_error_of_half_a_character_ends_in_cures_it(frame, fact):
+    with pytest.raises(DataError, match=fact) as found:
+        frame.mice.impute(m=2)
+    scope = {"df": frame.copy()}
+    exec(found.value.do, scope)
+    assert scope["df"].isna().sum().tolist() == frame.isna().sum().tolist()
+    assert (
+        not scope["df"].mice.impute(m=2, rng=1, iterations=1)[0].drop(columns="g", errors="ignore").isna().any().any()
+    )
+
+
+@pytest.mark.parametrize("right", ["{}", "center({})", "I({} > 0)"])
+def test_a_column_that_is_called_as_patsy_calls_its_own_is_refused_with_its_cure(right):
+    name = "_patsy_stobj0__center__"
+    frame, formula = base().rename(columns={"z": name}), "y ~ x + " + right
+    with pytest.raises(FormulaError, match="a name that patsy keeps for itself") as found:
+        frame.mice.impute(formula.format(name), m=2)
+    scope = {"df": frame}
+    exec(found.value.do, scope)
+    scope["df"].mice.impute(formula.format("patsy_stobj0__center"), m=2, rng=1, iterations=1)

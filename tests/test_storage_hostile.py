@@ -1,15 +1,20 @@
 """Files that were cut, changed or made to do harm: one kind of error, and nothing in them is run."""
 
 import base64
+import contextlib
 import copy
 import hashlib
 import io
 import json
 import random
 import struct
+import time
+import warnings
 import zipfile
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from test_chain import mixed
 
@@ -347,3 +352,170 @@ def test_thousands_of_mutated_files_are_refused_or_harmless(study, tmp_path):
 def test_every_single_byte_cut_from_the_end_is_noticed(study, tmp_path):
     for length in [*range(0, len(study), 997), *range(len(study) - 60, len(study))]:
         refused(study[:length], tmp_path)
+
+
+# Files whose parts do not agree
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory):
+    """Document and arrays of studies with groups, with cluster means, and with a complete column of levels."""
+    rng, folder = np.random.default_rng(3), tmp_path_factory.mktemp("parts")
+    n = 80
+    frame = pd.DataFrame({"y": rng.normal(size=n), "x": rng.normal(size=n), "g": rng.choice(list("abc"), n)})
+    frame = frame.assign(x=frame["x"].mask(rng.random(n) < 0.3), s=np.tile([1, 2], n // 2), k=np.arange(n) % 8)
+    studies = {
+        "by": {"by": "s"}, "levels": {"formula": "y ~ x"},
+        "means": {"formula": "y ~ x", "model": "mixedlm", "groups": "k", "methods": {"g": "leave"}},
+    }  # fmt: skip
+    found = {}
+    for name, words in studies.items():
+        frame.mice.impute(m=2, iterations=1, rng=1, **words).save(folder / name)
+        found[name] = parts_of((folder / name).read_bytes())
+    return frame, found
+
+
+def ranged(n, first=0):
+    """A range as a file writes it: a few bytes, however long it is."""
+    return {"is": "range", "of": [first, first + n, 1], "name": None}
+
+
+def column(document, name):
+    """The stored values of a column."""
+    return document["frame"]["values"][document["frame"]["columns"]["of"]["of"]["of"].index(name)]
+
+
+@pytest.mark.parametrize("n", [10**5, 10**9, 10**15])
+@pytest.mark.parametrize("where", ["levels", "interval", "intervals", "index", "inside"])
+def test_a_range_that_counts_to_more_than_there_are_rows_is_never_made(parts, tmp_path, n, where):
+    document, arrays = copy.deepcopy(parts[1]["levels"])
+    codes = base64.b64encode(np.zeros(80, dtype="<i8").tobytes()).decode()
+    codes = {"is": "array", "dtype": "<i8", "shape": [80], "of": codes}
+    flat = {"is": "flat", "of": {"is": "interval", "of": [ranged(n), ranged(n, 1)], "closed": "left"}, "name": None}
+    category = {"is": "category", "of": codes, "levels": ranged(n), "ordered": False}
+    multi = {"is": "multi", "levels": [ranged(n)], "codes": [codes], "names": [None]}
+    if where == "index":
+        document["frame"]["index"] = multi
+    else:
+        column(document, "g").clear()
+        column(document, "g").update({
+            "levels": category, "interval": flat["of"], "intervals": {**category, "levels": {**flat, "freq": None}},
+            "inside": {**category, "levels": multi},
+        }[where])  # fmt: skip
+    started = time.perf_counter()
+    refused(repacked(document, arrays), tmp_path, "it counts to more than")
+    assert time.perf_counter() - started < 2
+
+
+def test_levels_that_are_a_long_range_come_back(tmp_path):
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"y": rng.normal(size=30), "x": rng.normal(size=30)}).mask(rng.random((30, 2)) < 0.2)
+    for n in (3, 10_000, 20_000):
+        frame["g"] = pd.Categorical.from_codes(np.arange(30) % 3, categories=pd.RangeIndex(n))
+        frame.index = pd.MultiIndex.from_arrays([pd.RangeIndex(30), np.arange(30) % 2])
+        imp = frame.mice.impute(m=2, iterations=1, rng=1, methods={"g": "leave"})
+        imp.save(tmp_path / "study.mifit")
+        for one, other in zip(mifit.load(tmp_path / "study.mifit"), imp, strict=True):
+            pd.testing.assert_frame_equal(one, other, check_exact=True)
+
+
+@pytest.mark.parametrize("value", [
+    {"is": "decimal", "of": "1e999999999"}, {"is": "period", "of": 5, "freq": "D"}, {"is": "tuple", "of": "abc"},
+    10**400, {"is": "noun", "class": "Kind", "of": "numeric"}, {"is": "set", "of": []}, 2.5,
+])  # fmt: skip
+def test_a_column_that_its_model_cannot_describe_is_refused_with_the_file(parts, tmp_path, value):
+    document, arrays = copy.deepcopy(parts[1]["levels"])
+    column(document, "g").update({"is": "plain", "of": {"is": "objects", "shape": [80], "of": [value] * 80}})
+    refused(repacked(document, arrays), tmp_path, "hostile.mifit.* is not usable: the plan gives 'g' a model of other")
+    with pytest.raises(mifit.PlanError, match="the plan gives 'g' a model of other values"):
+        mifit.impute(parts[0].assign(g=pd.Timestamp("2020")), parts[0].mice.plan("y ~ x"), m=2)
+
+
+def test_a_plan_of_a_group_that_cannot_run_is_refused_with_the_file(parts, tmp_path):
+    document, arrays = parts[1]["by"]
+    for change in (
+        lambda plan: plan["order"]["of"].__setitem__(0, "nothing"), lambda plan: plan["order"].update(of=[]),
+        lambda plan: plan["variables"]["of"].clear(),
+    ):  # fmt: skip
+        changed = copy.deepcopy(document)
+        change(changed["plan"]["of"]["groups"]["of"][1]["of"][1]["of"])
+        refused(repacked(changed, arrays), tmp_path, "hostile.mifit")
+    changed = copy.deepcopy(document)
+    changed["chains"]["of"][0]["of"]["parts"]["of"].pop()
+    refused(repacked(changed, arrays), tmp_path, "hostile.mifit")
+
+
+def test_means_within_no_clusters_are_refused_with_the_file(parts, tmp_path):
+    document, arrays = parts[1]["means"]
+    text = json.dumps(document)
+    assert '"mean"' in text
+    for old in ('["x", "k"]', '["y", "k"]'):
+        if old in text:
+            refused(repacked(json.loads(text.replace(old, old.replace('"k"', '"no"'))), arrays), tmp_path, "hostile")
+
+
+def test_a_study_with_a_group_that_lacks_no_value_comes_back(tmp_path):
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"y": rng.normal(size=60), "x": rng.normal(size=60), "s": np.tile(["a", "b"], 30)})
+    frame["x"] = frame["x"].mask((rng.random(60) < 0.3) & (frame["s"] == "a"))
+    imp = frame.mice.impute(by="s", m=2, iterations=2, rng=1)
+    imp.save(tmp_path / "study.mifit")
+    back = mifit.load(tmp_path / "study.mifit")
+    assert back.fingerprint == imp.fingerprint
+    assert back.extend(m=1).fingerprint == imp.extend(m=1).fingerprint
+
+
+@pytest.mark.parametrize("old, new", [("np.log(c + 1)", "np.load(c + 1)"), ('"numpy"', '"os"'), ("2 * x", "2 *")])
+def test_every_refusal_names_the_file(study, tmp_path, old, new):
+    document, arrays = parts_of(study)
+    refused(repacked(json.loads(json.dumps(document).replace(old, new)), arrays), tmp_path, "hostile.mifit")
+
+
+def everything(imp, frame):
+    """Whatever one may ask of a loaded study; only errors of the house are borne."""
+    hole = np.flatnonzero(frame["x"].isna())[0]
+    for call in (
+        lambda: imp.fit(), lambda: imp.fit("y ~ x"), lambda: imp.extend(m=1), lambda: imp.extend(iterations=1),
+        lambda: imp.to_long(), lambda: imp.check(), lambda: imp.check_values(), lambda: imp.convergence(),
+        lambda: imp.impute_new(frame.head(4)), lambda: imp.explain(hole, "x", position=True),
+        lambda: imp.methods_text(), lambda: repr((imp, imp.plan, imp.events, imp.identity, imp._repr_html_())),
+        lambda: list(imp), lambda: imp.save("again.mifit"), lambda: frame.mice.impute(imp.plan, m=2, rng=1),
+    ):  # fmt: skip
+        with warnings.catch_warnings(), contextlib.suppress(mifit.MifitError):
+            warnings.simplefilter("ignore", mifit.MifitWarning)
+            call()
+
+
+def fuzz_verbs(parts, each):
+    """Change the plans of studies at random; how many were refused."""
+    rng, seen = random.Random(20261201), 0
+    for name, (document, arrays) in parts[1].items():
+        for _ in range(each):
+            changed = copy.deepcopy(document)
+            inner, where = changed, rng.choice([p for p in places(changed) if p[0] != "frame"])
+            for key in where[:-1]:
+                inner = inner[key]
+            source = changed
+            for step in rng.choice(list(places(changed))):
+                source = source[step]
+            inner[where[-1]] = copy.deepcopy(rng.choice([source, *ODD[:6]]))
+            Path("mutated.mifit").write_bytes(repacked(changed, arrays))
+            try:
+                imp = mifit.load("mutated.mifit")
+            except mifit.StorageError as error:
+                assert "mutated.mifit" in str(error), name
+                seen += 1
+            else:
+                everything(imp, parts[0])
+    return seen
+
+
+def test_changed_plans_are_refused_or_every_verb_bears_them(parts, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert fuzz_verbs(parts, 6) > 9
+
+
+@pytest.mark.slow
+def test_a_thousand_changed_plans_are_refused_or_every_verb_bears_them(parts, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert fuzz_verbs(parts, 350) > 500

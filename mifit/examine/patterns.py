@@ -13,6 +13,7 @@ from ..results.canvas import IMPUTED, INK, OBSERVED, axes_of, handle, legend, wr
 __all__ = ["draw_pattern", "pattern_frame"]
 
 _PATTERNS = 25  # rows of the picture; rarer patterns share the last line
+_LETTERS = 28  # of a name in one line
 
 
 def pattern_frame(frame: pd.DataFrame) -> pd.DataFrame:
@@ -64,7 +65,9 @@ def draw_pattern(frame: pd.DataFrame, ax: Any = None) -> Any:
     missing = frame["missing"].to_numpy()[: len(names)]
     shown = observed[:_PATTERNS]
     given = ax is not None
-    ax = axes_of(ax, max(4.4, 2.6 + 0.36 * len(names)), 1.5 + 0.26 * min(len(observed), _PATTERNS + 1))
+    longest = min(max(len(str(name)) for name in names), _LETTERS)
+    room = 1.5 + 0.26 * min(len(observed), _PATTERNS + 1) + 0.07 * max(longest - 12, 0)  # inches
+    ax = axes_of(ax, max(4.4, 2.6 + 0.36 * len(names)), room)
     from matplotlib.colors import ListedColormap
 
     ax.pcolormesh(
@@ -80,10 +83,10 @@ def draw_pattern(frame: pd.DataFrame, ax: Any = None) -> Any:
     ax.set_yticks(heights, labels)
     ax.set_ylabel(f"rows (of {rows.sum()})", fontsize=8.5)
     top = ax.secondary_xaxis("top")
-    long = max(len(str(name)) for name in names) > 6
     top.set_xticks(
-        np.arange(len(names)) + 0.5, [written(name, 28, 2) for name in names], rotation=90 if long else 0, fontsize=8
-    )
+        np.arange(len(names)) + 0.5, [written(name, _LETTERS, 2) for name in names],
+        rotation=90 if longest > 6 else 0, fontsize=8,
+    )  # fmt: skip
     ax.set_xticks(np.arange(len(names)) + 0.5, [str(n) for n in missing], rotation=90 if missing.max() > 999 else 0)
     ax.set_xlabel("missing values in each column", fontsize=8.5)
     for axis in (ax, top):

@@ -30,6 +30,7 @@ _POINTS = 400  # of one strip; more are a sample
 _BARS = 12  # levels of one category; the rest are one bar
 _FEW = 5  # values of one set that make no curve of their own
 _TAIL = 0.002  # share of values at either end that may lie beyond the picture, if they are far
+_LEAST = 1e-290  # spread that bins can divide
 _COUNTS = 10  # different whole numbers that are still bars
 
 
@@ -389,7 +390,8 @@ def _draw_density(ax: Any, frame: pd.DataFrame, m: int) -> None:
     values = frame["value"].to_numpy(dtype=np.float64)
     seen = values[(frame["origin"] == "observed").to_numpy()]
     sets = [values[(frame["set"] == k).fillna(False).to_numpy(dtype=bool)] for k in range(m)]
-    usual = _bandwidth(seen) or _bandwidth(values) or float(np.abs(values).max(initial=0.0)) or 1.0
+    top = float(np.abs(values).max(initial=0.0))
+    usual = _bandwidth(seen) or _bandwidth(values) or (top if top > _LEAST else 1.0)
     grid, beyond = _view(values, usual)
     said = [f"{beyond} values beyond (range {values.min():.5g} to {values.max():.5g})"] if beyond else []
     if len(sets[0]) < _FEW:
@@ -480,7 +482,7 @@ def _n_bars(completed: Completed, name: Hashable) -> int:
 
 def _bandwidth(values: Array) -> float:
     """Silverman's rule of thumb; 0 where there is no spread but that of rounding."""
-    if len(values) < 2 or np.ptp(values) <= 1e-12 * np.abs(values).max():
+    if len(values) < 2 or np.ptp(values) <= max(1e-12 * np.abs(values).max(), _LEAST):
         return 0.0
     low, high = np.quantile(values, [0.25, 0.75])
     spread = min(filter(None, (float(values.std(ddof=1)), float(high - low) / 1.349)), default=0.0)

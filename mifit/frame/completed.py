@@ -113,7 +113,8 @@ class Completed:
                 )
         numbers = np.arange(1, self.table.n_rows + 1)
         parts = ([(0, self.original)] if original else []) + [(k + 1, f) for k, f in enumerate(self)]
-        stacked = pd.concat([part for _, part in parts])
+        stacked = pd.concat([part for _, part in parts], ignore_index=True)
+        stacked.index = self.original.index.take(np.tile(numbers - 1, len(parts)))  # pandas would infer its dtype anew
         if isinstance(stacked.columns, pd.CategoricalIndex):  # takes no new name
             stacked.columns = stacked.columns.astype(object)
         stacked.insert(0, row, np.tile(numbers, len(parts)))

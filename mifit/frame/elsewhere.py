@@ -158,7 +158,8 @@ def _read(
     elif zero is None:
         zero, said = _differing(sets), "holes are the cells that differ between sets"
         source = ""
-    codings = {name: classify(pd.concat([zero[name], *(s[name] for s in sets)])) for name in zero.columns}
+    every = {name: [zero[name], *(s[name] for s in sets)] for name in zero.columns}
+    codings = {name: classify(pd.concat(columns, ignore_index=True)) for name, columns in every.items()}
     table = read(zero, codings)
     holes = tuple(_holes_of(s, table, number) for number, s in enumerate(sets, start=1))
     for name in set().union(*holes):

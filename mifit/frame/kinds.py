@@ -191,7 +191,10 @@ def _object(present: list[Any]) -> Coding:
     if types == {bool}:
         return _discrete(tuple(sorted(set(plain))), Kind.NOMINAL)
     if types <= {int, float}:
-        return _number(np.asarray(plain, dtype=np.float64), whole=types == {int})
+        try:
+            return _number(np.asarray(plain, dtype=np.float64), whole=types == {int})
+        except OverflowError:
+            return Coding(Kind.OTHER, problem="holds whole numbers beyond 1e308")
     names = ", ".join(sorted(t.__name__ for t in types))
     if types <= {str, int, float}:
         # words first: a few of them tell whether the rest are numbers

@@ -171,12 +171,25 @@ def check_frame(frame: object) -> None:
     if not frame.columns.is_unique:
         twice = ", ".join(map(repr, frame.columns[frame.columns.duplicated()].unique()[:4]))
         raise DataError(f"column names repeat: {twice}.", do="df = df.loc[:, ~df.columns.duplicated()]")
-    for name in frame.columns:
-        if isinstance(name, str) and not name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in name):
+    for name in filter(_half, frame.columns):
+        raise DataError(
+            f"the name {name!r} holds half a character, a lone surrogate: it can be neither printed nor parsed.",
+            do=f"df = df.rename(columns=lambda c: {_WHOLE})",
+        )
+    for name, dtype in zip(frame.columns, frame.dtypes, strict=True):
+        if isinstance(dtype, pd.CategoricalDtype) and any(map(_half, dtype.categories)):
             raise DataError(
-                f"the name {name!r} holds half a character, a lone surrogate: it can be neither printed nor parsed.",
-                do="df = df.rename(columns=lambda c: str(c).encode('utf-8', 'replace').decode())",
+                f"a level of {name!r} holds half a character, a lone surrogate: pandas compares no such categories.",
+                do=f"df[{name!r}] = df[{name!r}].cat.rename_categories(lambda c: {_WHOLE})",
             )
+
+
+_WHOLE = "c.encode('utf-8', 'replace').decode() if isinstance(c, str) else c"
+
+
+def _half(text: object) -> bool:
+    """Whether a text holds half a character."""
+    return isinstance(text, str) and not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _as_pandas(data: object) -> str:

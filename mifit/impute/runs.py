@@ -20,7 +20,7 @@ from .engine import Engine
 from .groups import joined, tables_of
 from .plan import Plan
 
-__all__ = ["one_thread", "run"]
+__all__ = ["engines", "one_thread", "run"]
 
 
 def run(
@@ -79,7 +79,7 @@ def _job(
     with one_thread():
         held = _HELD[0]
         if held is None or held[0] != run_id:
-            _HELD[0] = held = (run_id, _engines(table, plan, derived))
+            _HELD[0] = held = (run_id, engines(table, plan, derived))
         if not plan.groups:
             return _chain(held[1][0], number, before, sweeps, seed, tick)
         parts = [
@@ -96,7 +96,7 @@ def _job(
 _HELD: list[tuple[str, list[Engine]] | None] = [None]
 
 
-def _engines(table: Table, plan: Plan, derived: tuple[Derived, ...]) -> list[Engine]:
+def engines(table: Table, plan: Plan, derived: tuple[Derived, ...]) -> list[Engine]:
     """What runs: one engine, or one for each group."""
     if not plan.groups:
         return [Engine(table, plan, derived)]
@@ -123,10 +123,11 @@ def _chain(
     engine: Engine, number: int, before: Chain | None, sweeps: int, seed: Seed, tick: Callable[[], Any] | None
 ) -> Chain:
     """One chain, up to a number of sweeps."""
-    running = Running(engine, before)
+    running: Running | None = None
     first = 0 if before is None else before.sweeps
     sweep = first
     try:
+        running = Running(engine, before)
         if before is None:
             running.start(seed.stream(number, 0))
         for sweep in range(first + 1, sweeps + 1):
@@ -134,22 +135,28 @@ def _chain(
             if tick is not None:
                 tick()
     except ImputationError as error:
-        raise _named(error, running) from error
+        raise (error if running is None else _named(error, running)) from error
     except MifitError:
         raise
     except MemoryError as error:
-        what = "the first fill" if running.visiting is None else repr(running.visiting)
         raise ImputationError(
-            f"chain {number}, sweep {sweep}: memory ran out while {what} was drawn.", do=_way_out(engine, None)
+            f"chain {number}, sweep {sweep}: memory ran out while {_visited(running)[1]} was drawn.",
+            do=_way_out(engine, None),
         ) from error
     except Exception as error:  # whatever a function of the user's may raise; not all of it crosses a process
         said = str(error).partition("\n")[0] or type(error).__name__
-        what = "the first fill" if running.visiting is None else repr(running.visiting)
+        visiting, what = _visited(running)
         raise ImputationError(
             f"chain {number}, sweep {sweep}: {what} could not be drawn ({said}).",
-            do=_way_out(engine, running.visiting),
+            do=_way_out(engine, visiting),
         ) from error
     return running.freeze(number, max(sweeps, first))
+
+
+def _visited(running: Running | None) -> tuple[Hashable, str]:
+    """The column that was being drawn, and what to call it; None before the first."""
+    name = None if running is None else running.visiting
+    return name, "the first fill" if name is None else repr(name)
 
 
 def _way_out(engine: Engine, visiting: Hashable) -> str:

@@ -111,7 +111,7 @@ class Layout:
         for variable in mains:
             self._add_main(variable)
         for variable, unit in means:
-            self.means[variable, unit] = len(self.slots)
+            self.means[table[variable].name, table[unit].name] = len(self.slots)
             self.slots.append(_Slot(f"mean({variable}) by {unit}", variable=variable, unit=unit))
             self.terms.append(max(self.terms) + 1)
         for number in range(len(self.designs)):

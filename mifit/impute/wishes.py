@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import PlanError, call, nearest
 from ..formula.hints import MEANT
 from ..frame.cells import cells, rows
+from ..frame.kinds import Kind
 from ..frame.table import Table
 from .chain import Seed
 from .examples import example
@@ -215,7 +216,7 @@ class Asked(NamedTuple):
 
 
 def refuse_other_holes(plan: Plan, table: Table) -> None:
-    """A plan runs where the same columns have holes, and their kinds are the same."""
+    """A plan runs where the same columns have holes, their kinds are the same, and every model suits its column."""
     planned = {v.name: v.kind for v in plan.variables if v.n_missing}
     read_as = recoded(table, plan.numeric)
     for name in table.columns:
@@ -229,6 +230,11 @@ def refuse_other_holes(plan: Plan, table: Table) -> None:
                 f"the plan was made for {name!r} as {planned[name].value}; now it is {kind.value}.",
                 do=call("df.mice.plan").after("plan = "),
             )
+    for factor in plan.factors:
+        kind = Kind.OTHER if factor.variable not in read_as else read_as[factor.variable].kind
+        if factor.question is None and kind not in getattr(factor.method, "kinds", frozenset({kind})):
+            fact = f"the plan gives {factor.variable!r} a model of other values; now it is {kind.value}."
+            raise PlanError(fact, do="df.mice.plan(...)")
 
 
 def is_whole(given: Any) -> bool:

@@ -11,6 +11,7 @@ from io import BytesIO
 from typing import Any
 
 from ..errors import MifitError
+from ..frame.markup import one_line
 
 __all__ = ["GROUPS", "IMPUTED", "INK", "MUTED", "OBSERVED", "axes_of", "handle", "legend", "panels", "plain", "written"]
 
@@ -98,7 +99,7 @@ def written(name: Hashable, width: int = 30, lines: int = 3) -> str:
     income_of_the_
     household_member
     """
-    text = str(name)
+    text = one_line(name)
     found = [""]
     for piece in re.findall(r"[^\s_.:,;/+*-]*[\s_.:,;/+*-]*", text):
         for part in [piece[j : j + width] for j in range(0, len(piece), width)]:

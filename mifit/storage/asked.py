@@ -29,6 +29,7 @@ DRAWS = 1
 
 _NOISE = 1e-12  # of the largest value of a column: below it a value is zero, as a difference of equal numbers may be
 _EXACT = 2.0**24  # whole numbers up to here have all their digits in single precision
+_WHOLE = 2.0**63 - 1024  # the largest float that is a whole number of 64 bits
 _DEPTH = 12  # how far into objects of unknown classes one looks
 
 
@@ -82,7 +83,8 @@ def _column(column: Column, frame: pd.DataFrame, name: Hashable) -> bytes:
     if coding.kind is Kind.OTHER and name in frame.columns:
         return canonical(head, frame[name])
     large = coding.whole and not column.kind.discrete and np.nanmax(np.abs(column.values), initial=0.0) >= _EXACT
-    return canonical(head, column.values, np.nan_to_num(column.values).astype(np.int64) if large else None)
+    exact = np.clip(np.nan_to_num(column.values), -_WHOLE, _WHOLE).astype(np.int64) if large else None
+    return canonical(head, column.values, exact)
 
 
 @functools.singledispatch

@@ -13,6 +13,7 @@ from .plain import Packer, Unpacker, zone, zone_of
 __all__ = ["pack_frame", "unpack_frame"]
 
 _EMPTY = 1_000_000  # rows of a frame without columns: they take no bytes in a file
+_COUNTED = 10_000  # levels that may be written as a range where there are fewer rows: they take no bytes either
 
 
 def pack_frame(packer: Packer, frame: pd.DataFrame) -> dict[str, Any]:
@@ -30,8 +31,12 @@ def pack_frame(packer: Packer, frame: pd.DataFrame) -> dict[str, Any]:
         columns.append(_guarded(packer, lambda s=series: _pack_array(packer, s.array), with_name, f"df[[{name!r}]]"))
     return {
         "rows": len(frame),
-        "index": _guarded(packer, lambda: _pack_index(packer, frame.index), "the index", "df = df.reset_index()"),
-        "columns": _guarded(packer, lambda: _pack_index(packer, frame.columns), "a column name", "df.columns"),
+        "index": _guarded(
+            packer, lambda: _pack_index(packer, frame.index, len(frame)), "the index", "df = df.reset_index()"
+        ),
+        "columns": _guarded(
+            packer, lambda: _pack_index(packer, frame.columns, frame.shape[1]), "a column name", "df.columns"
+        ),
         "values": columns,
         "attrs": _guarded(packer, lambda: packer.value(dict(frame.attrs)), "df.attrs", "df.attrs.clear()"),
         "duplicates": frame.flags.allows_duplicate_labels,
@@ -58,6 +63,7 @@ def unpack_frame(unpacker: Unpacker, stored: Any) -> pd.DataFrame:
     n = stored["rows"]
     if not stored["values"] and n > _EMPTY:
         raise ValueError(f"it has {n} rows without a column")
+    _refuse_long_ranges(stored, max(n, len(stored["values"]), _COUNTED))
     index, columns = _unpack_index(unpacker, stored["index"]), _unpack_index(unpacker, stored["columns"])
     arrays = [_unpack_array(unpacker, one) for one in stored["values"]]
     if len(index) != n or len(columns) != len(arrays) or any(len(array) != n for array in arrays):
@@ -69,13 +75,23 @@ def unpack_frame(unpacker: Unpacker, stored: Any) -> pd.DataFrame:
     return frame if stored["duplicates"] is True else frame.set_flags(allows_duplicate_labels=False)
 
 
-def _pack_index(packer: Packer, index: pd.Index) -> dict[str, Any]:
-    """An index of any kind, names included."""
+def _refuse_long_ranges(stored: Any, most: int) -> None:
+    """Refuse a range with more members than there are rows, which would take memory that the file does not."""
+    waiting = [stored]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict) and one.get("is") == "range" and len(range(*map(int, one["of"]))) > most:
+            raise ValueError(f"it counts to more than {most}")
+        waiting.extend(one.values() if isinstance(one, dict) else one if isinstance(one, list) else ())
+
+
+def _pack_index(packer: Packer, index: pd.Index, most: int = _COUNTED) -> dict[str, Any]:
+    """An index of any kind, names included; a range with more members than that is written out."""
     if isinstance(index, pd.MultiIndex):
         levels = [_pack_index(packer, level) for level in index.levels]
         codes = [packer.array(np.asarray(code)) for code in index.codes]
         return {"is": "multi", "levels": levels, "codes": codes, "names": packer.value(list(index.names))}
-    if isinstance(index, pd.RangeIndex):
+    if isinstance(index, pd.RangeIndex) and len(index) <= most:
         return {"is": "range", "of": [index.start, index.stop, index.step], "name": packer.value(index.name)}
     freq = getattr(index, "freqstr", None) if isinstance(index, pd.DatetimeIndex | pd.TimedeltaIndex) else None
     return {"is": "flat", "of": _pack_array(packer, index.array), "name": packer.value(index.name), "freq": freq}

@@ -109,10 +109,10 @@ def damaged(path: str | os.PathLike[str]) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     except StorageError as error:
-        if error.do is None or "load(path" not in error.do:
+        if str(path) in str(error):
             raise
-        do = error.do.replace("load(path", f"load({str(path)!r}")
-        raise StorageError(error.fact, do=do, **error.lines) from error.__cause__
+        do = None if error.do is None else error.do.replace("load(path", f"load({str(path)!r}")
+        raise StorageError(error.fact, do=do, **{"file": repr(str(path)), **error.lines}) from error.__cause__
     except MifitError as error:
         raise StorageError(f"{str(path)!r} is not usable: {error.fact}", do='imp.save("study.mifit")') from error
     except Exception as error:
