@@ -333,3 +333,55 @@ def test_relations_follow_into_files_workers_groups_more_sweeps_new_rows_and_exp
 )
 def test_an_expression_is_linear_in_a_column_only_if_it_is_written_so(code, found):
     assert linear_in(code, list("abc")) == frozenset(found)
+
+
+@pytest.mark.parametrize("of_hi", [0.0, 0.3], ids=["hi complete where asked", "hi incomplete"])
+@pytest.mark.parametrize("of_g", [0.0, 0.15], ids=["condition known", "condition incomplete"])
+@pytest.mark.parametrize("words", [{}, {"by": "site"}], ids=["", "by"])
+def test_a_bound_of_a_derived_column_holds_nothing_where_a_parent_is_not_asked_for(of_hi, of_g, words):
+    """Rows of b have no hi: their lo is drawn as if there were no bound. A mean of 400 draws of N(70, 8) away by more
+    than 5 standard errors, 2, has probability below 1e-5."""
+    rng = np.random.default_rng(3)
+    n = 800
+    lo = rng.normal(70, 8, n)
+    frame = pd.DataFrame({"lo": lo, "hi": lo + rng.uniform(1, 9, n), "g": rng.choice(["a", "b"], n), "site": "s"})
+    frame["site"] = np.resize(["s", "t"], n)
+    elsewhere = (frame["g"] == "b").to_numpy()
+    frame["hi"] = frame["hi"].mask(elsewhere | (rng.random(n) < of_hi))
+    frame["lo"] = frame["lo"].mask(rng.random(n) < 0.3)
+    frame["g"] = frame["g"].mask(rng.random(n) < of_g)
+    gone = frame["lo"].isna().to_numpy() & elsewhere
+    imp = frame.mice.impute(
+        m=4, rng=1, iterations=4, n_jobs=1, conditional={"hi": "g == 'a'"}, derived={"gap": "hi - lo"},
+        bounds={"gap": (0, 10)}, **words,
+    )  # fmt: skip
+    for done in imp:
+        there = (done["g"] == "a").to_numpy()
+        assert done["hi"].notna().to_numpy()[there].all() and done["hi"].isna().to_numpy()[~there].all()
+        gap = (done["hi"] - done["lo"])[there]
+        assert gap.between(-1e-6, 10 + 1e-6).all()
+    drawn = np.concatenate([done["lo"].to_numpy()[gone & (done["g"] == "b").to_numpy()] for done in imp])
+    assert abs(drawn.mean() - lo[elsewhere].mean()) < 2 and drawn.std() > 6
+
+
+def test_a_truncated_column_is_refused_where_it_is_observed_outside_even_if_nothing_is_missing():
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"x": rng.normal(size=90), "y": rng.normal(size=90)})
+    frame.loc[::5, "x"] = np.nan
+    with pytest.raises(PlanError, match=r"'y' is truncated, and \d+ of 90 observed values lie outside"):
+        frame.mice.plan("y ~ x", truncated={"y": (0, None)})
+    frame["y"] = frame["y"].abs()
+    assert "x" in str(frame.mice.plan("y ~ x", truncated={"y": (0, None)}))
+
+
+def test_a_column_that_is_left_alone_may_say_where_another_lies():
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"x": rng.normal(size=200), "k": rng.normal(10, 2, 200)})
+    rough = rng.random(200) < 0.4
+    frame["low"] = np.floor(frame["k"]).where(rough)
+    frame["high"] = frame["low"] + 1
+    frame["k"] = frame["k"].mask(rough)
+    left = {"low": "leave", "high": "leave"}
+    imp = frame.mice.impute("k ~ x", censored={"k": ("low", "high")}, methods=left, m=2, rng=1, iterations=3)
+    for done in imp:
+        assert done["k"][rough].between(frame["low"][rough], frame["high"][rough]).all()

@@ -170,7 +170,8 @@ def _first(study: Study, column: Hashable) -> str:
 
 def _moved(study: Study, plan: Plan, column: Hashable, place: int) -> str:
     """With what a cell was drawn, so that an observed derived value is kept; empty where it was drawn by itself."""
-    ties = relations(study.derived, study.known, plan.order, plan.wishes).ties
+    skips = {v.name: v.skip for v in plan.variables if v.skip is not None}
+    ties = relations(study.derived, study.known, plan.order, plan.wishes, skips).ties
     mine = [tie for tie in ties if column in (tie.free, tie.pivot) and place in tie.rows]
     if not mine:
         return ""

@@ -67,12 +67,12 @@ def understood(
         fact = f"nothing lies between the bounds of {name!r} in {len(crossed)} rows."
         rest = {word: {name: None} for word in given}
         raise PlanError(fact, row=f"{row}: from {least[row]:g} to {most[row]:g}", do=call(_IMPUTE, **rest))
-    if derived or not len(column.missing):
+    if derived:
         return found
-    if "bounds" in pairs:
-        _refuse_unclear(name, found, wishes, table, inside)
-    elif truncated is not None:
+    if truncated is not None:
         _refuse_beyond(name, found, wishes, table, inside)
+    elif "bounds" in pairs and len(column.missing):
+        _refuse_unclear(name, found, wishes, table, inside)
     return found
 
 

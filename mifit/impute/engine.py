@@ -173,7 +173,7 @@ class Engine:
         self.cuts = {name: found.limits(self.table, self.table[name]) for name, found in known}
         conditions = {v.name: v.skip for v in self.plan.variables if v.skip is not None}
         self.pattern = SkipPattern(self.table, conditions, self.plan.order)
-        self.relations = relations(self.derived, self.table, self.plan.order, self.plan.wishes)
+        self.relations = relations(self.derived, self.table, self.plan.order, self.plan.wishes, conditions)
 
     def new_store(self, values: dict[Hashable, Array]) -> ColumnStore:
         """A store for one chain's values."""

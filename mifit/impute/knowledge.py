@@ -87,7 +87,7 @@ def _refuse_words_of_derived(draft: Draft, name: Hashable) -> None:
 def _relate(draft: Draft) -> None:
     """What derived columns say of those that are drawn: their bounds, and observed values to be kept."""
     order = draft.ordered([n for n in draft.table.columns if draft.holes(n) and n not in draft.left])
-    draft.relations = relations(draft.derived, draft.table, order, draft.wishes)
+    draft.relations = relations(draft.derived, draft.table, order, draft.wishes, draft.skips)
     for name, many in draft.relations.loose.items():
         fact = f"{name!r}: {many} observed values do not determine what is missing of its parents"
         draft.events.append(f"{fact}: drawn without them, then solved for where one value agrees (approximate)")
@@ -114,7 +114,8 @@ def _set_aside_end(draft: Draft, name: Hashable, end: Hashable) -> None:
     for wish in wishes.predictors.values():
         named |= {*(take_apart(wish, draft.table.columns).variables if isinstance(wish, str) else wish)}
     baseline = wishes.auxiliary["baseline"] if isinstance(wishes.auxiliary, Mapping) else ()
-    drawn = {*wishes.methods, *wishes.bounds, *wishes.censored, *wishes.truncated, *(wishes.order or ())}
+    methods = [one for one, method in wishes.methods.items() if method != "leave"]
+    drawn = {*methods, *wishes.bounds, *wishes.censored, *wishes.truncated, *(wishes.order or ())}
     if end in {*draft.asked, *named, *baseline, *drawn}:
         if len(column.missing):
             low = wishes.censored[name][0]

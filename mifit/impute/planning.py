@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -237,12 +237,22 @@ class Draft:
             for name, why in self.left.items()
             if name not in self.variables
         ]
+        rest += self._silent_parents({v.name for v in [*self.variables.values(), *rest]})
         iterations = self.iterations if self.wishes.iterations is None else self.wishes.iterations
         return Plan(
             self.questions, self.mode, tuple(self.extra), (*self.variables.values(), *rest), tuple(self.factors),
             tuple(self.order), iterations, tuple(self.numeric), self.wishes, tuple(self.events),
             tuple(self.table.columns), self.table.n_rows, ignored=self.ignored,
         )  # fmt: skip
+
+    def _silent_parents(self, listed: Set[Hashable]) -> list[Variable]:
+        """Complete columns that stay missing outside a condition, where what derives from them is missing too."""
+        parents = {p for one in self.derived if one.name in self.wishes.bounds for p in one.parents}
+        found = {name: skip for name, skip in self.skips.items() if name in parents - listed and skip.value is None}
+        return [
+            Variable(name, self.table[name].kind, 0, "column", None, "", "", (), (), "", skip=skip)
+            for name, skip in found.items()
+        ]
 
     def _check_predictor(self, name: Hashable, other: Hashable) -> None:
         """Refuse a predictor that is no column, the variable itself, or keeps its holes."""

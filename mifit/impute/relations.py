@@ -20,7 +20,7 @@ from .bounding import understood
 from .contract import Array
 from .drawing import Fence
 from .known import shared_parents
-from .limits import HALF
+from .limits import HALF, Skip
 from .plan import Wishes
 
 __all__ = [
@@ -51,6 +51,13 @@ class Held:
     high: Array  #: (n,) inf where open
     linear: frozenset[Hashable]  #: parents in which it is linear
     always: bool  #: whether no row lies outside, so that the models of its parents are truncated there
+    skips: Mapping[Hashable, Skip]  #: parents that stay missing outside a condition, where nothing is held
+
+    def numbers(self, table: Table, values: Mapping[Hashable, Array], rows: Rows) -> dict[Hashable, Array]:
+        """The parents as completed sets have them, NaN where they stay missing, each (len(rows),)."""
+        return _asked_for(
+            {p: completed_numbers(table, p, values[p][rows]) for p in self.one.parents}, self.skips, table, values, rows
+        )
 
 
 class Tie(NamedTuple):
@@ -86,7 +93,7 @@ class Relations(NamedTuple):
 
 
 def relations(
-    derived: Sequence[Derived], table: Table, order: Sequence[Hashable], wishes: Wishes
+    derived: Sequence[Derived], table: Table, order: Sequence[Hashable], wishes: Wishes, skips: Mapping[Hashable, Skip]
 ) -> Relations:  # fmt: skip
     """Find what draws must keep.
 
@@ -98,6 +105,8 @@ def relations(
     order : sequence of hashable
         Columns drawn, in the order of the visits.
     wishes : Wishes
+    skips : mapping
+        Column -> where it is asked for: outside, where it stays missing, a derived column is missing too.
 
     Returns
     -------
@@ -111,11 +120,12 @@ def relations(
     if not derived:
         return Relations()
     fixed = shared_parents(derived, table, wishes.id)
-    held = [_held(one, table, wishes) for one in derived if one.name in wishes.bounds]
+    skips = {name: skip for name, skip in skips.items() if skip.value is None}
+    held = [_held(one, table, wishes, skips) for one in derived if one.name in wishes.bounds]
     ties: list[Tie] = []
     loose: dict[Hashable, int] = {}
     for one in derived:
-        more, also, many = _kept(one, table, order, fixed)
+        more, also, many = _kept(one, table, order, fixed, skips)
         ties += more
         held += also
         if many:
@@ -134,6 +144,16 @@ def completed_numbers(table: Table, name: Hashable, values: Array) -> Array:
     return found
 
 
+def _asked_for(
+    numbers: dict[Hashable, Array], skips: Mapping[Hashable, Skip], table: Table, values: Mapping[Hashable, Array],
+    rows: Rows,
+) -> dict[Hashable, Array]:  # fmt: skip
+    """Numbers of some columns, NaN in rows where they stay missing."""
+    for name in [name for name in numbers if name in skips]:
+        numbers[name] = np.where(np.isin(rows, skips[name].inside(table, values)), numbers[name], np.nan)
+    return numbers
+
+
 def derived_value(one: Derived, table: Table, values: Mapping[Hashable, Array], rows: Rows) -> Array:
     """A derived column as completed sets have it, (len(rows),)."""
     return one.value({p: completed_numbers(table, p, values[p][rows]) for p in one.parents})
@@ -149,7 +169,7 @@ def _span(
     low, high : ndarray, each (len(rows),)
         Infinite where open; crossed where nothing lies between.
     """
-    data = {p: completed_numbers(table, p, values[p][rows]) for p in held.one.parents}
+    data = held.numbers(table, values, rows)
     seen = np.where(np.isfinite(data[name]), data[name], 0.0)
     unit = np.maximum(np.abs(seen), 1.0)
     here, there = (held.one.value({**data, name: at}) for at in (seen, seen + unit))
@@ -213,8 +233,8 @@ def narrowed(
         holes, position = (at, np.arange(len(at))) if members is None else members.spread(members.unit[at])
         some, good = rows[holes], np.ones(len(holes), dtype=bool)
         for one in curved:
-            data = {p: drawn[position] if p == name else values[p][some] for p in one.one.parents}
-            found = one.one.value({p: completed_numbers(table, p, data[p]) for p in one.one.parents})
+            data = {**one.numbers(table, values, some), name: completed_numbers(table, name, drawn[position])}
+            found = one.one.value(data)
             good &= amiss(one, found, some) <= 0
         good |= loose[holes]
         return np.bincount(position, ~good, len(at)) == 0
@@ -279,7 +299,7 @@ def check(engine: Any, values: Mapping[Hashable, Array]) -> None:
         _refuse_outside(repr(name), rows[(seen < low[rows] - size) | (seen > high[rows] + size)], wishes, {})
     for held in engine.relations.held:
         rows = np.unique(np.concatenate([table[p].missing for p in held.one.parents]))
-        found = derived_value(held.one, table, values, rows)
+        found = held.one.value(held.numbers(table, values, rows))
         wrong = rows[amiss(held, found, rows) > 0]
         _refuse_outside(repr(held.one.name), wrong, wishes, {"derived": f"{held.one.name} = {held.one.code}"})
     for tie in engine.relations.ties:
@@ -300,17 +320,16 @@ def _refuse_outside(name: str, rows: Rows, wishes: Wishes, lines: Mapping[str, s
         )  # fmt: skip
 
 
-def _held(one: Derived, table: Table, wishes: Wishes) -> Held:
+def _held(one: Derived, table: Table, wishes: Wishes, skips: Mapping[Hashable, Skip]) -> Held:
     """The bounds of a derived column; refused where complete rows lie outside."""
-    values = {p: table[p].values for p in one.parents}
-    every = np.arange(table.n_rows)
-    found = derived_value(one, table, values, every)
+    values, every = {name: column.values for name, column in table.columns.items()}, np.arange(table.n_rows)
     column = table[one.name]
     known = understood(one.name, wishes, table, derived=True)
     low, high = known.ends(table, column)
     if column.coding.whole and column.kind is Kind.NUMERIC:
         low, high = low + HALF, high - HALF
-    held = Held(one, low, high, linear_in(one.code, one.parents), True)
+    held = Held(one, low, high, linear_in(one.code, one.parents), True, skips)
+    found = one.value(held.numbers(table, values, every))
     complete = table.complete_rows(one.parents)
     wrong = complete[amiss(held, found[complete], complete) > 0]
     if len(wrong):
@@ -330,12 +349,15 @@ def _named(rows: Rows) -> str:
 
 
 def _kept(
-    one: Derived, table: Table, order: Sequence[Hashable], fixed: Set[Hashable]
+    one: Derived, table: Table, order: Sequence[Hashable], fixed: Set[Hashable], skips: Mapping[Hashable, Skip]
 ) -> tuple[list[Tie], list[Held], int]:
     """How observed values of a derived column are kept: by solving for a parent, or by refusing other draws."""
     gone = {p: table.gone(p) for p in one.parents}
     drawn = [p for p in order if p in one.parents and p not in fixed]
     seen = ~table.gone(one.name) & ~np.isnan(table[one.name].values)
+    for skip in (skips[p] for p in one.parents if p in skips):  # missing with its parent
+        values = {v: table[v].values for v in skip.condition.variables}
+        seen &= np.isin(np.arange(table.n_rows), skip.inside(table, values))
     several = seen & np.any(list(gone.values()), axis=0)
     cannot = np.any([gone[p] for p in one.parents if p not in drawn], axis=0) if set(one.parents) - {*drawn} else False
     loose = int((several & cannot).sum())
@@ -386,7 +408,7 @@ def _selected(one: Derived, table: Table, rows: Rows) -> Held:
     _refuse_made_before(one, table, rows, seen, usual)
     low, high = np.full(table.n_rows, -np.inf), np.full(table.n_rows, np.inf)
     low[rows] = high[rows] = seen
-    return Held(one, low, high, frozenset(), False)
+    return Held(one, low, high, frozenset(), False, {})
 
 
 def _refuse_made_before(one: Derived, table: Table, rows: Rows, seen: Array, usual: Array) -> None:
