@@ -120,3 +120,36 @@ def test_an_outcome_judges_once_however_its_analysis_is_spelled(model):
     with pytest.warns(CongenialityWarning):
         again = imp.fit("count ~ x * z", model=model, **words).imputations
     assert len([f for f in again.plan.factors if f.role == "analysis"]) == 1
+
+
+_FAMILIES = sm.families
+WEIGHTED = {
+    "ols": ("y ~ x", {"model": "ols"}),
+    "logit": ("b ~ x", {"model": "logit"}),
+    "poisson": ("n ~ x", {"model": "poisson"}),
+    "glm": ("b ~ x", {"model": "glm", "family": _FAMILIES.Binomial()}),
+    "probit": ("b ~ x", {"model": "probit"}),
+    "fractions as frequencies": ("b ~ x", {"model": "glm", "family": _FAMILIES.Binomial(), "freq_weights": "w"}),
+    "variance weights": ("n ~ x", {"model": "glm", "family": _FAMILIES.Poisson(), "var_weights": "w"}),
+}
+
+
+@pytest.mark.parametrize("name", WEIGHTED)
+def test_the_call_that_a_refusal_of_weights_prints_runs_and_keeps_the_weights(name):
+    rng = np.random.default_rng(1)
+    df = pd.DataFrame({"x": rng.normal(size=150), "w": rng.uniform(0.3, 4, 150)})
+    df["y"] = df["x"] + rng.normal(size=150)
+    df["b"], df["n"] = (df["y"] > 0).astype(float), rng.poisson(np.exp(0.3 * df["x"]))
+    df.loc[::6, "x"] = np.nan
+    formula, words = WEIGHTED[name]
+    with pytest.raises(PlanError) as caught:
+        df.mice.impute(formula, m=2, rng=1, iterations=2, weights="w", **words)
+    imp = eval(caught.value.do, {"df": df, "sm": sm})
+    question = imp.plan.questions[0]
+    assert "w" in (*question.keywords.values(), imp.plan.wishes.weights)
+    if question.model != "glm":
+        return
+    res, done = imp.fit(), imp[0]
+    family = words.get("family") or {"logit": _FAMILIES.Binomial(), "poisson": _FAMILIES.Poisson()}[name]
+    direct = sm.GLM(done[formula[0]], sm.add_constant(done["x"]), family=family, var_weights=done["w"]).fit()
+    np.testing.assert_allclose(np.asarray(res.results[0].params), direct.params, rtol=1e-6)

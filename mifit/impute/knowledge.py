@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from typing import Any
 
 import numpy as np
 
 from ..calls import Code, left_alone
 from ..errors import PlanError, call
 from ..formula.condition import condition
+from ..formula.question import Question
 from ..formula.recipe import among, repeated, rows_where
 from ..formula.terms import take_apart
 from ..frame.kinds import Kind
@@ -207,7 +209,7 @@ def check_weights(draft: Draft) -> None:
     column = draft.table.require(name, "weights=")
     if draft.mode == "compatible":
         formula = draft.questions[0].formula
-        cure = {"model": "glm", "weights": None, "freq_weights": name} if frequency else {"model": "wls"}
+        cure = _weighted(draft.questions[0], name, frequency)
         raise PlanError(
             "in compatible draws the analysis has weights, not the imputation models.",
             analysis=formula,
@@ -241,6 +243,19 @@ def check_weights(draft: Draft) -> None:
                 do=call(_IMPUTE, methods={variable.name: (suits or ["leave"])[0]}),
             )
     draft.events.append(f"imputation models are fitted with the {'frequencies' if frequency else 'weights'} {name!r}")
+
+
+def _weighted(question: Question, name: Hashable, frequency: bool) -> dict[str, Any]:
+    """Words with which an analysis has the weights of the imputation models, or by which these keep them."""
+    word = "freq_weights" if frequency else "var_weights"
+    if any(question.keywords.get(one) is not None for one in ("weights", "var_weights", "freq_weights")):
+        return {"weights": None}
+    family = {"logit": "Binomial()", "poisson": "Poisson()"}.get(question.model)
+    if family is not None:
+        return {"model": "glm", "family": Code(f"sm.families.{family}"), "weights": None, word: name}
+    if question.model == "glm" or (frequency and question.model == "ols"):
+        return {"model": "glm", "weights": None, word: name}
+    return {"model": "wls"} if question.model == "ols" and not frequency else {"congeniality": "terms"}
 
 
 def donors_within(draft: Draft, name: Hashable) -> bool:

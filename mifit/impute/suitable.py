@@ -267,6 +267,12 @@ def _check_range(question: Question, word: str, table: Table) -> None:
         wrong, must = int(np.sum(~(found > 0))), "above 0"
     else:
         wrong, must = int(np.sum(~np.isfinite(found))), "finite"
+    if word == "freq_weights" and wrong and (found > 0).all() and column is not None:
+        raise PlanError(
+            f"freq_weights={shown!r} are not whole numbers in {wrong} rows: no number of rows is meant.",
+            analysis=question.formula,
+            do=call(_IMPUTE, question.formula, freq_weights=None, weights=None, var_weights=name),
+        )
     if wrong:
         raise PlanError(
             f"{word}={shown!r} must be {must}; it is not in {wrong} rows.",
