@@ -289,7 +289,7 @@ def test_parts_on_a_power_scale_stay_above_0_whatever_their_total(formula):
     with pytest.raises(ImputationError, match="give the observed 'tot'") as caught:
         frame.mice.impute(formula.replace("np.log(b)", "b"), **wish, **FAST)
     assert str(caught.value).startswith("no values")
-    for done in eval(f"{caught.value.do[:-1]}, m=2, rng=1)", {"df": frame}):
+    for done in eval(str(caught.value.do), {"df": frame}):
         np.testing.assert_allclose(done[list("abc")].sum(axis=1), done["tot"], rtol=1e-12)
 
 
