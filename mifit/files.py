@@ -68,8 +68,8 @@ def path_of(path: Any, call: str, name: str) -> str:
     return text
 
 
-def target_of(path: Any, call: str, name: str) -> os.stat_result | None:
-    """Return what is known of the file that will be replaced; None where there is none yet.
+def target_of(path: Any, call: str, name: str) -> tuple[str, os.stat_result | None]:
+    """Return a path as text and what is known of the file that will be replaced; None where there is none yet.
 
     Parameters
     ----------
@@ -93,12 +93,12 @@ def target_of(path: Any, call: str, name: str) -> os.stat_result | None:
                 f"{_shown(text)} could not be written: it names a folder, not a file.",
                 do=call.format(repr(text.rstrip("/" + os.sep) or name)),
             ) from error
-        return None
+        return text, None
     except OSError as error:
         raise StorageError(f"{_shown(text)} could not be written: {error.strerror or error}.", do=do) from error
     inside = call.format(repr(os.path.join(text, name)))
     _refuse_other_kinds(text, there, "written", inside if stat.S_ISDIR(there.st_mode) else do)
-    return there
+    return text, there
 
 
 @contextlib.contextmanager
@@ -118,8 +118,8 @@ def replacing(path: Any, call: str = "imp.save({})", name: str = "study.mifit") 
         If the path leads to something that is no file, or the disk refuses. What was there before is as it was, and no
         other file is left.
     """
-    text, temporary = path_of(path, call, name), None
-    there = target_of(path, call, name)
+    text, there = target_of(path, call, name)
+    temporary = None
     try:
         target = Path(os.path.realpath(text))
         temporary = target.parent / f".{target.name[:40]}.{secrets.token_hex(4)}.part"

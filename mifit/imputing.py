@@ -437,7 +437,7 @@ def _drawn(given: Ground, chain: Chain) -> dict[Hashable, Any]:
         values[name] = known[name].values.copy()
         if name in chain.holes:
             values[name][known[name].missing] = chain.holes[name]
-    values.update({name: _whole(table, name, values[name]) for name in table.columns})
+    values.update({name: table[name].completed(values[name]) for name in table.columns})
     values.update(follow(derived, known, values, given.shared))
     found = {
         name: values[name][table[name].missing]
@@ -445,11 +445,6 @@ def _drawn(given: Ground, chain: Chain) -> dict[Hashable, Any]:
         if name not in names and not np.isnan(values[name]).any()
     }
     return {**found, **with_derived(derived, table, values)}
-
-
-def _whole(table: Table, name: Hashable, values: Any) -> Any:
-    """Numbers of a whole dtype as the completed set has them."""
-    return np.rint(values) if table[name].coding.whole and not table[name].kind.discrete else values
 
 
 def scope_of(declared: Sequence[Question], same: Sequence[Question]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..errors import ConvergenceWarning, FitError, MifitWarning, SeparationWarning, warn
+from ..errors import ConvergenceWarning, FitError, MifitWarning, SeparationWarning, shown, warn
 
 __all__ = [
     "all_events_note",
@@ -204,9 +204,8 @@ def few_groups_note(n_groups: int, still: Sequence[str]) -> tuple[str, ...]:
     """
     if n_groups >= _MANY_GROUPS or not still:
         return ()
-    shown = ", ".join(still[:5]) + (", ..." if len(still) > 5 else "")
     return (
-        f"Constant within the {n_groups} groups: {shown}. Infinite degrees of freedom are too many for it; "
+        f"Constant within the {n_groups} groups: {shown(still, 5)}. Infinite degrees of freedom are too many for it; "
         f"dfcom={max(n_groups - len(still) - 1, 1)} counts the groups.",
     )
 
@@ -307,5 +306,4 @@ def _sets(sets: Iterable[int], m: int | None = None) -> str:
     numbers = [int(k) for k in sets]
     if len(numbers) == m:
         return f"all {m} sets"
-    shown = ", ".join(map(str, numbers[:20])) + (", ..." if len(numbers) > 20 else "")
-    return f"set{'s' if len(numbers) > 1 else ''} {shown}"
+    return f"set{'s' if len(numbers) > 1 else ''} {shown(numbers, 20)}"

@@ -51,7 +51,7 @@ def _refuse_target(path: Any) -> None:
     text = path_of(path, _CALL, _NAME)
     if os.path.isdir(text):
         raise PlanError(f"{text!r} is a directory.", do=_CALL.format(repr(os.path.join(text, _NAME))))
-    there, folder = target_of(text, _CALL, _NAME), os.path.dirname(text)
+    there, folder = target_of(text, _CALL, _NAME)[1], os.path.dirname(text)
     if there is None and folder and not os.path.isdir(folder):
         raise PlanError(f"there is no directory {folder!r}.", do=_CALL.format(repr(os.path.basename(text))))
 

@@ -74,7 +74,7 @@ def _drawn(completed: Completed, name: Hashable) -> Array:
     column = completed.table[name]
     drawn = np.concatenate([one[name] for one in completed.holes if name in one])
     drawn = drawn[~np.isnan(drawn)]
-    return np.rint(drawn) if column.coding.whole and not column.kind.discrete else drawn
+    return column.completed(drawn)
 
 
 def _range(name: Hashable, seen: Array, drawn: Array) -> dict[str, Any]:

@@ -147,8 +147,7 @@ def _one_of(value: ast.expr, listed: list[ast.expr]) -> ast.expr:
 
 def _seen(column: Column, values: Array) -> Any:
     """What the expression sees of a column: whole numbers are rounded, as they will be in the completed set."""
-    whole = column.coding.whole and not column.kind.discrete
-    return column.coding.view(np.rint(values) if whole else values)
+    return column.coding.view(column.completed(values))
 
 
 def _example(names: Any) -> str:

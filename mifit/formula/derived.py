@@ -304,8 +304,7 @@ def follow(
         known = {p: _numbers_of(table[p], done[p][rows]) for p in one.parents}
         known[one.name] = numbers(table, one.name)[rows]
         solved = solve_for(one, parent, known, numbers(table, parent))
-        whole = table[parent].coding.whole and not table[parent].kind.discrete
-        found = _coded_of(table[parent], np.rint(solved) if whole else solved)
+        found = _coded_of(table[parent], table[parent].completed(solved))
         agrees = np.isfinite(found) & ~np.isnan(done[parent][rows])  # what is left alone stays missing
         followed[parent] = done[parent] = done[parent].copy()
         done[parent][rows[agrees]] = found[agrees]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import patsy.builtins
 
-from ..errors import FormulaError, ModelError, call, nearest
+from ..errors import FormulaError, ModelError, call, nearest, shown
 from ..frame.kinds import Array, Kind
 from ..frame.table import Table, free_name
 from .evaluate import environment
@@ -259,14 +259,13 @@ def capture(code: str, table: Table, scope: Mapping[str, Any], formula: str) -> 
             kept[name] = refer(value)
             continue
         if not pieces.variables or not pieces.called or not _constant(value, table.n_rows):
-            shown = ", ".join(map(str, list(table.columns)[:8])) + (", ..." if len(table.columns) > 8 else "")
             near = nearest(name, table.columns)
             spelled = quoted(recased(formula, table.columns), table.columns)
             spelled = corrected(formula, name, near) if spelled == formula and near else spelled
             raise FormulaError(
                 f"the formula names {name!r}, which is not a column{near}.",
                 formula=formula,
-                columns=shown,
+                columns=shown(table.columns, 8),
                 do="df.columns.tolist()"
                 if spelled == formula
                 else call("df.mice.impute", spelled).in_place_of(formula),

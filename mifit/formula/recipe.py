@@ -28,6 +28,7 @@ __all__ = [
     "renamed",
     "repeated",
     "rows_where",
+    "tells_event",
     "unknown",
     "usable",
     "with_outcome",
@@ -35,7 +36,11 @@ __all__ = [
 ]
 
 #: what a level is called that is an event, and what one is called that is none
-_EVENT = ("1", "death", "dead", "died", "d", "event", "yes", "y", "true", "relapse", "failure", "failed", "case")
+_EVENT = (
+    "1", "death", "dead", "died", "deceased", "d", "event", "yes", "y", "true", "relapse", "recurrence", "failure",
+    "failed", "fail", "case",
+)  # fmt: skip
+_YES = ("yes", "y", "true", "1")
 _NO_EVENT = (
     "0", "alive", "living", "lives", "censored", "censor", "cens", "no", "n", "none", "false", "no event", "lost",
     "event-free", "control", "healthy", "survived", "survivor", "negative", "withdrawn",
@@ -142,16 +147,48 @@ def event(name: Hashable, levels: Sequence[Any], columns: Iterable[Hashable]) ->
     return f"df[{new!r}] = {is_level(name, found, levels)}  # if {_plain(found)!r} is the event; then status={new!r}"
 
 
-def event_of(levels: list[Any]) -> Any:
-    """The level that is most likely the event."""
+def event_of(levels: list[Any], turned: bool = False) -> Any:
+    """The level that is most likely the event; ``turned``: the column is named after being without one.
+
+    Examples
+    --------
+    >>> event_of([0, 1]), event_of([0, 1], turned=True), event_of(["alive", "dead"], turned=True)
+    (1, 0, 'dead')
+    """
     if all(isinstance(v, int | float | np.number) for v in levels):
-        return max(levels)
-    words = {str(v).strip().lower(): v for v in levels}
+        return min(levels) if turned and len(levels) == 2 else max(levels)
+    words = {_word(v): v for v in levels}
     if all(_is_number(word) for word in words):
-        return words[max(words, key=float)]
-    rest = [v for word, v in words.items() if word not in _NO_EVENT]
-    named = [words[word] for word in _EVENT if word in words]
-    return (named or rest or levels)[-1 if not named else 0]
+        found = words[max(words, key=float)]
+    else:
+        rest = [v for word, v in words.items() if not _is_none(word)]
+        named = [words[word] for word in _EVENT if word in words]
+        found = (named or rest or levels)[-1 if not named else 0]
+    if turned and len(levels) == 2 and _word(found) in _YES:
+        return next(v for v in levels if v != found)
+    return found
+
+
+def tells_event(levels: Sequence[Any]) -> bool:
+    """Whether the words of some levels leave no doubt which is the event.
+
+    Examples
+    --------
+    >>> tells_event(["alive", "dead"]), tells_event(["a", "b"])
+    (True, False)
+    """
+    happened = [v for v in levels if _word(v) in _EVENT]
+    return len(happened) == 1 or (not happened and sum(_is_none(_word(v)) for v in levels) == len(levels) - 1)
+
+
+def _word(level: Any) -> str:
+    """A level as the lists of words have it."""
+    return str(level).strip().lower()
+
+
+def _is_none(word: str) -> bool:
+    """Whether a word says that nothing happened."""
+    return word in _NO_EVENT or word.startswith("cens")
 
 
 def numbers(column: Column) -> str:
@@ -173,8 +210,7 @@ def _coded(levels: list[Any]) -> dict[Any, float]:
     known = [v for v in levels if v not in unknown(levels)]
     if all(not isinstance(v, bool) and _is_number(v) for v in known):
         return {_plain(v): _plain(float(v)) for v in known}
-    words = [str(v).strip().lower() for v in known]
-    if len(known) == 2 and any(word in _NO_EVENT or word in _EVENT for word in words):
+    if len(known) == 2 and any(_is_none(_word(v)) or _word(v) in _EVENT for v in known):
         happened = event_of(known)
         known = sorted(known, key=lambda v: v == happened)
     return {_plain(v): place for place, v in enumerate(known)}

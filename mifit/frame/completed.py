@@ -130,7 +130,7 @@ class Completed:
         if drawn is None or not len(column.missing):
             return column.values
         filled = column.values.copy()
-        filled[column.missing] = np.rint(drawn) if column.coding.whole and not column.kind.discrete else drawn
+        filled[column.missing] = column.completed(drawn)
         return filled
 
     def _fill(self, series: pd.Series, k: int, column: Column) -> Any:

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..errors import shown
+
 __all__ = ["Array", "Coding", "Kind", "Rows", "classify", "encode", "is_missing"]
 
 Array = npt.NDArray[np.float64]
@@ -199,8 +201,8 @@ def _object(present: list[Any]) -> Coding:
     if types <= {str, int, float}:
         # words first: a few of them tell whether the rest are numbers
         texts = sorted({v for v in plain if isinstance(v, str)}, key=lambda v: (any(map(str.isdigit, v)), v))
-        shown = ", ".join(map(repr, texts[:4])) + (", ..." if len(texts) > 4 else "")
-        return Coding(Kind.OTHER, problem=f"mixes values of the types {names} ({shown})")
+        some = shown(map(repr, texts))
+        return Coding(Kind.OTHER, problem=f"mixes values of the types {names} ({some})")
     return Coding(Kind.OTHER, problem=f"mixes values of the types {names}" if len(types) > 1 else f"holds {names}")
 
 

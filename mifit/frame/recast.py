@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..calls import left_alone
-from ..errors import PlanError, call, nearest
+from ..errors import PlanError, call, nearest, shown
 from .kinds import Coding, Kind, classify, is_missing
 from .spelled import spelled
 
@@ -151,4 +151,4 @@ def _numbers_as_such(levels: tuple[Any, ...], whole: bool) -> tuple[Any, ...]:
 
 def _shown(levels: Sequence[Any]) -> str:
     """The first few levels."""
-    return ", ".join(map(repr, levels[:4])) + (", ..." if len(levels) > 4 else "")
+    return shown(map(repr, levels))

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..errors import DataError, nearest
+from ..errors import DataError, nearest, shown
 from .kinds import Array, Coding, Kind, Rows, classify, encode, is_missing
 
 __all__ = ["Column", "Table", "check_frame", "free_name", "patterns", "read"]
@@ -45,6 +45,10 @@ class Column:
     def number(self) -> bool:
         """Whether formulas see it as one number."""
         return self.coding.number and self.kind is not Kind.OTHER
+
+    def completed(self, values: Array) -> Array:
+        """Values as the completed set has them: numbers of a whole dtype rounded, all others as they are."""
+        return np.rint(values) if self.coding.whole and not self.kind.discrete else values
 
     def numbers(self, values: Array) -> Array:
         """What a formula sees of a number: values as they are, level codes as their levels."""
@@ -97,7 +101,7 @@ class Table:
         if name not in self.columns:
             raise DataError(
                 f"{word} names {name!r}, which is not a column{nearest(name, self.columns)}.",
-                columns=", ".join(map(str, list(self.columns)[:8])) + (", ..." if len(self.columns) > 8 else ""),
+                columns=shown(self.columns, 8),
                 do="df.columns.tolist()",
             )
         return self.columns[name]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import PlanError, call
+from ..errors import PlanError, call, shown
 from ..formula.terms import code_of
 from ..frame.kinds import Rows
 from ..frame.table import Column, Table
@@ -177,6 +177,5 @@ def _beyond(known: Bounds, table: Table, column: Column, inside: Rows | None) ->
 
 def _named(rows: Rows, column: Column) -> str:
     """A few rows by their position, with their values."""
-    values = column.numbers(column.values[rows[:_SHOWN]])
-    shown = ", ".join(f"{row}: {value:g}" for row, value in zip(rows[:_SHOWN].tolist(), values, strict=True))
-    return shown + (f", and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else "")
+    values = column.numbers(column.values[rows])
+    return shown((f"{row}: {value:g}" for row, value in zip(rows.tolist(), values, strict=True)), _SHOWN)

@@ -29,9 +29,8 @@ from .methods.multinomial import MultinomialFitted
 from .methods.norm import NormalFitted
 from .methods.ordinal import OrdinalFitted
 from .methods.pmm import PMM, PMMFitted
-from .moving import Conditional, begin, move
+from .moving import Conditional, begin, check, move
 from .plan import Variable
-from .relations import check
 from .skipping import refuse_contradiction
 from .store import ColumnStore, Model, Piece
 from .visit import StoreVisit

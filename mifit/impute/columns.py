@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..calls import left_alone
-from ..errors import DataError, PlanError, call, nearest
+from ..errors import DataError, PlanError, call, nearest, shown
 from ..formula.question import Question
 from ..formula.recipe import masked, usable, without
 from ..formula.terms import code_of, parse, take_apart
@@ -362,7 +362,7 @@ def _unusable(table: Table, column: Column, asked: bool, wished: bool) -> str:
         rows = np.flatnonzero(np.isinf(column.values))
         raise DataError(
             f"column {name!r} holds infinite values.",
-            rows=", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else ""),
+            rows=shown(rows, 5),
             do=f"df[{name!r}] = df[{name!r}].replace([np.inf, -np.inf], np.nan)",
         )
     largest = float(np.max(np.abs(column.values[column.observed]), initial=0.0)) if column.number else 0.0

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ..calls import Advice
 from ..errors import call
 from ..formula.question import Question
-from ..formula.recipe import without
+from ..formula.recipe import event_of, tells_event, without
 from ..frame.table import Column, Table, free_name
 from .contract import Array
 from .likelihoods import HAZARD, keyword_vector
@@ -31,8 +31,6 @@ _FIRST = re.compile(r"status|event|dead|death|died|deceas", re.IGNORECASE)
 _BRIEF = 0.05  # of the usual time at risk: as little, to the digit the same for many events, is a convention
 _TIED, _CHANCE = 3, 1e-3  # rows at the end of all follow-up that have one value, and how rarely they would by chance
 _CENSORED = re.compile(r"cens|alive|surviv", re.IGNORECASE)
-_DID_NOT = re.compile(r"^(cens\w*|alive|survived|no|n|none|false|0)$", re.IGNORECASE)
-_HAPPENED = re.compile(r"^(dead|death|died|deceased|event|fail|failed|failure|relapse|recurrence|yes|y|true|1)$", re.I)
 
 
 def doubts_of_times(questions: Sequence[Question], table: Table) -> list[str]:
@@ -143,19 +141,13 @@ def _event_of(name: Hashable, column: Column) -> object | None:
     values = [v.item() if isinstance(v, np.generic) else v for v in seen]
     turned = bool(_CENSORED.search(str(name)))
     if len(values) == 2 and all(isinstance(v, str) for v in values):
-        happened = [v for v in values if _HAPPENED.match(v)]
-        did_not = [v for v in values if _DID_NOT.match(v)]
-        if not happened and len(did_not) == 1:
-            return next(v for v in values if v != did_not[0])
-        if len(happened) != 1:
-            return None
-        other = next(v for v in values if v != happened[0])
-        return other if turned and happened[0].lower() in ("yes", "y", "true", "1") else happened[0]
+        return event_of(values, turned) if tells_event(values) else None
     if not 2 <= len(values) <= 3 or not all(isinstance(v, bool | int | float) for v in values):
         return None
     if len(values) == 3 and any(v not in (0, 1, 2) for v in values):
         return None
-    return min(values) if turned and len(values) == 2 else max(values)
+    found: object = event_of(values, turned)
+    return found
 
 
 def _call(question: Question, table: Table, name: Hashable, value: object) -> Advice:

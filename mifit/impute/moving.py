@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import ImputationError, call
+from ..errors import ImputationError, call, shown
 from ..formula.derived import solve_for
 from ..formula.linear import additive_in, linear_in
 from ..frame.kinds import Kind, Rows
 from ..frame.table import Table
 from .contract import Array
 from .engine import Engine, Ready
-from .relations import Tie, amiss, completed_numbers
+from .plan import Wishes
+from .relations import SLACK, Tie, amiss, completed_numbers, derived_value
 from .store import ColumnStore, Model
 
 __all__ = ["MOVES", "Conditional", "begin", "move"]
@@ -299,7 +300,7 @@ def begin(
                 f"no values of {', '.join(map(repr, names))} within their bounds give the observed {tie.one.name!r} in "
                 f"{int(waiting.sum())} rows.",
                 derived=f"{tie.one.name} = {tie.one.code}",
-                rows=", ".join(map(str, rows[waiting][:3].tolist())),
+                rows=shown(rows[waiting].tolist()),
                 do=_way_out(engine, names),
             )
         for n in names:
@@ -381,3 +382,43 @@ def _range(engine: Engine, name: Hashable, rows: Rows) -> tuple[npt.NDArray[Any]
     if _whole(engine.table, name):
         low, high = np.ceil(low), np.floor(high)
     return low, high
+
+
+def check(engine: Engine, values: Mapping[Hashable, Array]) -> None:
+    """After the last sweep: no completed value lies outside its bounds, and observed derived values are kept.
+
+    Raises
+    ------
+    ImputationError
+        If one does not; it names the column, the count and the rows.
+    """
+    table, wishes = engine.table, engine.plan.wishes
+    for name, (low, high) in engine.limits.items():
+        column = table[name]
+        rows, skip = column.missing, engine.variables[name].skip
+        if skip is not None:
+            rows = np.intersect1d(rows, skip.inside(table, values))
+        seen = column.numbers(values[name][rows]) if column.kind.discrete else values[name][rows]
+        size = SLACK * np.abs(seen)
+        _refuse_outside(repr(name), rows[(seen < low[rows] - size) | (seen > high[rows] + size)], wishes, {})
+    for held in engine.relations.held:
+        rows = np.unique(np.concatenate([table[p].missing for p in held.one.parents]))
+        found = held.one.value(held.numbers(table, values, rows))
+        wrong = rows[amiss(held, found, rows) > 0]
+        _refuse_outside(repr(held.one.name), wrong, wishes, {"derived": f"{held.one.name} = {held.one.code}"})
+    for tie in engine.relations.ties:
+        found = derived_value(tie.one, table, values, tie.rows)
+        wanted = completed_numbers(table, tie.one.name, table[tie.one.name].values[tie.rows])
+        spread = float(np.nanstd(completed_numbers(table, tie.one.name, table[tie.one.name].values)))
+        wrong = tie.rows[~(np.abs(found - wanted) <= 1e-6 * (np.abs(wanted) + spread))]
+        _refuse_outside(repr(tie.one.name), wrong, wishes, {"derived": f"{tie.one.name} = {tie.one.code}"})
+
+
+def _refuse_outside(name: str, rows: Rows, wishes: Wishes, lines: Mapping[str, str]) -> None:
+    """Nothing that was drawn lies outside."""
+    if len(rows):
+        raise ImputationError(
+            f"{len(rows)} completed values of {name} lie outside what is known of them: no draw within was found.",
+            rows=shown(rows.tolist()),
+            do=call("df.mice.impute", iterations=max(2 * (wishes.iterations or 10), 20)), **lines,
+        )  # fmt: skip

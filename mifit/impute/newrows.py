@@ -17,9 +17,8 @@ from .columns import is_constant
 from .contract import Array
 from .engine import Engine
 from .methods import Cox, name_of
-from .moving import begin
+from .moving import begin, check
 from .plan import Plan, Variable, listed
-from .relations import check
 from .runs import one_thread
 
 __all__ = ["complete_rows", "needed"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import DataError, ImputationError, PlanError, call
+from ..errors import DataError, PlanError, call, shown
 from ..formula.derived import Derived, solve_for
 from ..formula.linear import linear_in
 from ..frame.kinds import Kind, Rows
@@ -24,11 +24,11 @@ from .limits import HALF, Skip
 from .plan import Wishes
 
 __all__ = [
+    "SLACK",
     "Held",
     "Relations",
     "Tie",
     "amiss",
-    "check",
     "completed_numbers",
     "cut_off",
     "derived_value",
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 _ULPS = 1e-12  # share of a bound by which draws stay inside it
-_SLACK = 1e-9  # share of the size of a value that rounding may cost
+SLACK = 1e-9  # share of the size of a value that rounding may cost
 _SHOWN = 3  # rows that an error names
 _TRIED = 200  # complete rows on which a solution is tried
 
@@ -137,7 +137,7 @@ def completed_numbers(table: Table, name: Hashable, values: Array) -> Array:
     """Values of a column as numbers of the completed set: whole ones rounded; shape as ``values``."""
     column = table[name]
     if not column.kind.discrete:
-        return np.rint(values) if column.coding.whole else values
+        return column.completed(values)
     found = np.full(len(values), np.nan)
     known = ~np.isnan(values)
     found[known] = column.numbers(values[known])
@@ -183,7 +183,7 @@ def _span(
     free = ~np.isfinite(slope) | (slope == 0)
     low, high = np.where(free, -np.inf, low), np.where(free, np.inf, high)
     if table[name].coding.whole and not table[name].kind.discrete:
-        low, high = np.ceil(low - _SLACK * inside), np.floor(high + _SLACK * inside)
+        low, high = np.ceil(low - SLACK * inside), np.floor(high + SLACK * inside)
         if table[name].kind is Kind.NUMERIC:
             low, high = low - HALF, high + HALF
     return low, high
@@ -194,7 +194,7 @@ def amiss(held: Held, found: Array, rows: Rows) -> Array:
     low, high = held.low[rows], held.high[rows]
     away = np.maximum(np.maximum(low - found, found - high), 0.0)
     size = np.abs(found) + np.minimum(np.abs(low), np.abs(high))
-    return np.where(away > _SLACK * size, away, 0.0)
+    return np.where(away > SLACK * size, away, 0.0)
 
 
 def narrowed(
@@ -280,46 +280,6 @@ def cut_off(
     return (low, high) if np.isfinite(low).any() or np.isfinite(high).any() else None
 
 
-def check(engine: Any, values: Mapping[Hashable, Array]) -> None:
-    """After the last sweep: no completed value lies outside its bounds, and observed derived values are kept.
-
-    Raises
-    ------
-    ImputationError
-        If one does not; it names the column, the count and the rows.
-    """
-    table, wishes = engine.table, engine.plan.wishes
-    for name, (low, high) in engine.limits.items():
-        column = table[name]
-        rows, skip = column.missing, engine.variables[name].skip
-        if skip is not None:
-            rows = np.intersect1d(rows, skip.inside(table, values))
-        seen = column.numbers(values[name][rows]) if column.kind.discrete else values[name][rows]
-        size = _SLACK * np.abs(seen)
-        _refuse_outside(repr(name), rows[(seen < low[rows] - size) | (seen > high[rows] + size)], wishes, {})
-    for held in engine.relations.held:
-        rows = np.unique(np.concatenate([table[p].missing for p in held.one.parents]))
-        found = held.one.value(held.numbers(table, values, rows))
-        wrong = rows[amiss(held, found, rows) > 0]
-        _refuse_outside(repr(held.one.name), wrong, wishes, {"derived": f"{held.one.name} = {held.one.code}"})
-    for tie in engine.relations.ties:
-        found = derived_value(tie.one, table, values, tie.rows)
-        wanted = completed_numbers(table, tie.one.name, table[tie.one.name].values[tie.rows])
-        spread = float(np.nanstd(completed_numbers(table, tie.one.name, table[tie.one.name].values)))
-        wrong = tie.rows[~(np.abs(found - wanted) <= 1e-6 * (np.abs(wanted) + spread))]
-        _refuse_outside(repr(tie.one.name), wrong, wishes, {"derived": f"{tie.one.name} = {tie.one.code}"})
-
-
-def _refuse_outside(name: str, rows: Rows, wishes: Wishes, lines: Mapping[str, str]) -> None:
-    """Nothing that was drawn lies outside."""
-    if len(rows):
-        raise ImputationError(
-            f"{len(rows)} completed values of {name} lie outside what is known of them: no draw within was found.",
-            rows=_named(rows),
-            do=call("df.mice.impute", iterations=max(2 * (wishes.iterations or 10), 20)), **lines,
-        )  # fmt: skip
-
-
 def _held(one: Derived, table: Table, wishes: Wishes, skips: Mapping[Hashable, Skip]) -> Held:
     """The bounds of a derived column; refused where complete rows lie outside."""
     values, every = {name: column.values for name, column in table.columns.items()}, np.arange(table.n_rows)
@@ -333,19 +293,13 @@ def _held(one: Derived, table: Table, wishes: Wishes, skips: Mapping[Hashable, S
     complete = table.complete_rows(one.parents)
     wrong = complete[amiss(held, found[complete], complete) > 0]
     if len(wrong):
-        shown = ", ".join(f"{row}: {found[row]:g}" for row in wrong[:_SHOWN].tolist())
         raise PlanError(
             f"{one.name!r} lies outside its bounds in {len(wrong)} of {len(complete)} complete rows.",
             derived=f"{one.name} = {one.code}",
-            rows=shown + (f", and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""),
+            rows=shown((f"{row}: {found[row]:g}" for row in wrong.tolist()), _SHOWN),
             do=call("df.mice.impute", bounds={one.name: None}),
         )
     return held
-
-
-def _named(rows: Rows) -> str:
-    """A few rows by their position."""
-    return ", ".join(map(str, rows[:_SHOWN].tolist())) + (", ..." if len(rows) > _SHOWN else "")
 
 
 def _kept(
@@ -402,7 +356,7 @@ def _selected(one: Derived, table: Table, rows: Rows) -> Held:
             f"{len(rows)} observed values of {one.name!r} do not determine what is missing of "
             f"{', '.join(map(str, one.parents))}, and cannot be kept.",
             derived=f"{one.name} = {one.code}",
-            rows=_named(rows),
+            rows=shown(rows.tolist(), _SHOWN),
             do=f"df = df.drop(columns=[{one.name!r}])  # derived= makes it anew",
         )
     _refuse_made_before(one, table, rows, seen, usual)
@@ -423,7 +377,7 @@ def _refuse_made_before(one: Derived, table: Table, rows: Rows, seen: Array, usu
         f"{one.name!r} was made before imputing: in all {len(rows)} rows where {' or '.join(map(repr, parents))} is "
         "missing it is what a comparison with a missing value gives.",
         derived=f"{one.name} = {one.code}",
-        rows=_named(rows),
+        rows=shown(rows.tolist(), _SHOWN),
         do=f"df[{one.name!r}] = df[{one.name!r}].where({known})",
     )
 
@@ -449,7 +403,7 @@ def _apart(ties: list[Tie], table: Table) -> list[Tie]:
         raise PlanError(
             f"{clash[0].one.name!r} and {tie.one.name!r} are both observed in {len(rows)} rows where "
             f"{tie.free!r} and {tie.pivot!r} are missing: they cannot both be kept.",
-            rows=_named(rows),
+            rows=shown(rows.tolist(), _SHOWN),
             do=f"df = df.drop(columns=[{tie.one.name!r}])  # derived= makes it anew",
         )
     return kept
