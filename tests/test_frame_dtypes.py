@@ -217,7 +217,9 @@ def test_a_draw_outside_a_small_integer_dtype_is_an_error_that_names_the_column(
     frame = pd.DataFrame({"v": pd.Series([1, 120, 127, 4, None, 100] * 8, dtype="Int8"), "z": base("float")})
     with pytest.raises(mifit.DataError, match="'v' does not fit its dtype Int8") as refused:
         frame.mice.impute(m=5, rng=1, methods={"v": "norm"}, iterations=1)
-    assert refused.value.do == "df.mice.impute(bounds={'v': (-128, 127)})"
+    assert (
+        refused.value.do == "df.mice.impute(methods={'v': 'norm'}, iterations=1, bounds={'v': (-128, 127)}, m=5, rng=1)"
+    )
     imp = frame.mice.impute(m=5, rng=1, methods={"v": "norm"}, iterations=1, bounds={"v": (-128, 127)})
     assert all(one["v"].notna().all() and one["v"].dtype == "Int8" for one in imp)
 
