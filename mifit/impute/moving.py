@@ -19,7 +19,7 @@ from .plan import Wishes
 from .relations import SLACK, Tie, amiss, completed_numbers, derived_value
 from .store import ColumnStore, Model
 
-__all__ = ["MOVES", "Conditional", "begin", "move"]
+__all__ = ["MOVES", "Conditional", "begin", "check", "move"]
 
 MOVES = "moves"  # as plans name it
 STEPS = 20  # Metropolis steps of each pair of parents in a sweep
