@@ -42,7 +42,10 @@ def full_rank(job: Job, result: Any = None) -> bool:
         return True
     if len(job.exog) < job.exog.shape[1]:
         return False
-    if MODELS[job.model].constant and _far_from_doubt(job.exog.to_numpy()):
+    spec, columns = MODELS[job.model], job.exog.to_numpy()
+    if not (spec.constant or spec.groups or job.init.get("strata") is not None):
+        columns = np.column_stack([np.ones(len(columns)), columns])
+    if (spec.constant or columns.shape[1] > job.exog.shape[1]) and _far_from_doubt(columns):
         return True  # at a fraction of the price
     columns = ranked(job).to_numpy()
     if len(columns) < columns.shape[1]:
