@@ -234,7 +234,7 @@ def refuse_other_holes(plan: Plan, table: Table) -> None:
         kind = Kind.OTHER if factor.variable not in read_as else read_as[factor.variable].kind
         if factor.question is None and kind not in getattr(factor.method, "kinds", frozenset({kind})):
             fact = f"the plan gives {factor.variable!r} a model of other values; now it is {kind.value}."
-            raise PlanError(fact, do="df.mice.plan(...)")
+            raise PlanError(fact, do=call("df.mice.plan").after("plan = "))
 
 
 def is_whole(given: Any) -> bool:
