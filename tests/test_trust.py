@@ -179,7 +179,8 @@ EATS = (
     "C(x, levels=[" + "1," * 5000 + "])", "C(x, levels=list(range(10**9)))", "bs(x, knots=[" + "1," * 900 + "])",
     "bs(x, df=4, degree=100000)", "cr(x, knots=range(10**9))", "not " * 2000 + "x", "-" * 3000 + "x",
     "f'{x:>999999999}'",
-    "np.size(x) ** 9 ** 9", "np.int64(9) ** 999999", "x < " + "<".join(["1"] * 5000),
+    "np.size(x) ** 9 ** 9", "np.size(x) ** np.size(x)",
+    "np.size(x) ** len(x) ** np.size(z)", "np.int64(9) ** 999999", "x < " + "<".join(["1"] * 5000),
 )  # fmt: skip
 
 
@@ -762,6 +763,7 @@ def _refusal(path):
 
 
 @pytest.mark.parametrize("path", [
+    "pandas", "pandas:read_pickle", "patsy", "patsy:dmatrix", "statsmodels.formula.api:ols", "sympy:sympify",
     "builtins:eval", "builtins:exec", "builtins:getattr", "os:system", "subprocess:run", "os; os.system('x') #:f",
     "__import__('os').system('x')", "posix:system", "importlib:import_module", "pickle:loads", "x:y[0]",
 ])  # fmt: skip
@@ -807,3 +809,9 @@ def test_a_checkpoint_is_plain_data_and_code_in_one_is_refused_or_never_evaluate
             again = mifit.impute(data, "y ~ x", m=2, iterations=1, rng=1, checkpoint=tmp_path / "chains")
         assert again.identity == imp.identity
         assert parts_of(first.read_bytes())[0] == document
+
+
+def test_a_formula_that_is_nested_too_deep_is_one_error():
+    for inner in ("-" * 5000 + "x", "(" * 3000 + "x" + ")" * 3000, "(" * 90 + "-" * 4000 + "x" + ")" * 90):
+        with pytest.raises(mifit.FormulaError):
+            parse(f"y ~ I({inner})")

@@ -322,7 +322,8 @@ class _Reader:
             if one.kind not in ("number", "list", "any") and not text:
                 raise _Refused(f"{name}() takes numbers, not {_PLAINLY.get(one.kind, one.kind)}: {_short(argument)}")
         text = name in _CHOOSING and any(one.kind in ("text", "list") for one in found[1:])
-        return Found("text" if text else "number", None, max((one.power for one in found), default=1.0))
+        size = 1e9 if name == "size" else None  # one of Python's whole numbers, as len() gives
+        return Found("text" if text else "number", size, max((one.power for one in found), default=1.0))
 
     def _decimals(self, nodes: Sequence[ast.AST]) -> None:
         """To how many places one rounds: numpy counts up to them one by one."""

@@ -71,8 +71,9 @@ def givable(path: Any) -> bool:
 
 
 _SYSTEM = frozenset({
-    "builtins", "code", "ctypes", "importlib", "io", "joblib", "marshal", "multiprocessing", "nt", "os", "pathlib",
-    "pickle", "posix", "pty", "runpy", "shutil", "socket", "subprocess", "sys", "tempfile", "timeit", "urllib",
+    "builtins", "cloudpickle", "code", "ctypes", "dill", "importlib", "io", "joblib", "marshal", "multiprocessing",
+    "nt", "numexpr", "os", "pandas", "pathlib", "patsy", "pd", "pickle", "posix", "pty", "runpy", "shutil", "sm", "smf",
+    "socket", "statsmodels", "subprocess", "sympy", "sys", "tempfile", "timeit", "torch", "urllib", "yaml",
 })  # fmt: skip
 
 

@@ -78,6 +78,8 @@ def parse(formula: str, columns: Iterable[Hashable] = ()) -> Terms:
         raise FormulaError(f"the formula does not parse: {error.message}{place}", **advice) from None
     except SyntaxError as error:
         raise FormulaError(f"the formula does not parse: {error.msg}\n  {formula}", **advice) from None
+    except (RecursionError, MemoryError):
+        raise FormulaError(f"the formula is nested deeper than Python reads: {formula:.60}...", **advice) from None
     for factor in (factor for term in (*model.lhs_termlist, *model.rhs_termlist) for factor in term.factors):
         _check_code(factor, advice)
     left = model.lhs_termlist
@@ -193,6 +195,9 @@ def _check_code(factor: Any, advice: dict[str, str]) -> None:
     except SyntaxError as error:
         place = "\n" + factor.origin.caretize(indent=2)
         raise FormulaError(f"the formula does not parse: {error.msg}{place}", **advice) from None
+    except (RecursionError, MemoryError):
+        fact = f"the formula is nested deeper than Python reads: {factor.code:.60}..."
+        raise FormulaError(fact, **advice) from None
 
 
 def take_apart(code: str, columns: Iterable[Hashable]) -> Pieces:

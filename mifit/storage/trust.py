@@ -174,7 +174,9 @@ def check_formula(
     try:
         terms = parse(FileText(formula, names), columns)
     except FormulaError as error:
-        raise StorageError(f"a formula of the file does not parse: {formula!r:.80}.", said=error.fact) from None
+        raise StorageError(
+            f"a formula of the file does not parse: {formula!r:.80}.", said=error.fact, do='imp.save("study.mifit")'
+        ) from None
     for code in (
         *([terms.outcome] if left else []),
         *dict.fromkeys(code for factors in terms.factors for code in factors),
