@@ -21,8 +21,9 @@ from scenarios_linear import LINEAR
 
 import mifit
 from mifit.examine.convergence import convergence
-from mifit.impute.chain import Chain, Seed
-from mifit.impute.runs import run
+from mifit.imputation.sampler.chain import Chain
+from mifit.imputation.sampler.runs import run
+from mifit.imputation.seed import Seed
 
 SCENARIOS = {**LINEAR, **LIKELIHOODS}
 SIZES = (5, 10, 20)  # chains side by side

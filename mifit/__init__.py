@@ -9,8 +9,6 @@ import importlib
 import logging
 from typing import TYPE_CHECKING, Any
 
-from . import impute as _room  # loaded before the function takes its name, which a later import would take back
-from . import pool as _other_room
 from .accessor import impute, pattern, plan
 from .errors import (
     CongenialityError,
@@ -36,11 +34,11 @@ from .errors import (
 if TYPE_CHECKING:
     from . import datasets
     from .frame.kinds import Kind
-    from .impute.methods import PMM, Logistic, Multinomial, NegBin, Normal, Ordinal, Poisson, Power, Sample
-    from .impute.methods.check import check_method
+    from .imputation.methods import PMM, Logistic, Multinomial, NegBin, Normal, Ordinal, Poisson, Power, Sample
+    from .imputation.methods.check_method import check_method
     from .imputed import ImputedSet, from_frames, from_long, load
     from .results.compare import anova
-    from .results.foreign import pool, pool_table
+    from .results.external import pool, pool_table
     from .results.pooled import PooledResults
     from .results.statistics import pool_statistics
 
@@ -96,23 +94,21 @@ __all__ = [
 _HOMES = {
     **dict.fromkeys(
         ("PMM", "Logistic", "Multinomial", "NegBin", "Normal", "Ordinal", "Poisson", "Power", "Sample"),
-        "impute.methods",
+        "imputation.methods",
     ),
     "ImputedSet": "imputed",
     "Kind": "frame.kinds",
     "PooledResults": "results.pooled",
     "anova": "results.compare",
-    "check_method": "impute.methods.check",
+    "check_method": "imputation.methods.check_method",
     "datasets": "",
     "from_frames": "imputed",
     "from_long": "imputed",
     "load": "imputed",
-    "pool": "results.foreign",
+    "pool": "results.external",
     "pool_statistics": "results.statistics",
-    "pool_table": "results.foreign",
+    "pool_table": "results.external",
 }
-
-del _room, _other_room, pool  # the name of the room is free for the function, loaded on first use
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 

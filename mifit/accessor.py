@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from .impute.plan import Plan
+    from .imputation.plan.plan import Plan
     from .imputed import ImputedSet
 
 __all__ = ["MiceAccessor", "impute", "pattern", "plan"]
@@ -151,7 +151,7 @@ def impute(
     >>> len(imp), int(imp[0].isna().sum().sum())
     (5, 0)
     """
-    from .impute.wishes import Asked
+    from .imputation.plan.options import Asked
     from .imputed import create
 
     return create(
@@ -225,11 +225,11 @@ def plan(
     >>> made["bmi"].label, made["bmi"].role
     ('norm', 'covariate')
     """
-    from .advising import request
     from .errors import MifitError
-    from .impute.chain import Seed
-    from .impute.wishes import Asked, one_seed, refuse_number, refuse_unseeded, seed_of
-    from .imputing import plan_for, refuse_run
+    from .imputation.plan.options import Asked, one_seed, refuse_number, refuse_unseeded, seed_of
+    from .imputation.seed import Seed
+    from .workflow.calls import request
+    from .workflow.prepare import plan_for, refuse_run
 
     asked = Asked(
         iterations, methods, predictors, auxiliary, congeniality, order, derived, id, link, kinds, bounds, conditional,

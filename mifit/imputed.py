@@ -12,20 +12,7 @@ from typing import Any, overload
 import numpy as np
 import pandas as pd
 
-from .advising import request, request_of
-from .alternatives import Alternatives, alternatives
 from .calls import Advice
-from .completing import completed_rows
-from .describing import (
-    described,
-    events_of,
-    fingerprint_of,
-    identity_of,
-    remaining,
-    said_of_incomplete,
-    said_of_remaining,
-    warn_of_times,
-)
 from .errors import IncompleteWarning, MifitError, StorageError, call, warn
 from .examine.convergence import convergence, trace_frame
 from .examine.explain import Explanation, explain
@@ -35,20 +22,34 @@ from .examine.plots import Plots
 from .examine.report import report
 from .examine.study import Study
 from .examine.values import Strayed, strayed, value_table
-from .fitting import Request, certified, fitted
 from .frame.completed import Completed, copied
 from .frame.elsewhere import from_frames as _from_frames
 from .frame.elsewhere import from_long as _from_long
-from .impute.chain import Chain, Seed
-from .impute.plan import Plan
-from .impute.wishes import Asked, is_whole, one_seed, refuse_number, refuse_unseeded, seed_of
-from .imputing import Ground, chains_of, checked, completed_of, more_chains, plan_for
-from .keeping import loaded, saved
+from .imputation.plan.options import Asked, is_whole, one_seed, refuse_number, refuse_unseeded, seed_of
+from .imputation.plan.plan import Plan
+from .imputation.sampler.chain import Chain
+from .imputation.seed import Seed
 from .results.figures import asks_for_p_values
-from .results.mapped import Mapped, map_sets
+from .results.map import Mapped, map_sets
+from .results.monte_carlo import settle
 from .results.pooled import PooledResults
-from .results.precision import settle
-from .stopping import call_again, salvaged
+from .workflow.alternatives import Alternatives, alternatives
+from .workflow.calls import request, request_of
+from .workflow.describe import (
+    described,
+    events_of,
+    fingerprint_of,
+    identity_of,
+    remaining,
+    said_of_incomplete,
+    said_of_remaining,
+    warn_of_times,
+)
+from .workflow.fit import Request, certified, fitted
+from .workflow.new_rows import completed_rows
+from .workflow.persist import loaded, saved
+from .workflow.prepare import Ground, chains_of, checked, completed_of, more_chains, plan_for
+from .workflow.stopping import call_again, salvaged
 
 __all__ = ["ImputedSet", "create", "from_frames", "from_long", "load"]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import statsmodels.api as sm
 
-from mifit.impute.methods import METHODS
+from mifit.imputation.methods import METHODS
 
 __all__ = ["PLANS", "Asked", "Undeclared"]
 

@@ -5,10 +5,10 @@ import pandas as pd
 
 import mifit
 from mifit.analysis.fit import fit_one, fit_sets
-from mifit.fitting import Request, question_of
 from mifit.formula.design import freeze
-from mifit.pool.rubin import pool
+from mifit.pooling.rubin import pool
 from mifit.results.pooled import PooledResults
+from mifit.workflow.fit import Request, question_of
 
 
 def fit(imp, formula, model=None, dfcom=None, df_method="barnard-rubin", **keywords):

@@ -13,7 +13,7 @@ import pandas as pd
 import statsmodels.formula.api as smf
 
 import mifit
-from mifit.pool.rubin import pool, t_quantile
+from mifit.pooling.rubin import pool, t_quantile
 
 __all__ = [
     "BIAS",

@@ -13,7 +13,7 @@ import statsmodels.formula.api as smf
 from scenarios import Estimate, Loss, Scenario, coin, expit
 from statsmodels.miscmodels.ordinal_model import OrderedModel
 
-from mifit.impute.methods.cox import Times, partial_peak
+from mifit.imputation.methods.cox import Times, partial_peak
 
 __all__ = ["LIKELIHOODS", "MORE", "with_echo"]
 

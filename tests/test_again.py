@@ -10,19 +10,19 @@ from scipy.optimize import approx_fprime
 from test_methods_discrete import OWN, estimates, fit, frame, visit
 
 from mifit.formula.question import ask
-from mifit.frame.cells import Mask
 from mifit.frame.kinds import Kind
+from mifit.frame.masks import Mask
 from mifit.frame.table import read
-from mifit.impute.chain import Seed
-from mifit.impute.engine import Engine
-from mifit.impute.estimation import Left, repeated
-from mifit.impute.methods.logistic import Logistic, _Bernoulli, _bernoulli
-from mifit.impute.methods.multinomial import Multinomial, _Categorical, _categorical
-from mifit.impute.methods.ordinal import Ordinal, _Cumulative, _cumulative
-from mifit.impute.newton import again, maximise, variances
-from mifit.impute.planning import make
-from mifit.impute.runs import run
-from mifit.impute.wishes import Wishes
+from mifit.imputation.make_plan import make
+from mifit.imputation.methods.logistic import Logistic, _Bernoulli, _bernoulli
+from mifit.imputation.methods.multinomial import Multinomial, _Categorical, _categorical
+from mifit.imputation.methods.ordinal import Ordinal, _Cumulative, _cumulative
+from mifit.imputation.numerics.fit import Left, repeated
+from mifit.imputation.numerics.newton import again, maximise, variances
+from mifit.imputation.plan.options import Wishes
+from mifit.imputation.sampler.engine import Engine
+from mifit.imputation.sampler.runs import run
+from mifit.imputation.seed import Seed
 
 METHODS = [Logistic(), Multinomial(), Ordinal()]
 

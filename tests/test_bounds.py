@@ -7,16 +7,17 @@ from scipy import stats
 
 from mifit import MifitError, PlanError
 from mifit.frame.kinds import Kind
-from mifit.impute import drawing
-from mifit.impute.contract import Visit
-from mifit.impute.drawing import Fence, draw, draw_continuous
-from mifit.impute.gram import solve
-from mifit.impute.methods.norm import Normal, NormalFitted
-from mifit.impute.methods.pmm import PMM
-from mifit.impute.methods.poisson import Poisson, PoissonFitted
-from mifit.impute.methods.power import Power, PowerFitted, PowerScale
-from mifit.impute.sampler_choice import Constraint, choose, offers
-from mifit.impute.truncated import truncated_normal, truncated_regression
+from mifit.imputation.contract import Visit
+from mifit.imputation.methods.norm import Normal, NormalFitted
+from mifit.imputation.methods.pmm import PMM
+from mifit.imputation.methods.poisson import Poisson, PoissonFitted
+from mifit.imputation.methods.power import Power, PowerFitted, PowerScale
+from mifit.imputation.numerics.linear import solve
+from mifit.imputation.numerics.truncated import truncated_normal, truncated_regression
+from mifit.imputation.plan.sampler_choice import Constraint, choose, offers
+from mifit.imputation.sampler import samplers as drawing
+from mifit.imputation.sampler.constraint import Fence
+from mifit.imputation.sampler.samplers import draw, draw_continuous
 
 DRAWS = 40_000
 MODES = pytest.mark.parametrize("formula", [None, "y ~ x + z", "y ~ x*z", "y ~ z + I(x**2)"])

@@ -14,10 +14,10 @@ from statsmodels import api as sm
 
 import mifit
 from mifit import MifitError
-from mifit.advising import request_of
 from mifit.calls import Advice, Code, left_alone, written
 from mifit.errors import PlanError, call, shown
-from mifit.impute.plan import Wishes
+from mifit.imputation.plan.plan import Wishes
+from mifit.workflow.calls import request_of
 
 N = 80
 

@@ -7,7 +7,7 @@ from scipy import stats
 
 import mifit
 from mifit import PlanError
-from mifit.impute.plan import Wishes
+from mifit.imputation.plan.plan import Wishes
 
 FAST = {"m": 2, "rng": 1, "iterations": 3}
 
@@ -163,7 +163,7 @@ def test_words_follow_into_files_old_and_new(tmp_path):
     again = mifit.load(tmp_path / "one.mifit")
     assert again.plan.wishes == imp.plan.wishes and again.plan["y"].bounds == imp.plan["y"].bounds
     pd.testing.assert_frame_equal(again.extend(1)[2], imp.extend(1)[2], check_exact=True)
-    from mifit.storage.plain import Packer, Unpacker
+    from mifit.storage.serialize import Packer, Unpacker
 
     stored = Packer().value(Wishes(bounds={"y": (0, None)}))
     stored["of"] = {k: v for k, v in stored["of"].items() if k not in ("censored", "truncated")}  # as it was written

@@ -13,11 +13,12 @@ import mifit
 from mifit import ImputationError
 from mifit.formula.question import ask
 from mifit.frame.table import read
-from mifit.impute.chain import Running, Seed
-from mifit.impute.engine import Engine
-from mifit.impute.plan import Wishes
-from mifit.impute.planning import make
-from mifit.impute.runs import _chain, run
+from mifit.imputation.make_plan import make
+from mifit.imputation.plan.plan import Wishes
+from mifit.imputation.sampler.chain import Running
+from mifit.imputation.sampler.engine import Engine
+from mifit.imputation.sampler.runs import _chain, run
+from mifit.imputation.seed import Seed
 
 
 def mixed(n=150, seed=0, share=0.25):
@@ -172,7 +173,7 @@ def test_other_units_give_the_same_values_in_other_units(formula, method, shift,
 
 @pytest.mark.parametrize("power", [-9, 9])
 def test_units_leave_no_trace_in_slice_steps(power, monkeypatch):
-    from mifit.impute import drawing
+    from mifit.imputation.sampler import samplers as drawing
 
     monkeypatch.setattr(drawing, "ROUNDS", (1,))
     frame = mixed()

@@ -11,7 +11,7 @@ from statsmodels.genmod.families import links
 
 import mifit
 from mifit import CongenialityError, CongenialityWarning
-from mifit.examine.check import verdict
+from mifit.examine.verdict import verdict
 from mifit.formula.identity import likelihood
 from mifit.formula.question import ask
 from mifit.frame.table import read

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from mifit.frame.table import read
-from mifit.impute.choices import (
+from mifit.imputation.plan.defaults import (
     allowed_parameters,
     association,
     is_identifier,

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mifit.impute.copies import linear_copy
+from mifit.imputation.plan.unit_copies import linear_copy
 
 N = 120
 

@@ -5,9 +5,9 @@ import pytest
 import statsmodels.api as sm
 
 from mifit.frame.kinds import Kind
-from mifit.impute.contract import Visit
-from mifit.impute.methods import cox
-from mifit.impute.methods.cox import Cox, CoxFitted, Times, nelson_aalen, partial_peak
+from mifit.imputation.contract import Visit
+from mifit.imputation.methods import cox
+from mifit.imputation.methods.cox import Cox, CoxFitted, Times, nelson_aalen, partial_peak
 
 
 def fit(method, X, seed=1):

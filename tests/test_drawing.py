@@ -11,20 +11,20 @@ from scipy import stats
 from mifit.errors import ImputationError
 from mifit.formula.question import ask
 from mifit.frame.table import read
-from mifit.impute import drawing
-from mifit.impute.bench import Bench
-from mifit.impute.drawing import draw_continuous, draw_discrete
-from mifit.impute.engine import Engine
-from mifit.impute.methods.logistic import LogisticFitted
-from mifit.impute.methods.multinomial import MultinomialFitted
-from mifit.impute.methods.negbin import NegBinFitted
-from mifit.impute.methods.norm import Normal, NormalFitted
-from mifit.impute.methods.ordinal import OrdinalFitted
-from mifit.impute.methods.poisson import PoissonFitted
-from mifit.impute.methods.power import Power, PowerFitted, PowerScale
-from mifit.impute.plan import Wishes
-from mifit.impute.planning import make
-from mifit.impute.sampler_choice import multiplies, offers
+from mifit.imputation.make_plan import make
+from mifit.imputation.methods.logistic import LogisticFitted
+from mifit.imputation.methods.multinomial import MultinomialFitted
+from mifit.imputation.methods.negbin import NegBinFitted
+from mifit.imputation.methods.norm import Normal, NormalFitted
+from mifit.imputation.methods.ordinal import OrdinalFitted
+from mifit.imputation.methods.poisson import PoissonFitted
+from mifit.imputation.methods.power import Power, PowerFitted, PowerScale
+from mifit.imputation.plan.plan import Wishes
+from mifit.imputation.plan.sampler_choice import multiplies, offers
+from mifit.imputation.sampler import samplers as drawing
+from mifit.imputation.sampler.engine import Engine
+from mifit.imputation.sampler.likelihood_terms import Bench
+from mifit.imputation.sampler.samplers import draw_continuous, draw_discrete
 
 DRAWS = 50_000
 Z = 0.7  # of the row that is repeated
@@ -448,8 +448,8 @@ def test_levels_that_are_all_impossible_are_refused():
 @pytest.mark.parametrize("formula", ["y ~ k + z", "y ~ k * z"])
 @pytest.mark.parametrize("codes", [(1, 2), (-1, 1), (5, 105)])
 def test_the_codes_of_two_values_do_not_matter(formula, codes):
-    from mifit.impute.chain import Seed
-    from mifit.impute.runs import run
+    from mifit.imputation.sampler.runs import run
+    from mifit.imputation.seed import Seed
 
     rng = np.random.default_rng(16)
     z = rng.standard_normal(300)

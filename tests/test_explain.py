@@ -9,9 +9,9 @@ from scipy.special import ndtri
 from scipy.stats import poisson
 
 import mifit
-from mifit.impute.chain import Running
-from mifit.impute.engine import Engine
-from mifit.impute.replay import replay
+from mifit.imputation.sampler.chain import Running
+from mifit.imputation.sampler.engine import Engine
+from mifit.imputation.sampler.replay import replay
 
 
 def mixed(n: int = 90) -> pd.DataFrame:

@@ -17,7 +17,7 @@ import pytest
 from test_chain import mixed, same
 
 import mifit
-from mifit.impute import runs as chains
+from mifit.imputation.sampler import runs as chains
 from mifit.workers import Board, Halted, Parcel, alone, spread
 
 WORDS = {"formula": "y ~ x * z + g", "iterations": 3, "rng": 7}
@@ -250,7 +250,7 @@ def test_the_keyboard_leaves_no_process_behind(tmp_path):
             signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what it puts aside without
             def bar(steps):
                 print("steps", flush=True)
-            import mifit.imputing as imputing, contextlib
+            import mifit.workflow.prepare as imputing, contextlib
             imputing._bar = contextlib.contextmanager(lambda *_: (yield bar))
             try:
                 mifit.impute(mixed(1000), "y ~ x * z + g", m=6, iterations=400, rng=7, n_jobs=2)
@@ -459,7 +459,7 @@ def test_the_last_chain_that_cannot_be_kept_is_a_warning(tmp_path, monkeypatch):
 )
 @pytest.mark.parametrize("where", ["sweep", "start", "freeze"])
 def test_whatever_stops_a_chain_leaves_the_finished_ones(error, where, monkeypatch):
-    from mifit.impute.chain import Running
+    from mifit.imputation.sampler.chain import Running
 
     frame, words = mixed(40), {"formula": "y ~ x", "m": 4, "iterations": 1, "rng": 1}
     whole, real, seen = mifit.impute(frame, **words), getattr(Running, where), []

@@ -21,21 +21,21 @@ import mifit
 from mifit.formula.question import ask
 from mifit.frame.kinds import Kind
 from mifit.frame.table import read
-from mifit.impute import bench
-from mifit.impute.chain import Chain, Running, Seed
-from mifit.impute.engine import Engine
-from mifit.impute.methods import norm
-from mifit.impute.methods.logistic import LogisticFitted
-from mifit.impute.methods.multinomial import MultinomialFitted
-from mifit.impute.methods.negbin import NegBinFitted
-from mifit.impute.methods.norm import NormalFitted
-from mifit.impute.methods.ordinal import OrdinalFitted
-from mifit.impute.methods.poisson import PoissonFitted
-from mifit.impute.methods.power import PowerFitted, PowerScale
-from mifit.impute.plan import Wishes
-from mifit.impute.planning import make
-from mifit.impute.runs import run
-from mifit.impute.store import Piece
+from mifit.imputation.make_plan import make
+from mifit.imputation.methods import norm
+from mifit.imputation.methods.logistic import LogisticFitted
+from mifit.imputation.methods.multinomial import MultinomialFitted
+from mifit.imputation.methods.negbin import NegBinFitted
+from mifit.imputation.methods.norm import NormalFitted
+from mifit.imputation.methods.ordinal import OrdinalFitted
+from mifit.imputation.methods.poisson import PoissonFitted
+from mifit.imputation.methods.power import PowerFitted, PowerScale
+from mifit.imputation.plan.plan import Piece, Wishes
+from mifit.imputation.sampler import likelihood_terms as bench
+from mifit.imputation.sampler.chain import Chain, Running
+from mifit.imputation.sampler.engine import Engine
+from mifit.imputation.sampler.runs import run
+from mifit.imputation.seed import Seed
 
 ROWS = 40_000
 LIMIT = 4.5  # two-sided 7e-6 for each of some 500 figures: false alarm of the file 0.4 %

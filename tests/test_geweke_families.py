@@ -19,19 +19,20 @@ from test_geweke import COVARIATES, LIMIT, Fixed, figures
 
 from mifit.formula.question import ask
 from mifit.frame.table import read
-from mifit.impute.bench import Bench
-from mifit.impute.chain import Chain, Seed
-from mifit.impute.engine import Engine
-from mifit.impute.methods.glm import GlmFitted
-from mifit.impute.methods.multinomial import MultinomialFitted
-from mifit.impute.methods.negbin import NegBinFitted
-from mifit.impute.methods.norm import NormalFitted
-from mifit.impute.methods.ordinal import OrdinalFitted
-from mifit.impute.methods.poisson import PoissonFitted
-from mifit.impute.methods.probit import ProbitFitted
-from mifit.impute.plan import Wishes
-from mifit.impute.planning import make
-from mifit.impute.runs import run
+from mifit.imputation.make_plan import make
+from mifit.imputation.methods.glm import GlmFitted
+from mifit.imputation.methods.multinomial import MultinomialFitted
+from mifit.imputation.methods.negbin import NegBinFitted
+from mifit.imputation.methods.norm import NormalFitted
+from mifit.imputation.methods.ordinal import OrdinalFitted
+from mifit.imputation.methods.poisson import PoissonFitted
+from mifit.imputation.methods.probit import ProbitFitted
+from mifit.imputation.plan.plan import Wishes
+from mifit.imputation.sampler.chain import Chain
+from mifit.imputation.sampler.engine import Engine
+from mifit.imputation.sampler.likelihood_terms import Bench
+from mifit.imputation.sampler.runs import run
+from mifit.imputation.seed import Seed
 
 F, ROWS, PHI = sm.families, 30_000, 0.4
 SLOPES = {"Intercept": 0.2, "z": 0.3, "x": 0.9, "x:z": 0.6}

@@ -7,12 +7,12 @@ import pytest
 from mifit.formula.question import ask
 from mifit.frame.kinds import Kind
 from mifit.frame.table import read
-from mifit.impute.contract import Visit
-from mifit.impute.engine import Engine
-from mifit.impute.gram import draw_coefficients, draw_sigma, independent, solve
-from mifit.impute.plan import Wishes
-from mifit.impute.planning import make
-from mifit.impute.visit import StoreVisit
+from mifit.imputation.contract import Visit
+from mifit.imputation.make_plan import make
+from mifit.imputation.numerics.linear import draw_coefficients, draw_sigma, independent, solve
+from mifit.imputation.plan.plan import Wishes
+from mifit.imputation.sampler.engine import Engine
+from mifit.imputation.sampler.visit import StoreVisit
 
 
 def design(n=200, p=5, seed=0):

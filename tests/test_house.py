@@ -19,29 +19,27 @@ import pytest
 ROOT = Path(__file__).parents[1]
 HOUSE = ROOT / "mifit"
 
-# Imports point downwards, from a layer to any later one; rooms of one layer never import one another.
+# Imports point downwards, from a layer to any later one; packages of one layer never import one another.
 LAYERS = (
     ("accessor",),
     ("imputed",),
-    ("alternatives",),
-    ("completing", "fitting", "keeping"),
-    ("describing", "sampling", "stopping"),
-    ("imputing",),
-    ("advising",),
+    ("workflow",),
     ("examine", "storage"),
     ("results",),
-    ("impute", "analysis", "pool"),
+    ("imputation", "analysis", "pooling"),
     ("formula",),
     ("frame",),
     ("workers",),
-    ("files",),
+    ("files", "display"),
     ("errors",),
     ("calls",),
 )
+# The same within imputation.
+INNER = (("make_plan",), ("sampler",), ("plan",), ("methods",), ("numerics",), ("contract", "seed"))
 # Who may import a package at all; no other room does.
 DOORS = {"patsy": {"formula"}, "statsmodels": {"analysis"}}
 # Who may not.
-CLOSED = {"pandas": {"impute", "pool"}}
+CLOSED = {"pandas": {"imputation", "pooling"}}
 # Too slow to load for an `import mifit`: imported inside the functions that use them.
 INSIDE_FUNCTIONS = ("joblib", "matplotlib", "scipy.stats", "statsmodels", "threadpoolctl", "tqdm")
 CEILING = 400  # lines of code in one file; docstrings, comments and blank lines are free
@@ -56,12 +54,12 @@ class Import(NamedTuple):
 
 
 def modules(house: Path) -> dict[str, Path]:
-    """Every module of the house by its path, as in ARCHITECTURE.md: 'impute/plan.py'."""
+    """Every module of the house by its path, as in ARCHITECTURE.md: 'imputation/contract.py'."""
     return {path.relative_to(house).as_posix(): path for path in sorted(house.rglob("*.py"))}
 
 
 def room(name: str) -> str:
-    """The room of a module: 'impute/plan.py' and 'impute.plan.fit' are in 'impute', 'errors.py' in 'errors'."""
+    """The package of a module: of 'frame/kinds.py' and 'frame.kinds.Kind' it is 'frame', of 'errors.py' 'errors'."""
     return re.split(r"[/.]", name)[0]
 
 
@@ -88,6 +86,20 @@ def imports(name: str, path: Path) -> Iterator[Import]:
             base = package[: len(package) - node.level + 1] if node.level else []
             start = ".".join([*base, *([node.module] if node.module else [])])
             yield from (Import(f"{start}.{alias.name}", node.lineno, id(node) in inner) for alias in node.names)
+
+
+def targets(name: str, path: Path, known: set[str]) -> set[str]:
+    """The modules of the package that a module imports, for types too, as dotted paths."""
+    found = set()
+    for item in imports(name, path):
+        parts = item.path.split(".")
+        found |= set([".".join(parts[:n]) for n in (len(parts), len(parts) - 1) if ".".join(parts[:n]) in known][:1])
+    return found - {dotted(name)}
+
+
+def dotted(name: str) -> str:
+    """A module's path as it is imported: 'mifit.frame.kinds' for 'frame/kinds.py'."""
+    return ".".join(["mifit", *re.sub(r"(/?__init__)?\.py$", "", name).split("/")]).rstrip(".")
 
 
 def within(path: str, package: str) -> bool:
@@ -159,6 +171,32 @@ def wrong_directions(house: Path) -> list[str]:
     return wrong
 
 
+def wrong_order_within_imputation(house: Path) -> list[str]:
+    wrong, above = [], {part: layer[0] for layer in INNER for part in layer}
+    order = list(above)
+    for name, path in modules(house).items():
+        parts = re.split(r"[/.]", name)
+        if parts[0] != "imputation" or parts[1] not in above:
+            continue
+        for item in imports(name, path):
+            if within(item.path, "mifit.imputation"):
+                target = item.path.split(".")[2] if item.path.count(".") > 1 else ""
+                if target in above and order.index(target) < order.index(parts[1]):
+                    wrong.append(f"{name}:{item.line}: {parts[1]} imports {target}")
+    return wrong
+
+
+def circles(house: Path) -> list[str]:
+    """Files that import one another, straight or through others, also for types or inside functions."""
+    here = modules(house)
+    known = {dotted(name) for name in here}
+    reached = {dotted(name): targets(name, path, known) for name, path in here.items()}
+    free: set[str] = set()
+    while ready := {name for name, below in reached.items() if name not in free and below <= free}:
+        free |= ready
+    return sorted(reached.keys() - free)
+
+
 def wrong_doors(house: Path) -> list[str]:
     wrong = []
     for name, path in modules(house).items():
@@ -208,31 +246,42 @@ def wrong_public_names(house: Path) -> list[str]:
 
 
 def table_of_rooms(text: str) -> list[tuple[str, str]]:
-    """Rows (name, may import) of the table whose first heading is 'Module'; rooms end in a slash."""
-    table = text.partition("| Module |")[2].partition("\n\n")[0]
+    """Rows (name, may import) of the table whose first heading is 'Package'; folders end in a slash."""
+    table = text.partition("| Package |")[2].partition("\n\n")[0]
     cells = [[cell.strip() for cell in row.strip("| ").split(" | ")] for row in table.splitlines()[2:]]
-    return [(row[0].strip("`"), row[2] if len(row) > 2 else "") for row in cells]
+    return [(row[0].strip("`"), row[2]) for row in cells]
 
 
 def wrong_table(house: Path, text: str) -> list[str]:
     rows = table_of_rooms(text)
     if not rows:
-        return ["no table of rooms"]
+        return ["no table of packages"]
     listed = [name for name, _ in rows]
-    here = {name for name in modules(house) if name != "__init__.py"}
-    folders = {name.rpartition("/")[0] + "/" for name in here if "/" in name}
-    wrong = [f"the table names {name}, which is not there" for name in listed if name not in here | folders]
+    here = {f"{room(name)}/" if "/" in name else name for name in modules(house) if name != "__init__.py"}
+    wrong = [f"the table names {name}, which is not there" for name in listed if name not in here]
     wrong += [f"the table names {name} twice" for name in sorted(set(listed)) if listed.count(name) > 1]
-    for name in sorted(here - set(listed)):
-        folder = name.rpartition("/")[0] + "/"
-        alone = folder in listed and not any(row.startswith(folder) and row != folder for row in listed)
-        if not name.endswith("__init__.py") and not alone:
-            wrong.append(f"the table does not name {name}")
+    wrong += [f"the table does not name {name}" for name in sorted(here - set(listed))]
     for name, cell in rows:
-        if cell and (room(name) == "datasets" or any(room(name) in layer for layer in LAYERS)):
+        if room(name) == "datasets" or any(room(name) in layer for layer in LAYERS):
             said, law = set(re.findall(r"\w+", cell)) - {"nothing"}, rooms_below(room(name))
             if not law & {room(other) for other in here} <= said <= law:
-                wrong.append(f"the table lets {name} import {sorted(said)}, the law says {sorted(law)}")
+                wrong.append(f"the table lets {name} import {sorted(said)}, the rule says {sorted(law)}")
+    return wrong
+
+
+def absent_files(house: Path, text: str) -> list[str]:
+    """Files that the text names, as `formula/source.py`, and that are not there."""
+    named = re.findall(r"`((?:\w+/)*\w+\.py)(?:: \w+)?`", text)
+    roots = [house, house.parent]
+    folders = {"": ""}
+    wrong = []
+    for name in named:
+        folder = name.rpartition("/")[0]
+        if folder:
+            folders[""] = folder
+        where = name if folder else f"{folders['']}/{name}"
+        if not any((root / one).exists() for root in roots for one in (name, where)):
+            wrong.append(f"the text names {name}, which is not there")
     return wrong
 
 
@@ -249,6 +298,14 @@ def machine_paths(files: list[Path]) -> list[str]:
 
 def test_imports_point_downwards_and_the_wings_never_import_one_another():
     assert wrong_directions(HOUSE) == []
+
+
+def test_the_parts_of_imputation_are_in_order():
+    assert wrong_order_within_imputation(HOUSE) == []
+
+
+def test_no_files_import_one_another():
+    assert circles(HOUSE) == []
 
 
 def test_patsy_statsmodels_and_pandas_use_their_doors():
@@ -269,6 +326,10 @@ def test_every_module_opens_with_a_sentence_and_says_in_order_what_is_public():
 
 def test_the_table_of_rooms_is_the_house():
     assert wrong_table(HOUSE, (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")) == []
+
+
+def test_the_files_that_architecture_names_are_there():
+    assert absent_files(HOUSE, (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")) == []
 
 
 def test_no_file_names_a_path_of_some_machine():
@@ -295,11 +356,15 @@ def test_importing_mifit_loads_nothing_slow_and_registers_the_accessor():
 def test_every_public_name_of_mifit_is_found_when_asked_for_and_listed():
     assert run("import mifit; print([n for n in mifit.__all__ if getattr(mifit, n) is None])") == "[]"
     assert run("import mifit; print(set(mifit.__all__) - set(dir(mifit)))") == "set()"
-    assert run("import mifit; print(hasattr(mifit, 'imputation'))") == "False"
+    assert run("import mifit; print(hasattr(mifit, 'imputations'))") == "False"
 
 
-def test_the_function_impute_keeps_its_name_when_the_room_impute_is_loaded():
-    assert run("import mifit; from mifit.impute import gram; print(mifit.impute.__module__)") == "mifit.accessor"
+def test_every_module_can_be_imported_by_its_path():
+    assert (
+        run("import mifit; from mifit.imputation.numerics import linear; print(mifit.impute.__module__)")
+        == "mifit.accessor"
+    )
+    assert run("import mifit.imputation.methods as m; print(m.PMM.__name__)") == "PMM"
 
 
 def test_the_floors_are_those_of_the_project_file():
@@ -326,17 +391,26 @@ def test_every_extra_is_one_that_something_uses():
 
 CROOKED = {
     "an import upwards": (wrong_directions, "frame/table.py", "from ..formula.terms import parse\n"),
-    "a wing that imports a wing": (wrong_directions, "impute/plan.py", "def f():\n    from ..pool import rubin\n"),
+    "a wing that imports a wing": (
+        wrong_directions,
+        "imputation/contract.py",
+        "def f():\n    from ..pooling import rubin\n",
+    ),
     "results that import imputed": (wrong_directions, "results/pooled.py", "from .. import imputed\n"),
     "an absolute import upwards": (wrong_directions, "errors.py", "import mifit.frame.table\n"),
-    "a room that imports the whole house": (wrong_directions, "pool/rubin.py", "import mifit\n"),
+    "a room that imports the whole house": (wrong_directions, "pooling/rubin.py", "import mifit\n"),
     "a room nobody knows": (wrong_directions, "helpers.py", "x = 1\n"),
     "datasets that import frame": (wrong_directions, "datasets/__init__.py", "from ..frame import kinds\n"),
-    "patsy outside its door": (wrong_doors, "impute/plan.py", "def f():\n    import patsy\n"),
+    "a plan that imports the sampler": (
+        wrong_order_within_imputation,
+        "imputation/plan/build.py",
+        "from ..sampler.chain import Chain\n",
+    ),
+    "patsy outside its door": (wrong_doors, "imputation/contract.py", "def f():\n    import patsy\n"),
     "statsmodels outside its door": (wrong_doors, "results/pooled.py", "from statsmodels.api import OLS\n"),
-    "pandas in the pooling": (wrong_doors, "pool/rubin.py", "import pandas as pd\n"),
-    "pandas in a deep room of impute": (wrong_doors, "impute/methods/pmm.py", "import pandas.api\n"),
-    "a slow import at the top": (early_imports, "pool/rubin.py", "from scipy import stats\n"),
+    "pandas in the pooling": (wrong_doors, "pooling/rubin.py", "import pandas as pd\n"),
+    "pandas deep in imputation": (wrong_doors, "imputation/methods/pmm.py", "import pandas.api\n"),
+    "a slow import at the top": (early_imports, "pooling/rubin.py", "from scipy import stats\n"),
     "a slow import under a condition": (early_imports, "imputed.py", "if True:\n    import joblib\n"),
     "a slow import in a class": (early_imports, "imputed.py", "class A:\n    from tqdm.auto import tqdm\n"),
     "401 lines of code": (too_long, "imputed.py", "x = 1\n" * 401),
@@ -360,9 +434,9 @@ STRAIGHT = '''"""A sentence."""
 
 import numpy as np
 from scipy.special import stdtr
-from .gram import solve
-from ..formula.design import freeze
-from ..errors import PlanError
+from ..numerics.linear import solve
+from ...formula.design import freeze
+from ...errors import PlanError
 
 __all__ = ["CONSTANT", "Plan", "plan"]
 
@@ -383,11 +457,14 @@ def _helper(): ...
 
 
 def test_a_straight_house_is_let_pass(tmp_path):
-    (tmp_path / "impute").mkdir()
-    (tmp_path / "impute/__init__.py").write_text('"""A room."""\n', encoding="utf-8")
-    (tmp_path / "impute/plan.py").write_text(STRAIGHT, encoding="utf-8")
-    checks = [wrong_directions, wrong_doors, early_imports, too_long, wrong_public_names]
-    assert [check(tmp_path) for check in checks] == [[], [], [], [], []]
+    (tmp_path / "imputation/plan").mkdir(parents=True)
+    (tmp_path / "imputation/__init__.py").write_text('"""A package."""\n', encoding="utf-8")
+    (tmp_path / "imputation/plan/build.py").write_text(STRAIGHT, encoding="utf-8")
+    checks = [
+        wrong_directions, wrong_order_within_imputation, circles, wrong_doors, early_imports, too_long,
+        wrong_public_names,
+    ]  # fmt: skip
+    assert [check(tmp_path) for check in checks] == [[]] * len(checks)
 
 
 def test_docstrings_comments_and_blank_lines_are_no_code():
@@ -396,23 +473,51 @@ def test_docstrings_comments_and_blank_lines_are_no_code():
     assert lines_of_code(source) == 6
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("from ..frame.kinds import Kind\n", "from .table import Table\n"),
+        (
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .kinds import Kind\n",
+            "from .table import Table\n",
+        ),
+        ("def f():\n    from . import kinds\n", "import mifit.frame.table\n"),
+    ],
+    ids=["straight", "for types", "inside a function"],
+)
+def test_files_that_import_one_another_are_caught(one, other, tmp_path):
+    (tmp_path / "frame").mkdir()
+    (tmp_path / "frame/table.py").write_text(one, encoding="utf-8")
+    (tmp_path / "frame/kinds.py").write_text(other, encoding="utf-8")
+    (tmp_path / "frame/cells.py").write_text("import mifit.errors\n", encoding="utf-8")
+    assert circles(tmp_path) == ["mifit.frame.kinds", "mifit.frame.table"]
+
+
 def test_the_table_is_compared_both_ways(tmp_path):
-    for name in ("errors.py", "frame/kinds.py", "pool/rubin.py", "pool/joint.py", "impute/methods/pmm.py"):
+    for name in ("errors.py", "frame/kinds.py", "pooling/rubin.py", "imputation/methods/pmm.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    head = "| Module | What lives there | May import |\n|---|---|---|\n| `errors.py` | a | nothing |\n"
-    methods = "| `impute/methods/` | b | |\n"
-    methods += "| `frame/` | b | errors |\n| `frame/kinds.py` | b | |\n"
-    pool = "| `pool/` | c | formula, frame, errors |\n| `pool/rubin.py` | d | |\n| `pool/joint.py` | e | |\n"
-    assert wrong_table(tmp_path, head + methods + pool) == []
-    assert wrong_table(tmp_path, head + methods + pool.replace("joint", "scales")) == [
-        "the table names pool/scales.py, which is not there",
-        "the table does not name pool/joint.py",
+    head = "| Package | What it does | May import |\n|---|---|---|\n| `errors.py` | a | nothing |\n"
+    head += "| `frame/` | b | errors |\n| `imputation/` | b | formula, frame, errors |\n"
+    pooling = "| `pooling/` | c | formula, frame, errors |\n"
+    assert wrong_table(tmp_path, head + pooling) == []
+    assert wrong_table(tmp_path, head + pooling.replace("pooling", "scales")) == [
+        "the table names scales/, which is not there",
+        "the table does not name pooling/",
     ]
-    assert wrong_table(tmp_path, head + methods + pool.replace("formula, ", "")) == []  # there is no formula here yet
-    assert len(wrong_table(tmp_path, head + methods + pool.replace("formula, ", "impute, "))) == 1
-    assert len(wrong_table(tmp_path, head + methods + pool.replace("frame, ", ""))) == 1
-    assert wrong_table(tmp_path, "nothing") == ["no table of rooms"]
+    assert wrong_table(tmp_path, head + pooling.replace("formula, ", "")) == []  # there is no formula here yet
+    assert len(wrong_table(tmp_path, head + pooling.replace("formula, ", "imputation, "))) == 1
+    assert len(wrong_table(tmp_path, head + pooling.replace("frame, ", ""))) == 1
+    assert wrong_table(tmp_path, "nothing") == ["no table of packages"]
+
+
+def test_a_file_that_the_text_names_must_be_there(tmp_path):
+    (tmp_path / "mifit/formula").mkdir(parents=True)
+    for name in ("mifit/errors.py", "mifit/formula/source.py", "mifit/formula/allowed.py"):
+        (tmp_path / name).touch()
+    text = "`errors.py`, `formula/source.py`, `allowed.py`, `formula/source.py: sourced`"
+    assert absent_files(tmp_path / "mifit", text) == []
+    assert len(absent_files(tmp_path / "mifit", text.replace("allowed", "forbidden"))) == 1
 
 
 def test_a_path_of_a_machine_is_caught(tmp_path):

@@ -7,8 +7,8 @@ import statsmodels.formula.api as smf
 
 from mifit import DataError, PlanError
 from mifit.frame.table import read
-from mifit.impute.bench import Members, Together
-from mifit.impute.engine import Engine
+from mifit.imputation.sampler.engine import Engine
+from mifit.imputation.sampler.likelihood_terms import Members, Together
 
 COX = {"model": "phreg", "status": "ev"}
 SPLIT = {**COX, "entry": "start"}

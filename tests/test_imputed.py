@@ -9,7 +9,7 @@ import pytest
 import statsmodels.api as sm
 
 import mifit
-from mifit.impute.plan import Plan
+from mifit.imputation.plan.plan import Plan
 
 N = 120
 

@@ -8,11 +8,12 @@ from scipy import stats
 
 from mifit.formula.question import ask
 from mifit.frame.table import read
-from mifit.impute.chain import Running, Seed
-from mifit.impute.engine import Engine
-from mifit.impute.plan import Wishes
-from mifit.impute.planning import make
-from mifit.pool.rubin import pool
+from mifit.imputation.make_plan import make
+from mifit.imputation.plan.plan import Wishes
+from mifit.imputation.sampler.chain import Running
+from mifit.imputation.sampler.engine import Engine
+from mifit.imputation.seed import Seed
+from mifit.pooling.rubin import pool
 
 EXAMPLES = {"derandomize": True, "deadline": None, "suppress_health_check": list(HealthCheck)}
 FORMULAS = [None, "y ~ x + z", "y ~ x*z + g", "y ~ x + I(z**2)", "b ~ x + z", "y ~ b + o"]

@@ -14,8 +14,8 @@ from test_reference import CASES, read
 import mifit
 from mifit.errors import FormulaError, ModelError, PoolingError
 from mifit.formula.constraint import listed
-from mifit.pool.joint import d1, d2, d3, d4, d4_robust, f_pvalue, li, reiter
-from mifit.pool.rubin import pool
+from mifit.pooling.joint_tests import d1, d2, d3, d4, d4_robust, f_pvalue, li, reiter
+from mifit.pooling.rubin import pool
 from mifit.results.compare import anova
 
 TESTS = [(name, j) for name in CASES for j in range(len(read(name)[1]["tests"]))]

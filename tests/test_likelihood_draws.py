@@ -15,22 +15,22 @@ from statsmodels.genmod.families import links
 from mifit.errors import DataError, FormulaError, ModelError, PlanError
 from mifit.formula.question import ask
 from mifit.frame.table import read
-from mifit.impute.bench import Bench
-from mifit.impute.chain import Seed
-from mifit.impute.drawing import draw_continuous, draw_proposed
-from mifit.impute.engine import Engine
-from mifit.impute.likelihoods import likelihood_of
-from mifit.impute.methods.cox import CoxFitted
-from mifit.impute.methods.glm import Glm, GlmFitted
-from mifit.impute.methods.multinomial import MultinomialFitted
-from mifit.impute.methods.negbin import NegBinFitted
-from mifit.impute.methods.norm import NormalFitted
-from mifit.impute.methods.ordinal import OrdinalFitted
-from mifit.impute.methods.poisson import PoissonFitted
-from mifit.impute.methods.probit import ProbitFitted
-from mifit.impute.plan import Wishes
-from mifit.impute.planning import make
-from mifit.impute.runs import run
+from mifit.imputation.make_plan import make
+from mifit.imputation.methods.cox import CoxFitted
+from mifit.imputation.methods.glm import Glm, GlmFitted
+from mifit.imputation.methods.multinomial import MultinomialFitted
+from mifit.imputation.methods.negbin import NegBinFitted
+from mifit.imputation.methods.norm import NormalFitted
+from mifit.imputation.methods.ordinal import OrdinalFitted
+from mifit.imputation.methods.poisson import PoissonFitted
+from mifit.imputation.methods.probit import ProbitFitted
+from mifit.imputation.plan.likelihoods import likelihood_of
+from mifit.imputation.plan.plan import Wishes
+from mifit.imputation.sampler.engine import Engine
+from mifit.imputation.sampler.likelihood_terms import Bench
+from mifit.imputation.sampler.runs import run
+from mifit.imputation.sampler.samplers import draw_continuous, draw_proposed
+from mifit.imputation.seed import Seed
 
 GAMMA = {"family": sm.families.Gamma(links.Log())}
 POISSON = {"family": sm.families.Poisson()}

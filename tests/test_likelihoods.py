@@ -11,14 +11,14 @@ from statsmodels.genmod.families import links
 from statsmodels.miscmodels.ordinal_model import OrderedModel
 
 from mifit.frame.kinds import Kind
-from mifit.impute.contract import Visit
-from mifit.impute.methods.check import check_method
-from mifit.impute.methods.cox import Cox, Times
-from mifit.impute.methods.glm import Glm, GlmFitted
-from mifit.impute.methods.negbin import NegBin
-from mifit.impute.methods.ordinal import Ordinal
-from mifit.impute.methods.poisson import Poisson
-from mifit.impute.methods.probit import Probit, ProbitFitted
+from mifit.imputation.contract import Visit
+from mifit.imputation.methods.check_method import check_method
+from mifit.imputation.methods.cox import Cox, Times
+from mifit.imputation.methods.glm import Glm, GlmFitted
+from mifit.imputation.methods.negbin import NegBin
+from mifit.imputation.methods.ordinal import Ordinal
+from mifit.imputation.methods.poisson import Poisson
+from mifit.imputation.methods.probit import Probit, ProbitFitted
 
 F = sm.families
 

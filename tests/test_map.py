@@ -10,9 +10,9 @@ from scipy import stats as st
 
 import mifit
 from mifit.errors import FitError, MifitWarning, ModelError, PoolingError
-from mifit.pool.rubin import pool as rubin_pool
-from mifit.results.foreign import pool, pool_table
-from mifit.results.mapped import Mapped, map_sets
+from mifit.pooling.rubin import pool as rubin_pool
+from mifit.results.external import pool, pool_table
+from mifit.results.map import Mapped, map_sets
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 import mifit
-from mifit.frame.markup import harmless, latex, markdown, one_line
+from mifit.display import harmless, latex, markdown, one_line
 
 EVIL = (
     "<script>alert(1)</script><img src=x onerror=alert(1)> \\input{x} ^^5cinput{y} | \\| `b` $m$ 50% a&b &lt;u&gt; "

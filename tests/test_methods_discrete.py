@@ -10,15 +10,15 @@ from statsmodels.miscmodels.ordinal_model import OrderedModel
 
 from mifit.errors import PlanError
 from mifit.frame.kinds import Kind
-from mifit.impute import estimation
-from mifit.impute.contract import Discrete, Judge, Visit
-from mifit.impute.methods import negbin
-from mifit.impute.methods.check import check_method
-from mifit.impute.methods.logistic import Logistic, LogisticFitted
-from mifit.impute.methods.multinomial import Multinomial, MultinomialFitted, draw_levels
-from mifit.impute.methods.negbin import NegBin, NegBinFitted
-from mifit.impute.methods.ordinal import Ordinal, OrdinalFitted
-from mifit.impute.methods.poisson import Poisson, PoissonFitted
+from mifit.imputation.contract import Discrete, Judge, Visit
+from mifit.imputation.methods import negbin
+from mifit.imputation.methods.check_method import check_method
+from mifit.imputation.methods.logistic import Logistic, LogisticFitted
+from mifit.imputation.methods.multinomial import Multinomial, MultinomialFitted, draw_levels
+from mifit.imputation.methods.negbin import NegBin, NegBinFitted
+from mifit.imputation.methods.ordinal import Ordinal, OrdinalFitted
+from mifit.imputation.methods.poisson import Poisson, PoissonFitted
+from mifit.imputation.numerics import fit as estimation
 
 METHODS = [Logistic(), Logistic(firth=True), Multinomial(), Ordinal(), Poisson(), NegBin()]
 OWN = {Logistic: Kind.BINARY, Multinomial: Kind.NOMINAL, Ordinal: Kind.ORDINAL, Poisson: Kind.COUNT, NegBin: Kind.COUNT}

@@ -11,7 +11,7 @@ import statsmodels.formula.api as smf
 
 import mifit
 from mifit.examine.references import KNOWN
-from mifit.impute.methods import METHODS, Cox, Glm, Probit
+from mifit.imputation.methods import METHODS, Cox, Glm, Probit
 
 
 @pytest.fixture(scope="module")

@@ -421,7 +421,7 @@ def test_designs_that_fits_leave_in_cycles_do_not_pile_up(completed, monkeypatch
     import gc
     import tracemalloc
 
-    monkeypatch.setattr("mifit.analysis.jobs._PILE", 10**5)
+    monkeypatch.setattr("mifit.analysis.build._PILE", 10**5)
     imp = imputed([pd.concat([frame] * 20) for frame in completed * 4])
     one = 4800 * 3 * 8
     imp.fit("b ~ x + z", "glm")  # what is imported and remembered at the first call

@@ -5,8 +5,8 @@ import functools
 import numpy as np
 import pytest
 
-from mifit.impute.methods.logistic import _bernoulli
-from mifit.impute.newton import draw, maximise, variances
+from mifit.imputation.methods.logistic import _bernoulli
+from mifit.imputation.numerics.newton import draw, maximise, variances
 
 
 def quadratic(centre, precision):

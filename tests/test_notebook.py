@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from browser import browser
 
-from mifit.frame.markup import STYLE, Markup, bar, block, chip, facts, folded, notes, rows_of, table
+from mifit.display import STYLE, Markup, bar, block, chip, facts, folded, notes, rows_of, table
 
 EVIL = "<script>alert(1)</script>"
 

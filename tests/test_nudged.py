@@ -14,8 +14,8 @@ from documents import difference, played
 from nudged import nudged
 
 import mifit
-import mifit.imputing
-import mifit.keeping
+import mifit.workflow.persist
+import mifit.workflow.prepare
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -24,14 +24,14 @@ PAGES = sorted((ROOT / "docs").glob("*.md"))
 @pytest.fixture
 def on_nudged_frames(monkeypatch):
     """Every frame that is imputed is nudged first; how many were is counted."""
-    real, seen = mifit.imputing.ground, []
+    real, seen = mifit.workflow.prepare.ground, []
 
     def ground(frame, *rest):
         seen.append(not frame.equals(nudged(frame)))
         return real(nudged(frame), *rest)
 
-    monkeypatch.setattr(mifit.imputing, "ground", ground)
-    monkeypatch.setattr(mifit.keeping, "ground", ground)
+    monkeypatch.setattr(mifit.workflow.prepare, "ground", ground)
+    monkeypatch.setattr(mifit.workflow.persist, "ground", ground)
     return seen
 
 

@@ -148,13 +148,13 @@ def test_the_cox_model_that_ended_at_zero_reaches_its_optimum():
 
 @pytest.mark.parametrize("name", EACH)
 def test_estimates_of_zero_are_never_at_the_optimum(name):
+    from mifit.analysis.build import job_of, model_of
     from mifit.analysis.job import Job
-    from mifit.analysis.jobs import job_of, model_of
     from mifit.analysis.models import call
     from mifit.analysis.optimum import SETTLED, curvature, slope
     from mifit.analysis.scaling import standardised
-    from mifit.fitting import Request, question_of
     from mifit.formula.design import freeze
+    from mifit.workflow.fit import Request, question_of
 
     model, outcome, words = CASES[name]
     if MODELS[model].equation not in ("likelihood", "family"):
@@ -223,7 +223,7 @@ def test_the_units_of_an_outcome_change_nothing_but_units():
 
 
 def test_a_negative_variance_is_no_number_to_take_a_root_of():
-    from mifit.analysis.incidents import loose
+    from mifit.analysis.problems import loose
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -12,12 +12,12 @@ from test_reference import stored
 import mifit
 from mifit import PlanError
 from mifit.frame.kinds import Kind
-from mifit.impute.contract import Visit
-from mifit.impute.methods.logistic import Logistic, _bernoulli
-from mifit.impute.methods.multinomial import Multinomial, _firth
-from mifit.impute.methods.ordinal import Ordinal
-from mifit.impute.newton import maximise
-from mifit.impute.shrinkage import shared, shrunk
+from mifit.imputation.contract import Visit
+from mifit.imputation.methods.logistic import Logistic, _bernoulli
+from mifit.imputation.methods.multinomial import Multinomial, _firth
+from mifit.imputation.methods.ordinal import Ordinal
+from mifit.imputation.numerics.newton import maximise
+from mifit.imputation.numerics.shrinkage import shared, shrunk
 
 
 def endometrial():

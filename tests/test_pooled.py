@@ -13,9 +13,9 @@ from statsmodels.iolib.summary2 import summary_col
 
 from mifit.analysis.fit import Fits
 from mifit.errors import ConvergenceWarning, ModelError, PlanError, PoolingError
-from mifit.pool.rubin import pool
+from mifit.pooling.rubin import pool
+from mifit.results.monte_carlo import Stability, settle, stable, undecided
 from mifit.results.pooled import PooledResults
-from mifit.results.precision import Stability, settle, stable, undecided
 
 NAMES = ("Intercept", "age[T.40-59]", "np.log(bmi):hyp")
 

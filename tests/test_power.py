@@ -8,12 +8,12 @@ from scipy import optimize, special, stats
 import mifit
 from mifit.errors import PlanError
 from mifit.frame.kinds import Kind
-from mifit.impute.contract import Visit
-from mifit.impute.gram import solve
-from mifit.impute.methods import PMM, Normal, Power, Sample, check_method
-from mifit.impute.methods.pmm import ascending, match
-from mifit.impute.methods.power import PowerFitted, PowerScale, _Profile, _scale_of, _Tilted
-from mifit.impute.truncated import truncated_normal
+from mifit.imputation.contract import Visit
+from mifit.imputation.methods import PMM, Normal, Power, Sample, check_method
+from mifit.imputation.methods.pmm import ascending, match
+from mifit.imputation.methods.power import PowerFitted, PowerScale, _Profile, _scale_of, _Tilted
+from mifit.imputation.numerics.linear import solve
+from mifit.imputation.numerics.truncated import truncated_normal
 
 BOX_COX = PowerScale(True, 0.0, 3.0)
 YEO_JOHNSON = PowerScale(False, 1.5, 0.8)

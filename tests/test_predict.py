@@ -8,7 +8,7 @@ from pooling import fit, frames, imputed
 
 from mifit.analysis.models import Call
 from mifit.errors import DataError, FormulaError, ModelError
-from mifit.pool.rubin import pool, t_quantile
+from mifit.pooling.rubin import pool, t_quantile
 from mifit.results.newdata import link_of
 
 BINOMIAL = {"family": sm.families.Binomial()}

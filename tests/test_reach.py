@@ -8,8 +8,8 @@ from scipy import integrate
 
 import mifit
 from mifit.frame.kinds import Kind
-from mifit.impute.contract import Visit
-from mifit.impute.methods import Power, check_method
+from mifit.imputation.contract import Visit
+from mifit.imputation.methods import Power, check_method
 
 
 def pbc(name):

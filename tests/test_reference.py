@@ -15,7 +15,7 @@ from mifit.analysis.models import call
 from mifit.formula.design import freeze
 from mifit.formula.question import ask
 from mifit.frame.elsewhere import from_long
-from mifit.pool.rubin import pool, t_pvalue, t_quantile
+from mifit.pooling.rubin import pool, t_pvalue, t_quantile
 
 REFERENCE = Path(__file__).parent / "reference"
 CASES = sorted(path.parent.name for path in REFERENCE.glob("*/case.json"))

@@ -11,9 +11,9 @@ import pytest
 
 import mifit
 from mifit.frame.kinds import Kind
-from mifit.impute.contract import Visit
-from mifit.impute.methods import METHODS
-from mifit.impute.methods.norm import Normal, NormalFitted
+from mifit.imputation.contract import Visit
+from mifit.imputation.methods import METHODS
+from mifit.imputation.methods.norm import Normal, NormalFitted
 
 
 @dataclass(frozen=True, slots=True)

@@ -252,9 +252,9 @@ def test_frequencies_are_rows_written_out():
         np.testing.assert_allclose(left["x"][gone].mean(), right["x"][rows][gone.to_numpy()].mean(), atol=0.35)
     # Exact where it can be: the fits see the same cross-products.
     from mifit.frame.table import read
-    from mifit.impute.engine import Engine
-    from mifit.impute.plan import Wishes
-    from mifit.impute.planning import make
+    from mifit.imputation.make_plan import make
+    from mifit.imputation.plan.plan import Wishes
+    from mifit.imputation.sampler.engine import Engine
 
     plan, table = make(read(frame), [], Wishes(weights={"frequency": "n"}), {})
     repeated = Engine(table, plan).repeated(None)
@@ -287,9 +287,9 @@ def test_a_weighted_logistic_fit_is_that_of_statsmodels():
     import statsmodels.api as sm
 
     from mifit.frame.kinds import Kind
-    from mifit.impute.contract import Visit
-    from mifit.impute.methods.logistic import Logistic
-    from mifit.impute.methods.multinomial import Multinomial
+    from mifit.imputation.contract import Visit
+    from mifit.imputation.methods.logistic import Logistic
+    from mifit.imputation.methods.multinomial import Multinomial
 
     rng = np.random.default_rng(7)
     X = np.column_stack([np.ones(300), rng.normal(size=(300, 2))])
@@ -305,8 +305,8 @@ def test_a_weighted_logistic_fit_is_that_of_statsmodels():
 @pytest.mark.parametrize("separated", [False, True])
 def test_a_weighted_ordinal_fit_is_that_of_rows_written_out(link, separated):
     from mifit.frame.kinds import Kind
-    from mifit.impute.contract import Visit
-    from mifit.impute.methods.ordinal import Ordinal
+    from mifit.imputation.contract import Visit
+    from mifit.imputation.methods.ordinal import Ordinal
 
     rng = np.random.default_rng(8)
     x = rng.normal(size=200)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mifit import PoolingError
-from mifit.pool.rubin import barnard_rubin, pool, rubin, t_pvalue, t_quantile
+from mifit.pooling.rubin import barnard_rubin, pool, rubin, t_pvalue, t_quantile
 
 
 def pooled_with(m, w, b, df_complete):

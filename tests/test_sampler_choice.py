@@ -13,12 +13,12 @@ from scenarios_linear import LINEAR
 
 import mifit
 from mifit.frame.table import read
-from mifit.impute import drawing
-from mifit.impute.chain import Running
-from mifit.impute.contract import Visit
-from mifit.impute.methods import METHODS, Glm, Probit
-from mifit.impute.methods.norm import NormalFitted
-from mifit.impute.sampler_choice import Choice, Sampler, offers
+from mifit.imputation.contract import Visit
+from mifit.imputation.methods import METHODS, Glm, Probit
+from mifit.imputation.methods.norm import NormalFitted
+from mifit.imputation.plan.sampler_choice import Choice, Sampler, offers
+from mifit.imputation.sampler import samplers as drawing
+from mifit.imputation.sampler.chain import Running
 
 SCENARIOS = {**LINEAR, **LIKELIHOODS}
 

@@ -7,9 +7,9 @@ from test_reference import CASES, models_of, read, read_long
 
 import mifit
 from mifit.errors import PoolingError
-from mifit.pool.number import decimals, fmi_limit, jackknife, recommended
-from mifit.pool.rubin import columns, each, pool, t_quantile
-from mifit.pool.scales import SCALES, adjusted, auc_delong, on_scale, pool_rsquared, scale_named
+from mifit.pooling.monte_carlo import decimals, fmi_limit, jackknife, recommended
+from mifit.pooling.rubin import columns, each, pool, t_quantile
+from mifit.pooling.scales import SCALES, adjusted, auc_delong, on_scale, pool_rsquared, scale_named
 
 INSIDE = {
     "identity": [-3.0, 0.0, 9.0],

@@ -10,8 +10,8 @@ from scipy import stats
 
 import mifit
 from mifit.errors import PoolingError
-from mifit.pool.rubin import pool as rubin_pool
-from mifit.results.mapped import Mapped
+from mifit.pooling.rubin import pool as rubin_pool
+from mifit.results.map import Mapped
 
 
 @pytest.fixture(scope="module")

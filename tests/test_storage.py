@@ -20,7 +20,7 @@ import mifit
 from mifit.frame.kinds import Kind
 from mifit.storage import archive
 from mifit.storage.frames import pack_frame, unpack_frame
-from mifit.storage.plain import Packer, Unpacker
+from mifit.storage.serialize import Packer, Unpacker
 
 
 def round_trip(frame):

@@ -22,7 +22,7 @@ import mifit
 from mifit.formula.functions import trusted
 from mifit.formula.source import Reference
 from mifit.storage import archive
-from mifit.storage.trust import check_code
+from mifit.storage.safe_formula import check_code
 
 TOUCHED = []  #: what a file managed to run
 

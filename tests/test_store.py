@@ -7,11 +7,11 @@ import pytest
 from mifit.formula.question import ask
 from mifit.frame.kinds import Kind
 from mifit.frame.table import read
-from mifit.impute import store as stores
-from mifit.impute.engine import Engine
-from mifit.impute.plan import Wishes
-from mifit.impute.planning import make
-from mifit.impute.visit import StoreVisit
+from mifit.imputation.make_plan import make
+from mifit.imputation.plan.plan import Wishes
+from mifit.imputation.sampler import store as stores
+from mifit.imputation.sampler.engine import Engine
+from mifit.imputation.sampler.visit import StoreVisit
 
 FORMULAS = [
     "y ~ x * g + I(x**2) + np.exp(z / 10) * b + r:c + bs(w, df=4)",

@@ -14,7 +14,7 @@ import statsmodels.formula.api as smf
 from pooling import fit, frames, imputed
 from statsmodels.iolib.summary2 import summary_col
 
-from mifit.results.mapped import Mapped
+from mifit.results.map import Mapped
 from mifit.results.pooled import PooledResults
 
 

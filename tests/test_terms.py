@@ -6,7 +6,7 @@ import pytest
 import statsmodels.api as sm
 
 from mifit import PlanError
-from mifit.impute.engine import Engine
+from mifit.imputation.sampler.engine import Engine
 
 WISHES = {"m": 2, "rng": 1, "iterations": 5}
 

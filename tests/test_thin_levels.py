@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mifit.impute.methods import multinomial
+from mifit.imputation.methods import multinomial
 
 
 def frame_of(levels, n=120, dtype=object):

@@ -8,7 +8,7 @@ import pytest
 
 import mifit
 from mifit import CongenialityWarning, DataError, MifitError, PlanError, PoolingError
-from mifit.impute.methods import METHODS
+from mifit.imputation.methods import METHODS
 
 FAST = {"m": 2, "rng": 1, "iterations": 5}
 

@@ -30,9 +30,9 @@ from mifit.formula.question import ask
 from mifit.formula.source import Captured, FileText, Reference
 from mifit.formula.terms import parse
 from mifit.frame.table import read
-from mifit.impute.plan import Plan
+from mifit.imputation.plan.plan import Plan
 from mifit.storage import study as study_room
-from mifit.storage.plain import Packer
+from mifit.storage.serialize import Packer
 
 ROOT = Path(__file__).parents[1]
 N = 80

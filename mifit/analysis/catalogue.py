@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .shapes import (
+from .parameters import (
     Reading,
     as_it_is,
     by_choice,

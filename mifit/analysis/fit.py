@@ -16,7 +16,11 @@ import numpy.typing as npt
 
 from ..errors import FitError, ModelError
 from ..workers import alone, died
-from .incidents import (
+from .build import empty, in_turn, job_of, model_of, outcome_levels, usable
+from .job import CompletedSets, FrozenDesign, Job
+from .models import MODELS, Call
+from .parameters import Reading
+from .problems import (
     all_events_note,
     boundary_note,
     failure,
@@ -30,12 +34,8 @@ from .incidents import (
     stopped_short,
     warn_once,
 )
-from .job import CompletedSets, FrozenDesign, Job
-from .jobs import empty, in_turn, job_of, model_of, outcome_levels, usable
-from .models import MODELS, Call
 from .rank import full_rank, ranked
 from .settling import Settled, Unsettled, blocks, settle
-from .shapes import Reading
 
 __all__ = ["Fits", "fit_one", "fit_sets"]
 

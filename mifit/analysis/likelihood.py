@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import FitError, ModelError
-from .incidents import failure, stopped_short
+from .build import empty, in_turn, job_of, model_of, outcome_levels, stack, usable
 from .job import CompletedSets, FrozenDesign, Job
-from .jobs import empty, in_turn, job_of, model_of, outcome_levels, stack, usable
 from .mixed import composed, group_sums, loglik
 from .models import MODELS, Call, is_robust
+from .parameters import cut_points_of, group_covariance, increments_of, random_effects
+from .problems import failure, stopped_short
 from .scaling import Scaled
 from .settling import Unsettled, settle
-from .shapes import cut_points_of, group_covariance, increments_of, random_effects
 
 __all__ = ["LogLikelihoods", "loglik_at", "loglik_fits", "stacked", "without_likelihood"]
 

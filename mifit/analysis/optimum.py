@@ -12,7 +12,7 @@ from .job import Job
 from .mixed import group_sums, spread_distance
 from .models import MODELS
 from .ordered import DISTRIBUTIONS, information, score
-from .shapes import Reading, cut_points_of, group_covariance, random_effects
+from .parameters import Reading, cut_points_of, group_covariance, random_effects
 
 __all__ = ["SETTLED", "curvature", "distance", "height", "information_of", "log_odds", "params_of", "slope"]
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from .job import Job
 from .models import MODELS
-from .shapes import Reading
+from .parameters import Reading
 
 __all__ = ["Scaled", "scaled", "standardised"]
 

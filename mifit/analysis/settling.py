@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .incidents import runs_away, warned
+from .build import model_of
 from .job import FrozenDesign, Job
-from .jobs import model_of
 from .models import MODELS, is_robust
 from .optimum import SETTLED, curvature, distance, height, information_of, log_odds, params_of, slope
+from .parameters import Reading, by_column
+from .problems import runs_away, warned
 from .scaling import Scaled, scaled, standardised
-from .shapes import Reading, by_column
 
 __all__ = ["Settled", "Unsettled", "blocks", "settle"]
 

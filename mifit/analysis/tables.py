@@ -7,7 +7,7 @@ import html
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..frame.markup import latex, one_line
+from ..display import latex, one_line
 
 __all__ = ["coefficient_table", "contrast_results", "header_table", "summary_of"]
 

@@ -12,13 +12,13 @@ import pandas as pd
 from scipy.special import chdtrc
 
 from ..analysis.models import spec
+from ..display import Markup, block, chip, facts, latex, markdown, table
 from ..formula.design import Design, freeze
 from ..formula.question import Question
-from ..frame.markup import Markup, block, chip, facts, latex, markdown, table
 from ..frame.table import Table
-from ..impute.likelihoods import likelihood_of
-from ..impute.plan import Plan
-from .check import Verdict, Where, verdict
+from ..imputation.plan.likelihoods import likelihood_of
+from ..imputation.plan.plan import Plan
+from .verdict import Verdict, Where, verdict
 
 __all__ = ["Certificate", "as_asked", "breusch_pagan", "certificate", "judged"]
 

@@ -12,8 +12,8 @@ from scipy.special import ndtri, stdtr
 
 from ..errors import PlanError, call
 from ..frame.table import Table
-from ..impute.chain import Chain, spelled
-from ..impute.plan import Plan
+from ..imputation.plan.plan import Plan
+from ..imputation.sampler.chain import Chain, spelled
 
 __all__ = ["bulk_ess", "convergence", "drift", "rhat", "state", "trace_frame", "unsettled"]
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..display import block, facts, folded, table
 from ..errors import DataError, PlanError
-from ..frame.markup import block, facts, folded, table
-from ..impute.plan import Plan, listed
-from ..impute.relations import relations
-from ..impute.replay import Spread, Witnessed, replay
+from ..imputation.plan.derived_constraints import relations
+from ..imputation.plan.plan import Plan, listed
+from ..imputation.sampler.replay import Spread, Witnessed, replay
 from .study import Study
 
 __all__ = ["Explanation", "explain"]

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from ..display import latex
 from ..errors import PlanError, nearest
-from ..frame.markup import latex
-from ..impute.plan import Factor, Variable
+from ..imputation.plan.plan import Factor, Variable
 from .references import KNOWN, Numbered, software
 from .study import Study
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from ..frame.markup import Markup, bar, block, chip, facts, table
-from ..impute.plan import Variable
+from ..display import Markup, bar, block, chip, facts, table
+from ..imputation.plan.plan import Variable
 from .study import Study
 
 __all__ = ["holes_table", "imputed_html"]

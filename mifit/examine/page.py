@@ -9,7 +9,7 @@ import io
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from ..frame.markup import STYLE, Markup
+from ..display import STYLE, Markup
 
 __all__ = ["Section", "page", "picture", "scrolled", "tiles"]
 

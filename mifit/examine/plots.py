@@ -16,7 +16,7 @@ from ..formula.recipe import usable
 from ..frame.completed import Completed
 from ..frame.kinds import Kind
 from ..frame.table import Column
-from ..results.canvas import IMPUTED, INK, MUTED, OBSERVED, axes_of, handle, legend, panels, plain, written
+from ..results.figure import IMPUTED, INK, MUTED, OBSERVED, axes_of, handle, legend, panels, plain, written
 from ..results.plots import fmi_frame
 from .patterns import draw_pattern, pattern_frame
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from ..display import Markup, bar, chip, facts, notes, table
 from ..errors import PlanError
 from ..files import path_of, target_of, write_text
-from ..frame.markup import Markup, bar, chip, facts, notes, table
-from ..results.precision import undecided
+from ..results.monte_carlo import undecided
 from ..results.summary import coefficients
 from .methods_text import paragraph, versions
 from .page import Section, page, picture, scrolled, tiles

@@ -12,8 +12,9 @@ from ..errors import PlanError
 from ..formula.derived import Derived
 from ..frame.completed import Completed
 from ..frame.table import Table
-from ..impute.chain import Chain, Seed
-from ..impute.plan import Plan
+from ..imputation.plan.plan import Plan
+from ..imputation.sampler.chain import Chain
+from ..imputation.seed import Seed
 
 __all__ = ["Study"]
 

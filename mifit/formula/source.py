@@ -10,7 +10,10 @@ from typing import Any
 __all__ = ["EARLIER", "HELPERS", "Captured", "FileText", "Reference", "names_of", "resolve", "scope_of_text", "sourced"]
 
 #: functions of this package that its own formulas call: what they are called in a file -> the module that has them
-HELPERS = {"mifit:nelson_aalen": "mifit.impute.methods.cox", "mifit:total_within": "mifit.impute.within"}
+HELPERS = {
+    "mifit:nelson_aalen": "mifit.imputation.methods.cox",
+    "mifit:total_within": "mifit.imputation.plan.transforms",
+}
 
 #: what files of the first protocol called them
 EARLIER = {

@@ -12,8 +12,9 @@ from ..calls import left_alone
 from ..errors import PlanError, call, nearest, shown
 from .kinds import Coding, Kind, classify, is_missing
 from .spelled import spelled
+from .table import Column, Table
 
-__all__ = ["codings"]
+__all__ = ["codings", "recoded"]
 
 _KINDS = ("numeric", "count", "binary", "nominal", "ordinal")
 
@@ -152,3 +153,21 @@ def _numbers_as_such(levels: tuple[Any, ...], whole: bool) -> tuple[Any, ...]:
 def _shown(levels: Sequence[Any]) -> str:
     """The first few levels."""
     return shown(map(repr, levels))
+
+
+def recoded(table: Table, names: Sequence[Hashable]) -> Table:
+    """The table with some rating scales read as plain numbers, and some numbers read as ordered levels."""
+    columns = dict(table.columns)
+    for name in names:
+        old = columns[name]
+        known = np.flatnonzero(~np.isnan(old.values))
+        values = old.values.copy()
+        coding = Coding(Kind.NUMERIC, whole=old.coding.whole)
+        if old.kind.discrete:
+            values[known] = old.numbers(old.values[known])
+        else:
+            levels, codes = np.unique(old.values[known], return_inverse=True)
+            coding = Coding(Kind.ORDINAL, tuple(levels.tolist()), whole=old.coding.whole)
+            values[known] = codes.reshape(-1)
+        columns[name] = Column(name, coding, values, old.missing)
+    return Table(columns, table.n_rows)

@@ -10,11 +10,11 @@ import pandas as pd
 
 from ..analysis.likelihood import loglik_at, loglik_fits, stacked, without_likelihood
 from ..errors import ModelError
-from ..frame.sample import Sample
-from ..pool.joint import Joint, d1, d2, d3, d4, d4_robust
+from ..frame.subset import Sample
+from ..pooling.joint_tests import Joint, d1, d2, d3, d4, d4_robust
 from .estimates import PooledEstimates
+from .hypotheses import JointTest, positions_by_term
 from .predict import require_source
-from .tests import JointTest, positions_by_term
 
 __all__ = ["anova", "compare"]
 

@@ -12,10 +12,10 @@ import pandas as pd
 
 from ..errors import FormulaError, ModelError, nearest
 from ..frame.kinds import Kind
-from ..pool.rubin import columns, pool
-from .levels import Levelled, is_levelled, levelled
+from ..pooling.rubin import columns, pool
 from .newdata import Link, in_numbers, link_of, numeric_design, offset_of
 from .predict import positions, require_source
+from .predict_levels import Levelled, is_levelled, levelled
 
 if TYPE_CHECKING:
     from ..formula.design import Design

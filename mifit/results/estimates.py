@@ -14,9 +14,9 @@ import pandas as pd
 
 from ..analysis.fit import Fits
 from ..analysis.models import Call
-from ..pool.rubin import Pooled, t_pvalue, t_quantile, upper_level
-from .cautions import cautions
-from .packing import packed, unpacked
+from ..pooling.rubin import Pooled, t_pvalue, t_quantile, upper_level
+from .notes import cautions
+from .pickling import packed, unpacked
 
 __all__ = ["ModelNames", "PooledEstimates", "RefittedResults", "Stability", "of_each"]
 

@@ -10,12 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..display import harmless
 from ..errors import nearest
-from ..frame.markup import harmless
-from . import compare, effects, precision, predict, quality, tables, tests
+from . import compare, effects, predict, tables
+from . import fit_statistics as quality
+from . import hypotheses as tests
+from . import monte_carlo as precision
 from .estimates import PooledEstimates, Stability
-from .levels import LevelPrediction
 from .plots import ResultPlots
+from .predict_levels import LevelPrediction
 from .summary import shown, summarise
 
 __all__ = ["PooledResults"]
@@ -33,7 +36,7 @@ class PooledResults(PooledEstimates):
     Examples
     --------
     >>> from mifit.analysis.fit import Fits
-    >>> from mifit.pool.rubin import pool
+    >>> from mifit.pooling.rubin import pool
     >>> estimates, covariances = np.array([[1.0], [2.0]]), np.ones((2, 1, 1))
     >>> every = np.ones(2, bool)
     >>> fits = Fits(("x",), estimates, covariances, 96.0, "residual", 97, "OLS", "y", "y ~ 0 + x", "nonrobust", {},

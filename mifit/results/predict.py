@@ -11,10 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import ModelError
-from ..pool.rubin import Each, columns, each, t_quantile, upper_level
+from ..pooling.rubin import Each, columns, each, t_quantile, upper_level
 from .estimates import PooledEstimates
-from .levels import LevelPrediction, is_levelled, predict_levels
 from .newdata import Link, as_frame, column_of, link_of, matrix_of, offset_of
+from .predict_levels import LevelPrediction, is_levelled, predict_levels
 
 __all__ = ["Prediction", "get_prediction", "positions", "require_source"]
 

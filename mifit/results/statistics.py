@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import PoolingError
-from ..pool.joint import d2
-from .tests import JointTest
+from ..pooling.joint_tests import d2
+from .hypotheses import JointTest
 
 __all__ = ["pool_statistics"]
 

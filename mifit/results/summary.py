@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..analysis.tables import coefficient_table, header_table, summary_of
-from ..frame.markup import Markup, block, facts, folded, notes, table
+from ..display import Markup, block, facts, folded, notes, table
 from .estimates import PooledEstimates
-from .precision import supported_digits, undecided
+from .monte_carlo import supported_digits, undecided
 from .tables import coefficient_head, tidy
 
 __all__ = ["coefficients", "shown", "summarise"]

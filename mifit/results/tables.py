@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..display import harmless, latex, markdown
 from ..errors import ModelError
-from ..frame.markup import harmless, latex, markdown
-from ..pool.rubin import columns
+from ..pooling.rubin import columns
 from .estimates import PooledEstimates
-from .quality import rsquared, rsquared_adj
-from .tests import positions_by_term
+from .fit_statistics import rsquared, rsquared_adj
+from .hypotheses import positions_by_term
 
 __all__ = [
     "coefficient_head",

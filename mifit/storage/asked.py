@@ -19,8 +19,8 @@ from ..analysis.families import plain_family
 from ..formula.question import Question, Reference
 from ..frame.kinds import Kind
 from ..frame.table import Column, Table
-from ..impute.chain import Seed
-from ..impute.plan import Plan
+from ..imputation.plan.plan import Plan
+from ..imputation.seed import Seed
 
 __all__ = ["asked", "canonical"]
 

@@ -10,8 +10,9 @@ from ..calls import Advice
 from ..errors import StorageError, StorageWarning, call, warn
 from ..files import path_of, way_back
 from ..frame.table import Table
-from ..impute.chain import Chain, Seed
-from ..impute.plan import Plan
+from ..imputation.plan.plan import Plan
+from ..imputation.sampler.chain import Chain
+from ..imputation.seed import Seed
 from .study import digest, read_chain, write_chain
 
 __all__ = ["Checkpoint"]

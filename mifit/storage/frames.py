@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import StorageError
-from .plain import Packer, Unpacker, zone, zone_of
+from .serialize import Packer, Unpacker, zone, zone_of
 
 __all__ = ["pack_frame", "unpack_frame"]
 

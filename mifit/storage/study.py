@@ -17,12 +17,13 @@ import pandas as pd
 
 from ..errors import MifitError, StorageError, StorageWarning, warn
 from ..frame.kinds import Array, Coding
-from ..impute.chain import Chain, Seed
-from ..impute.plan import Plan
+from ..imputation.plan.plan import Plan
+from ..imputation.sampler.chain import Chain
+from ..imputation.seed import Seed
 from .archive import read, write
 from .frames import pack_frame, unpack_frame
-from .plain import Packer, Unpacker, fits, refuse_lacking
-from .trust import check_plan, check_writable, without_numbers
+from .safe_formula import check_plan, check_writable, without_numbers
+from .serialize import Packer, Unpacker, fits, refuse_lacking
 
 __all__ = ["Study", "damaged", "digest", "read_chain", "read_study", "write_chain", "write_study"]
 

@@ -1,0 +1,269 @@
+"""The certificate: whether an analysis fits the imputations it is made on."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..formula.design import Design, covered, freeze
+from ..formula.identity import likelihood
+from ..formula.question import Question, ask, resolve
+from ..formula.source import sourced
+from ..formula.terms import code_of, take_apart
+from ..frame.kinds import Rows
+from ..frame.table import Table
+from ..imputation.methods import name_of
+from ..imputation.plan.bounds import uncut
+from ..imputation.plan.defaults import constant_within
+from ..imputation.plan.follow_up import late_cases
+from ..imputation.plan.likelihoods import HAZARD
+from ..imputation.plan.plan import Plan
+
+__all__ = ["Verdict", "Where", "verdict"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One word on an analysis, and why.
+
+    ``exact``: the declared analysis. ``implied``: nested in it. ``approximate``: the draws use a working model.
+    ``absent``: the imputations never saw it. ``unknown``: the sets were made elsewhere.
+    """
+
+    word: str
+    reason: str
+    unseen: tuple[str, ...] = ()  #: terms of the analysis outside the span of the imputation's
+
+    def __str__(self) -> str:
+        return f"{self.word}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Where:
+    """The rows an analysis is asked of, where it is not all of them."""
+
+    said: str  #: the query as the user wrote it; empty where no query chose the rows
+    rows: Rows  #: positions that the analysis has in some set
+    variables: tuple[Hashable, ...] = ()  #: columns that decide
+    wide: Question | None = None  #: every term may differ inside and outside; None where no formula says it
+    crossed: Question | None = None  #: every term interacts with those columns
+
+
+def verdict(
+    plan: Plan | None, table: Table, question: Question, robust: bool = False, where: Where | None = None
+) -> Verdict:
+    """Compare an analysis with what the imputations were made for.
+
+    Parameters
+    ----------
+    plan : Plan or None
+        None for sets made elsewhere.
+    table : Table
+    question : Question
+        The analysis asked for.
+    robust : bool, default False
+        Whether its covariance does without the likelihood.
+    where : Where, optional
+        The rows, if they are not all.
+
+    Returns
+    -------
+    Verdict
+
+    Notes
+    -----
+    Span and likelihood decide, not labels: the columns of the frozen design must lie in the span of the imputation
+    model's for the same outcome, family, link and keywords. In some rows only, each column times the indicator of those
+    rows must lie there too, or each term interact with the columns that decide which rows they are.
+    """
+    if plan is None:
+        return Verdict("unknown", "the sets were made elsewhere")
+    used = (*question.variables(table), *question.reserved(table))
+    if not _imputed(table, used, where):
+        return Verdict("exact", "no imputed value is used")
+    design = freeze(question, table)
+    found = _by_mode(plan, table, question, design)
+    if where is not None and where.said and found.word != "absent":
+        found = _in_rows(plan, table, question, where, found)
+    loose = _without_derived(plan, table, used) or _not_cut_off(plan, (*used, *question.outcome))
+    loose = loose or late_cases(question, table)
+    if loose and found.word in ("exact", "implied"):
+        return Verdict("approximate", loose)
+    if robust and found.word in ("exact", "implied"):
+        return Verdict("approximate", "the draws use the model's likelihood, the standard errors do not")
+    return found
+
+
+def _without_derived(plan: Plan, table: Table, used: Sequence[Hashable]) -> str:
+    """Which observed derived values the draws of several missing parents did not know; empty where there are none."""
+    unit = plan.wishes.id
+    for name, code in plan.wishes.derived.items() if unit is not None else ():
+        parents = take_apart(code, table.columns).variables
+        rows = np.setdiff1d(np.concatenate([table[p].missing for p in parents]), table[name].missing)
+        shared = any(constant_within(table, p, unit) for p in parents)
+        if len(rows) and shared and {*parents} & {*used}:
+            return f"parents of {name} were drawn without it in {len(rows)} rows where it was observed"
+    return ""
+
+
+def _not_cut_off(plan: Plan, used: Sequence[Hashable]) -> str:
+    """Which truncated column is drawn from a model that knows of no truncation; empty where there is none."""
+    for variable in (v for v in plan.variables if v.name in used and v.bounds is not None and v.n_missing):
+        known = variable.bounds
+        if known is not None and (known.always or known.cut is not None) and uncut(variable.role, variable.label):
+            return f"{variable.name} is truncated, its model is not: only its draws are"
+    return ""
+
+
+def _imputed(table: Table, used: Sequence[Hashable], where: Where | None) -> bool:
+    """Whether an analysis uses imputed values, in its rows or to choose them."""
+    if where is None:
+        return any(len(table[name].missing) for name in used)
+    chosen = any(len(table[name].missing) for name in where.variables)
+    return chosen or any(np.isin(table[name].missing, where.rows).any() for name in used)
+
+
+def _in_rows(plan: Plan, table: Table, question: Question, where: Where, found: Verdict) -> Verdict:
+    """The verdict on an analysis of some rows, from that on the same analysis of all rows."""
+    if where.wide is None or where.crossed is None:
+        return Verdict("absent", f"nothing says what the rows of {where.said} have in common")
+    least = min(50 * table.n_rows // len(where.rows), 50_000)  # probe rows, so that the chosen ones are among them
+    same = [q for q in plan.questions if likelihood(q) == likelihood(question)]
+    known = [freeze(_widened(q, plan, table), table) for q in same]
+    wide, crossed = freeze(where.wide, table), freeze(where.crossed, table)
+    if known and (covered(wide, known, least) or covered(crossed, known, least)):
+        if found.word == "approximate":
+            return found
+        if question.model in _SHARED:
+            return Verdict("approximate", f"{_SHARED[question.model]} for all rows, not for {where.said} alone")
+        return Verdict("implied", f"{' and '.join(q.formula for q in same)} lets every term differ by {where.said}")
+    codes = wide.question.terms.codes
+    beyond = {codes.index(code) for code in _beyond(wide, known, least)} if known else set(range(len(codes)))
+    unseen = _differing(question, wide.question, beyond)
+    shown = ", ".join(unseen)
+    return Verdict("absent", f"the imputations never let {shown} differ by {where.said}", unseen)
+
+
+def _differing(question: Question, wide: Question, beyond: set[int]) -> tuple[str, ...]:
+    """Terms of a question whose widening is among the terms that the imputations never saw."""
+    own = {frozenset(factors): code for factors, code in zip(question.terms.factors, question.terms.codes, strict=True)}
+    outside = [frozenset(wide.terms.factors[i]) for i in beyond]
+    found = {code for factors, code in own.items() for one in outside if factors <= one and len(one - factors) <= 1}
+    return tuple(code for code in question.terms.codes if code in found) or question.terms.codes
+
+
+#: what an analysis has beside its coefficients, and an interaction does not free
+_SHARED = {"phreg": "one baseline hazard", "ordinal": "one set of cut points"}
+
+
+def _by_mode(plan: Plan, table: Table, question: Question, design: Design) -> Verdict:
+    """The verdict of a plan on an analysis that uses imputed values."""
+    if plan.mode in ("plain", "ignore"):
+        said = "no analysis declared" if plan.mode == "plain" else "the analysis ignored, as asked"
+        usual = likelihood(question)[2:] in (("Gaussian", "Identity"), ("Binomial", "Logit"))
+        straight = _straight_outcome(question, table)
+        if usual and straight and _main_effects(design):
+            return Verdict("approximate", f"chained equations with main effects, {said}")
+        beyond = _beyond(design, []) if straight else (question.terms.outcome,)
+        what = ", ".join(beyond) or f"model {question.model!r}"
+        return Verdict(
+            "absent", f"{what} never declared" if plan.mode == "plain" else f"{what} ignored, as asked", beyond
+        )
+    same = [q for q in plan.questions if likelihood(q) == likelihood(question)]
+    if not same:
+        declared = "; ".join(f"{q.formula} ({_shown(q)})" for q in plan.questions)
+        return Verdict("absent", f"declared was {declared}")
+    known = [freeze(_widened(q, plan, table), table) for q in same]
+    if not covered(design, known):
+        beyond = _beyond(design, known)
+        return Verdict("absent", f"the imputations never saw {', '.join(beyond)}", beyond)
+    if plan.mode == "terms":
+        return Verdict("approximate", "analysis terms as predictors")
+    twofold = _drawn_as_levels(plan, question)
+    if twofold:
+        return Verdict("approximate", twofold)
+    before = list(dict.fromkeys(one.terms.outcome for q in same for one in _earlier(q, plan)))
+    if before and likelihood(question)[2:4] != ("Gaussian", "Identity"):
+        return Verdict("approximate", f"drawn in sequence, given {', '.join(before)} too")
+    if any(covered(freeze(q, table), [design]) for q in same):
+        return Verdict("exact", "as declared")
+    return Verdict("implied", f"nested in {' and '.join(q.formula for q in same)}")
+
+
+def _drawn_as_levels(plan: Plan, question: Question) -> str:
+    """Why an analysis of numbers whose incomplete outcome has two values is approximate; empty where it is not."""
+    for factor in plan.factors:
+        declared = None if factor.question is None else plan.questions[factor.question]
+        if declared is None or likelihood(declared) != likelihood(question) or name_of(factor.method) != "logistic":
+            continue
+        if likelihood(question)[2:4] != ("Binomial", "Logit"):
+            return f"{question.terms.outcome} has two values and is drawn by logistic"
+    return ""
+
+
+def _shown(question: Question) -> str:
+    """A model as a reason names it, a generalized linear one with family and link."""
+    if question.model != "glm":
+        return question.model
+    return f"glm, {', '.join(map(str, likelihood(question)[2:4]))}"
+
+
+def _widened(question: Question, plan: Plan, table: Table) -> Question:
+    """The outcome's formula with what joined it: baseline auxiliaries, earlier outcomes of a sequence."""
+    if plan.mode != "compatible":
+        return question
+    auxiliary = plan.wishes.auxiliary
+    joined = [code_of(name) for name in (auxiliary.get("baseline", ()) if isinstance(auxiliary, Mapping) else ())]
+    joined += [one.terms.outcome for one in _earlier(question, plan)]
+    if not joined:
+        return question
+    formula = sourced(" + ".join([question.formula, *joined]), question.formula)
+    names = {**resolve(question.names), **{k: v for q in plan.questions for k, v in resolve(q.names).items()}}
+    return ask(formula, table, model=question.model, keywords=question.keywords, scope=names)
+
+
+def _earlier(question: Question, plan: Plan) -> list[Question]:
+    """Analyses whose outcomes come before a declared one's in a sequence and stand in formulas as they are."""
+    if plan.wishes.link != "sequence":
+        return []
+    first = next(n for n, q in enumerate(plan.questions) if likelihood(q) == likelihood(question))
+    before = {q.terms.outcome: q for q in plan.questions[:first] if q.model not in HAZARD}
+    return [q for code, q in before.items() if code != question.terms.outcome]
+
+
+def _straight_outcome(question: Question, table: Table) -> bool:
+    """Whether the outcome is a column as it stands, or affine in one."""
+    inverse = question.inverse(table)
+    return question.bare or (inverse is not None and inverse.name in ("identity", "affine"))
+
+
+def _main_effects(design: Design) -> bool:
+    """Whether every column is a variable as it stands, or a level of one."""
+    return not _beyond(design, [])
+
+
+def _beyond(design: Design, known: Sequence[Design], least: int = 50) -> tuple[str, ...]:
+    """Terms with a column outside the span of other designs; without any, terms that are no main effects."""
+    codes = design.question.terms.codes
+    found: dict[str, None] = {}
+    for column in design.columns:
+        alone = Design(design.question, design.table, (column,), design.blocks, design.info)
+        if known:
+            outside = not covered(alone, known, least)
+        else:
+            parts = [design.blocks[block] for block, _, _ in column.parts]
+            outside = len(parts) > 1 or any(not b.bare and (b.lookup is None or b.categories is None) for b in parts)
+            outside = outside and not (len(parts) == 1 and _is_level(parts[0], column.variables))
+            if outside and len(column.variables) == 1:  # center(x) is x
+                outside = not alone.affine_in(next(iter(column.variables)))
+        if outside:
+            found[codes[column.term]] = None
+    return tuple(found)
+
+
+def _is_level(block: Any, variables: frozenset[Hashable]) -> bool:
+    """Whether a factor is one discrete variable by its number."""
+    return block.lookup is not None and len(variables) == 1

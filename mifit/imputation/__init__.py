@@ -1,0 +1,1 @@
+"""Imputation: the contract of methods, their numerics, the plan, the sampler."""

@@ -1,0 +1,78 @@
+"""Make a plan: of the whole table or of each group, with the sampler of every column."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..formula.derived import Derived
+from ..formula.question import Question
+from ..frame.table import Table
+from .plan.bounds import Skip
+from .plan.build import build
+from .plan.groups import plan_groups
+from .plan.plan import Plan, Wishes
+from .sampler.engine import Engine
+from .sampler.metropolis import MOVES
+
+__all__ = ["make"]
+
+
+def make(
+    table: Table, questions: Sequence[Question], wishes: Wishes, scope: Mapping[str, Any],
+    skips: Mapping[Hashable, Skip] | None = None, derived: Sequence[Derived] = (),
+) -> tuple[Plan, Table]:  # fmt: skip
+    """Decide what is done to every column.
+
+    Parameters
+    ----------
+    table : Table
+    questions : sequence of Question
+        The analyses declared; empty for plain chained equations.
+    wishes : Wishes
+    scope : mapping
+        Where functions in formulas of ``predictors=`` are looked up.
+    skips : mapping, optional
+        Column -> where it is asked for, and what it is elsewhere.
+    derived : sequence of Derived, optional
+        Columns that follow from others.
+
+    Returns
+    -------
+    plan : Plan
+    table : Table
+        As the plan reads it: a rating scale drawn as a number is a number.
+
+    Raises
+    ------
+    PlanError
+        If a wish names what is not there, contradicts another, or asks for a method that does not suit its column.
+    DataError
+        If a column cannot be used and is not left alone.
+    """
+    if wishes.by is not None:
+        return plan_groups(make, table, questions, wishes, scope, skips or {}, derived)
+    plan, table = build(table, questions, wishes, scope, skips, derived)
+    return _with_samplers(plan, table, derived), table
+
+
+def _with_samplers(plan: Plan, table: Table, derived: Sequence[Derived]) -> Plan:
+    """The plan with the sampler of every column as its chains will choose it."""
+    engine = Engine(table, plan, derived)
+    stated = [
+        dataclasses.replace(v, sampler=_stated(engine, v.name)) if v.name in engine.choices else v
+        for v in plan.variables
+    ]
+    return dataclasses.replace(plan, variables=tuple(stated))
+
+
+def _stated(engine: Engine, name: Hashable) -> str:
+    """How a column is drawn: by its sampler, by moves with another column, or each in some rows."""
+    sampler, tied = engine.choices[name].sampler.value, engine.relations.tied(name)
+    if not len(tied):
+        return sampler
+    alone = np.setdiff1d(engine.table[name].missing, tied)
+    return f"{sampler}, {MOVES}" if len(alone) else MOVES

@@ -1,0 +1,71 @@
+"""One file per univariate model; the registry of their names."""
+
+from __future__ import annotations
+
+from ...frame.kinds import Kind
+from ..contract import Method
+from .check_method import check_method
+from .cox import Cox
+from .glm import Glm
+from .logistic import Logistic
+from .multinomial import Multinomial
+from .negbin import NegBin
+from .norm import Normal
+from .ordinal import Ordinal
+from .pmm import PMM
+from .poisson import Poisson
+from .power import Power
+from .probit import Probit
+from .sample import Sample
+
+__all__ = [
+    "CHAINED",
+    "COMPATIBLE",
+    "METHODS",
+    "PMM",
+    "Cox",
+    "Glm",
+    "Logistic",
+    "Multinomial",
+    "NegBin",
+    "Normal",
+    "Ordinal",
+    "Poisson",
+    "Power",
+    "Probit",
+    "Sample",
+    "check_method",
+    "name_of",
+]
+
+METHODS: dict[str, Method] = {
+    "pmm": PMM(),
+    "norm": Normal(),
+    "power": Power(),
+    "logistic": Logistic(),
+    "multinomial": Multinomial(),
+    "ordinal": Ordinal(),
+    "poisson": Poisson(),
+    "negbin": NegBin(),
+    "sample": Sample(),
+}
+
+#: default by kind in plain chained equations
+CHAINED: dict[Kind, str] = {
+    Kind.NUMERIC: "pmm",
+    Kind.COUNT: "pmm",
+    Kind.BINARY: "logistic",
+    Kind.NOMINAL: "multinomial",
+    Kind.ORDINAL: "ordinal",
+}
+
+#: default by kind where a density is needed; for numbers norm or power, as their residuals say
+COMPATIBLE: dict[Kind, str] = {**CHAINED, Kind.NUMERIC: "norm", Kind.COUNT: "negbin"}
+
+
+def name_of(method: Method) -> str:
+    """The registered name of a method, or the name of its class."""
+    for name, known in METHODS.items():
+        if type(known) is type(method):
+            return name
+    return type(method).__name__

@@ -1,0 +1,1 @@
+"""Numerical parts of the methods: linear models, Newton's method, priors, truncated normals."""

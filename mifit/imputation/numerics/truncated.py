@@ -1,0 +1,179 @@
+"""Truncated normals: quantiles that keep their digits in the tails, and regressions whose response is cut off."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import log_ndtr, ndtri_exp
+
+from ..contract import Array
+from .linear import Solution
+from .newton import Likelihood, draw, maximise
+
+__all__ = ["Cut", "tails", "truncated_normal", "truncated_regression"]
+
+_PRIOR = 0.7  # sd of the log of the spread around that of least squares, where the data do not determine it
+_WIDE = 5.0  # an untruncated spread of so many times that of least squares is not determined by the data
+_DRAWS = 50  # attempts at a drawn spread above 0
+_SHRUNK = "the bounds cut off more than the data can tell: spread held near that of least squares"
+
+
+def tails(low: Array, high: Array) -> tuple[npt.NDArray[np.bool_], Array, Array]:
+    """Whether (low, high) is mirrored; log probability below its upper end; share of that below its lower end."""
+    mirrored = low > 0.0  # the lower tail of a standard normal keeps its digits
+    top = log_ndtr(np.where(mirrored, -low, high))
+    lower = log_ndtr(np.where(mirrored, -high, low))
+    return mirrored, top, np.exp(np.subtract(lower, top, out=np.full_like(lower, -np.inf), where=np.isfinite(top)))
+
+
+def truncated_normal(mean: Array, sd: float | Array, low: float | Array, high: float | Array, share: Array) -> Array:
+    """Quantiles of normals truncated to (low, high).
+
+    Parameters
+    ----------
+    mean : ndarray, shape (n,)
+    sd : float or ndarray, shape (n,)
+        Above 0.
+    low, high : float or ndarray, shape (n,)
+        Bounds; infinite where open.
+    share : ndarray, shape (n,)
+        Probabilities in [0, 1], counted from below, or from above where both bounds exceed the mean.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+
+    Examples
+    --------
+    >>> truncated_normal(np.zeros(2), 1.0, 0.0, np.inf, np.array([0.5, 0.9])).round(4)
+    array([0.6745, 1.6449])
+    """
+    mirrored, top, below = tails((low - mean) / sd, (high - mean) / sd)
+    z = ndtri_exp(top + np.log(np.maximum(below + share * (1.0 - below), np.finfo(float).tiny)))
+    found = np.clip(mean + sd * np.where(mirrored, -z, z), low, high)
+    # Bounds so far from the mean that their logarithm has no number: the nearer one is all there is.
+    return np.asarray(np.where(np.isfinite(top), found, np.where(mirrored, low, high)))
+
+
+class Cut(NamedTuple):
+    """Drawn parameters of a truncated regression."""
+
+    coef: Array  #: (p,)
+    sigma: float
+    warm: Array  #: (q + 1,) the estimate, from which the next may start
+    events: tuple[str, ...] = ()
+
+
+def truncated_regression(
+    X: Array, z: Array, low: Array, high: Array, solution: Solution, warm: Array | None, rng: np.random.Generator
+) -> Cut | None:
+    """Draw the parameters of a normal regression of which only values between bounds can be seen.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n, p)
+    z : ndarray, shape (n,)
+        The response, within its bounds.
+    low, high : ndarray, shape (n,)
+        Bounds, infinite where open.
+    solution : Solution
+        Least squares of the same data.
+    warm : ndarray, shape (q + 1,), optional
+        Estimate of almost the same data.
+    rng : Generator
+
+    Returns
+    -------
+    Cut or None
+        None where there is nothing to estimate, as the response follows exactly from X.
+
+    Notes
+    -----
+    In g = coefficients / sigma and h = 1 / sigma the log-likelihood is log h - (h z - X g)² / 2 minus the log of the
+    probability between h low - X g and h high - X g. Its top is found by Newton's method; (g, h) is drawn from the
+    normal around it. Where the data are flat towards an infinite spread (a normal cut far out in its tail looks like an
+    exponential), log h is given a normal prior around least squares.
+
+    References
+    ----------
+    Olsen, R. J. (1978). Note on the uniqueness of the maximum likelihood estimator for the Tobit model. *Econometrica*
+    46(5), 1211-1215. doi:10.2307/1911445
+
+    Orme, C. (1989). On the uniqueness of the maximum likelihood estimator in truncated regression models. *Econometric
+    Reviews* 8(2), 217-222. doi:10.1080/07474938908800171
+    """
+    kept, df = solution.kept, max(solution.df, 1.0)
+    spread = float(np.sqrt(solution.rss / df))
+    if not spread > 0.0:
+        return None
+    start = np.append(solution.beta[kept], 1.0) / spread
+    own = _truncated(X[:, kept], z, low, high)
+    first = warm if warm is not None and len(warm) == len(start) else start
+    peak, events = maximise(own, first), tuple[str, ...]()
+    if not peak.converged or peak.estimate[-1] * spread < 1.0 / _WIDE:
+        peak, events = maximise(_held(own, spread), start), (_SHRUNK,)
+    theta = peak.estimate
+    for _ in range(_DRAWS):
+        theta = draw(peak.estimate, peak.root, rng)
+        if theta[-1] > 0.0:
+            break
+    else:
+        theta = peak.estimate
+    coef = np.zeros(X.shape[1])
+    coef[kept] = theta[:-1] / theta[-1]
+    return Cut(coef, float(1.0 / theta[-1]), peak.estimate, events)
+
+
+def _truncated(X: Array, z: Array, low: Array, high: Array) -> Likelihood:
+    """Log-likelihood of a truncated regression in (coefficients / sigma, 1 / sigma)."""
+    below, above = np.isfinite(low), np.isfinite(high)
+    minus = -X
+    of_value = np.column_stack([minus, z])
+    of_low = np.column_stack([minus, np.where(below, low, 0.0)])
+    of_high = np.column_stack([minus, np.where(above, high, 0.0)])
+
+    def likelihood(theta: Array) -> tuple[float, Array, Array]:
+        q, h = len(theta), float(theta[-1])
+        if not h > 0.0:
+            return -np.inf, theta, np.eye(q)
+        residual = of_value @ theta
+        a = np.where(below, of_low @ theta, -np.inf)
+        b = np.where(above, of_high @ theta, np.inf)
+        _, top, share = tails(a, b)
+        inside = top + np.log1p(-np.minimum(share, 1.0 - 1e-16))
+        # Densities at the bounds over the probability between them; 0 where there is no bound.
+        at_low = np.exp(-0.5 * np.where(below, a, 0.0) ** 2 - inside) * below / _ROOT
+        at_high = np.exp(-0.5 * np.where(above, b, 0.0) ** 2 - inside) * above / _ROOT
+        value = float(np.sum(np.log(h) - 0.5 * residual**2 - inside))
+        gradient = -residual @ of_value + at_low @ of_low - at_high @ of_high
+        gradient[-1] += len(z) / h
+        low_low = np.where(below, a, 0.0) * at_low - at_low**2
+        high_high = -np.where(above, b, 0.0) * at_high - at_high**2
+        mixed = of_low.T @ ((at_low * at_high)[:, None] * of_high)
+        hessian = -(of_value.T @ of_value) - of_low.T @ (low_low[:, None] * of_low)
+        hessian -= of_high.T @ (high_high[:, None] * of_high) + mixed + mixed.T
+        hessian[-1, -1] -= len(z) / h**2
+        return value, gradient, hessian
+
+    return likelihood
+
+
+def _held(likelihood: Likelihood, spread: float) -> Likelihood:
+    """The same with a normal prior on the log of the spread, around that of least squares."""
+
+    def posterior(theta: Array) -> tuple[float, Array, Array]:
+        value, gradient, hessian = likelihood(theta)
+        if not np.isfinite(value):
+            return value, gradient, hessian
+        h = float(theta[-1])
+        away = np.log(h * spread) / _PRIOR**2
+        gradient[-1] -= away / h
+        hessian[-1, -1] -= (1.0 / _PRIOR**2 - away) / h**2
+        return value - 0.5 * away * np.log(h * spread), gradient, hessian
+
+    return posterior
+
+
+_ROOT = float(np.sqrt(2.0 * np.pi))

@@ -1,0 +1,1 @@
+"""From a table, questions and options to a plan: which column is drawn by which model, and why."""

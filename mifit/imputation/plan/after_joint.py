@@ -1,0 +1,57 @@
+"""Columns for which the joint model has no room: drawn after it, given all others, and feeding none."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+from .chained import method_of
+from .defaults import allowed_parameters, strongest
+from .draft import Draft
+from .plan import Piece, listed
+
+__all__ = ["draw_afterwards", "waiting"]
+
+
+def waiting(draft: Draft, names: Sequence[Hashable]) -> list[Hashable]:
+    """Columns among some that have missing values and are drawn after the joint model, fewest first."""
+    left = draft.wishes.methods
+    return sorted((n for n in names if draft.holes(n) and left.get(n) != "leave"), key=draft.holes)
+
+
+def draw_afterwards(
+    draft: Draft, names: Sequence[Hashable], usable: Sequence[Hashable], outcomes: Sequence[tuple[Piece, ...]]
+) -> None:
+    """Plan chained equations for columns that judge nothing.
+
+    Parameters
+    ----------
+    draft : Draft
+    names : sequence of hashable
+        The columns, in the order of their visits.
+    usable : sequence of hashable
+        All columns that may predict them, themselves among these.
+    outcomes : sequence of tuple of Piece
+        What the outcomes of the analyses lend to such a model.
+
+    Notes
+    -----
+    The joint model is untouched: what is drawn here is no predictor of any factor. So each column is a draw from its
+    conditional given all that the joint model has drawn before it in the sweep.
+    """
+    told = [piece for pieces in outcomes for piece in pieces]
+    for name in names:
+        method, label, why = method_of(draft, name)
+        others = [n for n in usable if n != name and not draft.silent(n, name)]
+        pieces: tuple[Piece, ...] = ()
+        shown: tuple[str, ...] = ()
+        if name in draft.wishes.predictors:
+            pieces, shown = draft.predictors(name, others, (), draft.table.n_rows - draft.holes(name))
+        elif label != "sample":
+            room = max(allowed_parameters(draft.table, name, draft.table.n_rows - draft.holes(name)) - len(told), 2)
+            kept = strongest(draft.table, name, others, (), room, draft.effects)
+            pieces = (*told, *(Piece("main", other) for other in kept))
+            shown = ("the outcome", *map(str, kept))
+        draft.add(name, "column", method, label, pieces, shown, f"after the joint model, feeds nothing; {why}")
+    if names:
+        named = listed([repr(n) for n in names], len(names))
+        draft.events.append(f"drawn after the joint model, given all other columns, and feeding none: {named}")

@@ -1,0 +1,56 @@
+"""Build the plan of one table from its questions and options."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+from ...formula.derived import Derived
+from ...formula.question import Question
+from ...frame.kinds import Kind
+from ...frame.table import Table
+from .bounds import Skip
+from .chained import plan_chained
+from .check_analysis import check_keywords
+from .draft import Draft
+from .follow_up import doubts_of_times
+from .joint import plan_joint
+from .likelihoods import likelihood_of
+from .plan import Plan, Wishes
+from .restrictions import check_weights, know
+from .unit_copies import said_of_copies
+from .usable_columns import check_wishes, set_aside
+
+__all__ = ["build"]
+
+
+def build(
+    table: Table, questions: Sequence[Question], wishes: Wishes, scope: Mapping[str, Any],
+    skips: Mapping[Hashable, Skip] | None = None, derived: Sequence[Derived] = (),
+) -> tuple[Plan, Table]:  # fmt: skip
+    """Decide what is done to every column; see :func:`~mifit.imputation.make_plan.make`."""
+    check_wishes(table, wishes, bool(questions) and wishes.congeniality == "compatible")
+    check_keywords(questions, table)
+    left, events = set_aside(table, questions, wishes)
+    mode = _mode(questions, table, wishes, events)
+    events += [*doubts_of_times(questions, table), *said_of_copies(table, questions, wishes, left)]
+    draft = Draft(table, tuple(questions), wishes, scope, mode, left, events, skips=skips or {}, derived=tuple(derived))
+    know(draft)
+    draft.recode([n for n, method in wishes.methods.items() if method in ("norm", "power")], {Kind.ORDINAL})
+    (plan_joint if mode == "compatible" else plan_chained)(draft)
+    check_weights(draft)
+    return draft.plan(), draft.table
+
+
+def _mode(questions: Sequence[Question], table: Table, wishes: Wishes, events: list[str]) -> str:
+    """How the analyses enter the imputation."""
+    if not questions:
+        return "plain"
+    without = [q for q in questions if likelihood_of(q, table) is None]
+    if wishes.congeniality == "compatible" and without:
+        words = f" with {', '.join(without[0].keywords)}" if without[0].keywords else ""
+        events.append(
+            f"model {without[0].model!r}{words} has no compatible draws: its terms serve as predictors (approximate)"
+        )
+        return "terms"
+    return wishes.congeniality

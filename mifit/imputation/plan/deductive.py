@@ -1,0 +1,294 @@
+"""What follows without drawing: holes that derived columns, their parents, or other rows of an id determine."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...errors import FormulaError, PlanError, call
+from ...formula.derived import Derived, solve
+from ...formula.question import Question
+from ...formula.terms import code_of, take_apart
+from ...frame.kinds import Array, Kind
+from ...frame.table import Column, Table
+from .bounds import Skip
+from .defaults import constant_within
+from .plan import Wishes
+
+__all__ = [
+    "fill",
+    "refuse_chained",
+    "refuse_clustered",
+    "refuse_derived",
+    "refuse_derived_outcome",
+    "refuse_undefined",
+    "shared_parents",
+    "with_derived",
+]
+
+_NO_ACCIDENT = 10  # repeated values within groups that are no accident: 2^-10 for two levels
+
+
+def refuse_derived(wishes: Wishes, columns: Sequence[Hashable]) -> None:
+    """A derived column follows from its parents: it takes no wish, and is no predictor.
+
+    Raises
+    ------
+    PlanError
+        If one stands in ``methods=``, ``order=``, ``auxiliary=``, ``id=`` or on either side of ``predictors=``.
+    """
+    baseline = wishes.auxiliary.get("baseline", ()) if isinstance(wishes.auxiliary, Mapping) else ()
+    wanted: dict[str, Any] = {
+        "methods": wishes.methods, "order": wishes.order or (), "predictors": wishes.predictors,
+        "auxiliary": baseline, "id": () if wishes.id is None else (wishes.id,),
+    }  # fmt: skip
+    for word, names in wanted.items():
+        for name in (n for n in wishes.derived if n in names):
+            raise PlanError(
+                f"{name!r} is derived: it follows from its parents and cannot stand in {word}=.",
+                derived=f"{name} = {wishes.derived[name]}",
+                do=call("df.mice.impute", **_without(wishes, word, name)).then(f"  # without {name!r} in {word}="),
+            )
+    for target, wish in wishes.predictors.items():
+        named: Any = take_apart(f"({wish})", columns).variables if isinstance(wish, str) else wish
+        for name in (n for n in wishes.derived if n in named):
+            parents = [n for n in take_apart(wishes.derived[name], columns).variables if n != target]
+            raise PlanError(
+                f"{name!r} is derived and predicts nothing by itself; its parents do.",
+                derived=f"{name} = {wishes.derived[name]}",
+                do=call("df.mice.impute", predictors={target: parents}),
+            )
+
+
+def _without(wishes: Wishes, word: str, name: Hashable) -> dict[str, Any]:
+    """A word of the request without one of its columns."""
+    if word == "id":
+        return {word: None}
+    if word == "order":
+        return {word: [other for other in wishes.order or () if other != name] or None}
+    if word == "auxiliary":
+        return {word: {"baseline": [other for other in wishes.auxiliary["baseline"] if other != name]}}
+    return {word: {name: None}}
+
+
+def refuse_derived_outcome(questions: Sequence[Question], table: Table, derived: Sequence[Derived]) -> None:
+    """An outcome that is derived has no holes: it would be drawn from the analysis and break its expression.
+
+    Raises
+    ------
+    PlanError
+        If one has.
+    """
+    for question in questions:
+        for one in (one for one in derived if one.name in question.outcome and len(table[one.name].missing)):
+            raise PlanError(
+                f"the outcome {one.name!r} is derived and has {len(table[one.name].missing)} holes.",
+                derived=f"{code_of(one.name)} = {one.code}",
+                do=call("df.mice.impute", derived={one.name: None}).then(f"  # {one.name!r} drawn by its analysis"),
+            )
+
+
+def refuse_chained(questions: Sequence[Question], table: Table, wishes: Wishes) -> None:
+    """Rows that take over where another row of the same subject ends belong together: ``id=`` must say so.
+
+    Raises
+    ------
+    PlanError
+        If an analysis has ``entry=``, a column chains the intervals, something is missing, and there is no ``id=``.
+    """
+    for question in questions:
+        entry = question.keywords.get("entry")
+        if wishes.id is not None or not isinstance(entry, Hashable) or entry not in table or not question.bare:
+            continue
+        stop = question.outcome[0]
+        asked = (*question.variables(table), *question.reserved(table))
+        if not any(len(table[n].missing) for n in asked) or len(table[stop].missing) or len(table[entry].missing):
+            continue
+        start, end = (table[name].numbers(table[name].values) for name in (entry, stop))
+        others = [n for n in table.columns if n not in question.reserved(table) and not len(table[n].missing)]
+        found = {n: _chained(table[n].values, start, end) for n in others if table[n].kind is not Kind.OTHER}
+        if any(found.values()):  # subjects, rather than a covariate that tells them apart
+            unit = max(found, key=lambda n: (found[n], n not in asked, not table[n].number or table[n].coding.whole))
+            raise PlanError(
+                f"{found[unit]} rows enter where another row with the same {unit!r} ends: each would be drawn alone.",
+                analysis=question.formula,
+                do=call("df.mice.impute", id=unit),
+            )
+
+
+def refuse_clustered(questions: Sequence[Question], table: Table, wishes: Wishes) -> None:
+    """What belongs to whole groups is drawn once for each: ``id=`` must say so.
+
+    Raises
+    ------
+    PlanError
+        If an analysis has ``groups=``, one of its incomplete covariates is constant within them, and there is no
+        ``id=``.
+    """
+    for question in questions:
+        unit = question.keywords.get("groups")
+        if wishes.id is not None or not isinstance(unit, Hashable) or unit not in table or len(table[unit].missing):
+            continue
+        for name in (n for n in question.variables(table) if len(table[n].missing)):
+            if _of_groups(table[name], table[unit].values) and constant_within(table, name, unit):
+                raise PlanError(
+                    f"{name!r} is constant within {unit!r} and has {len(table[name].missing)} holes: "
+                    "each row would be drawn alone.",
+                    analysis=question.formula,
+                    do=call("df.mice.impute", id=unit),
+                )
+
+
+def _of_groups(column: Column, unit: Array) -> bool:
+    """Whether rows of a group repeat what others of it say often enough, ten times, that it is no accident."""
+    seen = column.values[column.observed]
+    repeats = len(seen) - len(np.unique(unit[column.observed]))
+    return bool(repeats >= _NO_ACCIDENT and np.ptp(seen) > 0)
+
+
+def _chained(unit: Array, start: Array, end: Array) -> int:
+    """How many rows enter just where the one before of their unit ends; 0 if any two rows of a unit overlap."""
+    order = np.lexsort((start, unit))
+    same = unit[order][1:] == unit[order][:-1]
+    gap = start[order][1:][same] - end[order][:-1][same]
+    tied = int((gap == 0).sum())
+    return tied if np.all(gap >= 0) and 2 * tied >= len(gap) else 0
+
+
+def _own_unit(column: Column) -> str:
+    """The line that makes a subject of its own of every row whose subject is not known."""
+    shown = f"df[{column.name!r}]"
+    known = f"{shown}.astype({'float' if column.number else 'object'})"
+    fresh = f"{known}.max() + 1 + np.arange(len(df))" if column.number else "[f'row {k}' for k in range(len(df))]"
+    return f"{shown} = np.where({shown}.notna(), {known}, {fresh})  # each of these rows a subject of its own"
+
+
+def fill(table: Table, derived: Sequence[Derived], unit: Hashable) -> tuple[Table, list[str]]:
+    """Fill the holes that are no mystery.
+
+    Parameters
+    ----------
+    table : Table
+    derived : sequence of Derived
+        A derived cell follows from observed parents, a parent from its derived column and the other parents.
+    unit : hashable or None
+        Column of ids: a value observed in one row of an id holds in all, for columns constant within ids.
+
+    Returns
+    -------
+    known : Table
+    events : list of str
+
+    Raises
+    ------
+    DataError
+        If a derived value contradicts its expression.
+    PlanError
+        If ``unit`` has holes.
+    """
+    events: list[str] = []
+    values: dict[Hashable, Array] = {}
+    if derived:
+        values, events = solve(derived, table)
+    if unit is not None:
+        ids = table.require(unit, "id=")
+        if len(ids.missing):
+            raise PlanError(f"id={unit!r} has {len(ids.missing)} holes.", do=_own_unit(ids))
+        for name in table.incomplete:
+            if name != unit and constant_within(table, name, unit):
+                found = _from_siblings(values.get(name, table[name].values), ids.values)
+                before = int(np.isnan(values.get(name, table[name].values)).sum())
+                if before > np.isnan(found).sum():
+                    events.append(f"{name!r}: {before - int(np.isnan(found).sum())} holes follow from the same {unit}")
+                    values[name] = found
+    columns = {name: _refilled(column, values.get(name)) for name, column in table.columns.items()}
+    return Table(columns, table.n_rows), events
+
+
+def refuse_undefined(derived: Sequence[Derived], table: Table, skips: Mapping[Hashable, Skip]) -> None:
+    """A derived column is a finite number wherever its parents are, whatever is drawn of them.
+
+    Parameters
+    ----------
+    derived : sequence of Derived
+    table : Table
+        With the holes filled that follow.
+    skips : mapping
+        Parents that are asked for only in some rows; where one is not, there is nothing to derive.
+
+    Raises
+    ------
+    FormulaError
+        If its expression is none in a row with observed parents, or where missing ones are each at the least, the
+        middle, the largest or the smallest of their observed values.
+    """
+    for one in derived:
+        asked = np.ones(table.n_rows, dtype=bool)
+        for parent in (p for p in one.parents if p in skips):
+            inside = skips[parent].inside(table, {name: column.values for name, column in table.columns.items()})
+            asked[np.setdiff1d(np.arange(table.n_rows), inside)] = False
+        asked[table[one.name].observed] = False
+        if not asked.any():
+            continue
+        for pick in _PICKS:
+            data = {p: _picked(table[p], pick)[asked] for p in one.parents}
+            wrong = np.flatnonzero(~np.isfinite(one.unmasked(data)))
+            if len(wrong):
+                row = int(np.flatnonzero(asked)[wrong[0]])
+                drawn = [p for p in one.parents if row in table[p].missing]
+                shown = ", ".join(f"{p} = {data[p][wrong[0]]:.6g}" + " (drawn)" * (p in drawn) for p in one.parents)
+                raise FormulaError(
+                    f"derived column {one.name!r} is not a finite number in row {row}.",
+                    derived=f"{code_of(one.name)} = {one.code}",
+                    where=shown,
+                    do=f"df.iloc[[{row}]]   # leave it out of derived=, and make it in each set: imp.map(...)",
+                )
+
+
+#: values that a missing parent may well be drawn near
+_PICKS = (np.nanmedian, np.nanmin, np.nanmax, lambda values: values[np.nanargmin(np.abs(values))])
+
+
+def _picked(column: Column, pick: Any) -> Array:
+    """A column as numbers, shape (n,), each hole filled with one observed value."""
+    hidden = np.isnan(column.values)
+    values = np.full(len(hidden), np.nan)
+    values[~hidden] = column.numbers(column.values[~hidden])
+    values[hidden] = pick(values[~hidden]) if not hidden.all() else np.nan
+    return values
+
+
+def shared_parents(derived: Sequence[Derived], table: Table, unit: Hashable) -> frozenset[Hashable]:
+    """Parents of derived columns that all rows of an id share: one row cannot change them."""
+    parents = {p for one in derived for p in one.parents}
+    return frozenset(p for p in parents if unit is not None and constant_within(table, p, unit))
+
+
+def with_derived(derived: Sequence[Derived], table: Table, values: Mapping[Hashable, Array]) -> dict[Hashable, Array]:
+    """Holes of derived columns, computed from completed parents."""
+    done = dict(values)
+    found: dict[Hashable, Array] = {}
+    for one in derived:
+        rows = table[one.name].missing
+        if len(rows) and all(not np.isnan(done[p]).any() for p in one.parents):
+            numbers = {p: table[p].numbers(done[p][rows]) for p in one.parents}
+            found[one.name] = one.value(numbers)
+    return found
+
+
+def _from_siblings(values: Array, ids: Array) -> Array:
+    """Values with each id's observed one in all its rows."""
+    position = np.unique(ids, return_inverse=True)[1].reshape(-1)
+    seen = np.flatnonzero(~np.isnan(values))
+    shared = np.full(position.max() + 1, np.nan)
+    shared[position[seen]] = values[seen]
+    return np.where(np.isnan(values), shared[position], values)
+
+
+def _refilled(column: Column, values: Array | None) -> Column:
+    """A column with fewer holes."""
+    if values is None:
+        return column
+    return Column(column.name, column.coding, values, np.flatnonzero(np.isnan(values)))

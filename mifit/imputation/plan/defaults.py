@@ -1,0 +1,314 @@
+"""The statistical choices of a plan: which shape, which predictors when there are too many, how many sweeps."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr
+
+from ...calls import Advice
+from ...errors import call
+from ...frame.kinds import Kind
+from ...frame.table import Column, Table
+from ..contract import Array
+
+__all__ = [
+    "MOST_LEVELS",
+    "allowed_parameters",
+    "association",
+    "commonest",
+    "constant_within",
+    "in_two_parts",
+    "is_identifier",
+    "is_monotone",
+    "main_effects",
+    "nearly_determines",
+    "normal_or_power",
+    "rare_together",
+    "strongest",
+    "thin_levels",
+]
+
+MOST_LEVELS = 100  #: a multinomial model of more has a million second derivatives
+_THIN = 5  # rows for each level, below which a model of more than _SOME levels is worth an event
+_SOME = 20
+_SKEWED = 0.25  # at 0.4 a normal covariate costs 2 % of its coefficient where two fifths are missing
+_NEGATIVE_SHARE = 0.01  # a normal that puts more of its draws below 0 does not suit a positive column
+_COPY = 0.98  # squared correlation above which a column is the outcome in disguise
+
+
+def main_effects(table: Table, name: Hashable, rows: npt.NDArray[np.int64]) -> Array:
+    """A column as numbers or indicators of its levels but the first, shape (len(rows), k); NaN where missing."""
+    column = table[name]
+    values = column.values[rows]
+    if not column.kind.discrete:
+        return values[:, None]
+    codes = np.where(np.isnan(values), 0.0, values)
+    if column.number:
+        found = column.numbers(codes)[:, None]
+    else:
+        found = (codes[:, None] == np.arange(1, column.n_levels)).astype(np.float64)
+    found[np.isnan(values)] = np.nan
+    return found
+
+
+def normal_or_power(
+    table: Table, name: Hashable, predictors: Sequence[Hashable], needs_positive: bool
+) -> tuple[str, str]:
+    """Choose the model of a numeric covariate.
+
+    Parameters
+    ----------
+    table : Table
+    name : hashable
+        A numeric column.
+    predictors : sequence of hashable
+        Columns of its own model.
+    needs_positive : bool
+        Whether the formula is undefined where it is not positive.
+
+    Returns
+    -------
+    method : str
+        "power" when the formula needs it positive, when residuals on complete rows have a skewness beyond
+        max(0.25, 2 sqrt(6/n)), or when it is positive and the normal would put more than 1 % of its draws below 0;
+        else "norm".
+    why : str
+    """
+    values = table[name].values[table[name].observed]
+    positive = bool((values > 0).all())
+    if needs_positive and positive:
+        return "power", "the formula needs it positive"
+    rows = table.complete_rows([name, *predictors])
+    if len(rows) < 8:
+        rows, predictors = table[name].observed, ()
+    y = table[name].values[rows]
+    X = np.column_stack([np.ones(len(rows)), *(main_effects(table, p, rows) for p in predictors)])
+    if X.shape[1] > len(rows) // 3:
+        X = X[:, :1]
+    X[:, 1:] -= X[:, 1:].mean(axis=0)
+    fitted = _fitted(X, y)
+    residual = y - fitted
+    spread = float(np.sqrt(np.mean(residual**2)))
+    if spread <= 1e-13 * np.abs(y).max(initial=0.0) or len(y) < 3:
+        return "norm", "no spread to judge"
+    skewness = float(np.mean((residual / spread) ** 3))
+    if abs(skewness) > max(_SKEWED, 2.0 * np.sqrt(6.0 / len(y))):
+        return "power", f"skewness of residuals {skewness:.2f}"
+    if positive and float(np.mean(ndtr(-fitted / spread))) > _NEGATIVE_SHARE:
+        return "power", "positive, and a normal would go below 0"
+    return "norm", f"residuals near symmetric (skewness {skewness:.2f})"
+
+
+def _size(X: Array) -> Array:
+    """Column lengths, 1 for an empty column."""
+    size = np.sqrt((X * X).sum(axis=0))
+    return np.where(size > 0, size, 1.0)
+
+
+def _fitted(X: Array, y: Array) -> Array:
+    """Least-squares predictions, columns of any scale."""
+    Z = X / _size(X)
+    return np.asarray(Z @ np.linalg.lstsq(Z, y, rcond=1e-10)[0])
+
+
+def allowed_parameters(table: Table, name: Hashable, n_fit: int) -> int:
+    """How many parameters a conditional may have: a third of the rows, a fifth of the events."""
+    column = table[name]
+    if not column.kind.discrete:
+        return n_fit // 3
+    counts = np.bincount(column.values[column.observed].astype(np.int64), minlength=1)
+    total = max(int(counts.sum()), 1)
+    return (total - int(counts.max())) * n_fit // total // 5
+
+
+def strongest(
+    table: Table, name: Hashable, candidates: Sequence[Hashable], first: Sequence[Hashable], most: int,
+    effects: dict[Column, Array] | None = None,
+) -> list[Hashable]:  # fmt: skip
+    """Keep as many predictors as there is room for.
+
+    Parameters
+    ----------
+    table : Table
+    name : hashable
+        The column predicted.
+    candidates : sequence of hashable
+        Its possible predictors.
+    first : sequence of hashable
+        Those that stay whatever their number.
+    most : int
+        Parameters allowed.
+    effects : dict, optional
+        What :func:`association` remembers of the columns.
+
+    Returns
+    -------
+    list of hashable
+        In the order of ``candidates``; chosen by absolute correlation with the column and its missingness.
+    """
+    cost = {c: max(1, 1 if table[c].number else table[c].n_levels - 1) for c in candidates}
+    if 1 + sum(cost.values()) <= most:
+        return list(candidates)
+    always = set(first)
+    stay = [c for c in candidates if c in always]
+    room = most - 1 - sum(cost[c] for c in stay)
+    rest = [c for c in candidates if c not in always]
+    score = association(table, name, rest, effects)
+    for index in np.argsort(-score, kind="stable"):
+        if cost[rest[index]] <= room or (not stay and room == most - 1):
+            stay.append(rest[index])
+            room -= cost[rest[index]]
+    kept = set(stay)
+    return [c for c in candidates if c in kept]
+
+
+def association(
+    table: Table, name: Hashable, candidates: Sequence[Hashable], effects: dict[Column, Array] | None = None
+) -> Array:
+    """Largest absolute correlation of each candidate with a column or its missingness, shape (len(candidates),).
+
+    ``effects`` remembers the standardised main effects of candidates from one call to the next.
+    """
+    known = {} if effects is None else effects
+    rows = np.arange(table.n_rows)
+    target = main_effects(table, name, rows)
+    missing = np.isin(rows, table[name].missing)[:, None].astype(np.float64)
+    wanted = _filled(np.hstack([target, missing]))
+    for column in (table[c] for c in candidates):
+        if column not in known:
+            known[column] = _filled(main_effects(table, column.name, rows))
+    return np.array([np.abs(wanted.T @ known[table[c]]).max(initial=0.0) for c in candidates])
+
+
+def _filled(columns: Array) -> Array:
+    """Centred columns of unit length, holes at the mean."""
+    found = columns - np.nanmean(columns, axis=0)
+    found = np.where(np.isnan(found), 0.0, found)
+    return np.asarray(found / _size(found))
+
+
+def nearly_determines(table: Table, name: Hashable, outcome: Array) -> bool:
+    """Whether a column (nearly) is the outcome: squared correlation above .98, by values or by ranks."""
+    good = np.flatnonzero(~np.isnan(outcome) & ~np.isnan(table[name].values))
+    if len(good) < 5:
+        return False
+    y = outcome[good]
+    X = main_effects(table, name, good)
+    if X.shape[1] + 2 > len(good) // 3 or np.ptp(y) == 0:
+        return False
+    X = np.column_stack([np.ones(len(good)), X - X.mean(axis=0)])
+    if _share(X, y) > _COPY:
+        return True
+    if not table[name].number:
+        return False
+    ranked = np.column_stack([np.ones(len(good)), _ranks(X[:, 1])])
+    return _share(ranked, _ranks(y)) > _COPY
+
+
+def _share(X: Array, y: Array) -> float:
+    """Share of variance explained."""
+    centred = y - y.mean()
+    total = float(centred @ centred)
+    return 1.0 - float(np.sum((centred - _fitted(X, centred)) ** 2)) / total if total > 0 else 0.0
+
+
+def _ranks(values: Array) -> Array:
+    """Mid-ranks, centred."""
+    _, position, counts = np.unique(values, return_inverse=True, return_counts=True)
+    middle = np.cumsum(counts) - 0.5 * counts
+    found = middle[position]
+    return np.asarray(found - found.mean())
+
+
+def commonest(values: Array) -> tuple[float, float]:
+    """The value seen most often and its share."""
+    seen, counts = np.unique(values, return_counts=True)
+    return float(seen[counts.argmax()]), float(counts.max() / len(values))
+
+
+def in_two_parts(name: Hashable, others: Sequence[Hashable]) -> Advice | None:
+    r"""How to draw a column with many zeros as whether there is any, times how much; None for names with blanks.
+
+    Examples
+    --------
+    >>> print(in_two_parts("x", ["z"]).replace("; ", "\n").replace(", a", ",\na"))
+    df = df.assign(any_x=(df['x'] > 0).where(df['x'].notna()).astype(float),
+    amount_x=df['x'].where(df['x'] > 0)).drop(columns=['x'])
+    df.mice.impute(predictors={'amount_x': ['z']}, derived={'x': 'any_x * amount_x'})
+    """
+    if not isinstance(name, str) or not name.isidentifier():
+        return None
+    there, much, column = f"any_{name}", f"amount_{name}", f"df[{name!r}]"
+    gone = dict.fromkeys(("methods", "bounds"), {name: None})
+    made = f"{there}=({column} > 0).where({column}.notna()).astype(float), {much}={column}.where({column} > 0)"
+    predictors = {name: None, much: list(others)}
+    advice = call("df.mice.impute", **gone, derived={name: f"{there} * {much}"}, predictors=predictors)
+    return advice.after(f"df = df.assign({made}).drop(columns=[{name!r}]); ")
+
+
+def thin_levels(column: Column, asked: bool) -> str:
+    """What is said of a nominal column with few rows for each of its many levels; empty elsewhere.
+
+    An analysis that has the column keeps its levels apart, unless the frame itself has fewer.
+    """
+    many, rows = column.n_levels, len(column.observed)
+    if many <= _SOME or rows >= _THIN * many:
+        return ""
+    cure = f"min_count={_THIN}"
+    if asked:
+        cure = rare_together(column.name, _THIN)
+    return (
+        f"{column.name!r} has {many} levels in {rows} rows: a model of all of them is slow and knows little of each; "
+        f"rare ones together: {cure}"
+    )
+
+
+def rare_together(name: Hashable, least: int) -> str:
+    """The lines that give the rare levels of a column one name.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> df = pd.DataFrame({"g": pd.Categorical(["a", "a", "b", None])})
+    >>> exec(rare_together("g", 2))
+    >>> df["g"].tolist()
+    ['a', 'a', 'other', nan]
+    """
+    counted = f"n = df.groupby({name!r}, observed=True)[{name!r}].transform('size')"
+    return f"{counted}; df[{name!r}] = df[{name!r}].astype(object).mask(n < {least}, 'other')"
+
+
+def is_identifier(table: Table, name: Hashable) -> bool:
+    """Whether a complete column only names its rows: unique text, or the whole numbers of a running index."""
+    column = table[name]
+    n = table.n_rows - len(column.missing)
+    if n <= 10:
+        return False
+    if column.kind is Kind.NOMINAL:
+        return column.n_levels > 10 and column.n_levels > n / 2
+    # A running index that starts at 0 is read as a count.
+    if column.kind not in (Kind.NUMERIC, Kind.COUNT) or not column.coding.whole or len(column.missing):
+        return False
+    values = column.values
+    return bool(values.max() - values.min() == n - 1 and len(np.unique(values)) == n)
+
+
+def constant_within(table: Table, name: Hashable, unit: Hashable) -> bool:
+    """Whether a column has one observed value in every unit, and some unit has several rows."""
+    codes = table[unit].values
+    values = table[name].values
+    seen = np.flatnonzero(~np.isnan(values))
+    order = seen[np.argsort(codes[seen], kind="stable")]
+    same = codes[order][1:] == codes[order][:-1]
+    repeated = len(np.unique(codes)) < len(codes)
+    return bool(repeated and np.all(values[order][1:][same] == values[order][:-1][same]))
+
+
+def is_monotone(table: Table, order: Sequence[Hashable]) -> bool:
+    """Whether each column's holes lie within those of every later column."""
+    return all(
+        np.isin(table[left].missing, table[right].missing).all() for left, right in zip(order, order[1:], strict=False)
+    )

@@ -1,0 +1,304 @@
+"""Draft: a plan while it is made; what both kinds of plan ask of it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ...errors import PlanError, call
+from ...formula.condition import Condition
+from ...formula.derived import Derived
+from ...formula.question import Question, ask_right
+from ...formula.terms import code_of
+from ...frame.kinds import Kind
+from ...frame.masks import Mask
+from ...frame.recast import recoded
+from ...frame.table import Column, Table
+from ..contract import Array, Method
+from ..methods import METHODS, Power, name_of
+from ..methods.cox import nelson_aalen
+from .bounds import Bounds, Skip, ancestors, nested, uncut
+from .defaults import allowed_parameters, constant_within, strongest, thin_levels
+from .derived_constraints import Relations
+from .likelihoods import AROUND
+from .plan import Factor, Piece, Plan, Variable, Wishes, listed
+from .transforms import total_within
+from .usable_columns import is_constant, suiting, with_article
+
+__all__ = ["Draft", "by_kind", "hazard_of"]
+
+
+@dataclass
+class Draft:
+    """A plan while it is made: decisions gather here, and nothing of it survives but the Plan."""
+
+    table: Table
+    questions: tuple[Question, ...]
+    wishes: Wishes
+    scope: Mapping[str, Any]
+    mode: str
+    left: dict[Hashable, str]  #: columns neither drawn nor predictors, and why
+    events: list[str]
+    variables: dict[Hashable, Variable] = field(default_factory=dict)
+    factors: list[Factor] = field(default_factory=list)
+    extra: list[Question] = field(default_factory=list)
+    numeric: list[Hashable] = field(default_factory=list)
+    order: list[Hashable] = field(default_factory=list)
+    iterations: int = 10
+    skips: Mapping[Hashable, Skip] = field(default_factory=dict)
+    bounds: dict[Hashable, Bounds] = field(default_factory=dict)
+    ignored: Condition | Mask | None = None
+    derived: tuple[Derived, ...] = ()
+    relations: Relations = field(default_factory=Relations)  #: what derived columns say of those that are drawn
+    effects: dict[Column, Array] = field(default_factory=dict)  #: standardised, for choosing among predictors
+
+    @property
+    def asked(self) -> tuple[Hashable, ...]:
+        """Columns of the analyses, outcomes too."""
+        return tuple(dict.fromkeys(v for q in self.questions for v in (*q.variables(self.table), *q.outcome)))
+
+    def holes(self, name: Hashable) -> int:
+        """How many values of a column are missing."""
+        return len(self.table[name].missing)
+
+    def add(
+        self, name: Hashable, role: str, method: Method, label: str, pieces: Sequence[Piece], shown: Sequence[str],
+        why: str,
+    ) -> None:  # fmt: skip
+        """Decide a column that is drawn."""
+        kind = self.table[name].kind
+        unit = self.wishes.id
+        together = unit is not None and role != "outcome" and constant_within(self.table, name, unit)
+        if together:
+            why = f"one value for each {unit}; {why}"
+        known, skip = self.bounds.get(name), self.skips.get(name)
+        if known is not None and (known.always or known.cut is not None) and uncut(role, label):
+            self.note(f"{name!r}: fitted as if nothing were cut off, only its draws are truncated (approximate)")
+        why = "; ".join([*([str(known)] if known else []), *([f"where {skip.condition.code}"] if skip else []), why])
+        self.variables[name] = Variable(
+            name, kind, self.holes(name), role, method, label, "", tuple(pieces), tuple(shown), why, together, known,
+            skip,
+        )  # fmt: skip
+
+    def wished(self, name: Hashable) -> tuple[Method, str, str] | None:
+        """The method the user asked for, checked against the kind of its column; its name; why."""
+        wish = self.wishes.methods.get(name, "leave")
+        if isinstance(wish, str) and wish == "leave":
+            return None
+        method: Any = METHODS[wish] if isinstance(wish, str) else wish
+        column = self.table[name]
+        if column.kind not in method.kinds:
+            suits = suiting(column, self.mode == "compatible")
+            raise PlanError(
+                f"method {name_of(method)!r} does not draw {with_article(column.kind.value)} column such as {name!r}.",
+                suits=", ".join(suits),
+                do=call("df.mice.impute", methods={name: suits[0]}),
+            )
+        if isinstance(method, Power):
+            method = method.tuned(column.values[column.observed])
+        return method, name_of(method), "as asked"
+
+    def predictors(
+        self, name: Hashable, others: Sequence[Hashable], first: Sequence[Hashable], n_fit: int
+    ) -> tuple[tuple[Piece, ...], tuple[str, ...]]:
+        """Main effects of the other columns, or what the user asked for; as pieces and as a reader names them."""
+        others = [other for other in others if not self.silent(other, name)] if self.skips else others
+        wish = self.wishes.predictors.get(name)
+        if isinstance(wish, str):
+            return (Piece("formula", self.formula(name, wish)),), (wish,)
+        if wish is not None:
+            for other in wish:
+                self._check_predictor(name, other)
+            return tuple(Piece("main", other) for other in wish), tuple(map(str, wish))
+        most = max(allowed_parameters(self.table, name, n_fit), 2)
+        kept = strongest(self.table, name, others, first, most, self.effects)
+        if len(kept) < len(others):
+            self.events.append(f"{name!r}: {len(kept)} of {len(others)} predictors kept, for {n_fit} rows")
+        return tuple(Piece("main", other) for other in kept), tuple(map(str, kept))
+
+    def silent(self, other: Hashable, name: Hashable) -> bool:
+        """Whether a column says nothing about another: it has no value somewhere, or waits for the other's."""
+        skip = self.skips.get(other)
+        if skip is None:
+            return False
+        if skip.value is None and not self._asked_both(other, name):
+            return True
+        return self.holes(name) > 0 and name in ancestors(other, self.skips)
+
+    def _asked_both(self, other: Hashable, name: Hashable) -> bool:
+        """Whether a column has a value wherever another is asked for, by the other's condition."""
+        skip = self.skips.get(name)
+        return skip is not None and other in skip.condition.variables and not {"|", "~"} & set(skip.condition.code)
+
+    def formula(self, name: Hashable, right: str) -> int:
+        """Register the right side of a formula as a design; return its number."""
+        question = ask_right(right, self.table, {**self.scope, **_HELPERS})
+        for other in question.variables(self.table):
+            self._check_predictor(name, other)
+        known = [one.formula for one in self.extra]
+        if question.formula not in known:
+            self.extra.append(question)
+            known.append(question.formula)
+        return len(self.questions) + known.index(question.formula)
+
+    def recode(self, names: Sequence[Hashable], kinds: set[Kind]) -> None:
+        """Read rating scales among some columns as plain numbers, or numbers as levels: how they are then drawn."""
+        found = [n for n in names if self.table[n].kind in kinds and self.table[n].number]
+        fresh = [n for n in dict.fromkeys(found) if n not in self.numeric]
+        self.numeric += fresh
+        self.skips = {n: skip.recoded(self.table[n]) if n in fresh else skip for n, skip in self.skips.items()}
+        self.table = recoded(self.table, fresh)
+
+    def around(self, name: Hashable, others: Sequence[Hashable]) -> tuple[tuple[Piece, ...], tuple[str, ...]]:
+        """What an analysis is given and a covariate may follow: strata, entry, weights, offset, log exposure."""
+        told = {v for q in self.questions for v in q.outcome} | {name}
+        found: dict[str, Piece] = {}
+        for question in self.questions:
+            for word in (word for word in AROUND if question.keywords.get(word) is not None):
+                given = question.keywords[word]
+                if not isinstance(given, Hashable) or given not in self.table:
+                    if np.ndim(given):
+                        self.note(f"{word}= is no column: the covariates' own models do not see it")
+                    continue
+                column, code = self.table[given], code_of(given)
+                most = max(self.table.n_rows // 20, 2)
+                if given in told or is_constant(column):
+                    continue
+                if word == "strata" and len(np.unique(column.values)) > most:
+                    self.note(f"{given!r} has more than {most} strata: the covariates' own models do not see them")
+                elif word == "exposure" or (word == "strata" and column.number):
+                    right = f"np.log({code})" if word == "exposure" else f"C({code})"
+                    found[right] = Piece("formula", self.formula(None, right))
+                elif given not in others:
+                    found[code] = Piece("main", given)
+        return tuple(found.values()), tuple(found)
+
+    def note(self, event: str) -> None:
+        """Keep an event, once."""
+        if event not in self.events:
+            self.events.append(event)
+
+    def cluster_means(self, name: Hashable, others: Sequence[Hashable]) -> tuple[Piece, ...]:
+        """Means of the numeric columns by cluster, where an analysis is clustered, or by id."""
+        found = []
+        units = [q.keywords.get("groups") for q in self.questions] if self.mode == "terms" else []
+        if self.wishes.id is not None and constant_within(self.table, name, self.wishes.id):
+            units.append(self.wishes.id)
+        for unit in dict.fromkeys(unit for unit in units if isinstance(unit, Hashable)):
+            if unit in self.table:
+                numbers = [n for n in others if self.table[n].number and not constant_within(self.table, n, unit)]
+                found += [Piece("mean", (n, unit)) for n in numbers]
+        return tuple(found)
+
+    def ordered(self, names: Sequence[Hashable]) -> list[Hashable]:
+        """Fewest holes first, or as asked."""
+        wish = [n for n in self.wishes.order or () if n in set(names)]
+        found = wish + [n for n in sorted(names, key=self.holes) if n not in wish]
+        looks = {n: skip.condition.variables for n, skip in self.skips.items()}
+        for name in nested([n for n in found if n in looks], looks):  # once its condition is settled
+            after = [found.index(v) for v in looks[name] if v in found]
+            if after and max(after) > found.index(name):
+                found.insert(max(after), found.pop(found.index(name)))
+        return found
+
+    def ignore_rest(self, used: Sequence[Hashable]) -> None:
+        """Say what will keep its holes."""
+        known = set(used)
+        for name in self.table.columns:
+            if name not in known:
+                self.left.setdefault(name, "outside the analysis")
+        kept = [
+            n
+            for n in self.left
+            if self.holes(n) and self.wishes.methods.get(n) != "leave" and n not in self.wishes.derived
+        ]
+        if kept:
+            self.events.append(f"not imputed, holes remain: {listed([repr(n) for n in kept], len(kept))}")
+
+    def plan(self) -> Plan:
+        """Freeze the decisions."""
+        multinomial = [v.name for v in self.variables.values() if v.label == "multinomial"]
+        multinomial += [
+            f.variable for f in self.factors if f.role == "auxiliary" and name_of(f.method) == "multinomial"
+        ]
+        for name in dict.fromkeys(multinomial):
+            if said := thin_levels(self.table[name], name in self.asked):
+                self.note(said)
+        rest = [
+            Variable(name, self.table[name].kind, self.holes(name), "left", None, "", "", (), (), why)
+            for name, why in self.left.items()
+            if name not in self.variables
+        ]
+        rest += self._silent_parents({v.name for v in [*self.variables.values(), *rest]})
+        iterations = self.iterations if self.wishes.iterations is None else self.wishes.iterations
+        return Plan(
+            self.questions, self.mode, tuple(self.extra), (*self.variables.values(), *rest), tuple(self.factors),
+            tuple(self.order), iterations, tuple(self.numeric), self.wishes, tuple(self.events),
+            tuple(self.table.columns), self.table.n_rows, ignored=self.ignored,
+        )  # fmt: skip
+
+    def _silent_parents(self, listed: Set[Hashable]) -> list[Variable]:
+        """Complete columns that stay missing outside a condition, where what derives from them is missing too."""
+        parents = {p for one in self.derived if one.name in self.wishes.bounds for p in one.parents}
+        found = {name: skip for name, skip in self.skips.items() if name in parents - listed and skip.value is None}
+        return [
+            Variable(name, self.table[name].kind, 0, "column", None, "", "", (), (), "", skip=skip)
+            for name, skip in found.items()
+        ]
+
+    def _check_predictor(self, name: Hashable, other: Hashable) -> None:
+        """Refuse a predictor that is no column, the variable itself, or keeps its holes."""
+        column = self.table.require(other, f"predictors of {name!r}")
+        good = [n for n in self.table.columns if n not in (name, other) and n not in self.left][:3]
+        do = call("df.mice.impute", predictors={name: good})
+        if other == name:
+            raise PlanError(f"{name!r} cannot predict itself.", do=do)
+        if self.silent(other, name):
+            raise PlanError(f"{other!r} has no value where {self.skips[other].condition.code} does not hold.", do=do)
+        if len(column.missing) and other in self.left:
+            raise PlanError(
+                f"{other!r} predicts {name!r} but has {len(column.missing)} holes and is not imputed.",
+                do=do,
+            )
+        if column.kind is Kind.OTHER:
+            raise PlanError(
+                f"{other!r} {column.coding.problem}; it cannot predict {name!r}.",
+                do=do,
+            )
+
+
+_HELPERS = {"nelson_aalen": nelson_aalen, "np": np, "total_within": total_within}
+
+
+def hazard_of(question: Question, log_time: bool = True, unit: Hashable = None) -> str:
+    """What a survival outcome tells a linear model: the event, the cumulative hazard, the log of time.
+
+    Of a unit with several rows: totals over its rows.
+    """
+    words = {word: question.keywords.get(word) for word in ("status", "entry", "strata")}
+    named = {word: code_of(value) for word, value in words.items() if isinstance(value, str)}
+    status = named.pop("status", None)
+    arguments = [question.terms.outcome, status or f"1 + 0 * {question.terms.outcome}"]
+    arguments += [f"{word}={code}" for word, code in named.items()]
+    parts = [*([status] if status else []), f"nelson_aalen({', '.join(arguments)})"]
+    time = question.terms.outcome
+    if unit is not None:
+        group = code_of(unit)
+        parts = [f"total_within({part}, {group})" for part in parts]
+        spell = f"{time} - {named['entry']}" if "entry" in named else time
+        time = f"total_within({spell}, {group})"
+    return " + ".join([*parts, f"np.log({time})"] if log_time else parts)
+
+
+def by_kind(column: Column) -> str:
+    """Why a default method was chosen."""
+    if column.kind is Kind.BINARY:
+        return "two values: " + ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in column.coding.levels)
+    if column.kind is Kind.ORDINAL:
+        return f"{column.n_levels} ordered levels" + (" (enters as its number)" if column.number else "")
+    if column.kind is Kind.NOMINAL:
+        return f"{column.n_levels} levels"
+    return "whole numbers from 0" if column.kind is Kind.COUNT else "numeric"

@@ -1,0 +1,418 @@
+"""The plan of compatible draws: one joint model of covariates, analyses and auxiliaries."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...errors import FormulaError, PlanError, call
+from ...formula.design import Design, freeze
+from ...formula.identity import likelihood
+from ...formula.question import LEVELLED, Question
+from ...formula.terms import code_of, take_apart
+from ...frame.kinds import Kind
+from ..contract import Method
+from ..methods import COMPATIBLE, METHODS, Glm, Power, name_of
+from .after_joint import draw_afterwards, waiting
+from .check_analysis import as_column, check_copies, check_outcomes
+from .defaults import (
+    MOST_LEVELS,
+    allowed_parameters,
+    association,
+    commonest,
+    constant_within,
+    in_two_parts,
+    nearly_determines,
+    normal_or_power,
+    strongest,
+)
+from .draft import Draft, by_kind, hazard_of
+from .likelihoods import HAZARD, likelihood_of
+from .plan import Factor, Piece
+from .restrictions import CENSORED, many_levels
+from .usable_columns import is_constant, suiting
+
+__all__ = ["plan_joint"]
+
+_TOO_MANY, _COPIES = "one auxiliary too many", "(nearly) determines the outcome"  # why columns judge nothing
+_SPIKE = 0.1  # share of equal values that is worth an event
+_LEAST_SWEEPS = 5  # a compatible draw needs the analysis' parameters to settle, also with one incomplete variable
+
+
+def plan_joint(draft: Draft) -> None:
+    """Write the joint model: covariates | analyses | auxiliaries, and who is drawn how."""
+    outcomes = tuple(dict.fromkeys(v for q in draft.questions for v in q.outcome))
+    _check_outcomes(draft)
+    _read_ratings_as_numbers(draft)
+    table = draft.table
+    designs = [freeze(q, table) for q in draft.questions]
+    check_outcomes(draft.questions, designs, table)
+    for label in (label for design in designs for label in design.redundant):
+        draft.note(f"{label} follows from the columns before it: left out of the design")
+    for sentence in (sentence for design in designs for sentence in design.confined):
+        draft.note(sentence)
+    baseline = tuple(draft.wishes.auxiliary["baseline"]) if isinstance(draft.wishes.auxiliary, Mapping) else ()
+    covariates = [n for n in table.columns if n in {*draft.asked, *baseline} and n not in outcomes]
+    auxiliaries = _auxiliaries(draft, designs, covariates, outcomes)
+    many = [n for n in auxiliaries if _has_many_levels(draft, n)]
+    _set_aside_many_levels(draft, many)
+    auxiliaries = [n for n in auxiliaries if n not in many]
+    constant = [n for n in (*covariates, *auxiliaries) if draft.holes(n) and is_constant(table[n])]
+    for name in (n for q in draft.questions for n in q.reserved(table) if n not in {*covariates, *outcomes}):
+        draft.left[name] = "belongs to the analysis"
+    after = waiting(draft, [n for n, why in draft.left.items() if why in (_TOO_MANY, _COPIES)])
+    for name in after:
+        del draft.left[name]
+    draft.ignore_rest([*covariates, *outcomes, *auxiliaries, *after, *(n for n in many if draft.holes(n))])
+    _draw_constants(draft, constant)
+    for name in (n for n in many if draft.holes(n)):
+        draft.add(name, "column", METHODS["sample"], "sample", (), (), f"{table[name].n_levels} levels")
+    auxiliaries = [n for n in auxiliaries if n not in constant]
+    _add_analyses(draft, designs, baseline)
+    why = _add_auxiliary_factors(draft, auxiliaries, baseline)
+    _choose_outcome_rows(draft)
+    _draw_covariates(draft, covariates, designs, outcomes)
+    _draw_auxiliaries(draft, why)
+    _draw_outcomes(draft)
+    complete = [n for n, why in draft.left.items() if why == _TOO_MANY and not draft.holes(n)]
+    analyses = [f.question for f in draft.factors if f.question is not None]
+    usable = [n for n in table.columns if n in {*covariates, *auxiliaries, *after, *complete}]
+    draw_afterwards(draft, after, usable, [tuple(_outcome_pieces(draft, n)) for n in analyses])
+    drawn = [n for n in draft.variables if draft.holes(n)]
+    early = draft.ordered([n for n in drawn if n not in outcomes and n not in after])
+    if not draft.wishes.order:
+        early.sort(key=lambda n: draft.variables[n].role != "covariate")
+    draft.order = early + [n for n in drawn if n in outcomes]
+    much = _much_missing(draft)
+    draft.order += after
+    check_copies(draft.questions, table, draft.order)
+    draft.iterations = 20 if much else 10
+    if draft.order and (draft.wishes.iterations or _LEAST_SWEEPS) < _LEAST_SWEEPS:
+        draft.events.append(f"{draft.wishes.iterations} iterations: compatible draws need at least {_LEAST_SWEEPS}")
+
+
+def _has_many_levels(draft: Draft, name: Hashable) -> bool:
+    """Whether a column has more levels than a model of them can have."""
+    column, wish = draft.table[name], draft.wishes.methods.get(name)
+    return column.kind is Kind.NOMINAL and column.n_levels > MOST_LEVELS and wish is None
+
+
+def _set_aside_many_levels(draft: Draft, names: Sequence[Hashable]) -> None:
+    """Auxiliaries of very many levels judge nothing; a covariate of so many would have to, and is refused."""
+    for name in names:
+        if draft.holes(name):
+            draft.events.append(many_levels(name, draft.table[name].n_levels))
+        else:
+            draft.left[name] = f"{draft.table[name].n_levels} levels are too many for an auxiliary"
+            draft.events.append(f"{name!r}: {draft.left[name]}")
+    for name in (n for n in draft.asked if draft.holes(n) and _has_many_levels(draft, n)):
+        column, formula = draft.table[name], draft.questions[0].formula
+        raise PlanError(
+            f"{name!r} has {column.n_levels} levels and {draft.holes(name)} holes; no more than {MOST_LEVELS} can be "
+            "weighed by the analysis.",
+            analysis=formula,
+            do=f"g = df[{name!r}].astype(object).map(str, na_action='ignore'); "
+            f"df[{name!r}] = g.where(g.isin(g.value_counts().index[:30]) | g.isna(), 'other')",
+        )
+
+
+def _right_side(draft: Draft, factor: Factor) -> set[Hashable]:
+    """Columns that a factor contains on its right side."""
+    found: set[Hashable] = set()
+    for piece in factor.pieces:
+        if piece.what == "main":
+            found.add(piece.which)
+        elif piece.what == "formula":
+            found.update([*draft.questions, *draft.extra][piece.which].variables(draft.table))
+        elif piece.what == "outcome":
+            found.update(draft.questions[piece.which].outcome)
+    return found
+
+
+def _right_sides(draft: Draft) -> list[tuple[Factor, set[Hashable]]]:
+    """All factors, each with the columns that it contains on its right side."""
+    return [(factor, _right_side(draft, factor)) for factor in draft.factors]
+
+
+def _check_outcomes(draft: Draft) -> None:
+    """An outcome with holes must be one that can be undone; outcomes do not explain each other in a circle."""
+    for question in draft.questions:
+        holes = [v for v in question.outcome if draft.holes(v)]
+        if holes and question.inverse(draft.table) is None:
+            raise FormulaError(
+                f"outcome {question.terms.outcome!r} has holes ({holes[0]!r}) and cannot be undone.",
+                formula=question.formula,
+                do=as_column(question, draft.table),
+            )
+        for wish, word in ((draft.wishes.methods, "method"), (draft.wishes.predictors, "predictors")):
+            if holes and question.outcome[0] in wish:
+                raise PlanError(
+                    f"the outcome {holes[0]!r} is drawn from its analysis; it takes no {word} of its own.",
+                    analysis=question.formula,
+                    do=call("df.mice.impute", **{"methods" if word == "method" else word: {question.outcome[0]: None}}),
+                )
+    _refuse_circle(draft)
+
+
+def _refuse_circle(draft: Draft) -> None:
+    """Outcomes that explain each other, however far round, have no joint law."""
+    questions = draft.questions
+    waiting: dict[Hashable, set[Hashable]] = {v: set() for q in questions for v in q.outcome}
+    for question in questions:
+        for v in question.outcome:
+            waiting[v] |= set(question.variables(draft.table)) & set(waiting)
+    settled: list[Hashable] = []
+    while ready := [v for v in waiting if waiting[v] <= set(settled)]:
+        settled += ready
+        waiting = {v: needs for v, needs in waiting.items() if v not in ready}
+    round_ = [q.formula for q in questions if set(q.outcome) & set(waiting)]
+    if round_:
+        shown = " and ".join(map(repr, round_))
+        raise PlanError(
+            f"{shown} explain each other.",
+            do=call("df.mice.impute", [q.formula for q in questions if q.formula not in round_[1:]]),
+        )
+    sorted_ = sorted(questions, key=lambda q: max((settled.index(v) for v in q.outcome), default=0))
+    names = [v for q in questions for v in q.outcome]
+    if draft.wishes.link == "sequence":
+        for number, question in enumerate(questions):
+            late = [v for v in question.variables(draft.table) if v in names[number:] and v not in question.outcome]
+            if late:
+                raise PlanError(
+                    f"{late[0]!r} explains {question.terms.outcome!r} and must come before it in a sequence.",
+                    do=call("df.mice.impute", [q.formula for q in sorted_]),
+                )
+
+
+def _read_ratings_as_numbers(draft: Draft) -> None:
+    """Read a rating scale as a number where it is the outcome of a model of numbers, a number as levels elsewhere."""
+    levelled = [q.outcome[0] for q in draft.questions if q.model in LEVELLED]
+    draft.recode([q.outcome[0] for q in draft.questions if q.model not in LEVELLED and q.bare], {Kind.ORDINAL})
+    draft.recode(levelled, {Kind.NUMERIC, Kind.COUNT})
+
+
+def _auxiliaries(
+    draft: Draft, designs: list[Design], covariates: list[Hashable], outcomes: tuple[Hashable, ...]
+) -> list[Hashable]:
+    """Columns outside the analysis that become further outcomes, fewest holes first."""
+    table = draft.table
+    if draft.wishes.auxiliary == "ignore":
+        return []
+    reserved = {v for q in draft.questions for v in q.reserved(table)}
+    found = [n for n in table.columns if n not in {*covariates, *outcomes, *reserved} and n not in draft.left]
+    for name in [n for n in found if n in draft.skips and draft.skips[n].value is None and not draft.holes(n)]:
+        draft.left[name] = "has no value in some rows"
+        found.remove(name)
+    responses = [d.response({v: table[v].values for v in d.question.outcome}) for d in designs]
+    for name in [n for n in found if any(nearly_determines(table, n, r) for r in responses)]:
+        draft.left[name] = _COPIES
+        draft.events.append(f"{name!r} (nearly) determines the outcome: not an auxiliary")
+        found.remove(name)
+    most = max(1, table.n_rows // 20)
+    constant = [n for n in found if is_constant(table[n])]  # they judge nothing
+    found = [n for n in found if n not in constant]
+    if len(found) > most:
+        holes = [n for n in (*covariates, *outcomes) if draft.holes(n)]
+        scores = [association(table, n, found) for n in holes] or [np.zeros(len(found))]
+        kept = {found[i] for i in np.argsort(-np.max(scores, axis=0), kind="stable")[:most]}
+        draft.events.append(
+            f"{len(found) - most} of {len(found)} auxiliaries left out: at most {most} for {table.n_rows} rows, "
+            "kept by their correlation with what is missing"
+        )
+        draft.left.update((n, _TOO_MANY) for n in found if n not in kept)
+        found = [n for n in found if n in kept]
+    found += constant
+    refused = [n for n in found if n in draft.wishes.predictors]
+    if refused:
+        given = draft.wishes.auxiliary
+        baseline = given["baseline"] if isinstance(given, Mapping) else ()
+        raise PlanError(
+            f"{refused[0]!r} is an auxiliary: its predictors are the analysis and earlier auxiliaries.",
+            do=call("df.mice.impute", auxiliary={"baseline": [*baseline, refused[0]]}),
+        )
+    return sorted(found, key=draft.holes)
+
+
+def _add_analyses(draft: Draft, designs: list[Design], baseline: tuple[Hashable, ...]) -> None:
+    """One factor per likelihood; formulas that share one join, so that no outcome judges twice."""
+    joined: dict[tuple[Any, ...], list[int]] = {}
+    for number, question in enumerate(draft.questions):
+        joined.setdefault(likelihood(question), []).append(number)
+    for numbers in joined.values():
+        question = draft.questions[numbers[0]]
+        inside = {v for n in numbers for v in designs[n].variables} | set(question.outcome)
+        pieces = [Piece("formula", n) for n in numbers] + [Piece("main", b) for b in baseline if b not in inside]
+        method = likelihood_of(question, draft.table)
+        assert method is not None  # other analyses are planned as terms
+        drawn_as_number = not {Kind.BINARY, Kind.ORDINAL} & method.kinds or isinstance(method, Glm)
+        binomial = type(question.keywords.get("family")).__name__ == "Binomial"
+        if drawn_as_number and not binomial and _has_two_values(draft, question):
+            method = METHODS["logistic"]
+            draft.events.append(f"{question.terms.outcome!r} has two values: drawn by logistic (approximate)")
+        if draft.wishes.link == "sequence":
+            earlier = [f.question for f in draft.factors if f.question is not None]
+            pieces += [piece for n in earlier for piece in _outcome_pieces(draft, n)]
+        label = " + ".join(draft.questions[n].formula for n in numbers)
+        draft.factors.append(Factor("analysis", method, tuple(pieces), numbers[0], None, "all", label))
+
+
+def _has_two_values(draft: Draft, question: Question) -> bool:
+    """Whether an outcome has holes and only two values."""
+    column = draft.table[question.outcome[0]]
+    return question.bare and column.kind is Kind.BINARY and len(column.missing) > 0
+
+
+def _add_auxiliary_factors(
+    draft: Draft, auxiliaries: list[Hashable], baseline: tuple[Hashable, ...]
+) -> dict[Hashable, str]:
+    """Each auxiliary given the outcomes, the analysis terms and the auxiliaries before it; why its model."""
+    analyses = [f.question for f in draft.factors if f.question is not None]
+    rest = [Piece("formula", n) for n in range(len(draft.questions))] + [Piece("main", b) for b in baseline]
+    base = len(analyses) + len(rest) + sum(len(q.terms.codes) for q in draft.questions)
+    reasons: dict[Hashable, str] = {}
+    for position, name in enumerate(auxiliaries):
+        unit = draft.wishes.id
+        level = unit is not None and constant_within(draft.table, name, unit)
+        start = [piece for n in analyses for piece in _outcome_pieces(draft, n, unit if level else None)] + rest
+        n_fit = len(np.unique(draft.table[unit].values)) if level else draft.table.n_rows
+        before = [other for other in auxiliaries[:position] if not draft.silent(other, name)]
+        room = allowed_parameters(draft.table, name, n_fit) - base
+        earlier = strongest(draft.table, name, before, (), room + 1) if room > 0 else []
+        method, label, reasons[name] = _method(draft, name, [], False)
+        pieces = (*start, *(Piece("main", e) for e in earlier))
+        draft.factors.append(Factor("auxiliary", method, pieces, None, name, "units" if level else "all", label))
+    return reasons
+
+
+def _outcome_pieces(draft: Draft, number: int, unit: Hashable = None) -> list[Piece]:
+    """An outcome as a predictor of what came after it; of what a whole unit shares, over all rows of the unit."""
+    question = draft.questions[number]
+    if question.model in HAZARD:
+        return [Piece("formula", draft.formula(None, hazard_of(question, unit=unit)))]
+    if (
+        unit is not None
+        and question.bare
+        and draft.table[question.outcome[0]].number
+        and not draft.holes(question.outcome[0])
+    ):
+        code, group = question.terms.outcome, code_of(unit)
+        right = f"I(total_within({code}, {group}) / total_within(1 + 0 * {code}, {group}))"
+        return [Piece("formula", draft.formula(None, right))]
+    if draft.table[question.outcome[0]].kind in (Kind.NOMINAL, Kind.ORDINAL):
+        return [Piece("main", question.outcome[0])]
+    return [Piece("outcome", number)]
+
+
+def _choose_outcome_rows(draft: Draft) -> None:
+    """An analysis whose outcome has holes and feeds nothing is fitted on the rows where it was observed."""
+    sides = _right_sides(draft)
+    for position, factor in enumerate(draft.factors):
+        if factor.role != "analysis" or factor.question is None:
+            continue
+        outcome = draft.questions[factor.question].outcome
+        holes = any(draft.holes(v) for v in outcome)
+        fed = any(set(outcome) & right for other, right in sides if other is not factor)
+        censored = any(v in draft.bounds and not draft.bounds[v].always for v in outcome)
+        if holes and not fed and not censored:
+            draft.factors[position] = dataclasses.replace(factor, rows="observed")
+
+
+def _draw_covariates(
+    draft: Draft, covariates: list[Hashable], designs: list[Design], outcomes: tuple[Hashable, ...]
+) -> None:
+    """Each incomplete covariate given the other covariates, never the outcome."""
+    for name in [n for n in covariates if draft.holes(n) and n not in draft.variables]:
+        _refuse_outcome_as_predictor(draft, name, outcomes)
+        others = [c for c in covariates if c != name]
+        positive = any(d.needs_positive(name) for d in designs)
+        method, label, why = _method(draft, name, others, positive)
+        if isinstance(method, Power):
+            method = dataclasses.replace(method, uneven=name not in draft.bounds)
+        pieces, shown = draft.predictors(name, others, others, draft.table.n_rows)
+        if name not in draft.wishes.predictors:
+            given, named = draft.around(name, others)
+            pieces, shown = (*pieces, *given), (*shown, *named)
+        draft.add(name, "covariate", method, label, pieces, shown, why)
+
+
+def _draw_constants(draft: Draft, names: Sequence[Hashable]) -> None:
+    """What has one observed value gets it in every hole, whatever the analysis says."""
+    for name in names:
+        draft.events.append(f"{name!r} has one observed value: every hole gets it")
+        draft.add(name, "column", METHODS["sample"], "sample", (), (), "constant")
+
+
+def _refuse_outcome_as_predictor(draft: Draft, name: Hashable, outcomes: tuple[Hashable, ...]) -> None:
+    """The outcome enters a compatible draw through the analysis only."""
+    wish: Any = draft.wishes.predictors.get(name) or ()
+    named = take_apart(wish, draft.table.columns).variables if isinstance(wish, str) else wish
+    for outcome in outcomes:
+        if outcome in named:
+            raise PlanError(
+                f"predictors of {name!r} name the outcome {outcome!r}; it enters through the analysis only.",
+                analysis=draft.questions[0].formula,
+                do=call("df.mice.impute", predictors={name: None}),
+            )
+
+
+def _draw_auxiliaries(draft: Draft, reasons: Mapping[Hashable, str]) -> None:
+    """Incomplete auxiliaries are drawn from their own factor times the later ones."""
+    for factor in [f for f in draft.factors if f.role == "auxiliary" and draft.holes(f.variable)]:
+        shown = ("the analysis", *(str(p.which) for p in factor.pieces if p.what == "main"))
+        why = reasons[factor.variable]
+        draft.add(factor.variable, "auxiliary", factor.method, factor.label, factor.pieces, shown, why)
+
+
+def _draw_outcomes(draft: Draft) -> None:
+    """Incomplete outcomes are drawn from the analysis times the factors they feed."""
+    for factor in [f for f in draft.factors if f.question is not None]:
+        for name in draft.questions[factor.question].outcome:  # type: ignore[index]
+            if draft.holes(name):
+                label, why = name_of(factor.method), "the analysis itself"
+                draft.add(name, "outcome", factor.method, label, factor.pieces, (factor.label,), why)
+
+
+def _method(draft: Draft, name: Hashable, others: Sequence[Hashable], positive: bool) -> tuple[Method, str, str]:
+    """The own model of a covariate or auxiliary: one with a density; its name; why."""
+    column = draft.table[name]
+    wished = draft.wished(name)
+    if wished is not None:
+        if wished[1] in ("pmm", "sample"):
+            raise PlanError(
+                f"{wished[1]!r} has no density and cannot draw {name!r} compatibly with the analysis.",
+                suits=", ".join(suiting(column, True)),
+                do=call("df.mice.impute", methods={name: suiting(column, True)[0]}),
+            )
+        return wished
+    known = draft.bounds.get(name)
+    if column.kind is Kind.NUMERIC and known is not None and not known.always and not positive:
+        label, why = "norm", CENSORED
+    elif column.kind is Kind.NUMERIC:
+        label, why = normal_or_power(draft.table, name, others, positive)
+    else:
+        label, why = COMPATIBLE[column.kind], by_kind(column)
+    method = METHODS[label]
+    if isinstance(method, Power):
+        method = method.tuned(column.values[column.observed])
+        spike, share = commonest(column.values[column.observed])
+        if share > _SPIKE:
+            two = in_two_parts(name, others) if spike == 0 and column.values[column.observed].min() == 0 else None
+            fact = f"{name!r}: {100 * share:.0f} % of its values are {spike:g}; a spike on any scale"
+            draft.events.append(fact if two is None else two.after(f"{fact}; in two parts: "))
+    return method, label, why
+
+
+def _much_missing(draft: Draft) -> bool:
+    """Whether more than half of a column (a quarter of a skewed one), or of a factor's rows, is missing."""
+    half = draft.table.n_rows / 2
+    if any(draft.holes(n) > half / (2 if draft.variables[n].label == "power" else 1) for n in draft.order):
+        return True
+    for factor in draft.factors:
+        own = (factor.variable,) if factor.question is None else draft.questions[factor.question].outcome
+        used = {*own, *_right_side(draft, factor)}
+        if len(draft.table.complete_rows(used)) < half:
+            return True
+    return False

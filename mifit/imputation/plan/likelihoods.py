@@ -1,0 +1,91 @@
+"""Which method judges the covariates of an analysis: its likelihood, chosen from model and keywords."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import numpy as np
+
+from ...formula.question import Question
+from ...frame.kinds import Kind
+from ...frame.table import Table
+from ..contract import Array, Method
+from ..methods import Cox, Glm, Logistic, Multinomial, NegBin, Normal, Ordinal, Poisson, Probit
+
+__all__ = ["AROUND", "HAZARD", "keyword_vector", "likelihood_of"]
+
+#: keywords whose columns may predict a covariate: they tell who is in the data, not how they fared
+AROUND = ("strata", "entry", "weights", "var_weights", "offset", "exposure")
+
+#: models whose outcome is a time at risk and an event
+HAZARD = ("phreg",)
+
+
+def likelihood_of(question: Question, table: Table) -> Method | None:
+    """The method that judges by an analysis; None where the analysis has no likelihood here.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from mifit.formula.question import ask
+    >>> from mifit.frame.table import read
+    >>> table = read(pd.DataFrame({"y": [0.1, 2.0, 3.5], "x": [1.2, 2.1, 3.3]}))
+    >>> likelihood_of(ask("y ~ x", table), table)
+    Normal()
+    """
+    if question.model not in _LIKELIHOODS:
+        return None
+    words, make = _LIKELIHOODS[question.model]
+    given = {word for word, value in question.keywords.items() if value is not None}
+    return make(question, table) if given <= set(words) else None
+
+
+def keyword_vector(question: Question, word: str, table: Table) -> Array | None:
+    """A keyword's column, number or array as numbers (level codes of text), shape (n,); None where it is not given."""
+    given = question.keywords.get(word)
+    if given is None:
+        return None
+    if isinstance(given, Hashable) and given in table:
+        column = table[given]
+        return column.numbers(column.values) if column.number else column.values
+    return np.broadcast_to(np.asarray(given, dtype=np.float64), (table.n_rows,))
+
+
+def _glm(question: Question, table: Table) -> Method:
+    """A family and link by its own method where there is one, else by the general one."""
+    family: Any = question.keywords.get("family")
+    given = {word for word, value in question.keywords.items() if value is not None}
+    heavy = "var_weights" in given
+    pair = (type(family).__name__, type(family.link).__name__) if family is not None else ("Gaussian", "Identity")
+    if pair == ("Gaussian", "Identity") and "offset" not in given:
+        return Normal()
+    if pair == ("Poisson", "Log") and not heavy:
+        return Poisson()
+    two = question.bare and table[question.outcome[0]].kind is Kind.BINARY
+    if pair == ("Binomial", "Logit") and two and not heavy:
+        return Logistic(rescue="firth")
+    return Glm(family)
+
+
+def _ordinal(question: Question) -> Method | None:
+    """Ordered levels by the distribution of the latent variable, a normal as in statsmodels if none is named."""
+    given: Any = question.keywords.get("distr") or "probit"
+    link = {"probit": "probit", "norm": "probit", "logit": "logit", "logistic": "logit"}.get(
+        given if isinstance(given, str) else getattr(given, "name", "")
+    )
+    return None if link is None else Ordinal(link)
+
+
+_LIKELIHOODS: dict[str, tuple[tuple[str, ...], Callable[[Question, Table], Method | None]]] = {
+    "ols": ((), lambda q, t: Normal()),
+    "wls": (("weights",), lambda q, t: Normal()),
+    "logit": (("offset",), lambda q, t: Logistic(rescue="firth")),
+    "probit": (("offset",), lambda q, t: Probit()),
+    "poisson": (("offset", "exposure"), lambda q, t: Poisson()),
+    "negativebinomial": (("offset", "exposure"), lambda q, t: NegBin()),
+    "glm": (("family", "offset", "exposure", "var_weights", "freq_weights"), _glm),
+    "ordinal": (("distr", "offset"), lambda q, t: _ordinal(q)),
+    "mnlogit": ((), lambda q, t: Multinomial()),
+    "phreg": (("status", "entry", "strata", "ties", "offset"), lambda q, t: Cox(q.keywords.get("ties") or "breslow")),
+}

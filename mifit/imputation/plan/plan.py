@@ -1,0 +1,269 @@
+"""Plan: every choice made, checked and explained once, before a second is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from ...display import block, chip, facts, folded, notes, rows_of, table
+from ...formula.condition import Condition
+from ...formula.question import Question
+from ...frame.kinds import Kind
+from ...frame.masks import Mask
+from ..contract import Method
+from .bounds import Bounds, Skip
+
+__all__ = ["Factor", "Piece", "Plan", "Variable", "Wishes", "listed"]
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user asked for, as given; kept so that the same can be asked again."""
+
+    methods: Mapping[Hashable, Any] = field(default_factory=dict)
+    predictors: Mapping[Hashable, Any] = field(default_factory=dict)
+    auxiliary: Any = "response"
+    congeniality: str = "compatible"
+    order: tuple[Hashable, ...] | None = None
+    iterations: int | None = None
+    id: Hashable = None
+    link: str = "independent"
+    derived: Mapping[Hashable, str] = field(default_factory=dict)
+    kinds: Mapping[Hashable, Any] = field(default_factory=dict)
+    bounds: Mapping[Hashable, Any] = field(default_factory=dict)
+    conditional: Mapping[Hashable, Any] = field(default_factory=dict)
+    where: Mapping[Hashable, Mask] | None = None
+    ignore: str | Mask | None = None
+    by: Hashable = None
+    weights: Any = None
+    collapse: Mapping[Hashable, Any] = field(default_factory=dict)
+    min_count: int | None = None
+    censored: Mapping[Hashable, Any] = field(default_factory=dict)
+    truncated: Mapping[Hashable, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Variable:
+    """All that is decided about one column."""
+
+    name: Hashable
+    kind: Kind
+    n_missing: int
+    role: str  #: "covariate", "outcome", "auxiliary", "column" (plain chained equations), "left"
+    method: Method | None  #: its own model; None where nothing is drawn
+    label: str  #: the method's name
+    sampler: str  #: one of sampler_choice.Sampler by its name; "" where nothing is drawn
+    pieces: tuple[Piece, ...]  #: predictors of its own model
+    predictors: tuple[str, ...]  #: the same, as a reader names them
+    why: str
+    together: bool = False  #: drawn once for all rows of an id
+    bounds: Bounds | None = None  #: where its values lie
+    skip: Skip | None = None  #: where it is asked for at all
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A model that judges its predictors: the analysis, or an auxiliary as a further outcome."""
+
+    role: str  #: "analysis" or "auxiliary"
+    method: Method
+    pieces: tuple[Piece, ...]
+    question: int | None = None  #: analysis: position of its question
+    variable: Hashable = None  #: auxiliary: the column
+    rows: str = "all"  #: fitted on, and applied to: "observed" where its outcome was, "units" the first row of each id
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The recipe of an imputation: plain and small, never the data.
+
+    Printed, it says for every column what will be done and why. ``df.mice.impute(plan, m=20)`` runs it.
+    """
+
+    questions: tuple[Question, ...]
+    mode: str  #: "compatible", "terms", "ignore" or "plain"
+    extra: tuple[Question, ...]  #: right sides wished for as predictors, as formulas
+    variables: tuple[Variable, ...]
+    factors: tuple[Factor, ...]
+    order: tuple[Hashable, ...]  #: columns drawn, in the order of the visits
+    iterations: int
+    numeric: tuple[Hashable, ...]  #: level codes read as numbers after all
+    wishes: Wishes
+    events: tuple[str, ...]
+    columns: tuple[Hashable, ...]
+    n_rows: int
+    written: tuple[str, ...] = ()  #: the formulas as the user wrote them, derived columns by name
+    ignored: Condition | Mask | None = None  #: rows that no model is fitted on
+    groups: tuple[tuple[Any, Plan], ...] = ()  #: ``by=``: level -> the plan of its rows
+
+    def __getitem__(self, name: Hashable) -> Variable:
+        for variable in self.variables:
+            if variable.name == name:
+                return variable
+        raise KeyError(name)
+
+    @property
+    def title(self) -> str:
+        """How the holes are drawn, in one line."""
+        how = {
+            "compatible": "compatible with the analysis",
+            "terms": "approximate: analysis terms as predictors",
+            "ignore": "chained equations, main effects (the analysis is ignored)",
+            "plain": "chained equations, main effects",
+        }
+        return how[self.mode]
+
+    @property
+    def short_title(self) -> str:
+        """The same in two words, for the head of a summary."""
+        how = {"compatible": "compatible draws", "terms": "analysis terms", "ignore": "chained equations"}
+        return how.get(self.mode, "chained equations")
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        """Cells of the printed table."""
+        if self.groups:
+            return [(str(level), *row) for level, plan in self.groups for row in plan._rows()]
+        left = [v for v in self.variables if v.role == "left"]
+        alike = [[v for v in left if v.why == why] for why in dict.fromkeys(v.why for v in left)]
+        many = [group for group in alike if len(group) > _ALIKE]
+        folded = {id(v) for group in many for v in group}
+        shown = [v for v in self.variables if (v.n_missing or v.role in ("left", "outcome")) and id(v) not in folded]
+        rows: list[tuple[str, ...]] = [
+            (str(v.name), v.kind.value, str(v.n_missing), v.role, v.label, v.sampler, _cut(listed(v.predictors)), v.why)
+            for v in shown
+        ]
+        for group in many:
+            holes = sum(v.n_missing > 0 for v in group)
+            why = group[0].why + (f"; holes remain in {holes}" if holes else "")
+            rows.append((f"{len(group)} columns", "", "", "left", "", "", "", why))
+        return rows
+
+    def _facts(self) -> list[str]:
+        """Lines above the table."""
+        facts = [f"{_counted(len(self.order), 'column')} with holes will be drawn in {self.n_rows} rows; {self.title}."]
+        if not self.order:
+            holes = sum(v.n_missing > 0 for v in self.variables)
+            kept = f"nothing will be drawn: {_counted(holes, 'column')} with holes left alone"
+            facts = [f"{kept if holes else 'nothing is missing'} in {self.n_rows} rows."]
+        shown = self.written or tuple(question.formula for question in self.questions)
+        for one, question in zip(shown, self.questions, strict=True):
+            facts.append(f"analysis   : {one}   ({question.model}, {question.said})")
+            for name, value in question.names.items():
+                if not callable(value) and not hasattr(value, "path"):
+                    facts.append(f"from scope : {name} = {value!r}")
+        if self.groups:
+            many = listed([str(level) for level, _ in self.groups], 6)
+            facts.append(f"by         : {self.wishes.by} ({many}), each group imputed separately")
+        facts += [f"derived    : {name} = {code}" for name, code in self.wishes.derived.items()]
+        drawn = {v.name for v in self.variables}
+        complete = [str(name) for name in self.columns if name not in drawn]
+        if complete:
+            facts.append(f"complete   : {listed(complete, 8)}")
+        for factor in self.factors:
+            if factor.question is not None and set(self.questions[factor.question].outcome) & set(self.order):
+                rows = "the rows with its outcome observed" if factor.rows == "observed" else "all rows"
+                facts.append(f"parameters : {factor.label} drawn from {rows}")
+        if sum(factor.question is not None for factor in self.factors) > 1:
+            linked = (
+                "each given the ones before it" if self.wishes.link == "sequence" else "independent given covariates"
+            )
+            facts.append(f"outcomes   : {linked}")
+        auxiliaries = [str(f.variable) for f in self.factors if f.role == "auxiliary"]
+        if auxiliaries:
+            facts.append(f"auxiliary  : {listed(auxiliaries, 8)} (outside the analysis, drawn in harmony with it)")
+        if self.order:
+            facts.append(f"iterations : {self.iterations}")
+        return facts
+
+    def told(self) -> tuple[str, list[tuple[str, str]]]:
+        """What is decided as a whole: a sentence, then labelled facts."""
+        first, *others = self._facts()
+        return first, [rows_of(one) for one in others]
+
+    def legend(self) -> list[tuple[str, str]]:
+        """The words for roles and samplers that occur, and what they mean."""
+        return [rows_of(one) for one in self._legend()]
+
+    def _legend(self) -> list[str]:
+        """What the words in the table mean, those that occur."""
+        drawn = [v for v in self.variables if v.role != "left"]
+        samplers = [word for v in drawn for word in v.sampler.split(", ")]
+        words = dict.fromkeys([*(v.role for v in drawn if v.name in self.order), *samplers])
+        known = [word for word in _LEGEND if word in words]
+        return [f"{word:<11} : {_LEGEND[word]}" for word in known]
+
+    def __str__(self) -> str:
+        head = self._head()
+        rows = [head, *self._rows()]
+        if len(rows) == 1:
+            return "\n".join(["Imputation plan", *(f"  {fact}" for fact in self._facts()), *self._notes()])
+        widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        lines.insert(1, "-" * max(len(line) for line in lines))
+        legend = ["", *self._legend()] if self._legend() else []
+        facts = [f"  {fact}" for fact in self._facts()]
+        return "\n".join(["Imputation plan", *facts, "", *lines, *self._notes(), *legend])
+
+    def _head(self) -> tuple[str, ...]:
+        """Names of the columns of the printed table."""
+        return (str(self.wishes.by), *_HEAD) if self.groups else _HEAD
+
+    def _notes(self) -> list[str]:
+        """Lines below the table."""
+        return [f"note: {event}" for event in self.events]
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """The same for a notebook."""
+        rows = [(*cells[:4], chip(cells[4]) if cells[4] else "", *cells[5:]) for cells in self._rows()]
+        legend, (first, said) = facts(self.legend()), self.told()
+        return block(
+            "Imputation plan", first, facts(said),
+            table(self._head(), rows, numbers=(3 if self.groups else 2,)) if rows else "", notes(self.events),
+            folded("What the words mean", legend),
+        )  # fmt: skip
+
+
+_HEAD = ("column", "kind", "holes", "role", "method", "sampler", "predictors", "why")
+
+
+#: role or sampler -> what it means
+_LEGEND = {
+    "covariate": "in the analysis: from its own model given the other covariates, weighed by the analysis",
+    "outcome": "from the analysis itself, with parameters drawn from what is known about them",
+    "auxiliary": "outside the analysis: from a model of its own given the analysis' outcome and terms",
+    "column": "from its own model given other columns",
+    "own": "sampler: drawn from the model of its row as it stands",
+    "closed form": "sampler: exact, from the product of the models that contain the column",
+    "rejection": "sampler: proposed by its own model, accepted as often as all else that is known of it says",
+    "moves": "sampler: Metropolis steps together with another parent of an observed derived value, which they keep",
+    "enumerate": "sampler: every level weighed by all models that contain the column",
+}
+_ALIKE = 4  # more columns left for one reason share a line
+_WIDE = 48  # characters for predictors in the table
+
+
+def _cut(text: str) -> str:
+    """A cell of the table, not too wide."""
+    return text if len(text) <= _WIDE else text[: _WIDE - 3] + "..."
+
+
+def _counted(many: int, noun: str) -> str:
+    """A number and its noun."""
+    return f"{many} {noun}{'' if many == 1 else 's'}"
+
+
+def listed(names: Sequence[str], most: int = 4) -> str:
+    """Names, the first few."""
+    more = f" +{len(names) - most}" if len(names) > most else ""
+    return ", ".join(map(str, names[:most])) + more
+
+
+class Piece(NamedTuple):
+    """Part of a model, by name: the main effects of a variable, a formula's columns, or an outcome."""
+
+    what: str  #: "main", "formula", "outcome" or "mean" (of a variable within clusters)
+    which: Any  #: the variable, the position of the design, or (variable, clusters)

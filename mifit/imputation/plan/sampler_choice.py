@@ -1,0 +1,186 @@
+"""Which sampler draws a column: decided in one place, for the plan that states it and for the chain that runs it."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...formula.question import Inverse
+from ...frame.table import Column
+from ..contract import Method, Visit
+from ..methods import (
+    PMM,
+    Cox,
+    Glm,
+    Logistic,
+    Multinomial,
+    NegBin,
+    Normal,
+    Ordinal,
+    Poisson,
+    Power,
+    Probit,
+    Sample,
+)
+
+__all__ = ["NOTHING_KNOWN", "Choice", "Constraint", "Offers", "Sampler", "choose", "multiplies", "offers"]
+
+_PROBED = 200  # observed values on which a method is tried that is none of mifit's own
+_ONTO = frozenset({"identity", "affine", "log", "log10", "log2", "log1p"})  # expressions that take every number
+
+
+class Sampler(enum.StrEnum):
+    """The four ways to draw a column, as plans and reports name them."""
+
+    OWN = "own"  #: a draw from its own model; with bounds, from the part of it that lies between them
+    ENUMERATE = "enumerate"  #: every level is weighed
+    CLOSED_FORM = "closed form"  #: a draw from the product of normal models
+    REJECTION = "rejection"  #: proposals, accepted or not; rows that wait too long take steps from their value
+
+
+class Offers(NamedTuple):
+    """What the samplers may ask of the fitted half of a method."""
+
+    normal: bool = False  #: ``mean_sd``: values are normal on its scale
+    direct: bool = False  #: that scale is the user's own units
+    levels: bool = False  #: ``log_probabilities``: every level can be weighed
+    donors: bool = False  #: ``sample_within``, ``sample_among``: observed values are copied, among those allowed
+    gaussian: bool = False  #: ``standardised``: its outcome is normal in the linear predictor
+
+
+class Constraint(NamedTuple):
+    """What is known of missing values before they are drawn."""
+
+    bounded: bool = False  #: they lie between bounds
+    conditional: bool = False  #: conditions of other columns must hold for them
+
+
+NOTHING_KNOWN = Constraint()
+
+
+class Choice(NamedTuple):
+    """How one column is drawn."""
+
+    sampler: Sampler
+    normals: bool = False  #: values, or proposals, are normal on the own model's scale; else the own model draws them
+    multiplied: tuple[bool, ...] = ()  #: for each model that contains the column: whether it is part of that normal
+
+
+_OFFERS: dict[type[Any], Offers] = {
+    Normal: Offers(normal=True, direct=True, gaussian=True),
+    Power: Offers(normal=True, gaussian=True),
+    PMM: Offers(donors=True),
+    Sample: Offers(),
+    Glm: Offers(),
+    Cox: Offers(),
+    **dict.fromkeys((Logistic, Probit, Multinomial, Ordinal, Poisson, NegBin), Offers(levels=True)),
+}
+
+
+def offers(method: Method, column: Column) -> Offers:
+    """What the fitted half of a method offers; a method that is none of mifit's own is tried on some observed values.
+
+    Parameters
+    ----------
+    method : Method
+    column : Column
+        One that the method draws.
+
+    Returns
+    -------
+    Offers
+        Nothing of a method that cannot be fitted without predictors: what it draws serves as proposals.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from mifit.frame.table import read
+    >>> column = read(pd.DataFrame({"x": [1.5, 2.1, None, 3.3]}))["x"]
+    >>> offers(Power(), column)
+    Offers(normal=True, direct=False, levels=False, donors=False, gaussian=True)
+    """
+    known = _OFFERS.get(type(method))
+    if known is not None:
+        return known
+    y = column.values[column.observed][:_PROBED].copy()
+    visit = Visit(y, np.ones((len(y), 1)), np.zeros(1, dtype=np.int64), column.kind, column.n_levels)
+    try:
+        with np.errstate(all="ignore"):
+            fitted: Any = method.fit(visit, np.random.default_rng(0))
+            direct = hasattr(fitted, "mean_sd") and fitted.forward(y) is y
+    except Exception:  # whatever code of others raises on a trial
+        return Offers()
+    return Offers(
+        hasattr(fitted, "mean_sd"), direct, hasattr(fitted, "log_probabilities"), hasattr(fitted, "sample_within"),
+        hasattr(fitted, "standardised"),
+    )  # fmt: skip
+
+
+def multiplies(own: Offers, gaussian: bool, affine: bool, inverse: Inverse | None = None) -> bool:
+    """Whether a model that contains a column can be multiplied into the column's own normal.
+
+    Parameters
+    ----------
+    own : Offers
+        Of the column's own model.
+    gaussian : bool
+        Whether the other model is normal in its linear predictor.
+    affine : bool
+        Whether that linear predictor is affine in the column; in its expression, where there is an ``inverse``.
+    inverse : Inverse, optional
+        How the outcome expression is undone that is drawn in place of the column.
+
+    Returns
+    -------
+    bool
+        On a power scale a model that is affine in the column is not affine in what is drawn.
+    """
+    return own.normal and (own.direct or inverse is not None) and gaussian and affine
+
+
+def choose(
+    own: Offers, multiplied: Sequence[bool] = (), known: Constraint = NOTHING_KNOWN, *,
+    inverse: Inverse | None = None, weights: bool = False, offset: bool = False,
+) -> Choice:  # fmt: skip
+    """Choose the sampler of a column.
+
+    Parameters
+    ----------
+    own : Offers
+        Of its own model.
+    multiplied : sequence of bool
+        For each other model that contains it, whether :func:`multiplies`.
+    known : Constraint
+    inverse : Inverse, optional
+        How its expression is undone, where that is drawn.
+    weights, offset : bool
+        Whether its own model is an analysis with weights or an offset.
+
+    Returns
+    -------
+    Choice
+
+    Examples
+    --------
+    >>> choose(Offers(normal=True, direct=True), [True]).sampler.value
+    'closed form'
+    >>> choose(Offers(normal=True, direct=True), [True, False]).sampler.value
+    'rejection'
+    """
+    multiplied = tuple(multiplied)
+    free = not (multiplied or any(known)) and inverse is None
+    if own.normal:
+        if free:
+            return Choice(Sampler.OWN, normals=weights)
+        onto = own.direct if inverse is None else inverse.name in _ONTO
+        if known.conditional or not onto or not all(multiplied):
+            return Choice(Sampler.REJECTION, True, multiplied)
+        return Choice(Sampler.CLOSED_FORM if multiplied else Sampler.OWN, True, multiplied)
+    if free or (own.donors and not multiplied):
+        return Choice(Sampler.OWN)
+    if own.levels and not (weights or offset):
+        return Choice(Sampler.ENUMERATE)
+    return Choice(Sampler.REJECTION)

@@ -1,0 +1,413 @@
+"""Which columns can be used at all: what is left alone, what is set aside, what is refused."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...calls import left_alone
+from ...errors import DataError, PlanError, call, nearest, shown
+from ...formula.question import Question
+from ...formula.recipe import masked, usable, without
+from ...formula.terms import code_of, parse, take_apart
+from ...frame.kinds import Kind
+from ...frame.spelled import codes_of_missing, spelled, words_of_missing
+from ...frame.table import Column, Table
+from ..methods import CHAINED, COMPATIBLE, METHODS
+from .defaults import is_identifier
+from .plan import Wishes, listed
+
+__all__ = ["check_wishes", "is_constant", "meant_method", "set_aside", "suiting", "with_article"]
+
+_IMPUTE = "df.mice.impute"
+_LARGEST = 1e150  # beyond this a square overflows
+_CODES = 10  # so many levels of text that are numbers may be codes; more are a number kept as text
+
+
+def suiting(column: Column, density: bool) -> list[str]:
+    """Methods that can draw a column, its default first.
+
+    Parameters
+    ----------
+    column : Column
+    density : bool
+        Only those with a density, as a draw compatible with an analysis needs.
+
+    Returns
+    -------
+    list of str
+        Empty where nothing draws such a column.
+    """
+    usual = (COMPATIBLE if density else CHAINED).get(column.kind)
+    kinds = {column.kind, *([Kind.NUMERIC] if column.kind is Kind.ORDINAL and column.number else [])}
+    found = [name for name, method in METHODS.items() if kinds & method.kinds]
+    return sorted((n for n in found if not (density and n in _WITHOUT_DENSITY)), key=lambda name: name != usual)
+
+
+def with_article(word: str) -> str:
+    """A noun with its article.
+
+    Examples
+    --------
+    >>> with_article("ordinal column"), with_article("binary column")
+    ('an ordinal column', 'a binary column')
+    """
+    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
+
+
+def check_wishes(table: Table, wishes: Wishes, density: bool = False) -> None:
+    """Refuse a wish that names no column, no method, or no known word; ``density``: the plan is compatible.
+
+    Raises
+    ------
+    DataError
+        If a name is not a column.
+    PlanError
+        If a method, ``congeniality`` or ``auxiliary`` is unknown.
+    """
+    named: tuple[tuple[str, Any], ...] = (
+        ("methods=", wishes.methods), ("predictors=", wishes.predictors), ("order=", wishes.order or ())
+    )  # fmt: skip
+    for word, names in named:
+        for name in names:
+            table.require(name, word)
+    for name, method in wishes.methods.items():
+        if not _is_method(method):
+            suits = [*suiting(table[name], density), "leave"]
+            meant = meant_method(str(method), suits)
+            trees = _TREES.match(str(method).lower()) is not None
+            raise PlanError(
+                f"unknown method {method!r} for {name!r}{f' (did you mean {meant!r}?)' if meant else ''}.",
+                suits=", ".join(suits),
+                **(
+                    {"trees": "there are none; what bends or interacts is written in predictors= or the analysis"}
+                    if trees
+                    else {}
+                ),
+                do=call(_IMPUTE, methods=_as_meant(table, wishes, density)),
+            )
+        _check_kind(table[name], method)
+    _check_predictors_and_order(table, wishes)
+    _check_word("link", wishes.link, ("independent", "sequence"))
+    _check_word("congeniality", wishes.congeniality, ("compatible", "terms", "ignore"))
+    _check_auxiliary(table, wishes.auxiliary)
+
+
+def _as_meant(table: Table, wishes: Wishes, density: bool) -> dict[Hashable, str]:
+    """Methods as they were probably meant, for all columns whose method is unknown."""
+    unknown = {n: [*suiting(table[n], density), "leave"] for n, one in wishes.methods.items() if not _is_method(one)}
+    return {n: meant_method(str(wishes.methods[n]), suits) or suits[0] for n, suits in unknown.items()}
+
+
+#: methods of other programs, in small letters -> the same here
+_ELSEWHERE = {
+    **dict.fromkeys(
+        ("norm.nob", "norm.boot", "norm.predict", "regression", "linear", "gaussian", "mean", "lm"), "norm"
+    ),
+    **dict.fromkeys(("midastouch", "matching", "hotdeck", "knn"), "pmm"),
+    **dict.fromkeys(("logreg", "logreg.boot", "logit", "binomial", "lda"), "logistic"),
+    **dict.fromkeys(("polyreg", "multinom", "mlogit", "mnlogit"), "multinomial"),
+    **dict.fromkeys(("polr", "ologit", "ordered"), "ordinal"),
+    **dict.fromkeys(("nb", "nbreg", "negativebinomial"), "negbin"),
+    **dict.fromkeys(("none", "skip", "ignore", ""), "leave"),
+}
+_TREES = re.compile(r"rf|cart|ranger|random.?forest|xgb|lightgbm|tree|mforest|missforest")
+
+
+def meant_method(given: str, suits: Sequence[str]) -> str:
+    """The method that a word means, among those that suit a column; empty where none is.
+
+    Examples
+    --------
+    >>> meant_method("polyreg", ["multinomial"]), meant_method("nrom", ["pmm", "norm"]), meant_method("rf", ["norm"])
+    ('multinomial', 'norm', '')
+    """
+    word = given.lower()
+    found = _ELSEWHERE.get(word, word)
+    if found in suits or found == "leave":
+        return found
+    near = [] if _TREES.match(word) else difflib.get_close_matches(word, suits, n=1, cutoff=0.5)
+    return near[0] if near else ""
+
+
+def set_aside(table: Table, questions: Sequence[Question], wishes: Wishes) -> tuple[dict[Hashable, str], list[str]]:
+    """Find the columns that are neither drawn nor predictors.
+
+    Parameters
+    ----------
+    table : Table
+    questions : sequence of Question
+    wishes : Wishes
+
+    Returns
+    -------
+    left : dict
+        Column -> why it is left.
+    events : list of str
+        What a reader should know.
+
+    Raises
+    ------
+    DataError
+        If a column that has holes can neither be used nor was left alone.
+    PlanError
+        If the analysis needs a column that is left with holes.
+    """
+    asked = {v for q in questions for v in (*q.variables(table), *q.outcome)}
+    left: dict[Hashable, str] = {}
+    events: list[str] = []
+    telling = _tell_ignored(table, wishes)
+    for name, column in table.columns.items():
+        if name in telling and name not in asked and name not in wishes.methods:
+            left[name] = "tells which rows are ignored"
+            events.append(f"{name!r} tells which rows are ignored: not used as a predictor")
+            continue
+        if wishes.methods.get(name) == "leave":
+            left[name] = "left alone, as asked"
+            continue
+        if name in wishes.derived:
+            left[name] = f"derived: {wishes.derived[name]}"
+            continue
+        if name == wishes.id and name not in asked:
+            left[name] = "names the subjects"
+            continue
+        said = name in wishes.kinds or name in wishes.methods
+        if not said:
+            _refuse_spelled(column)
+        if _is_number_as_text(column):
+            events.append(
+                f"{name!r} holds numbers as text, read as {column.n_levels} levels: "
+                f"df[{name!r}] = pd.to_numeric(df[{name!r}]) makes it a number"
+            )
+        events += [] if said else _stand_for_missing(column)
+        if name in asked and not said:
+            _refuse_names(table, column, questions)
+        if column.coding.unused and (name in asked or len(column.missing)):
+            events.append(_never_observed(column))
+        reason = _unusable(table, column, name in asked, name in wishes.methods)
+        if reason:
+            left[name] = reason
+            events.append(f"{name!r} {reason}: not used as a predictor")
+    for question in questions:
+        for name in (*question.outcome, *question.variables(table)):
+            if name in left and len(table[name].missing):
+                raise PlanError(
+                    f"the analysis needs {name!r}, which has {len(table[name].missing)} holes and is left alone.",
+                    analysis=question.formula,
+                    do=call(_IMPUTE, methods={name: None}).then(f"  # without {name!r} among methods"),
+                )
+    return left, events
+
+
+def _tell_ignored(table: Table, wishes: Wishes) -> set[Hashable]:
+    """Complete columns of levels that say which rows are ignored: no model has seen the levels of those rows."""
+    wish = wishes.ignore
+    levelled = [c for c in table.columns.values() if not len(c.missing) and (c.n_levels == 2 or not c.number)]
+    if isinstance(wish, str):
+        try:
+            used = take_apart(" ".join(wish.split()), table.columns).variables
+        except (SyntaxError, ValueError):  # refused where it is read
+            return set()
+        return {column.name for column in levelled if column.name in used and column.kind.discrete}
+    if wish is None:
+        return set()
+    marked = wish.marked
+    if len(marked) != table.n_rows or marked.all() or not marked.any():
+        return set()
+    told = [c for c in levelled if c.kind.discrete and c.n_levels <= table.n_rows / 2]
+    return {c.name for c in told if not set(c.values[marked].tolist()) & set(c.values[~marked].tolist())}
+
+
+def _refuse_spelled(column: Column) -> None:
+    """Refuse numbers kept as text with a decimal comma or beside a word for missing: as levels they mislead."""
+    found = spelled(column.coding.levels) if column.kind.discrete else None
+    if found is not None and found.odd:
+        raise DataError(found.said(column.name), levels=f"read as {column.n_levels} levels", do=found.line(column.name))
+
+
+def _stand_for_missing(column: Column) -> list[str]:
+    """What a reader should know of values that may stand for a missing one."""
+    name = column.name
+    if column.kind.discrete and not column.number:
+        words = words_of_missing(column.coding.levels)
+        code = masked(name, words)
+        return (
+            [f"{name!r} has the level {listed([*map(repr, words)])}: if that is a missing value, {code}"]
+            if words
+            else []
+        )
+    if not column.number:
+        return []
+    values = column.values.copy()
+    values[column.observed] = column.numbers(values[column.observed])
+    found = codes_of_missing(values)
+    if not found:
+        return []
+    shown = " and ".join(f"{code:g} in {many} row{'' if many == 1 else 's'}" for code, (many, _) in found.items())
+    code = masked(name, sorted(found))
+    following = next(iter(found.values()))[1]
+    return [f"{name!r} is {shown}, the next value is {following:g}: if that stands for a missing value, {code}"]
+
+
+def _refuse_names(table: Table, column: Column, questions: Sequence[Question]) -> None:
+    """Refuse a formula with a coefficient for each row: text that names the rows."""
+    if column.kind is not Kind.NOMINAL or not is_identifier(table, column.name):
+        return
+    name = column.name
+    for question in (q for q in questions if name in q.variables(table)):
+        plain = without(question.terms, name, table.columns)
+        raise PlanError(
+            f"{name!r} has {column.n_levels} levels in {table.n_rows - len(column.missing)} rows: it names the rows, "
+            "and the analysis would have a coefficient for each.",
+            analysis=question.formula,
+            do=call(_IMPUTE, plain),
+        )
+
+
+def _never_observed(column: Column) -> str:
+    """What a reader should know of categories without a row: they are neither drawn nor estimated."""
+    unused = column.coding.unused
+    return f"{column.name!r}: {listed([repr(level) for level in unused], 5)} never observed: not drawn, no coefficient"
+
+
+def _check_kind(column: Column, method: Any) -> None:
+    """Refuse a method for a complete column that it could not draw; where there are holes, the plan does."""
+    if len(column.missing) or column.kind is Kind.OTHER or method == "leave":
+        return
+    kinds = METHODS[method].kinds if isinstance(method, str) else method.kinds
+    if column.kind in kinds or (column.number and Kind.NUMERIC in kinds):
+        return
+    suits = suiting(column, False)
+    raise PlanError(
+        f"method {method if isinstance(method, str) else type(method).__name__!r} does not draw "
+        f"{with_article(column.kind.value)} column such as {column.name!r}, which has no holes anyway.",
+        suits=", ".join(suits),
+        do=call(_IMPUTE, methods={column.name: None}).then(f"  # without {column.name!r} among methods"),
+    )
+
+
+def _check_predictors_and_order(table: Table, wishes: Wishes) -> None:
+    """Refuse a formula that predicts a column from itself, and a column visited twice."""
+    for name, wish in wishes.predictors.items():
+        named = _named_in(wish, table) if isinstance(wish, str) else ()
+        if name in named:
+            others = " + ".join(code_of(other) for other in named if other != name) or "..."
+            raise PlanError(f"{name!r} cannot predict itself.", do=call(_IMPUTE, predictors={name: others}))
+    order = list(wishes.order or ())
+    twice = [name for name in order if order.count(name) > 1]
+    if twice:
+        raise PlanError(f"order= names {twice[0]!r} twice.", do=call(_IMPUTE, order=list(dict.fromkeys(order))))
+
+
+def _named_in(wish: str, table: Table) -> tuple[Hashable, ...]:
+    """Columns in the right side of a formula."""
+    return tuple(
+        v for codes in parse(f"y ~ {wish}").factors for c in codes for v in take_apart(c, table.columns).variables
+    )
+
+
+def _check_auxiliary(table: Table, given: Any) -> None:
+    """Refuse auxiliary= that is neither a known word nor a list of baseline columns."""
+    if isinstance(given, list | tuple):
+        raise PlanError(
+            "auxiliary= does not say what the list is: columns known to precede the outcome are its baseline.",
+            do=call(_IMPUTE, auxiliary={"baseline": list(given)}),
+        )
+    if not isinstance(given, Mapping):
+        _check_word("auxiliary", given, ("response", "ignore"))
+        return
+    unknown = [word for word in given if word != "baseline"]
+    if unknown:
+        raise PlanError(
+            f"auxiliary= has the word {unknown[0]!r}{nearest(unknown[0], ['baseline'])}.",
+            known="baseline",
+            do=call(_IMPUTE, auxiliary={unknown[0]: None, "baseline": list(given[unknown[0]])}),
+        )
+    names = given.get("baseline", ())
+    if isinstance(names, str):
+        raise PlanError(
+            f"auxiliary= wants a list of baseline columns, not {names!r}.",
+            do=call(_IMPUTE, auxiliary={"baseline": [names]}),
+        )
+    for name in names:
+        table.require(name, "auxiliary=")
+
+
+def is_constant(column: Column) -> bool:
+    """Whether one value was observed."""
+    seen = column.values[column.observed]
+    return bool(np.ptp(seen) == 0)
+
+
+def _is_number_as_text(column: Column) -> bool:
+    """Whether many levels of text are all numbers; codes that begin with a 0 are not."""
+    levels = column.coding.levels
+    if column.kind is not Kind.NOMINAL or len(levels) <= _CODES or not all(isinstance(v, str) for v in levels):
+        return False
+    try:
+        found = np.array([float(v) for v in levels])
+    except ValueError:
+        return False
+    return bool(np.isfinite(found).all()) and not any(v[0] == "0" and v.isdigit() and len(v) > 1 for v in levels)
+
+
+def _unusable(table: Table, column: Column, asked: bool, wished: bool) -> str:
+    """Why a column is set aside; empty if it is of use. Dates and mixed types with holes are refused."""
+    name, holes = column.name, len(column.missing)
+    if column.coding.problem == "holds infinite values":
+        rows = np.flatnonzero(np.isinf(column.values))
+        raise DataError(
+            f"column {name!r} holds infinite values.",
+            rows=shown(rows, 5),
+            do=f"df[{name!r}] = df[{name!r}].replace([np.inf, -np.inf], np.nan)",
+        )
+    largest = float(np.max(np.abs(column.values[column.observed]), initial=0.0)) if column.number else 0.0
+    if largest > _LARGEST:
+        raise DataError(
+            f"column {name!r} has values up to {largest:.3g}: their squares are no numbers any more.",
+            do=f"df[{name!r}] = df[{name!r}] / {10.0 ** np.floor(np.log10(largest)):g}",
+        )
+    if holes == table.n_rows:
+        cure = f"df = df.drop(columns=[{name!r}])  # and leave it out of the formula" if asked else _leave(name)
+        raise DataError(f"all {holes} values of column {name!r} are missing.", do=cure)
+    reason = ""
+    if column.kind is Kind.OTHER:
+        reason = column.coding.problem
+    elif not asked and not holes and is_constant(column):
+        reason = "is constant"
+    elif not asked and not (holes and wished) and is_identifier(table, name):
+        return "only names its rows"
+    if reason and holes:
+        cure = usable(column) if column.kind is Kind.OTHER else _leave(name)
+        text = asked or "to_numeric" in cure
+        raise DataError(f"column {name!r} {reason} and has {holes} holes.", do=cure if text else _leave(name))
+    return reason
+
+
+def _leave(name: Hashable) -> str:
+    """The call that leaves a column alone."""
+    return call(_IMPUTE, **left_alone(name))
+
+
+def _check_word(word: str, given: Any, known: tuple[str, ...]) -> None:
+    """Refuse a word that is none of the known ones."""
+    if given not in known:
+        raise PlanError(
+            f"{word} is {given!r}{nearest(given, known)}.",
+            known=", ".join(known),
+            do=call(_IMPUTE, **{word: (difflib.get_close_matches(str(given), known, 1, 0.5) or known)[0]}),
+        )
+
+
+def _is_method(wish: Any) -> bool:
+    """Whether a wish is a registered name or behaves like a method."""
+    if isinstance(wish, str):
+        return wish in METHODS or wish == "leave"
+    return callable(getattr(wish, "fit", None)) and hasattr(wish, "kinds")
+
+
+_WITHOUT_DENSITY = ("pmm", "sample")

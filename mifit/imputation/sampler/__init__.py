@@ -1,0 +1,1 @@
+"""From a plan to chains: every missing value drawn, sweep by sweep."""

@@ -1,0 +1,463 @@
+"""One chain, sweep by sweep.
+
+Sweep t of chain k draws from ``SeedSequence(entropy, spawn_key=(*parent_key, k, t))``. Between sweeps a chain is its
+filled values and its warm starts. So workers, back ends and continued chains give the same bits.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...frame.kinds import Rows
+from ..contract import Array, Fitted
+from ..methods import CHAINED, METHODS
+from ..methods.logistic import LogisticFitted
+from ..methods.multinomial import MultinomialFitted
+from ..methods.norm import NormalFitted
+from ..methods.ordinal import OrdinalFitted
+from ..methods.pmm import PMM, PMMFitted
+from ..numerics.fit import Left
+from ..plan.bounds import elsewhere
+from ..plan.defaults import allowed_parameters
+from ..plan.plan import Piece, Variable
+from ..plan.skip_patterns import refuse_contradiction
+from .engine import Engine, Ready
+from .likelihood_terms import Bench, Together
+from .metropolis import Conditional, begin, check, move
+from .samplers import Draw, Undone, draw
+from .store import ColumnStore, Model
+from .visit import StoreVisit
+
+__all__ = ["Chain", "Fit", "Running", "VisitRecord", "spelled"]
+
+
+_WIDENED = (PMMFitted, NormalFitted, LogisticFitted, MultinomialFitted, OrdinalFitted)  #: look at X @ coef alone
+_COPYING = ("pmm", "sample")  #: methods that draw observed values only
+_STRAYED = 0.05  # share of recipients outside the donors' range that is worth an event
+_START_COLUMNS = 50  # columns that suffice for a first fill that every sweep visits anew
+_START_ROWS = 1_000  # rows that suffice for the parameters of a first fill, or ten for each
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What remains of a chain: the values in the holes, its traces, its warm starts."""
+
+    number: int
+    sweeps: int
+    holes: Mapping[Hashable, Array]  #: column -> (n_mis,) values or level codes
+    traces: Mapping[str, Array]  #: mean(x), sd(x), share(g = level), beta(term) -> (sweeps,)
+    warm: Mapping[Any, Any] = field(repr=False)
+    events: Mapping[str, int] = field(default_factory=dict)  #: what happened -> in how many visits
+    sampled: Mapping[Hashable, tuple[int, int, int]] = field(default_factory=dict)  #: drawn, tried, sliced
+    first: Mapping[str, tuple[Hashable, int]] = field(default_factory=dict)  #: event -> its variable, its first sweep
+    parts: tuple[Chain, ...] = field(default=(), repr=False)  #: of groups that are imputed separately
+
+
+def spelled(names: Iterable[Hashable]) -> dict[Hashable, str]:
+    """Column names as traces spell them: as they print, or as code where two print alike.
+
+    Examples
+    --------
+    >>> spelled(["x", 1, "1"])
+    {'x': 'x', 1: '1', '1': "'1'"}
+    """
+    names = list(names)
+    printed = Counter(map(str, names))
+    return {name: str(name) if printed[str(name)] == 1 else repr(name) for name in names}
+
+
+class Fit(NamedTuple):
+    """A variable's own model with drawn parameters, and what it was fitted on."""
+
+    fitted: Any
+    model: Model
+    seen: StoreVisit | None = None  #: None where the model is a factor of the plan
+
+
+class VisitRecord(NamedTuple):
+    """One visit: from what a variable was drawn, and what was drawn."""
+
+    variable: Variable
+    own: Fit
+    terms: Sequence[tuple[str, Bench]]  #: the factors that the variable feeds, and their names
+    draw: Draw
+
+
+class Running:
+    """A chain while it runs.
+
+    Parameters
+    ----------
+    engine : Engine
+    before : Chain, optional
+        The chain that goes on.
+    values : mapping, optional
+        Column -> (n,) where it goes on from, instead of the values that ``before`` ended with.
+    hold : bool
+        Whether each model's parameters are drawn once and held, as for rows that came later.
+    """
+
+    def __init__(
+        self, engine: Engine, before: Chain | None, values: Mapping[Hashable, Array] | None = None, hold: bool = False
+    ) -> None:
+        self.engine, self.table, self.plan, self.hold = engine, engine.table, engine.plan, hold
+        self.visiting: Hashable = None
+        self.warm: dict[Any, Any] = dict(before.warm) if before else {}
+        self.events: dict[str, int] = dict(before.events) if before else {}
+        self.sampled: dict[Hashable, tuple[int, int, int]] = dict(before.sampled) if before else {}
+        self.seen: dict[str, tuple[Hashable, int]] = dict(before.first) if before else {}
+        self.past = {k: list(v) for k, v in before.traces.items()} if before else {}
+        self.start_rows: dict[Any, Rows] = {}  #: rows for the first parameter draws, by model
+        self.first: dict[Any, Rows] = {}  #: the same during the first sweep, else empty
+        self.spelled = spelled(self.plan.columns)
+        self.traced: dict[Hashable, list[list[float]]] = {}  #: of each variable, among ``past``
+        self.number = 0  #: of the sweep
+        self.drawn: dict[int, Any] = {}  #: parameters of factors drawn in this sweep
+        self.held: dict[Hashable, Fit] = {}  #: own models that are drawn once
+        self.responses: dict[int, Array] = {}  #: complete outcomes of factors
+        self.values = {name: column.values for name, column in self.table.columns.items()} | dict(values or {})
+        self.store: ColumnStore
+        if values is not None:
+            self.store = engine.new_store(self.values)
+        elif before is not None:
+            self._fill(before.holes)
+
+    def start(self, rng: np.random.Generator) -> None:
+        """Fill the holes for the first time; find rows for the first parameter draws."""
+        columns, observed = [self.table[name] for name in self.plan.order], self.engine.observed
+        first = {c.name: rng.choice(c.values[observed[c.name]], len(c.missing)) for c in columns}
+        for name, (low, high) in self.engine.limits.items():  # drawn anew before anybody looks
+            if not self.table[name].kind.discrete:
+                first[name] = np.clip(first[name], low[self.table[name].missing], high[self.table[name].missing])
+        self._fill(first)
+        if self.plan.mode == "compatible":
+            self.start_rows = self.engine.starts
+        if not self.start_rows:
+            self._ordinary_pass(rng)
+        self.warm.update(self.engine.opening)
+        self.put(begin(self.engine, self.values, rng))
+
+    def _fill(self, holes: Mapping[Hashable, Array]) -> None:
+        """Put values into all holes and build the store."""
+        for name in self.plan.order:
+            self.values[name] = self.table[name].values.copy()
+            self.values[name][self.table[name].missing] = holes[name]
+        self.store = self.engine.new_store(self.values)
+
+    def _ordinary_pass(self, rng: np.random.Generator) -> None:
+        """One visit each, from least to most missing, each from complete or already filled columns."""
+        engine = self.engine
+        filled = dict.fromkeys(name for name in engine.layout.main if not len(self.table[name].missing))
+        complete = [
+            Piece("outcome", ready.factor.question) for ready in engine.factors
+            if ready.question is not None and not any(len(self.table[v].missing) for v in ready.outcome)
+        ]  # fmt: skip
+        for name in sorted(self.plan.order, key=lambda n: len(self.table[n].missing)):
+            if self.plan.mode != "compatible" and self.table[name].kind.discrete:
+                continue  # where every sweep visits all, a random level is start enough
+            self.visiting, column, variable = name, self.table[name], engine.variables[name]
+            named = [p.which for p in variable.pieces if p.what == "main" and p.which in filled]
+            room = max(allowed_parameters(self.table, name, len(engine.observed[name])), 2)
+            room = room if self.plan.mode == "compatible" else min(room, _START_COLUMNS)
+            pieces: list[Piece] = []
+            width = 1
+            for piece in itertools.chain(complete, (Piece("main", other) for other in named or filled)):
+                wider = width + (len(engine.layout.main[piece.which]) if piece.what == "main" else 1)
+                if wider <= room:
+                    pieces.append(piece)
+                    width = wider
+                if width == room:
+                    break
+            model = engine.layout.model(pieces)
+            usual = variable.role != "column" and variable.bounds is None
+            method: Any = METHODS[CHAINED[column.kind]] if usual else variable.method
+            if self.plan.mode != "compatible" and isinstance(method, PMM):
+                method = METHODS["norm"]  # draws of parameters too, without the matching
+            rows = engine.observed[name]
+            enough = max(_START_ROWS, 10 * len(model.columns) * max(column.n_levels - 1, 1))
+            if enough < min(len(rows), len(column.missing)):
+                rows = np.sort(rng.choice(rows, enough, replace=False))
+            fitted = method.fit(self._visit(name, model, rows, None), rng)
+            fitted, X = self._widened(fitted, name, model)
+            fence, current = engine.fence(name, self.values), self.values[name][column.missing]
+            found = draw(engine.choice_alone(name, method), fitted, X, (), fence, current, rng)
+            self.store.write(name, self._asked(variable, found).values)
+            if name in engine.layout.main:
+                filled[name] = None
+
+    def sweep(self, rng: np.random.Generator, number: int, watch: Callable[[VisitRecord], None] | None = None) -> None:
+        """Visit every incomplete column once, and note what the traces need.
+
+        ``watch`` is called after each visit, before what was drawn is written.
+        """
+        self.number = number
+        self.first = self.start_rows if number == 1 else {}
+        self.drawn = {}
+        self.visit_all(rng, watch)
+        self.visiting = "the analysis"
+        self._record(rng)
+
+    def visit_all(self, rng: np.random.Generator, watch: Callable[[VisitRecord], None] | None = None) -> None:
+        """Visit every incomplete column once."""
+        self.store.refresh()
+        for name in self.plan.order:
+            self.visiting = name
+            self._keep(self.visit(self.engine.variables[name], rng), watch)  # one record at a time: each is large
+        self.move(rng)
+
+    def _keep(self, record: VisitRecord, watch: Callable[[VisitRecord], None] | None) -> None:
+        """Write what a visit drew, and count its proposals."""
+        if watch is not None:
+            watch(record)
+        name, found = record.variable.name, record.draw
+        self.store.write(name, self.untied(name, found.values))
+        if found.tried:
+            past = self.sampled.get(name, (0, 0, 0))
+            self.sampled[name] = (past[0] + found.drawn, past[1] + found.tried, past[2] + found.sliced)
+
+    def untied(self, name: Hashable, drawn: Array) -> Array:
+        """Draws of a column, but for rows in which it moves with others."""
+        tied, missing = self.engine.relations.tied(name), self.table[name].missing
+        return np.where(np.isin(missing, tied), self.values[name][missing], drawn) if len(tied) else drawn
+
+    def put(self, found: Mapping[Hashable, Array]) -> None:
+        """Write whole columns, (n,) each, into the store."""
+        for name, values in found.items():
+            self.store.write(name, values[self.table[name].missing])
+
+    def move(self, rng: np.random.Generator) -> None:
+        """Draw what moves together: missing parents of observed derived values, given that they give them."""
+        ties = self.engine.relations.ties
+        if not ties:
+            return
+        conditionals = {}
+        for name in dict.fromkeys(n for tie in ties for n in (tie.free, tie.pivot)):
+            self.visiting, variable = name, self.engine.variables[name]
+            own = self._own(variable, rng)
+            judges = [(self._parameters(ready, rng), ready) for ready in self.engine.feeds[name]]
+            conditionals[name] = Conditional(name, own.fitted, own.model, judges, self.engine, self.store)
+        moved, counted = move(ties, conditionals, self.engine, self.values, rng)
+        self.put(moved)
+        for named, (taken, proposed) in counted.items():
+            past = self.sampled.get(named, (0, 0, 0))
+            self.sampled[named] = (past[0] + taken, past[1] + proposed, 0)
+
+    def visit(self, variable: Variable, rng: np.random.Generator) -> VisitRecord:
+        """Draw a variable from its own model times every factor that it feeds."""
+        name = variable.name
+        own = self._own(variable, rng)
+        terms = [(ready.label, self._bench(ready, name, rng)) for ready in self.engine.feeds[name]]
+        fitted, X = self._widened(own.fitted, name, own.model)
+        if variable.role == "column":
+            self._note_extrapolation(variable, fitted, X)
+        inverse = self.engine.inverse(name)
+        if inverse is not None:
+            fitted = Undone(fitted, name, *inverse)
+        return VisitRecord(variable, own, terms, self._drawn(variable, fitted, X, [bench for _, bench in terms], rng))
+
+    def _note_extrapolation(self, variable: Variable, fitted: Any, X: Array) -> None:
+        """Say where matching has no donors near the rows that it draws."""
+        name, alone = variable.name, variable.name not in self.engine.members
+        if alone and isinstance(fitted, PMMFitted) and self.number == 1 and fitted.outside(X) > _STRAYED:
+            self._count(
+                f"{name}: predictions lie outside those of all donors; methods={{{name!r}: 'norm'}} extrapolates"
+            )
+
+    def _drawn(self, variable: Variable, own: Any, X: Array, benches: list[Any], rng: np.random.Generator) -> Draw:
+        """Values from a variable's own model times what judges it, by the sampler that was chosen for it."""
+        name, choice = variable.name, self.engine.choices[variable.name]
+        fence, missing = self.engine.fence(name, self.values), self.table[name].missing
+        current, members = self.values[name][missing], self.engine.members.get(name)
+        if members is not None:  # one value for all rows of an id, judged by the product over its rows
+            benches = [Together(bench, members) for bench in benches]
+            fence = None if fence is None else fence.shared(members)
+            found = draw(choice, own, X[members.heads], benches, fence, current[members.heads], rng)
+            found = found.of(found.values[members.unit])
+        else:
+            weights, shift = self._given(name, missing)
+            found = draw(choice, own, X, benches, fence, current, rng, shift, weights)
+        return self._asked(variable, found)
+
+    def _asked(self, variable: Variable, found: Draw) -> Draw:
+        """The draw where a column is asked for, and elsewhere its value there."""
+        name, skip = variable.name, variable.skip
+        if skip is None:
+            return found
+        inside = np.isin(self.table[name].missing, skip.inside(self.table, self.values))
+        return found.of(np.where(inside, found.values, elsewhere(self.table[name], skip)))
+
+    def _given(self, name: Hashable, rows: Rows) -> tuple[Array | None, Any]:
+        """Weights and offset of an own factor that is an analysis, on some rows."""
+        ready = self.engine.own_factor[name]
+        weights, offset = (None, None) if ready is None else (ready.weights, ready.offset)
+        return None if weights is None else weights[rows], 0.0 if offset is None else offset[rows]
+
+    def _widened(self, fitted: Any, name: Hashable, model: Model) -> tuple[Any, Array]:
+        """A fitted model and its predictors on the rows to draw; with coefficients for all columns none is copied."""
+        X = self.store.gathered(name)
+        if isinstance(fitted, _WIDENED) and self.store.finite:
+            return replace(fitted, coef=model.wide(fitted.coef, X.shape[1])), X
+        return fitted, X[:, model.columns]
+
+    def _own_rows(self, variable: Variable) -> Rows | None:
+        """Rows that plain chained equations fit on: observed ones, or all where missing values are censored."""
+        beyond = variable.bounds is not None and not variable.bounds.always and variable.label not in _COPYING
+        return None if beyond else self.engine.observed[variable.name]
+
+    def _own(self, variable: Variable, rng: np.random.Generator) -> Fit:
+        """A variable's own model with drawn parameters; where they are held, with those of the first time."""
+        if variable.name in self.held:
+            return self.held[variable.name]
+        own = self._fit(variable, rng)
+        if self.hold:
+            self.held[variable.name] = own
+        return own
+
+    def _fit(self, variable: Variable, rng: np.random.Generator) -> Fit:
+        """Draw the parameters of a variable's own model: where it is a factor as that says, else on its own rows."""
+        name = variable.name
+        ready = self.engine.own_factor[name]
+        if ready is not None:
+            return Fit(self._parameters(ready, rng), ready.model)
+        assert variable.method is not None
+        model = self.engine.own[name]
+        seen = self._visit(name, model, self._fit_rows(variable), self.warm.get(name))
+        fitted = self._noted(name, variable.method.fit(seen, rng), name)
+        seen.release()
+        return Fit(fitted, model, seen)
+
+    def _fit_rows(self, variable: Variable) -> Rows | None:
+        """Rows that a variable's own model is fitted on; None for all."""
+        name, heads = variable.name, self.engine.unit_heads
+        if variable.role != "column":
+            rows = self.first.get(name)
+            return heads if variable.together and rows is None else rows
+        rows = self.first[name] if name in self.first else self._own_rows(variable)
+        if name in self.engine.members and heads is not None:
+            rows = heads if rows is None else np.intersect1d(rows, heads)
+        return rows
+
+    def _visit(self, name: Hashable, model: Model, rows: Rows | None, warm: Any) -> StoreVisit:
+        """What a column's own method sees; ``rows`` None for all."""
+        column, limits = self.table[name], self.engine.cut(name, self.values)
+        kept = self.engine.kept(name, rows, self.values)
+        if kept is not None and len(kept) == self.table.n_rows:
+            rows = kept = None
+        whole = kept is not None and kept is rows and len(kept) + len(column.missing) == self.table.n_rows
+        rows, without = kept, name if whole else None
+        if self.engine.copies is not None:
+            rows, without = self.engine.repeated(rows), None
+        return StoreVisit(
+            self.store, model, self.values[name], self.engine.place(name), rows=rows, without=without,
+            kind=column.kind, n_levels=column.n_levels, warm=warm, limits=limits, weights=self.engine.heavy(rows),
+            missing=column.missing,
+        )  # fmt: skip
+
+    def _parameters(self, ready: Ready, rng: np.random.Generator) -> Any:
+        """Draw a factor's parameters: the analysis before every use, an auxiliary's once a sweep."""
+        if ready.position in self.drawn and (self.hold or ready.question is None):
+            return self.drawn[ready.position]
+        rows = self.first.get(ready.key, ready.rows)
+        whole = rows is ready.rows and ready.factor.rows != "units"
+        single = ready.outcome[0] if whole and len(ready.outcome) == 1 else None
+        if self.engine.ignored is not None:
+            every = np.arange(self.table.n_rows) if rows is None else rows
+            rows, single = every[~self.engine.ignored[every]], None
+        if self.engine.copies is not None:
+            rows, single = self.engine.repeated(rows), None
+        visit = StoreVisit(
+            self.store, ready.model, self._response(ready), ready.place, rows=rows, without=single,
+            kind=ready.kind, n_levels=ready.n_levels, warm=self.warm.get(ready.key), weights=ready.weights,
+            offset=ready.offset,
+        )  # fmt: skip
+        self.drawn[ready.position] = self._noted(ready.key, ready.method.fit(visit, rng), ready.label)
+        return self.drawn[ready.position]
+
+    def _response(self, ready: Ready) -> Array:
+        """A factor's outcome as it stands, shape (n,); one without missing values is made once."""
+        if any(len(self.table[name].missing) for name in ready.outcome):
+            return ready.response(self.values)
+        if ready.position not in self.responses:
+            self.responses[ready.position] = ready.response(self.values)
+        return self.responses[ready.position]
+
+    def _bench(self, ready: Ready, name: Hashable, rng: np.random.Generator) -> Bench:
+        """Seat a factor as a judge of a variable."""
+        fitted = self._parameters(ready, rng)
+        silent = None
+        if ready.rows is not None:
+            silent = np.flatnonzero(np.isin(self.table[name].missing, ready.rows, invert=True))
+        return Bench.seat(
+            fitted, ready.model, self.store, name, self._response(ready), silent, ready.weights, ready.offset,
+            affine=self.engine.straight(ready, name),
+        )  # fmt: skip
+
+    def _noted(self, key: Any, fitted: Fitted, label: Hashable) -> Fitted:
+        """Keep what a fit leaves behind."""
+        self.warm[key] = fitted.warm.within(self.engine.room) if isinstance(fitted.warm, Left) else fitted.warm
+        for event in fitted.events:
+            self._count(f"{label}: {event}")
+        for term in getattr(fitted, "dropped", ()):
+            self._count(f"{label}: dropped {self.engine.layout.term_label(term)}, which depends on other predictors")
+        return fitted
+
+    def _count(self, event: str) -> None:
+        self.events[event] = self.events.get(event, 0) + 1
+        self.seen.setdefault(event, (self.visiting, self.number))
+
+    def _record(self, rng: np.random.Generator) -> None:
+        """Note mean and spread of what was drawn, shares of levels, and the analysis coefficients."""
+        for name in self.plan.order:
+            column = self.table[name]
+            drawn, traced = self.values[name][column.missing], self._traced(name)
+            if column.kind.discrete:
+                shares = np.bincount(drawn.astype(np.int64), minlength=column.n_levels) / len(drawn)
+                for trace, share in zip(traced, shares.tolist(), strict=True):
+                    trace.append(share)
+            else:
+                mean = drawn.sum() / len(drawn)
+                apart = drawn - mean
+                traced[0].append(float(mean))
+                traced[1].append(math.sqrt(apart @ apart / max(len(drawn) - 1, 1)))
+        analyses = [(ready, ready.question) for ready in self.engine.factors if ready.question is not None]
+        for ready, question in analyses:
+            fitted = self.drawn.get(ready.position) or self._parameters(ready, rng)
+            self._note_analysis(ready, fitted, f"{question.terms.outcome}: " if len(analyses) > 1 else "")
+
+    def _traced(self, name: Hashable) -> list[list[float]]:
+        """Traces of a variable: the share of each level, or mean and spread."""
+        if name not in self.traced:
+            column, shown = self.table[name], self.spelled[name]
+            shares = [f"share({shown} = {level})" for level in column.coding.levels]
+            words = shares if column.kind.discrete else [f"mean({shown})", f"sd({shown})"]
+            self.traced[name] = [self.past.setdefault(word, []) for word in words]
+        return self.traced[name]
+
+    def _note_analysis(self, ready: Ready, fitted: Any, outcome: str) -> None:
+        """The analysis coefficients, from centred and scaled columns back to the user's."""
+        layout, number = self.engine.layout, ready.factor.question or 0
+        columns = ready.model.columns
+        for level, coef in enumerate(np.atleast_2d(fitted.coef.T), start=1):
+            slope = getattr(fitted, "scale", 1.0) * coef / layout.scale[columns]
+            shift = getattr(fitted, "centre", 0.0) - float(slope @ layout.centre[columns])
+            by_place = dict(zip(columns.tolist(), slope.tolist(), strict=True))
+            ahead = outcome + (f"{level}:" if fitted.coef.ndim > 1 else "")
+            for name, place in zip(self.engine.designs[number].names, layout.formula[number], strict=True):
+                if place in by_place and not (place == 0 and hasattr(fitted, "cuts")):
+                    value = by_place[place] + (shift if place == 0 else 0.0)
+                    self.past.setdefault(f"beta({ahead}{name})", []).append(value)
+
+    def freeze(self, number: int, sweeps: int) -> Chain:
+        """The chain as a value."""
+        refuse_contradiction(self.engine.pattern, self.values, number)
+        check(self.engine, self.values)
+        holes = {name: self.values[name][self.table[name].missing] for name in self.plan.order}
+        traces = {name: np.asarray(values) for name, values in self.past.items()}
+        return Chain(number, sweeps, holes, traces, self.warm, self.events, self.sampled, self.seen)

@@ -1,0 +1,462 @@
+"""Engine: a plan made ready to run on its table; designs frozen, models resolved to positions in the store.
+
+A pure function of (table, plan), made again in every process and shared by the chains there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Hashable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ...formula.derived import Derived
+from ...formula.design import Design, freeze
+from ...formula.question import LEVELLED, Inverse, Question
+from ...frame.kinds import Kind, Rows
+from ...frame.masks import Mask
+from ...frame.table import Table
+from ..contract import Array, Method, Visit
+from ..methods import Cox, Logistic, Multinomial, Ordinal, Probit, name_of
+from ..methods.cox import Times
+from ..numerics.fit import Left
+from ..plan.derived_constraints import relations
+from ..plan.likelihoods import keyword_vector
+from ..plan.plan import Factor, Plan, Variable
+from ..plan.sampler_choice import Choice, Constraint, Offers, choose, multiplies, offers
+from ..plan.skip_patterns import SkipPattern
+from .constraint import Fence, cut_off, fence, narrowed
+from .likelihood_terms import Members
+from .store import ColumnStore, Layout, Model
+
+__all__ = ["Engine", "Ready"]
+
+
+_LINEAR = ("norm", "pmm", "power")  # methods that ask for cross-products
+_LEVELLED = (Logistic, Multinomial, Ordinal)  # methods that go on from the curvature of the last fit
+_LITTLE = 1_024  # numbers that a finished chain has room for anyway
+
+
+class _Known(NamedTuple):
+    """A model, and whose it is."""
+
+    key: Any
+    method: Any
+    model: Model
+    outcome: tuple[Hashable, ...]
+    n_levels: int
+    ready: Ready | None  #: None of a variable's own model
+
+
+class Ready:
+    """One factor, ready: its columns, the rows it is fitted on, and how its outcome is read."""
+
+    def __init__(self, engine: Engine, factor: Factor, position: int) -> None:
+        self.factor, self.position = factor, position
+        self.key = ("factor", position)
+        self.table = engine.table
+        self.question: Question | None = None if factor.question is None else engine.plan.questions[factor.question]
+        self.design = None if factor.question is None else engine.designs[factor.question]
+        self.outcome: tuple[Hashable, ...] = (factor.variable,) if self.question is None else self.question.outcome
+        self.label = str(factor.variable) if self.question is None else "the analysis"
+        self.rows: Rows | None = None
+        if factor.rows == "observed":
+            self.rows = engine.table.complete_rows(self.outcome)
+        elif factor.rows == "units":
+            self.rows = engine.heads
+        self.method = self._bound()
+        self.model = self._without_constant(engine.layout.model(factor.pieces, constant=factor.question is None))
+        self.place = self._place(engine)
+        self.kind, self.n_levels = self._kind()
+        self.offset = self._offset()
+        self.weights = self._product("weights", "var_weights")
+
+    def response(self, values: Mapping[Hashable, Array]) -> Array:
+        """The outcome with its current values, shape (n,): in the user's units, level codes, or row numbers."""
+        if isinstance(self.method, Cox):
+            return np.arange(self.table.n_rows, dtype=np.float64)
+        if self.design is None or self.question is None or self.question.model in LEVELLED:
+            return values[self.outcome[0]]
+        found = self.design.response({v: values[v] for v in self.outcome})
+        if self.kind is Kind.BINARY and self.question.level is None:
+            return (found == self.table[self.outcome[0]].coding.levels[-1]).astype(np.float64)
+        return found
+
+    def vector(self, word: str) -> Array | None:
+        """A keyword's column or array as numbers, shape (n,); None where it is not given."""
+        return None if self.question is None else keyword_vector(self.question, word, self.table)
+
+    def _bound(self) -> Any:
+        """The method; that of a survival analysis with its times."""
+        method = self.factor.method
+        if not isinstance(method, Cox) or self.design is None:
+            return method
+        time = self.design.response({v: self.table[v].values for v in self.outcome})
+        status = self.vector("status")
+        event = np.ones(len(time)) if status is None else status
+        times = Times.of(time, event, self.vector("entry"), self.vector("strata"))
+        return method.bound(times)
+
+    def _without_constant(self, model: Model) -> Model:
+        """A survival analysis has no constant."""
+        keep = model.columns != 0 if isinstance(self.method, Cox) else slice(None)
+        return Model(model.columns[keep], model.terms[keep])
+
+    def _place(self, engine: Engine) -> int | None:
+        """The store's column of the outcome, where its cross-products serve a linear model."""
+        if self.factor.question is not None:
+            return engine.layout.outcome[self.factor.question]
+        return engine.place(self.factor.variable)
+
+    def _kind(self) -> tuple[Kind, int]:
+        if self.question is None or self.question.model in LEVELLED:
+            return self.table[self.outcome[0]].kind, self.table[self.outcome[0]].n_levels
+        return (Kind.BINARY, 2) if isinstance(self.method, Logistic | Probit) else (Kind.NUMERIC, 0)
+
+    def _offset(self) -> Array | None:
+        """The known part of the linear predictor: offset plus log exposure."""
+        offset, exposure = self.vector("offset"), self.vector("exposure")
+        parts = [part for part in (offset, None if exposure is None else np.log(exposure)) if part is not None]
+        return sum(parts[1:], parts[0]) if parts else None
+
+    def _product(self, *words: str) -> Array | None:
+        """The product of the weights given."""
+        parts = [part for part in map(self.vector, words) if part is not None]
+        return np.prod(parts, axis=0) if parts else None
+
+
+class Engine:
+    """What all chains share.
+
+    Parameters
+    ----------
+    table : Table
+    plan : Plan
+    derived : sequence of Derived
+    like : Engine, optional
+        The engine whose designs, centres and scales are taken: that of the first rows, where the table has more.
+    """
+
+    def __init__(self, table: Table, plan: Plan, derived: Sequence[Derived] = (), like: Engine | None = None) -> None:
+        self.table, self.plan, self.derived = table, plan, tuple(derived)
+        self.designs: list[Design]
+        self.layout: Layout
+        self.copies = self._copies()
+        self.variables = {name: plan[name] for name in plan.order}
+        self.observed = {name: table[name].observed for name in plan.order}
+        self.designs, self.layout = self._columns() if like is None else (like.designs, like.layout.on(table))
+        self.own = {name: self.layout.model(v.pieces) for name, v in self.variables.items()}
+        self.heads = self._heads()
+        self.factors = [Ready(self, factor, position) for position, factor in enumerate(plan.factors)]
+        self.own_factor = {name: self._own_factor(name) for name in plan.order}
+        self.unit_heads, self.members = self._units()
+        self.feeds = {name: self._fed(name) for name in plan.order}
+        self.ignored = self._ignored()
+        self.hedge()
+        for ready in self.factors:
+            ready.rows = self._learnt(ready)
+        self.grams = like is None and any(name_of(h.method) in _LINEAR for h in self._holders() if h.method)
+        self._affine: dict[tuple[int, Hashable], bool] = {}
+        self._known: dict[frozenset[Hashable], Rows] = {}
+        self.choices = self.chosen()
+
+    def hedge(self) -> None:
+        """Find what is known of the holes: bounds, and conditions that must hold."""
+        columns = ((v, self.table[name]) for name, v in self.variables.items())
+        self.limits = {v.name: v.bounds.ends(self.table, c) for v, c in columns if v.bounds is not None}
+        self.fences = {name: fence(self.table[name], ends) for name, ends in self.limits.items()}
+        known = [(v.name, v.bounds) for v in self.variables.values() if v.bounds is not None]
+        self.cuts = {name: found.limits(self.table, self.table[name]) for name, found in known}
+        conditions = {v.name: v.skip for v in self.plan.variables if v.skip is not None}
+        self.pattern = SkipPattern(self.table, conditions, self.plan.order)
+        self.relations = relations(self.derived, self.table, self.plan.order, self.plan.wishes, conditions)
+
+    def new_store(self, values: dict[Hashable, Array]) -> ColumnStore:
+        """A store for one chain's values."""
+        silent = [r.place for r in self.factors if r.factor.rows == "observed" and r.place is not None]
+        return ColumnStore(self.layout, values, silent, self.grams)
+
+    @cached_property
+    def starts(self) -> dict[Any, Rows]:
+        """Rows where all columns of each model were observed; empty if they do not suffice for one of them."""
+        found: dict[Any, Rows] = {}
+        for each in self.models:
+            if each.ready is None and self.variables[each.key].role == "column":
+                continue  # nothing waits for it
+            found[each.key] = self._complete(each)
+            if len(found[each.key]) < 3 * len(each.model.columns) or not self._levels_present(each, found[each.key]):
+                return {}
+        return found
+
+    @cached_property
+    def opening(self) -> dict[Any, Left]:
+        """Where the first fits of models of levels begin: on the rows where all their columns were observed.
+
+        Only of those that have ten such rows for each parameter, and need no rescue there.
+        """
+        found: dict[Any, Left] = {}
+        if self.layout.means or any(variable.skip for variable in self.variables.values()):
+            return found  # the rows that count there depend on what is drawn
+        for each in self.models:
+            if type(each.method) not in _LEVELLED:
+                continue
+            rows, enough = self._complete(each), 10 * len(each.model.columns) * max(each.n_levels - 1, 1)
+            if len(rows) >= enough and self._levels_present(each, rows):
+                left = each.method.fit(self._seen(each, rows), np.random.default_rng(0)).warm
+                if left is not None and not left.rescued:  # of one level there is nothing to begin from
+                    found[each.key] = left
+        return found
+
+    @cached_property
+    def room(self) -> int:
+        """How many numbers the curvature of a model may take in a finished chain: together no more than the holes."""
+        holes = sum(len(self.table[name].missing) for name in self.plan.order)
+        return max(_LITTLE, holes // max(sum(type(each.method) in _LEVELLED for each in self.models), 1))
+
+    @cached_property
+    def models(self) -> list[_Known]:
+        """Every model: of each variable that has one of its own, and the factors."""
+        own = [v for v in self.variables.values() if self.own_factor[v.name] is None]
+        return [
+            *(_Known(v.name, v.method, self.own[v.name], (v.name,), self.table[v.name].n_levels, None) for v in own),
+            *(_Known(r.key, r.method, r.model, r.outcome, r.n_levels, r) for r in self.factors),
+        ]
+
+    def _complete(self, each: _Known) -> Rows:
+        """Rows where all columns of a model were observed, less the ignored; one of each id if it is fitted on ids."""
+        names = self._named(each)
+        if names not in self._known:
+            rows = self.table.complete_rows(names)
+            self._known[names] = rows if self.ignored is None else rows[~self.ignored[rows]]
+        single = each.key in self.members or (each.ready is not None and each.ready.factor.rows == "units")
+        rows = self._known[names]
+        return np.intersect1d(rows, self.heads) if single and self.heads is not None else rows
+
+    def _levels_present(self, each: _Known, rows: Rows) -> bool:
+        """Whether every level of every column of a model occurs in some rows."""
+        discrete = [self.table[name] for name in self._named(each) if self.table[name].kind.discrete]
+        return all(len(np.unique(column.values[rows])) == column.n_levels for column in discrete)
+
+    def _named(self, each: _Known) -> frozenset[Hashable]:
+        """All columns of the table that a model contains."""
+        return self.layout.needs(each.model.columns) | set(each.outcome)
+
+    def _seen(self, each: _Known, rows: Rows) -> Visit:
+        """What a method sees of a model on rows where nothing is drawn."""
+        columns, ready = each.model.columns, each.ready
+        rows = rows if self.copies is None else np.repeat(rows, self.copies[rows])
+        data = {name: self.table[name].values[rows] for name in self.layout.needs(columns)}
+        X = self.layout.standard(columns, data, len(rows))
+        values = {name: column.values for name, column in self.table.columns.items()}
+        y = self.table[each.outcome[0]].values if ready is None else ready.response(values)
+        weights, offset = (self.heavy(rows), None) if ready is None else (ready.weights, ready.offset)
+        return Visit(
+            y[rows], X, each.model.terms, self.table[each.outcome[0]].kind, each.n_levels,
+            weights=None if weights is None else weights[rows], offset=None if offset is None else offset[rows],
+        )  # fmt: skip
+
+    def repeated(self, rows: Rows | None) -> Rows | None:
+        """Fit rows as often as their frequency weights say; None for every row once."""
+        if self.copies is None:
+            return rows
+        every = np.arange(self.table.n_rows) if rows is None else rows
+        return np.repeat(every, self.copies[every])
+
+    def kept(self, name: Hashable, rows: Rows | None, values: Mapping[Hashable, Array]) -> Rows | None:
+        """Rows that a column's own model is fitted on: those asked for, less the ignored and those without a value."""
+        skip = self.variables[name].skip
+        if self.ignored is None and skip is None:
+            return rows
+        found = np.arange(self.table.n_rows) if rows is None else rows
+        if self.ignored is not None:
+            found = found[~self.ignored[found]]
+        return found if skip is None else np.intersect1d(found, skip.inside(self.table, values))
+
+    def fence(self, name: Hashable, values: Mapping[Hashable, Array]) -> Fence | None:
+        """What is known of the holes of a column, given the other columns as they stand."""
+        found = self._narrowed(name, values)
+        if not len(self.pattern.bound_rows(name)):
+            return found
+        demand, missing = self.pattern.demand(name, values), self.table[name].missing
+        found = found or fence(self.table[name], None)
+        if self.table[name].kind is Kind.NUMERIC and self.variables[name].label != "pmm":
+            low, high, whole = demand.interval()
+            low, high = np.maximum(low[missing], found.low), np.minimum(high[missing], found.high)
+            if np.all(low <= high):
+                found = dataclasses.replace(found, low=low, high=high)
+                if whole:
+                    return found
+        return dataclasses.replace(found, allowed=lambda at, drawn: demand.suitable(missing[at], drawn))
+
+    def _narrowed(self, name: Hashable, values: Mapping[Hashable, Array]) -> Fence | None:
+        """The bounds of a column, and those of what derives from it, the other columns as they stand."""
+        found, held = self.fences.get(name), self.relations.of(name)
+        if not held:
+            return found
+        label = self.variables[name].label
+        around, tied = found or fence(self.table[name], None), self.relations.tied(name)
+        return narrowed(around, held, name, label, self.table, values, tied, self.members.get(name))
+
+    def cut(self, name: Hashable, values: Mapping[Hashable, Array]) -> tuple[Array, Array] | None:
+        """Where a column's distribution is cut off in every row, each (n,); None where it is not."""
+        static = self.cuts.get(name)
+        held = [one for one in self.relations.of(name) if one.always and name in one.linear]
+        return cut_off(static, held, name, self.table, values) if held else static
+
+    def chosen(self) -> dict[Hashable, Choice]:
+        """The sampler of every variable: what its chain runs, and what the plan states."""
+        return {name: self._chosen(name) for name in self.plan.order}
+
+    def _chosen(self, name: Hashable) -> Choice:
+        """The sampler of a variable: from its own factor, the factors it feeds, and what is known of its holes."""
+        variable, ready, column = self.variables[name], self.own_factor[name], self.table[name]
+        assert variable.method is not None
+        if variable.role == "column":
+            return self.choice_alone(name, variable.method)
+        own, undone = offers(variable.method if ready is None else ready.method, column), self.inverse(name)
+        inverse = None if undone is None else undone[0]
+        feeds = [(offers(f.method, self.table[f.outcome[0]]).gaussian, self.affine(f, name)) for f in self.feeds[name]]
+        return choose(
+            own, [multiplies(own, gaussian, affine, inverse) for gaussian, affine in feeds], self._constraint(name),
+            inverse=inverse, weights=ready is not None and ready.weights is not None,
+            offset=ready is not None and ready.offset is not None,
+        )  # fmt: skip
+
+    def choice_alone(self, name: Hashable, method: Method) -> Choice:
+        """The sampler of a variable whose own model is all there is."""
+        constraint = self._constraint(name)
+        own = offers(method, self.table[name]) if any(constraint) else Offers()
+        return choose(own, (), constraint)
+
+    def _constraint(self, name: Hashable) -> Constraint:
+        """What kind of thing is known of the missing values of a variable."""
+        held = self.relations.of(name)
+        curved = any(name not in one.linear for one in held)
+        return Constraint(name in self.fences or bool(held), len(self.pattern.bound_rows(name)) > 0 or curved)
+
+    def place(self, name: Hashable) -> int | None:
+        """The store's column of a number, where its cross-products serve a linear model."""
+        column = self.table[name]
+        return self.layout.main[name][0] if name in self.layout.main and column.number and not column.n_levels else None
+
+    def affine(self, ready: Ready, name: Hashable) -> bool:
+        """Whether a factor's linear predictor is affine in what is drawn for a variable."""
+        key = (ready.position, name)
+        if key not in self._affine:
+            formulas = [self.designs[p.which] for p in ready.factor.pieces if p.what == "formula"]
+            inside = [design for design in formulas if name in design.variables]
+            # An outcome expression is drawn as such: an auxiliary sees it as it is, another formula sees the column.
+            self._affine[key] = all(self.inverse(name) is None and design.affine_in(name) for design in inside)
+        return self._affine[key]
+
+    def straight(self, ready: Ready, name: Hashable) -> bool:
+        """Whether a factor's linear predictor is a line in a number's own values."""
+        column = self.table[name]
+        return (
+            not column.kind.discrete
+            and name in self.layout.main
+            and self.inverse(name) is None
+            and self.affine(ready, name)
+        )
+
+    def inverse(self, name: Hashable) -> tuple[Inverse, Any] | None:
+        """How an outcome expression is undone, and its design; None where the outcome is a column as it stands."""
+        ready = self.own_factor[name]
+        if ready is None or ready.question is None or ready.question.bare:
+            return None
+        inverse = ready.question.inverse(self.table)
+        assert inverse is not None  # the plan refuses an outcome that cannot be undone
+        return inverse, self.designs[ready.factor.question or 0]
+
+    def _columns(self) -> tuple[list[Design], Layout]:
+        """The designs, frozen on the table, and the columns of the store."""
+        designs = [freeze(question, self.table) for question in self._formulas()]
+        return designs, Layout(self.table, designs, self._mains(), self._means())
+
+    def _heads(self) -> Rows | None:
+        """The first row of every id, sorted; None where there are no ids."""
+        unit = self.plan.wishes.id
+        return None if unit is None else np.sort(np.unique(self.table[unit].values, return_index=True)[1])
+
+    def _units(self) -> tuple[Rows | None, dict[Hashable, Members]]:
+        """The first row of every id, and which holes are drawn together."""
+        together = [name for name, variable in self.variables.items() if variable.together]
+        if not together:
+            return None, {}
+        codes = np.unique(self.table[self.plan.wishes.id].values, return_inverse=True)[1].reshape(-1)
+        units = {name: np.unique(codes[self.table[name].missing], return_inverse=True)[1] for name in together}
+        return self.heads, {name: Members.of(unit.reshape(-1)) for name, unit in units.items()}
+
+    def _ignored(self) -> npt.NDArray[np.bool_] | None:
+        """Rows that no model is fitted on, shape (n,)."""
+        found = self.plan.ignored
+        if found is None or isinstance(found, Mask):
+            return None if found is None else found.marked
+        return found.holds(self.table, {v: self.table[v].values for v in found.variables})
+
+    def _learnt(self, ready: Ready) -> Rows | None:
+        """Rows a factor is fitted on and judges; None for all."""
+        variable = None if ready.question is not None else self.variables.get(ready.factor.variable)
+        skip = None if variable is None else variable.skip
+        if skip is None:
+            return ready.rows
+        inside = skip.inside(self.table, {v: self.table[v].values for v in skip.condition.variables})
+        return inside if ready.rows is None else np.intersect1d(ready.rows, inside)
+
+    def heavy(self, rows: Rows | None) -> Array | None:
+        """Survey weights of plain chained equations, shape (n,), of mean 1 on the fit rows; None without."""
+        wish = self.plan.wishes.weights
+        if wish is None or isinstance(wish, Mapping):
+            return None
+        column = self.table[wish]
+        found = column.numbers(column.values)
+        return np.asarray(found / np.mean(found if rows is None else found[rows]))
+
+    def _copies(self) -> Rows | None:
+        """How many rows each row stands for, shape (n,)."""
+        wish = self.plan.wishes.weights
+        if isinstance(wish, Mapping):
+            column = self.table[wish["frequency"]]
+            return column.numbers(column.values).astype(np.int64)
+        for question in self.plan.questions:
+            found = keyword_vector(question, "freq_weights", self.table)
+            if found is not None and self.plan.mode != "ignore":
+                return found.astype(np.int64)
+        return None
+
+    def _holders(self) -> list[Variable | Factor]:
+        """All that has a model."""
+        return [*self.variables.values(), *self.plan.factors]
+
+    def _formulas(self) -> list[Question]:
+        """Questions whose columns some model uses; all, or none."""
+        used = any(piece.what in ("formula", "outcome") for holder in self._holders() for piece in holder.pieces)
+        return [*self.plan.questions, *self.plan.extra] if used else []
+
+    def _mains(self) -> list[Hashable]:
+        """Columns whose main effects the store keeps: predictors, and what is drawn."""
+        mains = dict.fromkeys(p.which for holder in self._holders() for p in holder.pieces if p.what == "main")
+        mains.update(dict.fromkeys(name for name, v in self.variables.items() if v.role != "outcome"))
+        mains.update(dict.fromkeys(p.which[0] for h in self._holders() for p in h.pieces if p.what == "mean"))
+        mains.update(dict.fromkeys(f.variable for f in self.plan.factors if f.role == "auxiliary"))
+        return list(mains)
+
+    def _means(self) -> list[tuple[Hashable, Hashable]]:
+        """Columns whose cluster means some model uses."""
+        return list(dict.fromkeys(p.which for h in self._holders() for p in h.pieces if p.what == "mean"))
+
+    def _own_factor(self, name: Hashable) -> Ready | None:
+        """The factor that is a variable's own model: of an outcome or an auxiliary."""
+        if self.variables[name].role not in ("outcome", "auxiliary"):
+            return None
+        return next(ready for ready in self.factors if name in ready.outcome)
+
+    def _fed(self, name: Hashable) -> list[Ready]:
+        """Factors whose right side contains a variable."""
+        if self.variables[name].role == "column":
+            return []
+        places = set(self.layout.depends.get(name, np.empty(0, dtype=np.int64)).tolist())
+        return [ready for ready in self.factors if places & set(ready.model.columns.tolist())]

@@ -1,0 +1,222 @@
+"""Benches: a factor seated as a judge of one variable's values, row by row or for all rows of an id together."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from ...frame.kinds import Rows
+from ..contract import Array, Judge
+from .store import ColumnStore, Model
+
+__all__ = ["Bench", "Judging", "Line", "Members", "Together"]
+
+
+_NOWHERE = -1e6  # log share of a mean outside its domain where no outcome was seen: the last resort, not the end
+
+
+class Judging(Protocol):
+    """What the samplers ask of a judge."""
+
+    @property
+    def gaussian(self) -> bool:
+        """Whether the factor is normal in its linear predictor."""
+        ...
+
+    def log_accept(self, at: Rows, values: Array) -> Array:
+        """How much the factor likes values of some units, at most 0, shape (len(at),)."""
+        ...
+
+    def information(self, backward: Callable[[Array], Array], mean: Array, unit: float) -> tuple[Array, Array] | None:
+        """Precision and pull of a normal factor, each (n_units,); None where it is not defined."""
+        ...
+
+
+class Line(NamedTuple):
+    """Linear predictors that are lines in a variable: height + slope * (value - origin)."""
+
+    origin: Array  #: (n_mis,)
+    height: Array  #: (n_mis,) or (n_mis, k)
+    slope: Array  #: the same
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bench:
+    """One factor as a judge of a variable's values: what stays is computed once, what changes on request."""
+
+    fitted: Judge
+    store: ColumnStore
+    variable: Hashable
+    rows: Rows  #: (n_mis,) rows where the variable is missing
+    response: Array  #: (n_mis,) the factor's outcome there, in the user's units
+    silent: Rows | None  #: positions among ``rows`` where the factor is omitted
+    places: Rows  #: store columns that change with the variable
+    slope: Array  #: their coefficients
+    weights: Array | None = None  #: (n_mis,) prior weights of the factor
+    rest: Array | None = None  #: linear predictor without the columns that change, where it is no line
+    line: Line | None = None  #: the linear predictor, where it is a line in the variable
+
+    @classmethod
+    def seat(
+        cls,
+        fitted: Judge,
+        model: Model,
+        store: ColumnStore,
+        variable: Hashable,
+        response: Array,
+        silent: Rows | None,
+        weights: Array | None = None,
+        offset: Array | None = None,
+        affine: bool = False,
+    ) -> Bench:
+        """Split the linear predictor into what stays and what changes with the variable.
+
+        Where every column is a product with the variable it is a line in it, and evaluated as such; ``affine`` says
+        that it is one anyway.
+        """
+        rows = store.layout.table[variable].missing
+        staying, changing = store.layout.split(model, variable)
+        places, slope = model.columns[changing], fitted.coef[changing]
+        heavy = None if weights is None else weights[rows]
+        seat = functools.partial(cls, fitted, store, variable, rows, response[rows], silent, places, slope, heavy)
+        steps = store.steps(variable, places) if store.finite else None
+        full = model.wide(fitted.coef, len(store.layout)) if store.finite else None
+        if steps is None and full is not None:
+            full[places] = 0.0
+        seen = store.gathered(variable)
+        known = seen[:, model.columns[staying]] @ fitted.coef[staying] if full is None else seen @ full
+        known = known if offset is None else known + offset[rows]
+        if steps is not None:
+            return seat(line=Line(store.values[variable][rows], known, steps @ slope))
+        bench = seat(rest=known)
+        return seat(rest=known, line=bench._straight()) if affine else bench
+
+    def _straight(self) -> Line:
+        """The linear predictor as a line in the variable, from its values at two points."""
+        layout = self.store.layout
+        own = layout.main[self.variable][0]
+        origin, unit = float(layout.centre[own]), float(layout.scale[own])
+        every, points = np.arange(len(self.rows)), np.full(len(self.rows), origin)
+        here = self.linear(every, points)
+        return Line(points, here, (self.linear(every, points + unit) - here) / unit)
+
+    def linear(self, at: Rows | slice, values: Array) -> Array:
+        """The linear predictor of some rows (positions among the holes) at other values."""
+        if self.line is not None:
+            slope = self.line.slope[at]
+            step = values - self.line.origin[at]
+            return np.asarray(self.line.height[at] + slope * (step if slope.ndim == 1 else step[:, None]))
+        fresh = self.store.imagine(self.places, self.variable, self.rows[at], values)
+        assert self.rest is not None
+        return np.asarray(self.rest[at] + fresh @ self.slope)
+
+    def log_accept(self, at: Rows, values: Array) -> Array:
+        """How much the factor likes values, at most 0; -inf outside its domain."""
+        linear = self.linear(at, values)
+        score = self.fitted.log_accept(self.response[at], linear)
+        if self.weights is not None:
+            score = score * self.weights[at]
+        if self.silent is None and math.isfinite(score.sum() + linear.sum()):
+            return score
+        outside = ~np.isfinite(linear if linear.ndim == 1 else linear.sum(axis=1))
+        score = np.where(outside | np.isnan(score), -np.inf, score)
+        if self.silent is not None:  # without its outcome a factor says no more than where its mean can be
+            possible = getattr(self.fitted, "possible", None)
+            quiet = np.isin(at, self.silent) & ~outside
+            score = np.where(quiet, 0.0 if possible is None else np.where(possible(linear), 0.0, _NOWHERE), score)
+        return score
+
+    def information(self, backward: Callable[[Array], Array], mean: Array, unit: float) -> tuple[Array, Array] | None:
+        """What a normal factor, affine in what is drawn, adds to a normal around ``mean``.
+
+        Parameters
+        ----------
+        backward : callable
+            From what is drawn to the user's units.
+        mean : ndarray, shape (n_mis,)
+        unit : float
+            A distance at which slopes are taken.
+
+        Returns
+        -------
+        tuple of ndarray, each (n_mis,), or None
+            Precision, and precision times the distance from ``mean``; None where it is not defined.
+        """
+        at = slice(None)
+        if self.line is not None and backward(mean) is mean:
+            return self._added(self.line.slope, self.linear(at, mean))
+        left, right = self.linear(at, backward(mean - unit)), self.linear(at, backward(mean + unit))
+        if not (np.isfinite(left).all() and np.isfinite(right).all()):
+            return None
+        return self._added((right - left) / (2.0 * unit), 0.5 * (left + right))
+
+    def _added(self, slope: Array, middle: Array) -> tuple[Array, Array]:
+        """Precision and pull from the slopes, and the linear predictor where the current mean is."""
+        fitted: Any = self.fitted
+        gap = fitted.standardised(self.response) - middle
+        weight = (1.0 if self.weights is None else self.weights) / fitted.spread**2
+        precision, pull = weight * slope * slope, weight * slope * gap
+        if self.silent is not None:
+            precision[self.silent], pull[self.silent] = 0.0, 0.0
+        return precision, pull
+
+    @property
+    def gaussian(self) -> bool:
+        """Whether the factor is normal in its linear predictor."""
+        return hasattr(self.fitted, "standardised")
+
+
+class Members(NamedTuple):
+    """Rows drawn together: the holes of a variable that is constant within an id."""
+
+    unit: Rows  #: (n_mis,) unit of each hole
+    order: Rows  #: (n_mis,) holes sorted by unit
+    begin: Rows  #: (n_units + 1,) where each unit's holes begin in that order
+    heads: Rows  #: (n_units,) the first hole of each unit
+
+    @classmethod
+    def of(cls, unit: Rows) -> Members:
+        """Sort holes by their unit, 0..n_units-1."""
+        order = np.argsort(unit, kind="stable")
+        begin = np.searchsorted(unit[order], np.arange(unit.max(initial=-1) + 2))
+        return cls(unit, order, begin, order[begin[:-1]])
+
+    def spread(self, at: Rows) -> tuple[Rows, Rows]:
+        """Holes of some units, and for each the position of its unit among them."""
+        counts = self.begin[at + 1] - self.begin[at]
+        position = np.repeat(np.arange(len(at)), counts)
+        step = np.arange(len(position)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return self.order[self.begin[at][position] + step], position
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Together:
+    """A factor as a judge of values that all rows of an id share: the product over its rows."""
+
+    bench: Bench
+    members: Members
+
+    @property
+    def gaussian(self) -> bool:
+        """Whether the factor is normal in its linear predictor."""
+        return self.bench.gaussian
+
+    def log_accept(self, at: Rows, values: Array) -> Array:
+        """Sum over the rows of each unit, shape (len(at),)."""
+        holes, position = self.members.spread(at)
+        score = self.bench.log_accept(holes, values[position])
+        return np.bincount(position, score, len(at)).astype(np.float64)
+
+    def information(self, backward: Callable[[Array], Array], mean: Array, unit: float) -> tuple[Array, Array] | None:
+        """Sums over the rows of each unit, each (n_units,)."""
+        found = self.bench.information(backward, mean[self.members.unit], unit)
+        if found is None:
+            return None
+        n_units = len(self.members.heads)
+        precision, pull = (np.bincount(self.members.unit, part, n_units).astype(np.float64) for part in found)
+        return precision, pull

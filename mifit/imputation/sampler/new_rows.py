@@ -1,0 +1,187 @@
+"""Rows that came later: their holes are drawn under the parameters of each finished chain, which they do not touch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Hashable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...errors import PlanError, call
+from ...formula.derived import Derived
+from ...frame.kinds import Kind, Rows
+from ...frame.table import Column, Table
+from ..contract import Array
+from ..methods import Cox, name_of
+from ..plan.plan import Plan, Variable, listed
+from ..plan.usable_columns import is_constant
+from ..seed import Seed
+from .chain import Chain, Running
+from .engine import Engine
+from .metropolis import begin, check
+from .runs import one_thread
+
+__all__ = ["complete_rows", "needed"]
+
+
+def complete_rows(
+    known: Table, new: Table, plan: Plan, chains: Sequence[Chain], seed: Seed, sweeps: int,
+    derived: Sequence[Derived], given: Collection[Hashable], together: str,
+) -> list[dict[Hashable, Array]]:  # fmt: skip
+    """Draw the holes of new rows, once for each chain.
+
+    Parameters
+    ----------
+    known : Table
+        The rows that were imputed, as the plan reads them.
+    new : Table
+        The new rows, read alike; the same columns.
+    plan : Plan
+    chains : sequence of Chain
+    seed : Seed
+    sweeps : int
+        Visits to every incomplete column of the new rows.
+    given : collection of hashable
+        Columns that the new rows have; others are missing in all of them.
+    together : str
+        The call that imputes old and new rows as one frame, for the refusal.
+
+    Returns
+    -------
+    list of dict
+        Per chain: column -> values or level codes at its holes among the new rows.
+
+    Raises
+    ------
+    PlanError
+        If a column has missing values in the new rows only, and no model draws it.
+
+    Notes
+    -----
+    For chain k:
+
+    1. From its completed set draw the parameters of every model that is needed, as the next sweep would:
+       a draw from their posterior given that set. Nothing but the set and the seed has to be stored for it.
+    2. Fill the holes of the new rows with observed values; then visit each incomplete column in turn and draw it
+       from its own model times the models it feeds, all parameters held.
+
+    The fits see the old rows only, so new rows change neither them nor one another's parameters.
+    """
+    for question in plan.questions:
+        for word, value in question.keywords.items():
+            if hasattr(value, "__len__") and not isinstance(value, str | tuple) and len(value) == known.n_rows:
+                raise PlanError(
+                    f"{word}= is an array of the {known.n_rows} rows that were imputed; the new rows have none.",
+                    do=call("df.mice.impute", **{word: word}).then(f"  # df[{word!r}] the array"),
+                )
+    drawn = _for_new(known, new, plan, derived, given, together)
+    if not drawn.order:
+        return [{} for _ in chains]
+    with one_thread():
+        old = Engine(known, drawn, derived)
+        engine = Engine(_below(known, new, drawn.order), drawn, derived, like=old)
+        return [_completed(engine, old, chain, seed, sweeps) for chain in chains]
+
+
+def needed(known: Table, plan: Plan, derived: Sequence[Derived] = ()) -> set[Hashable]:
+    """Columns that new rows must have: those that some model reads."""
+    engine = Engine(known, plan, derived)
+    models = [*engine.own.values(), *(ready.model for ready in engine.factors)]
+    found = set().union(*(engine.layout.needs(model.columns) for model in models), plan.order)
+    found |= {name for ready in engine.factors for name in ready.outcome}
+    found |= {name for question in plan.questions for name in question.reserved(known)}
+    means = [p.which for v in plan.variables for p in v.pieces if p.what == "mean"]
+    found |= {p for held in engine.relations.held for p in held.one.parents}
+    found |= {end for wish in plan.wishes.truncated.values() for end in wish if end in known}
+    return found | {name for pair in means for name in pair} | ({plan.wishes.id} - {None})
+
+
+def _for_new(
+    known: Table, new: Table, plan: Plan, derived: Sequence[Derived], given: Collection[Hashable], together: str
+) -> Plan:
+    """The plan for the holes of the new rows: what was drawn, and outcomes and auxiliaries that were complete."""
+    needs = needed(known, plan, derived) | (set(given) & _imputable(known, plan))
+    holes = [name for name in new.incomplete if name in needs]
+    factors = {
+        name: factor for factor in plan.factors
+        for name in (plan.questions[factor.question].outcome if factor.question is not None else (factor.variable,))
+    }  # fmt: skip
+    extra = []
+    for name in (name for name in holes if name not in plan.order):
+        factor = factors.get(name)
+        if factor is None or isinstance(factor.method, Cox):
+            judged = [n for n in factors if not isinstance(factors[n].method, Cox)]
+            drawn = listed([repr(n) for n in dict.fromkeys([*plan.order, *judged])], 8)
+            many = len(new[name].missing)
+            holed = "is missing in all new rows" if many == new.n_rows else f"is missing in {many} of the new rows"
+            raise PlanError(
+                f"{name!r} {holed}, and no model draws it.",
+                reason="survival times are not imputed" if factor else "it was complete in the rows that were imputed",
+                drawn=drawn or "nothing",
+                do=f"imp.impute_new(new[new[{name!r}].notna()])" if factor and name in given else together,
+            )
+        kind, role = known[name].kind, "auxiliary" if factor.question is None else "outcome"
+        label = name_of(factor.method)
+        extra.append(Variable(name, kind, 0, role, factor.method, label, "own", factor.pieces, (), "for new rows"))
+    extra.sort(key=lambda variable: variable.role)
+    variables = [v for v in plan.variables if v.name not in {one.name for one in extra}]
+    order = (*(n for n in plan.order if n in holes), *(variable.name for variable in extra))
+    return dataclasses.replace(plan, variables=(*variables, *extra), order=order)
+
+
+def _imputable(known: Table, plan: Plan) -> set[Hashable]:
+    """Columns that the plan would have drawn, had they had missing values; one value seen is drawn as well."""
+    left = {v.name for v in plan.variables if v.role == "left"}
+    left -= {n for n in left if known[n].kind is not Kind.OTHER and is_constant(known[n])}
+    left |= {n for n, wish in plan.wishes.methods.items() if wish == "leave"} | {*plan.wishes.derived, plan.wishes.id}
+    return set(plan.columns) - left
+
+
+def _below(known: Table, new: Table, order: Collection[Hashable]) -> Table:
+    """Old and new rows as one table, in which the missing values are those of the new rows that are drawn."""
+    n = known.n_rows
+    columns = {
+        name: Column(
+            name, column.coding, np.concatenate([column.values, new[name].values]),
+            n + new[name].missing if name in order else np.empty(0, dtype=np.int64),
+        )
+        for name, column in known.columns.items()
+    }  # fmt: skip
+    return Table(columns, n + new.n_rows)
+
+
+def _completed(engine: Engine, old: Engine, chain: Chain, seed: Seed, sweeps: int) -> dict[Hashable, Array]:
+    """The missing values of the new rows under the parameters of one chain."""
+    rng = seed.stream(chain.number, chain.sweeps, 1)
+    running = Running(engine, chain, _opening(engine, old, chain, rng), hold=True)
+    running.first = _old_rows(old)
+    running.put(begin(engine, running.values, rng))
+    for _ in range(sweeps):
+        running.visit_all(rng)
+    check(engine, running.values)
+    return {name: running.values[name][engine.table[name].missing] for name in engine.plan.order}
+
+
+def _opening(engine: Engine, old: Engine, chain: Chain, rng: np.random.Generator) -> dict[Hashable, Array]:
+    """Whole columns, (n,) each: among the old rows as the chain completed them, among the new filled with observed."""
+    values = {name: engine.table[name].values.copy() for name in {*chain.holes, *engine.plan.order}}
+    for name, drawn in chain.holes.items():
+        values[name][old.table[name].missing] = drawn
+    for name in engine.plan.order:
+        column, missing = old.table[name], engine.table[name].missing
+        values[name][missing] = rng.choice(column.values[column.observed], len(missing))
+    return values
+
+
+def _old_rows(old: Engine) -> dict[Any, Rows]:
+    """Rows from which each model's parameters are drawn: those of a sweep, and none of the new ones."""
+    every = np.arange(old.table.n_rows)
+    rows: dict[Any, Rows] = {}
+    for name, variable in old.variables.items():
+        rows[name] = old.table[name].observed if variable.role == "column" else every
+        if variable.together and old.unit_heads is not None:
+            rows[name] = np.intersect1d(rows[name], old.unit_heads)
+    for ready in old.factors:
+        rows[ready.key] = every if ready.rows is None else ready.rows
+    return rows

@@ -1,0 +1,244 @@
+"""A visit once more: a chain run again to the moment when it drew one hole for the last time, and what it saw there.
+
+The streams are those of the imputation, so the bits are too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ...formula.derived import Derived
+from ...frame.kinds import Rows
+from ...frame.table import Table
+from ..contract import Array
+from ..methods.pmm import PMMFitted, nearest
+from ..plan.groups import rows_of
+from ..plan.plan import Plan
+from ..seed import Seed
+from .chain import Running, VisitRecord
+from .engine import Engine
+from .likelihood_terms import Judging, Together
+from .runs import one_thread
+from .samplers import Undone
+
+__all__ = ["Spread", "Witnessed", "replay"]
+
+_GRID = np.linspace(-8.0, 8.0, 4001)  # standard deviations of the own model, where the judges are asked
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A distribution of one value: its median and where 90 % of it lie, or a probability for each level."""
+
+    low: float = np.nan  #: 5 % lie below
+    median: float = np.nan
+    high: float = np.nan  #: 5 % lie above
+    levels: tuple[float, ...] = ()  #: probabilities of the levels, in order
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Witnessed:
+    """What was seen of one hole at its last visit."""
+
+    value: float  #: drawn: a number or a level code
+    names: tuple[str, ...]  #: columns of the own model (p)
+    stood: Array  #: (p,) their values in this row, in the user's units
+    coef: Array  #: (p,) or (p, k) drawn coefficients in the user's units
+    own: Spread | None  #: what the own model alone says of this row; None where it has no density
+    weighed: Spread | None  #: the same after all judges; None where there is none
+    acceptance: float  #: probability that a proposal of the own model is accepted in this row; NaN without judges
+    judges: tuple[str, ...]  #: who weighs
+    donors: Rows  #: rows whose values could have been taken, nearest first; empty but for matching
+    distances: Array  #: of the donors' predictions from this row's
+    sampler: str = "own"  #: which drew it
+    power: float | None = None  #: exponent of the scale, where the own model has one
+
+
+def replay(
+    table: Table, plan: Plan, seed: Seed, number: int, sweeps: int, name: Hashable, row: int,
+    derived: Sequence[Derived] = (),
+) -> Witnessed:  # fmt: skip
+    """Run a chain again and watch the last visit to one hole.
+
+    Parameters
+    ----------
+    table : Table
+        As the plan reads it.
+    plan : Plan
+    seed : Seed
+    number : int
+        Which chain.
+    sweeps : int
+        How many it has done.
+    name : hashable
+        The column.
+    row : int
+        A row of its holes.
+    derived : sequence of Derived, optional
+
+    Returns
+    -------
+    Witnessed
+        Costs as much as one of the m chains did.
+    """
+    if plan.groups:
+        for place, (rows, (_, inner)) in enumerate(
+            zip(rows_of(table, plan.wishes.by).values(), plan.groups, strict=True)
+        ):
+            if row in rows:
+                at = int(np.searchsorted(rows, row))
+                seen = replay(table.part(rows), inner, seed.child(place), number, sweeps, name, at, derived)
+                return replace(seen, donors=rows[seen.donors])
+    found: list[Witnessed] = []
+    with one_thread():
+        engine = Engine(table, plan, derived)
+        running, at = Running(engine, None), int(np.searchsorted(table[name].missing, row))
+
+        def watch(record: VisitRecord) -> None:
+            if record.variable.name == name:
+                found.append(_Seen(engine, running, record, at).witnessed())
+
+        running.start(seed.stream(number, 0))
+        for sweep in range(1, sweeps + 1):
+            running.sweep(seed.stream(number, sweep), sweep, watch if sweep == sweeps else None)
+    return found[0]
+
+
+class _Seen:
+    """What a visit says of one missing value, while the columns are as it saw them.
+
+    Parameters
+    ----------
+    engine : Engine
+    running : Running
+    record : VisitRecord
+    at : int
+        Position of the value among the missing ones of its variable.
+    """
+
+    def __init__(self, engine: Engine, running: Running, record: VisitRecord, at: int) -> None:
+        self.engine, self.running, self.record, self.at = engine, running, record, at
+        self.name, self.own, self.model = record.variable.name, record.own.fitted, record.own.model
+        self.fence = engine.fence(self.name, running.values)
+        self.x = running.store.gathered(self.name)[at, self.model.columns]
+
+    def witnessed(self) -> Witnessed:
+        """All that is said of the value."""
+        layout, columns = self.engine.layout, self.model.columns
+        own, weighed, acceptance = self._spreads()
+        stood = layout.centre[columns] + self.x * layout.scale[columns]
+        shown = columns != 0 if hasattr(self.own, "cuts") else slice(None)  # cut points stand for the constant
+        return Witnessed(
+            float(self.record.draw.values[self.at]), tuple(map(layout.label, columns[shown])), stood[shown],
+            self._in_units()[shown], own, weighed, acceptance, self._labels(),
+            *self._donors(), self.engine.choices[self.name].sampler.value, getattr(self.own, "power", None),
+        )  # fmt: skip
+
+    def _donors(self) -> tuple[Rows, Array]:
+        """Rows whose values could have been taken, nearest first, and their distances."""
+        seen = self.record.own.seen
+        if seen is None or not isinstance(self.own, PMMFitted):
+            return np.empty(0, dtype=np.int64), np.empty(0)
+        every = np.arange(self.engine.table.n_rows)
+        rows, distances = nearest(seen, self.own, self.x, every if seen.rows is None else seen.rows)
+        once = np.sort(np.unique(rows, return_index=True)[1])  # a row may stand for several
+        return rows[once], distances[once]
+
+    def _labels(self) -> tuple[str, ...]:
+        """Who judges, and what is known of the value."""
+        found, fence = [label for label, _ in self.record.terms], self.fence
+        if fence is not None:
+            found += ["its bounds"] * fence.bounded + ["conditions"] * (fence.allowed is not None)
+        return tuple(found)
+
+    def _in_units(self) -> Array:
+        """Drawn coefficients of the own model, from centred and scaled columns back to the user's units."""
+        coef = getattr(self.own, "coef", None)
+        layout, columns = self.engine.layout, self.model.columns
+        if coef is None or len(coef) != len(columns):
+            return np.full(len(columns), np.nan)
+        flat = np.asarray(coef, dtype=np.float64).reshape(len(columns), -1)
+        centre, scale = getattr(self.own, "centre", 0.0), getattr(self.own, "scale", 1.0)
+        if isinstance(self.own, PMMFitted) and self.record.own.seen is not None:  # it keeps neither
+            cross = self.record.own.seen.cross()
+            centre, scale = cross.centre, cross.scale
+        slope = scale * flat / layout.scale[columns][:, None]
+        shift = centre - layout.centre[columns] @ slope
+        slope[columns == 0] += shift
+        return slope.reshape(np.shape(coef))
+
+    def _spreads(self) -> tuple[Spread | None, Spread | None, float]:
+        """What the own model says of the row, alone and weighed, and the probability of acceptance."""
+        own, at, x, fence = self.own, self.at, self.x, self.fence
+        judges: list[Judging] = [bench for _, bench in self.record.terms]
+        members = self.engine.members.get(self.name)
+        if members is not None:
+            judges, at = [Together(bench, members) for bench in judges], int(members.unit[at])  # type: ignore[arg-type]
+            fence = None if fence is None else fence.shared(members)
+        inverse = self.engine.inverse(self.name)
+        if inverse is not None:
+            own = Undone(own, self.name, *inverse)
+        if hasattr(own, "mean_sd"):
+            mean, sd = own.mean_sd(x[None, :])
+            weight, shift = self._weight()
+            points = own.backward(mean[0] + shift + np.ravel(sd)[0] / np.sqrt(weight) * _GRID)
+            start = np.exp(-0.5 * _GRID**2)
+            if getattr(own, "reach", None) is not None:
+                low, high = own.ends(mean + shift)
+                points[(own.forward(points) < low) | (own.forward(points) > high)] = np.nan
+        elif hasattr(own, "log_probabilities"):
+            start = np.exp(own.log_probabilities(x[None, :])[0])
+            points = np.arange(len(start), dtype=np.float64)
+        else:
+            return None, None, np.nan
+        levels, whole = self.engine.table[self.name].kind.discrete, not hasattr(own, "mean_sd")
+        good = np.isfinite(points)
+        start = start / start.sum()
+        judges = judges if fence is None else [*judges, fence]
+        liked = np.exp(_score(judges, at, points[good]))
+        shown = _spread(points[good], start[good], levels, whole)
+        if not judges or not (start[good] * liked).any():
+            return shown, None, np.nan
+        choice = self.engine.choices[self.name]
+        # Proposals come from the normal into which some judges are multiplied, within the bounds.
+        first = [judge for judge, normal in zip(judges, choice.multiplied, strict=False) if normal]
+        proposed = start.copy()
+        proposed[good] *= np.exp(_score(first, at, points[good]))
+        if fence is not None and fence.bounded and choice.normals:
+            numbers = fence.numbers(points[good])
+            proposed[good] *= (fence.low[at] <= numbers) & (numbers <= fence.high[at])
+        weighed = _spread(points[good], start[good] * liked, levels, whole)
+        return shown, weighed, float((start[good] * liked).sum() / proposed.sum())
+
+    def _weight(self) -> tuple[float, float]:
+        """Prior weight and offset of the row in its own factor."""
+        ready, row = self.engine.own_factor[self.name], self.engine.table[self.name].missing[self.at]
+        if ready is None:
+            return 1.0, 0.0
+        weights, offset = ready.weights, ready.offset
+        return 1.0 if weights is None else float(weights[row]), 0.0 if offset is None else float(offset[row])
+
+
+def _score(judges: Sequence[Judging], at: int, points: Array) -> Array:
+    """How much all judges like some values in one row, at most 0, shape (len(points),)."""
+    where = np.full(len(points), at)
+    total = np.zeros(len(points))
+    for judge in judges:
+        total += judge.log_accept(where, points)
+    return total
+
+
+def _spread(points: Array, weights: Array, levels: bool, whole: bool) -> Spread:
+    """Quantiles of weighted points in ascending order, or the share of each."""
+    weights = weights / weights.sum()
+    if levels:
+        return Spread(levels=tuple(weights.tolist()))
+    quantiles = [0.05, 0.5, 0.95]
+    if whole:
+        low, median, high = points[np.searchsorted(np.cumsum(weights), quantiles)].tolist()
+    else:
+        low, median, high = np.interp(quantiles, np.cumsum(weights) - 0.5 * weights, points).tolist()
+    return Spread(low, median, high)

@@ -1,0 +1,428 @@
+"""The samplers: draw a variable from its own factor times every factor it feeds.
+
+Which of them draws a column is decided in ``sampler_choice.py``; :func:`draw` does as decided.
+
+A discrete variable is enumerated. For a continuous one, all normal factors that are affine in it are multiplied
+into its own normal (the closed form); what remains is settled by rejection, and rows that wait too long take
+elliptical slice steps from their current value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit
+
+from ...errors import ImputationError, call
+from ...formula.design import Design
+from ...formula.question import Inverse
+from ...frame.kinds import Rows
+from ..contract import Array, Discrete
+from ..numerics.truncated import truncated_normal
+from ..plan.sampler_choice import Choice, Sampler
+from .constraint import _UNLESS, Fence
+from .likelihood_terms import Judging
+
+__all__ = ["Draw", "Undone", "draw", "draw_continuous", "draw_discrete", "draw_proposed"]
+
+
+ROUNDS = (3, 12, 135)  # proposals per waiting row, 150 in all
+SLICE_STEPS = 5
+METROPOLIS_STEPS = 50
+_IMPOSSIBLE = "every level of a variable is impossible in some row."
+_SMALL = 1_000  # rows that are one block however many levels there are
+_BLOCK = 200_000  # candidate rows worked on at once: a few MB
+
+
+class Draw:
+    """Values drawn, and how it went: how many were drawn, the proposals it took, and how many took steps instead."""
+
+    __slots__ = ("drawn", "sliced", "tried", "values")
+
+    def __init__(self, values: Array, tried: int = 0, sliced: int = 0) -> None:
+        self.values, self.drawn, self.tried, self.sliced = values, len(values), tried, sliced
+
+    def of(self, values: Array) -> Draw:
+        """The same draw with other values: shared by several rows, or replaced in some."""
+        found = Draw(values, self.tried, self.sliced)
+        found.drawn = self.drawn
+        return found
+
+
+class Undone:
+    """An outcome expression's own factor: drawn as log(y), judged and kept as y."""
+
+    def __init__(self, own: Any, name: Hashable, inverse: Inverse, design: Design) -> None:
+        self.own, self.name, self.inverse, self.design = own, name, inverse, design
+
+    def mean_sd(self, X: Array) -> tuple[Array, Array | float]:
+        """Mean (n_draw,) and standard deviation of the expression."""
+        found: tuple[Array, Array | float] = self.own.mean_sd(X)
+        return found
+
+    def forward(self, values: Array) -> Array:
+        """From the column to its expression."""
+        return self.design.response({self.name: values})
+
+    def backward(self, scaled: Array) -> Array:
+        """From the expression to the column; NaN where no value has this expression."""
+        return self.inverse.undo(scaled)
+
+
+def draw(
+    choice: Choice, own: Any, X: Array, benches: Sequence[Judging], fence: Fence | None, current: Array,
+    rng: np.random.Generator, shift: Any = 0.0, weights: Array | None = None,
+) -> Draw:  # fmt: skip
+    """Draw a variable by the sampler that was chosen for it.
+
+    Parameters
+    ----------
+    choice : Choice
+    own : Fitted
+        Its own factor, with what the choice asks for.
+    X : ndarray, shape (n_mis, p)
+        Predictors of the own factor.
+    benches : sequence of Bench
+        The factors it feeds.
+    fence : Fence, optional
+        What is known of the values: bounds truncate them, nothing is clipped.
+    current : ndarray, shape (n_mis,)
+        Current values, from which steps start.
+    rng : Generator
+    shift : float or ndarray, shape (n_mis,)
+        Offset of the own factor.
+    weights : ndarray, shape (n_mis,), optional
+        Prior weights of the own factor.
+
+    Returns
+    -------
+    Draw
+        With the number of proposals wherever the choice is rejection.
+    """
+    if choice.normals:
+        found = draw_continuous(own, X, benches, choice.multiplied, current, rng, weights, fence)
+    elif choice.sampler is Sampler.OWN:
+        found = Draw(_own_draws(own, X, fence, rng, shift, weights))
+    else:
+        judges = benches if fence is None else (*benches, fence)
+        if choice.sampler is Sampler.ENUMERATE:
+            return draw_discrete(own, X, judges, rng)
+        found = draw_proposed(own, X, judges, current, rng, shift, weights)
+    if choice.sampler is Sampler.REJECTION and not found.tried:
+        found.tried = len(X)  # all were possible, and nothing judged them
+    return found
+
+
+def _own_draws(
+    own: Any, X: Array, fence: Fence | None, rng: np.random.Generator, shift: Any, weights: Array | None
+) -> Array:
+    """Values that the own factor draws; within a fence it copies those observed values that are allowed."""
+    if fence is None:
+        return np.asarray(own.sample(X, rng, shift, *(() if weights is None else (weights,))))
+    if fence.allowed is None:
+        return np.asarray(own.sample_within(X, rng, fence.low, fence.high))
+    good, group = _donors(own.values, fence, len(X))
+    return np.asarray(own.sample_among(X, rng, good, group))
+
+
+def _donors(values: Array, fence: Fence, n: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+    """Which observed values may stand in which holes: the distinct sets of them, and the set of each hole."""
+    blocks = np.array_split(np.arange(n), 1 + n * len(values) // _BLOCK)
+    found = [
+        fence.log_accept(np.repeat(at, len(values)), np.tile(values, len(at))).reshape(len(at), -1) for at in blocks
+    ]
+    score = np.vstack(found)
+    good, group = np.unique(score == score.max(axis=1, keepdims=True, initial=_UNLESS), axis=0, return_inverse=True)
+    return good, group.reshape(-1).astype(np.int64)
+
+
+def draw_discrete(own: Discrete, X: Array, benches: Sequence[Judging], rng: np.random.Generator) -> Draw:
+    """Weight every level by the own factor and all judges, then draw; exact."""
+    n = len(X)
+    out = np.empty(n)
+    if n == 0:
+        return Draw(out)
+    if hasattr(own, "log_odds"):
+        return Draw(_draw_binary(own.log_odds(X), benches, rng))
+    if n <= _SMALL:
+        return Draw(_draw_levels(_weights(own, X, np.arange(n), benches), rng))
+    levels = own.log_probabilities(X[:1]).shape[1]
+    size = max(1, _BLOCK // max(levels, 1))
+    for start in range(0, n, size):
+        at = np.arange(start, min(start + size, n))
+        out[at] = _draw_levels(_weights(own, X[at], at, benches), rng)
+    return Draw(out)
+
+
+def _draw_binary(log_odds: Array, benches: Sequence[Judging], rng: np.random.Generator) -> Array:
+    """Draw level 0 or 1 from the log odds of level 1 and what all judges add to them."""
+    n = len(log_odds)
+    every, no, yes = np.arange(n), np.zeros(n), np.ones(n)
+    with np.errstate(invalid="ignore"):
+        for bench in benches:
+            log_odds = log_odds + (bench.log_accept(every, yes) - bench.log_accept(every, no))
+    if np.isnan(log_odds).any():
+        raise ImputationError(_IMPOSSIBLE, do=call("df.mice.plan").after("plan = "))
+    return (rng.random(n) >= expit(-log_odds)).astype(np.float64)
+
+
+def _weights(own: Discrete, X: Array, at: Rows, benches: Sequence[Judging]) -> Array:
+    """Log weights of all levels, shape (len(at), K)."""
+    weights = own.log_probabilities(X)
+    levels = weights.shape[1]
+    repeated = np.repeat(at, levels)
+    values = np.tile(np.arange(levels, dtype=np.float64), len(at))
+    for bench in benches:
+        weights = weights + bench.log_accept(repeated, values).reshape(len(at), levels)
+    return weights
+
+
+def _draw_levels(weights: Array, rng: np.random.Generator) -> Array:
+    """Draw one level per row from log weights."""
+    top = weights.max(axis=1, keepdims=True)
+    if not np.isfinite(top).all():
+        raise ImputationError(_IMPOSSIBLE, do=call("df.mice.plan").after("plan = "))
+    cumulative = np.cumsum(np.exp(weights - top), axis=1)
+    share = rng.random(len(weights)) * cumulative[:, -1]
+    drawn = (cumulative <= share[:, None]).sum(axis=1).astype(np.float64)
+    return np.minimum(drawn, weights.shape[1] - 1.0)
+
+
+def draw_continuous(
+    own: Any, X: Array, benches: Sequence[Judging], multiplied: Sequence[bool], current: Array,
+    rng: np.random.Generator, weights: Array | None = None, fence: Fence | None = None,
+) -> Draw:  # fmt: skip
+    """Draw a continuous variable.
+
+    Parameters
+    ----------
+    own : Scaled
+        Its own factor, normal on some scale.
+    X : ndarray, shape (n_mis, p)
+        Predictors of the own factor.
+    benches : sequence of Bench
+        The factors it feeds.
+    multiplied : sequence of bool
+        Whether each of them is normal in a linear predictor that is affine in what is drawn: such a factor is
+        multiplied into the own normal, the others judge proposals.
+    current : ndarray, shape (n_mis,)
+        Current values, from which slice steps start.
+    rng : Generator
+    weights : ndarray, shape (n_mis,), optional
+        Prior weights of the own factor, where it is a weighted analysis.
+    fence : Fence, optional
+        Bounds of every value: the draw is truncated to them.
+
+    Returns
+    -------
+    Draw
+    """
+    mean, sd = own.mean_sd(X)
+    spread = np.broadcast_to(sd, len(X)) if weights is None else sd / np.sqrt(weights)
+    waiting: list[Judging] = []
+    unit = float(np.max(sd, initial=0.0))
+    for bench, normal in zip(benches, multiplied, strict=True):
+        product = _multiply(own, mean, spread, bench, unit) if normal else None
+        if product is None:
+            waiting.append(bench)
+        else:
+            mean, spread = product
+    limits = None if fence is None else _limits(own, fence)
+    if getattr(own, "reach", None) is not None:
+        limits, current = _reached(own, X, limits, current)
+    if fence is not None and fence.allowed is not None:
+        waiting.append(fence)
+    if not waiting:
+        drawn = own.backward(_normals(mean, spread, limits, rng))
+        if np.isfinite(drawn).all():
+            return Draw(drawn if fence is None else np.clip(drawn, fence.low, fence.high))  # the last bit
+    found = _settle(own, mean, spread, waiting, current, rng, limits)
+    return found if fence is None else found.of(np.clip(found.values, fence.low, fence.high))
+
+
+def _limits(own: Any, fence: Fence) -> tuple[Array, Array]:
+    """Bounds of what is drawn, each (n_mis,): those of the fence on the scale of the own factor."""
+    with np.errstate(all="ignore"):
+        low, high = (own.forward(end) for end in (fence.low, fence.high))
+    low = np.where(np.isnan(low) | np.isinf(fence.low), -np.inf, low)
+    high = np.where(np.isnan(high) | np.isinf(fence.high), np.inf, high)
+    return low, high
+
+
+def _reached(
+    own: Any, X: Array, limits: tuple[Array, Array] | None, current: Array
+) -> tuple[tuple[Array, Array], Array]:
+    """Bounds of what is drawn, those of the own factor's reach among them, and the current values within these."""
+    mean, _ = own.mean_sd(X)
+    least, most = (np.full(len(X), -np.inf), np.full(len(X), np.inf)) if limits is None else limits
+    near, far = own.ends(np.clip(mean, least, most))  # a row whose bounds lie far out reaches on from there
+    low, high = np.maximum(near, least), np.minimum(far, most)
+    w = own.forward(current)
+    return (low, high), np.where((low <= w) & (w <= high), current, own.backward(np.clip(w, low, high)))
+
+
+def _normals(mean: Array, spread: Array, limits: tuple[Array, Array] | None, rng: np.random.Generator) -> Array:
+    """Normal draws of the shape of ``mean``, truncated where there are limits."""
+    if limits is None:
+        return np.asarray(mean + spread * rng.standard_normal(mean.shape))
+    size = np.where(spread > 0, spread, np.finfo(float).tiny)
+    return truncated_normal(mean, size, *limits, np.asarray(rng.random(mean.shape)))
+
+
+def draw_proposed(
+    own: Any, X: Array, benches: Sequence[Judging], current: Array, rng: np.random.Generator, shift: Any = 0.0,
+    weights: Array | None = None,
+) -> Draw:  # fmt: skip
+    """Propose from any own factor, accept by the judges; rows still waiting take Metropolis steps from their value."""
+    n = len(X)
+    out, waiting, tried = current.copy(), np.arange(n), 0
+    shift = np.broadcast_to(np.asarray(shift, dtype=np.float64), (n,))
+
+    def propose(at: Rows) -> Array:
+        heavy = () if weights is None else (weights[at],)
+        return np.asarray(own.sample(X[at], rng, shift[at], *heavy))
+
+    for proposals in ROUNDS:
+        if not len(waiting):
+            return Draw(out, tried)
+        at = np.repeat(waiting, proposals)
+        values, log_share = propose(at), np.log(rng.random(len(at)))
+        accepted = (log_share < _score(benches, at, values)).reshape(-1, proposals)
+        first, got = accepted.argmax(axis=1), np.asarray(accepted.any(axis=1))
+        tried += _needed(first, got, proposals)
+        out[waiting[got]] = values.reshape(-1, proposals)[got, first[got]]
+        waiting = waiting[~got]
+    if not len(waiting):
+        return Draw(out, tried)
+    # Proposals do not depend on where a row stands: all are judged at once, then each row steps through its own.
+    at = np.repeat(waiting, METROPOLIS_STEPS)
+    values, log_share = propose(at), np.log(rng.random(len(at))).reshape(-1, METROPOLIS_STEPS)
+    score, values = _score(benches, at, values).reshape(log_share.shape), values.reshape(log_share.shape)
+    level = _score(benches, waiting, out[waiting])
+    for step in range(METROPOLIS_STEPS):
+        # Not a difference: a row whose current value is impossible takes the first possible one.
+        good = log_share[:, step] + level < score[:, step]
+        out[waiting[good]], level[good] = values[good, step], score[good, step]
+    return Draw(out, tried, len(waiting))
+
+
+def _multiply(own: Any, mean: Array, spread: Array, bench: Judging, unit: float) -> tuple[Array, Array] | None:
+    """Multiply a normal by a normal factor that is affine in what is drawn; None where it is not defined."""
+    if unit == 0.0:
+        return mean, spread
+    known = bench.information(own.backward, mean, unit)
+    if known is None:
+        return None
+    precision, pull = known
+    narrowed = 1.0 / (1.0 / spread**2 + precision)
+    return mean + narrowed * pull, np.sqrt(narrowed)
+
+
+def _settle(
+    own: Any, mean: Array, spread: Array, benches: Sequence[Judging], current: Array, rng: np.random.Generator,
+    limits: tuple[Array, Array] | None = None,
+) -> Draw:  # fmt: skip
+    """Propose from the normal, accept by the judges; rows still waiting take slice steps."""
+    n = len(mean)
+    out = current.copy()
+    waiting = np.arange(n)
+    tried = 0
+    for proposals in ROUNDS:
+        if not len(waiting):
+            break
+        still, many = [], 1 + len(waiting) * proposals // _BLOCK
+        for block in np.array_split(waiting, many) if many > 1 else [waiting]:
+            values, accepted = _propose(own, mean, spread, benches, block, proposals, rng, limits)
+            first = accepted.argmax(axis=1)
+            got = accepted[np.arange(len(block)), first]
+            tried += _needed(first, got, proposals)
+            out[block[got]] = values[got, first[got]]
+            still.append(block[~got])
+        waiting = np.concatenate(still) if many > 1 else still[0]
+    if len(waiting):
+        out[waiting] = _slice(own, mean, spread, benches, waiting, current[waiting], rng, limits)
+    return Draw(out, tried, len(waiting))
+
+
+def _needed(first: Rows, got: npt.NDArray[np.bool_], proposals: int) -> int:
+    """Proposals of one round up to the first accepted one of each row: those after it decide nothing."""
+    return int((first[got] + 1).sum()) + proposals * int((~got).sum())
+
+
+def _propose(
+    own: Any, mean: Array, spread: Array, benches: Sequence[Judging], at: Rows, proposals: int,
+    rng: np.random.Generator, limits: tuple[Array, Array] | None,
+) -> tuple[Array, npt.NDArray[np.bool_]]:  # fmt: skip
+    """Several proposals for each row and whether each is accepted, both (len(at), proposals)."""
+    many = np.repeat(at, proposals)
+    ends = None if limits is None else (limits[0][many], limits[1][many])
+    w = _normals(mean[many], spread[many], ends, rng).reshape(len(at), proposals)
+    values = own.backward(w)
+    log_share = -rng.standard_exponential((len(at), proposals))  # as the log of a uniform number
+    score = _score(benches, many, values.ravel()).reshape(values.shape)
+    return values, log_share < score
+
+
+def _score(benches: Sequence[Judging], at: Rows, values: Array) -> Array:
+    """Sum of all judges; -inf where the value is outside a scale or a domain."""
+    possible = np.isfinite(values)
+    if len(benches) == 1 and possible.all():
+        return benches[0].log_accept(at, values)
+    score = np.full(len(values), -np.inf)
+    if not possible.any():
+        return score
+    good = np.flatnonzero(possible)
+    total = np.zeros(len(good))
+    for bench in benches:
+        total += bench.log_accept(at[good], values[good])
+    score[good] = total
+    return score
+
+
+def _slice(
+    own: Any, mean: Array, spread: Array, benches: Sequence[Judging], at: Rows, current: Array,
+    rng: np.random.Generator, limits: tuple[Array, Array] | None,
+) -> Array:  # fmt: skip
+    """Elliptical slice steps (Murray, Adams & MacKay 2010) from the current values."""
+    ends = None if limits is None else (limits[0][at], limits[1][at])
+
+    def units(scaled: Array, which: Rows) -> Array:
+        found = own.backward(scaled)
+        if ends is None:
+            return np.asarray(found)
+        return np.where((ends[0][which] <= scaled) & (scaled <= ends[1][which]), found, np.nan)
+
+    values = current.copy()
+    w = own.forward(values) - mean[at]
+    level = _score(benches, at, values)
+    for _ in range(200):  # a row whose current value is impossible starts from the first possible one
+        lost = np.flatnonzero(~np.isfinite(level))
+        if not len(lost):
+            break
+        within = None if ends is None else (ends[0][lost], ends[1][lost])
+        drawn = _normals(mean[at[lost]], spread[at[lost]], within, rng)
+        w[lost], values[lost] = drawn - mean[at[lost]], own.backward(drawn)
+        level[lost] = _score(benches, at[lost], values[lost])
+    for _ in range(SLICE_STEPS):
+        ellipse = spread[at] * rng.standard_normal(len(at))
+        floor = level + np.log(rng.random(len(at)))
+        angle = rng.random(len(at)) * 2.0 * np.pi
+        low, high = angle - 2.0 * np.pi, angle.copy()
+        moving = np.arange(len(at))
+        for _ in range(200):
+            if not len(moving):
+                break
+            step = w[moving] * np.cos(angle[moving]) + ellipse[moving] * np.sin(angle[moving])
+            proposed = units(step + mean[at[moving]], moving)
+            score = _score(benches, at[moving], proposed)
+            good = (score > floor[moving]) | (np.isfinite(score) & ~np.isfinite(floor[moving]))
+            hit = moving[good]
+            w[hit], values[hit], level[hit] = step[good], proposed[good], score[good]
+            moving, miss = moving[~good], angle[moving[~good]]
+            low[moving] = np.where(miss < 0, miss, low[moving])
+            high[moving] = np.where(miss < 0, high[moving], miss)
+            angle[moving] = low[moving] + rng.random(len(moving)) * (high[moving] - low[moving])
+    return values

@@ -1,1 +1,0 @@
-"""Imputation: plans, univariate methods, samplers and chains."""

@@ -1,1 +1,0 @@
-"""Wing 3: m estimates become one; numpy and scipy.special only."""

@@ -1,0 +1,1 @@
+"""The rules that pool the results of m sets: arrays only."""

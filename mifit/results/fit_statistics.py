@@ -1,0 +1,78 @@
+"""How well a pooled model fits: R², and the area under the curve of a model for a yes-no outcome."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ..errors import ModelError
+from ..pooling.scales import OnScale, adjusted, auc_delong, on_scale, pool_rsquared, scale_named
+from .estimates import PooledEstimates, of_each
+from .predict import positions, require_source
+
+__all__ = ["auc", "rsquared", "rsquared_adj", "rsquared_frame"]
+
+
+def rsquared(results: PooledEstimates) -> float:
+    """R²; see :meth:`PooledResults.rsquared`.
+
+    Raises
+    ------
+    AttributeError
+        If the model has none: whoever asks with ``hasattr`` is told the truth.
+    """
+    try:
+        return float(_pooled(results).estimate[0])
+    except ModelError as error:
+        raise AttributeError(str(error)) from None
+
+
+def rsquared_adj(results: PooledEstimates) -> float:
+    """Adjusted R²; see :meth:`PooledResults.rsquared_adj`."""
+    return float(adjusted(np.array(rsquared(results)), results.nobs, len(results.fits.names)))
+
+
+def rsquared_frame(results: PooledEstimates, alpha: float = 0.05) -> pd.DataFrame:
+    """R² and adjusted R² with their limits; see :meth:`PooledResults.rsquared_frame`."""
+    plain, own = (_figures(_pooled(results, alpha, name)) for name in ("rsquared", "rsquared_adj"))
+    of_pooled = [*adjusted(plain[:3], results.nobs, len(results.fits.names)), plain[3]]
+    index = ["R-squared", "Adj. R-squared", "Adj. R-squared (of the pooled)"]
+    return pd.DataFrame([plain, own, of_pooled], index, ["estimate", "conf_low", "conf_high", "fmi"])
+
+
+def auc(results: PooledEstimates, alpha: float = 0.05) -> pd.DataFrame:
+    """Area under the ROC curve; see :meth:`PooledResults.auc`."""
+    design, completed, _ = require_source(results, "the area under the curve")
+    chosen, own = positions(results)
+    found = []
+    for k in range(results.m):
+        values = completed.values(k)
+        outcome = design.outcome(values)
+        if not np.isin(outcome, (0.0, 1.0)).all():
+            raise ModelError(
+                f"the area under the curve needs an outcome of yes and no; {results.fits.outcome!r} has other values.",
+                do="res.rsquared",
+            )
+        score = design.matrix(values)[:, chosen] @ results.fits.estimates[k][own]
+        found.append(auc_delong(outcome, score))
+    areas = np.array(found)
+    one = on_scale(areas[:, :1], areas[:, 1:], scale_named("logit"), alpha=alpha, names=["AUC"])
+    row = {"estimate": one.estimate, "conf_low": one.conf_low, "conf_high": one.conf_high, "fmi": one.pooled.fmi}
+    return pd.DataFrame(row, index=["AUC"])
+
+
+def _figures(one: OnScale) -> npt.NDArray[np.float64]:
+    """Return estimate, limits and fmi of one figure, shape (4,)."""
+    return np.array([one.estimate[0], one.conf_low[0], one.conf_high[0], one.pooled.fmi[0]])
+
+
+def _pooled(results: PooledEstimates, alpha: float = 0.05, name: str = "rsquared") -> OnScale:
+    """Return R² pooled, plain or adjusted in each set, or refuse a model that has none."""
+    meant = results.call is None or results.call.model in ("ols", "wls", "gls")  # quantile regression inherits one
+    found = of_each(results, name) if meant else None
+    if found is None:
+        raise ModelError(
+            f"{results.fits.label} has no R².", known="ols, wls, gls", do="res.auc()   # for a yes-no outcome"
+        )
+    return pool_rsquared(found, results.nobs, alpha)

@@ -1,0 +1,1 @@
+"""What the verbs of df.mice and ImputedSet do, one module each."""

@@ -1,0 +1,163 @@
+"""New rows as a user has them: read like the rows that were imputed, refused by name where they are unlike them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..calls import Code
+from ..errors import DataError, PlanError, call, nearest
+from ..frame.completed import Completed, copied
+from ..frame.kinds import Coding, Kind, is_missing
+from ..frame.table import Column, Table, check_frame, read
+from ..imputation.plan.deductive import fill
+from ..imputation.plan.options import is_whole
+from ..imputation.plan.plan import listed
+from ..imputation.sampler.chain import Chain
+from ..imputation.sampler.new_rows import complete_rows, needed
+from .calls import request_of
+from .describe import NEW_ROWS
+from .prepare import Ground, completed_of
+
+__all__ = ["completed_rows"]
+
+
+def completed_rows(imp: Any, frame: pd.DataFrame, iterations: int | None) -> tuple[Ground, Completed, str]:
+    """New rows completed with the draws of an ImputedSet; see :meth:`mifit.ImputedSet.impute_new`."""
+    if imp.plan is None or imp._seed is None:
+        raise PlanError(
+            "sets made elsewhere have no models for new rows.", do=call("df.mice.impute", "y ~ x1 + x2", m=imp.m)
+        )
+    if iterations is not None and (not is_whole(iterations) or iterations < 1):
+        raise PlanError(f"iterations is {iterations!r}; a whole number from 1 is needed.", do="imp.impute_new(new)")
+    check_frame(frame)
+    plan, old = imp.plan, imp._ground.known
+    for word in ("by", "where", "conditional", "collapse", "min_count"):
+        if getattr(plan.wishes, word):
+            raise PlanError(
+                f"new rows are not completed for imputations with {word}=.",
+                do=_whole(imp),
+            )
+    given = copied(frame)
+    wide = _read(given, old, needed(old, plan, imp._ground.derived) | set(plan.order))
+    _refuse_known_units(imp, wide)
+    known, _ = fill(wide, imp._ground.derived, plan.wishes.id)
+    sweeps = iterations or max(plan.iterations, 1)
+    derived = imp._ground.derived
+    holes = complete_rows(
+        old, known, plan, imp._chains, imp._seed, sweeps, derived, list(given.columns), _together(imp)
+    )
+    chains = [Chain(k, sweeps, one, {}, {}) for k, one in enumerate(holes)]
+    made = completed_of(given, Ground(wide, known, imp._ground.derived, shared=imp._ground.shared), chains).holes
+    shown = Table({name: _as_given(wide[name], given[name]) for name in given.columns if name in wide}, wide.n_rows)
+    for name in given.columns:
+        if name not in shown:
+            shown.columns[name] = read(given[[name]])[name]
+    own = tuple({name: values for name, values in one.items() if name in given.columns} for one in made)
+    ordered = Table({name: shown[name] for name in given.columns}, wide.n_rows)
+    said = f"{NEW_ROWS}{imp.identity}"
+    said += f" in {sweeps} iteration{'s' * (sweeps > 1)}" if iterations else ""
+    rest = [repr(name) for name in ordered.incomplete if name not in own[0]]
+    said += f"; holes remain in {listed(rest)}" if rest else ""
+    return Ground(ordered, ordered), Completed(given, ordered, own), said
+
+
+def _whole(imp: Any) -> str:
+    """The call that imputes old and new rows as one frame."""
+    asked, masks = request_of(imp.plan, imp.m, imp._seed), {}
+    if "where" in asked.words:
+        masks["where"] = Code(f"np.vstack([{asked.words['where']}, new[df.columns].isna()])")
+    if "ignore" in asked.words and not isinstance(imp.plan.wishes.ignore, str):
+        masks["ignore"] = Code(f"np.r_[{asked.words['ignore']}, [False] * len(new)]")
+    return call("pd.concat([df, new]).mice.impute", **masks).after("imp = ").joined(asked)
+
+
+def _together(imp: Any) -> str:
+    """The call that imputes old and new rows as one frame, by models that learn from the old rows only."""
+    rows = Code(f"both.index >= {imp._ground.known.n_rows}")
+    together = call("both.mice.impute", ignore=rows).after("both = pd.concat([df, new], ignore_index=True); imp = ")
+    return together.joined(request_of(imp.plan, imp.m, imp._seed))
+
+
+def _read(frame: pd.DataFrame, old: Table, used: set[Hashable]) -> Table:
+    """The new rows as the plan reads the old ones; a column that is absent is missing in every row."""
+    columns = {}
+    for name, column in old.columns.items():
+        if name in frame.columns:
+            columns[name] = _column(frame[name], column, name in used)
+        else:
+            every = np.arange(len(frame))
+            columns[name] = Column(name, column.coding, np.full(len(frame), np.nan), every)
+    absent = [name for name in used if name not in frame.columns]
+    if len(absent) == len(used) and used:
+        raise DataError(
+            f"the new rows have none of the columns that were imputed{nearest(absent[0], frame.columns)}.",
+            columns=", ".join(map(str, list(old.columns)[:8])),
+            do="imp.impute_new(new)",
+        )
+    return Table(columns, len(frame))
+
+
+def _column(series: pd.Series, old: Column, used: bool) -> Column:
+    """One column read with the levels that are known; others are refused."""
+    name, coding, missing = old.name, old.coding, is_missing(series)
+    present = series[~missing]
+    try:
+        table = read(series.to_frame(), {name: coding})
+    except (ValueError, TypeError):
+        raise DataError(
+            f"column {name!r} of the new rows has the dtype {series.dtype}; it was {coding.kind.value}.",
+            do=f"new[{name!r}] = new[{name!r}].astype(df[{name!r}].dtype)",
+        ) from None
+    values = table[name].values
+    if coding.kind is Kind.OTHER or not used:
+        return table[name]
+    if not coding.kind.discrete and not np.isfinite(values[~missing]).all():
+        raise DataError(f"column {name!r} of the new rows holds infinite values.", do=f"new[~np.isinf(new[{name!r}])]")
+    unknown = present[np.isnan(values[~missing])]
+    if len(unknown):
+        strange = ", ".join(map(repr, unknown.drop_duplicates().tolist()[:4]))
+        known = list(coding.levels)
+        raise DataError(
+            f"column {name!r} of the new rows has {len(unknown)} values that were never seen: {strange}.",
+            levels=", ".join(map(str, known[:8])),
+            do=f"imp.impute_new(new[new[{name!r}].isin({known[:8]!r}) | new[{name!r}].isna()])",
+        )
+    lacking = _lacking(series, coding) if missing.any() else []
+    if lacking:
+        raise DataError(
+            f"column {name!r} of the new rows is a category without the level {lacking[0]!r}, which may be drawn.",
+            do=f"new[{name!r}] = new[{name!r}].astype(df[{name!r}].dtype)",
+        )
+    return table[name]
+
+
+def _lacking(series: pd.Series, coding: Coding) -> list[Any]:
+    """Levels that a categorical column cannot hold."""
+    if not isinstance(series.dtype, pd.CategoricalDtype):
+        return []
+    return [level for level in coding.levels if level not in series.dtype.categories]
+
+
+def _as_given(column: Column, series: pd.Series) -> Column:
+    """The column as its new dtype keeps it: whole numbers stay whole."""
+    whole = column.coding.whole or bool(pd.api.types.is_integer_dtype(series.dtype))
+    return dataclasses.replace(column, coding=dataclasses.replace(column.coding, whole=whole))
+
+
+def _refuse_known_units(imp: Any, new: Table) -> None:
+    """Rows of a subject or cluster that was imputed would have to agree with what was drawn for it."""
+    plan, old = imp.plan, imp._ground.known
+    units = {p.which[1] for v in plan.variables for p in v.pieces if p.what == "mean"} | ({plan.wishes.id} - {None})
+    for unit in units:
+        both = np.intersect1d(old[unit].values, new[unit].values)
+        if len(both):
+            raise DataError(
+                f"{len(both)} of the new rows' {unit!r} were imputed already, the first is "
+                f"{old[unit].coding.decode(both[:1]).tolist()[0]!r}: rows of one {unit!r} are drawn together.",
+                do=_whole(imp),
+            )

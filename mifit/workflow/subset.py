@@ -1,0 +1,150 @@
+"""Which rows an analysis is asked of: a query, a mask, the rows with an observed outcome; whether that was foreseen."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+
+from ..errors import CongenialityError, DataError, call
+from ..examine.verdict import Where
+from ..formula.derived import substitute
+from ..formula.query import as_factor, crossed, named_in, widened_by
+from ..formula.question import Question, ask, caller_scope, resolve
+from ..formula.source import sourced
+from ..frame.completed import Completed
+from ..frame.subset import Sample, rows_where
+from ..frame.table import Table
+from ..imputation.plan.plan import Factor, Plan
+
+__all__ = ["refuse_informed", "sample_notes", "sample_of", "where_of"]
+
+
+def sample_of(imp: Any, question: Question, asked: Any) -> Completed | Sample:
+    """The rows of each completed set that an analysis is asked of; the sets themselves where it is all rows.
+
+    Raises
+    ------
+    DataError
+        If the number of rows differs from set to set and ``varying_n`` does not allow it, or a set has none.
+    """
+    completed: Completed = imp._completed
+    if asked.subset is None and not asked.drop_imputed_outcome:
+        return completed
+    if isinstance(asked.subset, Sample):  # the rows of another analysis of these sets
+        return asked.subset
+    everything = np.arange(imp._table.n_rows)
+    rows = (everything,) * len(completed)
+    if asked.subset is not None:
+        rows = rows_where(completed, asked.subset, caller_scope())
+    if asked.drop_imputed_outcome:
+        observed = imp._table.complete_rows(question.outcome)
+        rows = tuple(np.intersect1d(one, observed) for one in rows)
+    counts = [len(one) for one in rows]
+    if min(counts) == 0:
+        raise DataError(
+            f"no row of completed set {int(np.argmin(counts))} is left.", do="imp.fit(drop_imputed_outcome=False)"
+        )
+    if len(set(counts)) > 1 and not asked.varying_n:
+        shown = ", ".join(f"{k}: {n}" for k, n in enumerate(counts[:20])) + (", ..." if len(counts) > 20 else "")
+        raise DataError(
+            f"the subset {asked.subset!r} has {min(counts)} to {max(counts)} rows, by completed set.",
+            **{"rows by set": shown},
+            do=f"imp.fit({question.formula!r}, subset={asked.subset!r}, varying_n=True)",
+        )
+    return completed if all(len(one) == len(everything) for one in rows) else Sample(completed, rows)
+
+
+def where_of(imp: Any, question: Question, asked: Any, sample: Completed | Sample) -> Where | None:
+    """What the certificate must know of the rows; None where they are all."""
+    if not isinstance(sample, Sample):
+        return None
+    rows = np.unique(np.concatenate(sample.rows))
+    if asked.subset is None:
+        return Where("", rows)
+    if not isinstance(asked.subset, str):
+        return Where("the mask", rows)
+    columns, scope = list(imp._table.columns), caller_scope()
+    factor = as_factor(asked.subset, columns, scope)
+    variables = named_in(asked.subset, columns)
+    if factor is None:
+        return Where(asked.subset, rows, variables)
+    wide = _asked(imp, question, widened_by(question.formula, [factor]), scope)
+    return Where(
+        asked.subset, rows, variables, wide, _asked(imp, question, crossed(question.formula, variables), scope)
+    )
+
+
+def _asked(imp: Any, question: Question, formula: str, scope: Any) -> Question:
+    """The same analysis with another right side, in terms of what was drawn."""
+    derived = imp._ground.derived
+    names = {**scope, **{n: v for one in derived for n, v in resolve(one.names).items()}, **resolve(question.names)}
+    formula = sourced(formula, question.formula)
+    written = substitute(formula, derived) if derived else formula
+    found = ask(written, imp._table, model=question.model, keywords=question.keywords, scope=names)
+    return dataclasses.replace(found, said=question.said)
+
+
+def sample_notes(imp: Any, question: Question, asked: Any, sample: Completed | Sample) -> list[str]:
+    """What a reader of the summary must know about the rows."""
+    if not isinstance(sample, Sample):
+        return []
+    notes, counts = [], [len(rows) for rows in sample.rows]
+    if len(set(counts)) > 1:
+        notes.append(f"The subset has {min(counts)} to {max(counts)} rows, by set; the least is counted.")
+    elif not sample.alike:
+        notes.append("The rows of the subset differ between the sets.")
+    if asked.drop_imputed_outcome:
+        left = imp._table.n_rows - len(imp._table.complete_rows(question.outcome))
+        notes.append(f"{left} rows with an imputed outcome were imputed and left out of the fits (von Hippel 2007).")
+    return notes
+
+
+def refuse_informed(plan: Plan | None, question: Question, table: Table) -> None:
+    """Refuse to leave out rows with an imputed outcome where a column outside the analysis says something about it.
+
+    Such a column makes the imputed outcomes better than what the analysis knows; without it they only add noise.
+
+    Raises
+    ------
+    CongenialityError
+
+    References
+    ----------
+    von Hippel, P. T. (2007). Regression with missing Ys: an improved strategy for analyzing multiply imputed data.
+    *Sociological Methodology* 37(1), 83-117. doi:10.1111/j.1467-9531.2007.00180.x
+    """
+    if plan is None or not any(len(table[name].missing) for name in question.outcome):
+        return
+    own = {*question.variables(table), *question.reserved(table)}
+    informing = [
+        name for factor in plan.factors for name in _told_by(plan, factor, question.outcome, table) if name not in own
+    ]
+    for variable in (one for one in plan.variables if one.name in question.outcome):
+        informing += [name for piece in variable.pieces for name in _named(plan, piece, table) if name not in own]
+    if informing:
+        raise CongenialityError(
+            f"{informing[0]!r} informs the imputed values of {question.outcome[0]!r}: rows with an imputed outcome are "
+            "worth keeping.",
+            analysis=question.formula,
+            do=call("df.mice.impute", auxiliary="ignore").then(".fit(drop_imputed_outcome=True)"),
+        )
+
+
+def _told_by(plan: Plan, factor: Factor, outcome: tuple[Hashable, ...], table: Table) -> tuple[Hashable, ...]:
+    """The columns that a factor judges an outcome by: its own, where the outcome is among its predictors."""
+    sides = {name for piece in factor.pieces for name in _named(plan, piece, table)}
+    if not sides & set(outcome):
+        return ()
+    return (factor.variable,) if factor.question is None else plan.questions[factor.question].outcome
+
+
+def _named(plan: Plan, piece: Any, table: Table) -> tuple[Hashable, ...]:
+    """Columns that a piece of a model is computed from."""
+    if piece.what == "outcome":
+        return plan.questions[piece.which].outcome
+    if piece.what == "formula":
+        return [*plan.questions, *plan.extra][piece.which].variables(table)
+    return (piece.which[0] if piece.what == "mean" else piece.which,)
