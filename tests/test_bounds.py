@@ -15,7 +15,7 @@ from mifit.imputation.methods.power import Power, PowerFitted, PowerScale
 from mifit.imputation.numerics.linear import solve
 from mifit.imputation.numerics.truncated import truncated_normal, truncated_regression
 from mifit.imputation.plan.sampler_choice import Constraint, choose, offers
-from mifit.imputation.sampler import samplers as drawing
+from mifit.imputation.sampler import samplers
 from mifit.imputation.sampler.constraint import Fence
 from mifit.imputation.sampler.samplers import draw, draw_continuous
 
@@ -83,9 +83,9 @@ class Square:
         return -0.5 * ((1.0 - values**2) / 0.5) ** 2
 
 
-@pytest.mark.parametrize("rounds", [drawing.ROUNDS, ()], ids=["rejection", "slice steps"])
+@pytest.mark.parametrize("rounds", [samplers.ROUNDS, ()], ids=["rejection", "slice steps"])
 def test_a_judged_draw_is_truncated_too(rounds, monkeypatch):
-    monkeypatch.setattr(drawing, "ROUNDS", rounds)
+    monkeypatch.setattr(samplers, "ROUNDS", rounds)
     own = NormalFitted(np.array([0.2]), 1.0, 0.0, 1.0)
     values, rng = np.full(DRAWS, 0.9), np.random.default_rng(4)
     for _ in range(1 if rounds else 8):

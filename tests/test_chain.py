@@ -173,9 +173,9 @@ def test_other_units_give_the_same_values_in_other_units(formula, method, shift,
 
 @pytest.mark.parametrize("power", [-9, 9])
 def test_units_leave_no_trace_in_slice_steps(power, monkeypatch):
-    from mifit.imputation.sampler import samplers as drawing
+    from mifit.imputation.sampler import samplers
 
-    monkeypatch.setattr(drawing, "ROUNDS", (1,))
+    monkeypatch.setattr(samplers, "ROUNDS", (1,))
     frame = mixed()
     scaled = frame.assign(x=frame["x"] * 10.0**power)
     formula, wishes = "y ~ z + x + I(x**2)", {"methods": {"x": "norm"}}

@@ -21,7 +21,7 @@ from mifit.imputation.methods.poisson import PoissonFitted
 from mifit.imputation.methods.power import Power, PowerFitted, PowerScale
 from mifit.imputation.plan.plan import Wishes
 from mifit.imputation.plan.sampler_choice import multiplies, offers
-from mifit.imputation.sampler import samplers as drawing
+from mifit.imputation.sampler import samplers
 from mifit.imputation.sampler.engine import Engine
 from mifit.imputation.sampler.likelihood_terms import Bench
 from mifit.imputation.sampler.samplers import draw_continuous, draw_discrete
@@ -235,7 +235,7 @@ def test_closed_form_rejection_slice_and_grid_agree(term, monkeypatch):
     rejected = draw_continuous(found.own, found.X, [found.bench], [False], current, rng)
     assert closed.tried == 0
     assert rejected.tried >= DRAWS
-    monkeypatch.setattr(drawing, "ROUNDS", ())
+    monkeypatch.setattr(samplers, "ROUNDS", ())
     sliced = closed
     for _ in range(3):
         sliced = draw_continuous(found.own, found.X, [found.bench], [False], sliced.values, rng)
@@ -291,7 +291,7 @@ def bimodal(n=20_000):
 
 def test_slice_steps_reach_both_modes_of_a_square(monkeypatch):
     found = bimodal()
-    monkeypatch.setattr(drawing, "ROUNDS", ())
+    monkeypatch.setattr(samplers, "ROUNDS", ())
     rng = np.random.default_rng(7)
     values = np.full(20_000, 2.0)
     for _ in range(8):
@@ -317,7 +317,7 @@ def test_slice_steps_leave_the_target_as_it_is(term, own, judge, monkeypatch):
     grid, mass = grid_cdf(found.log_target)[1]
     rng = np.random.default_rng(9)
     exact = np.interp(rng.random(DRAWS), mass, grid)
-    monkeypatch.setattr(drawing, "ROUNDS", ())
+    monkeypatch.setattr(samplers, "ROUNDS", ())
     moved = draw_continuous(found.own, found.X, [found.bench], [False], exact, rng).values
     assert np.mean(moved != exact) > 0.999
     # Kolmogorov-Smirnov: false alarm 1e-3 each
@@ -331,7 +331,7 @@ def test_the_rows_that_wait_keep_the_right_law_when_proposals_run_out(monkeypatc
     grid, mass = grid_cdf(found.log_target)[1]
     rng = np.random.default_rng(10)
     exact = np.interp(rng.random(20_000), mass, grid)
-    monkeypatch.setattr(drawing, "ROUNDS", (2, 2))
+    monkeypatch.setattr(samplers, "ROUNDS", (2, 2))
     drawn = draw_continuous(found.own, found.X, [found.bench], [False], exact, rng)
     assert 0.3 < drawn.sliced / 20_000 < 0.9
     assert kolmogorov(drawn.values, found.log_target) > 1e-3
@@ -339,7 +339,7 @@ def test_the_rows_that_wait_keep_the_right_law_when_proposals_run_out(monkeypatc
 
 def test_a_row_that_starts_where_nothing_is_possible_finds_its_way(monkeypatch):
     found = hole("log x", "norm", "OLS", n=2_000)
-    monkeypatch.setattr(drawing, "ROUNDS", ())
+    monkeypatch.setattr(samplers, "ROUNDS", ())
     rng = np.random.default_rng(11)
     values = np.full(2_000, -1.0)
     for _ in range(6):
@@ -429,20 +429,20 @@ def test_a_count_is_drawn_from_its_probabilities_also_beyond_the_largest_one_obs
 def test_levels_are_weighed_in_blocks_of_any_size(monkeypatch):
     own, X, bench = count_hole(1.1, 500)
     whole = draw_discrete(own, X, [bench], np.random.default_rng(14)).values
-    monkeypatch.setattr(drawing, "_BLOCK", 700)
+    monkeypatch.setattr(samplers, "_BLOCK", 700)
     np.testing.assert_array_equal(draw_discrete(own, X, [bench], np.random.default_rng(14)).values, whole)
 
 
 def test_rejection_works_in_blocks_of_any_size(monkeypatch):
     found = hole("x squared", "norm", "OLS", n=5_000)
-    monkeypatch.setattr(drawing, "_BLOCK", 1_000)
+    monkeypatch.setattr(samplers, "_BLOCK", 1_000)
     drawn = draw_continuous(found.own, found.X, [found.bench], [False], np.full(5_000, 3.0), np.random.default_rng(15))
     assert kolmogorov(drawn.values, found.log_target) > 1e-3
 
 
 def test_levels_that_are_all_impossible_are_refused():
     with pytest.raises(ImputationError, match="impossible"):
-        drawing._draw_levels(np.full((3, 2), -np.inf), np.random.default_rng(1))
+        samplers._draw_levels(np.full((3, 2), -np.inf), np.random.default_rng(1))
 
 
 @pytest.mark.parametrize("formula", ["y ~ k + z", "y ~ k * z"])

@@ -31,7 +31,7 @@ from mifit.imputation.methods.ordinal import OrdinalFitted
 from mifit.imputation.methods.poisson import PoissonFitted
 from mifit.imputation.methods.power import PowerFitted, PowerScale
 from mifit.imputation.plan.plan import Piece, Wishes
-from mifit.imputation.sampler import likelihood_terms as bench
+from mifit.imputation.sampler import likelihood_terms
 from mifit.imputation.sampler.chain import Chain, Running
 from mifit.imputation.sampler.engine import Engine
 from mifit.imputation.sampler.runs import run
@@ -396,7 +396,7 @@ def silenced(self, at, values):
 
 @pytest.mark.parametrize("covariate", ["norm", "nominal"])
 def test_a_judge_that_is_dropped_is_noticed(covariate, monkeypatch):
-    monkeypatch.setattr(bench.Bench, "log_accept", silenced)
+    monkeypatch.setattr(likelihood_terms.Bench, "log_accept", silenced)
     assert strain(World(covariate, "Logit"), [["x"]])[0] > 2 * LIMIT
 
 

@@ -18,7 +18,7 @@ from mifit.imputation.methods.multinomial import Multinomial, MultinomialFitted,
 from mifit.imputation.methods.negbin import NegBin, NegBinFitted
 from mifit.imputation.methods.ordinal import Ordinal, OrdinalFitted
 from mifit.imputation.methods.poisson import Poisson, PoissonFitted
-from mifit.imputation.numerics import fit as estimation
+from mifit.imputation.numerics import fit as numerics_fit
 
 METHODS = [Logistic(), Logistic(firth=True), Multinomial(), Ordinal(), Poisson(), NegBin()]
 OWN = {Logistic: Kind.BINARY, Multinomial: Kind.NOMINAL, Ordinal: Kind.ORDINAL, Poisson: Kind.COUNT, NegBin: Kind.COUNT}
@@ -470,7 +470,7 @@ def test_the_contract_test_names_the_duty_that_was_not_kept(method, duty):
 def test_many_rows_are_climbed_from_a_sketch_to_the_same_top(method, monkeypatch):
     y, X = frame(OWN[type(method)], n=20_000)
     found = fit(method, y, X)
-    monkeypatch.setattr(estimation, "_SKETCH", 10**9)
+    monkeypatch.setattr(numerics_fit, "_SKETCH", 10**9)
     truth = fit(method, y, X)
     draws = np.array([parameters(fit(method, y, X, seed=s, warm=truth.warm)) for s in range(20)])
     # What is left of the way to the top is a few hundredths of a standard error

@@ -17,7 +17,7 @@ from mifit.imputation.contract import Visit
 from mifit.imputation.methods import METHODS, Glm, Probit
 from mifit.imputation.methods.norm import NormalFitted
 from mifit.imputation.plan.sampler_choice import Choice, Sampler, offers
-from mifit.imputation.sampler import samplers as drawing
+from mifit.imputation.sampler import samplers
 from mifit.imputation.sampler.chain import Running
 
 SCENARIOS = {**LINEAR, **LIKELIHOODS}
@@ -33,7 +33,7 @@ class Watched:
             ("_settle", "rejection"), ("draw_proposed", "rejection"), ("draw_discrete", "enumerate"),
             ("_multiply", "product"),
         ):  # fmt: skip
-            monkeypatch.setattr(drawing, primitive, self._noting(getattr(drawing, primitive), word))
+            monkeypatch.setattr(samplers, primitive, self._noting(getattr(samplers, primitive), word))
         monkeypatch.setattr(Running, "visit", self._visiting(Running.visit))
 
     def _noting(self, inner, word):
@@ -170,7 +170,7 @@ def test_acceptance_is_the_share_of_proposals_that_would_do():
         for choice in (Choice(Sampler.REJECTION, True, (False,)), Choice(Sampler.REJECTION)):
             n = 20_000
             own = NormalFitted(np.array([0.3]), 1.2, 0.5, 1.0)
-            found = drawing.draw(
+            found = samplers.draw(
                 choice, own, np.ones((n, 1)), [Even(share)], None, np.zeros(n), np.random.default_rng(5)
             )
             # the proposals until the first success: sd of their mean sqrt(1 - p) / p; 5 sd: false alarm 6e-7 each

@@ -12,10 +12,7 @@ import pandas as pd
 
 from ..display import harmless
 from ..errors import nearest
-from . import compare, effects, predict, tables
-from . import fit_statistics as quality
-from . import hypotheses as tests
-from . import monte_carlo as precision
+from . import compare, effects, fit_statistics, hypotheses, monte_carlo, predict, tables
 from .estimates import PooledEstimates, Stability
 from .plots import ResultPlots
 from .predict_levels import LevelPrediction
@@ -109,7 +106,7 @@ class PooledResults(PooledEstimates):
 
     # Hypotheses
 
-    def wald_test(self, r_matrix: Any, *, df_method: str | None = None, scalar: bool = True) -> tests.JointTest:
+    def wald_test(self, r_matrix: Any, *, df_method: str | None = None, scalar: bool = True) -> hypotheses.JointTest:
         """Test linear hypotheses at once (D1).
 
         Parameters
@@ -134,7 +131,7 @@ class PooledResults(PooledEstimates):
         PoolingError
             If the hypotheses repeat each other.
         """
-        return tests.wald_test(self, r_matrix, df_method)
+        return hypotheses.wald_test(self, r_matrix, df_method)
 
     def t_test(self, r_matrix: Any) -> Any:
         """Test linear combinations of coefficients one by one.
@@ -149,7 +146,7 @@ class PooledResults(PooledEstimates):
         statsmodels.stats.contrast.ContrastResults
             Each combination is pooled itself and has its own degrees of freedom; ``pooled`` holds riv and fmi.
         """
-        return tests.t_test(self, r_matrix)
+        return hypotheses.t_test(self, r_matrix)
 
     def wald_test_terms(self, *, df_method: str | None = None) -> pd.DataFrame:
         """Test each term of the formula (D1): the table of an analysis of variance.
@@ -159,7 +156,7 @@ class PooledResults(PooledEstimates):
         DataFrame
             One row a term: statistic (F), df1, df2, p_value, riv, method ("t" for a term of one coefficient).
         """
-        return tests.wald_test_terms(self, df_method)
+        return hypotheses.wald_test_terms(self, df_method)
 
     def compare(
         self,
@@ -169,7 +166,7 @@ class PooledResults(PooledEstimates):
         use: str = "wald",
         ariv: str = "positive",
         df_method: str | None = None,
-    ) -> tests.JointTest:
+    ) -> hypotheses.JointTest:
         """Test a smaller model against this one; both on the same completed sets.
 
         Parameters
@@ -256,7 +253,7 @@ class PooledResults(PooledEstimates):
     @cached_property
     def rsquared(self) -> float:
         """R², pooled as the Fisher z of its root; a model without one has no such attribute."""
-        return quality.rsquared(self)
+        return fit_statistics.rsquared(self)
 
     @property
     def rsquared_adj(self) -> float:
@@ -264,7 +261,7 @@ class PooledResults(PooledEstimates):
 
         ``rsquared_frame`` also has what R's mice gives: the adjusted R² of each set, pooled.
         """
-        return quality.rsquared_adj(self)
+        return fit_statistics.rsquared_adj(self)
 
     def rsquared_frame(self, alpha: float = 0.05) -> pd.DataFrame:
         """R² and adjusted R² with limits.
@@ -282,7 +279,7 @@ class PooledResults(PooledEstimates):
             R-squared (of the pooled)" adjusts the pooled R² instead, as ``rsquared_adj`` does. The last two differ
             little unless the sets do.
         """
-        return quality.rsquared_frame(self, alpha)
+        return fit_statistics.rsquared_frame(self, alpha)
 
     def auc(self, alpha: float = 0.05) -> pd.DataFrame:
         """Area under the ROC curve of a model for a yes-no outcome, pooled on the logit scale.
@@ -292,7 +289,7 @@ class PooledResults(PooledEstimates):
         DataFrame, one row
             Columns estimate, conf_low, conf_high, fmi; variances by DeLong's method.
         """
-        return quality.auc(self, alpha)
+        return fit_statistics.auc(self, alpha)
 
     def mc_error(self, alpha: float = 0.05) -> pd.DataFrame:
         """Monte-Carlo error of every column of ``to_frame``: what other imputations would change, about.
@@ -308,7 +305,7 @@ class PooledResults(PooledEstimates):
             By the jackknife over imputations. With fewer than 3 sets NaN, but for the estimate, and
             ``attrs["reason"]`` says so.
         """
-        return precision.mc_error(self, alpha)
+        return monte_carlo.mc_error(self, alpha)
 
     def stability(self, until: Mapping[str, float] | None = None) -> Stability:
         """Judge whether there are enough imputations.
@@ -330,7 +327,7 @@ class PooledResults(PooledEstimates):
         """
         if until is None and self.settled is not None:
             return self.settled
-        return precision.stable(self, {"se_cv": 0.05} if until is None else until)
+        return monte_carlo.stable(self, {"se_cv": 0.05} if until is None else until)
 
     def recommend_m(self, cv: float = 0.05) -> int:
         """Return how many imputations would make the standard errors replicable (von Hippel 2020).
@@ -340,7 +337,7 @@ class PooledResults(PooledEstimates):
         cv : float, default 0.05
             Wanted coefficient of variation of every standard error, over other seeds.
         """
-        return precision.recommend_m(self, cv)
+        return monte_carlo.recommend_m(self, cv)
 
     # What other packages look for
 
