@@ -228,8 +228,9 @@ def plan(
     from .errors import MifitError
     from .imputation.plan.options import Asked, one_seed, refuse_number, refuse_unseeded, seed_of
     from .imputation.seed import Seed
-    from .workflow.calls import request
-    from .workflow.prepare import plan_for, refuse_run
+    from .record.request import request
+    from .workflow.prepare import plan_for
+    from .workflow.run import refuse_run
 
     asked = Asked(
         iterations, methods, predictors, auxiliary, congeniality, order, derived, id, link, kinds, bounds, conditional,
@@ -240,13 +241,14 @@ def plan(
         refuse_unseeded(checkpoint, rng is not None or model_keywords.get("random_state") is not None)
         rng = one_seed(rng, model_keywords)
         refuse_number(m)
-        made, given = plan_for(frame, formula, model, asked, model_keywords)
+        record = plan_for(frame, formula, model, asked, model_keywords)
         seed = Seed(0) if isinstance(rng, np.random.Generator) else seed_of(rng)  # a generator is not to move
-        refuse_run(made, given, seed, n_jobs, checkpoint)
+        refuse_run(record.with_chains((), seed), n_jobs, checkpoint)
     except MifitError as error:
         error.complete(request(formula, model, asked, rest))
         raise
-    return made
+    assert record.plan is not None
+    return record.plan
 
 
 def pattern(frame: pd.DataFrame) -> pd.DataFrame:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, overload
@@ -14,41 +14,33 @@ import pandas as pd
 
 from .calls import Advice
 from .errors import IncompleteWarning, MifitError, StorageError, call, warn
-from .examine.convergence import convergence, trace_frame
+from .examine.convergence import trace_frame
+from .examine.events import events_of
 from .examine.explain import Explanation, explain
 from .examine.methods_text import citation, methods_text
 from .examine.notebook import imputed_html
 from .examine.plots import Plots
 from .examine.report import report
-from .examine.study import Study
-from .examine.values import Strayed, strayed, value_table
-from .frame.completed import Completed, copied
+from .examine.values import value_table
+from .frame.completed import copied
 from .frame.elsewhere import from_frames as _from_frames
 from .frame.elsewhere import from_long as _from_long
 from .imputation.plan.options import Asked, is_whole, one_seed, refuse_number, refuse_unseeded, seed_of
 from .imputation.plan.plan import Plan
 from .imputation.sampler.chain import Chain
-from .imputation.seed import Seed
+from .record.record import Record
+from .record.request import request, request_of
 from .results.figures import asks_for_p_values
 from .results.map import Mapped, map_sets
 from .results.monte_carlo import settle
 from .results.pooled import PooledResults
 from .workflow.alternatives import Alternatives, alternatives
-from .workflow.calls import request, request_of
-from .workflow.describe import (
-    described,
-    events_of,
-    fingerprint_of,
-    identity_of,
-    remaining,
-    said_of_incomplete,
-    said_of_remaining,
-    warn_of_times,
-)
+from .workflow.describe import described, remaining, said_of_incomplete, said_of_remaining, settled, warn_of_times
 from .workflow.fit import Request, certified, fitted
 from .workflow.new_rows import completed_rows
 from .workflow.persist import loaded, saved
-from .workflow.prepare import Ground, chains_of, checked, completed_of, more_chains, plan_for
+from .workflow.prepare import checked, plan_for
+from .workflow.run import chains_of, finished, more_chains
 from .workflow.stopping import call_again, salvaged
 
 __all__ = ["ImputedSet", "create", "from_frames", "from_long", "load"]
@@ -68,34 +60,25 @@ class ImputedSet:
     ((153, 6), 0)
     """
 
-    def __init__(
-        self, frame: pd.DataFrame, ground: Ground, plan: Plan | None, chains: Sequence[Chain], seed: Seed | None,
-        completed: Completed | None = None, said: str = "",
-    ) -> None:  # fmt: skip
-        self._frame, self._ground, self._plan, self._chains, self._seed = frame, ground, plan, tuple(chains), seed
-        self._table = ground.table
-        self._made, self._said = completed, said
-
-    @cached_property
-    def _completed(self) -> Completed:
-        return self._made or completed_of(self._frame, self._ground, self._chains, self._plan, self._seed)
+    def __init__(self, record: Record) -> None:
+        self._record = record
 
     @property
     def m(self) -> int:
         """Number of completed sets."""
-        return len(self._completed)
+        return self._record.m
 
     @property
     def plan(self) -> Plan | None:
         """The recipe; None for sets made elsewhere."""
-        return self._plan
+        return self._record.plan
 
     @property
     def iterations(self) -> int:
         """Sweeps each chain has done."""
-        return self._chains[0].sweeps if self._chains else 0
+        return self._record.iterations
 
-    @cached_property
+    @property
     def identity(self) -> str:
         """Eight characters that stand for what was asked, the same on every machine.
 
@@ -103,22 +86,12 @@ class ImputedSet:
         the numbers of the chains and their sweeps, and the version of the draws. It knows nothing of how many workers
         there were, nor whether all was drawn at once. Of sets made elsewhere it is a digest of their values.
         """
-        return identity_of(self)
+        return self._record.identity
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """Eight characters of what was drawn, bit for bit: another processor may round the last bits another way."""
-        return fingerprint_of(self)
-
-    @cached_property
-    def _strayed(self) -> list[Strayed]:
-        """Numbers that were imputed far beyond what was observed."""
-        return strayed(self._completed)
-
-    @cached_property
-    def _remaining(self) -> dict[Hashable, int]:
-        """Columns with values that stay missing in every set, and how many."""
-        return remaining(self._completed, self._plan)
+        return self._record.fingerprint
 
     @property
     def events(self) -> pd.DataFrame:
@@ -131,7 +104,7 @@ class ImputedSet:
             ``visits`` (how often), ``variable``, ``which`` (numbers of the chains), ``first`` (the first iteration that
             saw it) and ``consequence`` (what follows from it).
         """
-        return events_of(self)
+        return events_of(self._record)
 
     def __len__(self) -> int:
         return self.m
@@ -143,17 +116,17 @@ class ImputedSet:
     def __getitem__(self, k: int | slice) -> pd.DataFrame | list[pd.DataFrame]:
         """The k-th completed frame, from 0, or a list for a slice."""
         if isinstance(k, slice):
-            return [self._completed.frame(one) for one in range(self.m)[k]]
+            return [self._record.completed.frame(one) for one in range(self.m)[k]]
         if not isinstance(k, (int, np.integer)):
             raise TypeError(
                 f"a set is chosen by its number from 0 to {self.m - 1}, not by {k!r}; a column: imp[0][{k!r}]"
             )
         if not -self.m <= k < self.m:
             raise IndexError(f"there is no set {k}: the {self.m} sets are numbered 0 to {self.m - 1}")
-        return self._completed.frame(int(k) % self.m)
+        return self._record.completed.frame(int(k) % self.m)
 
     def __iter__(self) -> Iterator[pd.DataFrame]:
-        return iter(self._completed)
+        return iter(self._record.completed)
 
     def to_long(self, original: bool = True, *, imp: Hashable = ".imp", id: Hashable = ".id") -> pd.DataFrame:
         """All sets stacked in R's long format.
@@ -176,7 +149,7 @@ class ImputedSet:
         DataError
             If the frame has a column of such a name.
         """
-        return self._completed.long(original, imp, id)
+        return self._record.completed.long(original, imp, id)
 
     def __getattr__(self, name: str) -> Any:
         if name in _AVERAGING:
@@ -195,11 +168,11 @@ class ImputedSet:
         raise AttributeError(f"'ImputedSet' object has no attribute {name!r}{known}")
 
     def __repr__(self) -> str:
-        return "\n".join(described(self))
+        return "\n".join(described(self._record))
 
     def _repr_html_(self) -> str:
         """The same for a notebook."""
-        return imputed_html(self._study, said_of_remaining(self._remaining))
+        return imputed_html(self._record, said_of_remaining(remaining(self._record)))
 
     def extend(
         self, m: int | None = None, *, iterations: int | None = None, n_jobs: int | None = None,
@@ -225,18 +198,17 @@ class ImputedSet:
         PlanError
             If the sets were made elsewhere, or neither or a negative number is asked for.
         """
-        make = partial(_remade, self._frame, self._ground, self._plan, self._seed)
         folder = "chains" if checkpoint is None else str(checkpoint)
         again = call("imp.extend", m=m, iterations=iterations, n_jobs=n_jobs, checkpoint=folder)
         total = self.m + (int(m) if m is not None and is_whole(m) else 0)
         try:
-            with salvaged(make, total, lambda: again, checkpoint):
-                return make(more_chains(self, m, iterations, n_jobs, progress, checkpoint))
+            with salvaged(self._with_chains, total, lambda: again, checkpoint):
+                return self._with_chains(more_chains(self._record, m, iterations, n_jobs, progress, checkpoint))
         except StorageError as error:  # of the folder
             error.complete(again, "imp.extend")
             raise
         except MifitError as error:
-            error.complete(request_of(self.plan, self.m, self._seed))
+            error.complete(request_of(self.plan, self.m, self._record.seed))
             raise
 
     def fit(
@@ -323,7 +295,7 @@ class ImputedSet:
         words = _with_covariance(model_keywords, cov_type)
         rows = (subset, varying_n, drop_imputed_outcome)
         asked = Request(formula, model, words, fit_kwds, dfcom, df_method, uncovered, keep, n_jobs, *rows)
-        return fitted(self, asked) if until is None else settle(partial(fitted, asked=asked), self, until, max_m)
+        return self._fit(asked) if until is None else settle(lambda imp: imp._fit(asked), self, until, max_m)
 
     def map(self, func: Callable[[pd.DataFrame], Any], *, n_jobs: int | None = None) -> Mapped:
         """Advice a function on each completed frame; ``pool()`` of what comes back pools by Rubin's rules.
@@ -352,7 +324,7 @@ class ImputedSet:
         >>> list(imp.map(lambda d: d["bmi"].corr(d["chl"])).pool("fisher").index)
         ['estimate']
         """
-        return Mapped(map_sets(self, func, n_jobs), len(self._frame), asks_for_p_values(func))
+        return Mapped(map_sets(self, func, n_jobs), len(self._record.frame), asks_for_p_values(func))
 
     def check(
         self,
@@ -383,9 +355,8 @@ class ImputedSet:
         >>> imp.check("chl ~ age * bmi")["verdict"].to_dict()
         {'Intercept': 'implied', 'age': 'implied', 'bmi': 'implied', 'age:bmi': 'absent'}
         """
-        return certified(
-            self, Request(formula, model, _with_covariance(model_keywords, cov_type), subset=subset, varying_n=True)
-        )
+        words = _with_covariance(model_keywords, cov_type)
+        return certified(self._record, Request(formula, model, words, subset=subset, varying_n=True))
 
     def alternatives(
         self, formula: str | None = None, model: str | None = None, *, cov_type: str | None = None,
@@ -422,7 +393,7 @@ class ImputedSet:
         ['complete cases', 'main effects', 'terms', 'compatible']
         """
         words = _with_covariance(model_keywords, cov_type)
-        return alternatives(self, Request(formula, model, words, n_jobs=n_jobs))
+        return alternatives(self._record, Request(formula, model, words, n_jobs=n_jobs), self._present)
 
     def explain(self, row: Any, column: Hashable, *, k: int = 0, position: bool = False) -> Explanation:
         """Why a cell has the values it has.
@@ -456,7 +427,7 @@ class ImputedSet:
         >>> imp.explain(0, "bmi").equation.index.tolist()
         ['Intercept', 'age[T.40-59]', 'age[T.60-99]', 'sum']
         """
-        return explain(self._study, row, column, position, k)
+        return explain(self._record, row, column, position, k)
 
     def methods_text(self, results: PooledResults | None = None, style: str = "plain") -> str:
         """The paragraph a journal wants, with numbered references.
@@ -487,7 +458,7 @@ class ImputedSet:
         >>> print(imp.methods_text(imp.fit())[:74])
         Of 25 observations, 12 (48.0%) were incomplete: bmi was missing in 9 (36.0
         """
-        return methods_text(self._study, results, style)
+        return methods_text(self._record, results, style)
 
     def report(
         self, path: str | PathLike[str], results: PooledResults | None = None, *, title: str = "Imputation report",
@@ -518,18 +489,11 @@ class ImputedSet:
         PlanError
             If the results come from other imputations, or the file cannot be one.
         """
-        return report(self, self._study, path, results, title, also)
+        return report(self._record, self.plot, self.check, path, results, title, also)
 
     def citation(self) -> str:
         """What to cite: the software, and the methods that drew these sets, as numbered references."""
-        return citation(self._study)
-
-    @property
-    def _study(self) -> Study:
-        """All that is known, for those who tell about it."""
-        told = (self._seed, self.events, self.identity, self.fingerprint, self._said)
-        table = self._ground.known if self._plan else self._completed.table
-        return Study(self._completed, table, self._plan, self._chains, *told, self._ground.derived)
+        return citation(self._record)
 
     def check_values(self) -> pd.DataFrame:
         """Whether the imputed values are possible: observed beside imputed ranges, the worst column first.
@@ -556,7 +520,7 @@ class ImputedSet:
         >>> imp.check_values()["column"].tolist()
         ['bmi', 'chl', 'hyp', 'hyp']
         """
-        return value_table(self._completed)
+        return value_table(self._record.completed)
 
     def convergence(self) -> pd.DataFrame:
         """Whether the chains have settled, trace by trace.
@@ -594,11 +558,7 @@ class ImputedSet:
         >>> imp.convergence()["verdict"].unique().tolist()
         ['stable']
         """
-        return self._settled.copy()
-
-    @cached_property
-    def _settled(self) -> pd.DataFrame:
-        return convergence(self._chains, self._plan, self._ground.known)
+        return settled(self._record).copy()
 
     @property
     def trace(self) -> pd.DataFrame:
@@ -615,12 +575,12 @@ class ImputedSet:
         PlanError
             If the sets were made elsewhere.
         """
-        return trace_frame(self._chains, self._plan, self._ground.known)
+        return trace_frame(self._record.chains, self._record.plan, self._record.known)
 
     @property
     def plot(self) -> Plots:
         """Pictures: ``plot.trace()``, ``density()``, ``strip()``, ``scatter("x", "y")``, ``pattern()``, ``fmi()``."""
-        return Plots(self._completed, lambda: self.trace, self.convergence, self.fit)
+        return Plots(self._record.completed, lambda: self.trace, self.convergence, self.fit)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to one file: the frame, the plan, the draws, and what is needed to go on.
@@ -653,7 +613,7 @@ class ImputedSet:
         ...     mifit.load(folder + "/study.mifit").identity == imp.identity
         True
         """
-        saved(self, path)
+        saved(self._record, path)
 
     def impute_new(self, frame: pd.DataFrame, *, iterations: int | None = None) -> ImputedSet:
         """Complete new rows m times with the models as they were drawn; nothing is fitted to the new rows.
@@ -697,15 +657,19 @@ class ImputedSet:
         >>> len(new), int(new[0].isna().sum().sum())
         (5, 0)
         """
-        given, completed, said = completed_rows(self, frame, iterations)
-        return ImputedSet(completed.original, given, None, (), None, completed, said)
+        return ImputedSet(completed_rows(self._record, frame, iterations))
 
-    @property
-    def _written(self) -> tuple[str, ...]:
-        """The declared formulas as the user wrote them."""
-        if self._plan is None:
-            return ()
-        return self._plan.written or tuple(q.formula for q in self._plan.questions)
+    def _fit(self, asked: Request) -> PooledResults:
+        """Fit and pool; the results hold this very set, or the one that was imputed again."""
+        return fitted(self._record, asked, self._present)
+
+    def _present(self, record: Record) -> ImputedSet:
+        """What the user sees of a record."""
+        return self if record is self._record else ImputedSet(record)
+
+    def _with_chains(self, chains: Sequence[Chain]) -> ImputedSet:
+        """The same imputation with other chains."""
+        return ImputedSet(finished(self._record, chains))
 
 
 #: what users of other programs look for -> where it is
@@ -763,39 +727,27 @@ def _created(
     """Plan and run; errors advise changes of the request."""
     seeded = rng is not None or keywords.get("random_state") is not None
     refuse_unseeded(checkpoint, seeded)
-    plan, given, seed = _prepared(frame, formula, model, m, asked, rng, keywords)
-    warn_of_times(plan.questions, given.known, lambda: request(formula, model, asked, rest))
-    make = partial(_remade, copied(frame if given.frame is None else given.frame), given, plan, seed)
-
-    def again() -> Advice:
-        return call_again(request(formula, model, asked, rest), seed, checkpoint)
-
-    with salvaged(make, int(m), again, checkpoint):
-        numbers = range(int(m))
-        made = make(chains_of(given, plan, numbers, plan.iterations, seed, n_jobs, progress, None, checkpoint))
-    if text := said_of_incomplete(made._remaining, plan, lambda: request(formula, model, asked, rest)):
-        warn(text, IncompleteWarning)
-    return made
-
-
-def _remade(
-    frame: pd.DataFrame, given: Ground, plan: Plan | None, seed: Seed | None, chains: Sequence[Chain]
-) -> ImputedSet:
-    """An ImputedSet from chains, the last word; refused where a number does not fit its column's dtype."""
-    return ImputedSet(frame, given, plan, chains, seed, completed_of(frame, given, chains, plan, seed).fitting())
-
-
-def _prepared(
-    frame: pd.DataFrame, formula: Any, model: Any, m: int, asked: Asked, rng: Any, keywords: dict[str, Any]
-) -> tuple[Plan, Ground, Seed]:
-    """Everything that is decided before a chain runs."""
     rng = one_seed(rng, keywords)
     refuse_number(m)
     if isinstance(formula, Plan):
-        plan, given = checked(formula, frame, model, asked, keywords)
+        record = checked(formula, frame, model, asked, keywords)
     else:
-        plan, given = plan_for(frame, formula, model, asked, keywords)
-    return plan, given, seed_of(rng)
+        record = plan_for(frame, formula, model, asked, keywords)
+    record = dataclasses.replace(record, frame=copied(record.frame), seed=seed_of(rng))
+    assert record.plan is not None and record.seed is not None
+    warn_of_times(record.questions, record.known, lambda: request(formula, model, asked, rest))
+    planned = ImputedSet(record)
+
+    def again() -> Advice:
+        assert record.seed is not None
+        return call_again(request(formula, model, asked, rest), record.seed, checkpoint)
+
+    with salvaged(planned._with_chains, int(m), again, checkpoint):
+        sweeps = record.plan.iterations
+        made = planned._with_chains(chains_of(record, range(int(m)), sweeps, n_jobs, progress, None, checkpoint))
+    if text := said_of_incomplete(remaining(made._record), record.plan, lambda: request(formula, model, asked, rest)):
+        warn(text, IncompleteWarning)
+    return made
 
 
 def _with_covariance(keywords: Mapping[str, Any], cov_type: str | None) -> dict[str, Any]:
@@ -835,7 +787,7 @@ def load(path: str | os.PathLike[str], *, names: Mapping[str, Any] | None = None
     >>> again.extend(m=3).identity == imp.extend(m=3).identity
     True
     """
-    return ImputedSet(*loaded(path, names))
+    return ImputedSet(loaded(path, names))
 
 
 def from_long(
@@ -872,7 +824,7 @@ def from_long(
     >>> imp.m, imp[1]["x"].tolist()
     (2, [1.5, 4.0])
     """
-    return _made_elsewhere(*_from_long(long, imp, id, original))
+    return ImputedSet(Record.elsewhere(*_from_long(long, imp, id, original)))
 
 
 def from_frames(frames: Sequence[pd.DataFrame], original: pd.DataFrame | None = None) -> ImputedSet:
@@ -902,10 +854,4 @@ def from_frames(frames: Sequence[pd.DataFrame], original: pd.DataFrame | None = 
     >>> imp.m, imp[1]["x"].tolist()
     (2, [1.5, 4.0])
     """
-    return _made_elsewhere(*_from_frames(frames, original))
-
-
-def _made_elsewhere(completed: Completed, said: str) -> ImputedSet:
-    """Completed sets without a plan."""
-    given = Ground(completed.table, completed.learnt())
-    return ImputedSet(completed.original, given, None, (), None, completed, said)
+    return ImputedSet(Record.elsewhere(*_from_frames(frames, original)))

@@ -17,7 +17,7 @@ from mifit import MifitError
 from mifit.calls import Advice, Code, left_alone, written
 from mifit.errors import PlanError, call, shown
 from mifit.imputation.plan.plan import Wishes
-from mifit.workflow.calls import request_of
+from mifit.record.request import request_of
 
 N = 80
 
@@ -182,14 +182,18 @@ def test_an_advised_call_keeps_what_else_was_asked(case, tmp_path, monkeypatch):
     wishes, left = imp.plan.wishes, {n for n, how in imp.plan.wishes.methods.items() if isinstance(how, str)}
     mended = set(wrong)
     assert imp.m == 2 and wishes.kinds["k"] == "numeric"
-    assert mended & {"rng", "seed"} or imp._seed.entropy == 3
+    assert mended & {"rng", "seed"} or imp._record.seed.entropy == 3
     assert mended & {"iterations", "maxiter"} or wishes.iterations == 2
     assert "ignore" in mended or wishes.ignore.marked.tolist() == held_out.tolist()
     assert "z" in left or wishes.bounds["z"] == (-9, 9)
     assert "w" in wrong.get("methods", {}) or wishes.methods["w"] is METHOD
     if not case.startswith(("formula", "derived: other rows")):
-        assert set(imp._written) <= {formula} if isinstance(formula, str | None) else set(imp._written) <= set(formula)
-        assert bool(imp._written) == (formula is not None)
+        assert (
+            set(imp._record.written) <= {formula}
+            if isinstance(formula, str | None)
+            else set(imp._record.written) <= set(formula)
+        )
+        assert bool(imp._record.written) == (formula is not None)
 
 
 def test_a_formula_replaces_that_of_its_outcome_among_several():

@@ -81,7 +81,7 @@ def test_more_sets_and_more_sweeps_are_those_of_all_at_once(formula):
     more = fewer.extend(iterations=2)
     same(more, whole)
     assert (more.iterations, fewer.iterations) == (7, 5)
-    for one, other in zip(more._chains, whole._chains, strict=True):
+    for one, other in zip(more._record.chains, whole._record.chains, strict=True):
         assert one.traces.keys() == other.traces.keys()
         for name in one.traces:
             np.testing.assert_array_equal(one.traces[name], other.traces[name])
@@ -340,7 +340,7 @@ def test_one_incomplete_variable_still_takes_several_compatible_sweeps():
 
 def test_traces_have_a_name_for_every_statistic_and_a_value_for_every_sweep():
     frame, words = asked("closed form")
-    chain = mifit.impute(frame, m=2, iterations=6, **words)._chains[0]
+    chain = mifit.impute(frame, m=2, iterations=6, **words)._record.chains[0]
     wanted = {"mean(x)", "sd(x)", "mean(y)", "sd(y)", "mean(c)", "sd(c)", "mean(later)", "sd(later)",
               "share(g = a)", "share(g = b)", "share(g = c)", "share(b = 0.0)", "share(b = 1.0)"}  # fmt: skip
     wanted |= {f"beta({name})" for name in ("Intercept", "g[T.b]", "g[T.c]", "x", "z", "x:z", "b", "c")}
@@ -370,7 +370,7 @@ def test_traced_coefficients_are_those_of_the_analysis_in_the_users_units(formul
     words = {} if fit is smf.ols else {"disp": 0}
     fits = [fit(formula, completed).fit(**words) for completed in imp]
     for name in fits[0].params.index:
-        traced = np.array([chain.traces[f"beta({name})"][-1] for chain in imp._chains])
+        traced = np.array([chain.traces[f"beta({name})"][-1] for chain in imp._record.chains])
         estimate = np.mean([f.params[name] for f in fits])
         error = fits[0].bse[name]
         # five standard errors of a mean of 40 draws, at most eight figures: false alarm 5e-6

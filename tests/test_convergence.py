@@ -31,13 +31,13 @@ def autoregressive(phi, shape, seed=1):
 def moved(imp, ramps):
     """The same set, some traces with a ramp over their sweeps, in units of their spread over chains."""
     chains = []
-    for chain in imp._chains:
+    for chain in imp._record.chains:
         traces = dict(chain.traces)
         for name, height in ramps.items():
-            spread = np.std([c.traces[name][-1] for c in imp._chains])
+            spread = np.std([c.traces[name][-1] for c in imp._record.chains])
             traces[name] = traces[name] + height * spread * np.linspace(0, 1, chain.sweeps)
         chains.append(dataclasses.replace(chain, traces=traces))
-    return ImputedSet(imp._frame, imp._ground, imp._plan, chains, imp._seed)
+    return ImputedSet(imp._record.with_chains(chains))
 
 
 @pytest.fixture(scope="module")
@@ -126,9 +126,9 @@ def test_a_constant_has_neither():
 
 def test_the_table_has_a_row_for_every_trace_and_its_figures(imp):
     table = imp.convergence()
-    assert list(table.index) == list(imp._chains[0].traces)
+    assert list(table.index) == list(imp._record.chains[0].traces)
     assert list(table) == ["mean", "drift", "t", "p", "verdict", "rhat", "ess_bulk", "mixing"]
-    values = np.array([chain.traces["sd(chl)"] for chain in imp._chains])
+    values = np.array([chain.traces["sd(chl)"] for chain in imp._record.chains])
     assert table["mean"]["sd(chl)"] == pytest.approx(values[:, 9].mean())
     assert table["drift"]["sd(chl)"] == pytest.approx((values[:, 9] - values[:, 4]).mean())
     assert set(table["verdict"]) == {"stable"} and set(table["mixing"]) == {"too few sweeps"}
@@ -138,7 +138,7 @@ def test_the_table_has_a_row_for_every_trace_and_its_figures(imp):
 def test_long_chains_have_rhat_and_effective_sample_size():
     imp = mifit.datasets.load("airquality").mice.impute("Ozone ~ Temp + Wind", m=4, iterations=50, rng=1)
     table = imp.convergence()
-    values = np.array([chain.traces["mean(Ozone)"] for chain in imp._chains])
+    values = np.array([chain.traces["mean(Ozone)"] for chain in imp._record.chains])
     assert table["rhat"]["mean(Ozone)"] == rhat(values)
     assert table["ess_bulk"]["mean(Ozone)"] == bulk_ess(values)
     assert np.array_equal(table["mixing"] == "slow", table["rhat"] > 1.05)
@@ -146,12 +146,12 @@ def test_long_chains_have_rhat_and_effective_sample_size():
 
 def test_chains_that_differ_for_good_mix_slowly_and_fit_says_so():
     imp = mifit.datasets.load("airquality").mice.impute("Ozone ~ Temp + Wind", m=4, iterations=50, rng=1)
-    spread = np.std([c.traces["mean(Ozone)"] for c in imp._chains])
+    spread = np.std([c.traces["mean(Ozone)"] for c in imp._record.chains])
     chains = [
         dataclasses.replace(c, traces={**c.traces, "mean(Ozone)": c.traces["mean(Ozone)"] + 2 * c.number * spread})
-        for c in imp._chains
+        for c in imp._record.chains
     ]
-    apart = ImputedSet(imp._frame, imp._ground, imp._plan, chains, imp._seed)
+    apart = ImputedSet(imp._record.with_chains(chains))
     assert apart.convergence()["mixing"]["mean(Ozone)"] == "slow"
     assert "mix slowly" in repr(apart)
     with pytest.warns(ConvergenceWarning, match=r"mix slowly: mean\(Ozone\) \(R-hat"):
@@ -186,8 +186,8 @@ def test_one_sweep_suffices_where_one_column_has_holes_and_nothing_is_drawn_wher
 
 
 def test_a_trace_that_overflows_has_no_figures_and_spoils_no_other(imp):
-    chains = [dataclasses.replace(c, traces={**c.traces, "sd(bmi)": np.full(10, np.inf)}) for c in imp._chains]
-    table = ImputedSet(imp._frame, imp._ground, imp._plan, chains, imp._seed).convergence()
+    chains = [dataclasses.replace(c, traces={**c.traces, "sd(bmi)": np.full(10, np.inf)}) for c in imp._record.chains]
+    table = ImputedSet(imp._record.with_chains(chains)).convergence()
     assert np.isnan(table["t"]["sd(bmi)"])
     pd.testing.assert_frame_equal(table.drop(index="sd(bmi)"), imp.convergence().drop(index="sd(bmi)"))
 
@@ -229,20 +229,20 @@ def test_the_verdict_needs_a_drift_that_is_sure_and_large(imp):
     for number in range(20):
         noise = rng.normal(size=10)
         noise[4] = noise[9] - 0.05 + 1e-3 * rng.normal()  # the same small step in every chain
-        chains.append(dataclasses.replace(imp._chains[number], traces={"beta(bmi)": noise}))
-    small = ImputedSet(imp._frame, imp._ground, imp._plan, chains, imp._seed).convergence().loc["beta(bmi)"]
+        chains.append(dataclasses.replace(imp._record.chains[number], traces={"beta(bmi)": noise}))
+    small = ImputedSet(imp._record.with_chains(chains)).convergence().loc["beta(bmi)"]
     assert small["p"] < 1e-10 and small["verdict"] == "stable"
 
 
 def test_five_chains_can_be_alarmed_and_four_cannot(imp):
     for m, verdict in ((4, "too few chains"), (5, "drifts")):
-        some = ImputedSet(imp._frame, imp._ground, imp._plan, imp._chains[:m], imp._seed)
+        some = ImputedSet(imp._record.with_chains(imp._record.chains[:m]))
         assert moved(some, {"beta(bmi)": 400.0}).convergence()["verdict"]["beta(bmi)"] == verdict
 
 
 def test_going_on_joins_the_traces_and_heals(drifting):
     longer = drifting.extend(iterations=30)
-    for before, after in zip(drifting._chains, longer._chains, strict=True):
+    for before, after in zip(drifting._record.chains, longer._record.chains, strict=True):
         np.testing.assert_array_equal(after.traces["beta(bmi)"][:10], before.traces["beta(bmi)"])
         assert len(after.traces["beta(bmi)"]) == longer.iterations == 40
     assert longer.convergence()["verdict"]["beta(bmi)"] == "stable"
@@ -271,7 +271,7 @@ def test_the_long_frame_holds_every_value_of_every_chain(imp):
     assert list(trace) == ["trace", "variable", "statistic", "chain", "iteration", "value"]
     assert len(trace) == 10 * 20 * 10
     wide = trace.pivot(index=["trace", "chain"], columns="iteration", values="value")
-    for chain in imp._chains:
+    for chain in imp._record.chains:
         for name, values in chain.traces.items():
             np.testing.assert_array_equal(wide.loc[(name, chain.number)], values)
     last = trace[(trace["trace"] == "mean(bmi)") & (trace["iteration"] == 10) & (trace["chain"] == 3)]
@@ -295,10 +295,10 @@ def two_of_a_kind():
 def test_names_that_print_alike_and_outcomes_that_share_a_predictor_have_traces_of_their_own():
     frame = two_of_a_kind()
     plain = frame.mice.impute(m=2, rng=1)
-    assert set(plain._chains[0].traces) == {"mean(1)", "sd(1)", "mean('1')", "sd('1')"}
+    assert set(plain._record.chains[0].traces) == {"mean(1)", "sd(1)", "mean('1')", "sd('1')"}
     assert set(plain.trace["variable"]) == {1, "1"}
     both = frame.rename(columns={1: "a", "1": "b"}).mice.impute(["y ~ a + b", "z ~ a"], m=2, iterations=5, rng=1)
-    traces = both._chains[0].traces
+    traces = both._record.chains[0].traces
     assert {"beta(y: a)", "beta(y: b)", "beta(z: a)"} <= set(traces)
     assert {len(values) for values in traces.values()} == {5}
 

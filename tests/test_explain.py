@@ -37,13 +37,13 @@ def mixed(n: int = 90) -> pd.DataFrame:
 
 def watched(imp, at: int):
     """The last visit of set 0 to a hole of x, the only column with holes, and the analysis as its judge."""
-    running = Running(Engine(imp._ground.known, imp.plan), None)
-    running.start(imp._seed.stream(0, 0))
+    running = Running(Engine(imp._record.known, imp.plan), None)
+    running.start(imp._record.seed.stream(0, 0))
     seen = []
     for sweep in range(1, imp.iterations + 1):
-        running.sweep(imp._seed.stream(0, sweep), sweep, seen.append)
-    chain, row = imp._chains[0], imp._table["x"].missing[at]
-    told = replay(imp._ground.known, imp.plan, imp._seed, chain.number, chain.sweeps, "x", row)
+        running.sweep(imp._record.seed.stream(0, sweep), sweep, seen.append)
+    chain, row = imp._record.chains[0], imp._record.table["x"].missing[at]
+    told = replay(imp._record.known, imp.plan, imp._record.seed, chain.number, chain.sweeps, "x", row)
     return told, seen[-1].terms[0][1]
 
 

@@ -120,7 +120,7 @@ def test_any_number_of_workers_and_any_backend_give_the_same_bits(backend, n_job
         same(many, one)
         same(many.extend(iterations=1), one.extend(iterations=1, n_jobs=1))
         np.testing.assert_array_equal(many.fit().params, one.fit(n_jobs=1).params)
-    assert [chain.events for chain in many._chains] == [chain.events for chain in one._chains]
+    assert [chain.events for chain in many._record.chains] == [chain.events for chain in one._record.chains]
 
 
 def test_workers_use_one_thread_for_algebra():
@@ -221,7 +221,7 @@ def test_a_stop_before_two_chains_leaves_nothing(monkeypatch):
 def test_numbers_that_were_left_out_are_drawn_first(monkeypatch):
     frame = mixed()
     whole = mifit.impute(frame, m=5, **WORDS)
-    some = mifit.ImputedSet(frame, whole._ground, whole.plan, [whole._chains[k] for k in (0, 3)], whole._seed)
+    some = mifit.ImputedSet(whole._record.with_chains([whole._record.chains[k] for k in (0, 3)]))
     same(some.extend(m=3), whole)
     same(some.extend(iterations=1).extend(m=3), whole.extend(iterations=1))
 
@@ -250,8 +250,8 @@ def test_the_keyboard_leaves_no_process_behind(tmp_path):
             signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what it puts aside without
             def bar(steps):
                 print("steps", flush=True)
-            import mifit.workflow.prepare as imputing, contextlib
-            imputing._bar = contextlib.contextmanager(lambda *_: (yield bar))
+            import mifit.workflow.run, contextlib
+            mifit.workflow.run._bar = contextlib.contextmanager(lambda *_: (yield bar))
             try:
                 mifit.impute(mixed(1000), "y ~ x * z + g", m=6, iterations=400, rng=7, n_jobs=2)
             except mifit.Interrupted as stopped:

@@ -137,7 +137,7 @@ def test_changing_the_frame_afterwards_does_not_change_the_imputations():
 def test_only_the_holes_are_stored():
     frame = incomplete()
     imp = frame.mice.impute(m=3, rng=1, iterations=1)
-    stored = [len(values) for holes in imp._completed.holes for values in holes.values()]
+    stored = [len(values) for holes in imp._record.completed.holes for values in holes.values()]
     assert sum(stored) == 3 * int(frame.isna().sum().sum())
 
 
@@ -195,7 +195,7 @@ def test_from_long_with_neither_takes_the_cells_that_differ_and_says_so():
     assert "cells that differ between sets" in repr(back)
     for k in range(5):
         pd.testing.assert_frame_equal(back[k], imp[k])
-    found = read(back._frame)
+    found = read(back._record.frame)
     assert set(found["x"].missing) <= set(np.flatnonzero(frame["x"].isna()))
 
 

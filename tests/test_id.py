@@ -55,7 +55,7 @@ def visits(n=120, k=4, seed=3, holes=0.25):
 
 def traces(imp):
     """Mean over the last two sweeps of each trace, one row per chain."""
-    return pd.DataFrame([{k: v[-2:].mean() for k, v in chain.traces.items()} for chain in imp._chains])
+    return pd.DataFrame([{k: v[-2:].mean() for k, v in chain.traces.items()} for chain in imp._record.chains])
 
 
 def test_a_counting_process_split_is_the_unsplit_frame():

@@ -10,7 +10,7 @@ import statsmodels.api as sm
 from documents import difference
 
 import mifit
-from mifit.storage.asked import DRAWS, canonical
+from mifit.record.identity import DRAWS, canonical
 
 LEAN = {"m": 2, "rng": 1, "iterations": 2}
 
@@ -163,7 +163,7 @@ def test_a_digest_takes_anything_plain():
 
 
 def test_the_draws_of_this_version():
-    """Where these figures change the draws do: raise DRAWS in storage/asked.py, and tell users in the changelog."""
+    """Where these figures change the draws do: raise DRAWS in record/identity.py, and tell users in the changelog."""
     df = mifit.datasets.load("nhanes2")
     words = {"m": 3, "rng": 1, "iterations": 5}
     found = [df.mice.impute(**words), df.mice.impute("chl ~ age * bmi", **words), df.mice.impute("hyp ~ bmi", **words)]

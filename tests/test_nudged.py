@@ -24,14 +24,14 @@ PAGES = sorted((ROOT / "docs").glob("*.md"))
 @pytest.fixture
 def on_nudged_frames(monkeypatch):
     """Every frame that is imputed is nudged first; how many were is counted."""
-    real, seen = mifit.workflow.prepare.ground, []
+    real, seen = mifit.workflow.prepare.prepare, []
 
-    def ground(frame, *rest):
+    def prepare(frame, *rest):
         seen.append(not frame.equals(nudged(frame)))
         return real(nudged(frame), *rest)
 
-    monkeypatch.setattr(mifit.workflow.prepare, "ground", ground)
-    monkeypatch.setattr(mifit.workflow.persist, "ground", ground)
+    monkeypatch.setattr(mifit.workflow.prepare, "prepare", prepare)
+    monkeypatch.setattr(mifit.workflow.persist, "prepare", prepare)
     return seen
 
 

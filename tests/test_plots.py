@@ -123,10 +123,12 @@ def test_a_trace_has_a_line_for_every_chain_their_mean_and_the_verdict(imp):
     ax = titles["beta(bmi) | stable"]
     chains, mean = lines(ax, IMPUTED), lines(ax, INK)
     assert len(chains) == 20 and len(mean) == 1
-    for line, chain in zip(chains, imp._chains, strict=True):
+    for line, chain in zip(chains, imp._record.chains, strict=True):
         np.testing.assert_array_equal(line.get_xdata(), np.arange(1, 11))
         np.testing.assert_array_equal(line.get_ydata(), chain.traces["beta(bmi)"])
-    np.testing.assert_allclose(mean[0].get_ydata(), np.mean([c.traces["beta(bmi)"] for c in imp._chains], axis=0))
+    np.testing.assert_allclose(
+        mean[0].get_ydata(), np.mean([c.traces["beta(bmi)"] for c in imp._record.chains], axis=0)
+    )
     assert ax.get_xlabel() == "iteration"
     assert texts(figure.legends[0]) == ["one chain", "mean of chains"]
 

@@ -203,7 +203,7 @@ def test_categories_and_yes_no_variables_have_contrasts(imp):
     # the delta method against the curve of a bootstrap in parameters, false alarm below 1 in 1000 at this seed
     one, frame = res.results[0], imp[0]
     draws = np.random.default_rng(0).multivariate_normal(one.params, one.cov_params(), 4000)
-    matrices = [np.asarray(res.design.matrix(imp._completed.values(0))) for _ in range(2)]
+    matrices = [np.asarray(res.design.matrix(imp._record.completed.values(0))) for _ in range(2)]
     names = list(res.params.index)
     for matrix, level in zip(matrices, ("top", "lo"), strict=True):
         matrix[:, names.index("g[T.mid]")] = 0.0

@@ -218,7 +218,9 @@ def test_groups_extend_run_in_workers_and_fit(formula):
     assert np.isfinite(later.fit("y ~ x*z", uncovered="ignore").params).all()
     again = frame.mice.impute(at_once.plan, m=4, rng=1)
     pd.testing.assert_frame_equal(again[0], at_once[0], check_exact=True)
-    assert "each group imputed separately" in str(at_once.plan) and "site = B: " in "".join(at_once._chains[0].traces)
+    assert "each group imputed separately" in str(at_once.plan) and "site = B: " in "".join(
+        at_once._record.chains[0].traces
+    )
 
 
 @pytest.mark.parametrize(
@@ -555,7 +557,7 @@ def test_cells_that_stay_missing_are_neither_drawn_nor_explained(case):
     pytest.importorskip("matplotlib")
     imp = left_open(case)
     name = "x" if "mask" in case else "cigarettes"
-    missing = imp._table[name].missing
+    missing = imp._record.table[name].missing
     there = np.array([one[name].iloc[missing].notna() for one in imp])
     filled, never = missing[there.all(axis=0)], missing[~there.any(axis=0)]
     explained = imp.explain(int(filled[0]), name, position=True)
@@ -564,6 +566,6 @@ def test_cells_that_stay_missing_are_neither_drawn_nor_explained(case):
         imp.explain(int(never[0]), name, position=True)
     shown = imp.plot.data("density", name)
     assert [int((shown["set"] == k).sum()) for k in range(imp.m)] == there.sum(axis=1).tolist()
-    assert imp._completed.filled[name] == int(there.any(axis=0).sum())
+    assert imp._record.completed.filled[name] == int(there.any(axis=0).sum())
     imp.plot.density()
     imp.plot.strip()

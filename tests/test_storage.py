@@ -273,12 +273,12 @@ def test_a_study_goes_on_as_if_there_had_been_no_file(formula, words, tmp_path):
     imp = mifit.impute(frame, formula, m=3, iterations=4, rng=7, **words)
     back = saved(imp, tmp_path)
     same(back, imp)
-    equal(back._frame, imp._frame)
+    equal(back._record.frame, imp._record.frame)
     assert (back.identity, back.fingerprint, back.iterations, back.m) == (imp.identity, imp.fingerprint, 4, 3)
     assert str(back.plan) == str(imp.plan)
     assert repr(back) == repr(imp)
     pd.testing.assert_frame_equal(back.events, imp.events)
-    for one, other in zip(back._chains, imp._chains, strict=True):
+    for one, other in zip(back._record.chains, imp._record.chains, strict=True):
         assert one.traces.keys() == other.traces.keys()
         for name, trace in one.traces.items():
             np.testing.assert_array_equal(trace, other.traces[name])

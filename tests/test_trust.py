@@ -252,7 +252,7 @@ def use(imp, quick=False):
     for call in (
         lambda: imp.extend(m=1), lambda: imp.extend(iterations=1), lambda: imp.fit(), lambda: imp.fit("y ~ x + z"),
         lambda: imp.fit("x ~ z"), lambda: imp.fit("y ~ x", subset="w > 1"), lambda: imp.check(),
-        lambda: imp.explain("x", int(np.flatnonzero(imp._table["x"].values != imp._table["x"].values)[0])),
+        lambda: imp.explain("x", int(np.flatnonzero(np.isnan(imp._record.table["x"].values))[0])),
         lambda: imp.impute_new(frame().head(6)), lambda: mixed or imp.alternatives("y ~ x"),
         lambda: (imp.plan, repr(imp)),
         lambda: mifit.impute(frame(), imp.plan, m=2, rng=1), lambda: pickle.loads(pickle.dumps(imp.plan)),

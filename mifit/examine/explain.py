@@ -14,7 +14,7 @@ from ..errors import DataError, PlanError
 from ..imputation.plan.derived_constraints import relations
 from ..imputation.plan.plan import Plan, listed
 from ..imputation.sampler.replay import Spread, Witnessed, replay
-from .study import Study
+from ..record.record import Record
 
 __all__ = ["Explanation", "explain"]
 
@@ -77,17 +77,17 @@ def _text(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)
 
 
-def explain(study: Study, row: Any, column: Hashable, position: bool = False, k: int = 0) -> Explanation:
+def explain(record: Record, row: Any, column: Hashable, position: bool = False, k: int = 0) -> Explanation:
     """Explain one imputed cell; see :meth:`mifit.ImputedSet.explain`."""
-    place = _place(study, row, column, position)
-    label, at = study.completed.index[place], int(np.searchsorted(study.table[column].missing, place))
-    if not isinstance(k, int | np.integer) or not 0 <= k < study.m:
+    place = _place(record, row, column, position)
+    label, at = record.completed.index[place], int(np.searchsorted(record.table[column].missing, place))
+    if not isinstance(k, int | np.integer) or not 0 <= k < record.m:
         raise PlanError(
-            f"there is no set {k!r}: the {study.m} sets are numbered 0 to {study.m - 1}.",
+            f"there is no set {k!r}: the {record.m} sets are numbered 0 to {record.m - 1}.",
             do=f"imp.explain({row!r}, {column!r}, k=0)",
         )
-    coding = study.table[column].coding
-    codes = np.array([holes[column][at] for holes in study.completed.holes], dtype=np.float64)
+    coding = record.table[column].coding
+    codes = np.array([holes[column][at] for holes in record.completed.holes], dtype=np.float64)
     there = ~np.isnan(codes)
     if not there[k]:
         raise DataError(
@@ -98,37 +98,37 @@ def explain(study: Study, row: Any, column: Hashable, position: bool = False, k:
     if coding.whole and not coding.kind.discrete:
         codes = np.rint(codes)
     values = pd.Series(coding.decode(codes), index=kept, name=column)
-    plan, known = study.plan, study.known
+    plan, known = record.plan, record.known
     if plan is None:
-        return Explanation(label, column, (("made", study.said), *_seen(study, column, codes)), values)
+        return Explanation(label, column, (("made", record.origin), *_seen(record, column, codes)), values)
     if column not in plan.order or place not in known[column].missing:
         return Explanation(
-            label, column, (("computed", _followed(study, column)), *_seen(study, column, codes)), values
+            label, column, (("computed", _followed(record, column)), *_seen(record, column, codes)), values
         )
-    told = _moved(study, plan, column, place)
+    told = _moved(record, plan, column, place)
     if told:
-        return Explanation(label, column, (("together", told), *_seen(study, column, codes)), values)
-    assert study.seed is not None
-    seen = replay(known, plan, study.seed, study.chains[k].number, study.iterations, column, place, study.derived)
-    same = seen.value == study.chains[k].holes[column][int(np.searchsorted(known[column].missing, place))]
-    said = [*_how(study, column, seen), *_weighed(study, column, seen), *_seen(study, column, codes)]
-    shown = f"set {k} of 0 to {study.m - 1}, at its last visit: {_text(values.loc[k])} was drawn"
+        return Explanation(label, column, (("together", told), *_seen(record, column, codes)), values)
+    assert record.seed is not None
+    seen = replay(known, plan, record.seed, record.chains[k].number, record.iterations, column, place, record.derived)
+    same = seen.value == record.chains[k].holes[column][int(np.searchsorted(known[column].missing, place))]
+    said = [*_how(record, column, seen), *_weighed(record, column, seen), *_seen(record, column, codes)]
+    shown = f"set {k} of 0 to {record.m - 1}, at its last visit: {_text(values.loc[k])} was drawn"
     if not same:
         shown += " (run again on this machine the last bits differ)"
     return Explanation(
-        label, column, (*said, ("shown", shown)), values, _equation(seen), _donors(study, column, seen),
-        _levels(study, column, seen, codes),
+        label, column, (*said, ("shown", shown)), values, _equation(seen), _donors(record, column, seen),
+        _levels(record, column, seen, codes),
     )  # fmt: skip
 
 
-def _place(study: Study, row: Any, column: Hashable, position: bool) -> int:
+def _place(record: Record, row: Any, column: Hashable, position: bool) -> int:
     """The number of the row; refused where the cell is none, was observed, or is one of several."""
-    missing = study.table.require(column, "explain").missing
-    index, n = study.completed.index, study.table.n_rows
-    if column not in study.filled:
+    missing = record.table.require(column, "explain").missing
+    index, n = record.completed.index, record.table.n_rows
+    if column not in record.filled:
         why = "has no holes" if not len(missing) else "was left with its holes"
-        known = ", ".join(map(repr, list(study.filled)[:6]))
-        do = f"imp.explain({_first(study, next(iter(study.filled)))}" if study.filled else "imp.plan"
+        known = ", ".join(map(repr, list(record.filled)[:6]))
+        do = f"imp.explain({_first(record, next(iter(record.filled)))}" if record.filled else "imp.plan"
         raise DataError(f"column {column!r} {why}; there is nothing to explain.", imputed=known or "nothing", do=do)
     if position:
         places = np.array([row]) if isinstance(row, int | np.integer) and 0 <= row < n else np.empty(0, dtype=np.int64)
@@ -136,11 +136,11 @@ def _place(study: Study, row: Any, column: Hashable, position: bool) -> int:
         places = _labelled(index, row)
     if not len(places):
         what = f"position {row!r} is not one of 0 to {n - 1}" if position else f"no row is labelled {row!r}"
-        raise DataError(f"{what}.", do=f"imp.explain({_first(study, column)}")
+        raise DataError(f"{what}.", do=f"imp.explain({_first(record, column)}")
     holes = places[np.isin(places, missing)]
     if not len(holes):
-        value = study.completed.original[column].iloc[int(places[0])]
-        raise DataError(f"{column!r} was observed in row {row!r}: {value}.", do=f"imp.explain({_first(study, column)}")
+        value = record.completed.original[column].iloc[int(places[0])]
+        raise DataError(f"{column!r} was observed in row {row!r}: {value}.", do=f"imp.explain({_first(record, column)}")
     if len(holes) > 1:
         raise DataError(
             f"{len(holes)} rows labelled {row!r} have holes in {column!r}.",
@@ -159,19 +159,19 @@ def _labelled(index: pd.Index, row: Any) -> Any:
     return np.atleast_1d(np.arange(len(index))[found])
 
 
-def _first(study: Study, column: Hashable) -> str:
+def _first(record: Record, column: Hashable) -> str:
     """Arguments that explain the first hole of a column."""
-    place = int(study.table[column].missing[0])
-    label = study.completed.index[place]
+    place = int(record.table[column].missing[0])
+    label = record.completed.index[place]
     label = label.item() if isinstance(label, np.generic) else label
-    unique = study.completed.index.is_unique
+    unique = record.completed.index.is_unique
     return f"{label!r}, {column!r})" if unique else f"{place}, {column!r}, position=True)"
 
 
-def _moved(study: Study, plan: Plan, column: Hashable, place: int) -> str:
+def _moved(record: Record, plan: Plan, column: Hashable, place: int) -> str:
     """With what a cell was drawn, so that an observed derived value is kept; empty where it was drawn by itself."""
     skips = {v.name: v.skip for v in plan.variables if v.skip is not None}
-    ties = relations(study.derived, study.known, plan.order, plan.wishes, skips).ties
+    ties = relations(record.derived, record.known, plan.order, plan.wishes, skips).ties
     mine = [tie for tie in ties if column in (tie.free, tie.pivot) and place in tie.rows]
     if not mine:
         return ""
@@ -181,18 +181,18 @@ def _moved(study: Study, plan: Plan, column: Hashable, place: int) -> str:
     )
 
 
-def _followed(study: Study, column: Hashable) -> str:
+def _followed(record: Record, column: Hashable) -> str:
     """How a hole was filled without a draw."""
-    assert study.plan is not None
-    if column in study.plan.wishes.derived:
-        return f"{column} = {study.plan.wishes.derived[column]}, from the values of each set"
+    assert record.plan is not None
+    if column in record.plan.wishes.derived:
+        return f"{column} = {record.plan.wishes.derived[column]}, from the values of each set"
     return "known without a draw: it follows from other columns, or from other rows of the same id"
 
 
-def _how(study: Study, column: Hashable, seen: Witnessed) -> list[tuple[str, str]]:
+def _how(record: Record, column: Hashable, seen: Witnessed) -> list[tuple[str, str]]:
     """Method and reason from the plan; the sampler that drew the cell."""
-    assert study.plan is not None
-    variable = study.plan[column]
+    assert record.plan is not None
+    variable = record.plan[column]
     donors = getattr(variable.method, "donors", None)
     method = variable.label + (f", {donors} donors" if donors else "")
     predictors = ", ".join(variable.predictors) or "nothing"
@@ -202,11 +202,11 @@ def _how(study: Study, column: Hashable, seen: Witnessed) -> list[tuple[str, str
     return said + ([("together", "one value for all rows of the id")] if variable.together else [])
 
 
-def _weighed(study: Study, column: Hashable, seen: Witnessed) -> list[tuple[str, str]]:
+def _weighed(record: Record, column: Hashable, seen: Witnessed) -> list[tuple[str, str]]:
     """What the own model says, and what the judges make of it."""
     said = []
-    assert study.plan is not None
-    link = _LINKS.get(study.plan[column].label, "")
+    assert record.plan is not None
+    link = _LINKS.get(record.plan[column].label, "")
     if seen.power is not None:
         link = f"the value on a power scale with exponent {seen.power:.3g}"
     if link:
@@ -215,7 +215,7 @@ def _weighed(study: Study, column: Hashable, seen: Witnessed) -> list[tuple[str,
         said.append(("own model", _mean(seen.own)))
     if seen.weighed is None:
         return said
-    names = [" and ".join(study.written) if label == "the analysis" else label for label in seen.judges]
+    names = [" and ".join(record.written) if label == "the analysis" else label for label in seen.judges]
     said.append(("weighed by", listed(list(dict.fromkeys(names)), 6)))
     if not seen.weighed.levels:
         said.append(("after that", _mean(seen.weighed)))
@@ -230,13 +230,13 @@ def _mean(spread: Spread) -> str:
     return f"median {spread.median:.4g}, 90 % between {spread.low:.4g} and {spread.high:.4g}"
 
 
-def _seen(study: Study, column: Hashable, codes: Any) -> list[tuple[str, str]]:
+def _seen(record: Record, column: Hashable, codes: Any) -> list[tuple[str, str]]:
     """What became of the cell in the m sets, beside what was observed in the column."""
-    table_column = study.table[column]
+    table_column = record.table[column]
     if table_column.kind.discrete:
         counts = np.bincount(codes.astype(np.int64), minlength=table_column.n_levels)
         shares = [f"{_text(level)}: {n}" for level, n in zip(table_column.coding.levels, counts, strict=True) if n]
-        return [("m values", f"{', '.join(shares)} of {study.m}")]
+        return [("m values", f"{', '.join(shares)} of {record.m}")]
     observed = table_column.values[table_column.observed]
     spread = codes.std(ddof=1) if len(codes) > 1 else 0.0
     drawn = f"mean {codes.mean():.4g}, sd {spread:.3g}, from {codes.min():.4g} to {codes.max():.4g}"
@@ -260,23 +260,23 @@ def _equation(seen: Witnessed) -> pd.DataFrame:
     return frame.astype(object).where(frame.notna(), "")
 
 
-def _donors(study: Study, column: Hashable, seen: Witnessed) -> pd.DataFrame:
+def _donors(record: Record, column: Hashable, seen: Witnessed) -> pd.DataFrame:
     """Rows whose values could have been taken."""
     if not len(seen.donors):
         return pd.DataFrame()
-    index = study.completed.index[seen.donors]
+    index = record.completed.index[seen.donors]
     index = index.rename("row") if index.nlevels == 1 else index
-    values = study.completed.original[column].iloc[seen.donors].to_numpy()
+    values = record.completed.original[column].iloc[seen.donors].to_numpy()
     return pd.DataFrame({"observed": values, "distance": seen.distances}, index=index)
 
 
-def _levels(study: Study, column: Hashable, seen: Witnessed, codes: Any) -> pd.DataFrame:
+def _levels(record: Record, column: Hashable, seen: Witnessed, codes: Any) -> pd.DataFrame:
     """Probability of each level, alone and weighed, beside its share among the m sets."""
     if seen.own is None or not seen.own.levels:
         return pd.DataFrame()
-    levels = pd.Index(study.table[column].coding.levels, name=str(column), tupleize_cols=False)
+    levels = pd.Index(record.table[column].coding.levels, name=str(column), tupleize_cols=False)
     columns = {"own model": seen.own.levels}
     if seen.weighed is not None:
         columns["weighed"] = seen.weighed.levels
-    shares = np.bincount(codes.astype(np.int64), minlength=len(levels)) / study.m
+    shares = np.bincount(codes.astype(np.int64), minlength=len(levels)) / record.m
     return pd.DataFrame({**columns, "share of the m values": shares}, index=levels)

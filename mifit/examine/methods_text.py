@@ -13,8 +13,9 @@ from typing import Any
 from ..display import latex
 from ..errors import PlanError, nearest
 from ..imputation.plan.plan import Factor, Variable
+from ..record.record import Record
+from .events import events_of
 from .references import KNOWN, Numbered, software
-from .study import Study
 
 __all__ = ["citation", "methods_text", "paragraph", "versions"]
 
@@ -66,15 +67,15 @@ _STYLES = {
 }  # fmt: skip
 
 
-def methods_text(study: Study, results: Any = None, style: str = "plain") -> str:
+def methods_text(record: Record, results: Any = None, style: str = "plain") -> str:
     """Write the methods paragraph and its numbered references; see :meth:`mifit.ImputedSet.methods_text`."""
     if style not in ("plain", "latex"):
         raise PlanError(
             f"style is {style!r}{nearest(style, ('plain', 'latex'))}.", known="plain, latex",
             do='imp.methods_text(style="plain")',
         )  # fmt: skip
-    study.require_own(results, "methods_text(res)")
-    sentences, cited = paragraph(study, results, style)
+    record.require_own(results, "methods_text(res)")
+    sentences, cited = paragraph(record, results, style)
     if style == "latex":
         items = "\n".join(rf"\item {latex(one)}." for one in cited)
         return f"{' '.join(sentences)}\n\n\\begin{{enumerate}}\n{items}\n\\end{{enumerate}}"
@@ -82,9 +83,9 @@ def methods_text(study: Study, results: Any = None, style: str = "plain") -> str
     return "\n".join([body, "", "References", *_listed(cited)])
 
 
-def citation(study: Study) -> str:
+def citation(record: Record) -> str:
     """Return what to cite: the software, then the methods that were used; see :meth:`mifit.ImputedSet.citation`."""
-    cited = paragraph(study, None, "plain")[1]
+    cited = paragraph(record, None, "plain")[1]
     own = software(versions()["mifit"])
     needed = [own, *(one for one in cited if one not in (own, KNOWN["mar"]))]
     return "\n".join(["Please cite the software and the methods that were used:", "", *_listed(needed)])
@@ -113,12 +114,12 @@ def versions() -> dict[str, str]:
     return found
 
 
-def paragraph(study: Study, results: Any, style: str) -> tuple[list[str], list[str]]:
+def paragraph(record: Record, results: Any, style: str) -> tuple[list[str], list[str]]:
     """Return the sentences of the paragraph and the citations they number.
 
     Parameters
     ----------
-    study : Study
+    record : Record
     results : PooledResults or None
     style : {"plain", "latex", "html"}
 
@@ -130,11 +131,16 @@ def paragraph(study: Study, results: Any, style: str) -> tuple[list[str], list[s
         In plain text, the first is [1].
     """
     cite, write = Numbered(), _STYLES[style]
-    parts = [_missing(study, write)]
-    if study.filled:
-        parts += [_at_random(cite), *_imputing(study, write, cite), *_models(study, write, cite), *_rest(study, write)]
-        parts += _incidents(study, cite)
-    parts += [*_pooling(study, results, write, cite), _software(study, write, cite)]
+    parts = [_missing(record, write)]
+    if record.filled:
+        parts += [
+            _at_random(cite),
+            *_imputing(record, write, cite),
+            *_models(record, write, cite),
+            *_rest(record, write),
+        ]
+        parts += _incidents(record, cite)
+    parts += [*_pooling(record, results, write, cite), _software(record, write, cite)]
     return [one for one in parts if one], cite.citations
 
 
@@ -149,9 +155,9 @@ def _counted(many: int, noun: str, plural: str = "") -> str:
     return f"{many:,} {noun if many == 1 else plural or noun + 's'}"
 
 
-def _missing(study: Study, write: _Style) -> str:
+def _missing(record: Record, write: _Style) -> str:
     """What was missing, and how much of it."""
-    n, holes, short = study.table.n_rows, study.filled, study.incomplete_rows
+    n, holes, short = record.table.n_rows, record.filled, record.incomplete_rows
     if not holes:
         return f"No value was missing in {_counted(n, 'observation')}."
     if len(holes) == 1:
@@ -175,12 +181,12 @@ def _at_random(cite: Numbered) -> str:
     )
 
 
-def _imputing(study: Study, write: _Style, cite: Numbered) -> list[str]:
+def _imputing(record: Record, write: _Style, cite: Numbered) -> list[str]:
     """How often, by which principle, and for which analysis."""
-    times, plan = f"imputed {study.m} times ({write.equal('m', study.m)}){cite('rubin')}", study.plan
+    times, plan = f"imputed {record.m} times ({write.equal('m', record.m)}){cite('rubin')}", record.plan
     if plan is None:
-        return [f"Missing values had been {times} before this analysis ({write.escape(study.said)})."]
-    questions = zip(study.written, plan.questions, strict=True)
+        return [f"Missing values had been {times} before this analysis ({write.escape(record.origin)})."]
+    questions = zip(record.written, plan.questions, strict=True)
     named = (
         _and(f"a {_model(q.model, q.keywords)} of {write.name(one)}" for one, q in questions) if plan.questions else ""
     )
@@ -192,21 +198,21 @@ def _imputing(study: Study, write: _Style, cite: Numbered) -> list[str]:
         how = f"{how} the outcome in the analysis model, so that imputations and analysis are congenial"
         tail = f": {how}." if fed else ", here from the analysis model itself."
         principle = f"by fully conditional specification compatible with the analysis{cite('compatible')}"
-        return [*said, f"Missing values were {times} {principle}{tail}", _chains(study)]
+        return [*said, f"Missing values were {times} {principle}{tail}", _chains(record)]
     principle = f"by chained equations{cite('chained')}"
     if plan.mode == "terms":
         among = f"with the terms of the analysis among the predictors{cite('chained practice')}"
         tail = f"{among}, which agrees with it approximately"
     else:
         tail = "with main effects as predictors; these models were not derived from an analysis"
-    return [*said, f"Missing values were {times} {principle} {tail}.", _chains(study)]
+    return [*said, f"Missing values were {times} {principle} {tail}.", _chains(record)]
 
 
-def _chains(study: Study) -> str:
+def _chains(record: Record) -> str:
     """How long the chains ran."""
     return (
-        f"Each completed data set came from a separate chain of {_counted(study.iterations, 'iteration')}."
-        if study.iterations
+        f"Each completed data set came from a separate chain of {_counted(record.iterations, 'iteration')}."
+        if record.iterations
         else ""
     )
 
@@ -219,11 +225,11 @@ def _model(name: str, keywords: Any = None) -> str:
     return _MODELS.get(name, f"{name} model")
 
 
-def _models(study: Study, write: _Style, cite: Numbered) -> list[str]:
+def _models(record: Record, write: _Style, cite: Numbered) -> list[str]:
     """The model of each variable, those of one kind together."""
-    if study.plan is None:
+    if record.plan is None:
         return []
-    plan = study.plan
+    plan = record.plan
     drawn = [v for v in map(plan.__getitem__, plan.order) if v.method is not None]
     outcomes = [v for v in drawn if v.role == "outcome"]
     own = [v for v in drawn if v.role != "outcome"]
@@ -258,11 +264,11 @@ def _sources(group: Sequence[Variable | Factor]) -> list[str]:
     return list(dict.fromkeys(line.strip() for text in texts for line in text.split("\n") if line.strip()))
 
 
-def _rest(study: Study, write: _Style) -> list[str]:
+def _rest(record: Record, write: _Style) -> list[str]:
     """Auxiliaries, derived columns, ids, and columns that were left."""
-    if study.plan is None:
+    if record.plan is None:
         return []
-    plan, said = study.plan, []
+    plan, said = record.plan, []
     beside: list[Hashable] = [factor.variable for factor in plan.factors if factor.role == "auxiliary"]
     if beside:
         is_one, names = len(beside) == 1, _and(write.name(v) for v in beside)
@@ -288,9 +294,9 @@ def _where(variable: Variable, write: _Style) -> str:
     return f"{name} was censored ({write.name(str(known))}): its imputations were drawn within these bounds{cut}."
 
 
-def _incidents(study: Study, cite: Numbered) -> list[str]:
+def _incidents(record: Record, cite: Numbered) -> list[str]:
     """What a referee would ask about the chains."""
-    told = study.events["event"].astype(str)
+    told = events_of(record)["event"].astype(str)
     if not told.str.contains("augmented with").any():
         return []
     return [
@@ -299,9 +305,9 @@ def _incidents(study: Study, cite: Numbered) -> list[str]:
     ]
 
 
-def _pooling(study: Study, results: Any, write: _Style, cite: Numbered) -> list[str]:
+def _pooling(record: Record, results: Any, write: _Style, cite: Numbered) -> list[str]:
     """How the sets were analysed and combined; figures where there is a result."""
-    if results is None and not study.filled:
+    if results is None and not record.filled:
         return []
     if results is None:
         combined = f"Estimates are combined over the completed data sets by Rubin's rules{cite('rubin')}"
@@ -315,7 +321,7 @@ def _pooling(study: Study, results: Any, write: _Style, cite: Numbered) -> list[
     else:
         analysis = f"{_model(results.call.model, results.call.init)} of {write.name(results.fits.formula)}{robust}"
         said = [f"The {analysis} was fitted to each completed data set, and the estimates were combined {rules}."]
-    if not study.filled:
+    if not record.filled:
         return said
     return [*said, _agreement(results, write), _information(results, write), _enough(results, write, cite)]
 
@@ -352,11 +358,11 @@ def _enough(results: Any, write: _Style, cite: Numbered) -> str:
     return f"{rule}, {verdict}; {'' if results.m >= needed else 'only '}{results.m} were made."
 
 
-def _software(study: Study, write: _Style, cite: Numbered) -> str:
+def _software(record: Record, write: _Style, cite: Numbered) -> str:
     """Programs, versions, seed."""
     found = versions()
     own = f"mifit {write.escape(found['mifit'])}{cite(software(found['mifit']))}"
     others = ", ".join(f"{name} {write.escape(found[name])}" for name in ("numpy", "pandas", "scipy"))
     models = f"statsmodels {write.escape(found['statsmodels'])}{cite('statsmodels')}"
-    seed = f", random seed {study.seed_text}" if study.seed_text else ""
+    seed = f", random seed {record.seed_text}" if record.seed_text else ""
     return f"Computations were done with {own} and {models} in Python {found['Python']} ({others}){seed}."

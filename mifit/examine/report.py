@@ -5,21 +5,25 @@ from __future__ import annotations
 import html
 import os
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ..display import Markup, bar, chip, facts, notes, table
 from ..errors import PlanError
 from ..files import path_of, target_of, write_text
+from ..record.record import Record
 from ..results.monte_carlo import undecided
 from ..results.summary import coefficients
+from .convergence import convergence
+from .events import events_of, far_out
 from .methods_text import paragraph, versions
 from .page import Section, page, picture, scrolled, tiles
-from .study import Study
-from .values import strayed, value_table
+from .plots import Plots
+from .values import value_table
 
 __all__ = ["report"]
 
@@ -28,19 +32,25 @@ _MANY = 40  # rows of a table that are shown; the rest are counted
 
 
 def report(
-    imp: Any, study: Study, path: Any, results: Any = None, title: str = "Imputation report", also: Sequence[Any] = ()
+    record: Record,
+    plots: Plots,
+    check: Callable[..., pd.DataFrame],
+    path: Any,
+    results: Any = None,
+    title: str = "Imputation report",
+    also: Sequence[Any] = (),
 ) -> Path:
     """Write the report of an imputed set; see :meth:`mifit.ImputedSet.report`."""
     _refuse_target(path)
-    study.require_own(results, f"report({str(path)!r}, res)")
+    record.require_own(results, f"report({str(path)!r}, res)")
     sections = [
-        _missing(imp, study), _plan(study), _variables(study), _values(study), _convergence(imp, study),
-        _congeniality(imp, study, results), *_analysis(study, results), _assumption(study), *_also(also),
-        _provenance(study), _methods(study, results),
+        _missing(record, plots), _plan(record), _variables(record), _values(record), _convergence(record, plots),
+        _congeniality(record, plots, check, results), *_analysis(record, results), _assumption(record), *_also(also),
+        _provenance(record), _methods(record, results),
     ]  # fmt: skip
-    lead = "; ".join(study.written) or (results.fits.formula if results is not None else "no analysis declared")
-    foot = f"Imputed set {study.identity}. Written by mifit {versions()['mifit']}."
-    text = page(title, lead, [_headline(study, results)], sections, foot)
+    lead = "; ".join(record.written) or (results.fits.formula if results is not None else "no analysis declared")
+    foot = f"Imputed set {record.identity}. Written by mifit {versions()['mifit']}."
+    text = page(title, lead, [_headline(record, results)], sections, foot)
     return write_text(path, text, _CALL, _NAME)
 
 
@@ -56,13 +66,13 @@ def _refuse_target(path: Any) -> None:
         raise PlanError(f"there is no directory {folder!r}.", do=_CALL.format(repr(os.path.basename(text))))
 
 
-def _headline(study: Study, results: Any) -> Markup:
+def _headline(record: Record, results: Any) -> Markup:
     """The figures one asks for first."""
-    n = study.table.n_rows
+    n = record.table.n_rows
     shown: list[tuple[object, object]] = [
         (f"{n:,}", "observations"),
-        (f"{100 * study.incomplete_rows / n:.0f} %", "of them incomplete"),
-        (study.m, "completed data sets"),
+        (f"{100 * record.incomplete_rows / n:.0f} %", "of them incomplete"),
+        (record.m, "completed data sets"),
     ]
     if results is not None:
         if results.congeniality is not None:
@@ -71,23 +81,25 @@ def _headline(study: Study, results: Any) -> Markup:
     return tiles(shown)
 
 
-def _missing(imp: Any, study: Study) -> Section:
+def _missing(record: Record, plots: Plots) -> Section:
     """What was missing."""
-    parts: list[object] = [Markup(f"<p>{paragraph(study, None, 'html')[0][0]}</p>")]
-    n = study.table.n_rows
-    if study.filled:
-        rows = [(v, study.table[v].kind.value, k, f"{100 * k / n:.1f} %", bar(k / n)) for v, k in study.filled.items()]
+    parts: list[object] = [Markup(f"<p>{paragraph(record, None, 'html')[0][0]}</p>")]
+    n = record.table.n_rows
+    if record.filled:
+        rows = [
+            (v, record.table[v].kind.value, k, f"{100 * k / n:.1f} %", bar(k / n)) for v, k in record.filled.items()
+        ]
         head = ("column", "kind", "holes", "missing", "")
         parts.append(scrolled(table(head, _most(rows), numbers=(2, 3))))
-    left = {v: len(study.table[v].missing) for v in study.table.incomplete if v not in study.filled}
+    left = {v: len(record.table[v].missing) for v in record.table.incomplete if v not in record.filled}
     if left:
         parts.append(f"Left with their holes, and in no model: {_named(left)}.")
-    rest = {v: len(study.table[v].missing) - k for v, k in study.filled.items()}
+    rest = {v: len(record.table[v].missing) - k for v, k in record.filled.items()}
     if any(rest.values()):
         parts.append(f"Cells that stay missing: {_named({v: k for v, k in rest.items() if k})}.")
-    if study.filled:
+    if record.filled:
         caption = "Which columns are missing together: one line a pattern, with the number of rows that show it."
-        parts.append(picture(imp.plot.pattern, caption))
+        parts.append(picture(plots.pattern, caption))
     return Section("What was missing", parts)
 
 
@@ -103,38 +115,38 @@ def _most(rows: Sequence[Any]) -> list[Any]:
     return [*rows[:_MANY], (f"and {len(rows) - _MANY} more", *[""] * (len(rows[0]) - 1))]
 
 
-def _plan(study: Study) -> Section:
+def _plan(record: Record) -> Section:
     """What was decided."""
-    if study.plan is None:
-        return Section("The plan", [f"The sets were made elsewhere ({study.said}); how is not known to mifit."])
-    first, pairs = study.plan.told()
-    return Section("The plan", [first[:1].upper() + first[1:], facts(pairs), notes(study.plan.events)])
+    if record.plan is None:
+        return Section("The plan", [f"The sets were made elsewhere ({record.origin}); how is not known to mifit."])
+    first, pairs = record.plan.told()
+    return Section("The plan", [first[:1].upper() + first[1:], facts(pairs), notes(record.plan.events)])
 
 
-def _variables(study: Study) -> Section:
+def _variables(record: Record) -> Section:
     """How each column was drawn, and why so."""
     title = "How each variable was drawn, and why"
-    if study.plan is None or not study.plan.order:
+    if record.plan is None or not record.plan.order:
         return Section(title, ["Nothing was drawn here."])
-    accepted = _accepted(study)
+    accepted = _accepted(record)
     head = ("column", "kind", "role", "method", "given", "drawn by", "why")
     rows = []
-    for variable in (study.plan[name] for name in study.plan.order):
+    for variable in (record.plan[name] for name in record.plan.order):
         how = variable.sampler if variable.name not in accepted else f"{variable.sampler} ({accepted[variable.name]})"
         given = ", ".join(variable.predictors) or "nothing else"
         cells = (variable.name, variable.kind.value, variable.role, chip(variable.label), given, how, variable.why)
         rows.append(cells)
     shown = scrolled(table(head, _most(rows), labelled=True), stacked=True)
-    return Section(title, [shown, facts(study.plan.legend())])
+    return Section(title, [shown, facts(record.plan.legend())])
 
 
-def _values(study: Study) -> Section:
+def _values(record: Record) -> Section:
     """Observed beside imputed values, the worst column first."""
     title = "Are the imputed values possible?"
-    found = value_table(study.completed)
+    found = value_table(record.completed)
     if not len(found):
         return Section(title, ["Nothing was imputed."])
-    said = [f"{one}." for one in strayed(study.completed)]
+    said = [f"{one}." for one in far_out(record)]
     said = said or ["No column was imputed far beyond its observed range."]
     cells = [
         ("" if value is None else _number(value) for value in row) for row in found.itertuples(index=False, name=None)
@@ -144,21 +156,21 @@ def _values(study: Study) -> Section:
     return Section(title, [*said, "Of a level the mean is its share.", shown])
 
 
-def _accepted(study: Study) -> dict[Hashable, str]:
+def _accepted(record: Record) -> dict[Hashable, str]:
     """Share of proposals accepted, by column."""
     found = {}
-    for name in dict.fromkeys(name for chain in study.chains for name in chain.sampled):
-        drawn, tried, sliced = np.sum([chain.sampled.get(name, (0, 0, 0)) for chain in study.chains], axis=0)
+    for name in dict.fromkeys(name for chain in record.chains for name in chain.sampled):
+        drawn, tried, sliced = np.sum([chain.sampled.get(name, (0, 0, 0)) for chain in record.chains], axis=0)
         found[name] = f"{100 * (drawn - sliced) / tried:.2g} % accepted"
     return found
 
 
-def _convergence(imp: Any, study: Study) -> Section:
+def _convergence(record: Record, plots: Plots) -> Section:
     """Whether the chains have settled."""
-    if study.plan is None or not study.plan.order:
+    if record.plan is None or not record.plan.order:
         return Section("Convergence", ["There are no chains to judge."])
-    said = f"{study.m} independent chains of {study.iterations} iterations, each from its own start."
-    judged = imp.convergence()
+    said = f"{record.m} independent chains of {record.iterations} iterations, each from its own start."
+    judged = convergence(record.chains, record.plan, record.known)
     counts = [
         (chip(word), f"{count} of {len(judged)} traces") for word, count in judged["verdict"].value_counts().items()
     ]
@@ -176,23 +188,23 @@ def _convergence(imp: Any, study: Study) -> Section:
     caption = (
         "Mean and spread of what was drawn, and the coefficients of the analysis, over the iterations; a line a chain."
     )
-    return Section("Convergence", [*parts, picture(imp.plot.trace, caption, panels=True)])
+    return Section("Convergence", [*parts, picture(plots.trace, caption, panels=True)])
 
 
-def _congeniality(imp: Any, study: Study, results: Any) -> Section:
+def _congeniality(record: Record, plots: Plots, check: Callable[..., pd.DataFrame], results: Any) -> Section:
     """Whether the imputations were made for the analysis, term by term; observed beside imputed values."""
     title = "Do imputations and analysis agree?"
     if results is None or results.call is None:
         parts: list[object] = ["No result was handed over, so there is no analysis to compare with."]
     else:
-        found = imp.check(results.fits.formula, results.call.model, **{**results.call.init, **results.call.fit})
+        found = check(results.fits.formula, results.call.model, **{**results.call.init, **results.call.fit})
         cells = [(term, chip(row.verdict), row.imputed, row.reason) for term, row in found.iterrows()]
         words = dict.fromkeys(found["verdict"])
         head = ("term", "verdict", "imputed cells", "reason")
         parts = [str(results.congeniality) + ".", scrolled(table(head, _most(cells), (2,), True), True)]
         parts.append(facts((chip(word), _VERDICTS[word]) for word in words if word in _VERDICTS))
-    if study.filled:
-        parts.append(picture(imp.plot.density, "Observed beside imputed values of each column.", panels=True))
+    if record.filled:
+        parts.append(picture(plots.density, "Observed beside imputed values of each column.", panels=True))
     return Section(title, parts)
 
 
@@ -205,7 +217,7 @@ _VERDICTS = {
 }
 
 
-def _analysis(study: Study, results: Any) -> list[Section]:
+def _analysis(record: Record, results: Any) -> list[Section]:
     """The pooled table, and how far it can be trusted."""
     if results is None:
         return [Section("The pooled analysis", ["No result was handed over: imp.report(path, imp.fit()) adds it."])]
@@ -263,7 +275,7 @@ def _probability(value: float) -> str:
     return "" if np.isnan(value) else f"{value:.4f}" if value >= 5e-5 else "<0.0001"
 
 
-def _assumption(study: Study) -> Section:
+def _assumption(record: Record) -> Section:
     """What the whole rests on."""
     said = (
         "All of this assumes that values are missing at random: given what was observed, whether a value is missing "
@@ -283,13 +295,13 @@ def _also(also: Sequence[Any]) -> list[Section]:
     return [Section("Further", parts)] if parts else []
 
 
-def _provenance(study: Study) -> Section:
+def _provenance(record: Record) -> Section:
     """Software, seed, identity: what it takes to make the same again."""
     found = versions()
-    pairs = [("imputed set", study.identity), ("seed", study.seed_text or "made elsewhere")]
-    pairs += [("iterations", str(study.iterations)), ("software", ", ".join(f"{k} {v}" for k, v in found.items()))]
-    incidents = study.events[study.events["source"] == "chain"]
-    told = [f"{one.event} (in {one.chains} of {study.m} chains)" for one in incidents.itertuples()]
+    pairs = [("imputed set", record.identity), ("seed", record.seed_text or "made elsewhere")]
+    pairs += [("iterations", str(record.iterations)), ("software", ", ".join(f"{k} {v}" for k, v in found.items()))]
+    incidents = events_of(record)[events_of(record)["source"] == "chain"]
+    told = [f"{one.event} (in {one.chains} of {record.m} chains)" for one in incidents.itertuples()]
     parts: list[object] = [
         "The same data, calls, seed and versions give the same bits.",
         facts(pairs),
@@ -298,9 +310,9 @@ def _provenance(study: Study) -> Section:
     return Section("Software and seed", parts)
 
 
-def _methods(study: Study, results: Any) -> Section:
+def _methods(record: Record, results: Any) -> Section:
     """The paragraph to copy."""
-    sentences, cited = paragraph(study, results, "html")
+    sentences, cited = paragraph(record, results, "html")
     items = "".join(f"<li>{_linked(one)}.</li>" for one in cited)
     return Section(
         "Methods paragraph", [Markup(f'<div class="paper"><p>{" ".join(sentences)}</p><ol>{items}</ol></div>')]

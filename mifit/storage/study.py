@@ -25,12 +25,12 @@ from .frames import pack_frame, unpack_frame
 from .safe_formula import check_plan, check_writable, without_numbers
 from .serialize import Packer, Unpacker, fits, refuse_lacking
 
-__all__ = ["Study", "damaged", "digest", "read_chain", "read_study", "write_chain", "write_study"]
+__all__ = ["Contents", "damaged", "digest", "read_chain", "read_study", "write_chain", "write_study"]
 
 
 @dataclass(frozen=True)
-class Study:
-    """What an ImputedSet is made of, without what can be computed from it."""
+class Contents:
+    """What a file holds of an imputation; what can be computed from it is not stored."""
 
     frame: pd.DataFrame
     plan: Plan | None = None
@@ -42,7 +42,7 @@ class Study:
     said: str = ""  #: how their holes were found
 
 
-def write_study(path: str | os.PathLike[str], study: Study) -> None:
+def write_study(path: str | os.PathLike[str], study: Contents) -> None:
     """Write a study as one file, at once or not at all.
 
     Raises
@@ -73,7 +73,7 @@ def write_study(path: str | os.PathLike[str], study: Study) -> None:
 _PARTS = ("plan", "chains", "seed", "helpers", "codings", "holes", "said")
 
 
-def read_study(path: str | os.PathLike[str], names: Mapping[str, Any]) -> Study:
+def read_study(path: str | os.PathLike[str], names: Mapping[str, Any]) -> Contents:
     """Read a study; nothing of the file is run, and no formula of it is evaluated before it was checked.
 
     Parameters
@@ -92,8 +92,8 @@ def read_study(path: str | os.PathLike[str], names: Mapping[str, Any]) -> Study:
         refuse_lacking(document, names)
         unpacker = Unpacker(arrays, names)
         frame = unpack_frame(unpacker, document["frame"])
-        study = Study(frame, **{name: unpacker.value(document[name]) for name in _PARTS})
-        for name, declared in typing.get_type_hints(Study).items():
+        study = Contents(frame, **{name: unpacker.value(document[name]) for name in _PARTS})
+        for name, declared in typing.get_type_hints(Contents).items():
             if not fits(getattr(study, name), declared):
                 raise ValueError(f"its {name} cannot be {type(getattr(study, name)).__name__}")
         if study.plan is not None:

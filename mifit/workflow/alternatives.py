@@ -22,8 +22,11 @@ from ..frame.completed import Completed
 from ..imputation.plan.plan import Wishes
 from ..imputation.seed import Seed
 from ..pooling.rubin import columns, pool
-from .fit import Request, fitted, foreseen, question_of, scope_for
-from .prepare import chains_of, ground, planned
+from ..record.record import Record
+from .fit import Request, fitted, question_of
+from .prepare import planned, prepare
+from .reimpute import Present, foreseen, scope_for
+from .run import chains_of
 
 __all__ = ["Alternatives", "alternatives"]
 
@@ -121,26 +124,26 @@ _MEANING = (
 )
 
 
-def alternatives(imp: Any, asked: Request) -> Alternatives:
+def alternatives(record: Record, asked: Request, present: Present) -> Alternatives:
     """Answer one analysis in several ways; see :meth:`mifit.ImputedSet.alternatives`."""
-    question, words = question_of(imp, asked)
-    design = freeze(question, imp._ground.known)
-    used = tuple(dict.fromkeys([*question.variables(imp._table), *question.outcome, *words.columns]))
+    question, words = question_of(record, asked)
+    design = freeze(question, record.known)
+    used = tuple(dict.fromkeys([*question.variables(record.table), *question.outcome, *words.columns]))
     figures: dict[str, pd.DataFrame] = {}
     rows: dict[str, int] = {}
     results: dict[str, Any] = {}
     failed: dict[str, str] = {}
-    complete = imp._table.complete_rows(used)
+    complete = record.table.complete_rows(used)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            figures["complete cases"] = _frame_of(_part(design, imp._completed, words, complete, sets=1))
+            figures["complete cases"] = _frame_of(_part(design, record.completed, words, complete, sets=1))
             rows["complete cases"] = len(complete)
         except MifitError as error:
             failed["complete cases"] = error.fact
-        for way, sets in _ways(imp, question, failed):
+        for way, sets in _ways(record, question, failed):
             try:
-                found = fitted(sets, dataclasses.replace(asked, uncovered="ignore"))
+                found = fitted(sets, dataclasses.replace(asked, uncovered="ignore"), present)
             except MifitError as error:
                 failed[way] = error.fact
                 continue
@@ -156,30 +159,33 @@ def _few(failed: Mapping[str, str]) -> dict[str, object]:
     return dict([(way.replace(" ", "_"), why) for way, why in failed.items()][:3])
 
 
-def _ways(imp: Any, question: Question, failed: dict[str, str]) -> Iterable[tuple[str, Any]]:
+def _ways(record: Record, question: Question, failed: dict[str, str]) -> Iterable[tuple[str, Record]]:
     """The imputed sets of each way: as they are where they were made so, else drawn anew."""
-    if imp.plan is None:
-        yield "as given", imp
+    if record.plan is None:
+        yield "as given", record
     for way, mode in _MODES.items():
-        mine = imp.plan is not None and imp.plan.mode == mode and foreseen(imp, question) in imp.plan.questions
+        mine = (
+            record.plan is not None and record.plan.mode == mode and foreseen(record, question) in record.plan.questions
+        )
         if mine:
-            yield way, imp
+            yield way, record
             continue
         try:
-            yield way, _redrawn(imp, question, mode)
+            yield way, _redrawn(record, question, mode)
         except MifitError as error:
             failed[way] = error.fact
 
 
-def _redrawn(imp: Any, question: Question, mode: str) -> Any:
+def _redrawn(record: Record, question: Question, mode: str) -> Record:
     """The same frame, wishes, m and seed, imputed for one analysis in one mode."""
-    wishes = dataclasses.replace(imp.plan.wishes if imp.plan else Wishes(), congeniality=mode)
-    scope = scope_for(imp)
-    given, events = ground(imp._frame, wishes, scope)
-    plan, given = planned(given, (foreseen(imp, question),), wishes, scope, (question.formula,), events)
-    seed = imp._seed or Seed(0)
-    chains = chains_of(given, plan, range(imp.m), max(plan.iterations, imp.iterations), seed, None, None)
-    return type(imp)(imp._frame, given, plan, chains, seed)
+    wishes = dataclasses.replace(record.plan.wishes if record.plan else Wishes(), congeniality=mode)
+    scope = scope_for(record)
+    read_in, events = prepare(record.frame, wishes, scope)
+    found = planned(read_in, (foreseen(record, question),), wishes, scope, (question.formula,), events)
+    assert found.plan is not None
+    sweeps = max(found.plan.iterations, record.iterations)
+    found = found.with_chains((), record.seed or Seed(0))
+    return found.with_chains(chains_of(found, range(record.m), sweeps))
 
 
 def _shifts(

@@ -19,68 +19,69 @@ from ..imputation.plan.options import is_whole
 from ..imputation.plan.plan import listed
 from ..imputation.sampler.chain import Chain
 from ..imputation.sampler.new_rows import complete_rows, needed
-from .calls import request_of
-from .describe import NEW_ROWS
-from .prepare import Ground, completed_of
+from ..record.record import NEW_ROWS, Record
+from ..record.request import request_of
 
 __all__ = ["completed_rows"]
 
 
-def completed_rows(imp: Any, frame: pd.DataFrame, iterations: int | None) -> tuple[Ground, Completed, str]:
+def completed_rows(record: Record, frame: pd.DataFrame, iterations: int | None) -> Record:
     """New rows completed with the draws of an ImputedSet; see :meth:`mifit.ImputedSet.impute_new`."""
-    if imp.plan is None or imp._seed is None:
+    if record.plan is None or record.seed is None:
         raise PlanError(
-            "sets made elsewhere have no models for new rows.", do=call("df.mice.impute", "y ~ x1 + x2", m=imp.m)
+            "sets made elsewhere have no models for new rows.", do=call("df.mice.impute", "y ~ x1 + x2", m=record.m)
         )
     if iterations is not None and (not is_whole(iterations) or iterations < 1):
         raise PlanError(f"iterations is {iterations!r}; a whole number from 1 is needed.", do="imp.impute_new(new)")
     check_frame(frame)
-    plan, old = imp.plan, imp._ground.known
+    plan, old = record.plan, record.known
     for word in ("by", "where", "conditional", "collapse", "min_count"):
         if getattr(plan.wishes, word):
             raise PlanError(
                 f"new rows are not completed for imputations with {word}=.",
-                do=_whole(imp),
+                do=_whole(record),
             )
     given = copied(frame)
-    wide = _read(given, old, needed(old, plan, imp._ground.derived) | set(plan.order))
-    _refuse_known_units(imp, wide)
-    known, _ = fill(wide, imp._ground.derived, plan.wishes.id)
+    wide = _read(given, old, needed(old, plan, record.derived) | set(plan.order))
+    _refuse_known_units(record, wide)
+    known, _ = fill(wide, record.derived, plan.wishes.id)
     sweeps = iterations or max(plan.iterations, 1)
-    derived = imp._ground.derived
+    derived = record.derived
     holes = complete_rows(
-        old, known, plan, imp._chains, imp._seed, sweeps, derived, list(given.columns), _together(imp)
+        old, known, plan, record.chains, record.seed, sweeps, derived, list(given.columns), _together(record)
     )
     chains = [Chain(k, sweeps, one, {}, {}) for k, one in enumerate(holes)]
-    made = completed_of(given, Ground(wide, known, imp._ground.derived, shared=imp._ground.shared), chains).holes
+    parts = Record(given, wide, known, record.derived, shared=record.shared, chains=tuple(chains))
+    made = parts.completed.holes
     shown = Table({name: _as_given(wide[name], given[name]) for name in given.columns if name in wide}, wide.n_rows)
     for name in given.columns:
         if name not in shown:
             shown.columns[name] = read(given[[name]])[name]
     own = tuple({name: values for name, values in one.items() if name in given.columns} for one in made)
     ordered = Table({name: shown[name] for name in given.columns}, wide.n_rows)
-    said = f"{NEW_ROWS}{imp.identity}"
+    said = f"{NEW_ROWS}{record.identity}"
     said += f" in {sweeps} iteration{'s' * (sweeps > 1)}" if iterations else ""
     rest = [repr(name) for name in ordered.incomplete if name not in own[0]]
     said += f"; holes remain in {listed(rest)}" if rest else ""
-    return Ground(ordered, ordered), Completed(given, ordered, own), said
+    return Record(given, ordered, ordered, sets=Completed(given, ordered, own), origin=said)
 
 
-def _whole(imp: Any) -> str:
+def _whole(record: Record) -> str:
     """The call that imputes old and new rows as one frame."""
-    asked, masks = request_of(imp.plan, imp.m, imp._seed), {}
+    asked, masks = request_of(record.plan, record.m, record.seed), {}
+    assert record.plan is not None
     if "where" in asked.words:
         masks["where"] = Code(f"np.vstack([{asked.words['where']}, new[df.columns].isna()])")
-    if "ignore" in asked.words and not isinstance(imp.plan.wishes.ignore, str):
+    if "ignore" in asked.words and not isinstance(record.plan.wishes.ignore, str):
         masks["ignore"] = Code(f"np.r_[{asked.words['ignore']}, [False] * len(new)]")
     return call("pd.concat([df, new]).mice.impute", **masks).after("imp = ").joined(asked)
 
 
-def _together(imp: Any) -> str:
+def _together(record: Record) -> str:
     """The call that imputes old and new rows as one frame, by models that learn from the old rows only."""
-    rows = Code(f"both.index >= {imp._ground.known.n_rows}")
+    rows = Code(f"both.index >= {record.known.n_rows}")
     together = call("both.mice.impute", ignore=rows).after("both = pd.concat([df, new], ignore_index=True); imp = ")
-    return together.joined(request_of(imp.plan, imp.m, imp._seed))
+    return together.joined(request_of(record.plan, record.m, record.seed))
 
 
 def _read(frame: pd.DataFrame, old: Table, used: set[Hashable]) -> Table:
@@ -149,9 +150,10 @@ def _as_given(column: Column, series: pd.Series) -> Column:
     return dataclasses.replace(column, coding=dataclasses.replace(column.coding, whole=whole))
 
 
-def _refuse_known_units(imp: Any, new: Table) -> None:
+def _refuse_known_units(record: Record, new: Table) -> None:
     """Rows of a subject or cluster that was imputed would have to agree with what was drawn for it."""
-    plan, old = imp.plan, imp._ground.known
+    plan, old = record.plan, record.known
+    assert plan is not None
     units = {p.which[1] for v in plan.variables for p in v.pieces if p.what == "mean"} | ({plan.wishes.id} - {None})
     for unit in units:
         both = np.intersect1d(old[unit].values, new[unit].values)
@@ -159,5 +161,5 @@ def _refuse_known_units(imp: Any, new: Table) -> None:
             raise DataError(
                 f"{len(both)} of the new rows' {unit!r} were imputed already, the first is "
                 f"{old[unit].coding.decode(both[:1]).tolist()[0]!r}: rows of one {unit!r} are drawn together.",
-                do=_whole(imp),
+                do=_whole(record),
             )

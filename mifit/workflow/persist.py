@@ -4,57 +4,41 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from ..errors import StorageError
 from ..files import target_of
 from ..frame.completed import Completed
-from ..frame.recast import recoded
 from ..frame.table import Table, read
 from ..imputation.plan.groups import rows_of
-from ..imputation.plan.options import refuse_other_holes
 from ..imputation.plan.plan import Plan
-from ..imputation.plan.rare_levels import collapsed, levels_together
 from ..imputation.sampler.chain import Chain
 from ..imputation.sampler.engine import Engine
 from ..imputation.sampler.runs import engines, tables_of
-from ..imputation.seed import Seed
-from ..storage.study import Study, damaged, read_study, write_study
-from .prepare import Ground, ground
+from ..record.record import Record
+from ..storage.study import Contents, damaged, read_study, write_study
+from .prepare import prepare, with_plan
 
-__all__ = ["Parts", "loaded", "saved"]
-
-
-class Parts(NamedTuple):
-    """What an ImputedSet is made from."""
-
-    frame: pd.DataFrame
-    ground: Ground
-    plan: Plan | None
-    chains: tuple[Chain, ...]
-    seed: Seed | None
-    completed: Completed | None = None
-    said: str = ""
+__all__ = ["loaded", "saved"]
 
 
-def saved(imp: Any, path: str | os.PathLike[str]) -> None:
+def saved(record: Record, path: str | os.PathLike[str]) -> None:
     """Write an ImputedSet; see :meth:`mifit.ImputedSet.save`."""
     target_of(path, "imp.save({})", "study.mifit")
-    if imp.plan is None:
-        codings = {name: column.coding for name, column in imp._table.columns.items()}
-        study = Study(imp._frame, codings=codings, holes=imp._completed.holes, said=imp._said)
+    if record.plan is None:
+        codings = {name: column.coding for name, column in record.table.columns.items()}
+        study = Contents(record.frame, codings=codings, holes=record.completed.holes, said=record.origin)
     else:
-        made_with = [*imp._ground.derived, *(skip.condition for skip in imp._ground.skips.values())]
-        helpers = {name: value for one in made_with for name, value in one.names.items()}
-        study = Study(imp._frame, imp.plan, imp._chains, imp._seed, helpers)
+        names = [*(one.names for one in record.derived), *(skip.condition.names for skip in record.skips.values())]
+        helpers = {name: value for one in names for name, value in one.items()}
+        study = Contents(record.frame, record.plan, record.chains, record.seed, helpers)
     write_study(path, study)
 
 
-def loaded(path: str | os.PathLike[str], names: Mapping[str, Any] | None) -> Parts:
-    """Read what an ImputedSet is made from; see :func:`mifit.load`."""
+def loaded(path: str | os.PathLike[str], names: Mapping[str, Any] | None) -> Record:
+    """Read a record; see :func:`mifit.load`."""
     if names is not None and not isinstance(names, Mapping):
         raise StorageError(
             f"names= maps names to functions; it cannot be {type(names).__name__}.",
@@ -65,10 +49,8 @@ def loaded(path: str | os.PathLike[str], names: Mapping[str, Any] | None) -> Par
         if study.plan is None:
             return _elsewhere(study)
         plan = study.plan
-        given = _ground(study, plan)
-        refuse_other_holes(plan, collapsed(given.known, levels_together(given.known, plan.wishes))[0])
-        given = given._replace(table=recoded(given.table, plan.numeric), known=recoded(given.known, plan.numeric))
-        known = collapsed(given.known, levels_together(given.known, plan.wishes))[0]
+        found = with_plan(_read_again(study, plan), plan).with_chains(study.chains, study.seed)
+        known = found.drawn_on
         if any(plan[name].method is None for name in plan.order):
             raise ValueError("its plan draws a column by no method")
         for chain in study.chains:
@@ -77,17 +59,17 @@ def loaded(path: str | os.PathLike[str], names: Mapping[str, Any] | None) -> Par
             raise ValueError("its chains repeat, or are fewer than two")
         study.seed.stream(0, 0)  # a seed that is none is refused here too
         if plan.order:
-            for engine in engines(known, plan, tuple(given.derived)):
+            for engine in engines(known, plan, found.derived):
                 _check_factors(engine)  # a plan that cannot run is refused here, not at some later call
-        return Parts(study.frame, given, plan, study.chains, study.seed)
+        return found
 
 
-def _ground(study: Study, plan: Plan) -> Ground:
+def _read_again(study: Contents, plan: Plan) -> Record:
     """What was known before anything was drawn, made again from the frame."""
-    given, _ = ground(study.frame, plan.wishes, {})
-    if tuple(given.table.columns) != plan.columns or given.table.n_rows != plan.n_rows:
+    found, _ = prepare(study.frame, plan.wishes, {})
+    if tuple(found.table.columns) != plan.columns or found.table.n_rows != plan.n_rows:
         raise ValueError("its plan is one for another frame")
-    return given
+    return found
 
 
 def _check_factors(engine: Engine) -> None:
@@ -131,7 +113,7 @@ def _drawn_in(name: Hashable, plan: Plan, known: Table) -> Any:
     return np.isin(missing, np.concatenate(drawn)) if drawn else np.zeros(len(missing), dtype=bool)
 
 
-def _elsewhere(study: Study) -> Parts:
+def _elsewhere(study: Contents) -> Record:
     """Sets that were made elsewhere."""
     table = read(study.frame, dict(study.codings))
     for one in study.holes:
@@ -141,4 +123,4 @@ def _elsewhere(study: Study) -> Parts:
     if len(study.holes) < 2:
         raise ValueError("it holds fewer than two sets")
     completed = Completed(study.frame, table, tuple(dict(one) for one in study.holes))
-    return Parts(study.frame, Ground(table, completed.learnt()), None, (), None, completed, study.said)
+    return Record.elsewhere(completed, study.said)

@@ -1,13 +1,10 @@
-"""From what the user wrote to a plan, a seed and chains: everything that happens before an ImputedSet exists."""
+"""Read a frame, formulas and options into a record with its plan."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import os
-import sys
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence, Set
-from typing import Any, NamedTuple
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,18 +13,17 @@ from .. import errors
 from ..analysis.models import Call, call, spec, with_link
 from ..analysis.models import words as words_of
 from ..calls import Advice, completed, written
-from ..errors import PlanError, StorageWarning
-from ..formula.derived import Derived, follow, numbers, substitute, understand
+from ..errors import PlanError
+from ..formula.derived import numbers, substitute, understand
 from ..formula.onesided import refuse_names
 from ..formula.question import Question, ask, caller_scope, resolve
 from ..formula.recipe import renamed
 from ..formula.unbuilt import refuse_unbuilt
-from ..frame.completed import Completed, copied
-from ..frame.masks import Mask, opened
+from ..frame.completed import copied
+from ..frame.masks import opened
 from ..frame.recast import codings, recoded
 from ..frame.table import Table, check_frame, read
 from ..imputation.make_plan import make
-from ..imputation.plan.bounds import Skip
 from ..imputation.plan.deductive import (
     fill,
     refuse_chained,
@@ -36,51 +32,18 @@ from ..imputation.plan.deductive import (
     refuse_derived_outcome,
     refuse_undefined,
     shared_parents,
-    with_derived,
 )
-from ..imputation.plan.options import USUAL, Asked, is_whole, refuse_other_holes, refuse_words
+from ..imputation.plan.options import USUAL, Asked, refuse_other_holes, refuse_words
 from ..imputation.plan.plan import Plan, Wishes
-from ..imputation.plan.rare_levels import Joined, collapsed, levels_together
+from ..imputation.plan.rare_levels import collapsed, levels_together
 from ..imputation.plan.skip_patterns import questionnaire
-from ..imputation.sampler.chain import Chain
-from ..imputation.sampler.runs import run
-from ..imputation.seed import Seed
-from ..storage.checkpoint import Checkpoint
-from ..workers import Halted, alone
-from .calls import IMPUTE, request_of
+from ..record.record import Record
+from ..record.request import IMPUTE, request_of
 
-__all__ = [
-    "Ground",
-    "by_column",
-    "chains_of",
-    "checked",
-    "completed_of",
-    "ground",
-    "more_chains",
-    "plan_for",
-    "planned",
-    "refuse_run",
-    "require_columns",
-    "scope_of",
-]
-
-_NO_SWEEP = 2**31  # number of a stream that no sweep draws from
-_MANY = 200_000  # values drawn, times sweeps, from which a progress bar may be worth it
+__all__ = ["by_column", "checked", "plan_for", "planned", "prepare", "require_columns", "scope_of", "with_plan"]
 
 
-class Ground(NamedTuple):
-    """What is known before anything is drawn."""
-
-    table: Table  #: the frame as the plan reads it
-    known: Table  #: the same, with the holes filled that follow from derived columns and ids
-    derived: tuple[Derived, ...] = ()
-    frame: pd.DataFrame | None = None  #: as given, with the derived columns it did not have
-    skips: Mapping[Hashable, Skip] = {}  #: columns asked for only where a condition holds
-    where: Mapping[Hashable, Mask] | None = None  #: cells to be completed
-    shared: Set[Hashable] = frozenset()  #: parents of derived columns that all rows of an id share
-
-
-def ground(frame: pd.DataFrame, wishes: Wishes, scope: Mapping[str, Any]) -> tuple[Ground, list[str]]:
+def prepare(frame: pd.DataFrame, wishes: Wishes, scope: Mapping[str, Any]) -> tuple[Record, list[str]]:
     """Read a frame and fill what follows from what is there; say what was filled."""
     events: list[str] = []
     if wishes.derived:
@@ -98,7 +61,7 @@ def ground(frame: pd.DataFrame, wishes: Wishes, scope: Mapping[str, Any]) -> tup
     skipped, known, outside = questionnaire(wishes.conditional, derived, known, scope)
     shared = shared_parents(derived, known, wishes.id)
     events += [*more, *outside]
-    return Ground(table, known, derived, frame, skipped, wishes.where, shared), events
+    return Record(frame, table, known, derived, skipped, wishes.where, shared), events
 
 
 def _with_columns(frame: pd.DataFrame, wishes: Mapping[Hashable, str], scope: Mapping[str, Any]) -> pd.DataFrame:
@@ -115,22 +78,20 @@ def _with_columns(frame: pd.DataFrame, wishes: Mapping[Hashable, str], scope: Ma
     return wider
 
 
-def plan_for(
-    frame: pd.DataFrame, formula: Any, model: Any, asked: Asked, keywords: Mapping[str, Any]
-) -> tuple[Plan, Ground]:
+def plan_for(frame: pd.DataFrame, formula: Any, model: Any, asked: Asked, keywords: Mapping[str, Any]) -> Record:
     """Plan an imputation; see :func:`mifit.plan`."""
     check_frame(frame)
     scope, wishes = caller_scope(), asked.wishes(frame, formula)
-    given, events = ground(frame, wishes, scope)
+    read_in, events = prepare(frame, wishes, scope)
     formulas = [] if formula is None else [formula] if isinstance(formula, str) else formula
     if not isinstance(formulas, (list, tuple)):
         formulas = [formula]
-    refuse_names(formulas, given.table)
+    refuse_names(formulas, read_in.table)
     model, keywords = with_link(model, keywords)
     models = _each(model, formulas)
     also = {} if asked.weights is None else {"weights": asked.weights}
     for one, wanted in zip(formulas, models, strict=True):
-        refuse_unbuilt(wanted, {**keywords, **also}, one, given.table)
+        refuse_unbuilt(wanted, {**keywords, **also}, one, read_in.table)
     pairs = list(zip(models, formulas, strict=True))
     names = [
         None if wanted is None else spec(wanted, str(one), "df.mice.impute", keywords).name for wanted, one in pairs
@@ -138,13 +99,14 @@ def plan_for(
     taken_by = [init for init, _ in (words_of(name or "ols") for name in names)] if keywords else []
     refuse_words(keywords, _WORDS, frozenset().union(*taken_by), frame, formulas or None)
     if asked.weights is not None and any(
-        _takes_weights(name or ask(f, given.table, scope=scope).model) for f, name in zip(formulas, names, strict=True)
+        _takes_weights(name or ask(f, read_in.table, scope=scope).model)
+        for f, name in zip(formulas, names, strict=True)
     ):
         keywords, wishes = {**keywords, "weights": asked.weights}, dataclasses.replace(wishes, weights=None)
-    keywords = by_column(keywords, given.table, formulas)
+    keywords = by_column(keywords, read_in.table, formulas)
     questions = []
     for one, name in zip(formulas, names, strict=True):
-        chosen = name or ask(one, given.table, scope=scope).model
+        chosen = name or ask(one, read_in.table, scope=scope).model
         taken = _taken(keywords, chosen, names) if isinstance(model, (list, tuple)) else keywords
         words = call(chosen, taken, formula=one, verb="df.mice.impute")
         if words.fit:
@@ -153,10 +115,10 @@ def plan_for(
                 f"{word}= belongs to the fit, not to the imputation.",
                 do=errors.call(IMPUTE, **{word: None}).then(f".fit({word}={written(value, otherwise=word)})"),
             )
-        require_columns(given.table, words)
-        spelled = substitute(one, given.derived) if given.derived else one
-        questions.append(ask(spelled, given.table, model=name, keywords=dict(words.init), scope=scope))
-    return planned(given, questions, wishes, scope, tuple(formulas), events)
+        require_columns(read_in.table, words)
+        spelled = substitute(one, read_in.derived) if read_in.derived else one
+        questions.append(ask(spelled, read_in.table, model=name, keywords=dict(words.init), scope=scope))
+    return planned(read_in, questions, wishes, scope, tuple(formulas), events)
 
 
 def _each(model: Any, formulas: Sequence[str]) -> list[Any]:
@@ -224,38 +186,37 @@ def _follows(column: Any, numbers: Any) -> bool:
 
 
 def planned(
-    given: Ground, questions: Sequence[Question], wishes: Wishes, scope: Mapping[str, Any], written: Sequence[str],
+    read_in: Record, questions: Sequence[Question], wishes: Wishes, scope: Mapping[str, Any], written: Sequence[str],
     events: Sequence[str],
-) -> tuple[Plan, Ground]:  # fmt: skip
-    """Make the plan of some questions; the ground as the plan reads it."""
-    refuse_derived_outcome(questions, given.known, given.derived)
-    refuse_chained(questions, given.known, wishes)
-    refuse_clustered(questions, given.known, wishes)
-    together = levels_together(given.known, wishes)
-    for name in (name for q in questions for name in (*q.variables(given.known), *q.outcome) if name in together):
+) -> Record:  # fmt: skip
+    """The record with the plan of some questions, its tables as the plan reads them."""
+    known = read_in.known
+    refuse_derived_outcome(questions, known, read_in.derived)
+    refuse_chained(questions, known, wishes)
+    refuse_clustered(questions, known, wishes)
+    together = levels_together(known, wishes)
+    for name in (name for q in questions for name in (*q.variables(known), *q.outcome) if name in together):
         raise PlanError(
             f"the analysis needs {name!r} level by level: levels drawn together do not know their difference.",
             levels=", ".join(map(str, together[name].levels[:6])),
-            do=renamed(name, together[name].becomes(given.known[name].coding.levels))
+            do=renamed(name, together[name].becomes(known[name].coding.levels))
             + "  # the analysis with fewer levels too",
         )
-    seen, joined = collapsed(given.known, together)
-    plan, known = make(seen, questions, wishes, scope, given.skips, given.derived)
-    refuse_undefined(given.derived, given.known, given.skips)
-    known = Table({**known.columns, **{name: given.known[name] for name in together}}, known.n_rows)
+    seen, joined = collapsed(known, together)
+    plan, seen = make(seen, questions, wishes, scope, read_in.skips, read_in.derived)
+    refuse_undefined(read_in.derived, known, read_in.skips)
+    known = Table({**seen.columns, **{name: known[name] for name in together}}, seen.n_rows)
     plan = dataclasses.replace(plan, written=tuple(written))
     asked = request_of(plan)
     every = (*events, *joined, *(str(completed(event, asked)) for event in plan.events))
     plan = dataclasses.replace(plan, events=every)
-    return plan, given._replace(table=recoded(given.table, plan.numeric), known=known)
+    return dataclasses.replace(read_in, plan=plan, table=recoded(read_in.table, plan.numeric), known=known)
 
 
 _WORDS = (*Asked._fields, "model", "m", "rng", "n_jobs", "progress", "checkpoint")
 
 
-def checked(
-    plan: Plan, frame: pd.DataFrame, model: str | None, asked: Asked, keywords: Mapping[str, Any]
-) -> tuple[Plan, Ground]:
+def checked(plan: Plan, frame: pd.DataFrame, model: str | None, asked: Asked, keywords: Mapping[str, Any]) -> Record:
     """A finished plan, checked against the frame it is to run on."""
     late = (
         "methods", "predictors", "order", "kinds", "bounds", "censored", "truncated", "conditional", "where", "ignore",
@@ -265,187 +226,37 @@ def checked(
     given += [w for w, usual in USUAL.items() if getattr(asked, w) != usual]
     if given or model is not None:
         raise PlanError(f"the plan is made; {(given or ['model'])[0]}= comes too late.", do=_anew())
-    given_now, _ = ground(frame, plan.wishes, scope_of(plan.questions, plan.questions))
-    table = given_now.table
+    read_in, _ = prepare(frame, plan.wishes, scope_of(plan.questions, plan.questions))
+    table = read_in.table
     if tuple(table.columns) != plan.columns or table.n_rows != plan.n_rows:
         raise PlanError(
             f"the plan was made for {plan.n_rows} rows and columns {', '.join(map(str, plan.columns[:6]))}; "
             f"this frame has {table.n_rows} rows and {', '.join(map(str, list(table.columns)[:6]))}.",
             do=_anew(),
         )
-    refuse_other_holes(plan, collapsed(given_now.known, levels_together(given_now.known, plan.wishes))[0])
+    found = with_plan(read_in, plan)
     iterations = asked.wishes(frame).iterations
-    if iterations is not None:
-        plan = dataclasses.replace(plan, iterations=iterations)
-    known = recoded(given_now.known, plan.numeric)
-    return plan, given_now._replace(table=recoded(table, plan.numeric), known=known)
+    if iterations is None:
+        return found
+    return dataclasses.replace(found, plan=dataclasses.replace(plan, iterations=iterations))
+
+
+def with_plan(read_in: Record, plan: Plan) -> Record:
+    """The record with a plan that was made before, its tables as the plan reads them.
+
+    Raises
+    ------
+    PlanError
+        If other columns have missing values, or are of another kind.
+    """
+    refuse_other_holes(plan, dataclasses.replace(read_in, plan=plan).drawn_on)
+    table, known = recoded(read_in.table, plan.numeric), recoded(read_in.known, plan.numeric)
+    return dataclasses.replace(read_in, plan=plan, table=table, known=known)
 
 
 def _anew() -> Advice:
     """The call that makes a plan for the frame as it is; what was asked joins it."""
     return errors.call("df.mice.plan").after("plan = ")
-
-
-def refuse_run(
-    plan: Plan, given: Ground, seed: Seed, n_jobs: int | None, checkpoint: str | os.PathLike[str] | None
-) -> None:
-    """Refuse, as the run itself would, workers or a folder that it could not use; nothing is made or drawn."""
-    if not plan.order:
-        return
-    alone(n_jobs)
-    if checkpoint is not None:
-        there = os.path.abspath(checkpoint) if isinstance(checkpoint, str | os.PathLike) else ""
-        while there and not os.path.exists(there) and os.path.dirname(there) != there:
-            there = os.path.dirname(there)
-        if not there or os.path.exists(checkpoint) or not os.path.isdir(there):
-            table, _ = collapsed(given.known, levels_together(given.known, plan.wishes))
-            Checkpoint(checkpoint, table, plan, seed)
-
-
-def chains_of(
-    given: Ground, plan: Plan, numbers: Sequence[int], sweeps: int, seed: Seed, n_jobs: int | None,
-    progress: bool | None, before: Sequence[Chain] | None = None, checkpoint: str | os.PathLike[str] | None = None,
-) -> list[Chain]:  # fmt: skip
-    """Run chains, with a bar when it is wished or when someone watches and there is much to do.
-
-    Those that a checkpoint has are not run again, and those that are finished go there at once.
-    """
-    table, _ = collapsed(given.known, levels_together(given.known, plan.wishes))
-    if not plan.order:
-        return run(table, plan, numbers, 0, seed)
-    folder = None if checkpoint is None else Checkpoint(checkpoint, table, plan, seed)
-    found = {} if folder is None else folder.found(numbers, sweeps)
-    rest = [number for number in numbers if number not in found]
-    begin = [chain for chain in before or () if chain.number not in found]
-    steps = sweeps * len(rest) - sum(chain.sweeps for chain in begin)
-    finished, single = dict(found), len(rest) < 2 or alone(n_jobs)
-
-    def keep(chain: Chain) -> None:
-        finished[chain.number] = chain
-        if folder is not None:
-            folder.keep(chain)
-            # Two sets can be handed over; before that, after the last, beside other workers, going on loses nothing.
-            if folder.lost is not None and single and 2 <= len(finished) < len(numbers):
-                raise folder.lost
-
-    try:
-        with _bar(sum(len(table[name].missing) for name in plan.order) * steps, steps, progress) as tick:
-            fresh = run(
-                table, plan, rest, sweeps, seed, derived=given.derived, before=begin or None, n_jobs=n_jobs, tick=tick,
-                keep=keep,
-            )  # fmt: skip
-    except Halted as halted:
-        done = {**found, **{chain.number: chain for chain in halted.finished}}
-        kept = [done[number] for number in numbers if number in done]
-        raise Halted(kept, [rest[position] for position in halted.begun], halted.cause) from halted.cause
-    found.update({chain.number: chain for chain in fresh})
-    chains = [found[number] for number in numbers]
-    if folder is not None and folder.lost is not None:
-        try:
-            errors.warn(f"all chains are drawn, some are not kept: {folder.lost.fact}", StorageWarning)
-        except StorageWarning as error:
-            raise Halted(chains, [], error) from error
-    return chains
-
-
-@contextlib.contextmanager
-def _bar(work: int, steps: int, progress: bool | None) -> Iterator[Callable[[int], Any] | None]:
-    """What is told of sweeps that are done: a bar, or nothing."""
-    if not steps or not (progress if progress is not None else sys.stderr.isatty() and work > _MANY):
-        yield None
-        return
-    from tqdm.auto import tqdm
-
-    with tqdm(total=steps, desc="imputing", unit="sweep", delay=0.0 if progress else 2.0) as bar:
-        yield bar.update
-
-
-def more_chains(
-    imp: Any, m: int | None, iterations: int | None, n_jobs: int | None, progress: bool | None,
-    checkpoint: str | os.PathLike[str] | None = None,
-) -> list[Chain]:  # fmt: skip
-    """The chains of an ImputedSet, with more of them or more sweeps in each; see :meth:`mifit.ImputedSet.extend`."""
-    if imp.plan is None or imp._seed is None:
-        raise PlanError(
-            "sets made elsewhere cannot be extended.", do=errors.call(IMPUTE, "y ~ x1 + x2", m=imp.m + (m or 0))
-        )
-    for word, given in (("m", m), ("iterations", iterations)):
-        if given is not None and not is_whole(given):
-            raise PlanError(f"{word} is {given!r}; a whole number is needed.", do=f"imp.extend({word}=10)")
-    more, sweeps = m or 0, imp.iterations + (iterations or 0)
-    if more < 0 or (iterations or 0) < 0 or not (m or iterations):
-        raise PlanError(
-            f"extend needs more sets or more sweeps, not m={m}, iterations={iterations}.", do="imp.extend(m=10)"
-        )
-    chains, given, plan, seed = list(imp._chains), imp._ground, imp.plan, imp._seed
-    numbers = [chain.number for chain in chains]
-    if iterations and plan.order:
-        chains = chains_of(given, plan, numbers, sweeps, seed, n_jobs, progress, chains, checkpoint)
-    # Where a run was stopped some numbers are not taken; they come first.
-    free = [number for number in range(len(numbers) + more) if number not in set(numbers)][:more]
-    try:
-        chains += chains_of(given, plan, free, sweeps, seed, n_jobs, progress, None, checkpoint) if more else []
-    except Halted as halted:
-        raise Halted([*chains, *halted.finished], halted.begun, halted.cause) from halted.cause
-    return sorted(chains, key=lambda chain: chain.number)
-
-
-def completed_of(
-    frame: pd.DataFrame, given: Ground, chains: Sequence[Chain], plan: Plan | None = None, seed: Seed | None = None
-) -> Completed:
-    """The completed sets: drawn values, what followed without drawing, and derived columns in step."""
-    together = {} if plan is None else levels_together(given.known, plan.wishes)
-    if together and seed is not None:
-        chains = [_apart(chain, together, seed) for chain in chains]
-    return Completed(frame, given.table, tuple(_holes(given, chain) for chain in chains))
-
-
-def _apart(chain: Chain, together: Mapping[Hashable, Joined], seed: Seed) -> Chain:
-    """A chain whose levels that were drawn together are told apart, from a stream of its own."""
-    rng = seed.stream(chain.number, _NO_SWEEP)
-    told = {name: one.apart(chain.holes[name], rng) for name, one in together.items() if name in chain.holes}
-    return dataclasses.replace(chain, holes={**chain.holes, **told})
-
-
-def _holes(given: Ground, chain: Chain) -> dict[Hashable, Any]:
-    """Values of one set at all holes of the frame; NaN in those that stay missing."""
-    found = _drawn(given, chain)
-    table, drawn = given.table, dict(found)
-    for name, mask in (given.where or {}).items():
-        if name in found:
-            found[name] = np.where(mask.marked[table[name].missing], found[name], np.nan)
-    for name, skip in given.skips.items():
-        if name in found and skip.value is None:
-            values = {v: table[v].values.copy() for v in skip.condition.variables}
-            for v in (v for v in values if v in drawn):
-                values[v][table[v].missing] = drawn[v]
-            inside = np.isin(table[name].missing, skip.inside(table, values))
-            found[name] = np.where(inside, found[name], np.nan)
-            for one in (one for one in given.derived if name in one.parents and one.name in found):
-                none = np.isin(table[one.name].missing, table[name].missing[~inside])
-                found[one.name] = np.where(none, np.nan, found[one.name])
-    return found
-
-
-def _drawn(given: Ground, chain: Chain) -> dict[Hashable, Any]:
-    """Values of one set at all holes, drawn or known."""
-    table, known, derived = given.table, given.known, given.derived
-    if not derived and all(known[n].missing is table[n].missing for n in table.incomplete):
-        return dict(chain.holes)
-    names = {one.name for one in derived}
-    values = {}
-    for name in table.columns:
-        values[name] = known[name].values.copy()
-        if name in chain.holes:
-            values[name][known[name].missing] = chain.holes[name]
-    values.update({name: table[name].completed(values[name]) for name in table.columns})
-    values.update(follow(derived, known, values, given.shared))
-    found = {
-        name: values[name][table[name].missing]
-        for name in table.incomplete
-        if name not in names and not np.isnan(values[name]).any()
-    }
-    return {**found, **with_derived(derived, table, values)}
 
 
 def scope_of(declared: Sequence[Question], same: Sequence[Question]) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from ..calls import Advice, Code
 from ..errors import ImputationError, Interrupted, MifitError, StorageError, call
 from ..imputation.sampler.chain import Chain
 from ..imputation.seed import Seed
+from ..record.request import IMPUTE, code_of_seed
 from ..workers import Halted, died
-from .calls import IMPUTE, code_of_seed
 
 __all__ = ["call_again", "salvaged"]
 

@@ -18,11 +18,12 @@ from ..frame.completed import Completed
 from ..frame.subset import Sample, rows_where
 from ..frame.table import Table
 from ..imputation.plan.plan import Factor, Plan
+from ..record.record import Record
 
 __all__ = ["refuse_informed", "sample_notes", "sample_of", "where_of"]
 
 
-def sample_of(imp: Any, question: Question, asked: Any) -> Completed | Sample:
+def sample_of(record: Record, question: Question, asked: Any) -> Completed | Sample:
     """The rows of each completed set that an analysis is asked of; the sets themselves where it is all rows.
 
     Raises
@@ -30,17 +31,17 @@ def sample_of(imp: Any, question: Question, asked: Any) -> Completed | Sample:
     DataError
         If the number of rows differs from set to set and ``varying_n`` does not allow it, or a set has none.
     """
-    completed: Completed = imp._completed
+    completed: Completed = record.completed
     if asked.subset is None and not asked.drop_imputed_outcome:
         return completed
     if isinstance(asked.subset, Sample):  # the rows of another analysis of these sets
         return asked.subset
-    everything = np.arange(imp._table.n_rows)
+    everything = np.arange(record.table.n_rows)
     rows = (everything,) * len(completed)
     if asked.subset is not None:
         rows = rows_where(completed, asked.subset, caller_scope())
     if asked.drop_imputed_outcome:
-        observed = imp._table.complete_rows(question.outcome)
+        observed = record.table.complete_rows(question.outcome)
         rows = tuple(np.intersect1d(one, observed) for one in rows)
     counts = [len(one) for one in rows]
     if min(counts) == 0:
@@ -57,7 +58,7 @@ def sample_of(imp: Any, question: Question, asked: Any) -> Completed | Sample:
     return completed if all(len(one) == len(everything) for one in rows) else Sample(completed, rows)
 
 
-def where_of(imp: Any, question: Question, asked: Any, sample: Completed | Sample) -> Where | None:
+def where_of(record: Record, question: Question, asked: Any, sample: Completed | Sample) -> Where | None:
     """What the certificate must know of the rows; None where they are all."""
     if not isinstance(sample, Sample):
         return None
@@ -66,28 +67,28 @@ def where_of(imp: Any, question: Question, asked: Any, sample: Completed | Sampl
         return Where("", rows)
     if not isinstance(asked.subset, str):
         return Where("the mask", rows)
-    columns, scope = list(imp._table.columns), caller_scope()
+    columns, scope = list(record.table.columns), caller_scope()
     factor = as_factor(asked.subset, columns, scope)
     variables = named_in(asked.subset, columns)
     if factor is None:
         return Where(asked.subset, rows, variables)
-    wide = _asked(imp, question, widened_by(question.formula, [factor]), scope)
+    wide = _asked(record, question, widened_by(question.formula, [factor]), scope)
     return Where(
-        asked.subset, rows, variables, wide, _asked(imp, question, crossed(question.formula, variables), scope)
+        asked.subset, rows, variables, wide, _asked(record, question, crossed(question.formula, variables), scope)
     )
 
 
-def _asked(imp: Any, question: Question, formula: str, scope: Any) -> Question:
+def _asked(record: Record, question: Question, formula: str, scope: Any) -> Question:
     """The same analysis with another right side, in terms of what was drawn."""
-    derived = imp._ground.derived
+    derived = record.derived
     names = {**scope, **{n: v for one in derived for n, v in resolve(one.names).items()}, **resolve(question.names)}
     formula = sourced(formula, question.formula)
     written = substitute(formula, derived) if derived else formula
-    found = ask(written, imp._table, model=question.model, keywords=question.keywords, scope=names)
+    found = ask(written, record.table, model=question.model, keywords=question.keywords, scope=names)
     return dataclasses.replace(found, said=question.said)
 
 
-def sample_notes(imp: Any, question: Question, asked: Any, sample: Completed | Sample) -> list[str]:
+def sample_notes(record: Record, question: Question, asked: Any, sample: Completed | Sample) -> list[str]:
     """What a reader of the summary must know about the rows."""
     if not isinstance(sample, Sample):
         return []
@@ -97,7 +98,7 @@ def sample_notes(imp: Any, question: Question, asked: Any, sample: Completed | S
     elif not sample.alike:
         notes.append("The rows of the subset differ between the sets.")
     if asked.drop_imputed_outcome:
-        left = imp._table.n_rows - len(imp._table.complete_rows(question.outcome))
+        left = record.table.n_rows - len(record.table.complete_rows(question.outcome))
         notes.append(f"{left} rows with an imputed outcome were imputed and left out of the fits (von Hippel 2007).")
     return notes
 

@@ -22,7 +22,7 @@ from ..frame.table import Column, Table
 from ..imputation.plan.plan import Plan
 from ..imputation.seed import Seed
 
-__all__ = ["asked", "canonical"]
+__all__ = ["canonical", "digest_of_request", "digest_of_values"]
 
 #: Raised by one where the same call draws other numbers than before ("Results may differ" in the changelog).
 DRAWS = 1
@@ -33,7 +33,24 @@ _WHOLE = 2.0**63 - 1024  # the largest float that is a whole number of 64 bits
 _DEPTH = 12  # how far into objects of unknown classes one looks
 
 
-def asked(table: Table, frame: pd.DataFrame, *told: Any) -> str:
+def digest_of_values(table: Table, sets: Sequence[Mapping[Hashable, Any]]) -> str:
+    """Eight characters that stand for the drawn values of completed sets, bit for bit.
+
+    Parameters
+    ----------
+    table : Table
+        For the order of the columns.
+    sets : sequence of mapping
+        Per set: column -> (n_mis,).
+    """
+    digest = hashlib.sha256()
+    for values in sets:
+        for name in (name for name in table.columns if name in values):
+            digest.update(repr(name).encode() + np.ascontiguousarray(values[name]).tobytes())
+    return digest.hexdigest()[:8]
+
+
+def digest_of_request(table: Table, frame: pd.DataFrame, *told: Any) -> str:
     """Eight characters that stand for a frame and what was asked of it.
 
     Parameters

@@ -1,0 +1,165 @@
+"""Record: one imputation as one value, from the frame as it was given to the completed sets."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Hashable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from functools import cached_property, wraps
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from ..errors import PlanError
+from ..formula.derived import Derived
+from ..formula.design import Design, freeze
+from ..formula.question import Question
+from ..frame.completed import Completed
+from ..frame.masks import Mask
+from ..frame.table import Table
+from ..imputation.plan.bounds import Skip
+from ..imputation.plan.plan import Plan
+from ..imputation.plan.rare_levels import Joined, collapsed, levels_together
+from ..imputation.sampler.chain import Chain
+from ..imputation.seed import Seed
+from .complete import completed_values
+from .identity import digest_of_request, digest_of_values
+
+__all__ = ["NEW_ROWS", "Record", "remembered"]
+
+Fact = TypeVar("Fact")
+
+#: how the origin of new rows begins, before the identity of the draws
+NEW_ROWS = "new rows, completed with the draws of "
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """One imputation: what came in, what was decided, what was drawn.
+
+    It grows by replacement: a frame that was read has no plan, a plan no chains. Nothing in it is changed.
+    """
+
+    frame: pd.DataFrame  #: as given, with the derived columns that it did not have
+    table: Table  #: the frame as the plan reads it
+    known: Table  #: the same, with the values filled that follow from others
+    derived: tuple[Derived, ...] = ()  #: columns that are functions of others
+    skips: Mapping[Hashable, Skip] = dataclasses.field(default_factory=dict)  #: columns with a condition
+    where: Mapping[Hashable, Mask] | None = None  #: cells to be completed; None for all
+    shared: Set[Hashable] = frozenset()  #: parents of derived columns that all rows of an id share
+    plan: Plan | None = None  #: None before it is made, and of sets made elsewhere
+    chains: tuple[Chain, ...] = ()
+    seed: Seed | None = None
+    sets: Completed | None = None  #: completed sets made elsewhere; all others follow from the chains
+    origin: str = ""  #: where sets made elsewhere come from
+
+    @classmethod
+    def elsewhere(cls, completed: Completed, origin: str) -> Record:
+        """The record of completed sets that were made elsewhere."""
+        return cls(completed.original, completed.table, completed.learnt(), sets=completed, origin=origin)
+
+    def with_chains(self, chains: Sequence[Chain], seed: Seed | None = None) -> Record:
+        """The same imputation with other chains."""
+        return dataclasses.replace(self, chains=tuple(chains), seed=seed or self.seed)
+
+    @cached_property
+    def together(self) -> dict[Hashable, Joined]:
+        """Levels that are drawn together, by column."""
+        return {} if self.plan is None else levels_together(self.known, self.plan.wishes)
+
+    @cached_property
+    def drawn_on(self) -> Table:
+        """The table that the chains run on: what is known, with levels taken together."""
+        return collapsed(self.known, self.together)[0]
+
+    @cached_property
+    def completed(self) -> Completed:
+        """The completed sets."""
+        if self.sets is not None:
+            return self.sets
+        parts = (self.table, self.known, self.derived, self.skips, self.where, self.shared)
+        values = completed_values(*parts, self.chains, self.together, self.seed)
+        return Completed(self.frame, self.table, tuple(values))
+
+    @cached_property
+    def identity(self) -> str:
+        """Eight characters that tell what was asked from any other request; see :attr:`mifit.ImputedSet.identity`."""
+        if self.plan is not None:
+            numbers = sorted(chain.number for chain in self.chains)
+            return digest_of_request(self.table, self.frame, self.plan, self.seed, numbers, self.iterations)
+        # Of sets made elsewhere nothing is known but their values; new rows follow from the draws that they name.
+        values = [] if self.origin.startswith(NEW_ROWS) else self.completed.holes
+        origin = self.origin.split(";")[0] if not values else ""
+        return digest_of_request(self.completed.table, self.frame, origin, values, self.m)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Eight characters that tell completed sets from any others; see :attr:`mifit.ImputedSet.fingerprint`."""
+        return digest_of_values(self.table, self.completed.holes)
+
+    @property
+    def m(self) -> int:
+        """Number of completed sets."""
+        return len(self.completed)
+
+    @property
+    def iterations(self) -> int:
+        """Sweeps each chain has done."""
+        return self.chains[0].sweeps if self.chains else 0
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """The declared analyses."""
+        return () if self.plan is None else self.plan.questions
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """The declared formulas as the user wrote them."""
+        if self.plan is None:
+            return ()
+        return self.plan.written or tuple(question.formula for question in self.plan.questions)
+
+    @property
+    def filled(self) -> dict[Hashable, int]:
+        """Columns whose missing values were filled, and how many each had."""
+        return self.completed.filled
+
+    @property
+    def incomplete_rows(self) -> int:
+        """Rows with at least one missing value that was filled."""
+        return self.table.n_rows - len(self.table.complete_rows(self.filled))
+
+    @property
+    def seed_text(self) -> str:
+        """The seed as one would pass it on; empty where there is none."""
+        if self.seed is None:
+            return ""
+        key = f", spawn_key={tuple(self.seed.key)}" if self.seed.key else ""
+        return f"{self.seed.entropy}{key}"
+
+    def design(self, question: Question) -> Design:
+        """The design of an analysis, its levels and knots learnt on what is known."""
+        return freeze(question, self.known)
+
+    def require_own(self, results: Any, call: str) -> None:
+        """Refuse results that were pooled from other imputations."""
+        other = getattr(results, "imputations", None)
+        if other is not None and other.fingerprint != self.fingerprint:
+            fact = f"the results come from imputed set {other.identity}, not from {self.identity}."
+            if other.identity == self.identity:
+                fact = f"the results come from imputed set {other.identity} as another machine drew it."
+            raise PlanError(fact, do=f"res.imputations.{call}")
+
+
+def remembered(fact: Callable[[Record], Fact]) -> Callable[[Record], Fact]:
+    """Compute a fact of a record once, as its own cached properties are; for functions of packages above."""
+    key = f"{fact.__module__}.{fact.__qualname__}"
+
+    @wraps(fact)
+    def once(record: Record) -> Fact:
+        found: Fact = record.__dict__.setdefault(key, None)
+        if found is None:
+            record.__dict__[key] = found = fact(record)
+        return found
+
+    return once

@@ -1,0 +1,161 @@
+"""Impute again for an analysis that the imputations did not foresee, with everything else as it was asked."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from .. import errors
+from ..calls import Advice
+from ..errors import CongenialityError, CongenialityWarning, MifitError
+from ..examine.verdict import Verdict, Where
+from ..formula.derived import substitute
+from ..formula.identity import likelihood
+from ..formula.query import widened_by
+from ..formula.question import Question, ask, caller_scope, resolve
+from ..imputation.plan.plan import Plan
+from ..imputation.sampler.chain import Chain
+from ..record.record import Record
+from ..record.request import IMPUTE, request_of
+from .prepare import planned, prepare
+from .run import chains_of
+from .stopping import salvaged
+
+__all__ = ["Present", "call_for", "foreseen", "meant", "reimputed", "scope_for"]
+
+#: makes what the user sees of a record
+Present = Callable[[Record], Any]
+
+
+def reimputed(
+    record: Record,
+    analysis: Question,
+    found: Verdict,
+    where: Where | None,
+    uncovered: str,
+    n_jobs: int | None,
+    present: Present,
+) -> Record:
+    """Impute again for an analysis that was not foreseen, or refuse."""
+    question = meant(analysis, where)
+    assert record.plan is not None
+    if where is not None and where.said and where.wide is None:
+        raise CongenialityError(
+            f"the analysis of {where.said} was not foreseen, and nothing says what those rows have in common.",
+            analysis=analysis.formula, otherwise="uncovered='ignore' fits it as it is",
+            do=errors.call("df.assign(chosen=mask).mice.impute", widened_by(analysis.formula, ["chosen"]))
+            .after("imp = "),
+        )  # fmt: skip
+    shown, do = call_for(record, question)
+    pairs = zip(record.written, record.plan.questions, strict=True)
+    declared = tuple(q for one, q in pairs if one in shown[:-1])
+    questions = (*declared, foreseen(record, question))
+    if uncovered == "raise":
+        raise CongenialityError(
+            "the analysis was not foreseen by the imputations.",
+            analysis=analysis.formula, reason=found.reason, do=do,
+        )  # fmt: skip
+    started = time.perf_counter()
+    scope = scope_for(record)
+    again, without = _replanned(record, questions, shown, scope, analysis, do)
+    plan = again.plan
+    assert plan is not None
+    do = call_for(record, question, plan)[1]
+    sweeps = plan.iterations + max(record.iterations - record.plan.iterations, 0)  # as many more as were asked for
+
+    def partial(chains: Sequence[Chain]) -> Any:
+        return present(again.with_chains(chains, record.seed))
+
+    with salvaged(partial, record.m, lambda: errors.call(IMPUTE, checkpoint="chains").after("imp = ").joined(do)):
+        seeded = again.with_chains((), record.seed)
+        again = seeded.with_chains(chains_of(seeded, range(record.m), sweeps, n_jobs))
+    seconds = time.perf_counter() - started
+    if without:
+        found = dataclasses.replace(found, reason=f"{found.reason}; its terms serve as predictors, as {without}")
+    text = f"{analysis.formula}: {found.reason}. Imputed again in {seconds:.1f} s; to avoid it: {do}"
+    errors.warn(text, CongenialityWarning)
+    return again
+
+
+def _replanned(
+    record: Record,
+    questions: Sequence[Question],
+    shown: Sequence[str],
+    scope: Mapping[str, Any],
+    analysis: Question,
+    do: Advice,
+) -> tuple[Record, str]:
+    """The plan for analyses that were not foreseen, with every wish of before; why it is not one of compatible draws.
+
+    Plain chained equations grant wishes that compatible draws cannot: weights of the imputation models, methods without
+    a density, predictors that name the outcome. Weights that the analysis has itself are its own. Otherwise the terms
+    of the analysis become predictors of the same equations, which keeps all that was asked for.
+    """
+    assert record.plan is not None
+    wishes = record.plan.wishes
+    if wishes.weights is not None and _weighs(questions[-1], wishes.weights):
+        wishes = dataclasses.replace(wishes, weights=None)
+    tried, first = [wishes], None
+    if wishes.congeniality == "compatible":
+        tried.append(dataclasses.replace(record.plan.wishes, congeniality="terms"))
+    for wished in tried:
+        try:
+            read_in, events = prepare(record.frame, wished, scope)
+            found = planned(read_in, questions, wished, scope, shown, events)
+        except MifitError as error:
+            first = first or error
+        else:
+            return found, "" if first is None else first.fact.rstrip(".")
+    assert first is not None
+    first.complete(do)
+    raise CongenialityError(
+        f"the analysis was not foreseen, and imputing again as before fails: {first.fact}",
+        analysis=analysis.formula, do=first.do or do,
+    ) from first  # fmt: skip
+
+
+def _weighs(question: Question, weights: Any) -> bool:
+    """Whether an analysis has the weights of the imputation models itself."""
+    name = next(iter(weights.values())) if isinstance(weights, Mapping) else weights
+    return any(
+        question.keywords.get(word) == name
+        for word in ("weights", "freq_weights", "var_weights")
+        if isinstance(question.keywords.get(word), str)
+    )
+
+
+def foreseen(record: Record, question: Question) -> Question:
+    """An analysis in terms of what was drawn: derived columns written out."""
+    if not record.derived:
+        return question
+    formula = substitute(question.formula, record.derived)
+    scope = {**_derived_scope(record), **resolve(question.names)}
+    asked = ask(formula, record.table, model=question.model, keywords=question.keywords, scope=scope)
+    return dataclasses.replace(asked, said=question.said)
+
+
+def call_for(record: Record, question: Question, plan: Plan | None = None) -> tuple[list[str], Advice]:
+    """Formulas that imputations for an analysis would be made for, and the call, with the wishes of a plan."""
+    declared = record.plan.questions if record.plan else ()
+    joins = bool(declared) and all(likelihood(q) == likelihood(question) for q in declared)
+    shown = [*(one for one in record.written if joins and one != question.formula), question.formula]
+    model = question.model if question.said == f"model={question.model!r}" else ""
+    again = request_of(plan or record.plan, record.m, record.seed, shown, model, question.keywords)
+    return shown, again.after("imp = ")
+
+
+def scope_for(record: Record) -> dict[str, Any]:
+    """Where names are looked up when an imputed set is drawn anew: the caller's, and what derived columns need."""
+    return {**caller_scope(), **_derived_scope(record)}
+
+
+def _derived_scope(record: Record) -> dict[str, Any]:
+    """Functions that derived columns are made with."""
+    return {name: value for one in record.derived for name, value in resolve(one.names).items()}
+
+
+def meant(question: Question, where: Where | None) -> Question:
+    """The analysis that imputations must be made for: of some rows, one whose terms may differ there."""
+    return question if where is None or where.wide is None else where.wide
