@@ -423,7 +423,7 @@ def test_survival_columns_out_of_range_are_named(change, words, fact):
     [
         ("poisson", {"exposure": "x0"}, r"exposure='x0' must be above 0; it is not in 60 rows"),
         ("wls", {"weights": "x0"}, r"weights='x0' must be above 0"),
-        ("glm", {"freq_weights": "half", **POISSON}, r"freq_weights='half' must be whole numbers"),
+        ("glm", {"freq_weights": "half", **POISSON}, r"freq_weights='half' are not whole numbers in 60 rows"),
     ],
 )
 def test_weights_out_of_range_are_named(model, words, fact):

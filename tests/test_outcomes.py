@@ -109,7 +109,7 @@ def test_each_analysis_can_have_a_model_of_its_own_and_takes_the_words_it_knows(
         assert str(imp.fit(formula).congeniality) == "exact: as declared"
     with pytest.raises(PlanError, match="2 models for 3 analyses") as caught:
         frame.mice.plan(formulas, model=models[:2])
-    assert caught.value.do == f"df.mice.impute({formulas!r}, model=['ols', 'ols', 'ols'])"
+    assert caught.value.do == f"df.mice.impute({formulas!r}, model=['ols', 'poisson', 'ols'])"
     with pytest.raises(ModelError, match="stata"):
         frame.mice.plan(formulas, model=models, stata="died")
 

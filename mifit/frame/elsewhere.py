@@ -46,7 +46,8 @@ def from_long(long: pd.DataFrame, imp: Hashable, row: Hashable, original: pd.Dat
         If the sets differ in their rows, there are fewer than two, a completed cell is missing, or a set has another
         value where the incomplete frame has one.
     """
-    if not isinstance(long, pd.DataFrame) and isinstance(long, list | tuple | dict):
+    several = list(long.values()) if isinstance(long, dict) else long
+    if isinstance(several, list | tuple) and several and all(isinstance(one, pd.DataFrame) for one in several):
         raise DataError("the long format is one frame; several are taken by from_frames.", do="mifit.from_frames(long)")
     check_frame(long)
     sets, zero, first = _split(long, imp, row)

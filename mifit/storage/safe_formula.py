@@ -87,20 +87,20 @@ def check_writable(plan: Plan, frame: pd.DataFrame, names: Mapping[str, Any]) ->
         raise StorageError(
             f"a study with {code!r:.80} in its formulas cannot be kept in a file: {why}.",
             instead="a function with a name, which is passed when the file is loaded",
-            do=_named(code, frame.columns),
+            do=_with_a_name(code, frame.columns),
         ) from None
     except ValueError as error:  # a plan whose parts disagree: nobody makes one but by hand
         raise StorageError(f"the study cannot be kept in a file: {error}.", do="imp.plan") from None
 
 
-def _named(code: str, columns: Collection[Any]) -> str:
+def _with_a_name(code: str, columns: Collection[Any]) -> str:
     """The call that gives a piece of a formula a name, and what then stands in its place."""
     tree = ast.parse(code.strip(), mode="eval").body
     head = getattr(tree.func, "id", "") if isinstance(tree, ast.Call) else ""
     if isinstance(tree, ast.Call) and head in BUILTINS and head != "Q" and tree.args:  # C(f(x)): f is named
         inner = ast.unparse(tree.args[0])
         if take_apart(inner, columns).called:
-            made, _, place = _named(inner, columns).partition("   # and ")
+            made, _, place = _with_a_name(inner, columns).partition("   # and ")
             beside = "".join(f", {ast.unparse(one)}" for one in (*tree.args[1:], *tree.keywords))
             place = place.removesuffix(" in its place")
             return f"{made}   # and {place if head == 'I' else f'{head}({place}{beside})'} in its place"
