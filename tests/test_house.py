@@ -31,7 +31,7 @@ LAYERS = (
     ("frame", "workers"),
     ("files", "display"),
     ("errors",),
-    ("calls",),
+    ("calls", "typing"),
 )
 # The same within imputation.
 INNER = (("make_plan",), ("sampler",), ("plan",), ("methods",), ("numerics",), ("contract", "seed"))

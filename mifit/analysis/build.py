@@ -15,13 +15,12 @@ import pandas as pd
 
 from ..calls import Code
 from ..errors import FitError, ModelError
+from ..typing import Array
 from .job import CompletedSets, FrozenDesign, Job, Levels
 from .mixed import packed_columns
 from .models import CLUSTER_WORDS, MODELS, NUMBER_WORDS, STRATUM_WORDS, Call, load, names_in
 
 __all__ = ["empty", "in_turn", "job_of", "model_of", "outcome_levels", "stack", "usable"]
-
-Array = npt.NDArray[np.float64]
 
 
 def outcome_levels(design: FrozenDesign, completed: CompletedSets, call: Call) -> Levels:

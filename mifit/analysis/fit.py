@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import FitError, ModelError
+from ..typing import Array
 from ..workers import alone, died
 from .build import empty, in_turn, job_of, model_of, outcome_levels, usable
 from .job import CompletedSets, FrozenDesign, Job
@@ -39,7 +40,6 @@ from .settling import Settled, Unsettled, blocks, settle
 
 __all__ = ["Fits", "fit_one", "fit_sets"]
 
-Array = npt.NDArray[np.float64]
 
 #: warnings are caught for a whole process: threads of a joblib backend take turns
 _ALONE = threading.Lock()

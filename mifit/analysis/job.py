@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-__all__ = ["CompletedSets", "FrozenDesign", "Job", "Levels"]
+from ..typing import Array
 
-Array = npt.NDArray[np.float64]
+__all__ = ["CompletedSets", "FrozenDesign", "Job", "Levels"]
 
 
 class FrozenDesign(Protocol):

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ..errors import FitError, ModelError
+from ..typing import Array
 from .build import empty, in_turn, job_of, model_of, outcome_levels, stack, usable
 from .job import CompletedSets, FrozenDesign, Job
 from .mixed import composed, group_sums, loglik
@@ -21,8 +21,6 @@ from .scaling import Scaled
 from .settling import Unsettled, settle
 
 __all__ = ["LogLikelihoods", "loglik_at", "loglik_fits", "stacked", "without_likelihood"]
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

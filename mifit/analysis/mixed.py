@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ..typing import Array
+
 __all__ = [
     "GroupSums",
     "composed",
@@ -19,7 +21,6 @@ __all__ = [
     "spread_distance",
 ]
 
-Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 
 #: step of the central differences, on log and arctanh scales

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ..typing import Array
 from .job import Job
 from .mixed import group_sums, spread_distance
 from .models import MODELS
@@ -16,7 +16,6 @@ from .parameters import Reading, cut_points_of, group_covariance, random_effects
 
 __all__ = ["SETTLED", "curvature", "distance", "height", "information_of", "log_odds", "params_of", "slope"]
 
-Array = npt.NDArray[np.float64]
 
 #: squared distance to the optimum, in squared standard errors, that counts as none
 SETTLED = 1e-6

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, ndtr
 
+from ..typing import Array
+
 __all__ = ["DISTRIBUTIONS", "information", "row_scores", "score"]
 
-Array = npt.NDArray[np.float64]
 Curve = Callable[[Array], Array]
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ..typing import Array
 from .mixed import composed, fixed_covariance, group_sums, spread_covariance
 from .ordered import DISTRIBUTIONS, information, row_scores
 from .sandwich import cox_scores, sandwich
@@ -33,7 +33,6 @@ __all__ = [
     "random_effects",
 ]
 
-Array = npt.NDArray[np.float64]
 
 #: variance over mean, minus one, per unit of the mean: less than this is none
 _NO_DISPERSION = 1e-4

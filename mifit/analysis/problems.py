@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import ConvergenceWarning, FitError, MifitWarning, SeparationWarning, shown, warn
+from ..typing import Array, Flags
 
 __all__ = [
     "all_events_note",
@@ -28,8 +29,6 @@ __all__ = [
     "warned",
 ]
 
-Array = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
 
 #: a linear predictor beyond this, less certain than it is large, has no finite estimate behind it
 _FAR = 10.0

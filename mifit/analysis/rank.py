@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from ..typing import Array
 from .job import Job
 from .models import MODELS
 
 __all__ = ["full_rank", "ranked"]
 
-Array = npt.NDArray[np.float64]
 
 #: share of a column's size that, left after its mean, is rounding
 _NO_SPREAD = 1e-13

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["cox_scores", "sandwich"]
+from ..typing import Array
 
-Array = npt.NDArray[np.float64]
+__all__ = ["cox_scores", "sandwich"]
 
 
 def sandwich(scores: Array, bread: Array, cov_type: str, cov_kwds: Mapping[str, Any]) -> Array:

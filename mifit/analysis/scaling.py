@@ -7,16 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from ..typing import Array
 from .job import Job
 from .models import MODELS
 from .parameters import Reading
 
 __all__ = ["Scaled", "scaled", "standardised"]
 
-Array = npt.NDArray[np.float64]
 
 #: columns whose sizes differ by more than this, from each other or from the constant, are standardised for any model
 _UNEVEN = 1e4

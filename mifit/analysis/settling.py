@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ..typing import Array
 from .build import model_of
 from .job import FrozenDesign, Job
 from .models import MODELS, is_robust
@@ -21,7 +21,6 @@ from .scaling import Scaled, scaled, standardised
 
 __all__ = ["Settled", "Unsettled", "blocks", "settle"]
 
-Array = npt.NDArray[np.float64]
 
 #: errors of numbers, which another way to the optimum may not meet
 _NUMERICAL = (ArithmeticError, ValueError, np.linalg.LinAlgError)

@@ -6,7 +6,6 @@ from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.special import ndtri, stdtr
 
@@ -14,10 +13,10 @@ from ..errors import PlanError, call
 from ..frame.table import Table
 from ..imputation.plan.plan import Plan
 from ..imputation.sampler.chain import Chain, spelled
+from ..typing import Array
 
 __all__ = ["bulk_ess", "convergence", "drift", "rhat", "state", "trace_frame", "unsettled"]
 
-Array = npt.NDArray[np.float64]
 
 _SURE = 0.01  # chance of a false alarm over all traces, were they normal
 _SMALL = 0.1  # drift that matters, in standard deviations over chains

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError, nearest
@@ -18,11 +17,11 @@ from ..frame.kinds import Kind
 from ..frame.table import Column
 from ..results.figure import IMPUTED, INK, MUTED, OBSERVED, axes_of, handle, legend, panels, plain, written
 from ..results.plots import fmi_frame
+from ..typing import Array
 from .patterns import draw_pattern, pattern_frame
 
 __all__ = ["Plots", "points_frame", "values_frame"]
 
-Array = npt.NDArray[np.float64]
 
 _PANELS = 100  # in one figure
 _SETS = 20  # side by side in a strip plot

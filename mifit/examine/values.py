@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..frame.completed import Completed
-from ..frame.kinds import Array
+from ..typing import Array
 
 __all__ = ["Strayed", "strayed", "value_table"]
 

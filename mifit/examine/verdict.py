@@ -13,7 +13,6 @@ from ..formula.identity import likelihood
 from ..formula.question import Question, ask, resolve
 from ..formula.source import sourced
 from ..formula.terms import code_of, take_apart
-from ..frame.kinds import Rows
 from ..frame.table import Table
 from ..imputation.methods import name_of
 from ..imputation.plan.bounds import uncut
@@ -21,6 +20,7 @@ from ..imputation.plan.defaults import constant_within
 from ..imputation.plan.follow_up import late_cases
 from ..imputation.plan.likelihoods import HAZARD
 from ..imputation.plan.plan import Plan
+from ..typing import Rows
 
 __all__ = ["Verdict", "Where", "verdict"]
 

@@ -12,8 +12,9 @@ import numpy.typing as npt
 import patsy
 
 from ..errors import FormulaError, MifitError
-from ..frame.kinds import Array, Kind
+from ..frame.kinds import Kind
 from ..frame.table import Column, Table
+from ..typing import Array
 from .evaluate import environment
 from .question import capture
 from .source import sourced

@@ -10,7 +10,7 @@ import numpy as np
 import patsy
 
 from ..errors import FormulaError, nearest
-from ..frame.kinds import Array
+from ..typing import Array
 
 __all__ = ["constraints", "listed"]
 

@@ -13,8 +13,9 @@ import numpy as np
 import patsy
 
 from ..errors import DataError, FormulaError, MifitError, call
-from ..frame.kinds import Array, Kind, Rows
+from ..frame.kinds import Kind
 from ..frame.table import Column, Table
+from ..typing import Array, Rows
 from .evaluate import environment
 from .question import capture
 from .recipe import numbers as as_numbers

@@ -15,8 +15,9 @@ import numpy as np
 import patsy
 
 from ..errors import FormulaError, call
-from ..frame.kinds import Array, Coding, Kind, Rows
+from ..frame.kinds import Coding, Kind
 from ..frame.table import Table
+from ..typing import Array, Rows
 from .evaluate import environment, known_names
 from .factor import LARGEST, Block, Frozen, block_of, plain_view, refuse_wide, widened
 from .question import LEVELLED, Question

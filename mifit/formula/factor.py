@@ -14,8 +14,9 @@ import patsy
 from patsy.categorical import categorical_to_int
 
 from ..errors import FormulaError, StorageError, call
-from ..frame.kinds import Array, Coding, Rows
+from ..frame.kinds import Coding
 from ..frame.table import Table
+from ..typing import Array, Rows
 from .evaluate import Confined, known_names
 from .question import Question
 

@@ -15,8 +15,9 @@ import numpy as np
 import patsy.builtins
 
 from ..errors import FormulaError, ModelError, call, nearest, shown
-from ..frame.kinds import Array, Kind
+from ..frame.kinds import Kind
 from ..frame.table import Table, free_name
+from ..typing import Array
 from .evaluate import environment
 from .functions import PYTHON
 from .hints import instead_of, model_for, respelled

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError, call
-from .kinds import Array, Rows
+from ..typing import Array, Rows
 from .table import Column, Table, free_name
 
 __all__ = ["Completed", "copied"]

@@ -12,8 +12,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError, call
+from ..typing import Array
 from .completed import Completed
-from .kinds import Array, Coding, Kind, classify, encode, is_missing
+from .kinds import Coding, Kind, classify, encode, is_missing
 from .table import Table, check_frame, read
 
 __all__ = ["from_frames", "from_long"]

@@ -11,11 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import shown
+from ..typing import Array
 
-__all__ = ["Array", "Coding", "Kind", "Rows", "classify", "encode", "is_missing"]
+__all__ = ["Coding", "Kind", "classify", "encode", "is_missing"]
 
-Array = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.int64]
 
 COUNT_SUPPORT = 200  # whole numbers from 0 up to here are a count
 RATING_LEVELS = range(3, 8)  # so many consecutive whole numbers without 0 are a rating scale

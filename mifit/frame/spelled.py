@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import shown
-from .kinds import Array
+from ..typing import Array
 
 __all__ = ["MISSING", "Spelled", "codes_of_missing", "spelled", "words_of_missing"]
 

@@ -12,8 +12,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError
+from ..typing import Array, Rows
 from .completed import Completed
-from .kinds import Array, Rows, is_missing
+from .kinds import is_missing
 
 __all__ = ["Sample", "rows_where"]
 

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError, nearest, shown
-from .kinds import Array, Coding, Kind, Rows, classify, encode, is_missing
+from ..typing import Array, Rows
+from .kinds import Coding, Kind, classify, encode, is_missing
 
 __all__ = ["Column", "Table", "check_frame", "free_name", "patterns", "read"]
 

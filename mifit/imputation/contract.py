@@ -14,10 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..frame.kinds import Kind
+from ..typing import Array
 
-__all__ = ["Array", "Cross", "Discrete", "Fitted", "Judge", "Method", "Scaled", "Visit"]
-
-Array = npt.NDArray[np.float64]
+__all__ = ["Cross", "Discrete", "Fitted", "Judge", "Method", "Scaled", "Visit"]
 
 
 class Cross(NamedTuple):

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import chdtrc, fdtrc
 
 from ..errors import PoolingError
+from ..typing import Array
 
 __all__ = ["ARIVS", "DF2_METHODS", "Joint", "d1", "d2", "d3", "d4", "d4_robust", "f_pvalue", "li", "reiter"]
 
-Array = npt.NDArray[np.float64]
 
 #: what becomes of a relative increase in variance that comes out negative
 ARIVS = ("positive", "raw")

@@ -8,11 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import PoolingError
+from ..typing import Array
 from .rubin import columns, pool
 
 __all__ = ["decimals", "fmi_limit", "jackknife", "recommended"]
-
-Array = npt.NDArray[np.float64]
 
 
 def jackknife(

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from numbers import Real
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from ..errors import PoolingError, call
+from ..typing import Array
 
 __all__ = [
     "DF_METHODS",
@@ -26,7 +26,6 @@ __all__ = [
     "upper_level",
 ]
 
-Array = npt.NDArray[np.float64]
 
 #: the degrees of freedom ``pool`` can use
 DF_METHODS = ("barnard-rubin", "rubin")

@@ -6,15 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import expit, logit
 
 from ..errors import PoolingError, nearest
+from ..typing import Array
 from .rubin import Pooled, pool, t_quantile, upper_level
 
 __all__ = ["SCALES", "OnScale", "Scale", "adjusted", "auc_delong", "on_scale", "pool_rsquared", "scale_named"]
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,9 +157,9 @@ def remembered(fact: Callable[[Record], Fact]) -> Callable[[Record], Fact]:
 
     @wraps(fact)
     def once(record: Record) -> Fact:
-        found: Fact = record.__dict__.setdefault(key, None)
-        if found is None:
-            record.__dict__[key] = found = fact(record)
+        if key not in record.__dict__:
+            record.__dict__[key] = fact(record)
+        found: Fact = record.__dict__[key]
         return found
 
     return once

@@ -5,20 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from ..analysis.likelihood import loglik_at, loglik_fits, stacked, without_likelihood
 from ..errors import ModelError
 from ..frame.subset import Sample
 from ..pooling.joint_tests import Joint, d1, d2, d3, d4, d4_robust
+from ..typing import Array
 from .estimates import PooledEstimates
 from .hypotheses import JointTest, positions_by_term
 from .predict import require_source
 
 __all__ = ["anova", "compare"]
 
-Array = npt.NDArray[np.float64]
 
 _METHODS = ("D1", "D2", "D3", "D4")
 _USES = ("wald", "likelihood")

@@ -7,12 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from ..errors import FormulaError, ModelError, nearest
 from ..frame.kinds import Kind
 from ..pooling.rubin import columns, pool
+from ..typing import Array
 from .newdata import Link, in_numbers, link_of, numeric_design, offset_of
 from .predict import positions, require_source
 from .predict_levels import Levelled, is_levelled, levelled
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["marginal_effects"]
 
-Array = npt.NDArray[np.float64]
 
 _STEP = 1e-4  # of a standard deviation: the error of a central difference is about its square
 

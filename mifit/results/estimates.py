@@ -15,12 +15,11 @@ import pandas as pd
 from ..analysis.fit import Fits
 from ..analysis.models import Call
 from ..pooling.rubin import Pooled, t_pvalue, t_quantile, upper_level
+from ..typing import Array
 from .notes import cautions
 from .pickling import packed, unpacked
 
 __all__ = ["ModelNames", "PooledEstimates", "RefittedResults", "Stability", "of_each"]
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

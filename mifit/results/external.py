@@ -8,19 +8,18 @@ from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from ..analysis.fit import Fits
 from ..errors import PoolingError
 from ..formula.constraint import listed
 from ..pooling import rubin
+from ..typing import Array
 from .map import pool_figures
 from .pooled import PooledResults
 
 __all__ = ["pool", "pool_table"]
 
-Array = npt.NDArray[np.float64]
 
 _ESTIMATES = ("estimate", "coef", "params", "Estimate", "Coef.")
 _ERRORS = ("std_error", "std.error", "se", "bse", "std err", "Std. Error", "Std.Err.", "se(coef)")

@@ -8,15 +8,14 @@ from types import CellType, CodeType, FunctionType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.special import chdtrc, fdtrc, ndtr, stdtr
 
 from ..errors import PoolingError
+from ..typing import Array
 
 __all__ = ["Figure", "asks_for_p_values", "figures_of"]
 
-Array = npt.NDArray[np.float64]
 Figure = tuple[Any, ...]
 
 _EXAMPLE = "imp.map(lambda d: (d.mean(numeric_only=True), d.var(numeric_only=True) / len(d))).pool()"

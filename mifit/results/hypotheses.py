@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from ..analysis.tables import contrast_results
@@ -18,11 +17,10 @@ from ..errors import FormulaError, ModelError
 from ..formula.constraint import constraints, listed
 from ..pooling.joint_tests import Joint, d1, f_pvalue
 from ..pooling.rubin import Pooled, pool
+from ..typing import Array
 from .estimates import PooledEstimates
 
 __all__ = ["JointTest", "constraint", "positions_by_term", "t_test", "wald_test", "wald_test_terms"]
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

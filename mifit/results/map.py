@@ -7,19 +7,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, overload
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from ..errors import FitError, PoolingError, call, warn
 from ..formula.constraint import listed
 from ..pooling.rubin import columns
 from ..pooling.scales import SCALES, Scale, on_scale, scale_named
+from ..typing import Array
 from ..workers import alone, died
 from .figures import figures_of
 
 __all__ = ["Mapped", "map_sets", "pool_figures"]
 
-Array = npt.NDArray[np.float64]
 
 #: scales whose zero means "no effect"; elsewhere a test against zero would say nothing
 _TESTED = ("identity", "log", "fisher")

@@ -9,7 +9,6 @@ from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit, ndtr
 
@@ -17,10 +16,9 @@ from ..analysis.models import Call
 from ..errors import DataError, FormulaError, ModelError, nearest
 from ..formula.design import Design
 from ..frame.kinds import Coding, Kind, encode, is_missing
+from ..typing import Array
 
 __all__ = ["Link", "as_frame", "column_of", "in_numbers", "link_of", "matrix_of", "numeric_design", "offset_of"]
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

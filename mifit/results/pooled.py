@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from ..display import harmless
@@ -19,8 +17,6 @@ from .predict_levels import LevelPrediction
 from .summary import shown, summarise
 
 __all__ = ["PooledResults"]
-
-Array = npt.NDArray[np.float64]
 
 
 class PooledResults(PooledEstimates):

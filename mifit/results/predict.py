@@ -7,18 +7,16 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from ..errors import ModelError
 from ..pooling.rubin import Each, columns, each, t_quantile, upper_level
+from ..typing import Array
 from .estimates import PooledEstimates
 from .newdata import Link, as_frame, column_of, link_of, matrix_of, offset_of
 from .predict_levels import LevelPrediction, is_levelled, predict_levels
 
 __all__ = ["Prediction", "get_prediction", "positions", "require_source"]
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -8,19 +8,17 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit, logit, softmax
 
 from ..analysis.build import outcome_levels
 from ..analysis.ordered import DISTRIBUTIONS
 from ..pooling.rubin import Each, each, t_quantile, upper_level
+from ..typing import Array
 from .estimates import PooledEstimates
 from .newdata import as_frame, column_of, matrix_of, offset_of
 
 __all__ = ["LevelPrediction", "Levelled", "Multinomial", "Ordered", "is_levelled", "levelled", "predict_levels"]
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ..errors import StorageError
 from ..files import bytes_of, replacing
+from ..typing import AnyArray
 
 __all__ = ["PROTOCOL", "dtype_of", "read", "write"]
 
@@ -33,8 +33,6 @@ _CONTAINERS = 2**21  # lists and mappings that a document may hold: each takes 6
 _TEXTS, _MEMBERS = 2**23, 2**24  # its texts, and members of all its lists and mappings
 _RATIO = 100  # beyond them, so many times its size
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # every member's date: the same study gives the same bytes
-
-AnyArray = npt.NDArray[Any]
 
 
 def write(path: str | os.PathLike[str], document: Any, arrays: Mapping[str, AnyArray]) -> None:

@@ -17,7 +17,6 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from ..analysis.families import family_of, plain_family
@@ -25,6 +24,7 @@ from ..errors import StorageError
 from ..formula.functions import givable, trusted
 from ..formula.question import refer
 from ..formula.source import EARLIER, FileText, Reference
+from ..typing import AnyArray
 from .archive import dtype_of
 from .classes import class_named, fields_of, name_of
 
@@ -33,8 +33,6 @@ __all__ = ["Packer", "Unpacker", "fits", "refuse_lacking", "zone", "zone_of"]
 _INLINE = 4096  # bytes up to which an array stands in the document itself
 _DATA = ("mifit.frame.",)  # whose nouns hold no code
 _FRACTION = re.compile(r"-?\d{1,5000}(/\d{1,5000})?")
-
-AnyArray = npt.NDArray[Any]
 
 
 class Packer:

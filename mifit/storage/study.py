@@ -16,10 +16,11 @@ import numpy as np
 import pandas as pd
 
 from ..errors import MifitError, StorageError, StorageWarning, warn
-from ..frame.kinds import Array, Coding
+from ..frame.kinds import Coding
 from ..imputation.plan.plan import Plan
 from ..imputation.sampler.chain import Chain
 from ..imputation.seed import Seed
+from ..typing import Array
 from .archive import read, write
 from .frames import pack_frame, unpack_frame
 from .safe_formula import check_plan, check_writable, without_numbers

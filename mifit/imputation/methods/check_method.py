@@ -11,7 +11,8 @@ import numpy as np
 
 from ...errors import PlanError
 from ...frame.kinds import Kind
-from ..contract import Array, Discrete, Fitted, Judge, Method, Scaled, Visit
+from ...typing import Array
+from ..contract import Discrete, Fitted, Judge, Method, Scaled, Visit
 
 __all__ = ["check_method"]
 

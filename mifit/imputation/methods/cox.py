@@ -8,8 +8,9 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from ...errors import ModelError
-from ...frame.kinds import Kind, Rows
-from ..contract import Array, Visit
+from ...frame.kinds import Kind
+from ...typing import Array, Rows
+from ..contract import Visit
 from ..numerics.fit import Problem, estimate
 from ..numerics.newton import Likelihood, Peak, draw, maximise
 from ..numerics.priors import weak_prior

@@ -10,7 +10,8 @@ import numpy as np
 from ...calls import Code
 from ...errors import ModelError, call
 from ...frame.kinds import Kind
-from ..contract import Array, Visit
+from ...typing import Array
+from ..contract import Visit
 from ..numerics.fit import Estimate, Left, Problem, estimate, incidents, resume
 from ..numerics.newton import Likelihood, Peak, draw, information_root, maximise
 from ..numerics.priors import weak_prior

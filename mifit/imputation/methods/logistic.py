@@ -13,7 +13,8 @@ from scipy.special import expit, log_expit
 
 from ...errors import PlanError
 from ...frame.kinds import Kind
-from ..contract import Array, Visit
+from ...typing import Array
+from ..contract import Visit
 from ..numerics.fit import Problem, Sketch, estimate, repeated, sketched
 from ..numerics.newton import Likelihood, Thinned, draw, information_root, squares
 from ..numerics.separation import AUGMENTED, NEVER, Columns, Extra, augmentation, columns, narrowed, observed

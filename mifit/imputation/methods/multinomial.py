@@ -11,7 +11,8 @@ import numpy.typing as npt
 from scipy.linalg import lapack
 
 from ...frame.kinds import Kind
-from ..contract import Array, Visit
+from ...typing import Array
+from ..contract import Visit
 from ..numerics.fit import Problem, Sketch, estimate, repeated, sketched
 from ..numerics.newton import BLOCK, Likelihood, Thinned, draw, information_root
 from ..numerics.separation import AUGMENTED, NEVER, Columns, Extra, augmentation, columns, marginal, observed

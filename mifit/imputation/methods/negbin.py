@@ -10,7 +10,8 @@ import numpy as np
 from scipy.special import betainc, digamma, gammaln, pdtrc, polygamma
 
 from ...frame.kinds import Kind
-from ..contract import Array, Visit
+from ...typing import Array
+from ..contract import Visit
 from ..numerics.fit import Left, resume
 from ..numerics.newton import Likelihood, Peak, draw, maximise
 from ..numerics.priors import weak_prior

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...frame.kinds import Kind
-from ..contract import Array, Visit
+from ...typing import Array
+from ..contract import Visit
 from ..numerics.linear import draw_coefficients, draw_sigma, solve
 from ..numerics.truncated import truncated_regression
 

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from scipy.special import log_expit, log_ndtr, ndtri
 
 from ...frame.kinds import Kind
-from ..contract import Array, Visit
+from ...typing import Array
+from ..contract import Visit
 from ..numerics.fit import Problem, Sketch, estimate, repeated, sketched
 from ..numerics.newton import Likelihood, Peak, Thinned, draw, squares
 from ..numerics.separation import AUGMENTED, Columns, Extra, augmentation, columns, observed

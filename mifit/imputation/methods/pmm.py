@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from ...errors import ImputationError, PlanError, call
 from ...frame.kinds import Kind
-from ..contract import Array, Visit
+from ...typing import Array
+from ..contract import Visit
 from ..numerics.linear import draw_coefficients, draw_sigma, solve
 
 __all__ = ["PMM", "PMMFitted", "ascending", "by_row", "match", "nearest"]

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from scipy.special import gammaln, pdtrc
 
 from ...frame.kinds import Kind
-from ..contract import Array, Visit
+from ...typing import Array
+from ..contract import Visit
 from ..numerics.fit import Estimate, Problem, estimate
 from ..numerics.newton import Likelihood, draw
 from ..numerics.priors import weak_prior

@@ -11,8 +11,9 @@ import numpy.typing as npt
 from scipy.linalg import lapack
 from scipy.special import ndtr
 
-from ...frame.kinds import Kind, Rows
-from ..contract import Array, Cross, Visit
+from ...frame.kinds import Kind
+from ...typing import Array, Rows
+from ..contract import Cross, Visit
 from ..numerics.linear import Solution, draw_coefficients, draw_sigma, solve
 from ..numerics.truncated import tails, truncated_normal, truncated_regression
 from .norm import NO_SPREAD

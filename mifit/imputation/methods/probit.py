@@ -9,7 +9,8 @@ import numpy as np
 from scipy.special import log_ndtr, ndtr
 
 from ...frame.kinds import Kind
-from ..contract import Array, Visit
+from ...typing import Array
+from ..contract import Visit
 from ..numerics.fit import Problem, estimate
 from ..numerics.newton import Likelihood, draw
 from ..numerics.priors import weak_prior

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...frame.kinds import Kind
-from ..contract import Array, Visit
+from ...typing import Array
+from ..contract import Visit
 
 __all__ = ["Sample", "SampleFitted"]
 

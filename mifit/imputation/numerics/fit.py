@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..contract import Array
+from ...typing import Array
 from .newton import Concave, Likelihood, Peak, again, maximise, variances
 from .separation import Columns
 from .shrinkage import SHRUNK, shrunk, spreads

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.linalg import lapack
 
-from ...frame.kinds import Rows
-from ..contract import Array, Cross
+from ...typing import Array, Rows
+from ..contract import Cross
 
 __all__ = ["DEPENDENT", "Solution", "draw_coefficients", "draw_sigma", "independent", "solve"]
 

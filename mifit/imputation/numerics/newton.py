@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from scipy.linalg import lapack
 
-from ..contract import Array
+from ...typing import Array
 
 __all__ = [
     "BLOCK",

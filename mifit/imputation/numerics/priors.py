@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..contract import Array
+from ...typing import Array
 from .newton import Likelihood
 
 __all__ = ["WEAK", "normal_prior", "weak_prior"]

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import lapack
 
-from ..contract import Array
+from ...typing import Array
 from .linear import independent
 
 __all__ = ["AUGMENTED", "NEVER", "Columns", "Extra", "augmentation", "columns", "marginal", "narrowed", "observed"]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import PlanError
-from ..contract import Array
+from ...typing import Array
 from .newton import Likelihood, Peak, maximise, variances
 from .priors import normal_prior
 

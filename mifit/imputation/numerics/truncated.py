@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import log_ndtr, ndtri_exp
 
-from ..contract import Array
+from ...typing import Array
 from .linear import Solution
 from .newton import Likelihood, draw, maximise
 

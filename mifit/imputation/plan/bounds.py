@@ -15,9 +15,9 @@ from ...formula.derived import numbers
 from ...formula.recipe import rows_where
 from ...formula.source import Captured, sourced
 from ...formula.terms import take_apart
-from ...frame.kinds import Kind, Rows
+from ...frame.kinds import Kind
 from ...frame.table import Column, Table
-from ..contract import Array
+from ...typing import Array, Rows
 
 __all__ = ["HALF", "Bounds", "Skip", "ancestors", "elsewhere", "known_outside", "nested", "skips", "uncut"]
 

@@ -16,7 +16,7 @@ from ...formula.terms import code_of
 from ...frame.kinds import Kind
 from ...frame.spelled import codes_of_missing
 from ...frame.table import Column, Table
-from ..contract import Array
+from ...typing import Array
 from ..methods import name_of
 from .likelihoods import AROUND, HAZARD, keyword_vector, likelihood_of
 

@@ -11,8 +11,9 @@ from ...errors import FormulaError, PlanError, call
 from ...formula.derived import Derived, solve
 from ...formula.question import Question
 from ...formula.terms import code_of, take_apart
-from ...frame.kinds import Array, Kind
+from ...frame.kinds import Kind
 from ...frame.table import Column, Table
+from ...typing import Array
 from .bounds import Skip
 from .defaults import constant_within
 from .plan import Wishes

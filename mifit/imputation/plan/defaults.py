@@ -12,7 +12,7 @@ from ...calls import Advice
 from ...errors import call
 from ...frame.kinds import Kind
 from ...frame.table import Column, Table
-from ..contract import Array
+from ...typing import Array
 
 __all__ = [
     "MOST_LEVELS",

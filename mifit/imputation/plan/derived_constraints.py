@@ -11,9 +11,9 @@ import numpy as np
 from ...errors import DataError, PlanError, call, shown
 from ...formula.derived import Derived, solve_for
 from ...formula.linear import linear_in
-from ...frame.kinds import Kind, Rows
+from ...frame.kinds import Kind
 from ...frame.table import Table
-from ..contract import Array
+from ...typing import Array, Rows
 from .bounds import HALF, Skip
 from .deductive import shared_parents
 from .plan import Wishes

@@ -17,7 +17,8 @@ from ...frame.kinds import Kind
 from ...frame.masks import Mask
 from ...frame.recast import recoded
 from ...frame.table import Column, Table
-from ..contract import Array, Method
+from ...typing import Array
+from ..contract import Method
 from ..methods import METHODS, Power, name_of
 from ..methods.cox import nelson_aalen
 from .bounds import Bounds, Skip, ancestors, nested, uncut

@@ -13,7 +13,7 @@ from ...errors import call
 from ...formula.question import Question
 from ...formula.recipe import event_of, tells_event, without
 from ...frame.table import Column, Table, free_name
-from ..contract import Array
+from ...typing import Array
 from .likelihoods import HAZARD, keyword_vector
 
 __all__ = ["NO_STATUS", "doubts_of_times", "late_cases", "unnamed_status"]

@@ -13,10 +13,11 @@ from ...errors import MifitError, PlanError, call
 from ...formula.derived import Derived
 from ...formula.question import Question
 from ...formula.recipe import renamed
-from ...frame.kinds import Kind, Rows
+from ...frame.kinds import Kind
 from ...frame.masks import Mask
 from ...frame.recast import recoded
 from ...frame.table import Table
+from ...typing import Rows
 from .bounds import Skip
 from .plan import Plan, Wishes, listed
 

@@ -10,7 +10,8 @@ import numpy as np
 from ...formula.question import Question
 from ...frame.kinds import Kind
 from ...frame.table import Table
-from ..contract import Array, Method
+from ...typing import Array
+from ..contract import Method
 from ..methods import Cox, Glm, Logistic, Multinomial, NegBin, Normal, Ordinal, Poisson, Probit
 
 __all__ = ["AROUND", "HAZARD", "keyword_vector", "likelihood_of"]

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...errors import PlanError, call, nearest
-from ...frame.kinds import Kind, Rows
+from ...frame.kinds import Kind
 from ...frame.table import Column, Table
-from ..contract import Array
+from ...typing import Array, Rows
 from .plan import Wishes, listed
 
 __all__ = ["Joined", "collapsed", "levels_together"]

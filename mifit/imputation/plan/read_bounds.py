@@ -9,8 +9,8 @@ import numpy as np
 
 from ...errors import PlanError, call, shown
 from ...formula.terms import code_of
-from ...frame.kinds import Rows
 from ...frame.table import Column, Table
+from ...typing import Rows
 from .bounds import Bounds
 from .plan import Wishes
 

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from ...errors import DataError, ImputationError, shown
 from ...formula.condition import Condition
 from ...formula.derived import Derived, spelled_out
-from ...frame.kinds import Array, Rows
 from ...frame.table import Column, Table
+from ...typing import Array, Rows
 from .bounds import HALF, Skip, ancestors, elsewhere, known_outside, nested, skips
 
 __all__ = ["Demand", "SkipPattern", "questionnaire", "refuse_contradiction"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..contract import Array
+from ...typing import Array
 
 __all__ = ["TotalWithin", "total_within"]
 

@@ -10,7 +10,7 @@ from ...formula.question import Question
 from ...formula.terms import code_of
 from ...frame.kinds import Kind
 from ...frame.table import Table
-from ..contract import Array
+from ...typing import Array
 from .plan import Wishes
 
 __all__ = ["linear_copy", "said_of_copies"]

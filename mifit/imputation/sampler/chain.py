@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...frame.kinds import Rows
-from ..contract import Array, Fitted
+from ...typing import Array, Rows
+from ..contract import Fitted
 from ..methods import CHAINED, METHODS
 from ..methods.logistic import LogisticFitted
 from ..methods.multinomial import MultinomialFitted

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ...frame.kinds import Kind, Rows
+from ...frame.kinds import Kind
 from ...frame.table import Column, Table
-from ..contract import Array
+from ...typing import Array, Rows
 from ..plan.bounds import HALF
 from ..plan.derived_constraints import SLACK, Held, amiss, completed_numbers
 from .likelihood_terms import Members

@@ -16,10 +16,11 @@ import numpy.typing as npt
 from ...formula.derived import Derived
 from ...formula.design import Design, freeze
 from ...formula.question import LEVELLED, Inverse, Question
-from ...frame.kinds import Kind, Rows
+from ...frame.kinds import Kind
 from ...frame.masks import Mask
 from ...frame.table import Table
-from ..contract import Array, Method, Visit
+from ...typing import Array, Rows
+from ..contract import Method, Visit
 from ..methods import Cox, Logistic, Multinomial, Ordinal, Probit, name_of
 from ..methods.cox import Times
 from ..numerics.fit import Left

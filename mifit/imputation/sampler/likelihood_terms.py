@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ...frame.kinds import Rows
-from ..contract import Array, Judge
+from ...typing import Array, Rows
+from ..contract import Judge
 from .store import ColumnStore, Model
 
 __all__ = ["Bench", "Judging", "Line", "Members", "Together"]

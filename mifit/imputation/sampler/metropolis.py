@@ -11,9 +11,9 @@ import numpy.typing as npt
 from ...errors import ImputationError, call, shown
 from ...formula.derived import solve_for
 from ...formula.linear import additive_in, linear_in
-from ...frame.kinds import Kind, Rows
+from ...frame.kinds import Kind
 from ...frame.table import Table
-from ..contract import Array
+from ...typing import Array, Rows
 from ..plan.derived_constraints import SLACK, Tie, amiss, completed_numbers, derived_value
 from ..plan.plan import Wishes
 from .engine import Engine, Ready

@@ -10,9 +10,9 @@ import numpy as np
 
 from ...errors import PlanError, call
 from ...formula.derived import Derived
-from ...frame.kinds import Kind, Rows
+from ...frame.kinds import Kind
 from ...frame.table import Column, Table
-from ..contract import Array
+from ...typing import Array, Rows
 from ..methods import Cox, name_of
 from ..plan.plan import Plan, Variable, listed
 from ..plan.usable_columns import is_constant

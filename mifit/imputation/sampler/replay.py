@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...formula.derived import Derived
-from ...frame.kinds import Rows
 from ...frame.table import Table
-from ..contract import Array
+from ...typing import Array, Rows
 from ..methods.pmm import PMMFitted, nearest
 from ..plan.groups import rows_of
 from ..plan.plan import Plan

@@ -19,8 +19,8 @@ from scipy.special import expit
 from ...errors import ImputationError, call
 from ...formula.design import Design
 from ...formula.question import Inverse
-from ...frame.kinds import Rows
-from ..contract import Array, Discrete
+from ...typing import Array, Rows
+from ..contract import Discrete
 from ..numerics.truncated import truncated_normal
 from ..plan.sampler_choice import Choice, Sampler
 from .constraint import _UNLESS, Fence

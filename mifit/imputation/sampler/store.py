@@ -16,9 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...formula.design import Design
-from ...frame.kinds import Rows
 from ...frame.table import Table
-from ..contract import Array
+from ...typing import Array, Rows
 from ..plan.plan import Piece
 
 __all__ = ["BLOCK", "Change", "ColumnStore", "Layout", "Model", "Step"]

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...frame.kinds import Rows
-from ..contract import Array, Cross, Visit
+from ...typing import Array, Rows
+from ..contract import Cross, Visit
 from .store import BLOCK, ColumnStore, Model
 
 __all__ = ["StoreVisit"]
