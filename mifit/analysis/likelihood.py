@@ -13,11 +13,11 @@ from ..errors import FitError, ModelError
 from ..typing import Array
 from .build import empty, in_turn, job_of, model_of, outcome_levels, stack, usable
 from .job import CompletedSets, FrozenDesign, Job
-from .mixed import composed, group_sums, loglik
+from .mixed import loglik_at as mixed_loglik
+from .mixed_maximum import fit_of, grouped_of
 from .models import MODELS, Call, is_robust
-from .parameters import cut_points_of, group_covariance, increments_of, random_effects
+from .parameters import cut_points_of, increments_of
 from .problems import failure, stopped_short
-from .scaling import Scaled
 from .settling import Unsettled, settle
 
 __all__ = ["LogLikelihoods", "loglik_at", "loglik_fits", "stacked", "without_likelihood"]
@@ -169,7 +169,6 @@ def _maximum(job: Job) -> tuple[Array, float]:
             params = kind.best(found.result, found.job)
             if found.level is not None:
                 params = found.level.params(params, found.reading.names)
-                params = _raw_spread(params, found.level) if job.model == "mixedlm" else params
             value = kind.at(model, job, params)
         except ModelError:
             raise
@@ -180,19 +179,6 @@ def _maximum(job: Job) -> tuple[Array, float]:
     if not np.isfinite(value):
         raise FitError(f"the log-likelihood of the {spec.label} model is not finite in completed set {job.k}.")
     return params, value
-
-
-def _raw_spread(params: Array, level: Scaled) -> Array:
-    """Return parameters of a mixed model with the covariances of its random effects on the scale of its columns."""
-    out, p = params.copy(), len(level.shift)
-    c = len(level.job.init.get("components") or {})
-    q = len(level.job.init["exog_re"].columns) if "exog_re" in level.job.init else int(not c)
-    size = np.exp(np.array(level.spread[:q]) / 2)
-    rows, columns = np.tril_indices(q)
-    rest = p + len(rows)
-    out[p:rest] *= size[rows] * size[columns]
-    out[rest : rest + c] *= np.exp(np.array(level.spread[len(level.spread) - 1 - c : -1]))
-    return out
 
 
 def _words(job: Job) -> dict[str, Any]:
@@ -330,21 +316,20 @@ def _cut_points_best(result: Any, job: Job) -> Array:
 
 def _mixed_at(model: Any, job: Job, params: Array) -> float:
     """Return the log-likelihood of a mixed model at coefficients, covariances and residual variance."""
-    exog, (random, widths) = job.exog.to_numpy(), random_effects(model, job)
-    p, q = exog.shape[1], random.shape[1] - sum(widths)
+    data = grouped_of(job)
+    p, q = len(data.fixed), len(data.random)
     psi, lower = np.zeros((q, q)), np.tril_indices(q)
     rest = p + len(lower[0])
     psi[lower] = params[p:rest]
     psi.T[lower] = params[p:rest]
-    sums = group_sums(job.endog.to_numpy() - exog @ params[:p], exog, random, np.asarray(job.init["groups"]))
-    return loglik(sums, composed(psi, params[rest:-1], widths), float(params[-1]))
+    return mixed_loglik(data, params[:p], psi, params[rest:-1], float(params[-1]))
 
 
 def _mixed_best(result: Any, job: Job) -> Array:
     """Return coefficients, lower triangle of the random effects' covariance, further components, residual variance."""
-    covariance, beta = group_covariance(result), np.asarray(result.fe_params, dtype=np.float64)
-    components = np.asarray(result.vcomp, dtype=np.float64)
-    return np.concatenate([beta, covariance[np.tril_indices(len(covariance))], components, [float(result.scale)]])
+    fit = fit_of(result, job)
+    lower = fit.cov_re[np.tril_indices(len(fit.cov_re))]
+    return np.concatenate([fit.fe_params, lower, fit.vcomp, [fit.scale]])
 
 
 _KINDS: dict[str, _Kind] = {

@@ -1,8 +1,8 @@
-"""The likelihood of a linear mixed model from cross-products by group; arrays only."""
+"""A linear mixed model by groups: columns without origin or unit, the likelihood and its slope; arrays only."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,71 +10,102 @@ import numpy.typing as npt
 
 from ..typing import Array
 
-__all__ = [
-    "GroupSums",
-    "composed",
-    "fixed_covariance",
-    "group_sums",
-    "loglik",
-    "packed_columns",
-    "spread_covariance",
-    "spread_distance",
-]
+__all__ = ["Grouped", "Point", "composed", "grouped", "loglik_at", "packed_columns", "point", "root_of"]
 
 Codes = npt.NDArray[np.int64]
 
-#: step of the central differences, on log and arctanh scales
-_STEP = 1e-3
-
-#: a random effect with less than this share of the residual variance has none
-_NOTHING = 1e-5
-
-#: a variance below this share that falls on is on its way to the boundary
-_SMALL = 1e-3
-
-#: a log-likelihood that gains no more than this away from the boundary has its maximum there
-_NO_GAIN = 1e-2
+#: a column whose part beyond the columns before it is a smaller share of it than this has none
+_NOTHING_LEFT = 1e-11
 
 
-@dataclass(frozen=True, slots=True)
-class GroupSums:
-    """Cross-products of n rows in G groups: p fixed columns X, q random columns Z, residuals r."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Grouped:
+    """What n rows in G groups say of a mixed model: p fixed columns X and the outcome y, w random columns Z.
+
+    The fixed columns and the first q random ones are made orthogonal over the rows, all columns have mean square 1, and
+    the outcome is what least squares leave of it: whatever origins and units the user's columns have, these are alike.
+    In every group Z = Q R, Q orthonormal, and [X y] is divided into a part within Q and the rest.
+    """
 
     n_rows: int
-    zz: Array  #: (G, q, q)
-    zx: Array  #: (G, q, p)
-    zr: Array  #: (G, q)
-    xx: Array  #: (p, p)
-    xr: Array  #: (p,)
-    rr: float
+    factors: Array  #: (G, w, w) R of each group
+    seen: Array  #: (G, w, p + 1) Q'[X y] of each group
+    rest: Array  #: (p + 1, p + 1) cross-products of what is outside Q, over all groups
+    faint: float  #: a deviation of random effects that these rows cannot tell from none, that of the residuals being 1
+    fixed: Array  #: (p, p) raw coefficients from those here
+    random: Array  #: (q, q) raw random effects from those here
+    sizes: Array  #: (c,) of each further component: a raw effect from one here
+    widths: tuple[int, ...]  #: how many columns each further component has, after the first q
+    least: Array  #: (p,) raw coefficients by least squares
+    unit: float  #: size of the outcome here, in raw units
+
+    @property
+    def slices(self) -> list[slice]:
+        """Where the columns of each further component are."""
+        ends = np.cumsum([len(self.random), *self.widths]).tolist()
+        return [slice(start, end) for start, end in zip(ends, ends[1:], strict=False)]
 
 
-def group_sums(residuals: Array, exog: Array, random: Array, groups: Codes) -> GroupSums:
-    """Sum products over the rows of each group, all that the likelihood of a mixed model needs of the data.
+@dataclass(frozen=True, slots=True, eq=False)
+class Point:
+    """A mixed model at some covariance of its random effects, everything else at its best for that."""
+
+    loglik: float  #: but for the units of the outcome and of the fixed columns
+    slope: Array  #: (w, w) derivative of ``loglik`` by the root of the covariance
+    coefficients: Array  #: (p,) by generalised least squares
+    information: Array  #: (p, p) of the coefficients, times the residual variance
+    squares: float  #: generalised sum of squares of the residuals
+    residual: float  #: residual variance
+
+
+def grouped(endog: Array, exog: Array, random: Array, parts: Sequence[Array], groups: Codes) -> Grouped:
+    """Reduce the rows of each group to what the likelihood of a mixed model needs of them.
 
     Parameters
     ----------
-    residuals : ndarray, shape (n,)
-        Outcome minus the fixed effects at some coefficients.
+    endog : ndarray, shape (n,)
     exog : ndarray, shape (n, p)
     random : ndarray, shape (n, q)
+        Columns whose effects have a covariance without restrictions.
+    parts : sequence of ndarray, shape (n, w_j)
+        Columns of each further component: independent effects of equal variance.
     groups : ndarray of int, shape (n,)
 
     Returns
     -------
-    GroupSums
+    Grouped
+
+    Raises
+    ------
+    FloatingPointError
+        If the fixed columns leave nothing of the outcome.
     """
-    order = np.argsort(groups, kind="stable")
-    r, x, z = residuals[order], exog[order], random[order]
-    starts = np.flatnonzero(np.r_[True, np.diff(groups[order]) != 0])
-    return GroupSums(
-        n_rows=len(r),
-        zz=np.add.reduceat(z[:, :, None] * z[:, None, :], starts),
-        zx=np.add.reduceat(z[:, :, None] * x[:, None, :], starts),
-        zr=np.add.reduceat(z * r[:, None], starts),
-        xx=x.T @ x,
-        xr=x.T @ r,
-        rr=float(r @ r),
+    x, fixed = _orthogonal(exog)
+    z, back = _orthogonal(random)
+    n = len(endog)
+    own = x.T @ endog / n
+    left = endog - x @ own
+    more = x.T @ left / n  # what rounding left of the projection
+    left = left - x @ more
+    unit = float(np.sqrt(left @ left / n))
+    if not unit > 1e-13 * np.sqrt(endog @ endog / n):
+        raise FloatingPointError("the outcome has no residual variance")
+    sizes = np.array([float(np.sqrt((part**2).sum() / n)) or 1.0 for part in parts])
+    z = np.hstack([z, *(part / size for part, size in zip(parts, sizes, strict=True))])
+    factors, seen, rest = _factored(z, np.column_stack([x, left / unit]), groups)
+    products = factors.transpose(0, 2, 1) @ factors
+    return Grouped(
+        n_rows=n,
+        factors=factors,
+        seen=seen,
+        rest=rest,
+        faint=float((products**2).sum() / max(z.shape[1], 1) ** 2) ** -0.25,
+        fixed=fixed,
+        random=back,
+        sizes=1 / sizes,
+        widths=tuple(part.shape[1] for part in parts),
+        least=fixed @ (own + more),
+        unit=unit,
     )
 
 
@@ -112,6 +143,8 @@ def packed_columns(matrix: Array, groups: Codes) -> Array:
 def composed(psi: Array, components: Array, widths: Sequence[int]) -> Array:
     """Covariance of all random effects: those of the groups, then independent ones of equal variance.
 
+    Roots are composed in the same way.
+
     Parameters
     ----------
     psi : ndarray, shape (q, q)
@@ -135,224 +168,141 @@ def composed(psi: Array, components: Array, widths: Sequence[int]) -> Array:
     return out
 
 
-def loglik(sums: GroupSums, psi: Array, residual: float, reml: bool = False, profile: bool = False) -> float:
-    r"""Log-likelihood of a linear mixed model, V = residual I + Z psi Z' in every group.
+def root_of(data: Grouped, psi: Array, components: Array, residual: float) -> Array:
+    """Root of the covariance of all random effects, in units of the residual variance.
 
     Parameters
     ----------
-    sums : GroupSums
-        Residuals taken at the coefficients in question.
+    data : Grouped
     psi : ndarray, shape (q, q)
-        Covariance of the random effects.
+        Covariance of the effects of the user's own columns.
+    components : ndarray, shape (c,)
+        Variances of the further components, on the user's scale too.
     residual : float
-        Residual variance.
-    reml : bool, default False
-        Add the term of restricted likelihood, -1/2 log det X'V^-1X (its constant left out).
-    profile : bool, default False
-        Take the coefficients that are best for these variances instead.
+
+    Returns
+    -------
+    ndarray, shape (w, w)
+    """
+    there = np.linalg.inv(data.random)
+    values, vectors = np.linalg.eigh(there @ psi @ there.T)
+    half = vectors * np.sqrt(np.maximum(values, 0.0))
+    return composed(half, np.sqrt(np.maximum(components, 0.0)) / data.sizes, data.widths) / np.sqrt(residual)
+
+
+def point(data: Grouped, root: Array, reml: bool, residual: float | None = None) -> Point:
+    r"""Likelihood of a mixed model where its random effects have covariance residual root root'.
+
+    Parameters
+    ----------
+    data : Grouped
+    root : ndarray, shape (w, w)
+    reml : bool
+        Restricted likelihood.
+    residual : float, optional
+        Residual variance, in the units of ``data``; by default the one that is best for the root.
+
+    Returns
+    -------
+    Point
+
+    Notes
+    -----
+    With :math:`M = I + R L L'R'` in every group, L the root, Q of dimension w: :math:`\log\det V = n \log\sigma^2 +
+    \log\det M` and :math:`V^{-1} = (I - Q Q' + Q M^{-1} Q') / \sigma^2`. A singular covariance is no special case, and
+    nothing cancels where random effects are thousands of times as large as the residuals. Coefficients, and the
+    residual variance unless it is given, are profiled out, so that they add nothing to the slope.
+
+    References
+    ----------
+    Bates, D., Mächler, M., Bolker, B. and Walker, S. (2015). Fitting linear mixed-effects models using lme4.
+    *Journal of Statistical Software* 67(1), 1-48. doi:10.18637/jss.v067.i01
+    """
+    p, w = len(data.rest) - 1, len(root)
+    inner, weighed, total = _weighed(data, root)
+    information, cross = total[:p, :p], total[:p, p]
+    coefficients: Array = np.asarray(np.linalg.solve(information, cross), dtype=np.float64)
+    squares = float(total[p, p] - cross @ coefficients)
+    df = data.n_rows - (p if reml else 0)
+    residual = squares / df if residual is None else residual
+    if not residual > 0:
+        raise FloatingPointError("the residual variance is zero")
+    height = inner + df * np.log(2 * np.pi * residual) + squares / residual
+    left = data.factors.transpose(0, 2, 1) @ weighed
+    fixed, apart = left[:, :, w : w + p], left[:, :, w + p] - left[:, :, w : w + p] @ coefficients
+    slope = (left[:, :, :w].sum(axis=0) - apart.T @ apart / residual) @ root
+    if reml and p:
+        height += float(np.linalg.slogdet(information)[1])
+        slope -= np.tensordot(fixed @ np.linalg.inv(information), fixed, axes=((0, 2), (0, 2))) @ root
+    return Point(-0.5 * height, -slope, coefficients, information, squares, residual)
+
+
+def loglik_at(data: Grouped, coefficients: Array, psi: Array, components: Array, residual: float) -> float:
+    """Log-likelihood of a mixed model at given parameters, all of them on the user's scale.
+
+    Parameters
+    ----------
+    data : Grouped
+    coefficients : ndarray, shape (p,)
+    psi : ndarray, shape (q, q)
+    components : ndarray, shape (c,)
+    residual : float
 
     Returns
     -------
     float
-
-    Notes
-    -----
-    With psi = L L' and M = residual I + L'Z'ZL: V^-1 = (I - Z L M^-1 L'Z') / residual and
-    log det V = (n - q) log residual + log det M, so that a singular psi is no special case.
 
     Examples
     --------
     >>> one = np.ones((2, 1))
-    >>> sums = group_sums(np.array([1.0, -1.0]), one, one, np.array([0, 1]))
-    >>> bool(np.isclose(loglik(sums, np.array([[0.5]]), 0.5), -np.log(2 * np.pi) - 1))
+    >>> data = grouped(np.array([1.0, -1.0]), one, one, [], np.array([0, 1]))
+    >>> found = loglik_at(data, np.zeros(1), np.array([[0.5]]), np.zeros(0), 0.5)
+    >>> bool(np.isclose(found, -np.log(2 * np.pi) - 1))
     True
     """
-    weights, log_det = _woodbury(sums, psi, residual)
-    quadratic = (sums.rr - np.einsum("gi,gij,gj->", sums.zr, weights, sums.zr)) / residual
-    out = -0.5 * (sums.n_rows * np.log(2 * np.pi) + log_det)
-    if reml or profile:
-        information = (sums.xx - np.einsum("gia,gij,gjb->ab", sums.zx, weights, sums.zx)) / residual
-        out -= 0.5 * np.linalg.slogdet(information)[1] if reml else 0.0
-    if profile:
-        score = (sums.xr - np.einsum("gia,gij,gj->a", sums.zx, weights, sums.zr)) / residual
-        quadratic -= score @ np.linalg.solve(information, score)
-    return float(out - 0.5 * quadratic)
+    inner, _, total = _weighed(data, root_of(data, psi, components, residual))
+    away = np.append(-np.linalg.solve(data.fixed, coefficients - data.least) / data.unit, 1.0)
+    squares = float(away @ total @ away) * data.unit**2
+    return -0.5 * (inner + data.n_rows * np.log(2 * np.pi * residual) + squares / residual)
 
 
-def fixed_covariance(sums: GroupSums, psi: Array, residual: float) -> Array:
-    """Covariance of the coefficients by generalised least squares, (X'V^-1X)^-1, shape (p, p).
-
-    References
-    ----------
-    Laird, N. M. and Ware, J. H. (1982). Random-effects models for longitudinal data. *Biometrics* 38(4),
-    963-974, eq. 3.3. doi:10.2307/2529876
-    """
-    weights, _ = _woodbury(sums, psi, residual)
-    information = (sums.xx - np.einsum("gia,gij,gjb->ab", sums.zx, weights, sums.zx)) / residual
-    inverse = np.linalg.inv(information)
-    return (inverse + inverse.T) / 2
+def _weighed(data: Grouped, root: Array) -> tuple[float, Array, Array]:
+    """Return the sum of log det M, M^-1 [R Q'X Q'y] of each group, and [X y]'V^-1[X y] times the residual variance."""
+    half = data.factors @ root
+    middle = half @ half.transpose(0, 2, 1)
+    middle[:, np.arange(len(root)), np.arange(len(root))] += 1.0
+    weighed = np.linalg.solve(middle, np.concatenate([data.factors, data.seen], axis=2))
+    width = data.seen.shape[2]
+    total = data.rest + data.seen.reshape(-1, width).T @ weighed[:, :, len(root) :].reshape(-1, width)
+    return float(np.linalg.slogdet(middle)[1].sum()), np.asarray(weighed, dtype=np.float64), (total + total.T) / 2
 
 
-def spread_covariance(
-    sums: GroupSums,
-    psi: Array,
-    residual: float,
-    reml: bool,
-    components: Array | None = None,
-    widths: Sequence[int] = (),
-) -> tuple[Array, Array] | None:
-    """Variance components on scales where they are roughly normal, and their covariance.
-
-    Parameters
-    ----------
-    sums : GroupSums
-    psi : ndarray, shape (q, q)
-    residual : float
-    reml : bool
-        Whether they were estimated by restricted likelihood.
-    components : ndarray, shape (c,), optional
-        Variances of further random effects.
-    widths : sequence of int, length c
-        How many columns each of them has, after the first q.
-
-    Returns
-    -------
-    estimates : ndarray, shape (q (q + 1) / 2 + c + 1,)
-        Logarithms of the q variances, inverse hyperbolic tangents of their correlations (in the order of the
-        lower triangle, by rows), logarithms of the components and of the residual variance.
-    covariance : ndarray
-        Inverse of the observed information, by central differences of the profile likelihood.
-        None at the boundary: a variance of (about) zero, a correlation of one, or no maximum there.
-    """
-    found = _profile(sums, psi, residual, reml, components, widths)
-    if found is None:
-        return None
-    height, at = found
-    information = -_hessian(height, at)
-    if not np.isfinite(information).all() or np.linalg.eigvalsh(information)[0] <= 0:
-        return None
-    return at, np.asarray(np.linalg.inv(information), dtype=np.float64)
+def _orthogonal(columns: Array) -> tuple[Array, Array]:
+    """Return columns of mean square 1, orthogonal over the rows, and the effects of the given ones from theirs."""
+    n, p = columns.shape
+    size = np.sqrt((columns**2).mean(axis=0))
+    size = np.where(size > 0, size, 1.0)
+    alike = columns / size
+    if n >= p:
+        turned, upper = np.linalg.qr(alike)
+        if (np.abs(np.diag(upper)) > _NOTHING_LEFT * np.sqrt(n)).all():
+            return turned * np.sqrt(n), np.linalg.inv(upper) * np.sqrt(n) / size[:, None]
+    return alike, np.diag(1 / size)
 
 
-def spread_distance(
-    sums: GroupSums,
-    psi: Array,
-    residual: float,
-    reml: bool,
-    components: Array,
-    widths: Sequence[int],
-    fixed: Array,
-) -> float:
-    """Squared distance of a mixed model from its maximum, in squared standard errors.
-
-    Parameters
-    ----------
-    sums, psi, residual, reml, components, widths
-        As in :func:`spread_covariance`.
-    fixed : ndarray, shape (p, p)
-        Covariance of the coefficients.
-
-    Returns
-    -------
-    float
-        Of the coefficients and of the variance components on the scales of :func:`spread_covariance`. A variance
-        that is small and would be smaller still is at its boundary and is not judged; where all are, twice what the
-        log-likelihood gains when the variances leave the boundary.
-    """
-    weights, _ = _woodbury(sums, composed(psi, components, widths), residual)
-    score = (sums.xr - np.einsum("gia,gij,gj->a", sums.zx, weights, sums.zr)) / residual
-    away = float(score @ fixed @ score)
-    found = _profile(sums, psi, residual, reml, components, widths)
-    if found is None:
-        return away + _gain(sums, psi, residual, reml, components, widths)
-    height, at = found
-    steps = _STEP * np.eye(len(at))
-    rise = np.array([(height(at + step) - height(at - step)) / (2 * _STEP) for step in steps])
-    information = -_hessian(height, at)
-    q, c = len(psi), len(components)
-    small = np.exp(at) * _mean_squares(sums, q, widths, len(at)) < _SMALL * residual
-    where = np.arange(len(at))
-    variance = (where < q) | ((where >= len(at) - 1 - c) & (where < len(at) - 1))
-    kept = ~(small & variance & (rise < 0))
-    inner = information[np.ix_(kept, kept)]
-    if np.linalg.eigvalsh(inner)[0] <= 0:
-        return away + _gain(sums, psi, residual, reml, components, widths)
-    return away + float(rise[kept] @ np.linalg.solve(inner, rise[kept]))
-
-
-def _mean_squares(sums: GroupSums, q: int, widths: Sequence[int], size: int) -> Array:
-    """Return what a unit of each variance adds to the variance of a row; 1 for what is no variance."""
-    mean = np.einsum("gii->i", sums.zz) / sums.n_rows
-    out = np.ones(size)
-    out[:q] = mean[:q]
-    at = q
-    for j, width in enumerate(widths):
-        out[size - 1 - len(widths) + j] = mean[at : at + width].sum()
-        at += width
-    return out
-
-
-def _gain(sums: GroupSums, psi: Array, residual: float, reml: bool, components: Array, widths: Sequence[int]) -> float:
-    """Return twice what the log-likelihood gains when variances leave their boundary a little, or nothing."""
-    mean = np.einsum("gii->i", sums.zz) / sums.n_rows
-    here = composed(psi, components, widths)
-    before = loglik(sums, here, residual, reml=reml, profile=True)
-    blocks = np.split(np.arange(len(here)), np.cumsum([*[1] * len(psi), *widths])[:-1]) if len(here) else []
-    best = 0.0
-    for block in blocks:
-        for share in (1e-4, 1e-3, 1e-2, 1e-1):
-            more = np.zeros(len(here))
-            more[block] = share * residual / max(float(mean[block].sum()), np.finfo(float).tiny)
-            for left in (residual, residual * (1 - share)):
-                there = loglik(sums, here + np.diag(more), left, reml=reml, profile=True)
-                best = max(best, there - before)
-    return 2 * best if best > _NO_GAIN else 0.0
-
-
-def _profile(
-    sums: GroupSums, psi: Array, residual: float, reml: bool, components: Array | None, widths: Sequence[int]
-) -> tuple[Callable[[Array], float], Array] | None:
-    """Return the profile likelihood on the scales of the variances, and where it stands; None at the boundary."""
-    q, further = len(psi), np.zeros(0) if components is None else components
-    variances = np.diag(psi)
-    mean_square = np.einsum("gii->i", sums.zz) / sums.n_rows
-    shares = np.diag(composed(psi, further, widths)) * mean_square
-    blocks = [*shares[:q], *(block.sum() for block in np.split(shares[q:], np.cumsum(widths)[:-1]) if len(widths))]
-    lower = np.tril_indices(q, -1)
-    if any(share <= _NOTHING * residual for share in blocks):
-        return None
-    correlations = (psi / np.sqrt(np.outer(variances, variances)))[lower]
-    if (np.abs(correlations) > 1 - 1e-6).any():
-        return None
-    at = np.concatenate([np.log(variances), np.arctanh(correlations), np.log(further), [np.log(residual)]])
-    rest = len(at) - 1 - len(further)
-
-    def height(point: Array) -> float:
-        sd = np.exp(point[:q] / 2)
-        matrix = np.eye(q)
-        matrix[lower] = matrix.T[lower] = np.tanh(point[q:rest])
-        whole = composed(matrix * np.outer(sd, sd), np.exp(point[rest:-1]), widths)
-        return loglik(sums, whole, float(np.exp(point[-1])), reml=reml, profile=True)
-
-    return height, at
-
-
-def _woodbury(sums: GroupSums, psi: Array, residual: float) -> tuple[Array, float]:
-    """Return L M^-1 L' of each group, shape (G, q, q), and the sum of log det V."""
-    values, vectors = np.linalg.eigh(psi)
-    root = vectors * np.sqrt(np.maximum(values, 0.0))
-    inner = residual * np.eye(len(psi)) + root.T @ sums.zz @ root
-    weights = root @ np.linalg.solve(inner, np.broadcast_to(root.T, inner.shape))
-    n_random = inner.shape[0] * inner.shape[1]
-    return weights, float((sums.n_rows - n_random) * np.log(residual) + np.linalg.slogdet(inner)[1].sum())
-
-
-def _hessian(height: Callable[[Array], float], at: Array) -> Array:
-    """Return second derivatives by central differences, shape (k, k)."""
-    steps = _STEP * np.eye(len(at))
-    out = np.empty((len(at), len(at)))
-    for i, a in enumerate(steps):
-        for j, b in enumerate(steps[: i + 1]):
-            corners = height(at + a + b) - height(at + a - b) - height(at - a + b) + height(at - a - b)
-            out[i, j] = out[j, i] = corners / (4 * _STEP**2)
-    return out
+def _factored(z: Array, a: Array, groups: Codes) -> tuple[Array, Array, Array]:
+    """Return R and Q'a of each group, groups in any order, and the cross-products of what Q leaves of a."""
+    order = np.argsort(groups, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(groups[order]) != 0])
+    sizes = np.diff(np.r_[starts, len(order)])
+    w, factors, seen, rest = z.shape[1], [], [], np.zeros((a.shape[1], a.shape[1]))
+    for size in np.unique(sizes):  # groups of one size at once
+        rows = order[starts[sizes == size][:, None] + np.arange(size)]
+        axes, upper = np.linalg.qr(z[rows])
+        within = axes.transpose(0, 2, 1) @ a[rows]
+        left = (a[rows] - axes @ within).reshape(-1, a.shape[1])
+        short = max(w - size, 0)
+        factors.append(np.pad(upper, ((0, 0), (0, short), (0, 0))))
+        seen.append(np.pad(within, ((0, 0), (0, short), (0, 0))))
+        rest += left.T @ left
+    return np.concatenate(factors), np.concatenate(seen), rest

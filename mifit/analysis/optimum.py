@@ -9,10 +9,11 @@ import numpy as np
 
 from ..typing import Array
 from .job import Job
-from .mixed import group_sums, spread_distance
+from .mixed_maximum import distance as mixed_distance
+from .mixed_maximum import fit_of
 from .models import MODELS
 from .ordered import DISTRIBUTIONS, information, score
-from .parameters import Reading, cut_points_of, group_covariance, random_effects
+from .parameters import Reading, cut_points_of
 
 __all__ = ["SETTLED", "curvature", "distance", "height", "information_of", "log_odds", "params_of", "slope"]
 
@@ -196,15 +197,8 @@ def _quantile(result: Any, job: Job, reading: Reading) -> float:
 
 
 def _mixed(result: Any, job: Job, reading: Reading) -> float:
-    """Return the distance of a mixed model: coefficients by generalised least squares, variances on their scales."""
-    random, widths = random_effects(result.model, job)
-    exog, beta = job.exog.to_numpy(), np.asarray(result.fe_params, dtype=np.float64)
-    psi, components = group_covariance(result), np.asarray(result.vcomp, dtype=np.float64)
-    sums = group_sums(job.endog.to_numpy() - exog @ beta, exog, random, np.asarray(job.init["groups"]))
-    p = len(beta)
-    return spread_distance(
-        sums, psi, float(result.scale), bool(result.reml), components, widths, reading.covariance[:p, :p]
-    )
+    """Return the distance of a mixed model, all its parameters at once."""
+    return mixed_distance(fit_of(result, job))
 
 
 def _in_errors(step: Array, covariance: Array) -> float:

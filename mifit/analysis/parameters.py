@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..typing import Array
-from .mixed import composed, fixed_covariance, group_sums, spread_covariance
+from .mixed_maximum import fit_of, fixed_covariance, spread
 from .ordered import DISTRIBUTIONS, information, row_scores
 from .sandwich import cox_scores, sandwich
 
@@ -24,13 +24,11 @@ __all__ = [
     "by_level",
     "cut_points",
     "cut_points_of",
-    "group_covariance",
     "increments_of",
     "log_dispersion",
     "log_precision",
     "mixed_effects",
     "proportional_hazards",
-    "random_effects",
 ]
 
 
@@ -183,18 +181,13 @@ def mixed_effects(result: Any, job: Job) -> Reading:
     The covariance of the fixed effects is that of generalised least squares; statsmodels inverts their
     information together with that of the variances, which moves it by a few in a thousand.
     """
-    random, widths = random_effects(result.model, job)
-    exog, groups = job.exog.to_numpy(), np.asarray(job.init["groups"])
-    beta, residual = _array(result.fe_params), float(result.scale)
-    psi, components = group_covariance(result), _array(result.vcomp)
-    sums = group_sums(job.endog.to_numpy() - exog @ beta, exog, random, groups)
-    fixed = fixed_covariance(sums, composed(psi, components, widths), residual)
-    found = spread_covariance(sums, psi, residual, bool(result.reml), components, widths)
+    fit = fit_of(result, job)
+    beta, fixed, found = fit.fe_params, fixed_covariance(fit), spread(fit)
     columns = tuple(map(str, job.exog.columns))
     if found is None:
         return Reading(columns, beta, fixed, boundary="a variance is at its boundary")
     group = job.named.get("groups", "Group")
-    effects = job.init["exog_re"].columns if "exog_re" in job.init else ["Group"][: len(psi)]
+    effects = job.init["exog_re"].columns if "exog_re" in job.init else ["Group"][: len(fit.cov_re)]
     further = list(job.init.get("components") or ())
     names = _spread_names([group if name == "Group" else str(name) for name in effects], further)
     p, q = len(beta), len(beta) + len(names)
@@ -203,21 +196,8 @@ def mixed_effects(result: Any, job: Job) -> Reading:
     return Reading((*columns, *names), np.concatenate([beta, found[0]]), covariance, spread=len(names))
 
 
-def random_effects(model: Any, job: Job) -> tuple[Array, list[int]]:
-    """Return the design of all random effects of a mixed model, and how many columns each component has, at its end."""
-    own = np.zeros((len(job.endog), 0)) if model.exog_re is None else _array(model.exog_re)
-    further = list((job.init.get("components") or {}).values())
-    return np.hstack([own, *further]), [part.shape[1] for part in further]
-
-
-def group_covariance(result: Any) -> Array:
-    """Return the covariance of the random effects of a group, shape (q, q); of shape (0, 0) where there are none."""
-    psi = _array(result.cov_re)
-    return psi if psi.size else np.zeros((0, 0))
-
-
 def _spread_names(random: Sequence[str], further: Sequence[str]) -> list[str]:
-    """Return the names of the variance components, in the order of ``spread_covariance``."""
+    """Return the names of the variance components, in the order of ``spread``."""
     pairs = [(i, j) for i in range(len(random)) for j in range(i)]
     correlations = [f"atanh({random[j]} x {random[i]} Cor)" for i, j in pairs]
     components = [f"log({name} Var)" for name in further]

@@ -32,16 +32,12 @@ class Scaled:
     matrix: Array  #: (p, p) raw coefficients from standardised ones
     shift: Array  #: (p,) what each standardised coefficient adds to a cut point
     unit: float = 1.0  #: what the outcome was divided by
-    spread: tuple[float, ...] = ()  #: what the variance components of a mixed model, on their scales, are short of
 
     def raw(self, reading: Reading) -> Reading:
         """Return estimates and covariance for the design as it was."""
         q = len(reading.names)
         back = self.back(q, self._starts(reading.names), self._cuts(q))
-        estimate = back @ reading.estimate
-        if reading.spread and self.spread:
-            estimate[-reading.spread :] += np.array(self.spread)
-        return replace(reading, estimate=estimate, covariance=back @ reading.covariance @ back.T)
+        return replace(reading, estimate=back @ reading.estimate, covariance=back @ reading.covariance @ back.T)
 
     def params(self, params: Array, names: Sequence[str]) -> Array:
         """Return parameters for the design as it was, cut points as they are."""
@@ -91,16 +87,16 @@ def scaled(job: Job) -> Scaled | None:
     -------
     Scaled or None
         None where the model needs no help and the columns are of similar size, the user gave ``start_params`` or there
-        are no predictors. Columns are centred where an intercept, a cut point or the conditioning takes up the mean,
-        and divided by their standard deviation.
+        are no predictors; a mixed model is fitted on columns of its own. Columns are centred where an intercept, a cut
+        point or the conditioning takes up the mean, and divided by their standard deviation.
     """
-    if not len(job.exog.columns) or job.fit.get("start_params") is not None:
+    if not len(job.exog.columns) or job.model == "mixedlm" or job.fit.get("start_params") is not None:
         return None
     return standardised(job) if MODELS[job.model].scaled or _uneven(job) else None
 
 
 def standardised(job: Job) -> Scaled:
-    """Standardise the design of a job; of a mixed model its random effects too, of some models the outcome.
+    """Standardise the design of a job, of some models the outcome too.
 
     Parameters
     ----------
@@ -124,9 +120,6 @@ def standardised(job: Job) -> Scaled:
         matrix[row] -= centre / size
     exog = pd.DataFrame((columns - centre) / size, index=job.exog.index, columns=job.exog.columns)
     shift = centre / size if job.model == "ordinal" else np.zeros(len(size))
-    if job.model == "mixedlm":
-        init, spread = _random(job)
-        return Scaled(replace(job, exog=exog, init=init), matrix, shift, 1.0, spread)
     unit = _unit(job)
     return Scaled(replace(job, exog=exog, endog=job.endog / unit if unit != 1.0 else job.endog), matrix, shift, unit)
 
@@ -143,11 +136,6 @@ def _uneven(job: Job) -> bool:
     moves = not MODELS[job.model].constant or "Intercept" in job.exog.columns
     if moves and (np.sqrt(squares) > _UNEVEN * spread)[spread > 0].any():
         return True  # far from its origin
-    if job.model == "mixedlm":
-        further = [np.asarray(job.init["exog_re"], dtype=np.float64)] if "exog_re" in job.init else []
-        further += list((job.init.get("components") or {}).values())
-        sizes = np.concatenate([sizes, [1.0], *(np.sqrt((one**2).mean(axis=0)) for one in further)])
-        sizes = sizes[sizes > 0]
     unit = _unit(job)
     return bool(len(sizes) and sizes.max() > _UNEVEN * sizes.min()) or max(unit, 1 / unit) > _UNEVEN**0.5
 
@@ -163,22 +151,3 @@ def _unit(job: Job) -> float:
 def _is_linear(family: Any) -> bool:
     """Tell whether a family is the normal one with its usual link, which is also what no family means."""
     return family is None or (type(family).__name__ == "Gaussian" and type(family.link).__name__ == "Identity")
-
-
-def _random(job: Job) -> tuple[dict[str, Any], tuple[float, ...]]:
-    """Return the words of a mixed model with random effects of unit size, and what its log variances are short of."""
-    init, shift = dict(job.init), []
-    if "exog_re" in init:
-        columns = init["exog_re"]
-        size = np.sqrt((columns.to_numpy() ** 2).mean(axis=0))
-        size = np.where(size > 0, size, 1.0)
-        init["exog_re"] = columns / size
-        shift = list(-2 * np.log(size))
-    elif not init.get("components"):
-        shift = [0.0]  # a random intercept
-    parts = init.get("components") or {}
-    sizes = {name: float(np.sqrt((part**2).sum() / max(len(part), 1))) or 1.0 for name, part in parts.items()}
-    if parts:
-        init["components"] = {name: part / sizes[name] for name, part in parts.items()}
-    rest = [0.0] * (len(shift) * (len(shift) - 1) // 2)
-    return init, (*shift, *rest, *(-2 * np.log(size) for size in sizes.values()), 0.0)

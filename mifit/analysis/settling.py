@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from ..typing import Array
 from .build import model_of
 from .job import FrozenDesign, Job
+from .mixed_maximum import MixedFit, fixed_covariance, grouped_of, maximised, start_of
 from .models import MODELS, is_robust
 from .optimum import SETTLED, curvature, distance, height, information_of, log_odds, params_of, slope
 from .parameters import Reading, by_column
@@ -27,6 +28,13 @@ _NUMERICAL = (ArithmeticError, ValueError, np.linalg.LinAlgError)
 
 #: words of an optimizer, which another way does without
 _OPTIMIZER = ("method", "maxiter", "start_params", "tol", "gtol", "tol_criterion", "conv", "max_iter", "p_tol", "ctol")
+
+
+#: words of a mixed model that choose no optimizer
+_NO_OPTIMIZER = {"reml", "disp", "full_output"}
+
+#: words of a mixed model that change what is maximised
+_ANOTHER_CRITERION = {"cov_pen", "fe_pen", "free"}
 
 
 class Unsettled(ArithmeticError):
@@ -79,6 +87,8 @@ def settle(job: Job, design: FrozenDesign | None = None) -> Settled:
     Each way ends with statsmodels evaluating its result at the point that was found, so that covariances of every kind
     are its own.
     """
+    if job.model == "mixedlm" and len(job.exog.columns):
+        return _settle_mixed(job, design)
     first, runaway, error = None, None, None
     try:
         first = _attempt(job, scaled(job), job.fit, design)
@@ -103,8 +113,13 @@ def settle(job: Job, design: FrozenDesign | None = None) -> Settled:
     if error is not None:
         raise error
     assert first is not None
-    far = np.sqrt(abs(first.distance))
-    raise Unsettled(f"it stopped {far:.3g} standard errors short of its optimum, and no other way led there")
+    raise _short_of_it(first)
+
+
+def _short_of_it(found: Settled) -> Unsettled:
+    """Return the error for a fit that stopped somewhere else."""
+    far = np.sqrt(abs(found.distance))
+    return Unsettled(f"it stopped {far:.3g} standard errors short of its optimum, and no other way led there")
 
 
 def blocks(job: Job, reading: Reading) -> tuple[Array, list[slice]]:
@@ -137,6 +152,69 @@ def _attempt(job: Job, level: Scaled | None, words: Mapping[str, Any], design: F
     information = reading if known is own else level.raw(known) if level else known
     separated = _separated(job, result, information) or warned(caught, "PerfectSeparationWarning")
     return Settled(result, reading, information, used, level, far, separated, False, tuple(caught))
+
+
+def _settle_mixed(job: Job, design: FrozenDesign | None) -> Settled:
+    """Fit a mixed model without statsmodels' optimizers, unless the user chose one of them and it gets there."""
+    alone = bool(job.fit.keys() & _ANOTHER_CRITERION) or _limited(job)
+    if job.fit.keys() - _NO_OPTIMIZER:
+        with nullcontext() if alone else suppress(*_NUMERICAL):
+            found = _attempt(job, None, job.fit, design)
+            if found.settled or _limited(job):
+                return found
+            if alone:
+                raise _short_of_it(found)
+    try:
+        found = _by_ourselves(job, design)
+    except FloatingPointError as failed:
+        raise Unsettled(f"{failed}; use fewer of them, such as a random intercept alone") from failed
+    if not found.settled:
+        raise _short_of_it(found)
+    return found
+
+
+def _by_ourselves(job: Job, design: FrozenDesign | None) -> Settled:
+    """Fit a mixed model without statsmodels, which evaluates it where its result is to be kept."""
+    spec, reml = MODELS[job.model], bool(job.fit.get("reml", True))
+    fit = maximised(grouped_of(job), reml)
+    reading, result = spec.reading(fit, job), None
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        if design is not None:
+            result = _evaluated(fit, job, design)
+    far = distance(fit, job, reading)
+    return Settled(result or fit, reading, reading, job, None, far, False, False, tuple(caught))
+
+
+def _evaluated(fit: MixedFit, job: Job, design: FrozenDesign) -> Any:
+    """Return statsmodels' result at a fit; coefficients and errors are put right where its arithmetic does not follow.
+
+    It inverts the covariance of the random effects on the user's columns: nearly singular where a column is far from 0.
+    """
+    from statsmodels.tools.sm_exceptions import ConvergenceWarning
+
+    words = {"start_params": start_of(fit), "method": "bfgs", "gtol": np.inf, "reml": fit.reml}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = MODELS[job.model].fit(model_of(job, design), words)
+    bare, covariance, p = result._results, fixed_covariance(fit), len(fit.fe_params)
+    errors, own = np.sqrt(np.diag(covariance)), np.sqrt(np.diag(bare.normalized_cov_params)[:p] * bare.scale)
+    near = np.abs(bare.fe_params - fit.fe_params) <= 1e-3 * errors
+    if (near & (np.abs(own - errors) <= 2e-2 * errors)).all():
+        for one in caught:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+        return result
+    bare.fe_params, bare.scale = fit.fe_params, fit.scale
+    bare.params[:p] = fit.fe_params
+    bare.normalized_cov_params[:p] = bare.normalized_cov_params[:, :p] = 0.0
+    bare.normalized_cov_params[:p, :p] = covariance / fit.scale
+    warnings.warn(
+        "statsmodels cannot evaluate this model: a variance is zero, or a column of the random effects is far from 0. "
+        "Fixed effects and their errors are right; do not use its llf and random_effects.",
+        ConvergenceWarning,
+        stacklevel=2,
+    )
+    return result
 
 
 def _separated(job: Job, result: Any, reading: Reading) -> bool:
@@ -200,11 +278,6 @@ _AGAIN: dict[str, tuple[dict[str, Any], ...]] = {
     "rlm": ({"maxiter": 1000, "tol": 1e-12}, {"maxiter": 1000, "tol": 1e-10, "conv": "coefs"}),
     "quantreg": ({"max_iter": 5000, "p_tol": 1e-9}, {"max_iter": 20_000, "p_tol": 1e-12}),
     "gee": ({"maxiter": 500, "ctol": 1e-8}, {"maxiter": 2000, "ctol": 1e-10}),
-    "mixedlm": (
-        {"method": "bfgs", "gtol": 1e-9, "maxiter": 500},
-        {"method": ["bfgs", "cg", "powell"], "maxiter": 1000},
-        {"method": ["nm", "bfgs"], "maxiter": 5000},
-    ),
 }
 
 
