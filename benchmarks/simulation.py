@@ -44,11 +44,11 @@ def run_own(name: str, asked: argparse.Namespace) -> pd.DataFrame:
     path = asked.estimates / "mifit" / f"{name.replace('/', '-')}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     found = done(path)
-    wishes = {"congeniality": asked.congeniality, "iterations": asked.iterations}
+    options = {"congeniality": asked.congeniality, "iterations": asked.iterations}
     while (first := found["frame"].nunique()) < asked.frames:
         start = time.perf_counter()
         many = min(CHUNK, asked.frames - first)
-        more = estimates(SCENARIOS[name], many, asked.m, asked.seed, first, **wishes)
+        more = estimates(SCENARIOS[name], many, asked.m, asked.seed, first, **options)
         found = more if found.empty else pd.concat([found, more], ignore_index=True)
         found.to_csv(path, index=False)
         print(f"{name}: {(time.perf_counter() - start) / many:.2f} s per frame", file=sys.stderr, flush=True)

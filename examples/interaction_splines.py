@@ -19,8 +19,8 @@ air["Wind"] = air["Wind"].mask(rng.random(len(air)) < 0.2)
 # %%
 crossed, curved = "np.log(Ozone) ~ Wind * Temp + Solar", "np.log(Ozone) ~ Wind + bs(Temp, df=4) + Solar"
 positive = dict.fromkeys(("Wind", "Solar"), (0, None))  # the logarithm of ozone keeps it above 0
-wishes = {"auxiliary": "ignore", "methods": {"Month": "leave", "Day": "leave"}, "bounds": positive}
-imp = air.mice.impute([crossed, curved], m=20, rng=1, **wishes)
+options = {"auxiliary": "ignore", "methods": {"Month": "leave", "Day": "leave"}, "bounds": positive}
+imp = air.mice.impute([crossed, curved], m=20, rng=1, **options)
 print(imp.plan)
 
 # %%

@@ -151,12 +151,12 @@ def impute(
     >>> len(imp), int(imp[0].isna().sum().sum())
     (5, 0)
     """
-    from .imputation.plan.options import Asked
+    from .imputation.plan.options import Arguments
     from .imputed import create
 
     return create(
         frame, formula, model, m,
-        Asked(
+        Arguments(
             iterations, methods, predictors, auxiliary, congeniality, order, derived, id, link, kinds, bounds,
             conditional, where, ignore, by, weights, collapse, min_count, censored, truncated,
         ),
@@ -226,13 +226,13 @@ def plan(
     ('norm', 'covariate')
     """
     from .errors import MifitError
-    from .imputation.plan.options import Asked, one_seed, refuse_number, refuse_unseeded, seed_of
+    from .imputation.plan.options import Arguments, one_seed, refuse_number, refuse_unseeded, seed_of
     from .imputation.seed import Seed
     from .record.request import request
     from .workflow.prepare import plan_for
     from .workflow.run import refuse_run
 
-    asked = Asked(
+    asked = Arguments(
         iterations, methods, predictors, auxiliary, congeniality, order, derived, id, link, kinds, bounds, conditional,
         where, ignore, by, weights, collapse, min_count, censored, truncated,
     )  # fmt: skip
@@ -301,14 +301,14 @@ class MiceAccessor:
         self._frame = frame
 
     @_like(impute)
-    def impute(self, formula: Any = None, **wishes: Any) -> ImputedSet:
+    def impute(self, formula: Any = None, **options: Any) -> ImputedSet:
         """Draw m completed sets; see :func:`mifit.impute`."""
-        return impute(self._frame, formula, **wishes)
+        return impute(self._frame, formula, **options)
 
     @_like(plan)
-    def plan(self, formula: Any = None, **wishes: Any) -> Plan:
+    def plan(self, formula: Any = None, **options: Any) -> Plan:
         """Show what would be done; see :func:`mifit.plan`."""
-        return plan(self._frame, formula, **wishes)
+        return plan(self._frame, formula, **options)
 
     @_like(pattern)
     def pattern(self) -> pd.DataFrame:

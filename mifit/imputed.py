@@ -25,7 +25,7 @@ from .examine.values import value_table
 from .frame.completed import copied
 from .frame.elsewhere import from_frames as _from_frames
 from .frame.elsewhere import from_long as _from_long
-from .imputation.plan.options import Asked, is_whole, one_seed, refuse_number, refuse_unseeded, seed_of
+from .imputation.plan.options import Arguments, is_whole, one_seed, refuse_number, refuse_unseeded, seed_of
 from .imputation.plan.plan import Plan
 from .imputation.sampler.chain import Chain
 from .record.record import Record
@@ -706,7 +706,7 @@ _AVERAGING = frozenset({"mean", "median", "std", "var", "describe", "sum", "aver
 
 
 def create(
-    frame: pd.DataFrame, formula: Any, model: Any, m: int, asked: Asked, rng: Any,
+    frame: pd.DataFrame, formula: Any, model: Any, m: int, asked: Arguments, rng: Any,
     n_jobs: int | None, progress: bool | None, keywords: dict[str, Any],
     checkpoint: str | os.PathLike[str] | None = None,
 ) -> ImputedSet:  # fmt: skip
@@ -720,7 +720,7 @@ def create(
 
 
 def _created(
-    frame: pd.DataFrame, formula: Any, model: Any, m: int, asked: Asked, rng: Any,
+    frame: pd.DataFrame, formula: Any, model: Any, m: int, asked: Arguments, rng: Any,
     n_jobs: int | None, progress: bool | None, keywords: dict[str, Any],
     checkpoint: str | os.PathLike[str] | None, rest: Mapping[str, Any],
 ) -> ImputedSet:  # fmt: skip

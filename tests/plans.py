@@ -9,12 +9,12 @@ import statsmodels.api as sm
 
 from mifit.imputation.methods import METHODS
 
-__all__ = ["PLANS", "Asked", "Undeclared"]
+__all__ = ["PLANS", "Arguments", "Undeclared"]
 
 _N = 160
 
 
-class Asked(NamedTuple):
+class Arguments(NamedTuple):
     """A frame and how it is imputed."""
 
     frame: pd.DataFrame
@@ -70,12 +70,12 @@ def lost(frame: pd.DataFrame, *names: str, seed: int = 9) -> pd.DataFrame:
     return frame
 
 
-def _asked(holes: str, formula: Any, rest: str = "", **words: Any) -> Callable[[], Asked]:
+def _asked(holes: str, formula: Any, rest: str = "", **words: Any) -> Callable[[], Arguments]:
     """An imputation of the columns of ``holes``; ``rest`` names the complete ones."""
-    return lambda: Asked(lost(frame_of(), *holes.split())[[*holes.split(), *rest.split()]], formula, words)
+    return lambda: Arguments(lost(frame_of(), *holes.split())[[*holes.split(), *rest.split()]], formula, words)
 
 
-def _families() -> dict[str, Callable[[], Asked]]:
+def _families() -> dict[str, Callable[[], Arguments]]:
     """Every outcome against every kind of covariate, both with missing values."""
     log = sm.families.links.Log()
     outcomes: dict[str, tuple[str, dict[str, Any]]] = {
@@ -107,7 +107,7 @@ def _families() -> dict[str, Callable[[], Asked]]:
     return found
 
 
-def _shapes() -> dict[str, Callable[[], Asked]]:
+def _shapes() -> dict[str, Callable[[], Arguments]]:
     """Terms, outcomes, auxiliaries and links between analyses that decide between the samplers."""
     found = {
         f"term {term}": _asked("y x", f"y ~ {term}", "z")
@@ -132,10 +132,10 @@ def _shapes() -> dict[str, Callable[[], Asked]]:
     return found
 
 
-def _wishes() -> dict[str, Callable[[], Asked]]:
+def _wishes() -> dict[str, Callable[[], Arguments]]:
     """Bounds, conditions, ids, weights, groups, and other ways to impute."""
     everything = "y x size flag g o k"
-    found: dict[str, Callable[[], Asked]] = {
+    found: dict[str, Callable[[], Arguments]] = {
         "plain": _asked(everything, None, "z"),
         "terms": _asked("y x flag", "y ~ x*flag", "z", congeniality="terms"),
         "ignored": _asked("y x flag", "y ~ x*flag", "z", congeniality="ignore"),
@@ -145,7 +145,7 @@ def _wishes() -> dict[str, Callable[[], Asked]]:
         "rows": _asked("y x flag", "y ~ x + flag", "z", ignore="z > 1"),
         "groups": _asked("y x size", "y ~ x + I(size**2)", "flag", by="flag"),
     }
-    found["plain frequencies"] = lambda: Asked(
+    found["plain frequencies"] = lambda: Arguments(
         lost(frame_of(), "y")[["y", "z", "x"]].assign(ones=1), None, {"weights": {"frequency": "ones"}}
     )
     for method in ("pmm", "norm", "power", "sample"):
@@ -194,10 +194,10 @@ def _wishes() -> dict[str, Callable[[], Asked]]:
     return found
 
 
-def _condition(formula: Any, method: str, **words: Any) -> Callable[[], Asked]:
+def _condition(formula: Any, method: str, **words: Any) -> Callable[[], Arguments]:
     """A column that others have only where x, or flag, says so."""
 
-    def made() -> Asked:
+    def made() -> Arguments:
         frame = lost(frame_of(), "y", "x", "flag")
         full = frame_of()
         where = full["flag"] == 1 if method == "logistic" else full["x"] > 0
@@ -207,24 +207,24 @@ def _condition(formula: Any, method: str, **words: Any) -> Callable[[], Asked]:
         given = {"conditional": {"asked": (code, 0)}, **words}
         if method != "logistic":
             given["methods"] = {"x": method}
-        return Asked(frame[["y", "x", "flag", "z", "asked"]], formula, given)
+        return Arguments(frame[["y", "x", "flag", "z", "asked"]], formula, given)
 
     return made
 
 
-def _by_id(kind: str, formula: Any, words: dict[str, Any]) -> Callable[[], Asked]:
+def _by_id(kind: str, formula: Any, words: dict[str, Any]) -> Callable[[], Arguments]:
     """A column that is constant within ids."""
 
-    def made() -> Asked:
+    def made() -> Arguments:
         frame = frame_of()
         unit = np.repeat(np.arange(_N // 4), 4)
         frame[kind] = frame[kind].to_numpy()[unit]
         frame = lost(frame, "y").assign(unit=unit)
         gone = np.random.default_rng(5).random(_N // 4) < 0.25
         frame[kind] = frame[kind].mask(gone[unit])
-        return Asked(frame[["y", kind, "z", "unit"]], formula, {"id": "unit", **words})
+        return Arguments(frame[["y", kind, "z", "unit"]], formula, {"id": "unit", **words})
 
     return made
 
 
-PLANS: dict[str, Callable[[], Asked]] = {**_families(), **_shapes(), **_wishes()}
+PLANS: dict[str, Callable[[], Arguments]] = {**_families(), **_shapes(), **_wishes()}

@@ -111,10 +111,10 @@ class Scenario:
         result = smf.ols(self.formula, full).fit() if self.model == "ols" else smf.logit(self.formula, full).fit(disp=0)
         return list(result.params.index), result.params.to_numpy(), result.cov_params().to_numpy()
 
-    def imputed(self, holed: pd.DataFrame, m: int, rng: Any, **wishes: Any) -> Estimate:
+    def imputed(self, holed: pd.DataFrame, m: int, rng: Any, **options: Any) -> Estimate:
         """Pooled figures: names, estimates, and the ends of the 95 % intervals, shape (2, p)."""
         words = {"model": self.model, **self.keywords}
-        imp = mifit.impute(holed, self.declared or self.formula, m=m, rng=rng, **words, **wishes)
+        imp = mifit.impute(holed, self.declared or self.formula, m=m, rng=rng, **words, **options)
         if self.fit is None:
             foreseen = "ignore" if self.declared is None else "reimpute"
             found = imp.fit(self.formula, uncovered=foreseen, subset=self.subset).to_frame()
@@ -135,7 +135,7 @@ def coin(rng: np.random.Generator, n: int) -> Any:
     return (rng.random(n) < 0.5).astype(float)
 
 
-def estimates(scenario: Scenario, frames: int, m: int, seed: int, first: int = 0, **wishes: Any) -> pd.DataFrame:
+def estimates(scenario: Scenario, frames: int, m: int, seed: int, first: int = 0, **options: Any) -> pd.DataFrame:
     """Run a scenario on some frames.
 
     Parameters
@@ -164,7 +164,7 @@ def estimates(scenario: Scenario, frames: int, m: int, seed: int, first: int = 0
         with run_after_run():
             warnings.simplefilter("ignore", mifit.CongenialityWarning)  # a scenario may ask for what was not foreseen
             found, estimate, (low, high) = scenario.imputed(
-                holed, m, np.random.SeedSequence([seed, number, 1]), **wishes
+                holed, m, np.random.SeedSequence([seed, number, 1]), **options
             )
         order = [found.index(name) for name in names]
         known, complete, covariance = scenario.analyse(full)

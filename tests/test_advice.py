@@ -521,8 +521,10 @@ def test_a_column_that_says_which_rows_are_ignored_is_no_predictor(how, formula)
     test = np.arange(N) % 3 == 0
     column = {"level": np.where(test, "test", "train"), "number": test.astype(int)}.get(how, test)
     df["split"] = column
-    wish = {"flag": "split", "level": "split == 'test'", "number": "split == 1", "mask": test, "the others": ~test}[how]
-    plan = df.mice.plan(formula, ignore=wish)
+    option = {"flag": "split", "level": "split == 'test'", "number": "split == 1", "mask": test, "the others": ~test}[
+        how
+    ]
+    plan = df.mice.plan(formula, ignore=option)
     assert plan["split"].role == "left" and "ignored" in plan["split"].why
     assert not any("split" in v.predictors for v in plan.variables)
 

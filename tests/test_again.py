@@ -17,9 +17,9 @@ from mifit.imputation.make_plan import make
 from mifit.imputation.methods.logistic import Logistic, _Bernoulli, _bernoulli
 from mifit.imputation.methods.multinomial import Multinomial, _Categorical, _categorical
 from mifit.imputation.methods.ordinal import Ordinal, _Cumulative, _cumulative
-from mifit.imputation.numerics.fit import Left, repeated
+from mifit.imputation.numerics.fit import WarmStart, repeated
 from mifit.imputation.numerics.newton import again, maximise, variances
-from mifit.imputation.plan.options import Wishes
+from mifit.imputation.plan.options import Options
 from mifit.imputation.sampler.engine import Engine
 from mifit.imputation.sampler.runs import run
 from mifit.imputation.seed import Seed
@@ -121,10 +121,10 @@ def test_what_the_last_fit_could_not_know_is_found_out_anew(method):
     assert "never drawn" in gone.events[0]
 
 
-def held(data, questions=(), **wishes):
+def held(data, questions=(), **options):
     """An engine for some data."""
     table = read(data)
-    plan, known = make(table, [ask(q, table, model="logit") for q in questions], Wishes(**wishes), {})
+    plan, known = make(table, [ask(q, table, model="logit") for q in questions], Options(**options), {})
     return Engine(known, plan), known, plan
 
 
@@ -187,7 +187,7 @@ def test_a_chain_is_the_same_whatever_ran_before_it(questions, together):
     assert both.events == alone.events
     assert all(np.array_equal(values, alone.holes[name]) for name, values in both.holes.items())
     for key, left in both.warm.items():
-        if isinstance(left, Left):
+        if isinstance(left, WarmStart):
             assert all(np.array_equal(*pair) for pair in zip(left, alone.warm[key], strict=True))
 
 

@@ -14,9 +14,9 @@ from mifit.imputation.methods.poisson import Poisson, PoissonFitted
 from mifit.imputation.methods.power import Power, PowerFitted, PowerScale
 from mifit.imputation.numerics.linear import solve
 from mifit.imputation.numerics.truncated import truncated_normal, truncated_regression
-from mifit.imputation.plan.sampler_choice import Constraint, choose, offers
+from mifit.imputation.plan.sampler_choice import ConstraintKind, choose, offers
 from mifit.imputation.sampler import samplers
-from mifit.imputation.sampler.constraint import Fence
+from mifit.imputation.sampler.constraint import Constraint
 from mifit.imputation.sampler.samplers import draw, draw_continuous
 
 DRAWS = 40_000
@@ -35,13 +35,13 @@ def study(n=300, seed=0):
 
 def fenced(low, high, n=DRAWS):
     """The same bounds for n holes."""
-    return Fence(np.full(n, low), np.full(n, high), lambda values: values)
+    return Constraint(np.full(n, low), np.full(n, high), lambda values: values)
 
 
-def draw_within(method, own, fence, current, seed):
+def draw_within(method, own, constraint, current, seed):
     """Values of an own factor without predictors that nothing judges, within bounds."""
-    choice = choose(offers(method, None), (), Constraint(bounded=True))
-    return draw(choice, own, np.ones((DRAWS, 1)), (), fence, current, np.random.default_rng(seed)).values
+    choice = choose(offers(method, None), (), ConstraintKind(bounded=True))
+    return draw(choice, own, np.ones((DRAWS, 1)), (), constraint, current, np.random.default_rng(seed)).values
 
 
 @pytest.mark.parametrize(("low", "high"), [(-1.0, 0.5), (2.0, np.inf), (-np.inf, -3.0), (8.0, 8.1)])
@@ -57,10 +57,10 @@ def test_normal_draws_have_the_truncated_law(low, high):
 def test_a_bound_of_its_own_in_every_row():
     rng = np.random.default_rng(2)
     low = rng.normal(size=DRAWS)
-    fence = Fence(low, low + rng.random(DRAWS), lambda values: values)
+    constraint = Constraint(low, low + rng.random(DRAWS), lambda values: values)
     own = NormalFitted(np.array([0.0]), 1.0, 0.0, 1.0)
-    drawn = draw_within(Normal(), own, fence, low, 21)
-    share = (stats.norm.cdf(drawn) - stats.norm.cdf(low)) / (stats.norm.cdf(fence.high) - stats.norm.cdf(low))
+    drawn = draw_within(Normal(), own, constraint, low, 21)
+    share = (stats.norm.cdf(drawn) - stats.norm.cdf(low)) / (stats.norm.cdf(constraint.high) - stats.norm.cdf(low))
     assert stats.kstest(share, "uniform").pvalue > 1e-4  # false alarm 1e-4
 
 
@@ -90,7 +90,7 @@ def test_a_judged_draw_is_truncated_too(rounds, monkeypatch):
     values, rng = np.full(DRAWS, 0.9), np.random.default_rng(4)
     for _ in range(1 if rounds else 8):
         values = draw_continuous(
-            own, np.ones((DRAWS, 1)), [Square()], [False], values, rng, fence=fenced(-0.7, 1.1)
+            own, np.ones((DRAWS, 1)), [Square()], [False], values, rng, constraint=fenced(-0.7, 1.1)
         ).values
     grid = np.linspace(-0.7, 1.1, 20_001)
     density = np.exp(-0.5 * (grid - 0.2) ** 2 - 0.5 * ((1 - grid**2) / 0.5) ** 2)
@@ -246,9 +246,9 @@ def test_counts_and_ratings_are_drawn_within_bounds(formula):
 
 
 def test_bounds_with_extend_give_the_same_bits_as_at_once():
-    frame, wish = study(), {"truncated": {"x": (0, "top")}, "methods": {"x": "norm"}}
-    at_once = frame.mice.impute(m=4, rng=1, iterations=7, **wish)
-    later = frame.mice.impute(m=2, rng=1, iterations=4, **wish).extend(2).extend(iterations=3)
+    frame, option = study(), {"truncated": {"x": (0, "top")}, "methods": {"x": "norm"}}
+    at_once = frame.mice.impute(m=4, rng=1, iterations=7, **option)
+    later = frame.mice.impute(m=2, rng=1, iterations=4, **option).extend(2).extend(iterations=3)
     for one, other in zip(at_once, later, strict=True):
         pd.testing.assert_frame_equal(one, other, check_exact=True)
 
@@ -263,7 +263,7 @@ def test_other_units_give_the_same_values_in_other_units():
 
 
 @pytest.mark.parametrize(
-    ("wish", "said"),
+    ("option", "said"),
     [
         ({"x": 3}, "pair"),
         ({"x": (3, 1)}, "nothing lies between"),
@@ -276,11 +276,11 @@ def test_other_units_give_the_same_values_in_other_units():
         ([("x", 0)], "maps columns"),
     ],
 )
-def test_a_bound_that_cannot_be_is_one_clear_error(wish, said):
+def test_a_bound_that_cannot_be_is_one_clear_error(option, said):
     frame = study().assign(g="a", w=np.arange(300.0))
     frame.loc[:4, ["w", "g"]] = [np.nan, "b"]
     with pytest.raises(MifitError, match=said) as found:
-        frame.mice.impute(m=2, rng=1, bounds=wish, methods={"x": "pmm"})
+        frame.mice.impute(m=2, rng=1, bounds=option, methods={"x": "pmm"})
     assert found.value.do
 
 

@@ -16,7 +16,7 @@ import mifit
 from mifit import MifitError
 from mifit.calls import Advice, Code, left_alone, written
 from mifit.errors import PlanError, call, shown
-from mifit.imputation.plan.plan import Wishes
+from mifit.imputation.plan.plan import Options
 from mifit.record.request import request_of
 
 N = 80
@@ -179,14 +179,14 @@ def test_an_advised_call_keeps_what_else_was_asked(case, tmp_path, monkeypatch):
     df = wide() if not isinstance(weights, np.ndarray) else wide().assign(weights=weights)
     do = caught.value.do.replace("df['weights'] = weights; ", "")
     imp = pasted(do, df)
-    wishes, left = imp.plan.wishes, {n for n, how in imp.plan.wishes.methods.items() if isinstance(how, str)}
+    options, left = imp.plan.options, {n for n, how in imp.plan.options.methods.items() if isinstance(how, str)}
     mended = set(wrong)
-    assert imp.m == 2 and wishes.kinds["k"] == "numeric"
+    assert imp.m == 2 and options.kinds["k"] == "numeric"
     assert mended & {"rng", "seed"} or imp._record.seed.entropy == 3
-    assert mended & {"iterations", "maxiter"} or wishes.iterations == 2
-    assert "ignore" in mended or wishes.ignore.marked.tolist() == held_out.tolist()
-    assert "z" in left or wishes.bounds["z"] == (-9, 9)
-    assert "w" in wrong.get("methods", {}) or wishes.methods["w"] is METHOD
+    assert mended & {"iterations", "maxiter"} or options.iterations == 2
+    assert "ignore" in mended or options.ignore.marked.tolist() == held_out.tolist()
+    assert "z" in left or options.bounds["z"] == (-9, 9)
+    assert "w" in wrong.get("methods", {}) or options.methods["w"] is METHOD
     if not case.startswith(("formula", "derived: other rows")):
         assert (
             set(imp._record.written) <= {formula}
@@ -262,8 +262,8 @@ def test_every_wish_stands_in_the_call_of_a_plan():
     advice = request_of(plan, 4)
     names = {"df": df, "mask": mask, "cells": cells, "held_out": held_out}
     again = eval(advice.replace(".impute(", ".plan("), names)
-    for field in dataclasses.fields(Wishes):
-        assert getattr(again.wishes, field.name) == getattr(plan.wishes, field.name), field.name
+    for field in dataclasses.fields(Options):
+        assert getattr(again.options, field.name) == getattr(plan.options, field.name), field.name
 
 
 def test_no_message_writes_a_call_of_impute_by_hand():

@@ -7,7 +7,7 @@ from scipy import stats
 
 import mifit
 from mifit import PlanError
-from mifit.imputation.plan.plan import Wishes
+from mifit.imputation.plan.plan import Options
 
 FAST = {"m": 2, "rng": 1, "iterations": 3}
 
@@ -95,13 +95,13 @@ def test_both_words_at_once():
 
 
 @pytest.mark.parametrize(
-    ("wish", "word"),
+    ("option", "word"),
     [({"y": ("lo", "hi")}, "'lo' is a column"), ({"y": (0, None)}, "of .* observed values lie outside")],
 )
-def test_bounds_that_may_mean_either_are_refused_with_calls_that_run(wish, word):
+def test_bounds_that_may_mean_either_are_refused_with_calls_that_run(option, word):
     frame = coarsened(300).assign(lo=-9.0, hi=9.0)
     with pytest.raises(PlanError, match=f"two meanings: .*{word}") as caught:
-        frame.mice.impute("y ~ x", bounds=wish, derived={"twice": "2 * x"}, m=2, rng=1)
+        frame.mice.impute("y ~ x", bounds=option, derived={"twice": "2 * x"}, m=2, rng=1)
     text = str(caught.value)
     assert "censored" in text and "truncated" in text
     calls = [v for v in (caught.value.do, *caught.value.lines.values()) if str(v).startswith("df.mice.impute(")]
@@ -115,8 +115,8 @@ def test_constants_that_every_observed_value_keeps_are_the_shorthand_they_were()
     frame = coarsened(300)
     frame["y"] = frame["y"].clip(-2, 2)
     frame = frame[["y", "x"]]
-    wish = {"methods": {"y": "norm"}, **FAST}
-    short, long = (frame.mice.impute(**{word: {"y": (-2, 2)}}, **wish) for word in ("bounds", "truncated"))
+    option = {"methods": {"y": "norm"}, **FAST}
+    short, long = (frame.mice.impute(**{word: {"y": (-2, 2)}}, **option) for word in ("bounds", "truncated"))
     pd.testing.assert_frame_equal(short[1], long[1], check_exact=True)
 
 
@@ -161,13 +161,13 @@ def test_words_follow_into_files_old_and_new(tmp_path):
     imp = frame.mice.impute("y ~ x", censored={"y": ("lo", "hi")}, **FAST)
     imp.save(tmp_path / "one.mifit")
     again = mifit.load(tmp_path / "one.mifit")
-    assert again.plan.wishes == imp.plan.wishes and again.plan["y"].bounds == imp.plan["y"].bounds
+    assert again.plan.options == imp.plan.options and again.plan["y"].bounds == imp.plan["y"].bounds
     pd.testing.assert_frame_equal(again.extend(1)[2], imp.extend(1)[2], check_exact=True)
     from mifit.storage.serialize import Packer, Unpacker
 
-    stored = Packer().value(Wishes(bounds={"y": (0, None)}))
+    stored = Packer().value(Options(bounds={"y": (0, None)}))
     stored["of"] = {k: v for k, v in stored["of"].items() if k not in ("censored", "truncated")}  # as it was written
-    assert Unpacker({}, {}).value(stored) == Wishes(bounds={"y": (0, None)})
+    assert Unpacker({}, {}).value(stored) == Options(bounds={"y": (0, None)})
     bounds = Packer().value(imp.plan["y"].bounds)
     del bounds["of"]["cut"]
     assert Unpacker({}, {}).value(bounds) == imp.plan["y"].bounds
@@ -194,8 +194,8 @@ def test_a_guess_is_never_exact():
     frame = pd.DataFrame({"y": np.abs(x + rng.normal(size=300)), "x": x, "c": c, "w": rng.normal(size=300)})
     for name in "yc":
         frame[name] = frame[name].mask(rng.random(300) < 0.2)
-    wish = {"truncated": {"y": (0, None), "c": (1, None)}, "kinds": {"c": "count"}}
-    imp = frame.mice.impute(["y ~ x", "w ~ x + c"], **wish, **FAST)
+    option = {"truncated": {"y": (0, None), "c": (1, None)}, "kinds": {"c": "count"}}
+    imp = frame.mice.impute(["y ~ x", "w ~ x + c"], **option, **FAST)
     for formula in ("y ~ x", "w ~ x + c"):
         assert set(imp.check(formula)["verdict"]) == {"approximate"}
     assert sum("as if nothing were cut off" in event for event in imp.plan.events) == 2

@@ -14,8 +14,8 @@ from mifit import ImputationError
 from mifit.formula.question import ask
 from mifit.frame.table import read
 from mifit.imputation.make_plan import make
-from mifit.imputation.plan.plan import Wishes
-from mifit.imputation.sampler.chain import Running
+from mifit.imputation.plan.plan import Options
+from mifit.imputation.sampler.chain import ChainState
 from mifit.imputation.sampler.engine import Engine
 from mifit.imputation.sampler.runs import _chain, run
 from mifit.imputation.seed import Seed
@@ -61,11 +61,11 @@ def same(left, right):
         pd.testing.assert_frame_equal(one.reset_index(drop=True), other.reset_index(drop=True), check_exact=True)
 
 
-def holes(frame, formula, k=0, sweeps=5, seed=5, chains=2, **wishes):
+def holes(frame, formula, k=0, sweeps=5, seed=5, chains=2, **options):
     """Imputed values by column, of a few chains."""
     table = read(frame)
     questions = [ask(formula, table, scope={"np": np})] if formula else []
-    plan, table = make(table, questions, Wishes(**wishes), {})
+    plan, table = make(table, questions, Options(**options), {})
     return [chain.holes for chain in run(table, plan, list(range(chains)), sweeps, Seed(seed), n_jobs=1)]
 
 
@@ -111,7 +111,7 @@ def test_a_chain_works_in_three_times_its_design(formula):
     columns = {f"x{j}": rng.standard_normal(20_000) for j in range(20)}
     frame = pd.DataFrame(columns).mask(rng.random((20_000, 20)) < 0.1)
     table = read(frame)
-    plan, table = make(table, [ask(formula, table)] if formula else [], Wishes(iterations=2), {})
+    plan, table = make(table, [ask(formula, table)] if formula else [], Options(iterations=2), {})
     run(table, plan, [0], 1, Seed(1))  # loads what is imported late
     tracemalloc.start()
     try:
@@ -144,11 +144,11 @@ UNITS = [
 
 
 @pytest.mark.parametrize("power", [-7, 3, 30])
-@pytest.mark.parametrize(("formula", "wishes"), UNITS)
-def test_a_power_of_two_in_the_units_of_a_column_gives_the_same_bits(formula, wishes, power):
+@pytest.mark.parametrize(("formula", "options"), UNITS)
+def test_a_power_of_two_in_the_units_of_a_column_gives_the_same_bits(formula, options, power):
     frame = mixed()
     scaled = frame.assign(x=frame["x"] * 2.0**power)
-    for one, other in zip(holes(frame, formula, **wishes), holes(scaled, formula, **wishes), strict=True):
+    for one, other in zip(holes(frame, formula, **options), holes(scaled, formula, **options), strict=True):
         for name, values in one.items():
             np.testing.assert_array_equal(other[name], values * (2.0**power if name == "x" else 1.0), err_msg=str(name))
 
@@ -164,8 +164,8 @@ def test_other_units_give_the_same_values_in_other_units(formula, method, shift,
     frame = mixed()
     frame["x"] += shift
     scaled = frame.assign(x=frame["x"] * 10.0**power)
-    wishes = {"methods": {"x": method}}
-    for one, other in zip(holes(frame, formula, **wishes), holes(scaled, formula, **wishes), strict=True):
+    options = {"methods": {"x": method}}
+    for one, other in zip(holes(frame, formula, **options), holes(scaled, formula, **options), strict=True):
         for name, values in one.items():
             back = other[name] / (10.0**power if name == "x" else 1.0)
             np.testing.assert_allclose(back, values, rtol=1e-8, atol=1e-8 * values.std(), err_msg=str(name))
@@ -178,8 +178,8 @@ def test_units_leave_no_trace_in_slice_steps(power, monkeypatch):
     monkeypatch.setattr(samplers, "ROUNDS", (1,))
     frame = mixed()
     scaled = frame.assign(x=frame["x"] * 10.0**power)
-    formula, wishes = "y ~ z + x + I(x**2)", {"methods": {"x": "norm"}}
-    for one, other in zip(holes(frame, formula, **wishes), holes(scaled, formula, **wishes), strict=True):
+    formula, options = "y ~ z + x + I(x**2)", {"methods": {"x": "norm"}}
+    for one, other in zip(holes(frame, formula, **options), holes(scaled, formula, **options), strict=True):
         np.testing.assert_allclose(other["x"] / 10.0**power, one["x"], rtol=1e-8, atol=1e-8)
 
 
@@ -192,8 +192,8 @@ def test_another_origin_gives_the_same_values_from_another_origin(formula, metho
     # A product x:z far from its origin loses the square of the distance: 1e4 standard deviations leave 1e-8.
     frame = mixed()
     moved = frame.assign(x=frame["x"] + origin)
-    wishes = {"methods": {"x": method}}
-    for one, other in zip(holes(frame, formula, **wishes), holes(moved, formula, **wishes), strict=True):
+    options = {"methods": {"x": method}}
+    for one, other in zip(holes(frame, formula, **options), holes(moved, formula, **options), strict=True):
         for name, values in one.items():
             back = other[name] - (origin if name == "x" else 0.0)
             np.testing.assert_allclose(back, values, rtol=1e-8, atol=1e-8 * max(values.std(), 1.0), err_msg=str(name))
@@ -202,13 +202,13 @@ def test_another_origin_gives_the_same_values_from_another_origin(formula, metho
 # What reaches what
 
 
-def next_x(frame, shove, **wishes):
+def next_x(frame, shove, **options):
     """x as the next visit draws it after values of the missing outcome were changed."""
     table = read(frame)
-    plan, table = make(table, [ask("y ~ x * z", table)], Wishes(**wishes), {})
+    plan, table = make(table, [ask("y ~ x * z", table)], Options(**options), {})
     before = run(table, plan, [0], 3, Seed(6), n_jobs=1)[0]
     changed = {**before.holes, "y": before.holes["y"] + shove}
-    running = Running(Engine(table, plan), dataclasses.replace(before, holes=changed))
+    running = ChainState(Engine(table, plan), dataclasses.replace(before, holes=changed))
     running.store.refresh()
     return running.visit(plan["x"], np.random.default_rng(7)).draw.values, plan
 
@@ -239,10 +239,10 @@ def test_an_ignored_auxiliary_is_as_if_it_were_not_there():
 # Start
 
 
-def started(frame, formula, **wishes):
+def started(frame, formula, **options):
     table = read(frame)
-    plan, table = make(table, [ask(formula, table)], Wishes(**wishes), {})
-    running = Running(Engine(table, plan), None)
+    plan, table = make(table, [ask(formula, table)], Options(**options), {})
+    running = ChainState(Engine(table, plan), None)
     running.start(np.random.default_rng(8))
     return running
 
@@ -290,9 +290,9 @@ def test_the_first_fill_follows_the_data_and_is_not_blind():
 # Number of sweeps
 
 
-def planned(frame, formula=None, **wishes):
+def planned(frame, formula=None, **options):
     table = read(frame)
-    return make(table, [ask(formula, table)] if formula else [], Wishes(**wishes), {})[0]
+    return make(table, [ask(formula, table)] if formula else [], Options(**options), {})[0]
 
 
 def lacking(**shares):
@@ -469,7 +469,7 @@ def test_a_run_that_fails_suggests_a_call_that_can_be_made(monkeypatch):
         ("visit", None, "df.mice.impute(methods={'a': 'leave'}, m=2, rng=1)"),
     ):
         with monkeypatch.context() as patched:
-            patched.setattr(Running, where, broken)
+            patched.setattr(ChainState, where, broken)
             with pytest.raises(ImputationError, match="could not be drawn \\(no luck\\)") as found:
                 frame.mice.impute(formula, m=2, rng=1)
             assert found.value.do == do

@@ -50,10 +50,10 @@ def drawn():
     """Imputed sets by what was declared, each made once."""
     made = {}
 
-    def of(*formulas, **wishes):
-        key = (formulas, tuple(sorted(wishes.items())))
+    def of(*formulas, **options):
+        key = (formulas, tuple(sorted(options.items())))
         if key not in made:
-            asked = {**WISHES, **wishes} if formulas else {**WISHES, "auxiliary": "response", **wishes}
+            asked = {**WISHES, **options} if formulas else {**WISHES, "auxiliary": "response", **options}
             made[key] = study().mice.impute(list(formulas) or None, **asked)
         return made[key]
 
@@ -203,13 +203,13 @@ def test_nothing_declared_and_an_interaction_is_imputed_again():
 
 
 def test_imputing_again_keeps_the_wishes_the_sets_and_the_sweeps():
-    wishes = {**WISHES, "m": 3, "methods": {"x": "norm", "g": "leave"}}
-    imp = study().mice.impute("y ~ x + z", **wishes).extend(iterations=2)
+    options = {**WISHES, "m": 3, "methods": {"x": "norm", "g": "leave"}}
+    imp = study().mice.impute("y ~ x + z", **options).extend(iterations=2)
     with pytest.warns(CongenialityWarning):
         again = imp.fit("y ~ x*z").imputations
     assert (again.m, again.iterations) == (3, 7)
     assert again[0]["g"].isna().sum() == study()["g"].isna().sum()
-    whole = study().mice.impute(["y ~ x + z", "y ~ x*z"], **{**wishes, "iterations": 7})
+    whole = study().mice.impute(["y ~ x + z", "y ~ x*z"], **{**options, "iterations": 7})
     assert again.fingerprint == whole.fingerprint
 
 

@@ -101,8 +101,8 @@ def test_a_function_of_the_user_goes_along_to_another_scope():
         def index(weight, height):
             return weight / (height / 100) ** 2
 
-        wishes = {"derived": {"bmi": "index(wgt, hgt)"}}
-        return bodies().mice.plan("y ~ bmi", **wishes), bodies().mice.impute("y ~ bmi", **wishes, **WISHES)
+        options = {"derived": {"bmi": "index(wgt, hgt)"}}
+        return bodies().mice.plan("y ~ bmi", **options), bodies().mice.impute("y ~ bmi", **options, **WISHES)
 
     plan, imp = declare()
     assert off(bodies().mice.impute(plan, m=2, rng=1)[0]) < 1e-12
@@ -244,8 +244,8 @@ def test_solving_undoes_logarithms_near_the_edge_of_their_domain():
 def test_derived_columns_of_derived_columns_names_with_blanks_and_truth_values():
     frame = bodies().rename(columns={"wgt": "my wgt"})
     frame["obese"] = (frame["bmi"] > 24).astype("boolean").where(frame["bmi"].notna())
-    wishes = {"bmi": "Q('my wgt') / (hgt/100)**2", "lb": "np.log(bmi)", "obese": "bmi > 24"}
-    imp = frame.mice.impute("y ~ lb*z + obese", derived=wishes, **WISHES)
+    options = {"bmi": "Q('my wgt') / (hgt/100)**2", "lb": "np.log(bmi)", "obese": "bmi > 24"}
+    imp = frame.mice.impute("y ~ lb*z + obese", derived=options, **WISHES)
     assert imp.plan["obese"].n_missing == frame["obese"].isna().sum()  # nan > 24 is no False
     for done in imp:
         np.testing.assert_allclose(done["lb"], np.log(done["my wgt"] / (done["hgt"] / 100) ** 2))
@@ -330,11 +330,11 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("formula", "wishes", "kind", "said"), REFUSED)
-def test_what_cannot_be_is_refused_with_a_call(formula, wishes, kind, said):
+@pytest.mark.parametrize(("formula", "options", "kind", "said"), REFUSED)
+def test_what_cannot_be_is_refused_with_a_call(formula, options, kind, said):
     frame = bodies().assign(g=list("ab") * 100)
     with pytest.raises(kind, match=said) as caught:
-        frame.mice.impute(formula, **{"derived": BMI, **wishes})
+        frame.mice.impute(formula, **{"derived": BMI, **options})
     assert "(" in caught.value.do
 
 

@@ -19,11 +19,11 @@ from mifit.imputation.methods.norm import Normal, NormalFitted
 from mifit.imputation.methods.ordinal import OrdinalFitted
 from mifit.imputation.methods.poisson import PoissonFitted
 from mifit.imputation.methods.power import Power, PowerFitted, PowerScale
-from mifit.imputation.plan.plan import Wishes
+from mifit.imputation.plan.plan import Options
 from mifit.imputation.plan.sampler_choice import multiplies, offers
 from mifit.imputation.sampler import samplers
 from mifit.imputation.sampler.engine import Engine
-from mifit.imputation.sampler.likelihood_terms import Bench
+from mifit.imputation.sampler.likelihood_terms import LikelihoodTerm
 from mifit.imputation.sampler.samplers import draw_continuous, draw_discrete
 
 DRAWS = 50_000
@@ -162,7 +162,7 @@ def hole(term, own, judge, n=DRAWS, slope=None):
     x = 3 + rng.standard_normal(200)
     x = np.concatenate([np.abs(x) + 0.05, np.full(n, np.nan)])
     table = read(pd.DataFrame({"y": 1.0 + np.arange(n + 200.0), "x": x, "z": z}))
-    plan, table = make(table, [ask(formula, table, scope={"np": np})], Wishes(), {})
+    plan, table = make(table, [ask(formula, table, scope={"np": np})], Options(), {})
     engine = Engine(table, plan)
     values = {name: column.values.copy() for name, column in table.columns.items()}
     values["x"][200:] = 3.0
@@ -173,7 +173,7 @@ def hole(term, own, judge, n=DRAWS, slope=None):
         coefficients(engine.layout, ready.model, {"Intercept": 0.2, "z": 0.4, **slopes})
     )
     made, own_density = OWNS[own](engine.layout, engine.own["x"])
-    bench = Bench.seat(fitted, ready.model, store, "x", np.full(n + 200, response), None)
+    bench = LikelihoodTerm.of_factor(fitted, ready.model, store, "x", np.full(n + 200, response), None)
     X = store.gathered("x")[:, engine.own["x"].columns]
 
     def log_target(v):
@@ -262,7 +262,7 @@ def test_a_judge_is_silent_where_its_outcome_was_missing():
     silent = np.arange(0, 20_000, 2)
     for affine, term in ((False, "x squared"), (True, "x")):
         found = hole(term, "norm", "OLS", n=20_000)
-        bench = Bench(**{f: getattr(found.bench, f) for f in found.bench.__slots__} | {"silent": silent})
+        bench = LikelihoodTerm(**{f: getattr(found.bench, f) for f in found.bench.__slots__} | {"silent": silent})
         rng = np.random.default_rng(6)
         drawn = draw_continuous(found.own, found.X, [bench], [affine], np.full(20_000, 3.0), rng).values
         assert kolmogorov(drawn[::2], stats.norm(2.5 + 0.5 * Z, 1.0).logpdf) > 1e-3
@@ -275,7 +275,7 @@ def bimodal(n=20_000):
     rng = np.random.default_rng(1)
     x = np.concatenate([2 * rng.standard_normal(200), np.full(n, np.nan)])
     table = read(pd.DataFrame({"y": np.arange(n + 200.0), "x": x}))
-    plan, table = make(table, [ask("y ~ I(x**2)", table)], Wishes(), {})
+    plan, table = make(table, [ask("y ~ I(x**2)", table)], Options(), {})
     engine = Engine(table, plan)
     values = {name: column.values.copy() for name, column in table.columns.items()}
     values["x"][200:] = 2.0
@@ -283,7 +283,7 @@ def bimodal(n=20_000):
     coef = coefficients(engine.layout, ready.model, {"Intercept": 0.0, "I(x ** 2)": 1.0})
     own = NormalFitted(coefficients(engine.layout, engine.own["x"], {"Intercept": 0.3}), 1.5, 0.0, 1.0)
     judge = NormalFitted(coef, 0.3, 0.0, 1.0)
-    bench = Bench.seat(judge, ready.model, store, "x", np.full(n + 200, 4.0), None)
+    bench = LikelihoodTerm.of_factor(judge, ready.model, store, "x", np.full(n + 200, 4.0), None)
     X = store.gathered("x")[:, engine.own["x"].columns]
     return Hole(engine, store, own, bench, X, False,
                 lambda v: stats.norm(0.3, 1.5).logpdf(v) + stats.norm(v**2, 0.3).logpdf(4.0))  # fmt: skip
@@ -397,14 +397,16 @@ def count_hole(slope, n=DRAWS):
     c = np.concatenate([rng.integers(0, 5, 200).astype(float), np.full(n, np.nan)])
     z = np.concatenate([rng.standard_normal(200), np.full(n, Z)])
     table = read(pd.DataFrame({"y": np.arange(n + 200.0), "c": c, "z": z}))
-    plan, table = make(table, [ask("y ~ z + np.log1p(c)", table, scope={"np": np})], Wishes(), {})
+    plan, table = make(table, [ask("y ~ z + np.log1p(c)", table, scope={"np": np})], Options(), {})
     engine = Engine(table, plan)
     values = {name: column.values.copy() for name, column in table.columns.items()}
     values["c"][200:] = 2.0
     store, ready = engine.new_store(values), engine.factors[0]
     own = NegBinFitted(coefficients(engine.layout, engine.own["c"], {"Intercept": 1.0, "z": 0.5}), 0.8, 10_000, None)
     coef = coefficients(engine.layout, ready.model, {"Intercept": 0.2, "z": 0.4, "np.log1p(c)": slope})
-    bench = Bench.seat(NormalFitted(coef, 0.8, 0.0, 1.0), ready.model, store, "c", np.full(n + 200, 2.5), None)
+    bench = LikelihoodTerm.of_factor(
+        NormalFitted(coef, 0.8, 0.0, 1.0), ready.model, store, "c", np.full(n + 200, 2.5), None
+    )
     return own, store.gathered("c")[:, engine.own["c"].columns], bench
 
 
@@ -459,7 +461,7 @@ def test_the_codes_of_two_values_do_not_matter(formula, codes):
 
     def holes(low, high):
         table = read(pd.DataFrame({"y": y, "k": np.where(gone, np.nan, np.where(k > 0, high, low)), "z": z}))
-        plan, table = make(table, [ask(formula, table)], Wishes(), {})
+        plan, table = make(table, [ask(formula, table)], Options(), {})
         return run(table, plan, [0, 1], 5, Seed(17), n_jobs=1)
 
     for plain, other in zip(holes(0, 1), holes(*codes), strict=True):

@@ -63,9 +63,9 @@ def check(call, kind, said, do=None):
     return error
 
 
-def of(wishes, frame=None, formula=None):
+def of(options, frame=None, formula=None):
     """A call of impute on the study."""
-    return lambda: (study() if frame is None else frame()).mice.impute(formula, **{"m": 2, "rng": 1, **wishes})
+    return lambda: (study() if frame is None else frame()).mice.impute(formula, **{"m": 2, "rng": 1, **options})
 
 
 # The wishes: class, what the first line names, and the cure where it is one line.
@@ -195,8 +195,8 @@ WISHES = {
 
 @pytest.mark.parametrize("case", WISHES)
 def test_a_wish_that_cannot_be_met(case):
-    wishes, formula, kind, said = WISHES[case]
-    check(of(wishes, formula=formula), kind, said)
+    options, formula, kind, said = WISHES[case]
+    check(of(options, formula=formula), kind, said)
 
 
 FORMULAS = {
@@ -352,10 +352,10 @@ PASTED = [
 ]
 
 
-@pytest.mark.parametrize(("wishes", "formula"), PASTED, ids=[str(w) for w, _ in PASTED])
-def test_the_call_to_paste_runs(wishes, formula):
+@pytest.mark.parametrize(("options", "formula"), PASTED, ids=[str(w) for w, _ in PASTED])
+def test_the_call_to_paste_runs(options, formula):
     with pytest.raises(MifitError) as caught:
-        of(wishes, formula=formula)()
+        of(options, formula=formula)()
     assert eval(caught.value.do, {"df": study()}) is not None
 
 

@@ -123,9 +123,9 @@ FITS = {
 
 @pytest.mark.parametrize("case", FITS)
 def test_a_fit_that_cannot_be(imputed, case):
-    wishes, formula, kind, said = FITS[case]
+    options, formula, kind, said = FITS[case]
     with pytest.raises(MifitError) as caught:
-        imputed.fit(formula, **wishes)
+        imputed.fit(formula, **options)
     assert type(caught.value) is kind and said in str(caught.value).splitlines()[0], caught.value
 
 

@@ -9,7 +9,7 @@ from scipy.special import ndtri
 from scipy.stats import poisson
 
 import mifit
-from mifit.imputation.sampler.chain import Running
+from mifit.imputation.sampler.chain import ChainState
 from mifit.imputation.sampler.engine import Engine
 from mifit.imputation.sampler.replay import replay
 
@@ -37,7 +37,7 @@ def mixed(n: int = 90) -> pd.DataFrame:
 
 def watched(imp, at: int):
     """The last visit of set 0 to a hole of x, the only column with holes, and the analysis as its judge."""
-    running = Running(Engine(imp._record.known, imp.plan), None)
+    running = ChainState(Engine(imp._record.known, imp.plan), None)
     running.start(imp._record.seed.stream(0, 0))
     seen = []
     for sweep in range(1, imp.iterations + 1):

@@ -459,10 +459,10 @@ def test_the_last_chain_that_cannot_be_kept_is_a_warning(tmp_path, monkeypatch):
 )
 @pytest.mark.parametrize("where", ["sweep", "start", "freeze"])
 def test_whatever_stops_a_chain_leaves_the_finished_ones(error, where, monkeypatch):
-    from mifit.imputation.sampler.chain import Running
+    from mifit.imputation.sampler.chain import ChainState
 
     frame, words = mixed(40), {"formula": "y ~ x", "m": 4, "iterations": 1, "rng": 1}
-    whole, real, seen = mifit.impute(frame, **words), getattr(Running, where), []
+    whole, real, seen = mifit.impute(frame, **words), getattr(ChainState, where), []
 
     def third(*given):
         seen.append(given)
@@ -470,7 +470,7 @@ def test_whatever_stops_a_chain_leaves_the_finished_ones(error, where, monkeypat
             raise error
         return real(*given)
 
-    monkeypatch.setattr(Running, where, third)
+    monkeypatch.setattr(ChainState, where, third)
     with pytest.raises(BaseException) as caught:
         mifit.impute(frame, **words)
     monkeypatch.undo()

@@ -60,16 +60,16 @@ ANALYSES = {
 }
 
 
-def made(wish, formula):
+def made(option, formula):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         args = [] if formula is None else [formula]
-        return frame().mice.impute(*args, m=2, iterations=1, rng=1, **WISHES[wish])
+        return frame().mice.impute(*args, m=2, iterations=1, rng=1, **WISHES[option])
 
 
-@pytest.mark.parametrize("wish", WISHES)
-def test_an_analysis_that_was_not_foreseen_is_imputed_again_for_whatever_was_wished(wish):
-    imp = made(wish, None)
+@pytest.mark.parametrize("option", WISHES)
+def test_an_analysis_that_was_not_foreseen_is_imputed_again_for_whatever_was_wished(option):
+    imp = made(option, None)
     for name, (formula, words) in ANALYSES.items():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -77,21 +77,21 @@ def test_an_analysis_that_was_not_foreseen_is_imputed_again_for_whatever_was_wis
         assert np.isfinite(res.to_frame()["estimate"]).all(), name
         assert res.congeniality.word != "absent", name
         again = res.imputations
-        kept = again.plan.wishes
-        for word, value in WISHES[wish].items():
+        kept = again.plan.options
+        for word, value in WISHES[option].items():
             granted = getattr(kept, word)
             weighed = word == "weights" and name in ("weighted", "frequencies")
             assert weighed or _same(granted, value), (name, word)
 
 
 @pytest.mark.parametrize(
-    "wish, analysis",
+    "option, analysis",
     list(itertools.product(["weights", "frequencies", "pmm", "predictors"], ["interaction", "weighted"])),
 )
-def test_the_call_that_avoids_imputing_again_gives_the_same_numbers(wish, analysis):
+def test_the_call_that_avoids_imputing_again_gives_the_same_numbers(option, analysis):
     formula, words = ANALYSES[analysis]
     with pytest.warns(CongenialityWarning, match="to avoid it: imp = ") as caught:
-        res = made(wish, None).fit(formula, **words)
+        res = made(option, None).fit(formula, **words)
     code = next(str(w.message) for w in caught if "to avoid it" in str(w.message)).partition("to avoid it: ")[2]
     code = code.partition("\n")[0]
     scope = {"df": frame(), "mifit": mifit}
@@ -99,7 +99,7 @@ def test_the_call_that_avoids_imputing_again_gives_the_same_numbers(wish, analys
     with warnings.catch_warnings():
         warnings.simplefilter("error", CongenialityWarning)
         direct = scope["imp"].fit(formula, **words)
-    if wish == "frequencies" and analysis == "weighted":  # one word for two sorts of weights: the analysis has it
+    if option == "frequencies" and analysis == "weighted":  # one word for two sorts of weights: the analysis has it
         assert direct.congeniality.word != "absent"
     else:
         pd.testing.assert_frame_equal(direct.to_frame(), res.to_frame())

@@ -246,9 +246,9 @@ def test_functions_and_constants_of_the_callers_scope_work():
 def test_local_functions_and_lambdas_cross_to_workers():
     square = lambda v: v**2  # noqa: E731, F841
     frame = punctured(complete(), "x", range(0, N, 4))
-    wish = {"m": 2, "rng": 1, "iterations": 5, "auxiliary": "ignore"}
-    here = frame.mice.impute("y ~ square(x)", **wish)
-    there = frame.mice.impute("y ~ square(x)", n_jobs=2, **wish)
+    option = {"m": 2, "rng": 1, "iterations": 5, "auxiliary": "ignore"}
+    here = frame.mice.impute("y ~ square(x)", **option)
+    there = frame.mice.impute("y ~ square(x)", n_jobs=2, **option)
     assert here.identity == there.identity
 
 

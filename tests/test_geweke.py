@@ -30,9 +30,9 @@ from mifit.imputation.methods.norm import NormalFitted
 from mifit.imputation.methods.ordinal import OrdinalFitted
 from mifit.imputation.methods.poisson import PoissonFitted
 from mifit.imputation.methods.power import PowerFitted, PowerScale
-from mifit.imputation.plan.plan import Piece, Wishes
+from mifit.imputation.plan.plan import Options, Piece
 from mifit.imputation.sampler import likelihood_terms
-from mifit.imputation.sampler.chain import Chain, Running
+from mifit.imputation.sampler.chain import Chain, ChainState
 from mifit.imputation.sampler.engine import Engine
 from mifit.imputation.sampler.runs import run
 from mifit.imputation.seed import Seed
@@ -254,7 +254,7 @@ def strain(world, missing, seed=0, rows=ROWS, sweeps=1):
     exact = read(complete, {name: column.coding for name, column in table.columns.items()})
     formulas = [world.formula] if isinstance(world.formula, str) else world.formula
     questions = [ask(formula, table, scope={"np": np}) for formula in formulas]
-    plan, table = make(table, questions, Wishes(auxiliary=world.placed), {})
+    plan, table = make(table, questions, Options(auxiliary=world.placed), {})
     assert set(plan.order) == {name for names in missing for name in names}
     values = {name: column.values for name, column in exact.columns.items()}
     start = Chain(0, 1, {name: values[name][table[name].missing] for name in plan.order}, {}, {})
@@ -396,7 +396,7 @@ def silenced(self, at, values):
 
 @pytest.mark.parametrize("covariate", ["norm", "nominal"])
 def test_a_judge_that_is_dropped_is_noticed(covariate, monkeypatch):
-    monkeypatch.setattr(likelihood_terms.Bench, "log_accept", silenced)
+    monkeypatch.setattr(likelihood_terms.LikelihoodTerm, "log_accept", silenced)
     assert strain(World(covariate, "Logit"), [["x"]])[0] > 2 * LIMIT
 
 
@@ -464,11 +464,11 @@ def simulators(iterations, monkeypatch, seed=0, spoil=lambda plan: plan):
 
     frame = pd.DataFrame({"y": y, "x": np.where(np.arange(FEW + LOST) < FEW, x, np.nan), "z": z})
     table = read(frame)
-    plan, table = make(table, [ask("y ~ x * z", table)], Wishes(methods={"x": "norm"}), {})
+    plan, table = make(table, [ask("y ~ x * z", table)], Options(methods={"x": "norm"}), {})
     engine = Engine(table, spoil(plan))
-    running = Running(engine, Chain(0, 1, {"x": x[lost]}, {}, {}))
+    running = ChainState(engine, Chain(0, 1, {"x": x[lost]}, {}, {}))
     running.values["y"] = y.copy()
-    monkeypatch.setattr(Running, "_record", lambda self, rng: None)
+    monkeypatch.setattr(ChainState, "_record", lambda self, rng: None)
     columns = engine.factors[0].model.columns
     successive = []
     for _ in range(iterations):

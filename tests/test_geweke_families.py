@@ -27,10 +27,10 @@ from mifit.imputation.methods.norm import NormalFitted
 from mifit.imputation.methods.ordinal import OrdinalFitted
 from mifit.imputation.methods.poisson import PoissonFitted
 from mifit.imputation.methods.probit import ProbitFitted
-from mifit.imputation.plan.plan import Wishes
+from mifit.imputation.plan.plan import Options
 from mifit.imputation.sampler.chain import Chain
 from mifit.imputation.sampler.engine import Engine
-from mifit.imputation.sampler.likelihood_terms import Bench
+from mifit.imputation.sampler.likelihood_terms import LikelihoodTerm
 from mifit.imputation.sampler.runs import run
 from mifit.imputation.seed import Seed
 
@@ -177,7 +177,7 @@ def strain_of(law, missing, seed):
     table = read(frame)
     exact = read(complete, {name: column.coding for name, column in table.columns.items()})
     question = ask(law.formula, table, model=law.model, keywords=law.keywords)
-    plan, table = make(table, [question], Wishes(), {})
+    plan, table = make(table, [question], Options(), {})
     values = {name: column.values for name, column in exact.columns.items()}
     start = Chain(0, 1, {name: values[name][table[name].missing] for name in plan.order}, {}, {})
     spread = float(complete["y"].std()) if law.echo else 1.0
@@ -275,8 +275,8 @@ def test_a_sweep_leaves_the_other_likelihoods_as_they_are(name):
 
 @pytest.mark.parametrize("name", ["Gamma log", "NegativeBinomial", "Poisson identity", "Tweedie"])
 def test_an_offset_or_weight_that_is_forgotten_is_noticed(name, monkeypatch):
-    seat = Bench.seat.__func__
-    monkeypatch.setattr(Bench, "seat", classmethod(lambda cls, *a, **k: seat(cls, *a[:6])))
+    of_factor = LikelihoodTerm.of_factor.__func__
+    monkeypatch.setattr(LikelihoodTerm, "seat", classmethod(lambda cls, *a, **k: of_factor(cls, *a[:6])))
     law = of_family(name, "norm", echo=False)
     wide = replace(law, draw=lambda f, eta, rng: law.draw(f.assign(off=20 * f["off"].abs()), eta, rng))
     assert strain_of(wide, [["x"]], seed=15)[0] > 2 * LIMIT

@@ -10,7 +10,7 @@ from mifit.frame.table import read
 from mifit.imputation.contract import Visit
 from mifit.imputation.make_plan import make
 from mifit.imputation.numerics.linear import draw_coefficients, draw_sigma, independent, solve
-from mifit.imputation.plan.plan import Wishes
+from mifit.imputation.plan.plan import Options
 from mifit.imputation.sampler.engine import Engine
 from mifit.imputation.sampler.visit import StoreVisit
 
@@ -38,7 +38,7 @@ def users(solution, cross):
 def analysis(frame, formula):
     """A store with the columns of a formula, its design, and a visit to the outcome on all rows."""
     table = read(frame)
-    plan, table = make(table, [ask(formula, table)], Wishes(), {})
+    plan, table = make(table, [ask(formula, table)], Options(), {})
     engine = Engine(table, plan)
     values = {n: np.where(np.isnan(c.values), np.nanmean(c.values), c.values) for n, c in table.columns.items()}
     store, ready = engine.new_store(values), engine.factors[0]
@@ -190,7 +190,7 @@ def test_a_level_seen_only_where_the_variable_is_missing_is_dropped_not_guessed(
     x = rng.standard_normal(n)
     x[: n // 10] = np.nan
     table = read(pd.DataFrame({"x": x, "group": pd.Categorical(group), "z": rng.standard_normal(n)}))
-    plan, table = make(table, [], Wishes(methods={"x": "norm"}), {})
+    plan, table = make(table, [], Options(methods={"x": "norm"}), {})
     engine = Engine(table, plan)
     store = engine.new_store({name: np.nan_to_num(c.values) for name, c in table.columns.items()})
     rows = table["x"].observed

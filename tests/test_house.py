@@ -371,8 +371,8 @@ def test_the_floors_are_those_of_the_project_file():
     floors = (ROOT / "tests/floors.txt").read_text(encoding="utf-8").splitlines()
     pinned = dict(line.split("==") for line in floors if not line.startswith("#"))
     extras = project["optional-dependencies"]
-    wishes = [*project["dependencies"], *extras["test"], *extras["io"]]
-    lowest = dict(wish.split(">=") for wish in wishes if not wish.startswith(("hypothesis", "mifit[", "pytest")))
+    options = [*project["dependencies"], *extras["test"], *extras["io"]]
+    lowest = dict(option.split(">=") for option in options if not option.startswith(("hypothesis", "mifit[", "pytest")))
     assert pinned.keys() == lowest.keys()
     assert [name for name, floor in lowest.items() if not f"{pinned[name]}.".startswith(f"{floor}.")] == []
 

@@ -8,7 +8,7 @@ import statsmodels.formula.api as smf
 from mifit import DataError, PlanError
 from mifit.frame.table import read
 from mifit.imputation.sampler.engine import Engine
-from mifit.imputation.sampler.likelihood_terms import Members, Together
+from mifit.imputation.sampler.likelihood_terms import GroupedRows, GroupedTerm
 
 COX = {"model": "phreg", "status": "ev"}
 SPLIT = {**COX, "entry": "start"}
@@ -102,8 +102,8 @@ class Rows:
 
 def test_the_rows_of_a_unit_multiply():
     unit = np.array([2, 0, 1, 2, 0, 2])
-    members = Members.of(unit)
-    judge = Together(Rows(6), members)
+    members = GroupedRows.of(unit)
+    judge = GroupedTerm(Rows(6), members)
     at, values = np.array([2, 0, 2]), np.array([0.5, -1.0, 3.0])
     direct = [sum(-0.5 * (v - row) ** 2 for row in np.flatnonzero(unit == u)) for u, v in zip(at, values, strict=True)]
     np.testing.assert_allclose(judge.log_accept(at, values), direct)

@@ -139,7 +139,7 @@ def test_sets_made_elsewhere_are_known_by_their_values(tmp_path):
 def test_models_are_compared_by_what_was_drawn_and_not_by_what_was_asked(monkeypatch):
     one = study().mice.impute("y ~ x + z", **LEAN)
     other = study().mice.impute("y ~ x + z", **{**LEAN, "rng": 2})
-    monkeypatch.setitem(other.__dict__, "identity", one.identity)  # as if another machine had drawn it
+    monkeypatch.setitem(other._record.__dict__, "identity", one.identity)  # as if another machine had drawn it
     larger, smaller = one.fit(), other.fit("y ~ z")
     with pytest.raises(
         mifit.ModelError, match=f"{one.identity}, drawn as {one.fingerprint} and {one.identity}, drawn as"

@@ -9,8 +9,8 @@ from scipy import stats
 from mifit.formula.question import ask
 from mifit.frame.table import read
 from mifit.imputation.make_plan import make
-from mifit.imputation.plan.plan import Wishes
-from mifit.imputation.sampler.chain import Running
+from mifit.imputation.plan.plan import Options
+from mifit.imputation.sampler.chain import ChainState
 from mifit.imputation.sampler.engine import Engine
 from mifit.imputation.seed import Seed
 from mifit.pooling.rubin import pool
@@ -36,9 +36,9 @@ def studies(draw, formulas=FORMULAS):
     return frame, draw(st.sampled_from(formulas))
 
 
-def drawn(frame, formula, m=2, iterations=3, **wishes):
+def drawn(frame, formula, m=2, iterations=3, **options):
     """Completed sets with the same seed every time."""
-    return frame.mice.impute(formula, m=m, rng=11, iterations=iterations, methods=METHODS, **wishes)
+    return frame.mice.impute(formula, m=m, rng=11, iterations=iterations, methods=METHODS, **options)
 
 
 def assert_same_bits(one, other):
@@ -123,8 +123,8 @@ def test_the_order_of_rows_and_columns_changes_no_distribution(study, how):
 def test_the_store_is_what_a_rebuild_gives_after_any_number_of_visits(study, sweeps):
     frame, formula = study
     table = read(frame)
-    plan, table = make(table, [ask(formula, table)] if formula else [], Wishes(methods=METHODS), {})
-    running = Running(Engine(table, plan), None)
+    plan, table = make(table, [ask(formula, table)] if formula else [], Options(methods=METHODS), {})
+    running = ChainState(Engine(table, plan), None)
     running.start(Seed(5).stream(0, 0))
     for sweep in range(1, sweeps + 1):
         running.sweep(Seed(5).stream(0, sweep), sweep)

@@ -146,7 +146,7 @@ def test_the_call_that_a_refusal_of_weights_prints_runs_and_keeps_the_weights(na
         df.mice.impute(formula, m=2, rng=1, iterations=2, weights="w", **words)
     imp = eval(caught.value.do, {"df": df, "sm": sm})
     question = imp.plan.questions[0]
-    assert "w" in (*question.keywords.values(), imp.plan.wishes.weights)
+    assert "w" in (*question.keywords.values(), imp.plan.options.weights)
     if question.model != "glm":
         return
     res, done = imp.fit(), imp[0]

@@ -25,9 +25,9 @@ from mifit.imputation.methods.ordinal import OrdinalFitted
 from mifit.imputation.methods.poisson import PoissonFitted
 from mifit.imputation.methods.probit import ProbitFitted
 from mifit.imputation.plan.likelihoods import likelihood_of
-from mifit.imputation.plan.plan import Wishes
+from mifit.imputation.plan.plan import Options
 from mifit.imputation.sampler.engine import Engine
-from mifit.imputation.sampler.likelihood_terms import Bench
+from mifit.imputation.sampler.likelihood_terms import LikelihoodTerm
 from mifit.imputation.sampler.runs import run
 from mifit.imputation.sampler.samplers import draw_continuous, draw_proposed
 from mifit.imputation.seed import Seed
@@ -44,7 +44,7 @@ SHAPES = {"x": "x + z", "x*z": "x * z", "log": "np.log(x) + z", "square": "I(x**
 def plan_of(frame, formula, model, **keywords):
     table = read(frame)
     question = ask(formula, table, model=model, keywords=keywords, scope={"np": np})
-    return make(table, [question], Wishes(), {})
+    return make(table, [question], Options(), {})
 
 
 def linear_of(shape, x):
@@ -116,7 +116,7 @@ def test_draws_of_one_hole_follow_the_normalised_density(outcome, shape):
     slope = np.array([SLOPES[label[place]] for place in columns])
     level = LEVEL + float(slope @ layout.centre[columns])
     judge = fixed(outcome, slope * layout.scale[columns], level, n)
-    bench = Bench.seat(judge, ready.model, store, "x", ready.response(values), None)
+    bench = LikelihoodTerm.of_factor(judge, ready.model, store, "x", ready.response(values), None)
     grid = np.linspace(0.05, 3.0, 7)
     wanted = linear_of(shape, grid) - (level if outcome in ("cox", "ordinal", "ordered probit") else 0.0)
     got = bench.linear(np.zeros(7, dtype=np.int64), grid)
@@ -231,11 +231,11 @@ def test_terms_count_a_row_as_often_as_its_frequency_weight():
     for one, words in ((frame, {"freq_weights": "w"}), (twice, {})):
         table = read(one)
         question = ask("y ~ x * z", table, model="glm", keywords={**POISSON, **words})
-        plan, table = make(table, [question], Wishes(congeniality="terms", methods={"x": "norm"}), {})
+        plan, table = make(table, [question], Options(congeniality="terms", methods={"x": "norm"}), {})
         found.append(run(table, plan, [0], 1, Seed(1), n_jobs=1)[0].holes["x"])
     np.testing.assert_allclose(found[0], found[1], rtol=1e-6)
     with pytest.raises(PlanError, match="frequency weight other than 1"):
-        make(read(counts().assign(w=2)), [question_of("w")], Wishes(congeniality="terms"), {})
+        make(read(counts().assign(w=2)), [question_of("w")], Options(congeniality="terms"), {})
 
 
 def question_of(weights):

@@ -10,7 +10,7 @@ from statsmodels.miscmodels.ordinal_model import OrderedModel
 
 from mifit.errors import PlanError
 from mifit.frame.kinds import Kind
-from mifit.imputation.contract import Discrete, Judge, Visit
+from mifit.imputation.contract import Discrete, ScoresOutcome, Visit
 from mifit.imputation.methods import negbin
 from mifit.imputation.methods.check_method import check_method
 from mifit.imputation.methods.logistic import Logistic, LogisticFitted
@@ -278,7 +278,7 @@ def test_values_have_the_enumerated_probabilities(method):
     y, X = frame(OWN[type(method)])
     fitted = fit(method, y, X)
     assert isinstance(fitted, Discrete)
-    assert isinstance(fitted, Judge)
+    assert isinstance(fitted, ScoresOutcome)
     row = X[:1]
     probability = np.exp(fitted.log_probabilities(row))[0]
     values = fitted.sample(np.repeat(row, 20_000, axis=0), np.random.default_rng(8))

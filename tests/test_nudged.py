@@ -74,8 +74,8 @@ WISHES = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("wish", WISHES, ids=str)
-def test_draws_follow_smoothly_from_the_data_also_where_predictions_are_tied(wish):
+@pytest.mark.parametrize("option", WISHES, ids=str)
+def test_draws_follow_smoothly_from_the_data_also_where_predictions_are_tied(option):
     """Few distinct rows, so that predictions are equal but for rounding; every kind of column drawn."""
     rng = np.random.default_rng(8)
     n = 240
@@ -85,6 +85,6 @@ def test_draws_follow_smoothly_from_the_data_also_where_predictions_are_tied(wis
     frame["y"] = frame["x"] + frame["a"] + rng.normal(size=n)
     for name in ("x", "g", "w", "b", "k"):
         frame[name] = frame[name].astype(object if name == "b" else frame[name].dtype).mask(rng.random(n) < 0.2)
-    one, other = (f.mice.impute(m=3, rng=1, **wish) for f in (frame, nudged(frame)))
+    one, other = (f.mice.impute(m=3, rng=1, **option) for f in (frame, nudged(frame)))
     for left, right in zip(one, other, strict=True):
         pd.testing.assert_frame_equal(left, right, rtol=1e-6, atol=1e-9)

@@ -136,8 +136,8 @@ def test_whole_numbers_keep_the_bounds_of_their_sum_when_they_are_rounded():
     frame = frame[frame.sum(axis=1) <= 960].reset_index(drop=True).astype("Int64")
     for name in "abc":
         frame[name] = frame[name].mask(pd.Series(rng.random(len(frame)) < 0.3))
-    wish = {"derived": {"s": "a + b + c"}, "bounds": {"s": (None, 960)}, "methods": dict.fromkeys("abc", "norm")}
-    for done in frame.mice.impute(**wish, **FAST):
+    option = {"derived": {"s": "a + b + c"}, "bounds": {"s": (None, 960)}, "methods": dict.fromkeys("abc", "norm")}
+    for done in frame.mice.impute(**option, **FAST):
         assert (done[list("abc")].sum(axis=1) <= 960).all() and (done.dtypes[list("abc")] == "Int64").all()
 
 
@@ -260,11 +260,11 @@ def test_bounds_of_the_parts_hold_and_a_total_at_the_very_end_too():
     frame.iloc[:5] = 0.999
     frame["tot"] = frame.sum(axis=1)
     frame.loc[:99, list("abcd")] = np.nan
-    wish = {"bounds": dict.fromkeys("abcd", (0, 1)), "methods": dict.fromkeys("abcd", "norm")}
-    for done in frame.mice.impute(derived={"tot": "a + b + c + d + e"}, **wish, **FAST):
+    option = {"bounds": dict.fromkeys("abcd", (0, 1)), "methods": dict.fromkeys("abcd", "norm")}
+    for done in frame.mice.impute(derived={"tot": "a + b + c + d + e"}, **option, **FAST):
         assert done[list("abcd")].stack().between(0, 1).all()
         np.testing.assert_allclose(done[list("abcde")].sum(axis=1), frame["tot"], rtol=1e-12)
-    tight = {**wish, "bounds": dict.fromkeys("abcd", (0, 0.99999))}
+    tight = {**option, "bounds": dict.fromkeys("abcd", (0, 0.99999))}
     frame.loc[0, "tot"] = 4.9999
     with pytest.raises(ImputationError, match="within their bounds give the observed 'tot' in 1 rows"):
         frame.mice.impute(derived={"tot": "a + b + c + d + e"}, **tight, **FAST)
@@ -280,14 +280,14 @@ def test_parts_on_a_power_scale_stay_above_0_whatever_their_total(formula):
     frame["y"] = frame["tot"] + rng.normal(size=n)
     for name in "abcx":
         frame.loc[rng.random(n) < 0.25, name] = np.nan
-    wish = {"derived": {"tot": "a + b + c"}, "methods": {"a": "power", "b": "power", "c": "power"}}
-    for done in frame.mice.impute(formula, **wish, **FAST):
+    option = {"derived": {"tot": "a + b + c"}, "methods": {"a": "power", "b": "power", "c": "power"}}
+    for done in frame.mice.impute(formula, **option, **FAST):
         assert done.notna().all(axis=None) and (done[list("abc")] > 0).all(axis=None)
         np.testing.assert_allclose(done[list("abc")].sum(axis=1), done["tot"], rtol=1e-12)
     missing = frame[["a", "b"]].isna().all(axis=1) & frame["c"].notna()
     frame.loc[missing, "tot"] = frame["c"] - 1.0  # no two numbers above 0 give it: the advice takes a normal model
     with pytest.raises(ImputationError, match="give the observed 'tot'") as caught:
-        frame.mice.impute(formula.replace("np.log(b)", "b"), **wish, **FAST)
+        frame.mice.impute(formula.replace("np.log(b)", "b"), **option, **FAST)
     assert str(caught.value).startswith("no values")
     for done in eval(str(caught.value.do), {"df": frame}):
         np.testing.assert_allclose(done[list("abc")].sum(axis=1), done["tot"], rtol=1e-12)
@@ -303,14 +303,18 @@ def test_a_method_without_a_density_is_refused_where_it_would_have_to_give_a_tot
 def test_relations_follow_into_files_workers_groups_more_sweeps_new_rows_and_explanations(tmp_path):
     frame = parts(200).assign(site=np.arange(200) % 2)
     frame["least"] = frame["tot"] * 0 - 9.0
-    wish = {"derived": {"tot": "a + b + c", "gap": "a - b"}, "bounds": {"gap": (-9, 9)}, "methods": {"least": "leave"}}
-    imp = frame.mice.impute(**wish, **FAST)
-    later = frame.mice.impute(**wish, m=2, rng=1, iterations=2, n_jobs=2).extend(iterations=2)
+    option = {
+        "derived": {"tot": "a + b + c", "gap": "a - b"},
+        "bounds": {"gap": (-9, 9)},
+        "methods": {"least": "leave"},
+    }
+    imp = frame.mice.impute(**option, **FAST)
+    later = frame.mice.impute(**option, m=2, rng=1, iterations=2, n_jobs=2).extend(iterations=2)
     pd.testing.assert_frame_equal(imp[1], later[1], check_exact=True)
     imp.save(tmp_path / "one.mifit")
     pd.testing.assert_frame_equal(mifit.load(tmp_path / "one.mifit").extend(1)[2], imp.extend(1)[2], check_exact=True)
     new = parts(60, seed=8).assign(site=0, least=-9.0)
-    for done in (*imp.impute_new(new), *frame.mice.impute(**wish, by="site", **FAST)):
+    for done in (*imp.impute_new(new), *frame.mice.impute(**option, by="site", **FAST)):
         np.testing.assert_allclose(done[list("abc")].sum(axis=1), done["tot"], rtol=1e-9)
         assert (done["a"] - done["b"]).abs().max() <= 9
     assert "drawn together with" in str(imp.explain(0, "a"))

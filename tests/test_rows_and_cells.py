@@ -37,10 +37,10 @@ def sites(n=240, seed=3):
     return frame.set_index(rng.permutation(n) * 2)
 
 
-@pytest.mark.parametrize("wish", ["smoker == 'yes'", ("smoker == 'yes'", 0)])
-def test_a_skip_pattern_holds_in_every_set_also_where_its_condition_was_imputed(wish):
+@pytest.mark.parametrize("option", ["smoker == 'yes'", ("smoker == 'yes'", 0)])
+def test_a_skip_pattern_holds_in_every_set_also_where_its_condition_was_imputed(option):
     frame = smokers()
-    imp = frame.mice.impute(conditional={"cigarettes": wish}, **FAST)
+    imp = frame.mice.impute(conditional={"cigarettes": option}, **FAST)
     for one in imp:
         assert not one.isna().any().any()
         assert ((one["cigarettes"] > 0) == (one["smoker"] == "yes")).all()
@@ -70,9 +70,9 @@ def test_inside_its_condition_a_column_is_drawn_from_the_rows_inside_alone():
     frame["cigarettes"] = np.where(frame["smoker"] == "yes", 12 + frame["age"] + rng.normal(size=1500), 0.0)
     gone = (rng.random(1500) < 0.3) & (frame["smoker"] == "yes")
     frame.loc[gone, "cigarettes"] = np.nan
-    wish = {"conditional": {"cigarettes": ("smoker == 'yes'", 0)}, "methods": {"cigarettes": "norm"}}
+    option = {"conditional": {"cigarettes": ("smoker == 'yes'", 0)}, "methods": {"cigarettes": "norm"}}
     for formula in (None, "y ~ age + cigarettes"):
-        one = frame.assign(y=rng.normal(size=1500)).mice.impute(formula, **FAST, **wish)[0]
+        one = frame.assign(y=rng.normal(size=1500)).mice.impute(formula, **FAST, **option)[0]
         # 230 draws at drawn parameters against the law at the true ones: false alarm below 1e-3
         assert stats.kstest((one["cigarettes"] - 12 - one["age"])[gone], "norm").pvalue > 1e-3
 
@@ -88,17 +88,17 @@ def test_a_condition_on_a_number_and_one_on_two_columns():
 
 
 def test_a_skip_pattern_is_the_same_at_once_and_extended():
-    wish = {"conditional": {"cigarettes": "smoker == 'yes'"}, "rng": 1}
+    option = {"conditional": {"cigarettes": "smoker == 'yes'"}, "rng": 1}
     for asked in ("zero", "never"):
         frame = smokers(asked=asked)
-        at_once = frame.mice.impute(m=3, iterations=6, **wish)
-        later = frame.mice.impute(m=2, iterations=4, **wish).extend(1).extend(iterations=2)
+        at_once = frame.mice.impute(m=3, iterations=6, **option)
+        later = frame.mice.impute(m=2, iterations=4, **option).extend(1).extend(iterations=2)
         for one, other in zip(at_once, later, strict=True):
             pd.testing.assert_frame_equal(one, other, check_exact=True)
 
 
 @pytest.mark.parametrize(
-    ("formula", "wish", "said"),
+    ("formula", "option", "said"),
     [
         (None, {"cigarettes": "smokr == 'yes'"}, "smokr"),
         (None, {"cigarettes": "smoker == 'maybe'"}, "holds in no row"),
@@ -112,9 +112,9 @@ def test_a_skip_pattern_is_the_same_at_once_and_extended():
         ("y ~ age + cigarettes", {"cigarettes": ("smoker == 'yes'", 0)}, "chained equations draw both"),
     ],
 )
-def test_a_condition_that_cannot_be_met_is_one_clear_error(formula, wish, said):
+def test_a_condition_that_cannot_be_met_is_one_clear_error(formula, option, said):
     with pytest.raises((PlanError, DataError, FormulaError), match=said) as found:
-        smokers().mice.impute(formula, conditional=wish, **FAST)
+        smokers().mice.impute(formula, conditional=option, **FAST)
     assert found.value.do
 
 
@@ -162,13 +162,13 @@ def test_ignored_rows_are_imputed_and_teach_nothing(formula):
     ignored = (frame["site"] == "C").to_numpy()
     wild = frame.assign(y=frame["y"].where(~ignored, 64 + frame["y"]), x=frame["x"].where(~ignored, -99))
     wild["x"] = wild["x"].mask(frame["x"].isna())
-    wish = {"auxiliary": "ignore", "methods": {"x": "norm"}}
-    one, other = (f.mice.impute(formula, ignore="site == 'C'", **wish, **FAST) for f in (frame, wild))
+    option = {"auxiliary": "ignore", "methods": {"x": "norm"}}
+    one, other = (f.mice.impute(formula, ignore="site == 'C'", **option, **FAST) for f in (frame, wild))
     kept = ~ignored
     for left, right in zip(one, other, strict=True):
         assert left.drop(columns="g").isna().sum().sum() == 0
         np.testing.assert_allclose(left["x"][kept], right["x"][kept], rtol=1e-7, atol=1e-8)
-    masked = frame.mice.impute(formula, ignore=ignored, **wish, **FAST)
+    masked = frame.mice.impute(formula, ignore=ignored, **option, **FAST)
     pd.testing.assert_frame_equal(masked[0], one[0], check_exact=True)
 
 
@@ -245,9 +245,9 @@ def test_frequencies_are_rows_written_out():
         sites().reset_index(drop=True).assign(n=lambda f: np.where(f.isna().any(axis=1), 1, rng.integers(1, 4, 240)))
     )
     wide = frame.loc[frame.index.repeat(frame["n"])].reset_index()
-    wish = {"predictors": {"x": ["z", "y"], "g": ["z", "x"]}, "methods": {"x": "norm"}, "m": 2, "rng": 1}
-    one = frame.mice.impute(weights={"frequency": "n"}, **wish)
-    other = wide.mice.impute(**wish, order=one.plan.order)
+    option = {"predictors": {"x": ["z", "y"], "g": ["z", "x"]}, "methods": {"x": "norm"}, "m": 2, "rng": 1}
+    one = frame.mice.impute(weights={"frequency": "n"}, **option)
+    other = wide.mice.impute(**option, order=one.plan.order)
     rows = wide.groupby("index").head(1).index
     for left, right in zip(one, other, strict=True):
         gone = frame["x"].isna()
@@ -255,10 +255,10 @@ def test_frequencies_are_rows_written_out():
     # Exact where it can be: the fits see the same cross-products.
     from mifit.frame.table import read
     from mifit.imputation.make_plan import make
-    from mifit.imputation.plan.plan import Wishes
+    from mifit.imputation.plan.plan import Options
     from mifit.imputation.sampler.engine import Engine
 
-    plan, table = make(read(frame), [], Wishes(weights={"frequency": "n"}), {})
+    plan, table = make(read(frame), [], Options(weights={"frequency": "n"}), {})
     repeated = Engine(table, plan).repeated(None)
     np.testing.assert_array_equal(np.bincount(repeated), frame["n"])
 
@@ -275,8 +275,8 @@ def test_survey_weights_weigh_the_fit_and_their_scale_does_not_matter(factor):
     truth = frame["x"].copy()
     frame["x"] = frame["x"].mask(rng.random(2000) < 0.2)
     frame["b"] = frame["b"].mask(rng.random(2000) < 0.2)
-    wish = {"predictors": {"x": ["z"], "b": ["z"]}, "methods": {"x": "norm"}}
-    one = frame.mice.impute(weights="w", **wish, **FAST)[0]
+    option = {"predictors": {"x": ["z"], "b": ["z"]}, "methods": {"x": "norm"}}
+    one = frame.mice.impute(weights="w", **option, **FAST)[0]
     gone = frame["x"].isna()
     # Slope of 400 drawn values, spread 0.1: 1 within 0.05 but for a false alarm of 1e-6; unweighted it is 0.
     assert abs(np.polyfit(z[gone], one["x"][gone], 1)[0] - 1) < 0.05
@@ -333,7 +333,7 @@ def test_survey_weights_reach_ordered_levels_and_are_refused_by_a_penalty():
 
 
 @pytest.mark.parametrize(
-    ("formula", "wish", "said"),
+    ("formula", "option", "said"),
     [
         ("y ~ x + z", "w", "model='wls', weights='w'"),
         ("y ~ x + z", {"frequency": "n"}, "freq_weights='n'"),
@@ -345,17 +345,17 @@ def test_survey_weights_reach_ordered_levels_and_are_refused_by_a_penalty():
         (None, {"frequency": "n"}, "stand for several"),
     ],
 )
-def test_weights_that_cannot_be_are_one_clear_error(formula, wish, said):
+def test_weights_that_cannot_be_are_one_clear_error(formula, option, said):
     frame = sites().assign(w=np.linspace(0.5, 2, 240), n=2)
     with pytest.raises(MifitError) as found:
-        frame.mice.impute(formula, weights=wish, **FAST)
+        frame.mice.impute(formula, weights=option, **FAST)
     assert said in str(found.value)
 
 
 def test_weights_of_a_weighted_analysis_stay_its_own():
     frame = sites().assign(w=np.linspace(0.5, 2, 240))
     plan = frame.mice.plan("y ~ x + z", model="wls", weights="w")
-    assert plan.questions[0].keywords == {"weights": "w"} and plan.wishes.weights is None
+    assert plan.questions[0].keywords == {"weights": "w"} and plan.options.weights is None
 
 
 def diets(n=600, seed=8):
@@ -371,10 +371,10 @@ def diets(n=600, seed=8):
 
 
 @pytest.mark.parametrize("formula", [None, "y ~ z"])
-@pytest.mark.parametrize("wish", [{"collapse": {"diet": {"other": ["vegan", "raw"]}}}, {"min_count": 60}])
-def test_levels_drawn_together_come_back_apart_by_their_observed_shares(formula, wish):
+@pytest.mark.parametrize("option", [{"collapse": {"diet": {"other": ["vegan", "raw"]}}}, {"min_count": 60}])
+def test_levels_drawn_together_come_back_apart_by_their_observed_shares(formula, option):
     frame = diets()
-    imp = frame.mice.impute(formula, m=40, rng=1, iterations=5, **wish)
+    imp = frame.mice.impute(formula, m=40, rng=1, iterations=5, **option)
     gone = frame["diet"].isna()
     drawn = pd.concat([f["diet"][gone] for f in imp])
     seen = frame["diet"].value_counts()
@@ -387,9 +387,9 @@ def test_levels_drawn_together_come_back_apart_by_their_observed_shares(formula,
 
 
 def test_levels_told_apart_do_not_depend_on_how_the_sets_came_about():
-    frame, wish = diets(), {"collapse": {"diet": {"other": ["vegan", "raw"]}}, "rng": 1}
-    at_once = frame.mice.impute(m=4, iterations=6, **wish)
-    later = frame.mice.impute(m=2, iterations=4, **wish).extend(2).extend(iterations=2)
+    frame, option = diets(), {"collapse": {"diet": {"other": ["vegan", "raw"]}}, "rng": 1}
+    at_once = frame.mice.impute(m=4, iterations=6, **option)
+    later = frame.mice.impute(m=2, iterations=4, **option).extend(2).extend(iterations=2)
     for one, other in zip(at_once, later, strict=True):
         pd.testing.assert_frame_equal(one, other, check_exact=True)
     again = frame.mice.impute(at_once.plan, m=4, rng=1)
@@ -398,7 +398,7 @@ def test_levels_told_apart_do_not_depend_on_how_the_sets_came_about():
 
 
 @pytest.mark.parametrize(
-    ("formula", "wish", "said"),
+    ("formula", "option", "said"),
     [
         (None, {"diet": {"other": ["vegn"]}}, "did you mean 'vegan'"),
         (None, {"diet": {"meat": ["vegan", "raw"]}}, "is a level of 'diet' already"),
@@ -409,15 +409,15 @@ def test_levels_told_apart_do_not_depend_on_how_the_sets_came_about():
         ("y ~ diet", {"diet": {"other": ["vegan", "raw"]}}, "level by level"),
     ],
 )
-def test_levels_that_cannot_be_taken_together_are_one_clear_error(formula, wish, said):
+def test_levels_that_cannot_be_taken_together_are_one_clear_error(formula, option, said):
     with pytest.raises(PlanError, match=said) as found:
-        diets().mice.impute(formula, collapse=wish, **FAST)
+        diets().mice.impute(formula, collapse=option, **FAST)
     assert found.value.do
 
 
-@pytest.mark.parametrize("wish", [{"collapse": {"diet": {"other": ["vegan", "raw", "fish"]}}}, {"min_count": 60}])
-def test_a_set_with_levels_taken_together_comes_back_from_its_file(wish, tmp_path):
-    imp = diets().mice.impute(**wish, **FAST)
+@pytest.mark.parametrize("option", [{"collapse": {"diet": {"other": ["vegan", "raw", "fish"]}}}, {"min_count": 60}])
+def test_a_set_with_levels_taken_together_comes_back_from_its_file(option, tmp_path):
+    imp = diets().mice.impute(**option, **FAST)
     imp.save(tmp_path / "diets.mifit")
     again = mifit.load(tmp_path / "diets.mifit")
     assert again.fingerprint == imp.fingerprint
@@ -457,9 +457,9 @@ def kinds(n=200, seed=9):
 @pytest.mark.parametrize("formula", [None, "y ~ z"])
 @pytest.mark.parametrize("case", KINDS)
 def test_a_kind_that_is_said_is_the_kind_that_is_drawn(case, formula):
-    name, wish, kind = KINDS[case]
+    name, option, kind = KINDS[case]
     frame = kinds()
-    imp = frame.mice.impute(formula, kinds={name: wish}, m=2, rng=1, iterations=5)
+    imp = frame.mice.impute(formula, kinds={name: option}, m=2, rng=1, iterations=5)
     assert imp.plan[name].kind.value == kind
     one = imp[1]
     pd.testing.assert_series_equal(one.dtypes, frame.dtypes)
@@ -483,7 +483,7 @@ def test_codes_without_order_enter_the_analysis_as_levels():
 
 
 @pytest.mark.parametrize(
-    ("wish", "said"),
+    ("option", "said"),
     [
         ({"g": "ordinal"}, "order of the levels"),
         ({"g": "nominl"}, "did you mean 'nominal'"),
@@ -496,9 +496,9 @@ def test_codes_without_order_enter_the_analysis_as_levels():
         ({"g": 3}, "wants the kind"),
     ],
 )
-def test_a_kind_that_cannot_be_is_one_clear_error(wish, said):
+def test_a_kind_that_cannot_be_is_one_clear_error(option, said):
     with pytest.raises(PlanError, match=said) as found:
-        kinds().mice.impute(kinds=wish, **FAST)
+        kinds().mice.impute(kinds=option, **FAST)
     assert found.value.do
 
 
@@ -528,8 +528,8 @@ def left_open(case):
     """Imputations that leave cells missing."""
     if "mask" in case:
         frame = sites()
-        wishes = {"where": {"x": np.arange(len(frame)) % 3 == 0}, **({"by": "site"} if "groups" in case else {})}
-        return frame.mice.impute("y ~ x + z" if case == "compatible mask" else None, **wishes, **FAST)
+        options = {"where": {"x": np.arange(len(frame)) % 3 == 0}, **({"by": "site"} if "groups" in case else {})}
+        return frame.mice.impute("y ~ x + z" if case == "compatible mask" else None, **options, **FAST)
     frame = smokers(asked="never")
     if "two" in case:
         frame.index = pd.MultiIndex.from_arrays([np.arange(len(frame)) // 2, np.arange(len(frame)) % 2])

@@ -18,7 +18,7 @@ from mifit.imputation.methods import METHODS, Glm, Probit
 from mifit.imputation.methods.norm import NormalFitted
 from mifit.imputation.plan.sampler_choice import Choice, Sampler, offers
 from mifit.imputation.sampler import samplers
-from mifit.imputation.sampler.chain import Running
+from mifit.imputation.sampler.chain import ChainState
 
 SCENARIOS = {**LINEAR, **LIKELIHOODS}
 
@@ -34,7 +34,7 @@ class Watched:
             ("_multiply", "product"),
         ):  # fmt: skip
             monkeypatch.setattr(samplers, primitive, self._noting(getattr(samplers, primitive), word))
-        monkeypatch.setattr(Running, "visit", self._visiting(Running.visit))
+        monkeypatch.setattr(ChainState, "visit", self._visiting(ChainState.visit))
 
     def _noting(self, inner, word):
         def noted(*args, **keywords):

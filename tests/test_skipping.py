@@ -61,7 +61,7 @@ def _asked(rule, columns):
 def tree(seed, n=120):
     """A frame of nested questions with three in ten answers missing; column -> rule; the wish that says the same."""
     rng = np.random.default_rng(seed)
-    full, wish, kinds, rules = {}, {}, {}, {}
+    full, option, kinds, rules = {}, {}, {}, {}
     for number in range(int(rng.integers(3, 7))):
         name, kind = f"q{number}", str(rng.choice(list(_ASKS)))
         values = _column(rng, n, kind)
@@ -76,16 +76,16 @@ def tree(seed, n=120):
                 values = [v if inside else rest for v, inside in zip(values, asked, strict=True)]
                 codes = [code.format(p) for p, code, _ in atoms]
                 code = codes[0] if len(codes) == 1 else (" & " if rule[1] else " | ").join(f"({one})" for one in codes)
-                rules[name], wish[name] = (rule, rest), code if rest is None else (code, rest)
+                rules[name], option[name] = (rule, rest), code if rest is None else (code, rest)
         full[name], kinds[name] = values, kind
     frame = pd.DataFrame({"z": rng.normal(size=n)})
     dtypes = {"count": ["float64", "Int64"], "number": ["float64", "Float64"], "flag": ["boolean"]}
     for name, kind in kinds.items():
         dtype = str(rng.choice(dtypes.get(kind, ["object", "category", "string"])))
         frame[name] = pd.Series(full[name], dtype=dtype).mask(rng.random(n) < 0.3)
-    order, names = ["z", *rng.permutation(list(kinds))], list(wish)
+    order, names = ["z", *rng.permutation(list(kinds))], list(option)
     rng.shuffle(names)
-    return frame[order].set_index(rng.permutation(n) * 3), rules, {name: wish[name] for name in names}
+    return frame[order].set_index(rng.permutation(n) * 3), rules, {name: option[name] for name in names}
 
 
 def plain(frame):
@@ -112,18 +112,18 @@ def contradictions(frame, one, rules):
 
 @pytest.mark.parametrize("seed", range(16))
 def test_no_completed_set_contradicts_nested_conditions(seed):
-    frame, rules, wish = tree(seed)
+    frame, rules, option = tree(seed)
     assert not any(contradictions(frame.iloc[:0], frame.iloc[:0], rules))
-    for one in frame.mice.impute(conditional=wish, **FAST):
+    for one in frame.mice.impute(conditional=option, **FAST):
         assert contradictions(frame, one, rules) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(16, 300))
 def test_no_completed_set_contradicts_any_of_many_nested_conditions(seed):
-    frame, rules, wish = tree(seed, n=int(np.random.default_rng(seed).integers(80, 300)))
+    frame, rules, option = tree(seed, n=int(np.random.default_rng(seed).integers(80, 300)))
     methods = {n: "norm" for n in frame if seed % 2 == 0 and frame[n].dtype.kind == "f" and n != "z"}
-    for one in frame.mice.impute(conditional=wish, methods=methods, **FAST):
+    for one in frame.mice.impute(conditional=option, methods=methods, **FAST):
         assert contradictions(frame, one, rules) == []
 
 
@@ -218,8 +218,8 @@ def test_a_condition_on_a_derived_column_looks_at_its_parents():
     frame["diet"] = pd.Series(np.where(rng.random(300) < 0.5, "yes", "no")).where(heavy)
     frame["weeks"] = (rng.poisson(5, 300) + 1.0) * np.where(frame["diet"] == "yes", 1, np.nan)
     frame = frame.mask(rng.random(frame.shape) < 0.2)
-    wish = {"weeks": "diet == 'yes'", "diet": "bmi > 26"}
-    imp = frame.mice.impute(derived={"bmi": "wgt / hgt**2"}, conditional=wish, **FAST)
+    option = {"weeks": "diet == 'yes'", "diet": "bmi > 26"}
+    imp = frame.mice.impute(derived={"bmi": "wgt / hgt**2"}, conditional=option, **FAST)
     for one in imp:
         assert (one["diet"].notna() == (one["bmi"] > 26)).all()
         assert (one["weeks"].notna() == (one["diet"] == "yes")).all()

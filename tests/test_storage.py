@@ -109,9 +109,9 @@ def test_holes_that_stay_open_are_open_after_loading(how, tmp_path):
     asked["z"] = rng.normal(size=120)
     asked = asked.mask(rng.random(asked.shape) < [0.0, 0.2, 0.2])
     cells = pd.DataFrame({"z": asked["z"].isna() & (np.arange(120) < 60)})
-    wish = {"where": cells} if how == "where" else {"conditional": {"cigarettes": "smoker == 'yes'"}}
+    option = {"where": cells} if how == "where" else {"conditional": {"cigarettes": "smoker == 'yes'"}}
     leave = {"methods": {"cigarettes": "leave"}} if how == "where" else {}
-    imp = asked.mice.impute(m=2, rng=1, iterations=2, **wish, **leave)
+    imp = asked.mice.impute(m=2, rng=1, iterations=2, **option, **leave)
     imp.save(tmp_path / "asked.mifit")
     assert imp[0].isna().any(axis=None)
     equal(mifit.load(tmp_path / "asked.mifit")[0], imp[0])

@@ -8,7 +8,7 @@ from mifit.formula.question import ask
 from mifit.frame.kinds import Kind
 from mifit.frame.table import read
 from mifit.imputation.make_plan import make
-from mifit.imputation.plan.plan import Wishes
+from mifit.imputation.plan.plan import Options
 from mifit.imputation.sampler import store as stores
 from mifit.imputation.sampler.engine import Engine
 from mifit.imputation.sampler.visit import StoreVisit
@@ -39,11 +39,11 @@ def frame(n=150, seed=0, share=0.3, scale=1.0):
     return found
 
 
-def prepared(formula, data, auxiliary="response", extra=(), **wishes):
+def prepared(formula, data, auxiliary="response", extra=(), **options):
     """An engine and a store whose holes hold values drawn from the observed ones."""
     table = read(data)
     questions = [ask(f, table, scope={"np": np}) for f in ([formula] if formula else [])]
-    plan, table = make(table, questions, Wishes(auxiliary=auxiliary, **wishes), {"np": np})
+    plan, table = make(table, questions, Options(auxiliary=auxiliary, **options), {"np": np})
     engine = Engine(table, plan)
     rng = np.random.default_rng(9)
     values = {}

@@ -257,13 +257,13 @@ WISHES = [
 
 
 @pytest.mark.parametrize("formula", ["None", "'chl ~ age + bmi'"])
-@pytest.mark.parametrize("wish", WISHES)
-def test_a_wish_of_another_form_is_granted_on_the_users_columns(wish, formula):
+@pytest.mark.parametrize("option", WISHES)
+def test_a_wish_of_another_form_is_granted_on_the_users_columns(option, formula):
     names = scope(study().drop(columns=["time", "status"]))
-    error = refused(f"df.mice.impute({formula}, {wish}, m=2, rng=1)", names)
+    error = refused(f"df.mice.impute({formula}, {option}, m=2, rng=1)", names)
     if "mice" not in error.do:
         exec(error.do, names)
-        assert eval(f"df.mice.impute({formula}, {wish}, m=2, rng=1)", names).m == 2
+        assert eval(f"df.mice.impute({formula}, {option}, m=2, rng=1)", names).m == 2
         return
     imp = pasted(error, names)
     assert imp.m == 2 and len(imp[0]) == N
@@ -273,8 +273,8 @@ def test_a_wish_of_another_form_is_granted_on_the_users_columns(wish, formula):
 def test_a_method_for_all_columns_is_given_to_each_that_it_draws():
     names = scope(study())
     imp = pasted(refused("df.mice.impute(methods='pmm', m=2, rng=1, iterations=1)", names), names)
-    assert imp.plan.wishes.methods == dict.fromkeys(["chl", "bmi", "sys bp", "hyp", "kids"], "pmm") or set(
-        imp.plan.wishes.methods
+    assert imp.plan.options.methods == dict.fromkeys(["chl", "bmi", "sys bp", "hyp", "kids"], "pmm") or set(
+        imp.plan.options.methods
     ) >= {"chl", "bmi", "sys bp", "kids"}
     assert imp.plan["bmi"].label == "pmm" and imp.plan["grp"].label == "multinomial"
 
@@ -385,6 +385,6 @@ def test_new_rows_without_a_column_are_imputed_with_the_old_ones():
 def test_frequencies_under_another_name_keep_the_users_column():
     names = scope(study().drop(columns="kids").dropna(subset=["chl", "bmi", "sys bp", "grp", "hyp"]).assign(n=1))
     names["df"].loc[names["df"].index[:3], "age"] = np.nan
-    assert pasted(refused("df.mice.impute(weights={'freq': 'n'}, m=2, rng=1)", names), names).plan.wishes.weights == {
+    assert pasted(refused("df.mice.impute(weights={'freq': 'n'}, m=2, rng=1)", names), names).plan.options.weights == {
         "frequency": "n"
     }

@@ -64,7 +64,7 @@ def certificate(
     found = judged(plan, table, question, asked, robust, where)[0]
     needs = _needs(question, table)
     rows = []
-    free = do if plan is None else do.replace(f", congeniality={plan.wishes.congeniality!r}", "")
+    free = do if plan is None else do.replace(f", congeniality={plan.options.congeniality!r}", "")
     curable = plan is None or plan.mode != "compatible" and likelihood_of(question, table) is not None
     for code, shown in _spelled(question, asked).items():
         if code == "Intercept" and not spec(question.model).constant:

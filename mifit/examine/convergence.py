@@ -256,7 +256,7 @@ def _stacked(chains: Sequence[Chain]) -> dict[str, Array]:
 
 def _too_few(m: int, sweeps: int, plan: Plan) -> str:
     """Why a trace without drift is not thereby stable; empty if it is."""
-    if sweeps == 1 and plan.wishes.iterations is None:
+    if sweeps == 1 and plan.options.iterations is None:
         return "one sweep suffices"
     return "too few sweeps" if sweeps < _SWEEPS else "too few chains" if m < _CLEAR else ""
 

@@ -13,7 +13,7 @@ from ..display import block, facts, folded, table
 from ..errors import DataError, PlanError
 from ..imputation.plan.derived_constraints import relations
 from ..imputation.plan.plan import Plan, listed
-from ..imputation.sampler.replay import Spread, Witnessed, replay
+from ..imputation.sampler.replay import ReplayedDraw, Spread, replay
 from ..record.record import Record
 
 __all__ = ["Explanation", "explain"]
@@ -171,7 +171,7 @@ def _first(record: Record, column: Hashable) -> str:
 def _moved(record: Record, plan: Plan, column: Hashable, place: int) -> str:
     """With what a cell was drawn, so that an observed derived value is kept; empty where it was drawn by itself."""
     skips = {v.name: v.skip for v in plan.variables if v.skip is not None}
-    ties = relations(record.derived, record.known, plan.order, plan.wishes, skips).ties
+    ties = relations(record.derived, record.known, plan.order, plan.options, skips).ties
     mine = [tie for tie in ties if column in (tie.free, tie.pivot) and place in tie.rows]
     if not mine:
         return ""
@@ -184,12 +184,12 @@ def _moved(record: Record, plan: Plan, column: Hashable, place: int) -> str:
 def _followed(record: Record, column: Hashable) -> str:
     """How a hole was filled without a draw."""
     assert record.plan is not None
-    if column in record.plan.wishes.derived:
-        return f"{column} = {record.plan.wishes.derived[column]}, from the values of each set"
+    if column in record.plan.options.derived:
+        return f"{column} = {record.plan.options.derived[column]}, from the values of each set"
     return "known without a draw: it follows from other columns, or from other rows of the same id"
 
 
-def _how(record: Record, column: Hashable, seen: Witnessed) -> list[tuple[str, str]]:
+def _how(record: Record, column: Hashable, seen: ReplayedDraw) -> list[tuple[str, str]]:
     """Method and reason from the plan; the sampler that drew the cell."""
     assert record.plan is not None
     variable = record.plan[column]
@@ -202,7 +202,7 @@ def _how(record: Record, column: Hashable, seen: Witnessed) -> list[tuple[str, s
     return said + ([("together", "one value for all rows of the id")] if variable.together else [])
 
 
-def _weighed(record: Record, column: Hashable, seen: Witnessed) -> list[tuple[str, str]]:
+def _weighed(record: Record, column: Hashable, seen: ReplayedDraw) -> list[tuple[str, str]]:
     """What the own model says, and what the judges make of it."""
     said = []
     assert record.plan is not None
@@ -246,7 +246,7 @@ def _seen(record: Record, column: Hashable, codes: Any) -> list[tuple[str, str]]
     return [("m values", drawn), ("observed", f"{there} (the column's other rows)")]
 
 
-def _equation(seen: Witnessed) -> pd.DataFrame:
+def _equation(seen: ReplayedDraw) -> pd.DataFrame:
     """The own model in this row: value times coefficient, term by term."""
     names = pd.Index(seen.names, name="term")
     if seen.coef.ndim == 2:
@@ -260,7 +260,7 @@ def _equation(seen: Witnessed) -> pd.DataFrame:
     return frame.astype(object).where(frame.notna(), "")
 
 
-def _donors(record: Record, column: Hashable, seen: Witnessed) -> pd.DataFrame:
+def _donors(record: Record, column: Hashable, seen: ReplayedDraw) -> pd.DataFrame:
     """Rows whose values could have been taken."""
     if not len(seen.donors):
         return pd.DataFrame()
@@ -270,7 +270,7 @@ def _donors(record: Record, column: Hashable, seen: Witnessed) -> pd.DataFrame:
     return pd.DataFrame({"observed": values, "distance": seen.distances}, index=index)
 
 
-def _levels(record: Record, column: Hashable, seen: Witnessed, codes: Any) -> pd.DataFrame:
+def _levels(record: Record, column: Hashable, seen: ReplayedDraw, codes: Any) -> pd.DataFrame:
     """Probability of each level, alone and weighed, beside its share among the m sets."""
     if seen.own is None or not seen.own.levels:
         return pd.DataFrame()

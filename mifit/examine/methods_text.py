@@ -276,12 +276,14 @@ def _rest(record: Record, write: _Style) -> list[str]:
             f"{names} {'is' if is_one else 'are'} not part of the analysis and served as "
             f"{'an auxiliary variable' if is_one else 'auxiliary variables'}, modelled given its outcome and terms."
         )
-    for name, code in plan.wishes.derived.items():
+    for name, code in plan.options.derived.items():
         said.append(f"{write.name(name)} was not imputed but computed as {write.name(code)} in every data set.")
     for variable in (v for v in plan.variables if v.bounds is not None):
         said.append(_where(variable, write))
     if any(v.together for v in plan.variables):
-        said.append(f"Values that are constant within {write.name(plan.wishes.id)} were imputed once for all its rows.")
+        said.append(
+            f"Values that are constant within {write.name(plan.options.id)} were imputed once for all its rows."
+        )
     return said
 
 

@@ -99,8 +99,8 @@ def verdict(
 
 def _without_derived(plan: Plan, table: Table, used: Sequence[Hashable]) -> str:
     """Which observed derived values the draws of several missing parents did not know; empty where there are none."""
-    unit = plan.wishes.id
-    for name, code in plan.wishes.derived.items() if unit is not None else ():
+    unit = plan.options.id
+    for name, code in plan.options.derived.items() if unit is not None else ():
         parents = take_apart(code, table.columns).variables
         rows = np.setdiff1d(np.concatenate([table[p].missing for p in parents]), table[name].missing)
         shared = any(constant_within(table, p, unit) for p in parents)
@@ -215,7 +215,7 @@ def _widened(question: Question, plan: Plan, table: Table) -> Question:
     """The outcome's formula with what joined it: baseline auxiliaries, earlier outcomes of a sequence."""
     if plan.mode != "compatible":
         return question
-    auxiliary = plan.wishes.auxiliary
+    auxiliary = plan.options.auxiliary
     joined = [code_of(name) for name in (auxiliary.get("baseline", ()) if isinstance(auxiliary, Mapping) else ())]
     joined += [one.terms.outcome for one in _earlier(question, plan)]
     if not joined:
@@ -227,7 +227,7 @@ def _widened(question: Question, plan: Plan, table: Table) -> Question:
 
 def _earlier(question: Question, plan: Plan) -> list[Question]:
     """Analyses whose outcomes come before a declared one's in a sequence and stand in formulas as they are."""
-    if plan.wishes.link != "sequence":
+    if plan.options.link != "sequence":
         return []
     first = next(n for n, q in enumerate(plan.questions) if likelihood(q) == likelihood(question))
     before = {q.terms.outcome: q for q in plan.questions[:first] if q.model not in HAZARD}

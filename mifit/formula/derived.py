@@ -67,7 +67,7 @@ class Derived:
             ) from error
 
 
-def understand(wishes: Mapping[Hashable, str], table: Table, scope: Mapping[str, Any]) -> tuple[Derived, ...]:
+def understand(options: Mapping[Hashable, str], table: Table, scope: Mapping[str, Any]) -> tuple[Derived, ...]:
     """Check the expressions of derived columns and put parents before children.
 
     Parameters
@@ -89,10 +89,10 @@ def understand(wishes: Mapping[Hashable, str], table: Table, scope: Mapping[str,
         If an expression does not parse or names what is not there, a column is no number, or columns derive from
         each other in a circle.
     """
-    codes = {name: _parsed(name, code) for name, code in wishes.items()}
+    codes = {name: _parsed(name, code) for name, code in options.items()}
     found = []
     for name in codes:
-        code = sourced(_written_out(name, codes, ()), *wishes.values())
+        code = sourced(_written_out(name, codes, ()), *options.values())
         captured = capture(code, table, scope, code)
         parents = take_apart(code, table.columns).variables
         for parent in parents:

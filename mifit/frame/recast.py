@@ -45,37 +45,39 @@ def codings(frame: pd.DataFrame, kinds: Mapping[Hashable, Any]) -> dict[Hashable
     ('low', 'mid', 'high')
     """
     found = {}
-    for name, wish in kinds.items():
+    for name, option in kinds.items():
         if name not in frame.columns:
             fact = f"kinds= names {name!r}, which is not a column{nearest(name, frame.columns)}."
             raise PlanError(fact, do="df.columns.tolist()")
-        found[name] = _recast(name, frame[name], wish)
+        found[name] = _recast(name, frame[name], option)
     return found
 
 
 _IMPUTE = "df.mice.impute"
 
 
-def _recast(name: Hashable, series: pd.Series, wish: Any) -> Coding:
+def _recast(name: Hashable, series: pd.Series, option: Any) -> Coding:
     """One column as it is said to be."""
     own = classify(series)
-    if isinstance(wish, str):
-        if wish not in _KINDS:
+    if isinstance(option, str):
+        if option not in _KINDS:
             raise PlanError(
-                f"kinds= says {name!r} is {wish!r}{nearest(wish, _KINDS)}.",
+                f"kinds= says {name!r} is {option!r}{nearest(option, _KINDS)}.",
                 known=", ".join(_KINDS),
                 do=call(_IMPUTE, kinds={name: "nominal"}),
             )
         if own.problem:
             raise PlanError(
-                f"{name!r} {own.problem}: it cannot be {wish}.",
+                f"{name!r} {own.problem}: it cannot be {option}.",
                 do=call(_IMPUTE, kinds={name: None}, **left_alone(name)),
             )
-        return own if wish == own.kind.value and own.kind is not Kind.ORDINAL else _as(name, series, own, Kind(wish))
-    if isinstance(wish, Sequence | np.ndarray | pd.Index):
-        return _ordered(name, series, own, list(wish))
+        return (
+            own if option == own.kind.value and own.kind is not Kind.ORDINAL else _as(name, series, own, Kind(option))
+        )
+    if isinstance(option, Sequence | np.ndarray | pd.Index):
+        return _ordered(name, series, own, list(option))
     raise PlanError(
-        f"kinds= wants the kind of {name!r} or the list of its levels, not {type(wish).__name__}.",
+        f"kinds= wants the kind of {name!r} or the list of its levels, not {type(option).__name__}.",
         do=call(_IMPUTE, kinds={name: "ordinal"}),
     )
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from ..frame.kinds import Kind
 from ..typing import Array
 
-__all__ = ["Cross", "Discrete", "Fitted", "Judge", "Method", "Scaled", "Visit"]
+__all__ = ["Cross", "Discrete", "Fitted", "Method", "Scaled", "ScoresOutcome", "Visit"]
 
 
 class Cross(NamedTuple):
@@ -121,7 +121,7 @@ class Discrete(Fitted, Protocol):
 
 
 @runtime_checkable
-class Judge(Fitted, Protocol):
+class ScoresOutcome(Fitted, Protocol):
     """A factor that can judge values of its predictors by the outcome they would have given."""
 
     @property

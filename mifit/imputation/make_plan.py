@@ -14,7 +14,7 @@ from ..frame.table import Table
 from .plan.bounds import Skip
 from .plan.build import build
 from .plan.groups import plan_groups
-from .plan.plan import Plan, Wishes
+from .plan.plan import Options, Plan
 from .sampler.engine import Engine
 from .sampler.metropolis import MOVES
 
@@ -22,7 +22,7 @@ __all__ = ["make"]
 
 
 def make(
-    table: Table, questions: Sequence[Question], wishes: Wishes, scope: Mapping[str, Any],
+    table: Table, questions: Sequence[Question], options: Options, scope: Mapping[str, Any],
     skips: Mapping[Hashable, Skip] | None = None, derived: Sequence[Derived] = (),
 ) -> tuple[Plan, Table]:  # fmt: skip
     """Decide what is done to every column.
@@ -32,7 +32,7 @@ def make(
     table : Table
     questions : sequence of Question
         The analyses declared; empty for plain chained equations.
-    wishes : Wishes
+    wishes : Options
     scope : mapping
         Where functions in formulas of ``predictors=`` are looked up.
     skips : mapping, optional
@@ -53,9 +53,9 @@ def make(
     DataError
         If a column cannot be used and is not left alone.
     """
-    if wishes.by is not None:
-        return plan_groups(make, table, questions, wishes, scope, skips or {}, derived)
-    plan, table = build(table, questions, wishes, scope, skips, derived)
+    if options.by is not None:
+        return plan_groups(make, table, questions, options, scope, skips or {}, derived)
+    plan, table = build(table, questions, options, scope, skips, derived)
     return _with_samplers(plan, table, derived), table
 
 

@@ -104,6 +104,10 @@ def _column(column: Column, frame: pd.DataFrame, name: Hashable) -> bytes:
     return canonical(head, column.values, exact)
 
 
+#: classes that were renamed -> what digests call them
+_AS_BEFORE = {"Options": "Wishes"}
+
+
 @functools.singledispatch
 def _parts(given: Any, depth: int) -> Any:
     """What any other object consists of: the name of its class, and its attributes."""
@@ -115,7 +119,11 @@ def _parts(given: Any, depth: int) -> Any:
         return "list", kind.__name__ if hasattr(given, "_fields") else "", *given
     if dataclasses.is_dataclass(given):
         fields = {f.name: getattr(given, f.name) for f in dataclasses.fields(given) if f.compare}
-        return "object", kind.__qualname__, {n: v for n, v in fields.items() if not _usual(given, n, v)}
+        return (
+            "object",
+            _AS_BEFORE.get(kind.__qualname__, kind.__qualname__),
+            {n: v for n, v in fields.items() if not _usual(given, n, v)},
+        )
     if callable(given) and hasattr(given, "__code__"):
         return "function", given.__name__, *_does(given.__code__)
     if callable(given) and hasattr(given, "__qualname__"):
@@ -224,9 +232,9 @@ def _(given: Question, depth: int) -> Any:
 @_parts.register
 def _(given: Plan, depth: int) -> Any:
     # Sweeps are counted by the chains: more of them may have been added later. What is said of choices is no choice.
-    wishes = dataclasses.replace(given.wishes, iterations=None)
+    options = dataclasses.replace(given.options, iterations=None)
     drawn = [(v.name, v.role, v.method, v.together) for v in given.variables]
-    return "plan", given.questions, given.extra, given.mode, wishes, given.order, given.numeric, drawn, given.groups
+    return "plan", given.questions, given.extra, given.mode, options, given.order, given.numeric, drawn, given.groups
 
 
 @_parts.register

@@ -65,7 +65,7 @@ class Record:
     @cached_property
     def together(self) -> dict[Hashable, Joined]:
         """Levels that are drawn together, by column."""
-        return {} if self.plan is None else levels_together(self.known, self.plan.wishes)
+        return {} if self.plan is None else levels_together(self.known, self.plan.options)
 
     @cached_property
     def drawn_on(self) -> Table:

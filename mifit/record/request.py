@@ -13,8 +13,8 @@ from ..analysis.families import code_of_family
 from ..calls import Advice, Code, coded
 from ..formula.question import Question, caller_scope
 from ..frame.masks import Mask
-from ..imputation.plan.options import USUAL, Asked
-from ..imputation.plan.plan import Plan, Wishes
+from ..imputation.plan.options import USUAL, Arguments
+from ..imputation.plan.plan import Options, Plan
 from ..imputation.seed import Seed
 
 __all__ = ["IMPUTE", "code_of_seed", "model_of", "request", "request_in", "request_of"]
@@ -24,7 +24,7 @@ _USUAL_M = 20  # sets that are drawn where nothing is said
 _SHORT = 10**10  # entropy from which on nobody wrote the seed
 
 
-def request(formula: Any, model: Any, asked: Asked, rest: Mapping[str, Any]) -> Advice:
+def request(formula: Any, model: Any, asked: Arguments, rest: Mapping[str, Any]) -> Advice:
     """Return the call of ``impute`` as the user wrote it, to which advice is joined.
 
     Parameters
@@ -83,9 +83,9 @@ def request_of(
         model, keywords = model_of(questions), {w: v for q in questions for w, v in q.keywords.items()}
     words = {**({"model": model} if model else {}), **(keywords or {})}
     if plan is not None:
-        usual = Wishes()
-        for field in dataclasses.fields(Wishes):
-            value = getattr(plan.wishes, field.name)
+        usual = Options()
+        for field in dataclasses.fields(Options):
+            value = getattr(plan.options, field.name)
             # weights of the analysis are its own
             if field.name not in words and not _is_usual(value, getattr(usual, field.name)):
                 words[field.name] = list(value) if isinstance(value, tuple) else value

@@ -8,7 +8,7 @@ import importlib
 from functools import cache
 from typing import Any
 
-__all__ = ["CLASSES", "class_named", "fields_of", "name_of"]
+__all__ = ["CLASSES", "class_named", "fields_in_file", "fields_of", "name_of"]
 
 _METHODS = "Cox Glm Logistic Multinomial NegBin Normal Ordinal PMM Poisson Power Probit Sample"
 
@@ -30,11 +30,14 @@ CLASSES = {
     "Skip": "imputation.plan.bounds:Skip",
     "Terms": "formula.terms:Terms",
     "Variable": "imputation.plan.plan:Variable",
-    "WarmStart": "imputation.numerics.fit:Left",
-    "Wishes": "imputation.plan.plan:Wishes",
+    "WarmStart": "imputation.numerics.fit:WarmStart",
+    "Wishes": "imputation.plan.plan:Options",
     **{name: f"imputation.methods:{name}" for name in _METHODS.split() if name not in ("Cox", "Glm", "Probit")},
     **{name: f"imputation.methods.{name.lower()}:{name}" for name in ("Cox", "Glm", "Probit")},
 }
+
+#: class -> field -> what files call it, where it was renamed
+_RENAMED = {"Plan": {"options": "wishes"}}
 
 #: how files of the first protocol named them: the path of the module then, and the class
 _FIRST = {
@@ -84,6 +87,12 @@ def class_named(name: Any) -> type[Any]:
 def name_of(kind: type) -> str | None:
     """Return the name of a class in a file, None if a file may not hold it."""
     return _names().get(kind)
+
+
+def fields_in_file(kind: type[Any]) -> dict[str, str]:
+    """Return the fields that make an instance of a dataclass or a named tuple, each with what files call it."""
+    renamed = _RENAMED.get(kind.__name__, {})
+    return {name: renamed.get(name, name) for name in fields_of(kind)}
 
 
 def fields_of(kind: type[Any]) -> tuple[str, ...]:

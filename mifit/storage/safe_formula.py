@@ -18,7 +18,7 @@ from ..formula.question import Question, formulas_among, refer
 from ..formula.source import FileText
 from ..formula.terms import code_of, parse, take_apart
 from ..frame.kinds import classify
-from ..imputation.plan.plan import Plan, Wishes
+from ..imputation.plan.plan import Options, Plan
 
 __all__ = ["check_code", "check_formula", "check_plan", "check_writable", "nouns_in", "without_numbers"]
 
@@ -46,12 +46,12 @@ def check_plan(plan: Plan, columns: Collection[Any], names: Mapping[str, Any], o
     StorageError
         Naming the piece; nothing was evaluated.
     """
-    columns = {*columns, *plan.wishes.derived}
+    columns = {*columns, *plan.options.derived}
     for noun in nouns_in(plan):
         if isinstance(noun, Plan):
             _check_plan(noun, columns, names, odd)
-        elif isinstance(noun, Wishes):
-            _check_wishes(noun, columns, names, odd)
+        elif isinstance(noun, Options):
+            _check_options(noun, columns, names, odd)
         elif isinstance(noun, Question):
             _check_question(noun, columns, odd)
         elif isinstance(noun, Condition):
@@ -209,19 +209,19 @@ def _check_right(right: Any, columns: Collection[Any], names: Mapping[str, Any],
     check_formula(f"outcome ~ {text}" if isinstance(text, str) else text, columns, names, False, odd)
 
 
-def _check_wishes(wishes: Wishes, columns: Collection[Any], names: Mapping[str, Any], odd: Collection[Any]) -> None:
+def _check_options(options: Options, columns: Collection[Any], names: Mapping[str, Any], odd: Collection[Any]) -> None:
     """What the user asked for: expressions, conditions, formulas of predictors."""
-    for code in wishes.derived.values():
+    for code in options.derived.values():
         check_code(code, columns, names, odd)
-    for wish in wishes.conditional.values():
-        check_code(wish[0] if isinstance(wish, list | tuple) and wish else wish, columns, names, odd)
-    if isinstance(wishes.ignore, str):
-        check_code(wishes.ignore, columns, names, odd)
-    for wish in wishes.predictors.values():
-        if isinstance(wish, str):
-            _check_right(wish, columns, names, odd)
-    if wishes.iterations is not None and wishes.iterations > _SWEEPS:
-        raise ValueError(f"it asks for {wishes.iterations} iterations")
+    for option in options.conditional.values():
+        check_code(option[0] if isinstance(option, list | tuple) and option else option, columns, names, odd)
+    if isinstance(options.ignore, str):
+        check_code(options.ignore, columns, names, odd)
+    for option in options.predictors.values():
+        if isinstance(option, str):
+            _check_right(option, columns, names, odd)
+    if options.iterations is not None and options.iterations > _SWEEPS:
+        raise ValueError(f"it asks for {options.iterations} iterations")
 
 
 def _check_plan(plan: Plan, columns: Collection[Any], names: Mapping[str, Any], odd: Collection[Any]) -> None:

@@ -26,7 +26,7 @@ from ..formula.question import refer
 from ..formula.source import EARLIER, FileText, Reference
 from ..typing import AnyArray
 from .archive import dtype_of
-from .classes import class_named, fields_of, name_of
+from .classes import class_named, fields_in_file, fields_of, name_of
 
 __all__ = ["Packer", "Unpacker", "fits", "refuse_lacking", "zone", "zone_of"]
 
@@ -97,7 +97,12 @@ class Packer:
         """Store an instance of a class of the package under the name of its class, field by field."""
         if isinstance(given, enum.Enum):
             return {"is": "noun", "class": name, "of": self.value(given.value)}
-        return {"is": "noun", "class": name, "of": {n: self.value(getattr(given, n)) for n in fields_of(type(given))}}
+        fields = fields_in_file(type(given))
+        return {
+            "is": "noun",
+            "class": name,
+            "of": {there: self.value(getattr(given, n)) for n, there in fields.items()},
+        }
 
     def _odd(self, given: Any, label: str) -> Any:
         """What pandas or Python knows and JSON does not; else a name to be passed back."""
@@ -202,7 +207,8 @@ class Unpacker:
         if issubclass(made, enum.Enum):
             return made(self.value(content))
         declared = _hints(made)
-        values = {name: self.value(value) for name, value in content.items()}
+        called = {there: name for name, there in fields_in_file(made).items()}
+        values = {called.get(name, name): self.value(value) for name, value in content.items()}
         for name, value in values.items():
             if not fits(value, declared[name]):
                 raise ValueError(f"{made.__name__}.{name} cannot be {type(value).__name__}")

@@ -19,7 +19,7 @@ from ..errors import FitError, MifitError
 from ..formula.design import Design, freeze
 from ..formula.question import Question
 from ..frame.completed import Completed
-from ..imputation.plan.plan import Wishes
+from ..imputation.plan.plan import Options
 from ..imputation.seed import Seed
 from ..pooling.rubin import columns, pool
 from ..record.record import Record
@@ -178,10 +178,10 @@ def _ways(record: Record, question: Question, failed: dict[str, str]) -> Iterabl
 
 def _redrawn(record: Record, question: Question, mode: str) -> Record:
     """The same frame, wishes, m and seed, imputed for one analysis in one mode."""
-    wishes = dataclasses.replace(record.plan.wishes if record.plan else Wishes(), congeniality=mode)
+    options = dataclasses.replace(record.plan.options if record.plan else Options(), congeniality=mode)
     scope = scope_for(record)
-    read_in, events = prepare(record.frame, wishes, scope)
-    found = planned(read_in, (foreseen(record, question),), wishes, scope, (question.formula,), events)
+    read_in, events = prepare(record.frame, options, scope)
+    found = planned(read_in, (foreseen(record, question),), options, scope, (question.formula,), events)
     assert found.plan is not None
     sweeps = max(found.plan.iterations, record.iterations)
     found = found.with_chains((), record.seed or Seed(0))

@@ -66,12 +66,12 @@ def settled(record: Record) -> pd.DataFrame:
 def remaining(record: Record) -> dict[Hashable, int]:
     """Columns with cells that stay missing in every set, and how many; what where= and conditional= leave is none."""
     completed, plan = record.completed, record.plan
-    if plan is not None and plan.wishes.where is not None:
+    if plan is not None and plan.options.where is not None:
         return {}
-    skipped = set() if plan is None else {*plan.wishes.conditional}
+    skipped = set() if plan is None else {*plan.options.conditional}
     filled = completed.filled
     counts = {n: len(completed.table[n].missing) - filled.get(n, 0) for n in completed.table.incomplete}
-    derived = {} if plan is None else plan.wishes.derived
+    derived = {} if plan is None else plan.options.derived
     skipped |= {n for n in derived if {*take_apart(derived[n], [*completed.table.columns]).variables} & skipped}
     return {name: count for name, count in counts.items() if count and name not in skipped}
 
@@ -87,15 +87,15 @@ def _unasked(rest: Mapping[Hashable, int], plan: Plan | None) -> dict[Hashable, 
     """Those of the columns with remaining missing values that nobody asked to leave alone."""
     if plan is None:
         return {}
-    wishes = plan.wishes
-    told = {n for n, method in wishes.methods.items() if isinstance(method, str) and method == "leave"}
+    options = plan.options
+    told = {n for n, method in options.methods.items() if isinstance(method, str) and method == "leave"}
     outside = {v.name for v in plan.variables if v.why == "outside the analysis"}
     ends = {
-        end for pair in wishes.censored.values() for end in pair if isinstance(end, Hashable)
+        end for pair in options.censored.values() for end in pair if isinstance(end, Hashable)
     }  # a missing end is open
-    named = told | ends | (outside if wishes.auxiliary == "ignore" else set())
+    named = told | ends | (outside if options.auxiliary == "ignore" else set())
     left = {name: count for name, count in rest.items() if name not in named}
-    parents = {n: take_apart(code, plan.columns).variables for n, code in wishes.derived.items() if n in left}
+    parents = {n: take_apart(code, plan.columns).variables for n, code in options.derived.items() if n in left}
     return {n: k for n, k in left.items() if not named & {*parents.get(n, ())}}
 
 

@@ -36,7 +36,7 @@ def completed_rows(record: Record, frame: pd.DataFrame, iterations: int | None) 
     check_frame(frame)
     plan, old = record.plan, record.known
     for word in ("by", "where", "conditional", "collapse", "min_count"):
-        if getattr(plan.wishes, word):
+        if getattr(plan.options, word):
             raise PlanError(
                 f"new rows are not completed for imputations with {word}=.",
                 do=_whole(record),
@@ -44,7 +44,7 @@ def completed_rows(record: Record, frame: pd.DataFrame, iterations: int | None) 
     given = copied(frame)
     wide = _read(given, old, needed(old, plan, record.derived) | set(plan.order))
     _refuse_known_units(record, wide)
-    known, _ = fill(wide, record.derived, plan.wishes.id)
+    known, _ = fill(wide, record.derived, plan.options.id)
     sweeps = iterations or max(plan.iterations, 1)
     derived = record.derived
     holes = complete_rows(
@@ -72,7 +72,7 @@ def _whole(record: Record) -> str:
     assert record.plan is not None
     if "where" in asked.words:
         masks["where"] = Code(f"np.vstack([{asked.words['where']}, new[df.columns].isna()])")
-    if "ignore" in asked.words and not isinstance(record.plan.wishes.ignore, str):
+    if "ignore" in asked.words and not isinstance(record.plan.options.ignore, str):
         masks["ignore"] = Code(f"np.r_[{asked.words['ignore']}, [False] * len(new)]")
     return call("pd.concat([df, new]).mice.impute", **masks).after("imp = ").joined(asked)
 
@@ -154,7 +154,7 @@ def _refuse_known_units(record: Record, new: Table) -> None:
     """Rows of a subject or cluster that was imputed would have to agree with what was drawn for it."""
     plan, old = record.plan, record.known
     assert plan is not None
-    units = {p.which[1] for v in plan.variables for p in v.pieces if p.what == "mean"} | ({plan.wishes.id} - {None})
+    units = {p.which[1] for v in plan.variables for p in v.pieces if p.what == "mean"} | ({plan.options.id} - {None})
     for unit in units:
         both = np.intersect1d(old[unit].values, new[unit].values)
         if len(both):

@@ -66,7 +66,7 @@ def loaded(path: str | os.PathLike[str], names: Mapping[str, Any] | None) -> Rec
 
 def _read_again(study: Contents, plan: Plan) -> Record:
     """What was known before anything was drawn, made again from the frame."""
-    found, _ = prepare(study.frame, plan.wishes, {})
+    found, _ = prepare(study.frame, plan.options, {})
     if tuple(found.table.columns) != plan.columns or found.table.n_rows != plan.n_rows:
         raise ValueError("its plan is one for another frame")
     return found
@@ -108,7 +108,7 @@ def _drawn_in(name: Hashable, plan: Plan, known: Table) -> Any:
     missing = known[name].missing
     if not plan.groups:
         return np.ones(len(missing), dtype=bool)
-    split = rows_of(known, plan.wishes.by)
+    split = rows_of(known, plan.options.by)
     drawn = [split[level] for level, inner in plan.groups if name in inner.order and level in split]
     return np.isin(missing, np.concatenate(drawn)) if drawn else np.zeros(len(missing), dtype=bool)
 

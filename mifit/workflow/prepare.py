@@ -33,8 +33,8 @@ from ..imputation.plan.deductive import (
     refuse_undefined,
     shared_parents,
 )
-from ..imputation.plan.options import USUAL, Asked, refuse_other_holes, refuse_words
-from ..imputation.plan.plan import Plan, Wishes
+from ..imputation.plan.options import USUAL, Arguments, refuse_other_holes, refuse_words
+from ..imputation.plan.plan import Options, Plan
 from ..imputation.plan.rare_levels import collapsed, levels_together
 from ..imputation.plan.skip_patterns import questionnaire
 from ..record.record import Record
@@ -43,46 +43,46 @@ from ..record.request import IMPUTE, request_of
 __all__ = ["by_column", "checked", "plan_for", "planned", "prepare", "require_columns", "scope_of", "with_plan"]
 
 
-def prepare(frame: pd.DataFrame, wishes: Wishes, scope: Mapping[str, Any]) -> tuple[Record, list[str]]:
+def prepare(frame: pd.DataFrame, options: Options, scope: Mapping[str, Any]) -> tuple[Record, list[str]]:
     """Read a frame and fill what follows from what is there; say what was filled."""
     events: list[str] = []
-    if wishes.derived:
+    if options.derived:
         check_frame(frame)
-        refuse_derived(wishes, [*frame.columns, *wishes.derived])
-        frame = _with_columns(frame, wishes.derived, scope)
+        refuse_derived(options, [*frame.columns, *options.derived])
+        frame = _with_columns(frame, options.derived, scope)
     check_frame(frame)
-    table = read(frame, codings(frame, wishes.kinds))
-    if wishes.where is not None:
-        table, more = opened(table, wishes.where)
+    table = read(frame, codings(frame, options.kinds))
+    if options.where is not None:
+        table, more = opened(table, options.where)
         events += more
-    table = recoded(table, [n for n in wishes.derived if n in table and table[n].number and table[n].kind.discrete])
-    derived = understand(wishes.derived, table, scope)
-    known, more = fill(table, derived, wishes.id)
-    skipped, known, outside = questionnaire(wishes.conditional, derived, known, scope)
-    shared = shared_parents(derived, known, wishes.id)
+    table = recoded(table, [n for n in options.derived if n in table and table[n].number and table[n].kind.discrete])
+    derived = understand(options.derived, table, scope)
+    known, more = fill(table, derived, options.id)
+    skipped, known, outside = questionnaire(options.conditional, derived, known, scope)
+    shared = shared_parents(derived, known, options.id)
     events += [*more, *outside]
-    return Record(frame, table, known, derived, skipped, wishes.where, shared), events
+    return Record(frame, table, known, derived, skipped, options.where, shared), events
 
 
-def _with_columns(frame: pd.DataFrame, wishes: Mapping[Hashable, str], scope: Mapping[str, Any]) -> pd.DataFrame:
+def _with_columns(frame: pd.DataFrame, options: Mapping[Hashable, str], scope: Mapping[str, Any]) -> pd.DataFrame:
     """The frame with the derived columns that it did not have, made where their parents are observed."""
-    absent = [name for name in wishes if name not in frame.columns]
+    absent = [name for name in options if name not in frame.columns]
     if not absent:
         return frame
     wider = copied(frame)
     for name in absent:
         wider[name] = np.nan
     table = read(wider)
-    for one in (one for one in understand(wishes, table, scope) if one.name in absent):
+    for one in (one for one in understand(options, table, scope) if one.name in absent):
         wider[one.name] = one.value({p: numbers(table, p) for p in one.parents})
     return wider
 
 
-def plan_for(frame: pd.DataFrame, formula: Any, model: Any, asked: Asked, keywords: Mapping[str, Any]) -> Record:
+def plan_for(frame: pd.DataFrame, formula: Any, model: Any, asked: Arguments, keywords: Mapping[str, Any]) -> Record:
     """Plan an imputation; see :func:`mifit.plan`."""
     check_frame(frame)
-    scope, wishes = caller_scope(), asked.wishes(frame, formula)
-    read_in, events = prepare(frame, wishes, scope)
+    scope, options = caller_scope(), asked.options(frame, formula)
+    read_in, events = prepare(frame, options, scope)
     formulas = [] if formula is None else [formula] if isinstance(formula, str) else formula
     if not isinstance(formulas, (list, tuple)):
         formulas = [formula]
@@ -102,7 +102,7 @@ def plan_for(frame: pd.DataFrame, formula: Any, model: Any, asked: Asked, keywor
         _takes_weights(name or ask(f, read_in.table, scope=scope).model)
         for f, name in zip(formulas, names, strict=True)
     ):
-        keywords, wishes = {**keywords, "weights": asked.weights}, dataclasses.replace(wishes, weights=None)
+        keywords, options = {**keywords, "weights": asked.weights}, dataclasses.replace(options, weights=None)
     keywords = by_column(keywords, read_in.table, formulas)
     questions = []
     for one, name in zip(formulas, names, strict=True):
@@ -118,7 +118,7 @@ def plan_for(frame: pd.DataFrame, formula: Any, model: Any, asked: Asked, keywor
         require_columns(read_in.table, words)
         spelled = substitute(one, read_in.derived) if read_in.derived else one
         questions.append(ask(spelled, read_in.table, model=name, keywords=dict(words.init), scope=scope))
-    return planned(read_in, questions, wishes, scope, tuple(formulas), events)
+    return planned(read_in, questions, options, scope, tuple(formulas), events)
 
 
 def _each(model: Any, formulas: Sequence[str]) -> list[Any]:
@@ -186,15 +186,15 @@ def _follows(column: Any, numbers: Any) -> bool:
 
 
 def planned(
-    read_in: Record, questions: Sequence[Question], wishes: Wishes, scope: Mapping[str, Any], written: Sequence[str],
+    read_in: Record, questions: Sequence[Question], options: Options, scope: Mapping[str, Any], written: Sequence[str],
     events: Sequence[str],
 ) -> Record:  # fmt: skip
     """The record with the plan of some questions, its tables as the plan reads them."""
     known = read_in.known
     refuse_derived_outcome(questions, known, read_in.derived)
-    refuse_chained(questions, known, wishes)
-    refuse_clustered(questions, known, wishes)
-    together = levels_together(known, wishes)
+    refuse_chained(questions, known, options)
+    refuse_clustered(questions, known, options)
+    together = levels_together(known, options)
     for name in (name for q in questions for name in (*q.variables(known), *q.outcome) if name in together):
         raise PlanError(
             f"the analysis needs {name!r} level by level: levels drawn together do not know their difference.",
@@ -203,7 +203,7 @@ def planned(
             + "  # the analysis with fewer levels too",
         )
     seen, joined = collapsed(known, together)
-    plan, seen = make(seen, questions, wishes, scope, read_in.skips, read_in.derived)
+    plan, seen = make(seen, questions, options, scope, read_in.skips, read_in.derived)
     refuse_undefined(read_in.derived, known, read_in.skips)
     known = Table({**seen.columns, **{name: known[name] for name in together}}, seen.n_rows)
     plan = dataclasses.replace(plan, written=tuple(written))
@@ -213,10 +213,12 @@ def planned(
     return dataclasses.replace(read_in, plan=plan, table=recoded(read_in.table, plan.numeric), known=known)
 
 
-_WORDS = (*Asked._fields, "model", "m", "rng", "n_jobs", "progress", "checkpoint")
+_WORDS = (*Arguments._fields, "model", "m", "rng", "n_jobs", "progress", "checkpoint")
 
 
-def checked(plan: Plan, frame: pd.DataFrame, model: str | None, asked: Asked, keywords: Mapping[str, Any]) -> Record:
+def checked(
+    plan: Plan, frame: pd.DataFrame, model: str | None, asked: Arguments, keywords: Mapping[str, Any]
+) -> Record:
     """A finished plan, checked against the frame it is to run on."""
     late = (
         "methods", "predictors", "order", "kinds", "bounds", "censored", "truncated", "conditional", "where", "ignore",
@@ -226,7 +228,7 @@ def checked(plan: Plan, frame: pd.DataFrame, model: str | None, asked: Asked, ke
     given += [w for w, usual in USUAL.items() if getattr(asked, w) != usual]
     if given or model is not None:
         raise PlanError(f"the plan is made; {(given or ['model'])[0]}= comes too late.", do=_anew())
-    read_in, _ = prepare(frame, plan.wishes, scope_of(plan.questions, plan.questions))
+    read_in, _ = prepare(frame, plan.options, scope_of(plan.questions, plan.questions))
     table = read_in.table
     if tuple(table.columns) != plan.columns or table.n_rows != plan.n_rows:
         raise PlanError(
@@ -235,7 +237,7 @@ def checked(plan: Plan, frame: pd.DataFrame, model: str | None, asked: Asked, ke
             do=_anew(),
         )
     found = with_plan(read_in, plan)
-    iterations = asked.wishes(frame).iterations
+    iterations = asked.options(frame).iterations
     if iterations is None:
         return found
     return dataclasses.replace(found, plan=dataclasses.replace(plan, iterations=iterations))

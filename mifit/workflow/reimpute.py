@@ -94,12 +94,12 @@ def _replanned(
     of the analysis become predictors of the same equations, which keeps all that was asked for.
     """
     assert record.plan is not None
-    wishes = record.plan.wishes
-    if wishes.weights is not None and _weighs(questions[-1], wishes.weights):
-        wishes = dataclasses.replace(wishes, weights=None)
-    tried, first = [wishes], None
-    if wishes.congeniality == "compatible":
-        tried.append(dataclasses.replace(record.plan.wishes, congeniality="terms"))
+    options = record.plan.options
+    if options.weights is not None and _weighs(questions[-1], options.weights):
+        options = dataclasses.replace(options, weights=None)
+    tried, first = [options], None
+    if options.congeniality == "compatible":
+        tried.append(dataclasses.replace(record.plan.options, congeniality="terms"))
     for wished in tried:
         try:
             read_in, events = prepare(record.frame, wished, scope)

@@ -12,7 +12,7 @@ import numpy as np
 from ...errors import PlanError
 from ...frame.kinds import Kind
 from ...typing import Array
-from ..contract import Discrete, Fitted, Judge, Method, Scaled, Visit
+from ..contract import Discrete, Fitted, Method, Scaled, ScoresOutcome, Visit
 
 __all__ = ["check_method"]
 
@@ -171,7 +171,7 @@ def _faces(name: str, where: str, fitted: Fitted, visit: Visit, X: Array, values
         if np.all(np.asarray(sd) > 0):  # a constant variable has no density
             density = fitted.log_density(values, X)
             _owe(density.shape == (len(X),), name, "log_density gives one value per row", where)
-    if isinstance(fitted, Judge):
+    if isinstance(fitted, ScoresOutcome):
         verdict = fitted.log_accept(visit.y, visit.linear(fitted.coef))
         _owe(verdict.shape == visit.y.shape, name, "log_accept gives one value per row", where)
         _owe(bool(np.all(verdict <= 0)), name, "log_accept is never above 0", where)

@@ -12,7 +12,7 @@ from ...errors import ModelError, call
 from ...frame.kinds import Kind
 from ...typing import Array
 from ..contract import Visit
-from ..numerics.fit import Estimate, Left, Problem, estimate, incidents, resume
+from ..numerics.fit import Estimate, Problem, WarmStart, estimate, incidents, resume
 from ..numerics.newton import Likelihood, Peak, draw, information_root, maximise
 from ..numerics.priors import weak_prior
 from ..numerics.separation import Columns, columns
@@ -194,7 +194,7 @@ def _top(data: _Data, found: Columns, warm: Any) -> Estimate:
         for observed in (True, False):
             if not peak.converged:
                 peak = maximise(_deviance(data, observed), start)
-        left, events = Left(peak.estimate, found.kept, NO_LEVELS, False), incidents(peak, False, "")
+        left, events = WarmStart(peak.estimate, found.kept, NO_LEVELS, False), incidents(peak, False, "")
     value, _, hessian = _deviance(data, False)(peak.estimate)
     if left.rescued or not np.isfinite(value):
         return Estimate(peak, left, events)

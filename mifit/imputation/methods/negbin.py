@@ -12,7 +12,7 @@ from scipy.special import betainc, digamma, gammaln, pdtrc, polygamma
 from ...frame.kinds import Kind
 from ...typing import Array
 from ..contract import Visit
-from ..numerics.fit import Left, resume
+from ..numerics.fit import WarmStart, resume
 from ..numerics.newton import Likelihood, Peak, draw, maximise
 from ..numerics.priors import weak_prior
 from ..numerics.separation import Columns, columns
@@ -131,7 +131,7 @@ def _overdispersed(
         return None
     q = len(beta)
     start = np.append(beta, np.log(np.clip(score / np.sum(mean * mean), 1e-4, 10.0)))
-    old = warm.joint if isinstance(warm, Left) else None  # older files hold plain tuples
+    old = warm.joint if isinstance(warm, WarmStart) else None  # older files hold plain tuples
     likelihood = _negative_binomial(found.X, y, offset)
     if rescued:
         likelihood = weak_prior(likelihood, found.X)

@@ -18,9 +18,9 @@ __all__ = [
     "DIVERGED",
     "SUSPECT",
     "Estimate",
-    "Left",
     "Problem",
     "Sketch",
+    "WarmStart",
     "estimate",
     "incidents",
     "repeated",
@@ -36,7 +36,7 @@ Codes = npt.NDArray[np.int64]
 _SKETCH = 2_000  # rows from which a few parameters are known well enough for a start
 
 
-class Left(NamedTuple):
+class WarmStart(NamedTuple):
     """What a fit leaves for the next one of the same variable."""
 
     estimate: Array  #: (q,) before the draw
@@ -50,19 +50,21 @@ class Left(NamedTuple):
     joint: Array | None = None  #: estimate of a larger model found from this one
 
     @classmethod
-    def of(cls, peak: Peak, kept: Codes, levels: Codes, rescued: bool, yardstick: Array | None, n_fit: int) -> Left:
+    def of(
+        cls, peak: Peak, kept: Codes, levels: Codes, rescued: bool, yardstick: Array | None, n_fit: int
+    ) -> WarmStart:
         """What a fit on so many rows leaves; no curvature of what was rescued or has no yardstick."""
         if rescued or yardstick is None:
             return cls(peak.estimate, kept, levels, rescued)
         return cls(peak.estimate, kept, levels, rescued, None, peak.root, yardstick, n_fit)
 
-    def then(self, peak: Peak, n_fit: int) -> Left:
+    def then(self, peak: Peak, n_fit: int) -> WarmStart:
         """What the next fit of the same columns leaves in its turn."""
         assert self.yardstick is not None  # else no fit came of it
         yardstick = self.yardstick if n_fit == self.n_fit else self.yardstick * (self.n_fit / n_fit)
-        return Left(peak.estimate, self.kept, self.levels, False, None, peak.root, yardstick, n_fit)
+        return WarmStart(peak.estimate, self.kept, self.levels, False, None, peak.root, yardstick, n_fit)
 
-    def within(self, room: int) -> Left:
+    def within(self, room: int) -> WarmStart:
         """The same without a curvature that takes more numbers than there is room for."""
         return self if self.root is None or self.root.size <= room else self._replace(root=None, yardstick=None)
 
@@ -86,7 +88,7 @@ class Estimate(NamedTuple):
     """What an estimation finds."""
 
     peak: Peak
-    left: Left  #: for the next fit of the same variable
+    left: WarmStart  #: for the next fit of the same variable
     events: tuple[str, ...]
 
 
@@ -100,7 +102,7 @@ def estimate(problem: Problem, found: Columns, levels: Codes, warm: Any, n_fit: 
         The independent columns of the design.
     levels : ndarray
         Codes that occur in the outcome; none where it has no levels.
-    warm : Left or None
+    warm : WarmStart or None
         What the last fit of the same variable left.
     n_fit : int
         Rows.
@@ -117,7 +119,7 @@ def estimate(problem: Problem, found: Columns, levels: Codes, warm: Any, n_fit: 
     if problem.groups is not None and np.any(problem.groups >= 0):
         peak, variance = shrunk(problem.likelihood(False), begin, problem.groups, spreads(warm))
         said = SHRUNK.format(len(variance), "s" if len(variance) > 1 else "")
-        left = Left(peak.estimate, found.kept, levels, False, variance)
+        left = WarmStart(peak.estimate, found.kept, levels, False, variance)
         return Estimate(peak, left, (*incidents(peak, False, ""), said))
     if problem.near:
         peak, rescued = maximise(problem.likelihood(False), begin), False
@@ -125,18 +127,20 @@ def estimate(problem: Problem, found: Columns, levels: Codes, warm: Any, n_fit: 
         peak, rescued = settle(problem.likelihood, problem.null, start, problem.yardstick, rescued, problem.subsample)
     if problem.valid is not None and not problem.valid(peak.estimate):
         peak = maximise(problem.likelihood(rescued), problem.null)
-    left = Left.of(peak, found.kept, levels, rescued, problem.yardstick if problem.keeps_curvature else None, n_fit)
+    left = WarmStart.of(
+        peak, found.kept, levels, rescued, problem.yardstick if problem.keeps_curvature else None, n_fit
+    )
     return Estimate(peak, left, incidents(peak, rescued, problem.rescue))
 
 
 def repeated(
-    left: Left | None, shape: tuple[int, ...], many: int, n_levels: int, likelihood: Callable[[], Concave]
+    left: WarmStart | None, shape: tuple[int, ...], many: int, n_levels: int, likelihood: Callable[[], Concave]
 ) -> Peak | None:
     """Find the estimate from what the last fit left, with its columns and levels; None where that is not enough.
 
     Parameters
     ----------
-    left : Left or None
+    left : WarmStart or None
     shape : (n_fit, p)
         Of the design, whose columns the last fit must have used, all of them: one that depends on others now, or
         explains the levels perfectly, shows in variances that run away from the yardstick.
@@ -145,7 +149,7 @@ def repeated(
     likelihood : callable
         Makes the log-likelihood of all columns.
     """
-    if not isinstance(left, Left) or left.root is None or left.yardstick is None:  # older files hold plain tuples
+    if not isinstance(left, WarmStart) or left.root is None or left.yardstick is None:  # older files hold plain tuples
         return None
     if len(left.kept) != shape[1] or not len(left.levels) == many == n_levels:
         return None

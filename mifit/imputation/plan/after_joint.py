@@ -14,7 +14,7 @@ __all__ = ["draw_afterwards", "waiting"]
 
 def waiting(draft: Draft, names: Sequence[Hashable]) -> list[Hashable]:
     """Columns among some that have missing values and are drawn after the joint model, fewest first."""
-    left = draft.wishes.methods
+    left = draft.options.methods
     return sorted((n for n in names if draft.holes(n) and left.get(n) != "leave"), key=draft.holes)
 
 
@@ -44,7 +44,7 @@ def draw_afterwards(
         others = [n for n in usable if n != name and not draft.silent(n, name)]
         pieces: tuple[Piece, ...] = ()
         shown: tuple[str, ...] = ()
-        if name in draft.wishes.predictors:
+        if name in draft.options.predictors:
             pieces, shown = draft.predictors(name, others, (), draft.table.n_rows - draft.holes(name))
         elif label != "sample":
             room = max(allowed_parameters(draft.table, name, draft.table.n_rows - draft.holes(name)) - len(told), 2)

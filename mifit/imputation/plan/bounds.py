@@ -120,7 +120,7 @@ class Skip(NamedTuple):
         return np.where(np.isnan(seen), np.nan, np.where(seen != self.value, 1.0, 0.0 if elsewhere_only else np.nan))
 
 
-def skips(wishes: Mapping[Hashable, Any], table: Table, scope: Mapping[str, Any]) -> dict[Hashable, Skip]:
+def skips(options: Mapping[Hashable, Any], table: Table, scope: Mapping[str, Any]) -> dict[Hashable, Skip]:
     """Understand conditions.
 
     Parameters
@@ -143,13 +143,13 @@ def skips(wishes: Mapping[Hashable, Any], table: Table, scope: Mapping[str, Any]
     DataError
         If observed values outside the condition contradict it.
     """
-    asked = {name: _asked(name, wish, table, scope) for name, wish in wishes.items()}
+    asked = {name: _asked(name, option, table, scope) for name, option in options.items()}
     for name in asked:
         _refuse_circle(name, asked, ())
     found: dict[Hashable, Skip] = {}
     for name in nested(asked, {name: one.variables for name, one in asked.items()}):
         above = {other: found[other] for other in asked[name].variables if other in found}
-        skip = _skip(name, wishes[name], table, _within(asked[name], above))
+        skip = _skip(name, options[name], table, _within(asked[name], above))
         table, found[name] = _settled(table, name, skip)[0], skip
     return found
 
@@ -206,10 +206,10 @@ def _within(one: Condition, above: Mapping[Hashable, Skip]) -> Condition:
     return Condition(whole, tuple(variables), Captured(names) if live else names)
 
 
-def _asked(name: Hashable, wish: Any, table: Table, scope: Mapping[str, Any]) -> Condition:
+def _asked(name: Hashable, option: Any, table: Table, scope: Mapping[str, Any]) -> Condition:
     """The condition of a wish, as written."""
     column = table.require(name, "conditional=")
-    code, *given = list(wish) if isinstance(wish, tuple | list) and len(wish) else [wish]
+    code, *given = list(option) if isinstance(option, tuple | list) and len(option) else [option]
     word = f"the condition of {name!r}"
     if len(given) > 1:
         raise PlanError(
@@ -229,10 +229,10 @@ def _asked(name: Hashable, wish: Any, table: Table, scope: Mapping[str, Any]) ->
     return found
 
 
-def _skip(name: Hashable, wish: Any, table: Table, found: Condition) -> Skip:
+def _skip(name: Hashable, option: Any, table: Table, found: Condition) -> Skip:
     """One condition and the value elsewhere, checked against what was observed."""
     column, word = table[name], f"the condition of {name!r}"
-    given = list(wish)[1:] if isinstance(wish, tuple | list) else []
+    given = list(option)[1:] if isinstance(option, tuple | list) else []
     values = {v: table[v].values for v in found.variables}
     holds, known = found.holds(table, values), np.ones(table.n_rows, dtype=bool)
     known[np.setdiff1d(np.arange(table.n_rows), table.complete_rows(found.variables))] = False

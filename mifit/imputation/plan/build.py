@@ -16,41 +16,43 @@ from .draft import Draft
 from .follow_up import doubts_of_times
 from .joint import plan_joint
 from .likelihoods import likelihood_of
-from .plan import Plan, Wishes
-from .restrictions import check_weights, know
+from .plan import Options, Plan
+from .restrictions import apply_restrictions, check_weights
 from .unit_copies import said_of_copies
-from .usable_columns import check_wishes, set_aside
+from .usable_columns import check_options, set_aside
 
 __all__ = ["build"]
 
 
 def build(
-    table: Table, questions: Sequence[Question], wishes: Wishes, scope: Mapping[str, Any],
+    table: Table, questions: Sequence[Question], options: Options, scope: Mapping[str, Any],
     skips: Mapping[Hashable, Skip] | None = None, derived: Sequence[Derived] = (),
 ) -> tuple[Plan, Table]:  # fmt: skip
     """Decide what is done to every column; see :func:`~mifit.imputation.make_plan.make`."""
-    check_wishes(table, wishes, bool(questions) and wishes.congeniality == "compatible")
+    check_options(table, options, bool(questions) and options.congeniality == "compatible")
     check_keywords(questions, table)
-    left, events = set_aside(table, questions, wishes)
-    mode = _mode(questions, table, wishes, events)
-    events += [*doubts_of_times(questions, table), *said_of_copies(table, questions, wishes, left)]
-    draft = Draft(table, tuple(questions), wishes, scope, mode, left, events, skips=skips or {}, derived=tuple(derived))
-    know(draft)
-    draft.recode([n for n, method in wishes.methods.items() if method in ("norm", "power")], {Kind.ORDINAL})
+    left, events = set_aside(table, questions, options)
+    mode = _mode(questions, table, options, events)
+    events += [*doubts_of_times(questions, table), *said_of_copies(table, questions, options, left)]
+    draft = Draft(
+        table, tuple(questions), options, scope, mode, left, events, skips=skips or {}, derived=tuple(derived)
+    )
+    apply_restrictions(draft)
+    draft.recode([n for n, method in options.methods.items() if method in ("norm", "power")], {Kind.ORDINAL})
     (plan_joint if mode == "compatible" else plan_chained)(draft)
     check_weights(draft)
     return draft.plan(), draft.table
 
 
-def _mode(questions: Sequence[Question], table: Table, wishes: Wishes, events: list[str]) -> str:
+def _mode(questions: Sequence[Question], table: Table, options: Options, events: list[str]) -> str:
     """How the analyses enter the imputation."""
     if not questions:
         return "plain"
     without = [q for q in questions if likelihood_of(q, table) is None]
-    if wishes.congeniality == "compatible" and without:
+    if options.congeniality == "compatible" and without:
         words = f" with {', '.join(without[0].keywords)}" if without[0].keywords else ""
         events.append(
             f"model {without[0].model!r}{words} has no compatible draws: its terms serve as predictors (approximate)"
         )
         return "terms"
-    return wishes.congeniality
+    return options.congeniality

@@ -27,7 +27,7 @@ def plan_chained(draft: Draft) -> None:
     asked = draft.asked
     asked = tuple(n for n in asked if n not in _times(draft))
     reserved = {v for q in draft.questions for v in q.reserved(table)} - set(asked)
-    alone = draft.wishes.auxiliary == "ignore" and bool(draft.questions)
+    alone = draft.options.auxiliary == "ignore" and bool(draft.questions)
     _refuse_ids_and_hazard(draft)
     for name in [n for n in _copies_of_time(draft) if n not in asked]:
         draft.left.setdefault(name, "(nearly) determines the survival time")
@@ -48,15 +48,15 @@ def plan_chained(draft: Draft) -> None:
         others = [n for n in usable if n not in later]
         method, label, why = method_of(draft, name)
         pieces, shown = draft.predictors(name, others, asked, table.n_rows - draft.holes(name))
-        if draft.mode == "terms" and name not in draft.wishes.predictors:
+        if draft.mode == "terms" and name not in draft.options.predictors:
             for question in draft.questions:
                 right = _terms_of(draft, question, name)
                 if right:
                     pieces, shown = (*pieces, Piece("formula", draft.formula(name, right))), (*shown, right)
-        if draft.mode == "terms" and name not in draft.wishes.predictors:
+        if draft.mode == "terms" and name not in draft.options.predictors:
             given, named = draft.around(name, others)
             pieces, shown = (*pieces, *given), (*shown, *named)
-        if name not in draft.wishes.predictors:
+        if name not in draft.options.predictors:
             means = draft.cluster_means(name, others)
             pieces, shown = (*pieces, *means), (*shown, *(f"mean({p.which[0]}) by {p.which[1]}" for p in means))
         draft.add(name, "column", method, label, pieces, shown, why)
@@ -82,7 +82,7 @@ def _copies_of_time(draft: Draft) -> list[Hashable]:
 
 def _refuse_ids_and_hazard(draft: Draft) -> None:
     """Event and hazard of one interval do not stand for those of its subject."""
-    unit = draft.wishes.id
+    unit = draft.options.id
     if draft.mode != "terms" or unit is None:
         return
     for question in (q for q in draft.questions if q.model in HAZARD):
@@ -97,7 +97,7 @@ def _refuse_ids_and_hazard(draft: Draft) -> None:
 
 def _one_visit_suffices(draft: Draft) -> bool:
     """Whether holes are nested, so that every column can be drawn once from complete and earlier columns."""
-    free = draft.mode != "terms" and not (draft.wishes.predictors or draft.wishes.order or draft.skips)
+    free = draft.mode != "terms" and not (draft.options.predictors or draft.options.order or draft.skips)
     return free and len(draft.order) > 1 and is_monotone(draft.table, draft.order)
 
 

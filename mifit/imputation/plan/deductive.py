@@ -16,7 +16,7 @@ from ...frame.table import Column, Table
 from ...typing import Array
 from .bounds import Skip
 from .defaults import constant_within
-from .plan import Wishes
+from .plan import Options
 
 __all__ = [
     "fill",
@@ -32,7 +32,7 @@ __all__ = [
 _NO_ACCIDENT = 10  # repeated values within groups that are no accident: 2^-10 for two levels
 
 
-def refuse_derived(wishes: Wishes, columns: Sequence[Hashable]) -> None:
+def refuse_derived(options: Options, columns: Sequence[Hashable]) -> None:
     """A derived column follows from its parents: it takes no wish, and is no predictor.
 
     Raises
@@ -40,37 +40,37 @@ def refuse_derived(wishes: Wishes, columns: Sequence[Hashable]) -> None:
     PlanError
         If one stands in ``methods=``, ``order=``, ``auxiliary=``, ``id=`` or on either side of ``predictors=``.
     """
-    baseline = wishes.auxiliary.get("baseline", ()) if isinstance(wishes.auxiliary, Mapping) else ()
+    baseline = options.auxiliary.get("baseline", ()) if isinstance(options.auxiliary, Mapping) else ()
     wanted: dict[str, Any] = {
-        "methods": wishes.methods, "order": wishes.order or (), "predictors": wishes.predictors,
-        "auxiliary": baseline, "id": () if wishes.id is None else (wishes.id,),
+        "methods": options.methods, "order": options.order or (), "predictors": options.predictors,
+        "auxiliary": baseline, "id": () if options.id is None else (options.id,),
     }  # fmt: skip
     for word, names in wanted.items():
-        for name in (n for n in wishes.derived if n in names):
+        for name in (n for n in options.derived if n in names):
             raise PlanError(
                 f"{name!r} is derived: it follows from its parents and cannot stand in {word}=.",
-                derived=f"{name} = {wishes.derived[name]}",
-                do=call("df.mice.impute", **_without(wishes, word, name)).then(f"  # without {name!r} in {word}="),
+                derived=f"{name} = {options.derived[name]}",
+                do=call("df.mice.impute", **_without(options, word, name)).then(f"  # without {name!r} in {word}="),
             )
-    for target, wish in wishes.predictors.items():
-        named: Any = take_apart(f"({wish})", columns).variables if isinstance(wish, str) else wish
-        for name in (n for n in wishes.derived if n in named):
-            parents = [n for n in take_apart(wishes.derived[name], columns).variables if n != target]
+    for target, option in options.predictors.items():
+        named: Any = take_apart(f"({option})", columns).variables if isinstance(option, str) else option
+        for name in (n for n in options.derived if n in named):
+            parents = [n for n in take_apart(options.derived[name], columns).variables if n != target]
             raise PlanError(
                 f"{name!r} is derived and predicts nothing by itself; its parents do.",
-                derived=f"{name} = {wishes.derived[name]}",
+                derived=f"{name} = {options.derived[name]}",
                 do=call("df.mice.impute", predictors={target: parents}),
             )
 
 
-def _without(wishes: Wishes, word: str, name: Hashable) -> dict[str, Any]:
+def _without(options: Options, word: str, name: Hashable) -> dict[str, Any]:
     """A word of the request without one of its columns."""
     if word == "id":
         return {word: None}
     if word == "order":
-        return {word: [other for other in wishes.order or () if other != name] or None}
+        return {word: [other for other in options.order or () if other != name] or None}
     if word == "auxiliary":
-        return {word: {"baseline": [other for other in wishes.auxiliary["baseline"] if other != name]}}
+        return {word: {"baseline": [other for other in options.auxiliary["baseline"] if other != name]}}
     return {word: {name: None}}
 
 
@@ -91,7 +91,7 @@ def refuse_derived_outcome(questions: Sequence[Question], table: Table, derived:
             )
 
 
-def refuse_chained(questions: Sequence[Question], table: Table, wishes: Wishes) -> None:
+def refuse_chained(questions: Sequence[Question], table: Table, options: Options) -> None:
     """Rows that take over where another row of the same subject ends belong together: ``id=`` must say so.
 
     Raises
@@ -101,7 +101,7 @@ def refuse_chained(questions: Sequence[Question], table: Table, wishes: Wishes) 
     """
     for question in questions:
         entry = question.keywords.get("entry")
-        if wishes.id is not None or not isinstance(entry, Hashable) or entry not in table or not question.bare:
+        if options.id is not None or not isinstance(entry, Hashable) or entry not in table or not question.bare:
             continue
         stop = question.outcome[0]
         asked = (*question.variables(table), *question.reserved(table))
@@ -119,7 +119,7 @@ def refuse_chained(questions: Sequence[Question], table: Table, wishes: Wishes) 
             )
 
 
-def refuse_clustered(questions: Sequence[Question], table: Table, wishes: Wishes) -> None:
+def refuse_clustered(questions: Sequence[Question], table: Table, options: Options) -> None:
     """What belongs to whole groups is drawn once for each: ``id=`` must say so.
 
     Raises
@@ -130,7 +130,7 @@ def refuse_clustered(questions: Sequence[Question], table: Table, wishes: Wishes
     """
     for question in questions:
         unit = question.keywords.get("groups")
-        if wishes.id is not None or not isinstance(unit, Hashable) or unit not in table or len(table[unit].missing):
+        if options.id is not None or not isinstance(unit, Hashable) or unit not in table or len(table[unit].missing):
             continue
         for name in (n for n in question.variables(table) if len(table[n].missing)):
             if _of_groups(table[name], table[unit].values) and constant_within(table, name, unit):

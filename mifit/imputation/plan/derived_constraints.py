@@ -16,7 +16,7 @@ from ...frame.table import Table
 from ...typing import Array, Rows
 from .bounds import HALF, Skip
 from .deductive import shared_parents
-from .plan import Wishes
+from .plan import Options
 from .read_bounds import understood
 
 __all__ = ["SLACK", "Held", "Relations", "Tie", "amiss", "completed_numbers", "derived_value", "relations"]
@@ -77,7 +77,8 @@ class Relations(NamedTuple):
 
 
 def relations(
-    derived: Sequence[Derived], table: Table, order: Sequence[Hashable], wishes: Wishes, skips: Mapping[Hashable, Skip]
+    derived: Sequence[Derived], table: Table, order: Sequence[Hashable], options: Options,
+    skips: Mapping[Hashable, Skip],
 ) -> Relations:  # fmt: skip
     """Find what draws must keep.
 
@@ -88,7 +89,7 @@ def relations(
         With the missing values that are drawn.
     order : sequence of hashable
         Columns drawn, in the order of the visits.
-    wishes : Wishes
+    wishes : Options
     skips : mapping
         Column -> where it is asked for: outside, where it stays missing, a derived column is missing too.
 
@@ -103,9 +104,9 @@ def relations(
     """
     if not derived:
         return Relations()
-    fixed = shared_parents(derived, table, wishes.id)
+    fixed = shared_parents(derived, table, options.id)
     skips = {name: skip for name, skip in skips.items() if skip.value is None}
-    held = [_held(one, table, wishes, skips) for one in derived if one.name in wishes.bounds]
+    held = [_held(one, table, options, skips) for one in derived if one.name in options.bounds]
     ties: list[Tie] = []
     loose: dict[Hashable, int] = {}
     for one in derived:
@@ -151,11 +152,11 @@ def amiss(held: Held, found: Array, rows: Rows) -> Array:
     return np.where(away > SLACK * size, away, 0.0)
 
 
-def _held(one: Derived, table: Table, wishes: Wishes, skips: Mapping[Hashable, Skip]) -> Held:
+def _held(one: Derived, table: Table, options: Options, skips: Mapping[Hashable, Skip]) -> Held:
     """The bounds of a derived column; refused where complete rows lie outside."""
     values, every = {name: column.values for name, column in table.columns.items()}, np.arange(table.n_rows)
     column = table[one.name]
-    known = understood(one.name, wishes, table, derived=True)
+    known = understood(one.name, options, table, derived=True)
     low, high = known.ends(table, column)
     if column.coding.whole and column.kind is Kind.NUMERIC:
         low, high = low + HALF, high - HALF

@@ -25,7 +25,7 @@ from .bounds import Bounds, Skip, ancestors, nested, uncut
 from .defaults import allowed_parameters, constant_within, strongest, thin_levels
 from .derived_constraints import Relations
 from .likelihoods import AROUND
-from .plan import Factor, Piece, Plan, Variable, Wishes, listed
+from .plan import Factor, Options, Piece, Plan, Variable, listed
 from .transforms import total_within
 from .usable_columns import is_constant, suiting, with_article
 
@@ -38,7 +38,7 @@ class Draft:
 
     table: Table
     questions: tuple[Question, ...]
-    wishes: Wishes
+    options: Options
     scope: Mapping[str, Any]
     mode: str
     left: dict[Hashable, str]  #: columns neither drawn nor predictors, and why
@@ -71,7 +71,7 @@ class Draft:
     ) -> None:  # fmt: skip
         """Decide a column that is drawn."""
         kind = self.table[name].kind
-        unit = self.wishes.id
+        unit = self.options.id
         together = unit is not None and role != "outcome" and constant_within(self.table, name, unit)
         if together:
             why = f"one value for each {unit}; {why}"
@@ -86,10 +86,10 @@ class Draft:
 
     def wished(self, name: Hashable) -> tuple[Method, str, str] | None:
         """The method the user asked for, checked against the kind of its column; its name; why."""
-        wish = self.wishes.methods.get(name, "leave")
-        if isinstance(wish, str) and wish == "leave":
+        option = self.options.methods.get(name, "leave")
+        if isinstance(option, str) and option == "leave":
             return None
-        method: Any = METHODS[wish] if isinstance(wish, str) else wish
+        method: Any = METHODS[option] if isinstance(option, str) else option
         column = self.table[name]
         if column.kind not in method.kinds:
             suits = suiting(column, self.mode == "compatible")
@@ -107,13 +107,13 @@ class Draft:
     ) -> tuple[tuple[Piece, ...], tuple[str, ...]]:
         """Main effects of the other columns, or what the user asked for; as pieces and as a reader names them."""
         others = [other for other in others if not self.silent(other, name)] if self.skips else others
-        wish = self.wishes.predictors.get(name)
-        if isinstance(wish, str):
-            return (Piece("formula", self.formula(name, wish)),), (wish,)
-        if wish is not None:
-            for other in wish:
+        option = self.options.predictors.get(name)
+        if isinstance(option, str):
+            return (Piece("formula", self.formula(name, option)),), (option,)
+        if option is not None:
+            for other in option:
                 self._check_predictor(name, other)
-            return tuple(Piece("main", other) for other in wish), tuple(map(str, wish))
+            return tuple(Piece("main", other) for other in option), tuple(map(str, option))
         most = max(allowed_parameters(self.table, name, n_fit), 2)
         kept = strongest(self.table, name, others, first, most, self.effects)
         if len(kept) < len(others):
@@ -186,8 +186,8 @@ class Draft:
         """Means of the numeric columns by cluster, where an analysis is clustered, or by id."""
         found = []
         units = [q.keywords.get("groups") for q in self.questions] if self.mode == "terms" else []
-        if self.wishes.id is not None and constant_within(self.table, name, self.wishes.id):
-            units.append(self.wishes.id)
+        if self.options.id is not None and constant_within(self.table, name, self.options.id):
+            units.append(self.options.id)
         for unit in dict.fromkeys(unit for unit in units if isinstance(unit, Hashable)):
             if unit in self.table:
                 numbers = [n for n in others if self.table[n].number and not constant_within(self.table, n, unit)]
@@ -196,8 +196,8 @@ class Draft:
 
     def ordered(self, names: Sequence[Hashable]) -> list[Hashable]:
         """Fewest holes first, or as asked."""
-        wish = [n for n in self.wishes.order or () if n in set(names)]
-        found = wish + [n for n in sorted(names, key=self.holes) if n not in wish]
+        option = [n for n in self.options.order or () if n in set(names)]
+        found = option + [n for n in sorted(names, key=self.holes) if n not in option]
         looks = {n: skip.condition.variables for n, skip in self.skips.items()}
         for name in nested([n for n in found if n in looks], looks):  # once its condition is settled
             after = [found.index(v) for v in looks[name] if v in found]
@@ -214,7 +214,7 @@ class Draft:
         kept = [
             n
             for n in self.left
-            if self.holes(n) and self.wishes.methods.get(n) != "leave" and n not in self.wishes.derived
+            if self.holes(n) and self.options.methods.get(n) != "leave" and n not in self.options.derived
         ]
         if kept:
             self.events.append(f"not imputed, holes remain: {listed([repr(n) for n in kept], len(kept))}")
@@ -234,16 +234,16 @@ class Draft:
             if name not in self.variables
         ]
         rest += self._silent_parents({v.name for v in [*self.variables.values(), *rest]})
-        iterations = self.iterations if self.wishes.iterations is None else self.wishes.iterations
+        iterations = self.iterations if self.options.iterations is None else self.options.iterations
         return Plan(
             self.questions, self.mode, tuple(self.extra), (*self.variables.values(), *rest), tuple(self.factors),
-            tuple(self.order), iterations, tuple(self.numeric), self.wishes, tuple(self.events),
+            tuple(self.order), iterations, tuple(self.numeric), self.options, tuple(self.events),
             tuple(self.table.columns), self.table.n_rows, ignored=self.ignored,
         )  # fmt: skip
 
     def _silent_parents(self, listed: Set[Hashable]) -> list[Variable]:
         """Complete columns that stay missing outside a condition, where what derives from them is missing too."""
-        parents = {p for one in self.derived if one.name in self.wishes.bounds for p in one.parents}
+        parents = {p for one in self.derived if one.name in self.options.bounds for p in one.parents}
         found = {name: skip for name, skip in self.skips.items() if name in parents - listed and skip.value is None}
         return [
             Variable(name, self.table[name].kind, 0, "column", None, "", "", (), (), "", skip=skip)

@@ -19,7 +19,7 @@ from ...frame.recast import recoded
 from ...frame.table import Table
 from ...typing import Rows
 from .bounds import Skip
-from .plan import Plan, Wishes, listed
+from .plan import Options, Plan, listed
 
 __all__ = ["plan_groups", "rows_of"]
 
@@ -29,7 +29,7 @@ _SEEN = 5  # observed values of every incomplete column in a group
 
 def plan_groups(
     plan_one: Callable[..., tuple[Plan, Table]],
-    table: Table, questions: Sequence[Question], wishes: Wishes, scope: Mapping[str, Any],
+    table: Table, questions: Sequence[Question], options: Options, scope: Mapping[str, Any],
     skips: Mapping[Hashable, Skip], derived: Sequence[Derived] = (),
 ) -> tuple[Plan, Table]:  # fmt: skip
     """Plan each group by itself.
@@ -53,13 +53,13 @@ def plan_groups(
     PlanError
         If the column of groups has holes or fewer than two values, or a group is too small.
     """
-    by = wishes.by
+    by = options.by
     split = rows_of(table, by)
-    _refuse_small(table, by, split, wishes)
+    _refuse_small(table, by, split, options)
     found = []
     for level, rows in split.items():
-        ignore = Mask.of(wishes.ignore.marked[rows]) if isinstance(wishes.ignore, Mask) else wishes.ignore
-        inner = dataclasses.replace(wishes, by=None, ignore=ignore)
+        ignore = Mask.of(options.ignore.marked[rows]) if isinstance(options.ignore, Mask) else options.ignore
+        inner = dataclasses.replace(options, by=None, ignore=ignore)
         try:
             plan, _ = plan_one(table.part(rows), questions, inner, scope, skips, derived)
         except MifitError as error:
@@ -77,7 +77,7 @@ def plan_groups(
         for event in plan.events
     ]
     return dataclasses.replace(
-        plans[0], variables=tuple(whole), order=tuple(n for n in table.columns if n in drawn), wishes=wishes,
+        plans[0], variables=tuple(whole), order=tuple(n for n in table.columns if n in drawn), options=options,
         iterations=max(plan.iterations for plan in plans), events=tuple(events), n_rows=table.n_rows,
         groups=tuple(found),
     ), recoded(table, plans[0].numeric)  # fmt: skip
@@ -112,7 +112,7 @@ def _joined(small: list[Any], split: Mapping[Any, Rows]) -> Any:
     return "other" if all(isinstance(level, str) for level in split) else small[0]
 
 
-def _refuse_small(table: Table, by: Hashable, split: Mapping[Any, Rows], wishes: Wishes) -> None:
+def _refuse_small(table: Table, by: Hashable, split: Mapping[Any, Rows], options: Options) -> None:
     """A group must have rows, and values to learn from."""
     small = [level for level, rows in split.items() if len(rows) < _FEWEST]
     if small:
@@ -121,7 +121,7 @@ def _refuse_small(table: Table, by: Hashable, split: Mapping[Any, Rows], wishes:
             f"{len(small)} of {len(split)} groups of {by!r} have fewer than {_FEWEST} rows: {shown}.",
             do=f"{renamed(by, dict.fromkeys(small, _joined(small, split)))}  # small groups together",
         )
-    for name in (n for n in table.incomplete if wishes.methods.get(n) != "leave"):
+    for name in (n for n in table.incomplete if options.methods.get(n) != "leave"):
         seen = table[name].observed
         for level, rows in split.items():
             many, holes = len(np.intersect1d(rows, seen)), len(np.intersect1d(rows, table[name].missing))

@@ -54,7 +54,7 @@ def plan_joint(draft: Draft) -> None:
         draft.note(f"{label} follows from the columns before it: left out of the design")
     for sentence in (sentence for design in designs for sentence in design.confined):
         draft.note(sentence)
-    baseline = tuple(draft.wishes.auxiliary["baseline"]) if isinstance(draft.wishes.auxiliary, Mapping) else ()
+    baseline = tuple(draft.options.auxiliary["baseline"]) if isinstance(draft.options.auxiliary, Mapping) else ()
     covariates = [n for n in table.columns if n in {*draft.asked, *baseline} and n not in outcomes]
     auxiliaries = _auxiliaries(draft, designs, covariates, outcomes)
     many = [n for n in auxiliaries if _has_many_levels(draft, n)]
@@ -83,21 +83,21 @@ def plan_joint(draft: Draft) -> None:
     draw_afterwards(draft, after, usable, [tuple(_outcome_pieces(draft, n)) for n in analyses])
     drawn = [n for n in draft.variables if draft.holes(n)]
     early = draft.ordered([n for n in drawn if n not in outcomes and n not in after])
-    if not draft.wishes.order:
+    if not draft.options.order:
         early.sort(key=lambda n: draft.variables[n].role != "covariate")
     draft.order = early + [n for n in drawn if n in outcomes]
     much = _much_missing(draft)
     draft.order += after
     check_copies(draft.questions, table, draft.order)
     draft.iterations = 20 if much else 10
-    if draft.order and (draft.wishes.iterations or _LEAST_SWEEPS) < _LEAST_SWEEPS:
-        draft.events.append(f"{draft.wishes.iterations} iterations: compatible draws need at least {_LEAST_SWEEPS}")
+    if draft.order and (draft.options.iterations or _LEAST_SWEEPS) < _LEAST_SWEEPS:
+        draft.events.append(f"{draft.options.iterations} iterations: compatible draws need at least {_LEAST_SWEEPS}")
 
 
 def _has_many_levels(draft: Draft, name: Hashable) -> bool:
     """Whether a column has more levels than a model of them can have."""
-    column, wish = draft.table[name], draft.wishes.methods.get(name)
-    return column.kind is Kind.NOMINAL and column.n_levels > MOST_LEVELS and wish is None
+    column, option = draft.table[name], draft.options.methods.get(name)
+    return column.kind is Kind.NOMINAL and column.n_levels > MOST_LEVELS and option is None
 
 
 def _set_aside_many_levels(draft: Draft, names: Sequence[Hashable]) -> None:
@@ -147,8 +147,8 @@ def _check_outcomes(draft: Draft) -> None:
                 formula=question.formula,
                 do=as_column(question, draft.table),
             )
-        for wish, word in ((draft.wishes.methods, "method"), (draft.wishes.predictors, "predictors")):
-            if holes and question.outcome[0] in wish:
+        for option, word in ((draft.options.methods, "method"), (draft.options.predictors, "predictors")):
+            if holes and question.outcome[0] in option:
                 raise PlanError(
                     f"the outcome {holes[0]!r} is drawn from its analysis; it takes no {word} of its own.",
                     analysis=question.formula,
@@ -177,7 +177,7 @@ def _refuse_circle(draft: Draft) -> None:
         )
     sorted_ = sorted(questions, key=lambda q: max((settled.index(v) for v in q.outcome), default=0))
     names = [v for q in questions for v in q.outcome]
-    if draft.wishes.link == "sequence":
+    if draft.options.link == "sequence":
         for number, question in enumerate(questions):
             late = [v for v in question.variables(draft.table) if v in names[number:] and v not in question.outcome]
             if late:
@@ -199,7 +199,7 @@ def _auxiliaries(
 ) -> list[Hashable]:
     """Columns outside the analysis that become further outcomes, fewest holes first."""
     table = draft.table
-    if draft.wishes.auxiliary == "ignore":
+    if draft.options.auxiliary == "ignore":
         return []
     reserved = {v for q in draft.questions for v in q.reserved(table)}
     found = [n for n in table.columns if n not in {*covariates, *outcomes, *reserved} and n not in draft.left]
@@ -225,9 +225,9 @@ def _auxiliaries(
         draft.left.update((n, _TOO_MANY) for n in found if n not in kept)
         found = [n for n in found if n in kept]
     found += constant
-    refused = [n for n in found if n in draft.wishes.predictors]
+    refused = [n for n in found if n in draft.options.predictors]
     if refused:
-        given = draft.wishes.auxiliary
+        given = draft.options.auxiliary
         baseline = given["baseline"] if isinstance(given, Mapping) else ()
         raise PlanError(
             f"{refused[0]!r} is an auxiliary: its predictors are the analysis and earlier auxiliaries.",
@@ -252,7 +252,7 @@ def _add_analyses(draft: Draft, designs: list[Design], baseline: tuple[Hashable,
         if drawn_as_number and not binomial and _has_two_values(draft, question):
             method = METHODS["logistic"]
             draft.events.append(f"{question.terms.outcome!r} has two values: drawn by logistic (approximate)")
-        if draft.wishes.link == "sequence":
+        if draft.options.link == "sequence":
             earlier = [f.question for f in draft.factors if f.question is not None]
             pieces += [piece for n in earlier for piece in _outcome_pieces(draft, n)]
         label = " + ".join(draft.questions[n].formula for n in numbers)
@@ -274,7 +274,7 @@ def _add_auxiliary_factors(
     base = len(analyses) + len(rest) + sum(len(q.terms.codes) for q in draft.questions)
     reasons: dict[Hashable, str] = {}
     for position, name in enumerate(auxiliaries):
-        unit = draft.wishes.id
+        unit = draft.options.id
         level = unit is not None and constant_within(draft.table, name, unit)
         start = [piece for n in analyses for piece in _outcome_pieces(draft, n, unit if level else None)] + rest
         n_fit = len(np.unique(draft.table[unit].values)) if level else draft.table.n_rows
@@ -332,7 +332,7 @@ def _draw_covariates(
         if isinstance(method, Power):
             method = dataclasses.replace(method, uneven=name not in draft.bounds)
         pieces, shown = draft.predictors(name, others, others, draft.table.n_rows)
-        if name not in draft.wishes.predictors:
+        if name not in draft.options.predictors:
             given, named = draft.around(name, others)
             pieces, shown = (*pieces, *given), (*shown, *named)
         draft.add(name, "covariate", method, label, pieces, shown, why)
@@ -347,8 +347,8 @@ def _draw_constants(draft: Draft, names: Sequence[Hashable]) -> None:
 
 def _refuse_outcome_as_predictor(draft: Draft, name: Hashable, outcomes: tuple[Hashable, ...]) -> None:
     """The outcome enters a compatible draw through the analysis only."""
-    wish: Any = draft.wishes.predictors.get(name) or ()
-    named = take_apart(wish, draft.table.columns).variables if isinstance(wish, str) else wish
+    option: Any = draft.options.predictors.get(name) or ()
+    named = take_apart(option, draft.table.columns).variables if isinstance(option, str) else option
     for outcome in outcomes:
         if outcome in named:
             raise PlanError(

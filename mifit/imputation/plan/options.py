@@ -16,11 +16,11 @@ from ...frame.recast import recoded
 from ...frame.table import Table
 from ..seed import Seed
 from .examples import example
-from .plan import Plan, Wishes
+from .plan import Options, Plan
 
 __all__ = [
     "USUAL",
-    "Asked",
+    "Arguments",
     "is_whole",
     "one_seed",
     "refuse_number",
@@ -149,7 +149,7 @@ _BY_COLUMN = (
 )  # fmt: skip
 
 
-class Asked(NamedTuple):
+class Arguments(NamedTuple):
     """The words of ``impute`` that make a plan, as the user gave them."""
 
     iterations: Any
@@ -173,7 +173,7 @@ class Asked(NamedTuple):
     censored: Any = None
     truncated: Any = None
 
-    def wishes(self, frame: Any, formula: Any = None) -> Wishes:
+    def options(self, frame: Any, formula: Any = None) -> Options:
         """The same as plain data; what is no mapping or whole number is refused."""
         for word in _BY_COLUMN:
             given = getattr(self, word)
@@ -191,7 +191,7 @@ class Asked(NamedTuple):
             raise PlanError(
                 f"order= is a list of columns, not {self.order!r}.", do=call("df.mice.impute", order=[self.order])
             )
-        return Wishes(
+        return Options(
             dict(self.methods or {}),
             dict(self.predictors or {}),
             self.auxiliary,

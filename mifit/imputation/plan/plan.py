@@ -14,11 +14,11 @@ from ...frame.masks import Mask
 from ..contract import Method
 from .bounds import Bounds, Skip
 
-__all__ = ["Factor", "Piece", "Plan", "Variable", "Wishes", "listed"]
+__all__ = ["Factor", "Options", "Piece", "Plan", "Variable", "listed"]
 
 
 @dataclass(frozen=True)
-class Wishes:
+class Options:
     """What the user asked for, as given; kept so that the same can be asked again."""
 
     methods: Mapping[Hashable, Any] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class Plan:
     order: tuple[Hashable, ...]  #: columns drawn, in the order of the visits
     iterations: int
     numeric: tuple[Hashable, ...]  #: level codes read as numbers after all
-    wishes: Wishes
+    options: Options
     events: tuple[str, ...]
     columns: tuple[Hashable, ...]
     n_rows: int
@@ -155,8 +155,8 @@ class Plan:
                     facts.append(f"from scope : {name} = {value!r}")
         if self.groups:
             many = listed([str(level) for level, _ in self.groups], 6)
-            facts.append(f"by         : {self.wishes.by} ({many}), each group imputed separately")
-        facts += [f"derived    : {name} = {code}" for name, code in self.wishes.derived.items()]
+            facts.append(f"by         : {self.options.by} ({many}), each group imputed separately")
+        facts += [f"derived    : {name} = {code}" for name, code in self.options.derived.items()]
         drawn = {v.name for v in self.variables}
         complete = [str(name) for name in self.columns if name not in drawn]
         if complete:
@@ -167,7 +167,7 @@ class Plan:
                 facts.append(f"parameters : {factor.label} drawn from {rows}")
         if sum(factor.question is not None for factor in self.factors) > 1:
             linked = (
-                "each given the ones before it" if self.wishes.link == "sequence" else "independent given covariates"
+                "each given the ones before it" if self.options.link == "sequence" else "independent given covariates"
             )
             facts.append(f"outcomes   : {linked}")
         auxiliaries = [str(f.variable) for f in self.factors if f.role == "auxiliary"]
@@ -208,7 +208,7 @@ class Plan:
 
     def _head(self) -> tuple[str, ...]:
         """Names of the columns of the printed table."""
-        return (str(self.wishes.by), *_HEAD) if self.groups else _HEAD
+        return (str(self.options.by), *_HEAD) if self.groups else _HEAD
 
     def _notes(self) -> list[str]:
         """Lines below the table."""

@@ -12,7 +12,7 @@ from ...errors import PlanError, call, nearest
 from ...frame.kinds import Kind
 from ...frame.table import Column, Table
 from ...typing import Array, Rows
-from .plan import Wishes, listed
+from .plan import Options, listed
 
 __all__ = ["Joined", "collapsed", "levels_together"]
 
@@ -39,13 +39,13 @@ class Joined(NamedTuple):
         return out
 
 
-def levels_together(table: Table, wishes: Wishes) -> dict[Hashable, Joined]:
+def levels_together(table: Table, options: Options) -> dict[Hashable, Joined]:
     """Which levels are taken together: those asked for, and those observed in fewer than ``min_count`` rows.
 
     Parameters
     ----------
     table : Table
-    wishes : Wishes
+    wishes : Options
 
     Returns
     -------
@@ -57,8 +57,8 @@ def levels_together(table: Table, wishes: Wishes) -> dict[Hashable, Joined]:
     PlanError
         If a column has no levels, a level is unknown or named twice, or fewer than two would remain.
     """
-    found = {name: _asked(table.require(name, "collapse="), wish) for name, wish in wishes.collapse.items()}
-    least = wishes.min_count
+    found = {name: _asked(table.require(name, "collapse="), option) for name, option in options.collapse.items()}
+    least = options.min_count
     if least is None:
         return found
     if isinstance(least, bool) or not isinstance(least, int | np.integer) or least < 1:
@@ -67,7 +67,7 @@ def levels_together(table: Table, wishes: Wishes) -> dict[Hashable, Joined]:
         )
     for name in table.incomplete:
         column = table[name]
-        if name in found or column.kind is not Kind.NOMINAL or wishes.methods.get(name) == "leave":
+        if name in found or column.kind is not Kind.NOMINAL or options.methods.get(name) == "leave":
             continue
         rare = [level for level, many in zip(column.coding.levels, _counts(column), strict=True) if many < least]
         if 1 < len(rare) < column.n_levels:
@@ -86,7 +86,7 @@ def _counts(column: Column) -> Array:
     return np.bincount(codes, minlength=column.n_levels).astype(np.float64)
 
 
-def _asked(column: Column, wish: Any) -> Joined:
+def _asked(column: Column, option: Any) -> Joined:
     """Levels that the user wants together."""
     name, levels = column.name, column.coding.levels
     example = call("df.mice.impute", collapse={name: {"other": list(levels[-2:])}})
@@ -95,12 +95,12 @@ def _asked(column: Column, wish: Any) -> Joined:
             f"{name!r} has no levels to take together.",
             do=call("df.mice.impute", collapse={name: None}).then("  # without it among collapse"),
         )
-    if not isinstance(wish, Mapping) or any(
-        isinstance(v, str) or not isinstance(v, list | tuple) for v in wish.values()
+    if not isinstance(option, Mapping) or any(
+        isinstance(v, str) or not isinstance(v, list | tuple) for v in option.values()
     ):
-        raise PlanError(f"collapse= of {name!r} maps a new level to a list of levels, not {wish!r}.", do=example)
+        raise PlanError(f"collapse= of {name!r} maps a new level to a list of levels, not {option!r}.", do=example)
     into: dict[Any, Any] = {}
-    for fresh, members in wish.items():
+    for fresh, members in option.items():
         if fresh in levels and fresh not in members:
             raise PlanError(f"{fresh!r} is a level of {name!r} already.", do=example)
         for member in members:

@@ -12,7 +12,7 @@ from ...formula.terms import code_of
 from ...frame.table import Column, Table
 from ...typing import Rows
 from .bounds import Bounds
-from .plan import Wishes
+from .plan import Options
 
 __all__ = ["gap", "named_ends", "understood"]
 
@@ -22,7 +22,7 @@ _SHOWN = 3  # rows that an error names
 
 
 def understood(
-    name: Hashable, wishes: Wishes, table: Table, inside: Rows | None = None, derived: bool = False
+    name: Hashable, options: Options, table: Table, inside: Rows | None = None, derived: bool = False
 ) -> Bounds:
     """Understand what is said of where the values of a column lie.
 
@@ -30,7 +30,7 @@ def understood(
     ----------
     name : hashable
         A column of ``bounds=``, ``censored=`` or ``truncated=``.
-    wishes : Wishes
+    wishes : Options
         For each of these words (low, high): numbers or names of numeric columns, None for an open end.
     table : Table
     inside : ndarray of int, optional
@@ -48,8 +48,8 @@ def understood(
         If a wish is no pair, the column no number, the bounds cross, an observed value lies where the column is
         truncated, or ``bounds=`` may mean either of the two other words.
     """
-    given = {word: getattr(wishes, word)[name] for word in _WORDS if name in getattr(wishes, word)}
-    pairs = {word: _pair(name, wish, word, table, wishes) for word, wish in given.items()}
+    given = {word: getattr(options, word)[name] for word in _WORDS if name in getattr(options, word)}
+    pairs = {word: _pair(name, option, word, table, options) for word, option in given.items()}
     if "bounds" in pairs and len(pairs) > 1:
         other = next(word for word in pairs if word != "bounds")
         raise PlanError(
@@ -70,40 +70,40 @@ def understood(
     if derived:
         return found
     if truncated is not None:
-        _refuse_beyond(name, found, wishes, table, inside)
+        _refuse_beyond(name, found, options, table, inside)
     elif "bounds" in pairs and len(column.missing):
-        _refuse_unclear(name, found, wishes, table, inside)
+        _refuse_unclear(name, found, options, table, inside)
     return found
 
 
-def named_ends(wishes: Wishes, name: Hashable) -> list[Hashable]:
+def named_ends(options: Options, name: Hashable) -> list[Hashable]:
     """Columns that bound the missing values of a column by ``censored=``."""
-    return [end for end in wishes.censored.get(name, ()) if end is not None and not isinstance(end, _NUMBERS)]
+    return [end for end in options.censored.get(name, ()) if end is not None and not isinstance(end, _NUMBERS)]
 
 
 _NUMBERS = (int, float, np.number)
 
 
-def _pair(name: Hashable, wish: Any, word: str, table: Table, wishes: Wishes) -> tuple[Any, Any]:
+def _pair(name: Hashable, option: Any, word: str, table: Table, options: Options) -> tuple[Any, Any]:
     """Two ends, each a float, a column or None."""
     column = table.require(name, f"{word}=")
     seen = column.numbers(column.values[column.observed]) if column.number else np.zeros(0)
     seen = seen[np.isfinite(seen)]
     pair = (int(np.floor(seen.min())), int(np.ceil(seen.max()))) if len(seen) else None
     example = call(_IMPUTE, **{word: {name: pair}})
-    if isinstance(wish, str) or not isinstance(wish, tuple | list) or len(wish) != 2:
-        raise PlanError(f"{word}= of {name!r} is a pair (low, high), not {wish!r}.", do=example)
+    if isinstance(option, str) or not isinstance(option, tuple | list) or len(option) != 2:
+        raise PlanError(f"{word}= of {name!r} is a pair (low, high), not {option!r}.", do=example)
     if not column.number:
         what = column.coding.problem or f"has {column.n_levels} levels"
         raise PlanError(f"{name!r} {what}: only numbers have bounds.", do=call(_IMPUTE, **{word: {name: None}}))
-    for position, end in enumerate(wish):
-        _check_end(name, end, word, position == 0, table, wishes, example)
-    low, high = (float(end) if isinstance(end, _NUMBERS) else end for end in wish)
+    for position, end in enumerate(option):
+        _check_end(name, end, word, position == 0, table, options, example)
+    low, high = (float(end) if isinstance(end, _NUMBERS) else end for end in option)
     return low, high
 
 
 def _check_end(
-    name: Hashable, end: Any, word: str, lower: bool, table: Table, wishes: Wishes, example: str
+    name: Hashable, end: Any, word: str, lower: bool, table: Table, options: Options, example: str
 ) -> None:  # fmt: skip
     """An end is a number, None, or a column of numbers; one that is itself drawn is none."""
     if end is None or (isinstance(end, _NUMBERS) and not isinstance(end, bool) and not np.isnan(end)):
@@ -118,29 +118,29 @@ def _check_end(
     many = len(other.missing) if word != "censored" else 0
     if many:
         raise PlanError(
-            f"{end!r} bounds {name!r} and has {many} holes itself.", do=gap(name, end, lower, word, wishes, table)
+            f"{end!r} bounds {name!r} and has {many} holes itself.", do=gap(name, end, lower, word, options, table)
         )
 
 
-def gap(name: Hashable, end: Hashable, lower: bool, word: str, wishes: Wishes, table: Table) -> str:
+def gap(name: Hashable, end: Hashable, lower: bool, word: str, options: Options, table: Table) -> str:
     """The call that keeps two columns in order where both have missing values: their difference is at least 0."""
-    taken = {*table.columns, *wishes.derived}
+    taken = {*table.columns, *options.derived}
     new = next(f"gap{number or ''}" for number in range(len(taken) + 1) if f"gap{number or ''}" not in taken)
     code = " - ".join(code_of(one) for one in ((name, end) if lower else (end, name)))
-    low, high = getattr(wishes, word)[name]
+    low, high = getattr(options, word)[name]
     rest = (None, high) if lower else (low, None)
     changes: dict[str, Any] = {word: {name: None if rest == (None, None) else rest}}
     changes["bounds"] = {**changes.get("bounds", {}), new: (0, None)}
     return call(_IMPUTE, derived={new: code}, **changes)
 
 
-def _refuse_unclear(name: Hashable, found: Bounds, wishes: Wishes, table: Table, inside: Rows | None) -> None:
+def _refuse_unclear(name: Hashable, found: Bounds, options: Options, table: Table, inside: Rows | None) -> None:
     """``bounds=`` are constants that every observed value keeps; anything else has two meanings."""
     rows, many = _beyond(found, table, table[name], inside)
     columns = [end for end in found[:2] if end is not None and not isinstance(end, float)]
     if not len(rows) and not columns:
         return
-    pair = wishes.bounds[name]
+    pair = options.bounds[name]
     calls = {
         word: call(_IMPUTE, bounds={name: None}, **{word: {name: tuple(pair)}}) for word in ("censored", "truncated")
     }
@@ -153,13 +153,13 @@ def _refuse_unclear(name: Hashable, found: Bounds, wishes: Wishes, table: Table,
     raise PlanError(fact, censored=other, do=calls["truncated"].then("  # no value of the column lies outside"))
 
 
-def _refuse_beyond(name: Hashable, found: Bounds, wishes: Wishes, table: Table, inside: Rows | None) -> None:
+def _refuse_beyond(name: Hashable, found: Bounds, options: Options, table: Table, inside: Rows | None) -> None:
     """No value is observed where a column is cut off."""
     cut = found[:2] if found.always else found.cut
     assert cut is not None
     rows, many = _beyond(Bounds(*cut, True), table, table[name], inside)
     if len(rows):
-        pair = tuple(wishes.truncated[name])
+        pair = tuple(options.truncated[name])
         raise PlanError(
             f"{name!r} is truncated, and {len(rows)} of {many} observed values lie outside.",
             rows=_named(rows, table[name]),

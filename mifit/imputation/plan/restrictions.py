@@ -24,10 +24,10 @@ from .usable_columns import suiting
 
 __all__ = [
     "CENSORED",
+    "apply_restrictions",
     "beyond_donors",
     "check_weights",
     "donors_within",
-    "know",
     "many_levels",
     "refuse_without_donors",
     "tied",
@@ -40,7 +40,7 @@ _LIE = ("bounds", "censored", "truncated")  # words that say where values lie
 _WEIGHED = ("norm", "pmm", "logistic", "multinomial", "ordinal")  # methods that take weights
 
 
-def know(draft: Draft) -> None:
+def apply_restrictions(draft: Draft) -> None:
     """Check what is known of cells and rows, and enter it in the draft.
 
     Raises
@@ -56,40 +56,40 @@ def know(draft: Draft) -> None:
 
 def _where_values_lie(draft: Draft) -> None:
     """What ``bounds=``, ``censored=`` and ``truncated=`` say; what else the columns that they name are good for."""
-    wishes = draft.wishes
-    for name in dict.fromkeys([*wishes.bounds, *wishes.censored, *wishes.truncated]):
-        if name in wishes.derived:
+    options = draft.options
+    for name in dict.fromkeys([*options.bounds, *options.censored, *options.truncated]):
+        if name in options.derived:
             _refuse_words_of_derived(draft, name)
             continue
         skip = draft.skips.get(name)
         values = {v: draft.table[v].values for v in draft.table.columns}
-        found = understood(name, wishes, draft.table, None if skip is None else skip.inside(draft.table, values))
+        found = understood(name, options, draft.table, None if skip is None else skip.inside(draft.table, values))
         if not draft.holes(name):
             draft.events.append(f"bounds of {name!r}: it has no holes")
             continue
-        if wishes.methods.get(name) == "leave":
+        if options.methods.get(name) == "leave":
             words = {word: {name: None} for word in _LIE}
             raise PlanError(f"{name!r} is left alone and takes no bounds.", do=call(_IMPUTE, **words))
         if not found.always:
             draft.events.append(f"{name!r} is censored: bounds of its missing values, observed ones lie anywhere")
         draft.bounds[name] = found
-        for end in named_ends(wishes, name):
+        for end in named_ends(options, name):
             _set_aside_end(draft, name, end)
 
 
 def _refuse_words_of_derived(draft: Draft, name: Hashable) -> None:
     """A derived column is bounded by ``bounds=``; it has no missing values and no distribution of its own."""
     for word in ("censored", "truncated"):
-        wish = getattr(draft.wishes, word)
-        if name in wish:
-            do = call(_IMPUTE, **{word: {name: None}}, bounds={name: wish[name]})
+        option = getattr(draft.options, word)
+        if name in option:
+            do = call(_IMPUTE, **{word: {name: None}}, bounds={name: option[name]})
             raise PlanError(f"{name!r} is derived: {word}= is said of columns that are drawn.", do=do)
 
 
 def _relate(draft: Draft) -> None:
     """What derived columns say of those that are drawn: their bounds, and observed values to be kept."""
     order = draft.ordered([n for n in draft.table.columns if draft.holes(n) and n not in draft.left])
-    draft.relations = relations(draft.derived, draft.table, order, draft.wishes, draft.skips)
+    draft.relations = relations(draft.derived, draft.table, order, draft.options, draft.skips)
     for name, many in draft.relations.loose.items():
         fact = f"{name!r}: {many} observed values do not determine what is missing of its parents"
         draft.events.append(f"{fact}: drawn without them, then solved for where one value agrees (approximate)")
@@ -111,19 +111,19 @@ def tied(draft: Draft, name: Hashable) -> bool:
 
 def _set_aside_end(draft: Draft, name: Hashable, end: Hashable) -> None:
     """A column that says where missing values of another lie is no predictor, unless it is asked for."""
-    wishes, column = draft.wishes, draft.table[end]
+    options, column = draft.options, draft.table[end]
     named: set[Hashable] = set()
-    for wish in wishes.predictors.values():
-        named |= {*(take_apart(wish, draft.table.columns).variables if isinstance(wish, str) else wish)}
-    baseline = wishes.auxiliary["baseline"] if isinstance(wishes.auxiliary, Mapping) else ()
-    methods = [one for one, method in wishes.methods.items() if method != "leave"]
-    drawn = {*methods, *wishes.bounds, *wishes.censored, *wishes.truncated, *(wishes.order or ())}
+    for option in options.predictors.values():
+        named |= {*(take_apart(option, draft.table.columns).variables if isinstance(option, str) else option)}
+    baseline = options.auxiliary["baseline"] if isinstance(options.auxiliary, Mapping) else ()
+    methods = [one for one, method in options.methods.items() if method != "leave"]
+    drawn = {*methods, *options.bounds, *options.censored, *options.truncated, *(options.order or ())}
     if end in {*draft.asked, *named, *baseline, *drawn}:
         if len(column.missing):
-            low = wishes.censored[name][0]
+            low = options.censored[name][0]
             raise PlanError(
                 f"{end!r} bounds {name!r} and has {len(column.missing)} holes itself, which are to be imputed.",
-                do=gap(name, end, end == low, "censored", wishes, draft.table),
+                do=gap(name, end, end == low, "censored", options, draft.table),
             )
         return
     draft.left.setdefault(end, f"says where missing values of {name!r} lie")
@@ -164,11 +164,11 @@ def _skips(draft: Draft) -> None:
 
 def _ignore(draft: Draft) -> None:
     """Rows that no model is fitted on."""
-    wish = draft.wishes.ignore
-    if wish is None:
+    option = draft.options.ignore
+    if option is None:
         return
-    if isinstance(wish, str):
-        found = condition(wish, draft.table, draft.scope, "ignore=")
+    if isinstance(option, str):
+        found = condition(option, draft.table, draft.scope, "ignore=")
         holed = [v for v in found.variables if draft.holes(v)]
         if holed:
             raise PlanError(
@@ -180,7 +180,7 @@ def _ignore(draft: Draft) -> None:
         marked = found.holds(draft.table, {v: draft.table[v].values for v in found.variables})
         draft.ignored = found
     else:
-        marked, draft.ignored = wish.marked, wish
+        marked, draft.ignored = option.marked, option
     kept = np.flatnonzero(~marked)
     for name in draft.table.incomplete:
         seen = len(np.setdiff1d(kept, draft.table[name].missing))
@@ -194,16 +194,16 @@ def _ignore(draft: Draft) -> None:
 
 def check_weights(draft: Draft) -> None:
     """Weights of the imputation models: complete, positive, and taken by every method."""
-    wish = draft.wishes.weights
-    if wish is None:
+    option = draft.options.weights
+    if option is None:
         return
-    frequency = isinstance(wish, Mapping)
-    if frequency and list(wish) != ["frequency"]:
+    frequency = isinstance(option, Mapping)
+    if frequency and list(option) != ["frequency"]:
         raise PlanError(
-            f"weights= names a column, or {{'frequency': column}}, not {wish!r}.",
-            do=call(_IMPUTE, weights=Code(repr({"frequency": next(iter(wish.values()), "n")}))),
+            f"weights= names a column, or {{'frequency': column}}, not {option!r}.",
+            do=call(_IMPUTE, weights=Code(repr({"frequency": next(iter(option.values()), "n")}))),
         )
-    name = wish["frequency"] if frequency else wish
+    name = option["frequency"] if frequency else option
     if not isinstance(name, Hashable):
         raise PlanError("weights= names a column.", do=call(_IMPUTE, weights="w").then("  # df['w'] the weights"))
     column = draft.table.require(name, "weights=")

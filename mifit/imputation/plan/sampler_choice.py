@@ -26,7 +26,7 @@ from ..methods import (
     Sample,
 )
 
-__all__ = ["NOTHING_KNOWN", "Choice", "Constraint", "Offers", "Sampler", "choose", "multiplies", "offers"]
+__all__ = ["NOTHING_KNOWN", "Choice", "ConstraintKind", "Offers", "Sampler", "choose", "multiplies", "offers"]
 
 _PROBED = 200  # observed values on which a method is tried that is none of mifit's own
 _ONTO = frozenset({"identity", "affine", "log", "log10", "log2", "log1p"})  # expressions that take every number
@@ -51,14 +51,14 @@ class Offers(NamedTuple):
     gaussian: bool = False  #: ``standardised``: its outcome is normal in the linear predictor
 
 
-class Constraint(NamedTuple):
+class ConstraintKind(NamedTuple):
     """What is known of missing values before they are drawn."""
 
     bounded: bool = False  #: they lie between bounds
     conditional: bool = False  #: conditions of other columns must hold for them
 
 
-NOTHING_KNOWN = Constraint()
+NOTHING_KNOWN = ConstraintKind()
 
 
 class Choice(NamedTuple):
@@ -142,7 +142,7 @@ def multiplies(own: Offers, gaussian: bool, affine: bool, inverse: Inverse | Non
 
 
 def choose(
-    own: Offers, multiplied: Sequence[bool] = (), known: Constraint = NOTHING_KNOWN, *,
+    own: Offers, multiplied: Sequence[bool] = (), known: ConstraintKind = NOTHING_KNOWN, *,
     inverse: Inverse | None = None, weights: bool = False, offset: bool = False,
 ) -> Choice:  # fmt: skip
     """Choose the sampler of a column.
@@ -153,7 +153,7 @@ def choose(
         Of its own model.
     multiplied : sequence of bool
         For each other model that contains it, whether :func:`multiplies`.
-    known : Constraint
+    known : ConstraintKind
     inverse : Inverse, optional
         How its expression is undone, where that is drawn.
     weights, offset : bool

@@ -335,7 +335,7 @@ class SkipPattern:
 
 
 def questionnaire(
-    wishes: Mapping[Hashable, Any], derived: Sequence[Derived], table: Table, scope: Mapping[str, Any]
+    options: Mapping[Hashable, Any], derived: Sequence[Derived], table: Table, scope: Mapping[str, Any]
 ) -> tuple[dict[Hashable, Skip], Table, list[str]]:
     """Understand all conditions, and fill what they settle.
 
@@ -361,18 +361,18 @@ def questionnaire(
     PlanError, DataError
         As :func:`~mifit.imputation.plan.bounds.skips`; if observed values contradict each other.
     """
-    found = skips(_written_out(wishes, derived, table), table, scope)
+    found = skips(_written_out(options, derived, table), table, scope)
     known, events = known_outside(table, found)
     _refuse_impossible(known, found)
     return found, known, events
 
 
-def _written_out(wishes: Mapping[Hashable, Any], derived: Sequence[Derived], table: Table) -> Mapping[Hashable, Any]:
+def _written_out(options: Mapping[Hashable, Any], derived: Sequence[Derived], table: Table) -> Mapping[Hashable, Any]:
     """Conditions with incomplete derived columns written as expressions of their parents."""
     codes = {one.name: one.code for one in derived if len(table[one.name].missing)}
-    found = dict(wishes)
-    for name, wish in wishes.items() if codes else ():
-        code, *rest = list(wish) if isinstance(wish, tuple | list) and wish else [wish]
+    found = dict(options)
+    for name, option in options.items() if codes else ():
+        code, *rest = list(option) if isinstance(option, tuple | list) and option else [option]
         if isinstance(code, str):
             with contextlib.suppress(SyntaxError, TokenError):  # refused where conditions are read
                 code = spelled_out(code, codes)

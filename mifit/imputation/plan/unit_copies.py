@@ -11,7 +11,7 @@ from ...formula.terms import code_of
 from ...frame.kinds import Kind
 from ...frame.table import Table
 from ...typing import Array
-from .plan import Wishes
+from .plan import Options
 
 __all__ = ["linear_copy", "said_of_copies"]
 
@@ -24,7 +24,7 @@ _DIGITS = 16
 
 
 def said_of_copies(
-    table: Table, questions: Sequence[Question], wishes: Wishes, left: Collection[Hashable]
+    table: Table, questions: Sequence[Question], options: Options, left: Collection[Hashable]
 ) -> list[str]:
     """Name columns that are linear in another one, with the words that keep them in step.
 
@@ -32,7 +32,7 @@ def said_of_copies(
     ----------
     table : Table
     questions : sequence of Question
-    wishes : Wishes
+    wishes : Options
     left : collection of hashable
         Columns that are left alone.
 
@@ -43,14 +43,14 @@ def said_of_copies(
     """
     names = [
         n for n, c in table.columns.items()
-        if n not in left and n != wishes.id and c.number and c.kind is not Kind.OTHER and len(c.missing) < table.n_rows
+        if n not in left and n != options.id and c.number and c.kind is not Kind.OTHER and len(c.missing) < table.n_rows
     ]  # fmt: skip
     if len(names) < 2 or not any(len(table[n].missing) for n in names):
         return []
     values = {n: _numbers(table, n) for n in names}
     outcomes = {v for q in questions for v in q.outcome}
     reserved = {v for q in questions for v in (*q.variables(table), *q.reserved(table))} - outcomes
-    wished = {*wishes.methods, *wishes.predictors, *(wishes.order or ())}
+    wished = {*options.methods, *options.predictors, *(options.order or ())}
 
     def stays(name: Hashable) -> tuple[bool, bool, bool, int]:
         return name not in outcomes, name not in wished, name not in reserved, len(table[name].missing)
@@ -69,7 +69,7 @@ def said_of_copies(
         return []
     shown = ", ".join(f"{name!r} is {code}" for name, code in found.items())
     shown += f" in all {min(rows)} rows where both are observed, yet drawn apart"
-    call = f"derived={ {**wishes.derived, **found}!r}".replace("= ", "=")
+    call = f"derived={ {**options.derived, **found}!r}".replace("= ", "=")
     taken = [repr(n) for n in found if n in wished]
     without = f" (without {', '.join(taken)} in other words)" if taken else ""
     return [f"{shown}; {call} keeps them in step{without}"]

@@ -19,9 +19,9 @@ from ...frame.spelled import codes_of_missing, spelled, words_of_missing
 from ...frame.table import Column, Table
 from ..methods import CHAINED, COMPATIBLE, METHODS
 from .defaults import is_identifier
-from .plan import Wishes, listed
+from .plan import Options, listed
 
-__all__ = ["check_wishes", "is_constant", "meant_method", "set_aside", "suiting", "with_article"]
+__all__ = ["check_options", "is_constant", "meant_method", "set_aside", "suiting", "with_article"]
 
 _IMPUTE = "df.mice.impute"
 _LARGEST = 1e150  # beyond this a square overflows
@@ -59,7 +59,7 @@ def with_article(word: str) -> str:
     return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
 
 
-def check_wishes(table: Table, wishes: Wishes, density: bool = False) -> None:
+def check_options(table: Table, options: Options, density: bool = False) -> None:
     """Refuse a wish that names no column, no method, or no known word; ``density``: the plan is compatible.
 
     Raises
@@ -70,12 +70,12 @@ def check_wishes(table: Table, wishes: Wishes, density: bool = False) -> None:
         If a method, ``congeniality`` or ``auxiliary`` is unknown.
     """
     named: tuple[tuple[str, Any], ...] = (
-        ("methods=", wishes.methods), ("predictors=", wishes.predictors), ("order=", wishes.order or ())
+        ("methods=", options.methods), ("predictors=", options.predictors), ("order=", options.order or ())
     )  # fmt: skip
     for word, names in named:
         for name in names:
             table.require(name, word)
-    for name, method in wishes.methods.items():
+    for name, method in options.methods.items():
         if not _is_method(method):
             suits = [*suiting(table[name], density), "leave"]
             meant = meant_method(str(method), suits)
@@ -88,19 +88,19 @@ def check_wishes(table: Table, wishes: Wishes, density: bool = False) -> None:
                     if trees
                     else {}
                 ),
-                do=call(_IMPUTE, methods=_as_meant(table, wishes, density)),
+                do=call(_IMPUTE, methods=_as_meant(table, options, density)),
             )
         _check_kind(table[name], method)
-    _check_predictors_and_order(table, wishes)
-    _check_word("link", wishes.link, ("independent", "sequence"))
-    _check_word("congeniality", wishes.congeniality, ("compatible", "terms", "ignore"))
-    _check_auxiliary(table, wishes.auxiliary)
+    _check_predictors_and_order(table, options)
+    _check_word("link", options.link, ("independent", "sequence"))
+    _check_word("congeniality", options.congeniality, ("compatible", "terms", "ignore"))
+    _check_auxiliary(table, options.auxiliary)
 
 
-def _as_meant(table: Table, wishes: Wishes, density: bool) -> dict[Hashable, str]:
+def _as_meant(table: Table, options: Options, density: bool) -> dict[Hashable, str]:
     """Methods as they were probably meant, for all columns whose method is unknown."""
-    unknown = {n: [*suiting(table[n], density), "leave"] for n, one in wishes.methods.items() if not _is_method(one)}
-    return {n: meant_method(str(wishes.methods[n]), suits) or suits[0] for n, suits in unknown.items()}
+    unknown = {n: [*suiting(table[n], density), "leave"] for n, one in options.methods.items() if not _is_method(one)}
+    return {n: meant_method(str(options.methods[n]), suits) or suits[0] for n, suits in unknown.items()}
 
 
 #: methods of other programs, in small letters -> the same here
@@ -134,14 +134,14 @@ def meant_method(given: str, suits: Sequence[str]) -> str:
     return near[0] if near else ""
 
 
-def set_aside(table: Table, questions: Sequence[Question], wishes: Wishes) -> tuple[dict[Hashable, str], list[str]]:
+def set_aside(table: Table, questions: Sequence[Question], options: Options) -> tuple[dict[Hashable, str], list[str]]:
     """Find the columns that are neither drawn nor predictors.
 
     Parameters
     ----------
     table : Table
     questions : sequence of Question
-    wishes : Wishes
+    wishes : Options
 
     Returns
     -------
@@ -160,22 +160,22 @@ def set_aside(table: Table, questions: Sequence[Question], wishes: Wishes) -> tu
     asked = {v for q in questions for v in (*q.variables(table), *q.outcome)}
     left: dict[Hashable, str] = {}
     events: list[str] = []
-    telling = _tell_ignored(table, wishes)
+    telling = _tell_ignored(table, options)
     for name, column in table.columns.items():
-        if name in telling and name not in asked and name not in wishes.methods:
+        if name in telling and name not in asked and name not in options.methods:
             left[name] = "tells which rows are ignored"
             events.append(f"{name!r} tells which rows are ignored: not used as a predictor")
             continue
-        if wishes.methods.get(name) == "leave":
+        if options.methods.get(name) == "leave":
             left[name] = "left alone, as asked"
             continue
-        if name in wishes.derived:
-            left[name] = f"derived: {wishes.derived[name]}"
+        if name in options.derived:
+            left[name] = f"derived: {options.derived[name]}"
             continue
-        if name == wishes.id and name not in asked:
+        if name == options.id and name not in asked:
             left[name] = "names the subjects"
             continue
-        said = name in wishes.kinds or name in wishes.methods
+        said = name in options.kinds or name in options.methods
         if not said:
             _refuse_spelled(column)
         if _is_number_as_text(column):
@@ -188,7 +188,7 @@ def set_aside(table: Table, questions: Sequence[Question], wishes: Wishes) -> tu
             _refuse_names(table, column, questions)
         if column.coding.unused and (name in asked or len(column.missing)):
             events.append(_never_observed(column))
-        reason = _unusable(table, column, name in asked, name in wishes.methods)
+        reason = _unusable(table, column, name in asked, name in options.methods)
         if reason:
             left[name] = reason
             events.append(f"{name!r} {reason}: not used as a predictor")
@@ -203,19 +203,19 @@ def set_aside(table: Table, questions: Sequence[Question], wishes: Wishes) -> tu
     return left, events
 
 
-def _tell_ignored(table: Table, wishes: Wishes) -> set[Hashable]:
+def _tell_ignored(table: Table, options: Options) -> set[Hashable]:
     """Complete columns of levels that say which rows are ignored: no model has seen the levels of those rows."""
-    wish = wishes.ignore
+    option = options.ignore
     levelled = [c for c in table.columns.values() if not len(c.missing) and (c.n_levels == 2 or not c.number)]
-    if isinstance(wish, str):
+    if isinstance(option, str):
         try:
-            used = take_apart(" ".join(wish.split()), table.columns).variables
+            used = take_apart(" ".join(option.split()), table.columns).variables
         except (SyntaxError, ValueError):  # refused where it is read
             return set()
         return {column.name for column in levelled if column.name in used and column.kind.discrete}
-    if wish is None:
+    if option is None:
         return set()
-    marked = wish.marked
+    marked = option.marked
     if len(marked) != table.n_rows or marked.all() or not marked.any():
         return set()
     told = [c for c in levelled if c.kind.discrete and c.n_levels <= table.n_rows / 2]
@@ -290,23 +290,23 @@ def _check_kind(column: Column, method: Any) -> None:
     )
 
 
-def _check_predictors_and_order(table: Table, wishes: Wishes) -> None:
+def _check_predictors_and_order(table: Table, options: Options) -> None:
     """Refuse a formula that predicts a column from itself, and a column visited twice."""
-    for name, wish in wishes.predictors.items():
-        named = _named_in(wish, table) if isinstance(wish, str) else ()
+    for name, option in options.predictors.items():
+        named = _named_in(option, table) if isinstance(option, str) else ()
         if name in named:
             others = " + ".join(code_of(other) for other in named if other != name) or "..."
             raise PlanError(f"{name!r} cannot predict itself.", do=call(_IMPUTE, predictors={name: others}))
-    order = list(wishes.order or ())
+    order = list(options.order or ())
     twice = [name for name in order if order.count(name) > 1]
     if twice:
         raise PlanError(f"order= names {twice[0]!r} twice.", do=call(_IMPUTE, order=list(dict.fromkeys(order))))
 
 
-def _named_in(wish: str, table: Table) -> tuple[Hashable, ...]:
+def _named_in(option: str, table: Table) -> tuple[Hashable, ...]:
     """Columns in the right side of a formula."""
     return tuple(
-        v for codes in parse(f"y ~ {wish}").factors for c in codes for v in take_apart(c, table.columns).variables
+        v for codes in parse(f"y ~ {option}").factors for c in codes for v in take_apart(c, table.columns).variables
     )
 
 
@@ -403,11 +403,11 @@ def _check_word(word: str, given: Any, known: tuple[str, ...]) -> None:
         )
 
 
-def _is_method(wish: Any) -> bool:
+def _is_method(option: Any) -> bool:
     """Whether a wish is a registered name or behaves like a method."""
-    if isinstance(wish, str):
-        return wish in METHODS or wish == "leave"
-    return callable(getattr(wish, "fit", None)) and hasattr(wish, "kinds")
+    if isinstance(option, str):
+        return option in METHODS or option == "leave"
+    return callable(getattr(option, "fit", None)) and hasattr(option, "kinds")
 
 
 _WITHOUT_DENSITY = ("pmm", "sample")

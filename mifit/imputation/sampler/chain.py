@@ -23,19 +23,19 @@ from ..methods.multinomial import MultinomialFitted
 from ..methods.norm import NormalFitted
 from ..methods.ordinal import OrdinalFitted
 from ..methods.pmm import PMM, PMMFitted
-from ..numerics.fit import Left
+from ..numerics.fit import WarmStart
 from ..plan.bounds import elsewhere
 from ..plan.defaults import allowed_parameters
 from ..plan.plan import Piece, Variable
 from ..plan.skip_patterns import refuse_contradiction
-from .engine import Engine, Ready
-from .likelihood_terms import Bench, Together
+from .engine import Engine, FactorRuntime
+from .likelihood_terms import GroupedTerm, LikelihoodTerm
 from .metropolis import Conditional, begin, check, move
-from .samplers import Draw, Undone, draw
+from .samplers import Draw, TransformedOutcome, draw
 from .store import ColumnStore, Model
 from .visit import StoreVisit
 
-__all__ = ["Chain", "Fit", "Running", "VisitRecord", "spelled"]
+__all__ = ["Chain", "ChainState", "Fit", "VisitRecord", "spelled"]
 
 
 _WIDENED = (PMMFitted, NormalFitted, LogisticFitted, MultinomialFitted, OrdinalFitted)  #: look at X @ coef alone
@@ -86,11 +86,11 @@ class VisitRecord(NamedTuple):
 
     variable: Variable
     own: Fit
-    terms: Sequence[tuple[str, Bench]]  #: the factors that the variable feeds, and their names
+    terms: Sequence[tuple[str, LikelihoodTerm]]  #: the factors that the variable feeds, and their names
     draw: Draw
 
 
-class Running:
+class ChainState:
     """A chain while it runs.
 
     Parameters
@@ -186,8 +186,8 @@ class Running:
                 rows = np.sort(rng.choice(rows, enough, replace=False))
             fitted = method.fit(self._visit(name, model, rows, None), rng)
             fitted, X = self._widened(fitted, name, model)
-            fence, current = engine.fence(name, self.values), self.values[name][column.missing]
-            found = draw(engine.choice_alone(name, method), fitted, X, (), fence, current, rng)
+            constraint, current = engine.constraint(name, self.values), self.values[name][column.missing]
+            found = draw(engine.choice_alone(name, method), fitted, X, (), constraint, current, rng)
             self.store.write(name, self._asked(variable, found).values)
             if name in engine.layout.main:
                 filled[name] = None
@@ -259,7 +259,7 @@ class Running:
             self._note_extrapolation(variable, fitted, X)
         inverse = self.engine.inverse(name)
         if inverse is not None:
-            fitted = Undone(fitted, name, *inverse)
+            fitted = TransformedOutcome(fitted, name, *inverse)
         return VisitRecord(variable, own, terms, self._drawn(variable, fitted, X, [bench for _, bench in terms], rng))
 
     def _note_extrapolation(self, variable: Variable, fitted: Any, X: Array) -> None:
@@ -273,16 +273,16 @@ class Running:
     def _drawn(self, variable: Variable, own: Any, X: Array, benches: list[Any], rng: np.random.Generator) -> Draw:
         """Values from a variable's own model times what judges it, by the sampler that was chosen for it."""
         name, choice = variable.name, self.engine.choices[variable.name]
-        fence, missing = self.engine.fence(name, self.values), self.table[name].missing
+        constraint, missing = self.engine.constraint(name, self.values), self.table[name].missing
         current, members = self.values[name][missing], self.engine.members.get(name)
         if members is not None:  # one value for all rows of an id, judged by the product over its rows
-            benches = [Together(bench, members) for bench in benches]
-            fence = None if fence is None else fence.shared(members)
-            found = draw(choice, own, X[members.heads], benches, fence, current[members.heads], rng)
+            benches = [GroupedTerm(bench, members) for bench in benches]
+            constraint = None if constraint is None else constraint.shared(members)
+            found = draw(choice, own, X[members.heads], benches, constraint, current[members.heads], rng)
             found = found.of(found.values[members.unit])
         else:
             weights, shift = self._given(name, missing)
-            found = draw(choice, own, X, benches, fence, current, rng, shift, weights)
+            found = draw(choice, own, X, benches, constraint, current, rng, shift, weights)
         return self._asked(variable, found)
 
     def _asked(self, variable: Variable, found: Draw) -> Draw:
@@ -360,7 +360,7 @@ class Running:
             missing=column.missing,
         )  # fmt: skip
 
-    def _parameters(self, ready: Ready, rng: np.random.Generator) -> Any:
+    def _parameters(self, ready: FactorRuntime, rng: np.random.Generator) -> Any:
         """Draw a factor's parameters: the analysis before every use, an auxiliary's once a sweep."""
         if ready.position in self.drawn and (self.hold or ready.question is None):
             return self.drawn[ready.position]
@@ -380,7 +380,7 @@ class Running:
         self.drawn[ready.position] = self._noted(ready.key, ready.method.fit(visit, rng), ready.label)
         return self.drawn[ready.position]
 
-    def _response(self, ready: Ready) -> Array:
+    def _response(self, ready: FactorRuntime) -> Array:
         """A factor's outcome as it stands, shape (n,); one without missing values is made once."""
         if any(len(self.table[name].missing) for name in ready.outcome):
             return ready.response(self.values)
@@ -388,20 +388,20 @@ class Running:
             self.responses[ready.position] = ready.response(self.values)
         return self.responses[ready.position]
 
-    def _bench(self, ready: Ready, name: Hashable, rng: np.random.Generator) -> Bench:
+    def _bench(self, ready: FactorRuntime, name: Hashable, rng: np.random.Generator) -> LikelihoodTerm:
         """Seat a factor as a judge of a variable."""
         fitted = self._parameters(ready, rng)
         silent = None
         if ready.rows is not None:
             silent = np.flatnonzero(np.isin(self.table[name].missing, ready.rows, invert=True))
-        return Bench.seat(
+        return LikelihoodTerm.of_factor(
             fitted, ready.model, self.store, name, self._response(ready), silent, ready.weights, ready.offset,
             affine=self.engine.straight(ready, name),
         )  # fmt: skip
 
     def _noted(self, key: Any, fitted: Fitted, label: Hashable) -> Fitted:
         """Keep what a fit leaves behind."""
-        self.warm[key] = fitted.warm.within(self.engine.room) if isinstance(fitted.warm, Left) else fitted.warm
+        self.warm[key] = fitted.warm.within(self.engine.room) if isinstance(fitted.warm, WarmStart) else fitted.warm
         for event in fitted.events:
             self._count(f"{label}: {event}")
         for term in getattr(fitted, "dropped", ()):
@@ -440,7 +440,7 @@ class Running:
             self.traced[name] = [self.past.setdefault(word, []) for word in words]
         return self.traced[name]
 
-    def _note_analysis(self, ready: Ready, fitted: Any, outcome: str) -> None:
+    def _note_analysis(self, ready: FactorRuntime, fitted: Any, outcome: str) -> None:
         """The analysis coefficients, from centred and scaled columns back to the user's."""
         layout, number = self.engine.layout, ready.factor.question or 0
         columns = ready.model.columns

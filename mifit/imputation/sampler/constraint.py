@@ -14,14 +14,14 @@ from ...frame.table import Column, Table
 from ...typing import Array, Rows
 from ..plan.bounds import HALF
 from ..plan.derived_constraints import SLACK, Held, amiss, completed_numbers
-from .likelihood_terms import Members
+from .likelihood_terms import GroupedRows
 
-__all__ = ["Fence", "cut_off", "fence", "narrowed"]
+__all__ = ["Constraint", "constraint", "cut_off", "narrowed"]
 _UNLESS = -1e6  # log weight of what must not be, unless other columns as they stand leave nothing else
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Fence:
+class Constraint:
     """What is known of the holes of a variable before they are drawn: a judge that says yes or never."""
 
     low: Array  #: (n_mis,) in the user's units, -inf where open
@@ -35,7 +35,7 @@ class Fence:
         """Whether any hole has a bound."""
         return bool(np.isfinite(self.low).any() or np.isfinite(self.high).any())
 
-    def shared(self, members: Members) -> Fence:
+    def shared(self, members: GroupedRows) -> Constraint:
         """The fence of the units whose holes are drawn together: what holds for a unit holds for all its rows."""
         allowed, order, begin = self.allowed, members.order, members.begin[:-1]
 
@@ -45,7 +45,7 @@ class Fence:
             return np.bincount(position[~allowed(holes, values[position])], minlength=len(at)) == 0
 
         low, high = np.maximum.reduceat(self.low[order], begin), np.minimum.reduceat(self.high[order], begin)
-        return Fence(low, high, self.numbers, None if allowed is None else all_of)
+        return Constraint(low, high, self.numbers, None if allowed is None else all_of)
 
     def log_accept(self, at: Rows, values: Array) -> Array:
         """0 within the fence, -inf outside its bounds, as good as never where something else must hold, (len(at),)."""
@@ -62,12 +62,12 @@ class Fence:
         return None
 
 
-def fence(column: Column, ends: tuple[Array, Array] | None) -> Fence:
+def constraint(column: Column, ends: tuple[Array, Array] | None) -> Constraint:
     """The fence around the holes of a column."""
     none = np.full(len(column.missing), np.inf)
     low, high = (-none, none) if ends is None else (end[column.missing] for end in ends)
     numbers = column.numbers if column.kind.discrete else (lambda values: values)
-    return Fence(low, high, numbers)
+    return Constraint(low, high, numbers)
 
 
 _ULPS = 1e-12  # share of a bound by which draws stay inside it
@@ -104,9 +104,9 @@ def _span(
 
 
 def narrowed(
-    around: Fence, held: Sequence[Held], name: Hashable, label: str, table: Table, values: Mapping[Hashable, Array],
-    tied: Rows, members: Members | None,
-) -> Fence:  # fmt: skip
+    around: Constraint, held: Sequence[Held], name: Hashable, label: str, table: Table,
+    values: Mapping[Hashable, Array], tied: Rows, members: GroupedRows | None,
+) -> Constraint:  # fmt: skip
     """The fence of a column's missing values, narrowed to what keeps derived columns between their ends.
 
     Exact where the derived column is linear in it; else a draw outside is refused. Where the other columns as they

@@ -23,17 +23,17 @@ from ...typing import Array, Rows
 from ..contract import Method, Visit
 from ..methods import Cox, Logistic, Multinomial, Ordinal, Probit, name_of
 from ..methods.cox import Times
-from ..numerics.fit import Left
+from ..numerics.fit import WarmStart
 from ..plan.derived_constraints import relations
 from ..plan.likelihoods import keyword_vector
 from ..plan.plan import Factor, Plan, Variable
-from ..plan.sampler_choice import Choice, Constraint, Offers, choose, multiplies, offers
+from ..plan.sampler_choice import Choice, ConstraintKind, Offers, choose, multiplies, offers
 from ..plan.skip_patterns import SkipPattern
-from .constraint import Fence, cut_off, fence, narrowed
-from .likelihood_terms import Members
+from .constraint import Constraint, constraint, cut_off, narrowed
+from .likelihood_terms import GroupedRows
 from .store import ColumnStore, Layout, Model
 
-__all__ = ["Engine", "Ready"]
+__all__ = ["Engine", "FactorRuntime"]
 
 
 _LINEAR = ("norm", "pmm", "power")  # methods that ask for cross-products
@@ -41,7 +41,7 @@ _LEVELLED = (Logistic, Multinomial, Ordinal)  # methods that go on from the curv
 _LITTLE = 1_024  # numbers that a finished chain has room for anyway
 
 
-class _Known(NamedTuple):
+class _ModelInfo(NamedTuple):
     """A model, and whose it is."""
 
     key: Any
@@ -49,10 +49,10 @@ class _Known(NamedTuple):
     model: Model
     outcome: tuple[Hashable, ...]
     n_levels: int
-    ready: Ready | None  #: None of a variable's own model
+    ready: FactorRuntime | None  #: None of a variable's own model
 
 
-class Ready:
+class FactorRuntime:
     """One factor, ready: its columns, the rows it is fitted on, and how its outcome is read."""
 
     def __init__(self, engine: Engine, factor: Factor, position: int) -> None:
@@ -151,12 +151,12 @@ class Engine:
         self.designs, self.layout = self._columns() if like is None else (like.designs, like.layout.on(table))
         self.own = {name: self.layout.model(v.pieces) for name, v in self.variables.items()}
         self.heads = self._heads()
-        self.factors = [Ready(self, factor, position) for position, factor in enumerate(plan.factors)]
+        self.factors = [FactorRuntime(self, factor, position) for position, factor in enumerate(plan.factors)]
         self.own_factor = {name: self._own_factor(name) for name in plan.order}
         self.unit_heads, self.members = self._units()
         self.feeds = {name: self._fed(name) for name in plan.order}
         self.ignored = self._ignored()
-        self.hedge()
+        self.build_constraints()
         for ready in self.factors:
             ready.rows = self._learnt(ready)
         self.grams = like is None and any(name_of(h.method) in _LINEAR for h in self._holders() if h.method)
@@ -164,16 +164,16 @@ class Engine:
         self._known: dict[frozenset[Hashable], Rows] = {}
         self.choices = self.chosen()
 
-    def hedge(self) -> None:
+    def build_constraints(self) -> None:
         """Find what is known of the holes: bounds, and conditions that must hold."""
         columns = ((v, self.table[name]) for name, v in self.variables.items())
         self.limits = {v.name: v.bounds.ends(self.table, c) for v, c in columns if v.bounds is not None}
-        self.fences = {name: fence(self.table[name], ends) for name, ends in self.limits.items()}
+        self.constraints = {name: constraint(self.table[name], ends) for name, ends in self.limits.items()}
         known = [(v.name, v.bounds) for v in self.variables.values() if v.bounds is not None]
         self.cuts = {name: found.limits(self.table, self.table[name]) for name, found in known}
         conditions = {v.name: v.skip for v in self.plan.variables if v.skip is not None}
         self.pattern = SkipPattern(self.table, conditions, self.plan.order)
-        self.relations = relations(self.derived, self.table, self.plan.order, self.plan.wishes, conditions)
+        self.relations = relations(self.derived, self.table, self.plan.order, self.plan.options, conditions)
 
     def new_store(self, values: dict[Hashable, Array]) -> ColumnStore:
         """A store for one chain's values."""
@@ -193,12 +193,12 @@ class Engine:
         return found
 
     @cached_property
-    def opening(self) -> dict[Any, Left]:
+    def opening(self) -> dict[Any, WarmStart]:
         """Where the first fits of models of levels begin: on the rows where all their columns were observed.
 
         Only of those that have ten such rows for each parameter, and need no rescue there.
         """
-        found: dict[Any, Left] = {}
+        found: dict[Any, WarmStart] = {}
         if self.layout.means or any(variable.skip for variable in self.variables.values()):
             return found  # the rows that count there depend on what is drawn
         for each in self.models:
@@ -218,15 +218,18 @@ class Engine:
         return max(_LITTLE, holes // max(sum(type(each.method) in _LEVELLED for each in self.models), 1))
 
     @cached_property
-    def models(self) -> list[_Known]:
+    def models(self) -> list[_ModelInfo]:
         """Every model: of each variable that has one of its own, and the factors."""
         own = [v for v in self.variables.values() if self.own_factor[v.name] is None]
         return [
-            *(_Known(v.name, v.method, self.own[v.name], (v.name,), self.table[v.name].n_levels, None) for v in own),
-            *(_Known(r.key, r.method, r.model, r.outcome, r.n_levels, r) for r in self.factors),
+            *(
+                _ModelInfo(v.name, v.method, self.own[v.name], (v.name,), self.table[v.name].n_levels, None)
+                for v in own
+            ),
+            *(_ModelInfo(r.key, r.method, r.model, r.outcome, r.n_levels, r) for r in self.factors),
         ]
 
-    def _complete(self, each: _Known) -> Rows:
+    def _complete(self, each: _ModelInfo) -> Rows:
         """Rows where all columns of a model were observed, less the ignored; one of each id if it is fitted on ids."""
         names = self._named(each)
         if names not in self._known:
@@ -236,16 +239,16 @@ class Engine:
         rows = self._known[names]
         return np.intersect1d(rows, self.heads) if single and self.heads is not None else rows
 
-    def _levels_present(self, each: _Known, rows: Rows) -> bool:
+    def _levels_present(self, each: _ModelInfo, rows: Rows) -> bool:
         """Whether every level of every column of a model occurs in some rows."""
         discrete = [self.table[name] for name in self._named(each) if self.table[name].kind.discrete]
         return all(len(np.unique(column.values[rows])) == column.n_levels for column in discrete)
 
-    def _named(self, each: _Known) -> frozenset[Hashable]:
+    def _named(self, each: _ModelInfo) -> frozenset[Hashable]:
         """All columns of the table that a model contains."""
         return self.layout.needs(each.model.columns) | set(each.outcome)
 
-    def _seen(self, each: _Known, rows: Rows) -> Visit:
+    def _seen(self, each: _ModelInfo, rows: Rows) -> Visit:
         """What a method sees of a model on rows where nothing is drawn."""
         columns, ready = each.model.columns, each.ready
         rows = rows if self.copies is None else np.repeat(rows, self.copies[rows])
@@ -276,13 +279,13 @@ class Engine:
             found = found[~self.ignored[found]]
         return found if skip is None else np.intersect1d(found, skip.inside(self.table, values))
 
-    def fence(self, name: Hashable, values: Mapping[Hashable, Array]) -> Fence | None:
+    def constraint(self, name: Hashable, values: Mapping[Hashable, Array]) -> Constraint | None:
         """What is known of the holes of a column, given the other columns as they stand."""
         found = self._narrowed(name, values)
         if not len(self.pattern.bound_rows(name)):
             return found
         demand, missing = self.pattern.demand(name, values), self.table[name].missing
-        found = found or fence(self.table[name], None)
+        found = found or constraint(self.table[name], None)
         if self.table[name].kind is Kind.NUMERIC and self.variables[name].label != "pmm":
             low, high, whole = demand.interval()
             low, high = np.maximum(low[missing], found.low), np.minimum(high[missing], found.high)
@@ -292,13 +295,13 @@ class Engine:
                     return found
         return dataclasses.replace(found, allowed=lambda at, drawn: demand.suitable(missing[at], drawn))
 
-    def _narrowed(self, name: Hashable, values: Mapping[Hashable, Array]) -> Fence | None:
+    def _narrowed(self, name: Hashable, values: Mapping[Hashable, Array]) -> Constraint | None:
         """The bounds of a column, and those of what derives from it, the other columns as they stand."""
-        found, held = self.fences.get(name), self.relations.of(name)
+        found, held = self.constraints.get(name), self.relations.of(name)
         if not held:
             return found
         label = self.variables[name].label
-        around, tied = found or fence(self.table[name], None), self.relations.tied(name)
+        around, tied = found or constraint(self.table[name], None), self.relations.tied(name)
         return narrowed(around, held, name, label, self.table, values, tied, self.members.get(name))
 
     def cut(self, name: Hashable, values: Mapping[Hashable, Array]) -> tuple[Array, Array] | None:
@@ -321,29 +324,29 @@ class Engine:
         inverse = None if undone is None else undone[0]
         feeds = [(offers(f.method, self.table[f.outcome[0]]).gaussian, self.affine(f, name)) for f in self.feeds[name]]
         return choose(
-            own, [multiplies(own, gaussian, affine, inverse) for gaussian, affine in feeds], self._constraint(name),
-            inverse=inverse, weights=ready is not None and ready.weights is not None,
+            own, [multiplies(own, gaussian, affine, inverse) for gaussian, affine in feeds],
+            self._constraint_kind(name), inverse=inverse, weights=ready is not None and ready.weights is not None,
             offset=ready is not None and ready.offset is not None,
         )  # fmt: skip
 
     def choice_alone(self, name: Hashable, method: Method) -> Choice:
         """The sampler of a variable whose own model is all there is."""
-        constraint = self._constraint(name)
+        constraint = self._constraint_kind(name)
         own = offers(method, self.table[name]) if any(constraint) else Offers()
         return choose(own, (), constraint)
 
-    def _constraint(self, name: Hashable) -> Constraint:
+    def _constraint_kind(self, name: Hashable) -> ConstraintKind:
         """What kind of thing is known of the missing values of a variable."""
         held = self.relations.of(name)
         curved = any(name not in one.linear for one in held)
-        return Constraint(name in self.fences or bool(held), len(self.pattern.bound_rows(name)) > 0 or curved)
+        return ConstraintKind(name in self.constraints or bool(held), len(self.pattern.bound_rows(name)) > 0 or curved)
 
     def place(self, name: Hashable) -> int | None:
         """The store's column of a number, where its cross-products serve a linear model."""
         column = self.table[name]
         return self.layout.main[name][0] if name in self.layout.main and column.number and not column.n_levels else None
 
-    def affine(self, ready: Ready, name: Hashable) -> bool:
+    def affine(self, ready: FactorRuntime, name: Hashable) -> bool:
         """Whether a factor's linear predictor is affine in what is drawn for a variable."""
         key = (ready.position, name)
         if key not in self._affine:
@@ -353,7 +356,7 @@ class Engine:
             self._affine[key] = all(self.inverse(name) is None and design.affine_in(name) for design in inside)
         return self._affine[key]
 
-    def straight(self, ready: Ready, name: Hashable) -> bool:
+    def straight(self, ready: FactorRuntime, name: Hashable) -> bool:
         """Whether a factor's linear predictor is a line in a number's own values."""
         column = self.table[name]
         return (
@@ -379,17 +382,17 @@ class Engine:
 
     def _heads(self) -> Rows | None:
         """The first row of every id, sorted; None where there are no ids."""
-        unit = self.plan.wishes.id
+        unit = self.plan.options.id
         return None if unit is None else np.sort(np.unique(self.table[unit].values, return_index=True)[1])
 
-    def _units(self) -> tuple[Rows | None, dict[Hashable, Members]]:
+    def _units(self) -> tuple[Rows | None, dict[Hashable, GroupedRows]]:
         """The first row of every id, and which holes are drawn together."""
         together = [name for name, variable in self.variables.items() if variable.together]
         if not together:
             return None, {}
-        codes = np.unique(self.table[self.plan.wishes.id].values, return_inverse=True)[1].reshape(-1)
+        codes = np.unique(self.table[self.plan.options.id].values, return_inverse=True)[1].reshape(-1)
         units = {name: np.unique(codes[self.table[name].missing], return_inverse=True)[1] for name in together}
-        return self.heads, {name: Members.of(unit.reshape(-1)) for name, unit in units.items()}
+        return self.heads, {name: GroupedRows.of(unit.reshape(-1)) for name, unit in units.items()}
 
     def _ignored(self) -> npt.NDArray[np.bool_] | None:
         """Rows that no model is fitted on, shape (n,)."""
@@ -398,7 +401,7 @@ class Engine:
             return None if found is None else found.marked
         return found.holds(self.table, {v: self.table[v].values for v in found.variables})
 
-    def _learnt(self, ready: Ready) -> Rows | None:
+    def _learnt(self, ready: FactorRuntime) -> Rows | None:
         """Rows a factor is fitted on and judges; None for all."""
         variable = None if ready.question is not None else self.variables.get(ready.factor.variable)
         skip = None if variable is None else variable.skip
@@ -409,18 +412,18 @@ class Engine:
 
     def heavy(self, rows: Rows | None) -> Array | None:
         """Survey weights of plain chained equations, shape (n,), of mean 1 on the fit rows; None without."""
-        wish = self.plan.wishes.weights
-        if wish is None or isinstance(wish, Mapping):
+        option = self.plan.options.weights
+        if option is None or isinstance(option, Mapping):
             return None
-        column = self.table[wish]
+        column = self.table[option]
         found = column.numbers(column.values)
         return np.asarray(found / np.mean(found if rows is None else found[rows]))
 
     def _copies(self) -> Rows | None:
         """How many rows each row stands for, shape (n,)."""
-        wish = self.plan.wishes.weights
-        if isinstance(wish, Mapping):
-            column = self.table[wish["frequency"]]
+        option = self.plan.options.weights
+        if isinstance(option, Mapping):
+            column = self.table[option["frequency"]]
             return column.numbers(column.values).astype(np.int64)
         for question in self.plan.questions:
             found = keyword_vector(question, "freq_weights", self.table)
@@ -449,13 +452,13 @@ class Engine:
         """Columns whose cluster means some model uses."""
         return list(dict.fromkeys(p.which for h in self._holders() for p in h.pieces if p.what == "mean"))
 
-    def _own_factor(self, name: Hashable) -> Ready | None:
+    def _own_factor(self, name: Hashable) -> FactorRuntime | None:
         """The factor that is a variable's own model: of an outcome or an auxiliary."""
         if self.variables[name].role not in ("outcome", "auxiliary"):
             return None
         return next(ready for ready in self.factors if name in ready.outcome)
 
-    def _fed(self, name: Hashable) -> list[Ready]:
+    def _fed(self, name: Hashable) -> list[FactorRuntime]:
         """Factors whose right side contains a variable."""
         if self.variables[name].role == "column":
             return []

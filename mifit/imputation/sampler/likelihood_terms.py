@@ -11,16 +11,16 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ...typing import Array, Rows
-from ..contract import Judge
+from ..contract import ScoresOutcome
 from .store import ColumnStore, Model
 
-__all__ = ["Bench", "Judging", "Line", "Members", "Together"]
+__all__ = ["GroupedRows", "GroupedTerm", "LikelihoodTerm", "LinearInVariable", "ScoresValues"]
 
 
 _NOWHERE = -1e6  # log share of a mean outside its domain where no outcome was seen: the last resort, not the end
 
 
-class Judging(Protocol):
+class ScoresValues(Protocol):
     """What the samplers ask of a judge."""
 
     @property
@@ -37,7 +37,7 @@ class Judging(Protocol):
         ...
 
 
-class Line(NamedTuple):
+class LinearInVariable(NamedTuple):
     """Linear predictors that are lines in a variable: height + slope * (value - origin)."""
 
     origin: Array  #: (n_mis,)
@@ -46,10 +46,10 @@ class Line(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Bench:
+class LikelihoodTerm:
     """One factor as a judge of a variable's values: what stays is computed once, what changes on request."""
 
-    fitted: Judge
+    fitted: ScoresOutcome
     store: ColumnStore
     variable: Hashable
     rows: Rows  #: (n_mis,) rows where the variable is missing
@@ -59,12 +59,12 @@ class Bench:
     slope: Array  #: their coefficients
     weights: Array | None = None  #: (n_mis,) prior weights of the factor
     rest: Array | None = None  #: linear predictor without the columns that change, where it is no line
-    line: Line | None = None  #: the linear predictor, where it is a line in the variable
+    line: LinearInVariable | None = None  #: the linear predictor, where it is a line in the variable
 
     @classmethod
-    def seat(
+    def of_factor(
         cls,
-        fitted: Judge,
+        fitted: ScoresOutcome,
         model: Model,
         store: ColumnStore,
         variable: Hashable,
@@ -73,7 +73,7 @@ class Bench:
         weights: Array | None = None,
         offset: Array | None = None,
         affine: bool = False,
-    ) -> Bench:
+    ) -> LikelihoodTerm:
         """Split the linear predictor into what stays and what changes with the variable.
 
         Where every column is a product with the variable it is a line in it, and evaluated as such; ``affine`` says
@@ -83,7 +83,7 @@ class Bench:
         staying, changing = store.layout.split(model, variable)
         places, slope = model.columns[changing], fitted.coef[changing]
         heavy = None if weights is None else weights[rows]
-        seat = functools.partial(cls, fitted, store, variable, rows, response[rows], silent, places, slope, heavy)
+        of_factor = functools.partial(cls, fitted, store, variable, rows, response[rows], silent, places, slope, heavy)
         steps = store.steps(variable, places) if store.finite else None
         full = model.wide(fitted.coef, len(store.layout)) if store.finite else None
         if steps is None and full is not None:
@@ -92,18 +92,18 @@ class Bench:
         known = seen[:, model.columns[staying]] @ fitted.coef[staying] if full is None else seen @ full
         known = known if offset is None else known + offset[rows]
         if steps is not None:
-            return seat(line=Line(store.values[variable][rows], known, steps @ slope))
-        bench = seat(rest=known)
-        return seat(rest=known, line=bench._straight()) if affine else bench
+            return of_factor(line=LinearInVariable(store.values[variable][rows], known, steps @ slope))
+        bench = of_factor(rest=known)
+        return of_factor(rest=known, line=bench._straight()) if affine else bench
 
-    def _straight(self) -> Line:
+    def _straight(self) -> LinearInVariable:
         """The linear predictor as a line in the variable, from its values at two points."""
         layout = self.store.layout
         own = layout.main[self.variable][0]
         origin, unit = float(layout.centre[own]), float(layout.scale[own])
         every, points = np.arange(len(self.rows)), np.full(len(self.rows), origin)
         here = self.linear(every, points)
-        return Line(points, here, (self.linear(every, points + unit) - here) / unit)
+        return LinearInVariable(points, here, (self.linear(every, points + unit) - here) / unit)
 
     def linear(self, at: Rows | slice, values: Array) -> Array:
         """The linear predictor of some rows (positions among the holes) at other values."""
@@ -171,7 +171,7 @@ class Bench:
         return hasattr(self.fitted, "standardised")
 
 
-class Members(NamedTuple):
+class GroupedRows(NamedTuple):
     """Rows drawn together: the holes of a variable that is constant within an id."""
 
     unit: Rows  #: (n_mis,) unit of each hole
@@ -180,7 +180,7 @@ class Members(NamedTuple):
     heads: Rows  #: (n_units,) the first hole of each unit
 
     @classmethod
-    def of(cls, unit: Rows) -> Members:
+    def of(cls, unit: Rows) -> GroupedRows:
         """Sort holes by their unit, 0..n_units-1."""
         order = np.argsort(unit, kind="stable")
         begin = np.searchsorted(unit[order], np.arange(unit.max(initial=-1) + 2))
@@ -195,11 +195,11 @@ class Members(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Together:
+class GroupedTerm:
     """A factor as a judge of values that all rows of an id share: the product over its rows."""
 
-    bench: Bench
-    members: Members
+    bench: LikelihoodTerm
+    members: GroupedRows
 
     @property
     def gaussian(self) -> bool:

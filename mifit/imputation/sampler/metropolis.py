@@ -15,8 +15,8 @@ from ...frame.kinds import Kind
 from ...frame.table import Table
 from ...typing import Array, Rows
 from ..plan.derived_constraints import SLACK, Tie, amiss, completed_numbers, derived_value
-from ..plan.plan import Wishes
-from .engine import Engine, Ready
+from ..plan.plan import Options
+from .engine import Engine, FactorRuntime
 from .store import ColumnStore, Model
 
 __all__ = ["MOVES", "Conditional", "begin", "check", "move"]
@@ -41,7 +41,7 @@ class Conditional:
         Its own model, parameters drawn; with ``log_density`` or ``log_probabilities``.
     model : Model
         Columns of the own model.
-    judges : sequence of (fitted, Ready)
+    judges : sequence of (fitted, FactorRuntime)
         The models that it feeds.
     engine : Engine
     store : ColumnStore
@@ -49,7 +49,7 @@ class Conditional:
     """
 
     def __init__(
-        self, name: Hashable, own: Any, model: Model, judges: Sequence[tuple[Any, Ready]], engine: Engine,
+        self, name: Hashable, own: Any, model: Model, judges: Sequence[tuple[Any, FactorRuntime]], engine: Engine,
         store: ColumnStore,
     ) -> None:  # fmt: skip
         if not (hasattr(own, "log_density") or hasattr(own, "log_probabilities")):
@@ -86,7 +86,7 @@ class Conditional:
             X[:, model.columns == place] = self.store.X[rows, place][:, None]
         return X
 
-    def _judged(self, fitted: Any, ready: Ready, data: Mapping[Hashable, Array], rows: Rows) -> Array:
+    def _judged(self, fitted: Any, ready: FactorRuntime, data: Mapping[Hashable, Array], rows: Rows) -> Array:
         """How much a model that it feeds likes its values, (len(rows),)."""
         linear = self._design(ready.model, data, rows) @ fitted.coef
         linear = linear if ready.offset is None else linear + ready.offset[rows]
@@ -392,7 +392,7 @@ def check(engine: Engine, values: Mapping[Hashable, Array]) -> None:
     ImputationError
         If one does not; it names the column, the count and the rows.
     """
-    table, wishes = engine.table, engine.plan.wishes
+    table, options = engine.table, engine.plan.options
     for name, (low, high) in engine.limits.items():
         column = table[name]
         rows, skip = column.missing, engine.variables[name].skip
@@ -400,25 +400,25 @@ def check(engine: Engine, values: Mapping[Hashable, Array]) -> None:
             rows = np.intersect1d(rows, skip.inside(table, values))
         seen = column.numbers(values[name][rows]) if column.kind.discrete else values[name][rows]
         size = SLACK * np.abs(seen)
-        _refuse_outside(repr(name), rows[(seen < low[rows] - size) | (seen > high[rows] + size)], wishes, {})
+        _refuse_outside(repr(name), rows[(seen < low[rows] - size) | (seen > high[rows] + size)], options, {})
     for held in engine.relations.held:
         rows = np.unique(np.concatenate([table[p].missing for p in held.one.parents]))
         found = held.one.value(held.numbers(table, values, rows))
         wrong = rows[amiss(held, found, rows) > 0]
-        _refuse_outside(repr(held.one.name), wrong, wishes, {"derived": f"{held.one.name} = {held.one.code}"})
+        _refuse_outside(repr(held.one.name), wrong, options, {"derived": f"{held.one.name} = {held.one.code}"})
     for tie in engine.relations.ties:
         found = derived_value(tie.one, table, values, tie.rows)
         wanted = completed_numbers(table, tie.one.name, table[tie.one.name].values[tie.rows])
         spread = float(np.nanstd(completed_numbers(table, tie.one.name, table[tie.one.name].values)))
         wrong = tie.rows[~(np.abs(found - wanted) <= 1e-6 * (np.abs(wanted) + spread))]
-        _refuse_outside(repr(tie.one.name), wrong, wishes, {"derived": f"{tie.one.name} = {tie.one.code}"})
+        _refuse_outside(repr(tie.one.name), wrong, options, {"derived": f"{tie.one.name} = {tie.one.code}"})
 
 
-def _refuse_outside(name: str, rows: Rows, wishes: Wishes, lines: Mapping[str, str]) -> None:
+def _refuse_outside(name: str, rows: Rows, options: Options, lines: Mapping[str, str]) -> None:
     """Nothing that was drawn lies outside."""
     if len(rows):
         raise ImputationError(
             f"{len(rows)} completed values of {name} lie outside what is known of them: no draw within was found.",
             rows=shown(rows.tolist()),
-            do=call("df.mice.impute", iterations=max(2 * (wishes.iterations or 10), 20)), **lines,
+            do=call("df.mice.impute", iterations=max(2 * (options.iterations or 10), 20)), **lines,
         )  # fmt: skip

@@ -17,7 +17,7 @@ from ..methods import Cox, name_of
 from ..plan.plan import Plan, Variable, listed
 from ..plan.usable_columns import is_constant
 from ..seed import Seed
-from .chain import Chain, Running
+from .chain import Chain, ChainState
 from .engine import Engine
 from .metropolis import begin, check
 from .runs import one_thread
@@ -93,8 +93,8 @@ def needed(known: Table, plan: Plan, derived: Sequence[Derived] = ()) -> set[Has
     found |= {name for question in plan.questions for name in question.reserved(known)}
     means = [p.which for v in plan.variables for p in v.pieces if p.what == "mean"]
     found |= {p for held in engine.relations.held for p in held.one.parents}
-    found |= {end for wish in plan.wishes.truncated.values() for end in wish if end in known}
-    return found | {name for pair in means for name in pair} | ({plan.wishes.id} - {None})
+    found |= {end for option in plan.options.truncated.values() for end in option if end in known}
+    return found | {name for pair in means for name in pair} | ({plan.options.id} - {None})
 
 
 def _for_new(
@@ -134,7 +134,10 @@ def _imputable(known: Table, plan: Plan) -> set[Hashable]:
     """Columns that the plan would have drawn, had they had missing values; one value seen is drawn as well."""
     left = {v.name for v in plan.variables if v.role == "left"}
     left -= {n for n in left if known[n].kind is not Kind.OTHER and is_constant(known[n])}
-    left |= {n for n, wish in plan.wishes.methods.items() if wish == "leave"} | {*plan.wishes.derived, plan.wishes.id}
+    left |= {n for n, option in plan.options.methods.items() if option == "leave"} | {
+        *plan.options.derived,
+        plan.options.id,
+    }
     return set(plan.columns) - left
 
 
@@ -154,7 +157,7 @@ def _below(known: Table, new: Table, order: Collection[Hashable]) -> Table:
 def _completed(engine: Engine, old: Engine, chain: Chain, seed: Seed, sweeps: int) -> dict[Hashable, Array]:
     """The missing values of the new rows under the parameters of one chain."""
     rng = seed.stream(chain.number, chain.sweeps, 1)
-    running = Running(engine, chain, _opening(engine, old, chain, rng), hold=True)
+    running = ChainState(engine, chain, _opening(engine, old, chain, rng), hold=True)
     running.first = _old_rows(old)
     running.put(begin(engine, running.values, rng))
     for _ in range(sweeps):

@@ -17,13 +17,13 @@ from ..methods.pmm import PMMFitted, nearest
 from ..plan.groups import rows_of
 from ..plan.plan import Plan
 from ..seed import Seed
-from .chain import Running, VisitRecord
+from .chain import ChainState, VisitRecord
 from .engine import Engine
-from .likelihood_terms import Judging, Together
+from .likelihood_terms import GroupedTerm, ScoresValues
 from .runs import one_thread
-from .samplers import Undone
+from .samplers import TransformedOutcome
 
-__all__ = ["Spread", "Witnessed", "replay"]
+__all__ = ["ReplayedDraw", "Spread", "replay"]
 
 _GRID = np.linspace(-8.0, 8.0, 4001)  # standard deviations of the own model, where the judges are asked
 
@@ -39,7 +39,7 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Witnessed:
+class ReplayedDraw:
     """What was seen of one hole at its last visit."""
 
     value: float  #: drawn: a number or a level code
@@ -59,7 +59,7 @@ class Witnessed:
 def replay(
     table: Table, plan: Plan, seed: Seed, number: int, sweeps: int, name: Hashable, row: int,
     derived: Sequence[Derived] = (),
-) -> Witnessed:  # fmt: skip
+) -> ReplayedDraw:  # fmt: skip
     """Run a chain again and watch the last visit to one hole.
 
     Parameters
@@ -85,16 +85,16 @@ def replay(
     """
     if plan.groups:
         for place, (rows, (_, inner)) in enumerate(
-            zip(rows_of(table, plan.wishes.by).values(), plan.groups, strict=True)
+            zip(rows_of(table, plan.options.by).values(), plan.groups, strict=True)
         ):
             if row in rows:
                 at = int(np.searchsorted(rows, row))
                 seen = replay(table.part(rows), inner, seed.child(place), number, sweeps, name, at, derived)
                 return replace(seen, donors=rows[seen.donors])
-    found: list[Witnessed] = []
+    found: list[ReplayedDraw] = []
     with one_thread():
         engine = Engine(table, plan, derived)
-        running, at = Running(engine, None), int(np.searchsorted(table[name].missing, row))
+        running, at = ChainState(engine, None), int(np.searchsorted(table[name].missing, row))
 
         def watch(record: VisitRecord) -> None:
             if record.variable.name == name:
@@ -112,25 +112,25 @@ class _Seen:
     Parameters
     ----------
     engine : Engine
-    running : Running
+    running : ChainState
     record : VisitRecord
     at : int
         Position of the value among the missing ones of its variable.
     """
 
-    def __init__(self, engine: Engine, running: Running, record: VisitRecord, at: int) -> None:
+    def __init__(self, engine: Engine, running: ChainState, record: VisitRecord, at: int) -> None:
         self.engine, self.running, self.record, self.at = engine, running, record, at
         self.name, self.own, self.model = record.variable.name, record.own.fitted, record.own.model
-        self.fence = engine.fence(self.name, running.values)
+        self.constraint = engine.constraint(self.name, running.values)
         self.x = running.store.gathered(self.name)[at, self.model.columns]
 
-    def witnessed(self) -> Witnessed:
+    def witnessed(self) -> ReplayedDraw:
         """All that is said of the value."""
         layout, columns = self.engine.layout, self.model.columns
         own, weighed, acceptance = self._spreads()
         stood = layout.centre[columns] + self.x * layout.scale[columns]
         shown = columns != 0 if hasattr(self.own, "cuts") else slice(None)  # cut points stand for the constant
-        return Witnessed(
+        return ReplayedDraw(
             float(self.record.draw.values[self.at]), tuple(map(layout.label, columns[shown])), stood[shown],
             self._in_units()[shown], own, weighed, acceptance, self._labels(),
             *self._donors(), self.engine.choices[self.name].sampler.value, getattr(self.own, "power", None),
@@ -148,9 +148,9 @@ class _Seen:
 
     def _labels(self) -> tuple[str, ...]:
         """Who judges, and what is known of the value."""
-        found, fence = [label for label, _ in self.record.terms], self.fence
-        if fence is not None:
-            found += ["its bounds"] * fence.bounded + ["conditions"] * (fence.allowed is not None)
+        found, constraint = [label for label, _ in self.record.terms], self.constraint
+        if constraint is not None:
+            found += ["its bounds"] * constraint.bounded + ["conditions"] * (constraint.allowed is not None)
         return tuple(found)
 
     def _in_units(self) -> Array:
@@ -171,15 +171,15 @@ class _Seen:
 
     def _spreads(self) -> tuple[Spread | None, Spread | None, float]:
         """What the own model says of the row, alone and weighed, and the probability of acceptance."""
-        own, at, x, fence = self.own, self.at, self.x, self.fence
-        judges: list[Judging] = [bench for _, bench in self.record.terms]
+        own, at, x, constraint = self.own, self.at, self.x, self.constraint
+        judges: list[ScoresValues] = [bench for _, bench in self.record.terms]
         members = self.engine.members.get(self.name)
         if members is not None:
-            judges, at = [Together(bench, members) for bench in judges], int(members.unit[at])  # type: ignore[arg-type]
-            fence = None if fence is None else fence.shared(members)
+            judges, at = [GroupedTerm(bench, members) for bench in judges], int(members.unit[at])  # type: ignore[arg-type]
+            constraint = None if constraint is None else constraint.shared(members)
         inverse = self.engine.inverse(self.name)
         if inverse is not None:
-            own = Undone(own, self.name, *inverse)
+            own = TransformedOutcome(own, self.name, *inverse)
         if hasattr(own, "mean_sd"):
             mean, sd = own.mean_sd(x[None, :])
             weight, shift = self._weight()
@@ -196,7 +196,7 @@ class _Seen:
         levels, whole = self.engine.table[self.name].kind.discrete, not hasattr(own, "mean_sd")
         good = np.isfinite(points)
         start = start / start.sum()
-        judges = judges if fence is None else [*judges, fence]
+        judges = judges if constraint is None else [*judges, constraint]
         liked = np.exp(_score(judges, at, points[good]))
         shown = _spread(points[good], start[good], levels, whole)
         if not judges or not (start[good] * liked).any():
@@ -206,9 +206,9 @@ class _Seen:
         first = [judge for judge, normal in zip(judges, choice.multiplied, strict=False) if normal]
         proposed = start.copy()
         proposed[good] *= np.exp(_score(first, at, points[good]))
-        if fence is not None and fence.bounded and choice.normals:
-            numbers = fence.numbers(points[good])
-            proposed[good] *= (fence.low[at] <= numbers) & (numbers <= fence.high[at])
+        if constraint is not None and constraint.bounded and choice.normals:
+            numbers = constraint.numbers(points[good])
+            proposed[good] *= (constraint.low[at] <= numbers) & (numbers <= constraint.high[at])
         weighed = _spread(points[good], start[good] * liked, levels, whole)
         return shown, weighed, float((start[good] * liked).sum() / proposed.sum())
 
@@ -221,7 +221,7 @@ class _Seen:
         return 1.0 if weights is None else float(weights[row]), 0.0 if offset is None else float(offset[row])
 
 
-def _score(judges: Sequence[Judging], at: int, points: Array) -> Array:
+def _score(judges: Sequence[ScoresValues], at: int, points: Array) -> Array:
     """How much all judges like some values in one row, at most 0, shape (len(points),)."""
     where = np.full(len(points), at)
     total = np.zeros(len(points))

@@ -18,7 +18,7 @@ from ...workers import spread
 from ..plan.groups import rows_of
 from ..plan.plan import Plan
 from ..seed import Seed
-from .chain import Chain, Running
+from .chain import Chain, ChainState
 from .engine import Engine
 
 __all__ = ["engines", "joined", "one_thread", "run", "tables_of"]
@@ -124,11 +124,11 @@ def _chain(
     engine: Engine, number: int, before: Chain | None, sweeps: int, seed: Seed, tick: Callable[[], Any] | None
 ) -> Chain:
     """One chain, up to a number of sweeps."""
-    running: Running | None = None
+    running: ChainState | None = None
     first = 0 if before is None else before.sweeps
     sweep = first
     try:
-        running = Running(engine, before)
+        running = ChainState(engine, before)
         if before is None:
             running.start(seed.stream(number, 0))
         for sweep in range(first + 1, sweeps + 1):
@@ -154,7 +154,7 @@ def _chain(
     return running.freeze(number, max(sweeps, first))
 
 
-def _visited(running: Running | None) -> tuple[Hashable, str]:
+def _visited(running: ChainState | None) -> tuple[Hashable, str]:
     """The column that was being drawn, and what to call it; None before the first."""
     name = None if running is None else running.visiting
     return name, "the first fill" if name is None else repr(name)
@@ -173,7 +173,7 @@ def _way_out(engine: Engine, visiting: Hashable) -> str:
     return call("df.mice.impute", methods={visiting: "sample"})
 
 
-def _named(error: ImputationError, running: Running) -> ImputationError:
+def _named(error: ImputationError, running: ChainState) -> ImputationError:
     """The same error, with the column that was being drawn and what was known of it."""
     name = running.visiting
     if name is None:
@@ -186,7 +186,7 @@ def _named(error: ImputationError, running: Running) -> ImputationError:
 
 def tables_of(table: Table, plan: Plan) -> list[Table]:
     """The rows of each group of a plan, as tables."""
-    split = rows_of(table, plan.wishes.by)
+    split = rows_of(table, plan.options.by)
     if list(split) != [level for level, _ in plan.groups]:
         raise PlanError("the plan was made for other groups.", do=call("df.mice.plan").after("plan = "))
     return [table.part(rows) for rows in split.values()]
@@ -194,14 +194,14 @@ def tables_of(table: Table, plan: Plan) -> list[Table]:
 
 def joined(table: Table, plan: Plan, parts: Sequence[Chain], sweeps: int) -> Chain:
     """Chains of the groups as one chain of the whole, with theirs in ``parts``."""
-    split = rows_of(table, plan.wishes.by)
+    split = rows_of(table, plan.options.by)
     holes = {name: np.full(len(table[name].missing), np.nan) for name in plan.order}
     traces: dict[str, Any] = {}
     events: dict[str, int] = {}
     first: dict[str, tuple[Hashable, int]] = {}
     sampled: dict[Hashable, tuple[int, int, int]] = {}
     for (level, rows), chain in zip(split.items(), parts, strict=True):
-        ahead = f"{plan.wishes.by} = {level}: "
+        ahead = f"{plan.options.by} = {level}: "
         for name, drawn in chain.holes.items():
             holes[name][np.isin(table[name].missing, rows)] = drawn
         traces.update({ahead + name: trace for name, trace in chain.traces.items()})

@@ -23,10 +23,10 @@ from ...typing import Array, Rows
 from ..contract import Discrete
 from ..numerics.truncated import truncated_normal
 from ..plan.sampler_choice import Choice, Sampler
-from .constraint import _UNLESS, Fence
-from .likelihood_terms import Judging
+from .constraint import _UNLESS, Constraint
+from .likelihood_terms import ScoresValues
 
-__all__ = ["Draw", "Undone", "draw", "draw_continuous", "draw_discrete", "draw_proposed"]
+__all__ = ["Draw", "TransformedOutcome", "draw", "draw_continuous", "draw_discrete", "draw_proposed"]
 
 
 ROUNDS = (3, 12, 135)  # proposals per waiting row, 150 in all
@@ -52,7 +52,7 @@ class Draw:
         return found
 
 
-class Undone:
+class TransformedOutcome:
     """An outcome expression's own factor: drawn as log(y), judged and kept as y."""
 
     def __init__(self, own: Any, name: Hashable, inverse: Inverse, design: Design) -> None:
@@ -73,7 +73,7 @@ class Undone:
 
 
 def draw(
-    choice: Choice, own: Any, X: Array, benches: Sequence[Judging], fence: Fence | None, current: Array,
+    choice: Choice, own: Any, X: Array, benches: Sequence[ScoresValues], constraint: Constraint | None, current: Array,
     rng: np.random.Generator, shift: Any = 0.0, weights: Array | None = None,
 ) -> Draw:  # fmt: skip
     """Draw a variable by the sampler that was chosen for it.
@@ -85,9 +85,9 @@ def draw(
         Its own factor, with what the choice asks for.
     X : ndarray, shape (n_mis, p)
         Predictors of the own factor.
-    benches : sequence of Bench
+    benches : sequence of LikelihoodTerm
         The factors it feeds.
-    fence : Fence, optional
+    fence : Constraint, optional
         What is known of the values: bounds truncate them, nothing is clipped.
     current : ndarray, shape (n_mis,)
         Current values, from which steps start.
@@ -103,11 +103,11 @@ def draw(
         With the number of proposals wherever the choice is rejection.
     """
     if choice.normals:
-        found = draw_continuous(own, X, benches, choice.multiplied, current, rng, weights, fence)
+        found = draw_continuous(own, X, benches, choice.multiplied, current, rng, weights, constraint)
     elif choice.sampler is Sampler.OWN:
-        found = Draw(_own_draws(own, X, fence, rng, shift, weights))
+        found = Draw(_own_draws(own, X, constraint, rng, shift, weights))
     else:
-        judges = benches if fence is None else (*benches, fence)
+        judges = benches if constraint is None else (*benches, constraint)
         if choice.sampler is Sampler.ENUMERATE:
             return draw_discrete(own, X, judges, rng)
         found = draw_proposed(own, X, judges, current, rng, shift, weights)
@@ -117,29 +117,30 @@ def draw(
 
 
 def _own_draws(
-    own: Any, X: Array, fence: Fence | None, rng: np.random.Generator, shift: Any, weights: Array | None
+    own: Any, X: Array, constraint: Constraint | None, rng: np.random.Generator, shift: Any, weights: Array | None
 ) -> Array:
     """Values that the own factor draws; within a fence it copies those observed values that are allowed."""
-    if fence is None:
+    if constraint is None:
         return np.asarray(own.sample(X, rng, shift, *(() if weights is None else (weights,))))
-    if fence.allowed is None:
-        return np.asarray(own.sample_within(X, rng, fence.low, fence.high))
-    good, group = _donors(own.values, fence, len(X))
+    if constraint.allowed is None:
+        return np.asarray(own.sample_within(X, rng, constraint.low, constraint.high))
+    good, group = _donors(own.values, constraint, len(X))
     return np.asarray(own.sample_among(X, rng, good, group))
 
 
-def _donors(values: Array, fence: Fence, n: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+def _donors(values: Array, constraint: Constraint, n: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
     """Which observed values may stand in which holes: the distinct sets of them, and the set of each hole."""
     blocks = np.array_split(np.arange(n), 1 + n * len(values) // _BLOCK)
     found = [
-        fence.log_accept(np.repeat(at, len(values)), np.tile(values, len(at))).reshape(len(at), -1) for at in blocks
+        constraint.log_accept(np.repeat(at, len(values)), np.tile(values, len(at))).reshape(len(at), -1)
+        for at in blocks
     ]
     score = np.vstack(found)
     good, group = np.unique(score == score.max(axis=1, keepdims=True, initial=_UNLESS), axis=0, return_inverse=True)
     return good, group.reshape(-1).astype(np.int64)
 
 
-def draw_discrete(own: Discrete, X: Array, benches: Sequence[Judging], rng: np.random.Generator) -> Draw:
+def draw_discrete(own: Discrete, X: Array, benches: Sequence[ScoresValues], rng: np.random.Generator) -> Draw:
     """Weight every level by the own factor and all judges, then draw; exact."""
     n = len(X)
     out = np.empty(n)
@@ -157,7 +158,7 @@ def draw_discrete(own: Discrete, X: Array, benches: Sequence[Judging], rng: np.r
     return Draw(out)
 
 
-def _draw_binary(log_odds: Array, benches: Sequence[Judging], rng: np.random.Generator) -> Array:
+def _draw_binary(log_odds: Array, benches: Sequence[ScoresValues], rng: np.random.Generator) -> Array:
     """Draw level 0 or 1 from the log odds of level 1 and what all judges add to them."""
     n = len(log_odds)
     every, no, yes = np.arange(n), np.zeros(n), np.ones(n)
@@ -169,7 +170,7 @@ def _draw_binary(log_odds: Array, benches: Sequence[Judging], rng: np.random.Gen
     return (rng.random(n) >= expit(-log_odds)).astype(np.float64)
 
 
-def _weights(own: Discrete, X: Array, at: Rows, benches: Sequence[Judging]) -> Array:
+def _weights(own: Discrete, X: Array, at: Rows, benches: Sequence[ScoresValues]) -> Array:
     """Log weights of all levels, shape (len(at), K)."""
     weights = own.log_probabilities(X)
     levels = weights.shape[1]
@@ -192,8 +193,8 @@ def _draw_levels(weights: Array, rng: np.random.Generator) -> Array:
 
 
 def draw_continuous(
-    own: Any, X: Array, benches: Sequence[Judging], multiplied: Sequence[bool], current: Array,
-    rng: np.random.Generator, weights: Array | None = None, fence: Fence | None = None,
+    own: Any, X: Array, benches: Sequence[ScoresValues], multiplied: Sequence[bool], current: Array,
+    rng: np.random.Generator, weights: Array | None = None, constraint: Constraint | None = None,
 ) -> Draw:  # fmt: skip
     """Draw a continuous variable.
 
@@ -203,7 +204,7 @@ def draw_continuous(
         Its own factor, normal on some scale.
     X : ndarray, shape (n_mis, p)
         Predictors of the own factor.
-    benches : sequence of Bench
+    benches : sequence of LikelihoodTerm
         The factors it feeds.
     multiplied : sequence of bool
         Whether each of them is normal in a linear predictor that is affine in what is drawn: such a factor is
@@ -213,7 +214,7 @@ def draw_continuous(
     rng : Generator
     weights : ndarray, shape (n_mis,), optional
         Prior weights of the own factor, where it is a weighted analysis.
-    fence : Fence, optional
+    fence : Constraint, optional
         Bounds of every value: the draw is truncated to them.
 
     Returns
@@ -222,7 +223,7 @@ def draw_continuous(
     """
     mean, sd = own.mean_sd(X)
     spread = np.broadcast_to(sd, len(X)) if weights is None else sd / np.sqrt(weights)
-    waiting: list[Judging] = []
+    waiting: list[ScoresValues] = []
     unit = float(np.max(sd, initial=0.0))
     for bench, normal in zip(benches, multiplied, strict=True):
         product = _multiply(own, mean, spread, bench, unit) if normal else None
@@ -230,25 +231,27 @@ def draw_continuous(
             waiting.append(bench)
         else:
             mean, spread = product
-    limits = None if fence is None else _limits(own, fence)
+    limits = None if constraint is None else _limits(own, constraint)
     if getattr(own, "reach", None) is not None:
         limits, current = _reached(own, X, limits, current)
-    if fence is not None and fence.allowed is not None:
-        waiting.append(fence)
+    if constraint is not None and constraint.allowed is not None:
+        waiting.append(constraint)
     if not waiting:
         drawn = own.backward(_normals(mean, spread, limits, rng))
         if np.isfinite(drawn).all():
-            return Draw(drawn if fence is None else np.clip(drawn, fence.low, fence.high))  # the last bit
+            return Draw(
+                drawn if constraint is None else np.clip(drawn, constraint.low, constraint.high)
+            )  # the last bit
     found = _settle(own, mean, spread, waiting, current, rng, limits)
-    return found if fence is None else found.of(np.clip(found.values, fence.low, fence.high))
+    return found if constraint is None else found.of(np.clip(found.values, constraint.low, constraint.high))
 
 
-def _limits(own: Any, fence: Fence) -> tuple[Array, Array]:
+def _limits(own: Any, constraint: Constraint) -> tuple[Array, Array]:
     """Bounds of what is drawn, each (n_mis,): those of the fence on the scale of the own factor."""
     with np.errstate(all="ignore"):
-        low, high = (own.forward(end) for end in (fence.low, fence.high))
-    low = np.where(np.isnan(low) | np.isinf(fence.low), -np.inf, low)
-    high = np.where(np.isnan(high) | np.isinf(fence.high), np.inf, high)
+        low, high = (own.forward(end) for end in (constraint.low, constraint.high))
+    low = np.where(np.isnan(low) | np.isinf(constraint.low), -np.inf, low)
+    high = np.where(np.isnan(high) | np.isinf(constraint.high), np.inf, high)
     return low, high
 
 
@@ -273,7 +276,7 @@ def _normals(mean: Array, spread: Array, limits: tuple[Array, Array] | None, rng
 
 
 def draw_proposed(
-    own: Any, X: Array, benches: Sequence[Judging], current: Array, rng: np.random.Generator, shift: Any = 0.0,
+    own: Any, X: Array, benches: Sequence[ScoresValues], current: Array, rng: np.random.Generator, shift: Any = 0.0,
     weights: Array | None = None,
 ) -> Draw:  # fmt: skip
     """Propose from any own factor, accept by the judges; rows still waiting take Metropolis steps from their value."""
@@ -309,7 +312,7 @@ def draw_proposed(
     return Draw(out, tried, len(waiting))
 
 
-def _multiply(own: Any, mean: Array, spread: Array, bench: Judging, unit: float) -> tuple[Array, Array] | None:
+def _multiply(own: Any, mean: Array, spread: Array, bench: ScoresValues, unit: float) -> tuple[Array, Array] | None:
     """Multiply a normal by a normal factor that is affine in what is drawn; None where it is not defined."""
     if unit == 0.0:
         return mean, spread
@@ -322,7 +325,7 @@ def _multiply(own: Any, mean: Array, spread: Array, bench: Judging, unit: float)
 
 
 def _settle(
-    own: Any, mean: Array, spread: Array, benches: Sequence[Judging], current: Array, rng: np.random.Generator,
+    own: Any, mean: Array, spread: Array, benches: Sequence[ScoresValues], current: Array, rng: np.random.Generator,
     limits: tuple[Array, Array] | None = None,
 ) -> Draw:  # fmt: skip
     """Propose from the normal, accept by the judges; rows still waiting take slice steps."""
@@ -353,7 +356,7 @@ def _needed(first: Rows, got: npt.NDArray[np.bool_], proposals: int) -> int:
 
 
 def _propose(
-    own: Any, mean: Array, spread: Array, benches: Sequence[Judging], at: Rows, proposals: int,
+    own: Any, mean: Array, spread: Array, benches: Sequence[ScoresValues], at: Rows, proposals: int,
     rng: np.random.Generator, limits: tuple[Array, Array] | None,
 ) -> tuple[Array, npt.NDArray[np.bool_]]:  # fmt: skip
     """Several proposals for each row and whether each is accepted, both (len(at), proposals)."""
@@ -366,7 +369,7 @@ def _propose(
     return values, log_share < score
 
 
-def _score(benches: Sequence[Judging], at: Rows, values: Array) -> Array:
+def _score(benches: Sequence[ScoresValues], at: Rows, values: Array) -> Array:
     """Sum of all judges; -inf where the value is outside a scale or a domain."""
     possible = np.isfinite(values)
     if len(benches) == 1 and possible.all():
@@ -383,7 +386,7 @@ def _score(benches: Sequence[Judging], at: Rows, values: Array) -> Array:
 
 
 def _slice(
-    own: Any, mean: Array, spread: Array, benches: Sequence[Judging], at: Rows, current: Array,
+    own: Any, mean: Array, spread: Array, benches: Sequence[ScoresValues], at: Rows, current: Array,
     rng: np.random.Generator, limits: tuple[Array, Array] | None,
 ) -> Array:  # fmt: skip
     """Elliptical slice steps (Murray, Adams & MacKay 2010) from the current values."""
