@@ -226,6 +226,18 @@ def test_words_of_an_optimizer_are_followed_where_they_lead_to_the_optimum():
         assert res.converged.all()
 
 
+def test_the_number_of_steps_is_no_choice_of_an_optimizer():
+    plain = fit(moved(case("correlated"), 2000.0, 1.0))
+    for words in ({"maxiter": 200}, {"gtol": 1e-3}):
+        np.testing.assert_array_equal(fit(moved(case("correlated"), 2000.0, 1.0), fit_kwds=words).params, plain.params)
+
+
+def test_statsmodels_reports_the_same_on_either_of_its_scales():
+    for sqrt in (True, False):
+        own = fit(case("correlated"), use_sqrt=sqrt).results[0]
+        assert own.llf == pytest.approx(read()[1][0]["loglik"], abs=1e-6)
+
+
 def test_as_many_random_effects_as_rows_leave_the_coefficients():
     frame = case("small groups").groupby("g").head(1).reset_index(drop=True)
     res = fit(frame, re_formula="1")

@@ -28,8 +28,8 @@ class Grouped:
     """
 
     n_rows: int
-    factors: Array  #: (G, w, w) R of each group
-    seen: Array  #: (G, w, p + 1) Q'[X y] of each group
+    factors: Array  #: (G, r, w) R of each group, r the most columns of a Q
+    seen: Array  #: (G, r, p + 1) Q'[X y] of each group
     rest: Array  #: (p + 1, p + 1) cross-products of what is outside Q, over all groups
     faint: float  #: a deviation of random effects that these rows cannot tell from none, that of the residuals being 1
     fixed: Array  #: (p, p) raw coefficients from those here
@@ -208,7 +208,7 @@ def point(data: Grouped, root: Array, reml: bool, residual: float | None = None)
 
     Notes
     -----
-    With :math:`M = I + R L L'R'` in every group, L the root, Q of dimension w: :math:`\log\det V = n \log\sigma^2 +
+    With :math:`M = I + R L L'R'` in every group, L the root, Q of dimension r: :math:`\log\det V = n \log\sigma^2 +
     \log\det M` and :math:`V^{-1} = (I - Q Q' + Q M^{-1} Q') / \sigma^2`. A singular covariance is no special case, and
     nothing cancels where random effects are thousands of times as large as the residuals. Coefficients, and the
     residual variance unless it is given, are profiled out, so that they add nothing to the slope.
@@ -270,7 +270,7 @@ def _weighed(data: Grouped, root: Array) -> tuple[float, Array, Array]:
     """Return the sum of log det M, M^-1 [R Q'X Q'y] of each group, and [X y]'V^-1[X y] times the residual variance."""
     half = data.factors @ root
     middle = half @ half.transpose(0, 2, 1)
-    middle[:, np.arange(len(root)), np.arange(len(root))] += 1.0
+    middle += np.eye(middle.shape[1])
     weighed = np.linalg.solve(middle, np.concatenate([data.factors, data.seen], axis=2))
     width = data.seen.shape[2]
     total = data.rest + data.seen.reshape(-1, width).T @ weighed[:, :, len(root) :].reshape(-1, width)
@@ -295,13 +295,13 @@ def _factored(z: Array, a: Array, groups: Codes) -> tuple[Array, Array, Array]:
     order = np.argsort(groups, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(groups[order]) != 0])
     sizes = np.diff(np.r_[starts, len(order)])
-    w, factors, seen, rest = z.shape[1], [], [], np.zeros((a.shape[1], a.shape[1]))
+    rank, factors, seen, rest = min(z.shape[1], sizes.max()), [], [], np.zeros((a.shape[1], a.shape[1]))
     for size in np.unique(sizes):  # groups of one size at once
         rows = order[starts[sizes == size][:, None] + np.arange(size)]
         axes, upper = np.linalg.qr(z[rows])
         within = axes.transpose(0, 2, 1) @ a[rows]
         left = (a[rows] - axes @ within).reshape(-1, a.shape[1])
-        short = max(w - size, 0)
+        short = max(rank - size, 0)
         factors.append(np.pad(upper, ((0, 0), (0, short), (0, 0))))
         seen.append(np.pad(within, ((0, 0), (0, short), (0, 0))))
         rest += left.T @ left

@@ -74,16 +74,17 @@ def fit_of(result: Any, job: Job) -> MixedFit:
     return MixedFit(data, root, bool(result.reml), beta, scale, psi, components)
 
 
-def start_of(fit: MixedFit) -> Array:
+def start_of(fit: MixedFit, roots: bool) -> Array:
     """Return what statsmodels starts from to stay where a fit is: a triangular root of the covariance, deviations.
 
-    statsmodels inverts that covariance: one that is singular becomes nearly so.
+    Or, without ``roots``, covariance and variances. statsmodels inverts them: what is singular becomes nearly so.
     """
     q = len(fit.data.random)
     own = np.hstack([fit.data.random @ fit.root[:q, :q], fit.data.random * _NEARLY])
     lower = np.asarray(np.linalg.qr(own.T, mode="r")).T if q else np.zeros((0, 0))
-    lower = lower * np.where(np.diag(lower) < 0, -1.0, 1.0)
-    return np.concatenate([lower[np.tril_indices(q)], np.sqrt(fit.vcomp / fit.scale + (_NEARLY * fit.data.sizes) ** 2)])
+    further = fit.vcomp / fit.scale + (_NEARLY * fit.data.sizes) ** 2
+    matrix = lower * np.where(np.diag(lower) < 0, -1.0, 1.0) if roots else lower @ lower.T
+    return np.concatenate([matrix[np.tril_indices(q)], np.sqrt(further) if roots else further])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

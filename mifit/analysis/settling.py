@@ -30,11 +30,9 @@ _NUMERICAL = (ArithmeticError, ValueError, np.linalg.LinAlgError)
 _OPTIMIZER = ("method", "maxiter", "start_params", "tol", "gtol", "tol_criterion", "conv", "max_iter", "p_tol", "ctol")
 
 
-#: words of a mixed model that choose no optimizer
-_NO_OPTIMIZER = {"reml", "disp", "full_output"}
-
-#: words of a mixed model that change what is maximised
+#: words of a mixed model that change what is maximised, and those that choose the way
 _ANOTHER_CRITERION = {"cov_pen", "fe_pen", "free"}
+_OWN_WAY = {"method", "start_params"} | _ANOTHER_CRITERION
 
 
 class Unsettled(ArithmeticError):
@@ -157,7 +155,7 @@ def _attempt(job: Job, level: Scaled | None, words: Mapping[str, Any], design: F
 def _settle_mixed(job: Job, design: FrozenDesign | None) -> Settled:
     """Fit a mixed model without statsmodels' optimizers, unless the user chose one of them and it gets there."""
     alone = bool(job.fit.keys() & _ANOTHER_CRITERION) or _limited(job)
-    if job.fit.keys() - _NO_OPTIMIZER:
+    if job.fit.keys() & _OWN_WAY:
         with nullcontext() if alone else suppress(*_NUMERICAL):
             found = _attempt(job, None, job.fit, design)
             if found.settled or _limited(job):
@@ -193,10 +191,10 @@ def _evaluated(fit: MixedFit, job: Job, design: FrozenDesign) -> Any:
     """
     from statsmodels.tools.sm_exceptions import ConvergenceWarning
 
-    words = {"start_params": start_of(fit), "method": "bfgs", "gtol": np.inf, "reml": fit.reml}
+    model, words = model_of(job, design), {"method": "bfgs", "gtol": np.inf, "reml": fit.reml}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        result = MODELS[job.model].fit(model_of(job, design), words)
+        result = MODELS[job.model].fit(model, {"start_params": start_of(fit, model.use_sqrt), **words})
     bare, covariance, p = result._results, fixed_covariance(fit), len(fit.fe_params)
     errors, own = np.sqrt(np.diag(covariance)), np.sqrt(np.diag(bare.normalized_cov_params)[:p] * bare.scale)
     near = np.abs(bare.fe_params - fit.fe_params) <= 1e-3 * errors
