@@ -1,6 +1,7 @@
 """Every fit is at its optimum by its own score, whatever the units of the columns, or it is refused."""
 
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,9 @@ import pytest
 import statsmodels.api as sm
 
 import mifit
+from mifit.analysis.build import job_of, model_of
 from mifit.analysis.models import MODELS
+from mifit.analysis.parameters import hazard_scores
 
 N_GROUPS = 40
 
@@ -229,3 +232,13 @@ def test_a_negative_variance_is_no_number_to_take_a_root_of():
         warnings.simplefilter("error")
         found = loose(np.array([[1.0, 0.0], [1.0, 1.0]]), np.diag([0.04, -1e-3]))
     assert found.tolist() == [1]
+
+
+@pytest.mark.parametrize("words", [{}, {"ties": "efron"}, {"ties": "efron", "strata": "s"}, {"entry": "early"}])
+def test_the_score_of_a_cox_model_is_that_of_statsmodels_where_it_is_not_zero(words):
+    res = completed().fit("t ~ x + z", model="phreg", status="d", **words)
+    job = job_of(res.design, res.completed, res.call, 0)
+    model = model_of(job)
+    for away in (np.zeros(2), np.array([0.4, -0.7])):
+        there = SimpleNamespace(params=away, model=model)
+        np.testing.assert_allclose(hazard_scores(there, job).sum(axis=0), model.score(away), rtol=1e-8)

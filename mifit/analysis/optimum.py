@@ -13,7 +13,7 @@ from .mixed_maximum import distance as mixed_distance
 from .mixed_maximum import fit_of
 from .models import MODELS
 from .ordered import DISTRIBUTIONS, information, score
-from .parameters import Reading, cut_points_of
+from .parameters import Reading, cut_points_of, hazard_scores
 
 __all__ = ["SETTLED", "curvature", "distance", "height", "information_of", "log_odds", "params_of", "slope"]
 
@@ -106,7 +106,8 @@ def log_odds(result: Any) -> Array | None:
 def _likelihood(result: Any, job: Job, reading: Reading) -> float:
     """Return s'Vs from the model's own score; of the coefficients alone where a dispersion is at its boundary."""
     model, params = result.model, params_of(result)
-    s = slope(model, job, params)
+    # our own score of a Cox model takes a fifth of the time of statsmodels'
+    s = hazard_scores(result, job).sum(axis=0) if job.model == "phreg" else slope(model, job, params)
     usable = job.model != "conditional_mnlogit" and job.clusters is None
     inverse = getattr(getattr(result, "_results", result), "normalized_cov_params", None) if usable else None
     if inverse is None or np.shape(inverse) != (len(s), len(s)):

@@ -24,6 +24,7 @@ __all__ = [
     "by_level",
     "cut_points",
     "cut_points_of",
+    "hazard_scores",
     "increments_of",
     "log_dispersion",
     "log_precision",
@@ -65,17 +66,21 @@ def proportional_hazards(result: Any, job: Job) -> Reading:
     params = _array(result.params)
     if job.fit.get("groups") is None:
         return Reading(tuple(job.exog.columns), params, _array(result.cov_params()))
+    groups = np.asarray(job.fit["groups"])
+    summed = np.zeros((int(groups.max()) + 1, len(params)))
+    np.add.at(summed, groups, hazard_scores(result, job))
+    bread = np.linalg.inv(_array(result.model.hessian(params)))
+    return Reading(tuple(job.exog.columns), params, bread @ (summed.T @ summed) @ bread)
+
+
+def hazard_scores(result: Any, job: Job) -> Array:
+    """Return the score of each row of a Cox model at a result, shape (n, p)."""
     given = {word: None if job.init.get(word) is None else _array(job.init[word]) for word in _OF_ROWS}
     time, exog = _array(job.endog), job.exog.to_numpy()
     event = np.ones(len(time)) if given["status"] is None else given["status"]
-    linear = exog @ params + (0.0 if given["offset"] is None else given["offset"])
+    linear = exog @ _array(result.params) + (0.0 if given["offset"] is None else given["offset"])
     efron = str(result.model.ties) == "efron"
-    scores = cox_scores(exog, linear, time, event, given["entry"], given["strata"], efron)
-    groups = np.asarray(job.fit["groups"])
-    summed = np.zeros((int(groups.max()) + 1, len(params)))
-    np.add.at(summed, groups, scores)
-    bread = np.linalg.inv(_array(result.model.hessian(params)))
-    return Reading(tuple(job.exog.columns), params, bread @ (summed.T @ summed) @ bread)
+    return cox_scores(exog, linear, time, event, given["entry"], given["strata"], efron)
 
 
 #: words of a Cox model with a value for each row
