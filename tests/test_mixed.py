@@ -256,6 +256,17 @@ def test_random_effects_that_leave_no_residuals_are_refused_in_these_words():
         fit(frame)
     assert "leave no residual variance; use fewer of them" in caught.value.lines["said"]
     assert fit(frame, re_formula="1").converged.all()
+    with pytest.raises(FitError) as caught:
+        fit(frame.assign(y=2 * frame["x"]))
+    assert caught.value.lines["said"] == "the fixed effects leave no residual variance"
+
+
+def test_a_random_effect_of_a_column_of_zeros_is_none():
+    frame = case("correlated").assign(q=0.0)
+    res = fit(frame, re_formula="0 + q")
+    plain = sm.OLS(frame["y"], sm.add_constant(frame["x"])).fit()
+    np.testing.assert_allclose(res.params, plain.params, rtol=1e-8)
+    assert any("at its boundary" in note for note in res.fits.notes)
 
 
 def test_thousands_of_groups_are_fitted_in_a_moment():

@@ -89,17 +89,17 @@ def grouped(endog: Array, exog: Array, random: Array, parts: Sequence[Array], gr
     left = left - x @ more
     unit = float(np.sqrt(left @ left / n))
     if not unit > 1e-13 * np.sqrt(endog @ endog / n):
-        raise FloatingPointError("the outcome has no residual variance")
+        raise FloatingPointError("the fixed effects leave no residual variance")
     sizes = np.array([float(np.sqrt((part**2).sum() / n)) or 1.0 for part in parts])
     z = np.hstack([z, *(part / size for part, size in zip(parts, sizes, strict=True))])
     factors, seen, rest = _factored(z, np.column_stack([x, left / unit]), groups)
-    products = factors.transpose(0, 2, 1) @ factors
+    products = float(((factors.transpose(0, 2, 1) @ factors) ** 2).sum())
     return Grouped(
         n_rows=n,
         factors=factors,
         seen=seen,
         rest=rest,
-        faint=float((products**2).sum() / max(z.shape[1], 1) ** 2) ** -0.25,
+        faint=(products / z.shape[1] ** 2) ** -0.25 if products else 1.0,
         fixed=fixed,
         random=back,
         sizes=1 / sizes,

@@ -153,7 +153,9 @@ def maximised(data: Grouped, reml: bool) -> MixedFit:
                 if not _at_boundary(_chart(data, root), here, reml):
                     break
     if not found:
-        raise FloatingPointError("the random effects leave no residual variance")
+        raise FloatingPointError(
+            "the random effects leave no residual variance; use fewer of them, such as an intercept alone"
+        )
     root, best = max(found, key=lambda one: one[1].loglik)
     q, back = len(data.random), data.unit**2 * best.residual
     own = data.random @ root[:q, :q]

@@ -165,7 +165,7 @@ def _settle_mixed(job: Job, design: FrozenDesign | None) -> Settled:
     try:
         found = _by_ourselves(job, design)
     except FloatingPointError as failed:
-        raise Unsettled(f"{failed}; use fewer of them, such as a random intercept alone") from failed
+        raise Unsettled(str(failed)) from failed
     if not found.settled:
         raise _short_of_it(found)
     return found
