@@ -223,7 +223,7 @@ def spread(fit: MixedFit) -> tuple[Array, Array] | None:
         lower triangle, by rows), logarithms of the components and of the residual variance.
     covariance : ndarray
         Inverse of the observed information. None at the boundary: where the log-likelihood is as high without the
-        smallest variance, in whatever direction of the random effects that is, or has no maximum.
+        variance of some component or along some principal axis of the random effects, or has no maximum.
     """
     chart = _chart(fit.data, fit.root, least=0.0)
     here = point(fit.data, chart.middle, fit.reml)
@@ -356,9 +356,9 @@ def _saddle(chart: _Chart, reml: bool, here: Point) -> tuple[float, Array]:
 
 
 def _at_boundary(chart: _Chart, here: Point, reml: bool) -> bool:
-    """Tell whether the log-likelihood is as high without the smallest variance."""
+    """Tell whether the log-likelihood is as high without one of the variances."""
     q, less = len(chart.axes), []
-    for j in [*([q - 1] if q else []), *range(q, len(chart.deviations))]:
+    for j in range(len(chart.deviations)):
         kept = chart.deviations.copy()
         kept[j] = 0.0
         less.append(composed(chart.axes @ np.diag(kept[:q]), kept[q:], chart.data.widths))
