@@ -81,7 +81,7 @@ def pair(rng: np.random.Generator, n: int = 300, rho: float = 0.9, both: float =
 
 
 def _unrelated(chain: Chain, imp: mifit.ImputedSet) -> Chain:
-    """A chain before its first sweep, every hole an observed value of its column at random."""
+    """A chain before its first sweep, every missing value an observed value of its column at random."""
     rng, table = np.random.default_rng(chain.number), imp._record.known
     holes = {name: rng.choice(table[name].values[table[name].observed], len(v)) for name, v in chain.holes.items()}
     return Chain(chain.number, 0, holes, {}, {})

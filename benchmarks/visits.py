@@ -20,11 +20,11 @@ import mifit
 #: what it is -> file and function
 PARTS = {
     "reading the frame": ("table.py", "read"),
-    "planning": ("planning.py", "make"),
+    "planning": ("make_plan.py", "make"),
     "first fill": ("chain.py", "start"),
     "gathering the rows to draw": ("store.py", "gathered"),
     "cross-products of the fit rows": ("visit.py", "cross"),
-    "least squares": ("gram.py", "solve"),
+    "least squares": ("linear.py", "solve"),
     "predictions of the donors": ("visit.py", "linear"),
     "matching": ("pmm.py", "match"),
     "sorting, also within matching": ("pmm.py", "ascending"),
@@ -34,8 +34,8 @@ PARTS = {
     "nominal": ("multinomial.py", "fit"),
     "ordinal": ("ordinal.py", "fit"),
     "Cox analysis": ("cox.py", "fit"),
-    "drawing numbers by their factors": ("drawing.py", "draw_continuous"),
-    "drawing levels by their factors": ("drawing.py", "draw_discrete"),
+    "drawing numbers by their factors": ("samplers.py", "draw_continuous"),
+    "drawing levels by their factors": ("samplers.py", "draw_discrete"),
     "writing, and exchanging cross-products": ("store.py", "write"),
     "traces": ("chain.py", "_record"),
 }

@@ -1,8 +1,8 @@
 # %% [markdown]
-# # An interaction and a spline with holes in them
+# # An interaction and a spline with missing values in them
 # Ozone on wind and temperature in New York, 1973. Wind matters more on hot days, and the effect of temperature is
-# curved. Ozone itself and the radiation have holes; we make some more in the wind, so that the interaction has to be
-# imputed as well.
+# curved. Ozone itself and the radiation have missing values; we make some more in the wind, so that the interaction has
+# to be imputed as well.
 
 # %%
 import numpy as np

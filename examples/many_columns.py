@@ -26,7 +26,7 @@ df.loc[:, "m00":"m79"] = df.loc[:, "m00":"m79"].mask(rng.random((n, p)) < 0.1)
 # %%
 started = time.perf_counter()
 everything = df.mice.impute(m=2, iterations=3, rng=1)
-print(everything[0].isna().sum().sum(), "holes left;", len(everything.plan.variables), "columns")
+print(everything[0].isna().sum().sum(), "missing values left;", len(everything.plan.variables), "columns")
 
 # %% [markdown]
 # With the analysis declared, its interaction is safe:

@@ -14,7 +14,7 @@ pbc = pbc[["hepato", "age", "sex", "bili", "albumin", "platelet", "stage", "spid
 pbc["hepato"] = pbc["hepato"].map({0: "no", 1: "yes"})
 
 # %% [markdown]
-# `spiders` is not in the analysis; as an auxiliary it informs the holes of the outcome.
+# `spiders` is not in the analysis; as an auxiliary it informs the missing values of the outcome.
 
 # %%
 imp = pbc.mice.impute("hepato ~ age + sex + np.log(bili) * albumin + stage", m=20, rng=1)

@@ -27,7 +27,7 @@ df["impression"] = pd.Categorical.from_codes(
     np.digitize(latent, [1.5, 3.0, 4.5]), ["normal", "mild", "moderate", "severe"], ordered=True
 )
 for name in ("sleep", "worry", "appetite"):
-    df[name] = df[name].mask(rng.random(n) < 0.15) + 1  # 1 to 5, and holes
+    df[name] = df[name].mask(rng.random(n) < 0.15) + 1  # 1 to 5, and missing values
 df["education"] = pd.Categorical(rng.choice(["basic", "middle", "high"], n), ["basic", "middle", "high"], ordered=True)
 df["education"] = df["education"].mask(rng.random(n) < 0.1)
 

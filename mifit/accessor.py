@@ -71,11 +71,11 @@ def impute(
         Column -> list of columns, or the right side of a formula: ``{"bmi": ["age", "chl"]}``, ``{"bmi": "age*chl"}``.
     auxiliary : {"response", "ignore"} or {"baseline": [...]}
         Columns outside the analysis: further outcomes (default), not used, or known to precede the outcome. Text that
-        only names its rows is left alone, with its holes.
+        only names its rows is left alone, with its missing values.
     congeniality : {"compatible", "terms", "ignore"}
         Draw from the joint model with the analysis; approximately, with its terms as predictors; or ignore it.
     order : sequence, optional
-        Columns in the order of their visits; by default fewest holes first.
+        Columns in the order of their visits; by default fewest missing values first.
     derived : mapping, optional
         Column -> expression of others: ``{"bmi": "wgt / (hgt/100)**2"}``. Written out in formulas, kept in step with
         its parents, never a predictor of them.
@@ -132,11 +132,11 @@ def impute(
     ImputationError
         If a chain cannot go on or a worker dies; its ``partial`` holds the finished sets.
     DataError
-        If the frame is empty, or a column cannot be used (infinite, all missing, dates with holes).
+        If the frame is empty, or a column cannot be used (infinite, all missing, dates with missing values).
     FormulaError
         If the formula does not parse or names what is not there.
     PlanError
-        If a wish cannot be met.
+        If an option cannot be met.
 
     References
     ----------
@@ -262,7 +262,7 @@ def pattern(frame: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         One row per pattern, the most frequent first: ``rows`` that show it, ``holes`` in it, then True where each
-        column is observed; the last row counts the holes of each column.
+        column is observed; the last row counts the missing values of each column.
 
     Raises
     ------
@@ -316,7 +316,7 @@ class MiceAccessor:
         return pattern(self._frame)
 
     def plot_pattern(self, ax: Any = None) -> Any:
-        """Draw which columns are missing together, and in how many rows; columns with fewest holes first.
+        """Draw which columns are missing together, and in how many rows; columns with fewest missing values first.
 
         Parameters
         ----------

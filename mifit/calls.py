@@ -28,7 +28,8 @@ _IMPUTE = re.compile(r"\.mice\.(impute|plan)$")
 class Advice(str):
     """An advised call: text that knows its parts, so that all else that the user asked for can join it.
 
-    Made by :func:`call`. Deep inside, nobody knows the whole request; the advice there is a change of it.
+    Made by :func:`call`. Functions that raise errors know only the option to change; the other options of the call are
+    added later.
     """
 
     verb: str

@@ -5,7 +5,7 @@
     MifitError
     ├── DataError            the frame: a column that is unknown, empty, infinite, of mixed types
     ├── FormulaError         the formula: it does not parse, or names what is not there
-    ├── PlanError            the wishes: a method, a predictor, an order that cannot be
+    ├── PlanError            the options: a method, a predictor, an order that cannot be
     ├── ModelError           the analysis: an unknown model, a word that no one takes
     ├── CongenialityError    the question was not foreseen by the imputations
     ├── ImputationError      a chain could not go on
@@ -130,7 +130,7 @@ class FormulaError(MifitError, ValueError):
 
 
 class PlanError(MifitError, ValueError):
-    """The wishes contradict each other or the data."""
+    """The options contradict each other or the data."""
 
 
 class ModelError(MifitError, ValueError):

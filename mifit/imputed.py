@@ -47,7 +47,7 @@ __all__ = ["ImputedSet", "create", "from_frames", "from_long", "load"]
 
 
 class ImputedSet:
-    """m completed data sets, of which only the holes are stored.
+    """m completed data sets, of which only the missing values are stored.
 
     Indexing and iterating give completed DataFrames: index, columns, dtypes and observed values exactly as they
     came. ``fit`` analyses each and pools.
@@ -298,7 +298,7 @@ class ImputedSet:
         return self._fit(asked) if until is None else settle(lambda imp: imp._fit(asked), self, until, max_m)
 
     def map(self, func: Callable[[pd.DataFrame], Any], *, n_jobs: int | None = None) -> Mapped:
-        """Advice a function on each completed frame; ``pool()`` of what comes back pools by Rubin's rules.
+        """Call a function on each completed frame; ``pool()`` of what comes back pools by Rubin's rules.
 
         Parameters
         ----------
@@ -575,7 +575,7 @@ class ImputedSet:
         PlanError
             If the sets were made elsewhere.
         """
-        return trace_frame(self._record.chains, self._record.plan, self._record.known)
+        return trace_frame(self._record.chains, self._record.plan, self._record.drawn_on)
 
     @property
     def plot(self) -> Plots:
@@ -835,7 +835,8 @@ def from_frames(frames: Sequence[pd.DataFrame], original: pd.DataFrame | None = 
     frames : sequence of DataFrame
         At least two, with the same rows in the same order and the same columns.
     original : DataFrame, optional
-        The incomplete frame; without it the holes are the cells that differ between sets, and the repr says so.
+        The incomplete frame; without it the cells that differ between sets are taken for the missing ones, and the repr
+        says so.
 
     Returns
     -------

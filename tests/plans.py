@@ -1,4 +1,4 @@
-"""Imputations of every family, kind of column and sort of wish: one frame each, and the words that impute it."""
+"""Imputations of every family, kind of column and sort of option: one frame each, and the words that impute it."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

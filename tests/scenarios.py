@@ -59,7 +59,7 @@ class Scenario:
     Parameters
     ----------
     complete : callable
-        ``complete(rng, n_rows)`` draws a frame without holes from a model in which the analysis is true.
+        ``complete(rng, n_rows)`` draws a frame without missing values from a model in which the analysis is true.
     losses : mapping
         What happens to each incomplete column. A loss depends on columns that lose nothing, so that values
         are missing at random by construction.
@@ -148,7 +148,7 @@ def estimates(scenario: Scenario, frames: int, m: int, seed: int, first: int = 0
         Frame ``k`` comes from ``(seed, k)``, whatever the other arguments.
     first : int, default 0
         The first k.
-    **wishes
+    **options
         Further arguments of ``mifit.impute``.
 
     Returns

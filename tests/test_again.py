@@ -129,7 +129,7 @@ def held(data, questions=(), **options):
 
 
 def with_holes(n, share, seed=4, together=False):
-    """Two numbers and a binary, with holes; in the same rows, if asked for."""
+    """Two numbers and a binary, with missing values; in the same rows, if asked for."""
     rng = np.random.default_rng(seed)
     x, z = rng.normal(size=(2, n))
     data = pd.DataFrame({"b": (rng.random(n) < 1 / (1 + np.exp(-x))).astype(int), "x": x, "z": z})

@@ -17,7 +17,7 @@ N = 60
 
 
 def base(n=N, seed=0):
-    """Three normal columns, x with holes."""
+    """Three normal columns, x with missing values."""
     rng = np.random.default_rng(seed)
     frame = pd.DataFrame({name: rng.normal(size=n) for name in ("y", "x", "z")})
     frame["x"] = frame["x"].mask(rng.random(n) < 0.25)
@@ -113,17 +113,17 @@ REFUSED = {
     "one row": (base().iloc[[8]] * [1, np.nan, 1], None),
     "no rows": (base().iloc[:0], None),
     "no columns": (base()[[]], None),
-    "nothing but holes": (base() * np.nan, None),
-    "a column of holes": (plus(x=np.nan), "y ~ x + z"),
+    "nothing but missing values": (base() * np.nan, None),
+    "a column of missing values": (plus(x=np.nan), "y ~ x + z"),
     "infinite values": (plus(z=lambda f: f["z"].where(f.index > 0, np.inf)), None),
     "units of 1e200": (plus(x=base()["x"] * 1e200), None),
     "units of 1e300 in an analysis": (plus(z=base()["z"] * 1e300), "y ~ x + z"),
-    "mixed types with holes": (plus(m=some([1, "a"] * 30)), None),
-    "dictionaries with holes": (plus(m=some([{"a": 1}] * N)), None),
-    "decimals with holes": (plus(m=some([decimal.Decimal("1.5")] * N)), None),
-    "dates with holes": (plus(d=DAYS.mask(np.arange(N) < 3)), "y ~ x"),
-    "dates as objects with holes": (plus(d=some([dt.date(2020, 1, 1)] * N)), None),
-    "spans of time with holes": (plus(d=(DAYS - DAYS[0]).mask(np.arange(N) < 3)), "y ~ x"),
+    "mixed types with missing values": (plus(m=some([1, "a"] * 30)), None),
+    "dictionaries with missing values": (plus(m=some([{"a": 1}] * N)), None),
+    "decimals with missing values": (plus(m=some([decimal.Decimal("1.5")] * N)), None),
+    "dates with missing values": (plus(d=DAYS.mask(np.arange(N) < 3)), "y ~ x"),
+    "dates as objects with missing values": (plus(d=some([dt.date(2020, 1, 1)] * N)), None),
+    "spans of time with missing values": (plus(d=(DAYS - DAYS[0]).mask(np.arange(N) < 3)), "y ~ x"),
     "dates in the formula": (plus(d=DAYS), "y ~ x + d"),
     "columns in levels": (base().set_axis(pd.MultiIndex.from_tuples([("a", 1), ("b", 2), ("c", 3)]), axis=1), None),
     "columns called alike": (base().set_axis(["a", "a", "b"], axis=1), None),

@@ -24,7 +24,7 @@ MODES = pytest.mark.parametrize("formula", [None, "y ~ x + z", "y ~ x*z", "y ~ z
 
 
 def study(n=300, seed=0):
-    """x, with holes at random, lies between 0 and 2; y is complete."""
+    """x, with missing values at random, lies between 0 and 2; y is complete."""
     rng = np.random.default_rng(seed)
     z = rng.normal(size=n)
     x = stats.truncnorm.rvs(-1 - 0.5 * z, 1 - 0.5 * z, 1 + 0.5 * z, 1, random_state=rng)
@@ -34,7 +34,7 @@ def study(n=300, seed=0):
 
 
 def fenced(low, high, n=DRAWS):
-    """The same bounds for n holes."""
+    """The same bounds for n missing values."""
     return Constraint(np.full(n, low), np.full(n, high), lambda values: values)
 
 
@@ -268,7 +268,7 @@ def test_other_units_give_the_same_values_in_other_units():
         ({"x": 3}, "pair"),
         ({"x": (3, 1)}, "nothing lies between"),
         ({"x": (0, "tap")}, "neither a number nor a column"),
-        ({"x": ("w", None)}, "has 5 holes itself"),
+        ({"x": ("w", None)}, "has 5 missing values itself"),
         ({"g": (0, 1)}, "only numbers have bounds"),
         ({"nope": (0, 1)}, "not a column"),
         ({"x": (5, 6)}, "has two meanings: 2.* of 2.* observed values lie outside"),
@@ -287,7 +287,7 @@ def test_a_bound_that_cannot_be_is_one_clear_error(option, said):
 def test_a_complete_column_takes_its_bounds_as_a_note():
     frame = study()
     imp = frame.mice.impute(m=2, rng=1, bounds={"z": (0, 1)})
-    assert "bounds of 'z': it has no holes" in " ".join(imp.events["event"])
+    assert "bounds of 'z': it has no missing values" in " ".join(imp.events["event"])
     with pytest.raises(PlanError, match="comes too late"):
         frame.mice.impute(imp.plan, m=2, bounds={"x": (0, 1)})
 

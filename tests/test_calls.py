@@ -23,7 +23,7 @@ N = 80
 
 
 def study():
-    """Numbers x, z, w and levels g with holes; y, a count k, a binary b, times t, events d, subjects id."""
+    """Numbers x, z, w and levels g with missing values; y, a count k, a binary b, times t, events d, subjects id."""
     rng = np.random.default_rng(5)
     x = rng.normal(size=N)
     frame = pd.DataFrame(

@@ -147,7 +147,7 @@ def test_an_end_that_is_drawn_itself_is_advised_as_a_difference_with_its_sign(lo
     frame["high p"] = frame["high p"].mask(rng.random(200) < 0.2)
     name, end = ("high p", "low p") if lower else ("low p", "high p")
     pair = (end, other) if lower else (other, end)
-    with pytest.raises(PlanError, match="holes itself") as caught:
+    with pytest.raises(PlanError, match="missing values itself") as caught:
         frame.mice.impute(truncated={name: pair}, derived={"gap": "2 * z"}, methods={"z": "norm"}, m=2)
     call = caught.value.do
     assert "'gap': '2 * z'" in call and "methods={'z': 'norm'}" in call and "'gap1': (0, None)" in call

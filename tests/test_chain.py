@@ -22,7 +22,7 @@ from mifit.imputation.seed import Seed
 
 
 def mixed(n=150, seed=0, share=0.25):
-    """Columns of every kind with holes, one complete; the outcome too has holes."""
+    """Columns of every kind with missing values, one complete; the outcome too has missing values."""
     rng = np.random.default_rng(seed)
     z = rng.standard_normal(n)
     x = 0.5 * z + rng.standard_normal(n)
@@ -296,7 +296,7 @@ def planned(frame, formula=None, **options):
 
 
 def lacking(**shares):
-    """Numbers with holes at the end of each column, so that they are nested."""
+    """Numbers with missing values at the end of each column, so that they are nested."""
     rng = np.random.default_rng(10)
     frame = pd.DataFrame(rng.standard_normal((100, 4)), columns=list("yxwz"))
     for name, share in shares.items():

@@ -21,7 +21,7 @@ N = 200
 
 
 def study():
-    """Numbers, text, counts and clusters; x, z and g have holes, the others are complete."""
+    """Numbers, text, counts and clusters; x, z and g have missing values, the others are complete."""
     rng = np.random.default_rng(1)
     x, z = rng.normal(size=(2, N))
     frame = pd.DataFrame(

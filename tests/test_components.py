@@ -68,7 +68,7 @@ def test_columns_of_the_random_part_must_be_complete_or_imputed():
     frame.loc[::10, "x"] = np.nan
     frame.loc[3:6, "z"] = np.nan
     imp = frame.mice.impute("y ~ x", m=2, rng=1, iterations=5, methods={"z": "leave"})
-    with pytest.raises(DataError, match="'z', which was not imputed and has 4 holes"):
+    with pytest.raises(DataError, match="'z', which was not imputed and has 4 missing values"):
         imp.fit("y ~ x", "mixedlm", groups="school", re_formula="~ z", uncovered="ignore")
     with pytest.raises(DataError, match="'z', which was not imputed"):
         imp.fit("y ~ x", "mixedlm", groups="school", vc_formula={"z": "0 + z"}, uncovered="ignore")

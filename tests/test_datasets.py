@@ -13,7 +13,7 @@ import pytest
 import mifit.datasets
 from mifit.errors import DataError
 
-# Columns with holes, counted in the sources named in mifit/datasets/README.md.
+# Columns with missing values, counted in the sources named in mifit/datasets/README.md.
 HOLES = {
     "airquality": {"Ozone": 37, "Solar.R": 7},  # Chambers et al. 1983
     "nhanes2": {"bmi": 9, "hyp": 8, "chl": 10},  # Schafer 1997, p. 237
@@ -58,7 +58,7 @@ def test_groups_are_categorical_in_their_natural_order():
     assert nhanes2["age"].dtype == pd.CategoricalDtype(["20-39", "40-59", "60-99"], ordered=True)
     assert nhanes2["hyp"].dtype == pd.CategoricalDtype(["no", "yes"])
     assert nhanes2["age"].notna().all()
-    assert pbc["sex"].value_counts().to_dict() == {"f": 374, "m": 44}  # a wrong level would have become a hole
+    assert pbc["sex"].value_counts().to_dict() == {"f": 374, "m": 44}  # a wrong level would have become a missing value
 
 
 def test_two_loads_share_nothing():

@@ -120,8 +120,8 @@ def test_a_parent_is_solved_where_it_alone_is_missing():
     imp = frame.mice.impute("y ~ bmi", derived=BMI, **WISHES)
     pd.testing.assert_frame_equal(imp[2], full, rtol=1e-12)
     notes = " ".join(imp.plan.events)
-    assert "'wgt': 40 holes follow from 'bmi'" in notes
-    assert "'hgt': 40 holes follow from 'bmi'" in notes
+    assert "'wgt': 40 missing values follow from 'bmi'" in notes
+    assert "'hgt': 40 missing values follow from 'bmi'" in notes
     assert imp.plan.order == ()
 
 
@@ -326,7 +326,7 @@ REFUSED = [
     ("y ~ bmi", {"derived": {"bmi": "wgt - np.mean(wgt)"}}, FormulaError, "depends on other rows"),
     ("y ~ bmi", {"derived": {"bmi": "wgt * g"}}, FormulaError, "'g', which is no number"),
     ("y ~ z", {"derived": {"g": "wgt > 70"}}, FormulaError, "derived column 'g' is no number"),
-    ("y ~ bmi", {"derived": "wgt"}, PlanError, "maps columns to wishes"),
+    ("y ~ bmi", {"derived": "wgt"}, PlanError, "maps column names to settings"),
 ]
 
 

@@ -44,7 +44,7 @@ def coefficients(layout, model, by_name):
 
 @dataclass
 class Hole:
-    """One hole, repeated; its own factor, its judge, and the right side by hand."""
+    """One missing value, repeated; its own factor, its judge, and the right side by hand."""
 
     engine: Any
     store: Any
@@ -154,7 +154,7 @@ JUDGES = {
 
 
 def hole(term, own, judge, n=DRAWS, slope=None):
-    """Seat one factor over a hole that is repeated n times beside 200 complete rows."""
+    """Seat one factor over a missing value that is repeated n times beside 200 complete rows."""
     formula, by_hand = TERMS[term]
     slope = SLOPE[term] if slope is None else slope
     rng = np.random.default_rng(1)

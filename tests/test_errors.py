@@ -30,7 +30,7 @@ N = 80
 
 
 def study():
-    """Numbers, text and two values; x, y and b have holes."""
+    """Numbers, text and two values; x, y and b have missing values."""
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(
         {
@@ -68,7 +68,7 @@ def of(options, frame=None, formula=None):
     return lambda: (study() if frame is None else frame()).mice.impute(formula, **{"m": 2, "rng": 1, **options})
 
 
-# The wishes: class, what the first line names, and the cure where it is one line.
+# The options: class, what the first line names, and the cure where it is one line.
 WISHES = {
     "unknown column in methods": (
         {"methods": {"xx": "norm"}},
@@ -100,8 +100,13 @@ WISHES = {
         PlanError,
         "'norm' does not draw a nominal column such as 'g'",
     ),
-    "methods as a list": ({"methods": ["x"]}, None, PlanError, "methods= maps columns to wishes; it cannot be list"),
-    "predictors as a list": ({"predictors": ["x"]}, None, PlanError, "predictors= maps columns to wishes"),
+    "methods as a list": (
+        {"methods": ["x"]},
+        None,
+        PlanError,
+        "methods= maps column names to settings; it cannot be list",
+    ),
+    "predictors as a list": ({"predictors": ["x"]}, None, PlanError, "predictors= maps column names to settings"),
     "text for order": ({"order": "x"}, None, PlanError, "order= is a list of columns, not 'x'"),
     "number for order": ({"order": 3}, None, PlanError, "order= is a list of columns, not 3"),
     "order names a column twice": ({"order": ["x", "y", "x"]}, None, PlanError, "order= names 'x' twice"),
@@ -166,11 +171,11 @@ WISHES = {
         PlanError,
         "predictors of 'x' name the outcome 'y'",
     ),
-    "a predictor that keeps its holes": (
+    "a predictor that keeps its missing values": (
         {"methods": {"b": "leave"}, "predictors": {"x": ["b"]}},
         None,
         PlanError,
-        "'b' predicts 'x' but has 11 holes",
+        "'b' predicts 'x' but has 11 missing values",
     ),
     "pmm for a covariate": (
         {"methods": {"x": "pmm"}},
@@ -188,7 +193,7 @@ WISHES = {
         {"methods": {"x": "leave"}},
         "y ~ x",
         PlanError,
-        "the analysis needs 'x', which has 21 holes",
+        "the analysis needs 'x', which has 21 missing values",
     ),
 }
 
@@ -213,9 +218,13 @@ FORMULAS = {
     "outcome on both sides": ("y ~ x + y", FormulaError, "'y' stands on both sides"),
     "outcome on both sides, inside": ("np.log(y) ~ x + I(y**2)", FormulaError, "'y' stands on both sides"),
     "three levels": ("g ~ x", ModelError, "outcome 'g' has neither numbers nor two values"),
-    "outcome that cannot be undone": ("I(y**2) ~ x", FormulaError, "has holes ('y') and cannot be undone"),
+    "outcome that cannot be undone": ("I(y**2) ~ x", FormulaError, "has missing values ('y') and cannot be undone"),
     "logarithm of a negative": ("y ~ np.log(z)", FormulaError, "'np.log(z)' is not a finite number in row"),
-    "levels of a number with holes": ("y ~ C(x)", FormulaError, "makes levels of 'x', which is a number with 21 holes"),
+    "levels of a number with missing values": (
+        "y ~ C(x)",
+        FormulaError,
+        "makes levels of 'x', which is a number with 21 missing values",
+    ),
 }
 
 
@@ -264,13 +273,18 @@ FRAMES = {
         DataError,
         "column 'q' holds infinite values",
     ),
-    "mixed types with holes": (
+    "mixed types with missing values": (
         lambda: mixed(True),
         None,
         DataError,
-        "column 'q' mixes values of the types int, str ('a') and has 1 holes",
+        "column 'q' mixes values of the types int, str ('a') and has 1 missing values",
     ),
-    "dates with holes": (lambda: dates(True), None, DataError, "column 'q' holds dates or times and has 3 holes"),
+    "dates with missing values": (
+        lambda: dates(True),
+        None,
+        DataError,
+        "column 'q' holds dates or times and has 3 missing values",
+    ),
     "mixed types in the formula": (
         lambda: mixed(False),
         "y ~ q",

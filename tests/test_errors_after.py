@@ -35,9 +35,9 @@ def test_a_plan_does_not_run_on_another_frame():
             "the plan was made for 80 rows and columns y, x",
         )
     filled = study().fillna({"x": 0.0})
-    check(lambda: filled.mice.impute(plan, m=2), PlanError, "the plan was made for 'x' with holes")
+    check(lambda: filled.mice.impute(plan, m=2), PlanError, "the plan was made for 'x' with missing values")
     holed = study().assign(z=study()["z"].mask(study().index > 70))
-    check(lambda: holed.mice.impute(plan, m=2), PlanError, "the plan was made for 'z' without holes")
+    check(lambda: holed.mice.impute(plan, m=2), PlanError, "the plan was made for 'z' without missing values")
     count = study().assign(x=study()["x"].rank() - 1)
     check(lambda: count.mice.impute(plan, m=2), PlanError, "the plan was made for 'x' as numeric; now it is count")
 
@@ -111,11 +111,11 @@ FITS = {
     "a list": ({}, ["y ~ x"], FormulaError, "a formula is text, not list"),
     "df_method": ({"df_method": "rubins"}, None, PoolingError, "rubins"),
     "family by name": ({"model": "glm", "family": "Poisson"}, None, ModelError, "family='Poisson' is not a family"),
-    "a column outside that kept its holes": (
+    "a column outside that kept its missing values": (
         {"uncovered": "ignore"},
         "y ~ x + b",
         DataError,
-        "the analysis needs 'b', which was not imputed and has 11 holes",
+        "the analysis needs 'b', which was not imputed and has 11 missing values",
     ),
     "uncovered raises": ({"uncovered": "raise"}, "y ~ x*z", CongenialityError, "the analysis was not foreseen"),
 }

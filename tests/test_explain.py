@@ -15,7 +15,7 @@ from mifit.imputation.sampler.replay import replay
 
 
 def mixed(n: int = 90) -> pd.DataFrame:
-    """A number, a skewed number, a count, text, a rating, an ordered category, with holes in all."""
+    """A number, a skewed number, a count, text, a rating, an ordered category, with missing values in all."""
     rng = np.random.default_rng(3)
     z = rng.normal(size=n)
     frame = pd.DataFrame(
@@ -36,7 +36,7 @@ def mixed(n: int = 90) -> pd.DataFrame:
 
 
 def watched(imp, at: int):
-    """The last visit of set 0 to a hole of x, the only column with holes, and the analysis as its judge."""
+    """The last visit of set 0 to a missing value of x, the only incomplete column, and the term of the analysis."""
     running = ChainState(Engine(imp._record.known, imp.plan), None)
     running.start(imp._record.seed.stream(0, 0))
     seen = []
@@ -173,7 +173,7 @@ def test_what_cannot_be_explained_says_why_and_what_can():
     for call, fact in (
         (lambda: imp.explain(seen, "x"), "was observed in row"),
         (lambda: imp.explain("nobody", "x"), "no row is labelled 'nobody'"),
-        (lambda: imp.explain(hole, "z"), "'z' has no holes"),
+        (lambda: imp.explain(hole, "z"), "'z' has no missing values"),
         (lambda: imp.explain(hole, "xx"), "did you mean 'x'"),
         (lambda: imp.explain(200, "x", position=True), "position 200 is not one of 0 to 89"),
     ):
@@ -188,7 +188,7 @@ def test_what_cannot_be_explained_says_why_and_what_can():
 def test_a_label_that_several_rows_share_needs_a_position():
     frame = mixed().set_axis(["same"] * 90)
     imp = frame.mice.impute("y ~ x + z", m=2, rng=1, iterations=1)
-    with pytest.raises(mifit.DataError, match="rows labelled 'same' have holes in 'x'") as caught:
+    with pytest.raises(mifit.DataError, match="rows labelled 'same' have missing values in 'x'") as caught:
         imp.explain("same", "x")
     told = eval(caught.value.do, {"imp": imp})
     assert pd.isna(frame["x"].iloc[int(caught.value.do.split("(")[1].split(",")[0])]) and told.column == "x"

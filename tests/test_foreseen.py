@@ -27,7 +27,7 @@ def frame(n=120, seed=1):
     return out
 
 
-#: wishes of the imputation
+#: options of the imputation
 WISHES = {
     "weights": {"weights": "w"},
     "frequencies": {"weights": {"frequency": "f"}},
@@ -106,5 +106,5 @@ def test_the_call_that_avoids_imputing_again_gives_the_same_numbers(option, anal
 
 
 def _same(granted, value):
-    """Whether a wish was kept; masks are kept in a smaller form."""
+    """Whether an option was kept; masks are kept in a smaller form."""
     return granted is not None if isinstance(value, pd.DataFrame) else list(granted) == list(value)

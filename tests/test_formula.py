@@ -143,7 +143,7 @@ def test_nullable_and_text_dtypes_give_the_design_of_their_plain_twin(dtype):
 
 
 def punctured(frame, name, rows):
-    """The frame with holes in one column."""
+    """The frame with missing values in one column."""
     return frame.assign(**{name: frame[name].mask(frame.index.isin(rows))})
 
 
@@ -209,7 +209,7 @@ def test_what_could_not_be_frozen_is_refused(formula, said):
 
 def test_levels_of_a_number_with_holes_are_refused_and_the_cure_works():
     frame = punctured(complete(), "whole", range(9))
-    with pytest.raises(FormulaError, match=r"makes levels of 'whole', which is a number with 9 holes"):
+    with pytest.raises(FormulaError, match=r"makes levels of 'whole', which is a number with 9 missing values"):
         design("y ~ C(whole)", frame)
     design("y ~ C(stage)", punctured(complete(), "stage", range(9)))
 
@@ -374,7 +374,7 @@ def test_an_outcome_expression_is_undone(formula, name):
 )
 def test_other_expressions_with_holes_are_refused_by_column(left):
     frame = punctured(complete(), "w", range(9))
-    with pytest.raises(FormulaError, match=r"has holes \('w'\) and cannot be undone"):
+    with pytest.raises(FormulaError, match=r"has missing values \('w'\) and cannot be undone"):
         frame.mice.plan(f"{left} ~ x", auxiliary="ignore")
     assert complete().mice.plan(f"{left} ~ x", auxiliary="ignore").questions
 

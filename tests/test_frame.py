@@ -14,7 +14,7 @@ N = 60
 
 
 def incomplete(n=N, seed=2):
-    """Numbers and text with holes."""
+    """Numbers and text with missing values."""
     rng = np.random.default_rng(seed)
     frame = pd.DataFrame({"x": rng.normal(size=n), "y": rng.normal(size=n), "g": rng.choice(list("abc"), n)})
     frame["y"] += frame["x"]
@@ -176,7 +176,7 @@ def test_from_long_finds_the_holes_in_set_0():
     imp = incomplete().mice.impute(m=3, rng=1, iterations=1)
     back = mifit.from_long(imp.to_long())
     assert back.fingerprint == imp.fingerprint
-    assert "holes from the rows numbered 0" in repr(back)
+    assert "missing values from the rows numbered 0" in repr(back)
     assert back.plan is None and len(back.events) == 0
 
 
@@ -185,7 +185,7 @@ def test_from_long_finds_the_holes_in_the_original():
     imp = frame.mice.impute(m=3, rng=1, iterations=1)
     back = mifit.from_long(imp.to_long(original=False), original=frame)
     assert back.fingerprint == imp.fingerprint
-    assert "holes from original=" in repr(back)
+    assert "missing values from original=" in repr(back)
 
 
 def test_from_long_with_neither_takes_the_cells_that_differ_and_says_so():
@@ -249,7 +249,7 @@ def broken_long(how):
         "a row less": lambda: long.iloc[:-1],
         "other rows": lambda: long.assign(**{".id": long[".id"] + 100 * (long[".imp"] == 2)}),
         "a row twice": lambda: pd.concat([long, long.iloc[-1:]]),
-        "a hole": lambda: long.assign(x=long["x"].mask(long[".imp"] == 2)),
+        "a missing value": lambda: long.assign(x=long["x"].mask(long[".imp"] == 2)),
         "no frame": lambda: long.to_dict(),
         "empty": lambda: long.iloc[:0],
     }[how]()
@@ -264,7 +264,7 @@ def broken_long(how):
         ("a row less", "set 2 has other rows"),
         ("other rows", "set 2 has other rows"),
         ("a row twice", "set 2 has rows with the same '.id'"),
-        ("a hole", "column 'x' is still missing in set 2"),
+        ("a missing value", "column 'x' is still missing in set 2"),
         ("no frame", "a pandas DataFrame is needed, not dict"),
         ("empty", "the frame is empty"),
     ],

@@ -16,7 +16,7 @@ PANDAS_3 = int(pd.__version__.split(".")[0]) >= 3
 
 
 def base(kind, seed=3):
-    """N values of a kind; no two neighbours of a hole depend on it."""
+    """N values of a kind; no two neighbours of a missing value depend on it."""
     rng = np.random.default_rng(seed)
     return {
         "float": lambda: np.round(rng.normal(size=N) * 10, 1),
@@ -35,19 +35,19 @@ def holes(seed=4):
 
 
 def typed(kind, dtype):
-    """A column of a dtype with holes."""
+    """A column of a dtype with missing values."""
     return pd.Series(base(kind), dtype=dtype).mask(pd.Series(holes()))
 
 
 def objects(values, hole=None):
-    """A column of Python objects with holes."""
+    """A column of Python objects with missing values."""
     cells = np.empty(N, dtype=object)
     cells[:] = [hole if gone else value for value, gone in zip(values, holes(), strict=True)]
     return pd.Series(cells, dtype=object)
 
 
 def arrow(kind, name):
-    """An arrow column with holes; skipped where pyarrow is not installed."""
+    """An arrow column with missing values; skipped where pyarrow is not installed."""
     pa = pytest.importorskip("pyarrow")
     values = [None if gone else value for value, gone in zip(base(kind).tolist(), holes(), strict=True)]
     if name == "dictionary":
@@ -72,7 +72,7 @@ def text_of_pandas_3():
 
 
 def sparse(fill):
-    """A sparse column whose fill value is a hole, or a number."""
+    """A sparse column whose fill value is a missing value, or a number."""
     values = base("float")
     values = np.where(holes(), np.nan, values if np.isnan(fill) else np.where(values > 0, values, 0.0))
     return pd.Series(pd.arrays.SparseArray(values, dtype=pd.SparseDtype("float64", fill)))
@@ -135,7 +135,7 @@ def frame_with(column):
 
 
 def assert_as_it_came(completed, given, drawn=("v",)):
-    """Index, columns, dtypes and observed values of a completed frame are those of the frame; no hole is left."""
+    """Index, columns, dtypes and observed values of a completed frame are those of the frame; nothing is missing."""
     assert type(completed) is type(given)
     assert completed.index.equals(given.index) and completed.index.names == given.index.names
     assert completed.columns.equals(given.columns) and completed.columns.names == given.columns.names
@@ -156,7 +156,7 @@ def test_a_column_comes_back_with_its_dtype_and_its_observed_values(name):
     frame = frame_with(COLUMNS[name]())
     before = frame.copy(deep=True)
     imp = frame.mice.impute(m=2, rng=1, iterations=2)
-    if name != "arrow double with NaN":  # its holes are no NA for pandas, and observed for its isna()
+    if name != "arrow double with NaN":  # its missing values are no NA for pandas, and observed for its isna()
         for completed in imp:
             assert_as_it_came(completed, frame)
     assert not np.isnan(imp[0]["v"].to_numpy(dtype=float, na_value=np.nan)).any() if "double" in name else True
@@ -275,7 +275,7 @@ def test_missing_values_do_not_change_the_kind():
 
 @st.composite
 def frames(draw):
-    """Small frames of mixed columns with holes, any index."""
+    """Small frames of mixed columns with missing values, any index."""
     n = draw(st.integers(12, 24))
     rng = np.random.default_rng(draw(st.integers(0, 2**20)))
     makers = {

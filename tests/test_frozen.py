@@ -26,7 +26,7 @@ def squared(v):
 
 
 def study(seed=1, n=160):
-    """Odd names, categories, truth values; each covariate with holes, and positive where a logarithm is taken."""
+    """Odd names, categories, truth values; covariates are incomplete, and positive where a logarithm is taken."""
     rng = np.random.default_rng(seed)
     frame = pd.DataFrame({"y": rng.normal(size=n), "my x": rng.uniform(0.5, 4, n), "class": rng.integers(1, 4, n)})
     frame["x"] = frame["my x"] + 0.2 * rng.normal(size=n) ** 2

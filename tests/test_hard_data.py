@@ -1,4 +1,4 @@
-"""Data that break other programs: it works, or it is one clear error; never a hole, a crash or a NaN."""
+"""Data that break other programs: it works, or it is one clear error; never a missing value, a crash or a NaN."""
 
 import time
 
@@ -12,7 +12,7 @@ FAST = {"m": 2, "rng": 1, "iterations": 5}
 
 
 def numbers(n=60, p=3, seed=0):
-    """Normal columns y, x1, x2, ... of which x1 has holes."""
+    """Normal columns y, x1, x2, ... of which x1 has missing values."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n, p))
     frame = pd.DataFrame(X, columns=[f"x{j + 1}" for j in range(p)])
@@ -22,7 +22,7 @@ def numbers(n=60, p=3, seed=0):
 
 
 def complete(imp):
-    """Whether no hole and no infinite value is left in any set."""
+    """Whether no missing value and no infinite value is left in any set."""
     return all(
         not f.isna().any().any() and np.isfinite(f.select_dtypes("number").to_numpy(dtype=float)).all() for f in imp
     )

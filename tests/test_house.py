@@ -284,6 +284,51 @@ def absent_files(house: Path, text: str) -> list[str]:
     return wrong
 
 
+#: names that were given up for the terms of the field, and what to say instead
+RETIRED = {
+    "Asked": "Arguments", "Bench": "LikelihoodTerm", "Fence": "Constraint", "Ground": "Record",
+    "Judging": "ScoresValues",
+    "Left": "WarmStart", "Parts": "Record", "Ready": "FactorRuntime", "Running": "ChainState", "Study": "Record",
+    "Undone": "TransformedOutcome", "Wishes": "Options", "fence": "constraint", "hedge": "build_constraints",
+    "wish": "option", "wishes": "options",
+}  # fmt: skip
+#: words that no message, docstring or comment has
+RETIRED_WORDS = re.compile(r"\b(holes?|wish|wishes|fences?|hedge|crooked)\b", re.IGNORECASE)
+#: labels of columns of frames that users have had since the first release
+LABELS = ("holes",)
+
+
+def retired_names(house: Path) -> list[str]:
+    wrong = []
+    for name, path in modules(house).items():
+        source = path.read_text(encoding="utf-8")
+        for token in tokenize.generate_tokens(io.StringIO(source).readline):
+            if token.type == tokenize.NAME and token.string in RETIRED:
+                wrong.append(f"{name}:{token.start[0]}: {RETIRED[token.string]}, not {token.string}")
+    return wrong
+
+
+def retired_words(house: Path) -> list[str]:
+    """Texts with a retired word; names inside them, in backticks or braces or behind a dot, are code."""
+    wrong = []
+    for name, path in modules(house).items():
+        source = path.read_text(encoding="utf-8")
+        for token in tokenize.generate_tokens(io.StringIO(source).readline):
+            if token.type not in (tokenize.STRING, tokenize.COMMENT):
+                continue
+            text = token.string.strip("\"'rbfRBF")
+            prose = re.sub(r"``[^`]*``|\{[^{}]*\}|\.\w+|[\w.]+:\w+", "", text)
+            table_shown = re.search(r"\b(rows|columns) +(columns +)?holes\b", text)  # printed by an example
+            if (
+                text not in LABELS
+                and not table_shown
+                and (found := RETIRED_WORDS.search(prose))
+                and len(prose.split()) > 1
+            ):
+                wrong.append(f"{name}:{token.start[0]}: {found[0]}")
+    return wrong
+
+
 def machine_paths(files: list[Path]) -> list[str]:
     tops = "|".join(["work", "tmp", "farm", "root", "home", "Users", "opt"])
     pattern = re.compile(rf"(?<![\w./~-])/(?:{tops})/\w")
@@ -325,6 +370,11 @@ def test_every_module_opens_with_a_sentence_and_says_in_order_what_is_public():
 
 def test_the_table_of_rooms_is_the_house():
     assert wrong_table(HOUSE, (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")) == []
+
+
+def test_no_retired_name_or_word_comes_back():
+    assert retired_names(HOUSE) == []
+    assert retired_words(HOUSE) == []
 
 
 def test_the_files_that_architecture_names_are_there():
@@ -371,8 +421,8 @@ def test_the_floors_are_those_of_the_project_file():
     floors = (ROOT / "tests/floors.txt").read_text(encoding="utf-8").splitlines()
     pinned = dict(line.split("==") for line in floors if not line.startswith("#"))
     extras = project["optional-dependencies"]
-    options = [*project["dependencies"], *extras["test"], *extras["io"]]
-    lowest = dict(option.split(">=") for option in options if not option.startswith(("hypothesis", "mifit[", "pytest")))
+    needed = [*project["dependencies"], *extras["test"], *extras["io"]]
+    lowest = dict(one.split(">=") for one in needed if not one.startswith(("hypothesis", "mifit[", "pytest")))
     assert pinned.keys() == lowest.keys()
     assert [name for name, floor in lowest.items() if not f"{pinned[name]}.".startswith(f"{floor}.")] == []
 
@@ -400,6 +450,9 @@ CROOKED = {
     "a room that imports the whole house": (wrong_directions, "pooling/rubin.py", "import mifit\n"),
     "a room nobody knows": (wrong_directions, "helpers.py", "x = 1\n"),
     "datasets that import frame": (wrong_directions, "datasets/__init__.py", "from ..frame import kinds\n"),
+    "a retired name": (retired_names, "frame/table.py", "def f(wishes): ...\n"),
+    "a retired word in a message": (retired_words, "frame/table.py", 'x = f"{3} holes are left"\n'),
+    "a retired word in a comment": (retired_words, "frame/table.py", "x = 1  # no hole is left\n"),
     "a plan that imports the sampler": (
         wrong_order_within_imputation,
         "imputation/plan/build.py",

@@ -158,7 +158,7 @@ def test_what_one_row_of_a_subject_knows_all_know():
     imp, whole = (one.mice.impute("t ~ x + g", **words) for one in (scattered, frame))
     for left, right in zip(imp, whole, strict=True):
         pd.testing.assert_frame_equal(left, right)
-    assert any("'x': " in event and "holes follow from the same subject" in event for event in imp.plan.events)
+    assert any("'x': " in event and "missing values follow from the same subject" in event for event in imp.plan.events)
     assert imp.check()["imputed"]["x"] == frame["x"].isna().sum()
     pd.testing.assert_frame_equal(imp.extend(m=1)[1], imp[1])
     plan = scattered.mice.plan("t ~ x + g", **{k: v for k, v in words.items() if k not in ("m", "rng")})
@@ -188,7 +188,7 @@ def test_late_entry_of_single_rows_and_complete_data_need_no_id():
 def test_an_id_with_holes_or_of_no_column_is_refused():
     frame = visits()
     frame.loc[:2, "who"] = None
-    with pytest.raises(PlanError, match="has 3 holes") as caught:
+    with pytest.raises(PlanError, match="has 3 missing values") as caught:
         frame.mice.plan("y ~ x", id="who")
     names = {"df": frame.copy(), "np": np}
     exec(caught.value.do, names)

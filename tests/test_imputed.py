@@ -15,7 +15,7 @@ N = 120
 
 
 def study(seed=1):
-    """Numbers, text and clusters; x, z, g and a have holes, the others are complete."""
+    """Numbers, text and clusters; x, z, g and a have missing values, the others are complete."""
     rng = np.random.default_rng(seed)
     x, z = rng.normal(size=(2, N))
     frame = pd.DataFrame(
@@ -67,7 +67,7 @@ def test_its_repr_says_what_it_is(imp):
     lines = repr(imp).splitlines()
     drawn, left = (int(study()[columns].isna().sum().sum()) for columns in (["x", "z"], ["g", "a"]))
     size = "3 completed sets of 120 rows x 8 columns"
-    facts = f"{drawn} holes in 2 columns; {left} values in 2 columns still missing"
+    facts = f"{drawn} missing values in 2 columns; {left} values in 2 columns still missing"
     assert lines[0] == f"ImputedSet {imp.identity}: {size}; {facts}"
     assert lines[1].split() == ["analysis", ":", "y", "~", "x", "+", "z", "(ols)"]
     assert "5 iterations" in lines[2]
@@ -188,7 +188,7 @@ def test_progress_is_written_to_stderr_only(capsys):
     assert capsys.readouterr() == ("", "")
 
 
-# Wishes
+# Options
 
 
 def test_a_plan_is_run_as_it_is():
@@ -233,7 +233,7 @@ def test_other_columns_are_further_outcomes_or_ignored_or_baseline():
     assert not response[0].isna().any().any()
     ignored = frame.mice.impute("y ~ x + z", **LEAN)
     assert ignored[0]["a"].isna().any() and not ignored[0]["x"].isna().any()
-    assert any("not imputed, holes remain: 'g', 'a'" in event for event in ignored.events["event"])
+    assert any("not imputed, missing values remain: 'g', 'a'" in event for event in ignored.events["event"])
     baseline = frame.mice.impute("y ~ x + z", **FAST, auxiliary={"baseline": ["a"]})
     assert baseline.plan["a"].role == "covariate" and "a" in baseline.plan["x"].predictors
     assert not baseline[0].isna().any().any()

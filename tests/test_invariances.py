@@ -22,7 +22,7 @@ METHODS = {"x": "norm", "z": "norm"}
 
 @st.composite
 def studies(draw, formulas=FORMULAS):
-    """A frame of numbers, two values, levels and a rating, all but y with holes; a formula or none."""
+    """A frame of numbers, two values, levels and a rating, all but y with missing values; a formula or none."""
     n = draw(st.integers(50, 90))
     rng = np.random.default_rng(draw(st.integers(0, 2**20)))
     z, x = rng.normal(size=(2, n))

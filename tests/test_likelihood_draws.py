@@ -155,7 +155,7 @@ def test_an_outcome_proposed_from_its_family_follows_the_product():
 
 
 def counts(n=300, seed=0):
-    """A Poisson outcome, and a covariate with holes."""
+    """A Poisson outcome, and a covariate with missing values."""
     rng = np.random.default_rng(seed)
     z = rng.normal(size=n)
     x = 0.5 * z + rng.normal(size=n)
@@ -390,7 +390,7 @@ def test_incomplete_survival_columns_are_named(word, name):
     frame = patients()
     frame.loc[20:22, name] = None if name == "site" else np.nan
     keywords = {"status": "died", **({word: name} if name != "time" else {})}
-    with pytest.raises(PlanError, match=rf"{name}.*has (3 )?holes"):
+    with pytest.raises(PlanError, match=rf"{name}.*has (3 )?missing values"):
         plan_of(frame, "time ~ x", "phreg", **keywords)
 
 
@@ -401,7 +401,7 @@ def test_incomplete_survival_columns_are_named(word, name):
 def test_incomplete_weights_and_offsets_are_named(model, keywords):
     frame = patients().assign(time=lambda f: np.ceil(f["time"]))
     frame.loc[30, "w"] = np.nan
-    with pytest.raises(PlanError, match=r"='w' has 1 holes"):
+    with pytest.raises(PlanError, match=r"='w' has 1 missing values"):
         plan_of(frame, "time ~ x", model, **keywords)
 
 

@@ -22,7 +22,7 @@ N_GROUPS = 30
 
 
 def frames(m=3, n=240, seed=5):
-    """Completed frames with holes only in x: outcomes of every kind, thirty groups of eight."""
+    """Completed frames with missing values only in x: outcomes of every kind, thirty groups of eight."""
     rng = np.random.default_rng(seed)
     x, z = rng.normal(size=(2, n))
     base = pd.DataFrame({"x": x, "z": z, "id": np.repeat(np.arange(N_GROUPS), n // N_GROUPS)})

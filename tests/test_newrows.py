@@ -189,7 +189,8 @@ def test_a_missing_value_of_a_new_row_is_drawn_or_refused_with_a_call_that_draws
         some = whole.assign(**{name: whole[name].mask(np.arange(len(whole)) % 3 == 0)})
         try:
             made = imp.impute_new(some)
-            left = repr(name) in repr(made).partition("holes remain in")[2]  # as the plan says of the first rows
+            # as the plan says of the first rows
+            left = repr(name) in repr(made).partition("missing values remain in")[2]
             assert not left or imp.plan[name].role == "left"
             assert all(one.drop(columns=[name] * left).notna().all().all() for one in made)
         except mifit.PlanError as error:
@@ -207,7 +208,7 @@ def test_what_no_model_draws_is_said_and_arrays_of_the_old_rows_are_refused():
     imp = mifit.impute(frame, "y ~ x + z", m=2, iterations=2, rng=1, methods={"later": "leave"})
     made = imp.impute_new(new)
     assert made[0]["later"].isna().sum() == new["later"].isna().sum()
-    assert "holes remain in 'later'" in repr(made)
+    assert "missing values remain in 'later'" in repr(made)
     weights = np.random.default_rng(1).random(len(frame)) + 0.5
     imp = mifit.impute(frame, "y ~ x + z", model="wls", weights=weights, m=2, iterations=2, rng=1)
     with pytest.raises(mifit.PlanError, match="weights= is an array of the 150 rows"):

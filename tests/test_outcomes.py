@@ -12,7 +12,7 @@ WISHES = {"m": 2, "rng": 1, "iterations": 5}
 
 
 def frames(seed, n=600, link=0.8, holes=0.35):
-    """Two outcomes whose residuals correlate; complete, and with holes in both covariates."""
+    """Two outcomes whose residuals correlate; complete, and with missing values in both covariates."""
     rng = np.random.default_rng(seed)
     x1, e = rng.normal(size=(2, n))
     x2 = rng.integers(0, 2, n).astype(float)

@@ -134,7 +134,7 @@ def test_without_levels_that_share_a_term_nothing_is_shrunk():
 
 
 def levels(n=300, seed=5):
-    """A binary and a nominal column with holes, and a category with rare levels that separates."""
+    """A binary and a nominal column with missing values, and a category with rare levels that separates."""
     rng = np.random.default_rng(seed)
     site = np.array([f"s{k}" for k in range(9)])[rng.choice(9, n, p=[0.3, 0.3, 0.2, 0.1, 0.04, 0.03, 0.01, 0.01, 0.01])]
     frame = pd.DataFrame({"site": site, "z": rng.normal(size=n)})

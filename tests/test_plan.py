@@ -10,7 +10,7 @@ N = 100
 
 
 def study(**more):
-    """An outcome and a covariate with holes."""
+    """An outcome and a covariate with missing values."""
     rng = np.random.default_rng(5)
     frame = pd.DataFrame({"y": rng.normal(size=N), "x": rng.normal(size=N), "z": rng.normal(size=N)})
     frame.loc[:14, "x"] = np.nan
@@ -27,7 +27,7 @@ def test_a_comment_with_holes_stops_nothing():
     for formula in ("y ~ x", None):
         made = plan(frame, formula)
         assert made["comment"].role == "left" and "comment" not in made.order
-        assert "not imputed, holes remain: 'comment'" in made.events
+        assert "not imputed, missing values remain: 'comment'" in made.events
     with pytest.warns(IncompleteWarning, match=r"'comment' \(10\)"):
         imp = frame.mice.impute("y ~ x", m=2, rng=1)
     assert imp[0]["comment"].isna().sum() == 10
@@ -41,7 +41,7 @@ def test_a_comment_that_is_to_be_drawn_is_not_set_aside():
 
 def test_dates_with_holes_are_still_refused():
     days = pd.Series(pd.date_range("2020-01-01", periods=N))
-    with pytest.raises(DataError, match="holds dates or times and has 3 holes") as found:
+    with pytest.raises(DataError, match="holds dates or times and has 3 missing values") as found:
         plan(study(day=days.mask(days.index < 3)), "y ~ x")
     assert found.value.do == "df.mice.impute('y ~ x', methods={'day': 'leave'})"
 
@@ -61,7 +61,7 @@ def test_a_column_with_one_observed_value_gets_it(formula):
     frame = study(k=pd.Series(np.ones(N)).mask(np.arange(N) < 7))
     made = plan(frame, formula)
     assert (made["k"].label, made["k"].why) == ("sample", "constant")
-    assert "'k' has one observed value: every hole gets it" in made.events
+    assert "'k' has one observed value: every missing value gets it" in made.events
     if formula != "y ~ x + k":
         assert (frame.mice.impute(formula, m=2, rng=1, iterations=5)[1]["k"] == 1.0).all()
 
@@ -71,9 +71,9 @@ def test_many_columns_left_for_one_reason_share_a_line():
     more = {f"v{i}": np.where(rng.random(N) < 0.2, np.nan, rng.normal(size=N)) for i in range(60)}
     made = plan(study(**more).drop(columns="z"), "y ~ x", auxiliary="ignore")
     text = str(made)
-    assert "60 columns" in text and "outside the analysis; holes remain in 60" in text
+    assert "60 columns" in text and "outside the analysis; missing values remain in 60" in text
     assert text.count("outside the analysis") == 1
-    note = next(line for line in text.splitlines() if "not imputed, holes remain" in line)
+    note = next(line for line in text.splitlines() if "not imputed, missing values remain" in line)
     assert all(repr(name) in note for name in more) and "+" not in note
 
 
@@ -99,7 +99,7 @@ def test_nothing_missing_is_said_in_words():
 
 
 def test_one_column_is_not_several():
-    assert "1 column with holes" in str(plan(study(), "y ~ x"))
+    assert "1 column with missing values" in str(plan(study(), "y ~ x"))
 
 
 def test_a_spline_that_confines_what_is_drawn_says_so_with_the_formula_that_frees_it():

@@ -1,4 +1,4 @@
-"""Wishes about rows and cells: skip patterns, masks, ignored rows, groups, weights, levels taken together."""
+"""Options about rows and cells: skip patterns, masks, ignored rows, groups, weights, levels taken together."""
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ FAST = {"m": 3, "rng": 1}
 
 
 def smokers(n=400, seed=0, asked="zero"):
-    """Cigarettes are asked of smokers; both have holes."""
+    """Cigarettes are asked of smokers; both have missing values."""
     rng = np.random.default_rng(seed)
     age = rng.normal(size=n)
     smoker = np.where(rng.random(n) < 0.4, "yes", "no")
@@ -226,7 +226,7 @@ def test_groups_extend_run_in_workers_and_fit(formula):
 @pytest.mark.parametrize(
     ("change", "by", "said"),
     [
-        (lambda f: f.assign(site=f["site"].mask(np.arange(240) == 3)), "site", "1 holes"),
+        (lambda f: f.assign(site=f["site"].mask(np.arange(240) == 3)), "site", "1 missing values"),
         (lambda f: f.assign(site=f["site"].mask(np.arange(240) < 4, "tiny")), "site", r"tiny \(4 rows\)"),
         (lambda f: f.assign(x=f["x"].mask(f["site"] == "B")), "site", "0 observed values where site = B"),
         (lambda f: f.assign(site="A"), "site", "one group"),
@@ -437,7 +437,7 @@ KINDS = {
 
 
 def kinds(n=200, seed=9):
-    """Columns whose kind a dtype does not tell, all with holes."""
+    """Columns whose kind a dtype does not tell, all with missing values."""
     rng = np.random.default_rng(seed)
     frame = pd.DataFrame(
         {

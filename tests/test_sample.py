@@ -14,7 +14,7 @@ from mifit.formula.query import as_factor, crossed, named_in, widened_by
 
 
 def frame(n=300, seed=1, slope=1.0):
-    """y depends on x, twice as much where g is a (more with ``slope``); x has holes, everything else is complete."""
+    """y depends on x, twice as much where g is a (more with ``slope``); x alone is incomplete."""
     rng = np.random.default_rng(seed)
     d = pd.DataFrame({"g": pd.Categorical(rng.choice(list("abc"), n)), "x": rng.normal(size=n)})
     d["age"], d["sys bp"], d["w"] = rng.uniform(20, 80, n), rng.normal(120, 10, n), rng.uniform(0.5, 2, n)

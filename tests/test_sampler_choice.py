@@ -1,4 +1,4 @@
-"""The plan states the sampler that runs, for every family, kind of column and wish; its acceptance is kept."""
+"""The plan states the sampler that runs, for every family, kind of column and option; its acceptance is kept."""
 
 import warnings
 from collections import defaultdict

@@ -59,7 +59,7 @@ def _asked(rule, columns):
 
 
 def tree(seed, n=120):
-    """A frame of nested questions with three in ten answers missing; column -> rule; the wish that says the same."""
+    """A frame of nested questions with three in ten answers missing; column -> rule; the option that says the same."""
     rng = np.random.default_rng(seed)
     full, option, kinds, rules = {}, {}, {}, {}
     for number in range(int(rng.integers(3, 7))):

@@ -22,7 +22,7 @@ FORMULAS = [
 
 
 def frame(n=150, seed=0, share=0.3, scale=1.0):
-    """A column of every kind with holes, and a complete one."""
+    """A column of every kind with missing values, and a complete one."""
     rng = np.random.default_rng(seed)
     z = rng.standard_normal(n)
     w = rng.standard_normal(n)
@@ -40,7 +40,7 @@ def frame(n=150, seed=0, share=0.3, scale=1.0):
 
 
 def prepared(formula, data, auxiliary="response", extra=(), **options):
-    """An engine and a store whose holes hold values drawn from the observed ones."""
+    """An engine and a store whose missing values hold values drawn from the observed ones."""
     table = read(data)
     questions = [ask(f, table, scope={"np": np}) for f in ([formula] if formula else [])]
     plan, table = make(table, questions, Options(auxiliary=auxiliary, **options), {"np": np})

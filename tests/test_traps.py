@@ -14,7 +14,7 @@ FAST = {"m": 2, "rng": 1, "iterations": 5}
 
 
 def study(n=150, seed=0):
-    """x and g have holes that depend on y; z, t and y are complete."""
+    """x and g have missing values that depend on y; z, t and y are complete."""
     rng = np.random.default_rng(seed)
     x, z = rng.normal(size=(2, n))
     frame = pd.DataFrame(
@@ -35,7 +35,7 @@ FORMULAS = pytest.mark.parametrize("formula", [None, "y ~ x*z"], ids=["chained",
 
 
 def complete(imp):
-    """Whether no hole is left."""
+    """Whether no missing value is left."""
     return not any(f.isna().any().any() for f in imp)
 
 
@@ -61,7 +61,7 @@ def test_02_a_collinear_column_leaves_no_hole_and_one_readable_event(formula):
 
 
 def test_03_a_predictor_that_keeps_its_holes_is_refused():
-    with pytest.raises(PlanError, match=r"'g' predicts 'x' but has \d+ holes and is not imputed"):
+    with pytest.raises(PlanError, match=r"'g' predicts 'x' but has \d+ missing values and is not imputed"):
         study().mice.plan(methods={"g": "leave"}, predictors={"x": ["g"]})
     plan = study().mice.plan(methods={"g": "leave"})
     assert all("g" not in v.predictors for v in plan.variables)

@@ -11,7 +11,7 @@ N = 90
 
 
 def study():
-    """Numbers, text, times; sex, age, bmi and dose have holes."""
+    """Numbers, text, times; sex, age, bmi and dose have missing values."""
     rng = np.random.default_rng(3)
     frame = pd.DataFrame(
         {

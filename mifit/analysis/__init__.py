@@ -1,1 +1,1 @@
-"""Wing 2: one analysis on each completed set; the only door for statsmodels."""
+"""Fit one statsmodels model to each completed set; only this package imports statsmodels."""

@@ -1,4 +1,4 @@
-"""Small real data frames with holes, each with its source.
+"""Small real data frames with missing values, each with its source.
 
 ========== ==== ======= ===== =====================================================
 name       rows columns holes what it is

@@ -58,7 +58,7 @@ def _consequence(event: str) -> str:
 
 #: what an event says -> what follows
 _CONSEQUENCES = (
-    ("is imputed from", "values that cannot be weigh in means and slopes: bounds keep them out"),
+    ("is imputed from", "impossible values bias means and slopes: use bounds="),
     ("separation", "effects without a finite estimate are drawn closer to no effect"),
     ("did not converge", "parameters were drawn around the last step: look at the traces"),
     ("which depends on other predictors", "what it predicts is predicted by the others"),
@@ -68,7 +68,7 @@ _CONSEQUENCES = (
     ("no row to fit on", "these draws rest on no data"),
     ("by slice steps", "these draws depend on those before them: look at the traces"),
     ("do not determine what is missing", "analyses of these columns are approximate"),
-    ("holes remain", "the columns keep their holes in every set"),
+    ("missing values remain", "the columns keep their missing values in every set"),
     ("has one observed value", "every set has that value"),
     ("has no compatible draws", "pooled results of this analysis are approximate"),
     ("nothing is missing", "the standard errors are those of the complete data"),

@@ -98,7 +98,7 @@ def explain(record: Record, row: Any, column: Hashable, position: bool = False, 
     if coding.whole and not coding.kind.discrete:
         codes = np.rint(codes)
     values = pd.Series(coding.decode(codes), index=kept, name=column)
-    plan, known = record.plan, record.known
+    plan, known = record.plan, record.drawn_on
     if plan is None:
         return Explanation(label, column, (("made", record.origin), *_seen(record, column, codes)), values)
     if column not in plan.order or place not in known[column].missing:
@@ -126,7 +126,7 @@ def _place(record: Record, row: Any, column: Hashable, position: bool) -> int:
     missing = record.table.require(column, "explain").missing
     index, n = record.completed.index, record.table.n_rows
     if column not in record.filled:
-        why = "has no holes" if not len(missing) else "was left with its holes"
+        why = "has no missing values" if not len(missing) else "was left with its missing values"
         known = ", ".join(map(repr, list(record.filled)[:6]))
         do = f"imp.explain({_first(record, next(iter(record.filled)))}" if record.filled else "imp.plan"
         raise DataError(f"column {column!r} {why}; there is nothing to explain.", imputed=known or "nothing", do=do)
@@ -143,7 +143,7 @@ def _place(record: Record, row: Any, column: Hashable, position: bool) -> int:
         raise DataError(f"{column!r} was observed in row {row!r}: {value}.", do=f"imp.explain({_first(record, column)}")
     if len(holes) > 1:
         raise DataError(
-            f"{len(holes)} rows labelled {row!r} have holes in {column!r}.",
+            f"{len(holes)} rows labelled {row!r} have missing values in {column!r}.",
             positions=", ".join(map(str, holes[:6].tolist())),
             do=f"imp.explain({int(holes[0])}, {column!r}, position=True)",
         )
@@ -160,7 +160,7 @@ def _labelled(index: pd.Index, row: Any) -> Any:
 
 
 def _first(record: Record, column: Hashable) -> str:
-    """Arguments that explain the first hole of a column."""
+    """Arguments that explain the first missing value of a column."""
     place = int(record.table[column].missing[0])
     label = record.completed.index[place]
     label = label.item() if isinstance(label, np.generic) else label
@@ -182,7 +182,7 @@ def _moved(record: Record, plan: Plan, column: Hashable, place: int) -> str:
 
 
 def _followed(record: Record, column: Hashable) -> str:
-    """How a hole was filled without a draw."""
+    """How a missing value was filled without a draw."""
     assert record.plan is not None
     if column in record.plan.options.derived:
         return f"{column} = {record.plan.options.derived[column]}, from the values of each set"
@@ -215,7 +215,7 @@ def _weighed(record: Record, column: Hashable, seen: ReplayedDraw) -> list[tuple
         said.append(("own model", _mean(seen.own)))
     if seen.weighed is None:
         return said
-    names = [" and ".join(record.written) if label == "the analysis" else label for label in seen.judges]
+    names = [" and ".join(record.written) if label == "the analysis" else label for label in seen.terms]
     said.append(("weighed by", listed(list(dict.fromkeys(names)), 6)))
     if not seen.weighed.levels:
         said.append(("after that", _mean(seen.weighed)))

@@ -12,14 +12,14 @@ __all__ = ["holes_table", "imputed_html"]
 
 
 def imputed_html(record: Record, rest: str = "") -> str:
-    """Return what stands in a notebook for an imputed set: how many sets, for which analysis, each column's holes.
+    """Return what stands in a notebook for an imputed set: how many sets, for which analysis, which columns.
 
     ``rest`` is said of the values that stay missing.
     """
     n, p = record.table.n_rows, len(record.table.columns)
     holes = record.filled
     size = f"{record.m} completed sets of {n} rows × {p} columns"
-    said = f"{size}; {sum(holes.values())} holes in {len(holes)} columns{rest}"
+    said = f"{size}; {sum(holes.values())} missing values in {len(holes)} columns{rest}"
     if record.plan is None:
         pairs = [("made elsewhere", record.origin)]
     else:
@@ -30,10 +30,10 @@ def imputed_html(record: Record, rest: str = "") -> str:
 
 
 def holes_table(record: Record) -> Markup:
-    """Return the columns with holes: how many, what share, and how they were filled."""
+    """Return the columns with missing values: how many, what share, and how they were filled."""
     n = record.table.n_rows
     rows = [(name, k, f"{100 * k / n:.1f} %", bar(k / n), *_how(record, name)) for name, k in record.filled.items()]
-    return table(("column", "holes", "missing", "", "method", "sampler"), rows, numbers=(1, 2))
+    return table(("column", "missing", "share", "", "method", "sampler"), rows, numbers=(1, 2))
 
 
 def _how(record: Record, name: Hashable) -> tuple[object, object]:

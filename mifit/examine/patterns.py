@@ -26,8 +26,9 @@ def pattern_frame(frame: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns ``pattern`` (from 0, the most frequent first), ``rows`` that show it, ``variable`` (fewest holes first),
-        ``observed``, and ``missing``, the holes of the variable in all rows.
+        Columns ``pattern`` (from 0, the most frequent first), ``rows`` that show it, ``variable`` (fewest missing
+        first),
+        ``observed``, and ``missing``, the missing values of the variable in all rows.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Pictures of imputations: chains over their sweeps, what was drawn beside what was observed, where the holes are."""
+"""Pictures of imputations: chains over their sweeps, drawn beside observed values, where values are missing."""
 
 from __future__ import annotations
 
@@ -280,7 +280,7 @@ def points_frame(completed: Completed, x: Hashable, y: Hashable, k: int = 0) -> 
     -------
     DataFrame
         Columns x, y and origin ("observed", "x imputed", "y imputed", "both imputed", by the columns' names), rows
-        numbered from 0; without the rows that still have a hole.
+        numbered from 0; without the rows that still have a missing value.
     """
     if not isinstance(k, int | np.integer) or not 0 <= k < len(completed):
         raise DataError(

@@ -89,11 +89,11 @@ def _missing(record: Record, plots: Plots) -> Section:
         rows = [
             (v, record.table[v].kind.value, k, f"{100 * k / n:.1f} %", bar(k / n)) for v, k in record.filled.items()
         ]
-        head = ("column", "kind", "holes", "missing", "")
+        head = ("column", "kind", "missing", "share", "")
         parts.append(scrolled(table(head, _most(rows), numbers=(2, 3))))
     left = {v: len(record.table[v].missing) for v in record.table.incomplete if v not in record.filled}
     if left:
-        parts.append(f"Left with their holes, and in no model: {_named(left)}.")
+        parts.append(f"Left with their missing values, and in no model: {_named(left)}.")
     rest = {v: len(record.table[v].missing) - k for v, k in record.filled.items()}
     if any(rest.values()):
         parts.append(f"Cells that stay missing: {_named({v: k for v, k in rest.items() if k})}.")
@@ -104,7 +104,7 @@ def _missing(record: Record, plots: Plots) -> Section:
 
 
 def _named(holes: dict[Hashable, int]) -> str:
-    """Columns and their holes."""
+    """Columns and their missing values."""
     return ", ".join(f"{name} ({k})" for name, k in holes.items())
 
 
@@ -170,7 +170,7 @@ def _convergence(record: Record, plots: Plots) -> Section:
     if record.plan is None or not record.plan.order:
         return Section("Convergence", ["There are no chains to judge."])
     said = f"{record.m} independent chains of {record.iterations} iterations, each from its own start."
-    judged = convergence(record.chains, record.plan, record.known)
+    judged = convergence(record.chains, record.plan, record.drawn_on)
     counts = [
         (chip(word), f"{count} of {len(judged)} traces") for word, count in judged["verdict"].value_counts().items()
     ]

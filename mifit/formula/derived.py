@@ -72,7 +72,7 @@ def understand(options: Mapping[Hashable, str], table: Table, scope: Mapping[str
 
     Parameters
     ----------
-    wishes : mapping
+    options : mapping
         Column -> expression: ``{"bmi": "wgt / (hgt/100)**2"}``.
     table : Table
     scope : mapping
@@ -226,7 +226,7 @@ def _replaced(code: str, codes: Mapping[Hashable, str], inside: bool) -> str:
 
 
 def solve(derived: Sequence[Derived], table: Table) -> tuple[dict[Hashable, Array], list[str]]:
-    """Find what derived columns and their parents tell about each other's holes.
+    """Find what derived columns and their parents tell about each other's missing values.
 
     Parameters
     ----------
@@ -236,7 +236,7 @@ def solve(derived: Sequence[Derived], table: Table) -> tuple[dict[Hashable, Arra
     Returns
     -------
     known : dict
-        Column -> values, shape (n,), with more holes filled: a derived cell whose parents are observed, a parent
+        Column -> values, shape (n,), with more values filled: a derived cell whose parents are observed, a parent
         whose derived column and other parents are, where one value only fits.
     events : list of str
 
@@ -262,7 +262,7 @@ def solve(derived: Sequence[Derived], table: Table) -> tuple[dict[Hashable, Arra
                 values[parent] = _numbers_of(table[parent], _coded(table, parent, values[parent]))
                 source.setdefault(parent, one.name)
     events = [
-        f"{parent!r}: {given[parent] - int(np.isnan(values[parent]).sum())} holes follow from {name!r}"
+        f"{parent!r}: {given[parent] - int(np.isnan(values[parent]).sum())} missing values follow from {name!r}"
         for parent, name in source.items()
         if given[parent] > np.isnan(values[parent]).sum()
     ]
@@ -283,7 +283,7 @@ def follow(
     ----------
     derived : sequence of Derived
     table : Table
-        With the holes that were drawn.
+        With the missing values that were drawn.
     values : mapping
         Column -> completed values or level codes, shape (n,).
     fixed : set of hashable
@@ -363,7 +363,7 @@ def _coded(table: Table, name: Hashable, numbers: Array) -> Array:
 
 
 def _coded_of(column: Column, numbers: Array) -> Array:
-    """Numbers as a column keeps them: level codes of a rating scale; a number that is no level stays a hole."""
+    """Numbers as a column keeps them: level codes of a rating scale; a number that is no level is missing."""
     if column.kind is Kind.COUNT:
         return np.where(np.isclose(numbers, np.rint(numbers), rtol=1e-9, atol=1e-9), np.rint(numbers), numbers)
     if not column.kind.discrete:

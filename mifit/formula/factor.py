@@ -222,7 +222,7 @@ def _check_values(block: Block, table: Table, question: Question) -> None:
 
 
 def _check_levels(block: Block, table: Table, question: Question) -> None:
-    """Refuse ``C(x)`` of a number with holes: what is drawn for a number is no level."""
+    """Refuse ``C(x)`` of a number with missing values: what is drawn for a number is no level."""
     if block.categories is None or len(block.variables) != 1:
         return
     column = table[block.variables[0]]
@@ -231,7 +231,7 @@ def _check_levels(block: Block, table: Table, question: Question) -> None:
     levels = bool(first) and block.code.startswith("C(") and ast.unparse(first[0]) in (str(name), f"Q({name!r})")
     if len(column.missing) and not column.kind.discrete and levels:
         raise FormulaError(
-            f"{block.code!r} makes levels of {name!r}, which is a number with {len(column.missing)} holes.",
+            f"{block.code!r} makes levels of {name!r}, which is a number with {len(column.missing)} missing values.",
             formula=question.formula,
             do=f"df[{name!r}] = df[{name!r}].astype('category')",
         )

@@ -1,1 +1,1 @@
-"""The user's table and our arrays: kinds of variables, where the holes are, completed frames."""
+"""The user's table and our arrays: kinds of variables, where the missing values are, completed frames."""

@@ -1,4 +1,4 @@
-"""Completed: the frame as given plus the values of its holes; the k-th data set, and all of them in long format."""
+"""Completed: the frame as given and the values that were drawn for it; the k-th set, and all in long format."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Completed", "copied"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Completed:
-    """m completed data sets, of which only the holes are stored."""
+    """m completed data sets, of which only the missing values are stored."""
 
     original: pd.DataFrame
     table: Table
@@ -36,7 +36,7 @@ class Completed:
 
     @property
     def filled(self) -> dict[Hashable, int]:
-        """Columns with holes that were filled, and how many; cells that stay missing in every set are none."""
+        """Columns with missing values that were filled, and how many; cells that stay missing in every set are none."""
         counts = {}
         for name in self.table.incomplete:
             drawn = [one[name] for one in self.holes if name in one]
@@ -125,7 +125,7 @@ class Completed:
         return (self.frame(k) for k in range(len(self)))
 
     def _column(self, k: int, column: Column) -> Array:
-        """One column of the k-th set; a hole that was left stays NaN."""
+        """One column of the k-th set; a missing value that was left stays NaN."""
         drawn = self.holes[k].get(column.name)
         if drawn is None or not len(column.missing):
             return column.values

@@ -54,11 +54,12 @@ def from_long(long: pd.DataFrame, imp: Hashable, row: Hashable, original: pd.Dat
     sets, zero, first = _split(long, imp, row)
     words = "".join(f", {w}={n!r}" for w, n, usual in (("imp", imp, ".imp"), ("id", row, ".id")) if n != usual)
     if zero is not None:
-        said, without = "holes from the rows numbered 0", f"mifit.from_long(long[long[{imp!r}] != {first!r}]{words})"
+        said = "missing values from the rows numbered 0"
+        without = f"mifit.from_long(long[long[{imp!r}] != {first!r}]{words})"
         if original is not None:
             _agree(_like(original, zero), [zero], "the rows numbered 0", f"mifit.from_long(long{words})")
     else:
-        said, without = "holes from original=", f"mifit.from_long(long{words})"
+        said, without = "missing values from original=", f"mifit.from_long(long{words})"
     return _read(sets, zero, original, said, without)
 
 
@@ -84,7 +85,7 @@ def from_frames(given: Any, original: pd.DataFrame | None) -> tuple[Completed, s
         raise DataError(fact, do="mifit.from_frames([frame1, frame2])")
     index = _common([frame.index for frame in frames])
     sets = [frame.set_axis(index, axis=0) for frame in frames]
-    return _read(sets, None, original, "holes from original=", "mifit.from_frames(frames)")
+    return _read(sets, None, original, "missing values from original=", "mifit.from_frames(frames)")
 
 
 def _single(frame: pd.DataFrame, original: pd.DataFrame | None) -> DataError:
@@ -158,7 +159,7 @@ def _read(
         left = [name for name in original.columns if name not in zero.columns]
         said += f"; not in the sets: {', '.join(map(str, left[:4]))}{', ...' if len(left) > 4 else ''}" if left else ""
     elif zero is None:
-        zero, said = _differing(sets), "holes are the cells that differ between sets"
+        zero, said = _differing(sets), "missing values are the cells that differ between sets"
         source = ""
     every = {name: [zero[name], *(s[name] for s in sets)] for name in zero.columns}
     codings = {name: classify(pd.concat(columns, ignore_index=True)) for name, columns in every.items()}

@@ -206,7 +206,7 @@ def _object(present: list[Any]) -> Coding:
 
 
 def _floats(present: pd.Series) -> Array:
-    """Numbers without holes as float64."""
+    """Numbers without missing values as float64."""
     if isinstance(present.dtype, pd.SparseDtype):
         present = present.sparse.to_dense()
     return present.to_numpy(dtype=np.float64, copy=True)

@@ -50,7 +50,7 @@ def cells(frame: pd.DataFrame, given: Any) -> dict[Hashable, Mask]:
     frame : DataFrame, shape (n, p)
     given : DataFrame, ndarray of bool, shape (n, p), or mapping
         True where a cell is to be imputed. A DataFrame or mapping (column -> n truth values) may name some columns:
-        the others keep their holes.
+        the others keep their missing values.
 
     Returns
     -------
@@ -110,7 +110,7 @@ def _truth(given: Any, frame: pd.DataFrame, word: str, example: str) -> npt.NDAr
 
 
 def opened(table: Table, where: Mapping[Hashable, Mask]) -> tuple[Table, list[str]]:
-    """Make holes of observed cells that are to be imputed anyway.
+    """Mark observed cells as missing so that they are imputed too (``where=``).
 
     Parameters
     ----------

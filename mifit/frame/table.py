@@ -1,4 +1,4 @@
-"""Table: the user's frame as plain arrays, and where its holes are."""
+"""Table: the user's frame as plain arrays, and where its missing values are."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Column:
     name: Hashable
     coding: Coding
     values: Array  #: (n,) NaN where missing
-    missing: Rows  #: (n_mis,) sorted rows of the holes
+    missing: Rows  #: (n_mis,) sorted rows of the missing values
 
     @property
     def kind(self) -> Kind:
@@ -73,7 +73,7 @@ class Table:
 
     @property
     def incomplete(self) -> tuple[Hashable, ...]:
-        """Columns with holes, in the frame's order."""
+        """Columns with missing values, in the frame's order."""
         return tuple(name for name, column in self.columns.items() if len(column.missing))
 
     def gone(self, name: Hashable) -> npt.NDArray[np.bool_]:
@@ -228,8 +228,8 @@ def patterns(frame: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         One row per pattern, the most frequent first: ``rows`` (how many rows show it), ``holes`` (how many
-        columns are missing in it), then one column per column of the frame, fewest holes first: True where
-        observed. The last row, labelled ``total``, counts the holes of each column.
+        columns are missing in it), then one column per column of the frame, fewest missing values first: True where
+        observed. The last row, labelled ``total``, counts the missing values of each column.
 
     Raises
     ------

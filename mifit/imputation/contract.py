@@ -1,4 +1,4 @@
-"""What a univariate method and the chain owe each other.
+"""The interface between a univariate imputation method and the sampler.
 
 A method is a frozen dataclass whose fields are its options. ``fit`` looks at a :class:`Visit` and draws
 the *parameters*; the :class:`Fitted` it returns draws the *values*. Two calls, two sources of uncertainty:
@@ -122,7 +122,7 @@ class Discrete(Fitted, Protocol):
 
 @runtime_checkable
 class ScoresOutcome(Fitted, Protocol):
-    """A factor that can judge values of its predictors by the outcome they would have given."""
+    """A fitted model that gives the log-likelihood of its outcome as a function of its predictors."""
 
     @property
     def coef(self) -> Array:

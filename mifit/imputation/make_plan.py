@@ -32,7 +32,7 @@ def make(
     table : Table
     questions : sequence of Question
         The analyses declared; empty for plain chained equations.
-    wishes : Options
+    options : Options
     scope : mapping
         Where functions in formulas of ``predictors=`` are looked up.
     skips : mapping, optional
@@ -49,7 +49,7 @@ def make(
     Raises
     ------
     PlanError
-        If a wish names what is not there, contradicts another, or asks for a method that does not suit its column.
+        If an option names what is not there, contradicts another, or asks for a method that does not suit its column.
     DataError
         If a column cannot be used and is not left alone.
     """

@@ -27,7 +27,7 @@ __all__ = ["canonical", "digest_of_request", "digest_of_values"]
 #: Raised by one where the same call draws other numbers than before ("Results may differ" in the changelog).
 DRAWS = 1
 
-_NOISE = 1e-12  # of the largest value of a column: below it a value is zero, as a difference of equal numbers may be
+_NOISE = 1e-12  # of the largest value of a column: relative size below which a value counts as rounding error of zero
 _EXACT = 2.0**24  # whole numbers up to here have all their digits in single precision
 _WHOLE = 2.0**63 - 1024  # the largest float that is a whole number of 64 bits
 _DEPTH = 12  # how far into objects of unknown classes one looks

@@ -1,4 +1,4 @@
-"""What was asked of an imputation, as the call that asks it: the ground on which every advised call stands."""
+"""The user's call, reconstructed as code, to which messages add what they suggest."""
 
 from __future__ import annotations
 

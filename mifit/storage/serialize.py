@@ -1,4 +1,4 @@
-"""Values as JSON and arrays, and back: plain data, the house's own small nouns, and names for all that is code."""
+"""Convert values to JSON and arrays and back: plain data, dataclasses of mifit, references to functions by name."""
 
 from __future__ import annotations
 

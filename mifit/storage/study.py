@@ -40,7 +40,7 @@ class Contents:
     helpers: Mapping[str, Any] = field(default_factory=dict)  #: names that derived columns are made with
     codings: Mapping[Hashable, Coding] = field(default_factory=dict)  #: of sets made elsewhere
     holes: tuple[Mapping[Hashable, Array], ...] = ()  #: of sets made elsewhere
-    said: str = ""  #: how their holes were found
+    said: str = ""  #: how their missing values were found
 
 
 def write_study(path: str | os.PathLike[str], study: Contents) -> None:

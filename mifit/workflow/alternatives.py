@@ -177,7 +177,7 @@ def _ways(record: Record, question: Question, failed: dict[str, str]) -> Iterabl
 
 
 def _redrawn(record: Record, question: Question, mode: str) -> Record:
-    """The same frame, wishes, m and seed, imputed for one analysis in one mode."""
+    """The same frame, options, m and seed, imputed for one analysis in one mode."""
     options = dataclasses.replace(record.plan.options if record.plan else Options(), congeniality=mode)
     scope = scope_for(record)
     read_in, events = prepare(record.frame, options, scope)

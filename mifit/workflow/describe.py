@@ -37,7 +37,7 @@ def described(record: Record) -> list[str]:
     holes, rest = record.completed.filled, remaining(record)
     lines = [
         f"ImputedSet {record.identity}: {record.m} completed sets of {n} rows x {p} columns; "
-        f"{sum(holes.values())} holes in {len(holes)} columns{said_of_remaining(rest)}"
+        f"{sum(holes.values())} missing values in {len(holes)} columns{said_of_remaining(rest)}"
     ]
     if record.plan is None:
         return [*lines, f"  made elsewhere ({record.origin})"]
@@ -60,7 +60,7 @@ def described(record: Record) -> list[str]:
 @remembered
 def settled(record: Record) -> pd.DataFrame:
     """Whether the chains have settled, trace by trace; see :meth:`mifit.ImputedSet.convergence`."""
-    return convergence(record.chains, record.plan, record.known)
+    return convergence(record.chains, record.plan, record.drawn_on)
 
 
 def remaining(record: Record) -> dict[Hashable, int]:
@@ -113,12 +113,12 @@ def header_of(record: Record, question: Question, subset: Any = None) -> dict[st
     """Facts of the imputation for a summary."""
     rows = {} if subset is None else {"Subset": subset if isinstance(subset, str) else "a mask"}
     if record.plan is None:
-        return {**rows, "Imputed Set": record.identity, "Holes": f"made elsewhere; {record.origin}"}
+        return {**rows, "Imputed Set": record.identity, "Missing Values": f"made elsewhere; {record.origin}"}
     seed = record.seed.entropy if record.seed else None
     shown = {"Seed": str(seed)} if isinstance(seed, int) and seed < 10**10 else {}
     chosen = {"Model Chosen": question.said} if not question.said.startswith("model=") else {}
     facts = {**rows, **chosen, "Iterations": f"{record.iterations}", "Imputed Set": record.identity, **shown}
-    return {**facts, "Holes": record.plan.short_title}
+    return {**facts, "Missing Values": record.plan.short_title}
 
 
 def notes_of(record: Record) -> list[str]:

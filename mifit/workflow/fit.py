@@ -193,14 +193,14 @@ def _refuse(asked: Request) -> None:
 
 
 def _require_complete(record: Record, question: Question, columns: Sequence[Hashable]) -> None:
-    """Refuse an analysis of a column that was left with holes."""
+    """Refuse an analysis of a column that was left with missing values."""
     for name in dict.fromkeys((*question.variables(record.table), *question.outcome, *columns)):
         column = record.table.require(name, "the analysis")
         drawn = record.completed.holes[0].get(name)
         kept = len(column.missing) if drawn is None else int(np.isnan(drawn).sum())
         if kept:
             raise DataError(
-                f"the analysis needs {name!r}, which was not imputed and has {kept} holes.",
+                f"the analysis needs {name!r}, which was not imputed and has {kept} missing values.",
                 do=errors.call(IMPUTE, question.formula, methods={name: None}).after("imp = "),
             )
 

@@ -1,4 +1,4 @@
-"""New rows as a user has them: read like the rows that were imputed, refused by name where they are unlike them."""
+"""Read new rows with the codings of the original frame; refuse unknown levels and dtypes."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def completed_rows(record: Record, frame: pd.DataFrame, iterations: int | None) 
     said = f"{NEW_ROWS}{record.identity}"
     said += f" in {sweeps} iteration{'s' * (sweeps > 1)}" if iterations else ""
     rest = [repr(name) for name in ordered.incomplete if name not in own[0]]
-    said += f"; holes remain in {listed(rest)}" if rest else ""
+    said += f"; missing values remain in {listed(rest)}" if rest else ""
     return Record(given, ordered, ordered, sets=Completed(given, ordered, own), origin=said)
 
 

@@ -81,7 +81,7 @@ def _check_factors(engine: Engine) -> None:
 
 
 def _check_chain(chain: Chain, plan: Plan, known: Table) -> None:
-    """A chain has a value for every hole that is drawn, and each is one its column can have."""
+    """A chain has a value for every missing value that is drawn, and each is one its column can have."""
     if set(chain.holes) != set(plan.order) or chain.number < 0 or chain.sweeps < 0:
         raise ValueError(f"chain {chain.number} is not one of its plan")
     swept = {len(trace) for trace in chain.traces.values()} or {0}
@@ -95,16 +95,16 @@ def _check_chain(chain: Chain, plan: Plan, known: Table) -> None:
     for name, values in chain.holes.items():
         column = known[name]
         if values.shape != column.missing.shape or values.dtype != np.float64:
-            raise ValueError(f"chain {chain.number} does not fill the holes of {name!r}")
+            raise ValueError(f"chain {chain.number} does not fill the missing values of {name!r}")
         values = values[_drawn_in(name, plan, known)]
         if not np.isfinite(values).all():
-            raise ValueError(f"chain {chain.number} does not fill the holes of {name!r}")
+            raise ValueError(f"chain {chain.number} does not fill the missing values of {name!r}")
         if column.kind.discrete and not np.isin(values, np.arange(column.n_levels)).all():
             raise ValueError(f"chain {chain.number} holds a level that {name!r} does not have")
 
 
 def _drawn_in(name: Hashable, plan: Plan, known: Table) -> Any:
-    """Which holes of a column are drawn, shape (n_mis,): those of the groups whose plan draws it."""
+    """Which missing values of a column are drawn, shape (n_mis,): those of the groups whose plan draws it."""
     missing = known[name].missing
     if not plan.groups:
         return np.ones(len(missing), dtype=bool)
@@ -119,7 +119,7 @@ def _elsewhere(study: Contents) -> Record:
     for one in study.holes:
         for name, values in one.items():
             if values.shape != table[name].missing.shape or values.dtype != np.float64:
-                raise ValueError(f"its sets do not fill the holes of {name!r}")
+                raise ValueError(f"its sets do not fill the missing values of {name!r}")
     if len(study.holes) < 2:
         raise ValueError("it holds fewer than two sets")
     completed = Completed(study.frame, table, tuple(dict(one) for one in study.holes))

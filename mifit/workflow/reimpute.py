@@ -87,11 +87,11 @@ def _replanned(
     analysis: Question,
     do: Advice,
 ) -> tuple[Record, str]:
-    """The plan for analyses that were not foreseen, with every wish of before; why it is not one of compatible draws.
+    """The plan for analyses that were not foreseen, with every option of before; why it has no compatible draws.
 
-    Plain chained equations grant wishes that compatible draws cannot: weights of the imputation models, methods without
-    a density, predictors that name the outcome. Weights that the analysis has itself are its own. Otherwise the terms
-    of the analysis become predictors of the same equations, which keeps all that was asked for.
+    Plain chained equations grant options that compatible draws cannot: weights of the imputation models, methods
+    without a density, predictors that name the outcome. Weights that the analysis has itself are its own. Otherwise the
+    terms of the analysis become predictors of the same equations, which keeps all that was asked for.
     """
     assert record.plan is not None
     options = record.plan.options
@@ -137,7 +137,7 @@ def foreseen(record: Record, question: Question) -> Question:
 
 
 def call_for(record: Record, question: Question, plan: Plan | None = None) -> tuple[list[str], Advice]:
-    """Formulas that imputations for an analysis would be made for, and the call, with the wishes of a plan."""
+    """Formulas that imputations for an analysis would be made for, and the call, with the options of a plan."""
     declared = record.plan.questions if record.plan else ()
     joins = bool(declared) and all(likelihood(q) == likelihood(question) for q in declared)
     shown = [*(one for one in record.written if joins and one != question.formula), question.formula]

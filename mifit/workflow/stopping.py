@@ -24,7 +24,7 @@ def call_again(asked: Advice, seed: Seed, checkpoint: Any = None) -> Advice:
     asked : Advice
         As the user wrote it.
     seed : Seed
-        Of a generator that has moved on, or of nobody's choice: the call then says what it was.
+        The seed actually used; printed if rng= was not a whole number.
     checkpoint : path, optional
         By default a folder "chains".
     """
@@ -40,7 +40,7 @@ def call_again(asked: Advice, seed: Seed, checkpoint: Any = None) -> Advice:
 def salvaged(
     make: Callable[[Sequence[Chain]], Any], m: int, again: Callable[[], Advice], checkpoint: Any = None
 ) -> Iterator[None]:
-    """Whatever stops chains before all m are finished carries an ImputedSet of the finished ones, as ``partial``.
+    """Context manager: if imputation stops early, attach the finished sets to the error as `partial`.
 
     Parameters
     ----------

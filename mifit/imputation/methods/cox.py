@@ -121,7 +121,7 @@ class CoxFitted:
 
 @dataclass(frozen=True, slots=True)
 class Cox:
-    """Judge covariates by the survival they would have given.
+    """Likelihood of covariate values under a Cox model (the outcome itself is not imputed).
 
     Parameters
     ----------

@@ -58,7 +58,7 @@ class PMMFitted:
             rows, donors = np.flatnonzero(group == number), np.flatnonzero(some)
             if not len(donors):
                 raise ImputationError(
-                    f"no observed value may stand in {len(rows)} of the holes: there is nothing to match.",
+                    f"no observed value may stand in {len(rows)} of the missing values: there is nothing to match.",
                     do=call("df.mice.plan").after("plan = "),
                 )
             out[rows] = self.values[donors[match(self.predicted[donors], target[rows], self.donors, rng)]]

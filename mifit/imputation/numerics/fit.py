@@ -1,4 +1,4 @@
-"""One estimation for all models that need iterations: from what the last fit left, from no effects, or rescued."""
+"""The maximum-likelihood fit of all models that need iterations: warm start, cold start, a penalty if separated."""
 
 from __future__ import annotations
 
@@ -221,7 +221,9 @@ def settle(
     """
     if not rescued:
         if warm is None and sketch is not None:
-            pilot = maximise(sketch.pilot, null)  # to convergence: what is not separated here is not in more rows
+            pilot = maximise(
+                sketch.pilot, null
+            )  # run to convergence: if the subsample shows no separation, the full data have none
             warm = pilot.estimate if pilot.converged and _loose(pilot, yardstick) < SUSPECT else None
         peak, loose = _climb(make(False), null, warm, yardstick, sketch.rough if sketch else None)
         if peak.converged and loose < DIVERGED:

@@ -1,4 +1,4 @@
-"""The one Newton of the house: climb to the top of a log-likelihood, then draw from the normal around it."""
+"""Newton-Raphson for all log-likelihoods: find the maximum, then draw from the normal approximation there."""
 
 from __future__ import annotations
 

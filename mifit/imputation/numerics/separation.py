@@ -17,7 +17,9 @@ from .linear import independent
 
 __all__ = ["AUGMENTED", "NEVER", "Columns", "Extra", "augmentation", "columns", "marginal", "narrowed", "observed"]
 
-NEVER = 200.0  #: log odds against what was never observed: e^-200 is nought to every random number
+NEVER = (
+    200.0  #: log odds of an unobserved level: e^−200 is smaller than any uniform random number, so it is never drawn
+)
 _NARROW = 8  # columns up to which arithmetic runs faster down them than along the rows
 AUGMENTED = "separation: augmented with {} rows (White, Daniel & Royston 2010)"
 

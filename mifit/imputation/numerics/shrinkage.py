@@ -104,6 +104,6 @@ def spreads(warm: Any) -> Array | None:
 
 
 def refuse_both(firth: bool, shrink: bool, name: str) -> None:
-    """Two penalties at once are none that anybody published."""
+    """firth= and shrink= cannot be combined: no published method does so."""
     if firth and shrink:
         raise PlanError("firth= and shrink= are two penalties; one is enough.", do=f"mifit.{name}(shrink=True)")

@@ -1,4 +1,4 @@
-"""Columns for which the joint model has no room: drawn after it, given all others, and feeding none."""
+"""Columns left out of the joint model (too many, or collinear with the outcome): imputed after it, given all."""
 
 from __future__ import annotations
 

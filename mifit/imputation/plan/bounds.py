@@ -23,7 +23,7 @@ __all__ = ["HALF", "Bounds", "Skip", "ancestors", "elsewhere", "known_outside", 
 
 _UNCUT = ("logistic", "probit", "multinomial", "ordinal", "poisson", "negbin")  # methods that fit whole distributions
 _FEW = 30  # rows that an error lists one by one
-_USUAL = 0.1  # share of the rows that are not asked in which the value elsewhere is seen; below it is a mistake
+_USUAL = 0.1  # minimum share of skipped rows that hold the same value; a smaller share is treated as a data error
 HALF = 0.49999  #: a draw this near to a whole number becomes it in the completed set
 
 
@@ -125,7 +125,7 @@ def skips(options: Mapping[Hashable, Any], table: Table, scope: Mapping[str, Any
 
     Parameters
     ----------
-    wishes : mapping
+    options : mapping
         Column -> condition, or (condition, value elsewhere).
     table : Table
     scope : mapping
@@ -207,7 +207,7 @@ def _within(one: Condition, above: Mapping[Hashable, Skip]) -> Condition:
 
 
 def _asked(name: Hashable, option: Any, table: Table, scope: Mapping[str, Any]) -> Condition:
-    """The condition of a wish, as written."""
+    """The condition of an option, as written."""
     column = table.require(name, "conditional=")
     code, *given = list(option) if isinstance(option, tuple | list) and len(option) else [option]
     word = f"the condition of {name!r}"
@@ -305,7 +305,7 @@ def _refuse_circle(name: Hashable, found: Mapping[Hashable, Condition], above: t
 
 
 def known_outside(table: Table, skipped: Mapping[Hashable, Skip]) -> tuple[Table, list[str]]:
-    """Fill the holes that a condition settles: where all its columns are observed and it does not hold.
+    """Fill the missing values that a condition settles: where all its columns are observed and it does not hold.
 
     Parameters
     ----------
@@ -325,12 +325,12 @@ def known_outside(table: Table, skipped: Mapping[Hashable, Skip]) -> tuple[Table
         if settled:
             column = table[name]
             shown = "stay missing" if skip.value is None else f"are {column.coding.decode(np.array([skip.value]))[0]}"
-            events.append(f"{name!r}: {settled} holes {shown}, for {skip.condition.code} does not hold there")
+            events.append(f"{name!r}: {settled} missing values {shown}, for {skip.condition.code} does not hold there")
     return table, events
 
 
 def _settled(table: Table, name: Hashable, skip: Skip) -> tuple[Table, int]:
-    """The table with the holes filled that a condition settles, and how many those are."""
+    """The table with the missing values filled that a condition settles, and how many those are."""
     column = table[name]
     known = np.zeros(table.n_rows, dtype=bool)
     known[table.complete_rows(skip.condition.variables)] = True

@@ -96,7 +96,7 @@ def _refuse_ids_and_hazard(draft: Draft) -> None:
 
 
 def _one_visit_suffices(draft: Draft) -> bool:
-    """Whether holes are nested, so that every column can be drawn once from complete and earlier columns."""
+    """Whether missing values are nested, so that every column can be drawn once from complete and earlier columns."""
     free = draft.mode != "terms" and not (draft.options.predictors or draft.options.order or draft.skips)
     return free and len(draft.order) > 1 and is_monotone(draft.table, draft.order)
 
@@ -114,7 +114,7 @@ def method_of(draft: Draft, name: Hashable) -> tuple[Method, str, str]:
         return wished
     column = draft.table[name]
     if is_constant(column):
-        draft.events.append(f"{name!r} has one observed value: every hole gets it")
+        draft.events.append(f"{name!r} has one observed value: every missing value gets it")
         return METHODS["sample"], "sample", "constant"
     if column.kind is Kind.NOMINAL and column.n_levels > MOST_LEVELS:
         draft.events.append(many_levels(name, column.n_levels))

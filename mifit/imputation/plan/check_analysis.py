@@ -58,7 +58,7 @@ def check_keywords(questions: Sequence[Question], table: Table) -> None:
 
 
 def check_outcomes(questions: Sequence[Question], designs: Sequence[Design], table: Table) -> None:
-    """Observed outcomes must be possible under their model; those with holes must be drawn as they stand."""
+    """Observed outcomes must be possible under their model; those with missing values must be drawn as they stand."""
     for question, design in zip(questions, designs, strict=True):
         method = likelihood_of(question, table)
         _check_distribution(question, table)
@@ -69,7 +69,7 @@ def check_outcomes(questions: Sequence[Question], designs: Sequence[Design], tab
             continue
         if not question.bare and name_of(method) != "norm" and any(len(table[v].missing) for v in question.outcome):
             raise FormulaError(
-                f"outcome {question.terms.outcome!r} has holes; only a linear analysis draws an expression.",
+                f"outcome {question.terms.outcome!r} has missing values; only a linear analysis draws an expression.",
                 formula=question.formula,
                 do=as_column(question, table),
             )
@@ -110,7 +110,7 @@ def _check_distribution(question: Question, table: Table) -> None:
     power = getattr(question.keywords.get("family"), "var_power", 1.5)
     if not 1 <= power <= 2 and len(column.missing):
         raise PlanError(
-            f"outcome {question.outcome[0]!r} has holes; a Tweedie of var_power={power} is not drawn.",
+            f"outcome {question.outcome[0]!r} has missing values; a Tweedie of var_power={power} is not drawn.",
             analysis=question.formula,
             do=call(_IMPUTE, family=Code("sm.families.Tweedie(var_power=1.5)")),
         )
@@ -155,7 +155,7 @@ def _refuse_text(question: Question, column: Column) -> None:
 
 
 def _refuse_fractions(question: Question, y: Array, table: Table) -> None:
-    """Refuse to draw counts into the holes of an outcome whose observed values are not whole."""
+    """Refuse to draw counts into the missing values of an outcome whose observed values are not whole."""
     holes = len(table[question.outcome[0]].missing)
     many = int(np.sum(y != np.floor(y)))
     if not holes or not many or _what(question) not in _WHOLE:
@@ -163,7 +163,8 @@ def _refuse_fractions(question: Question, y: Array, table: Table) -> None:
     name = question.terms.outcome
     family = "Tweedie(var_power=1.5, " if (y == 0).any() else "Gamma("
     raise PlanError(
-        f"{_shown(question)} would draw counts into the {holes} holes of {name!r}; {many} of its values are not whole.",
+        f"{_shown(question)} would draw counts for the {holes} missing values of {name!r}; "
+        f"{many} of its values are not whole.",
         analysis=question.formula,
         whole=f"df[{question.outcome[0]!r}] = df[{question.outcome[0]!r}].round()",
         do=_with_model(question, "glm", f"sm.families.{family}link=sm.families.links.Log())"),
@@ -181,7 +182,7 @@ def _shown(question: Question) -> str:
 
 
 def check_copies(questions: Sequence[Question], table: Table, drawn: Sequence[Hashable]) -> None:
-    """A row that stands for several must be complete: each of them has holes of its own."""
+    """A row that stands for several must be complete: each of them has missing values of its own."""
     for question in questions:
         copies = keyword_vector(question, "freq_weights", table)
         holes = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *(table[name].missing for name in drawn)]))
@@ -199,7 +200,8 @@ def _refuse_holes(question: Question, word: str, name: Hashable, table: Table) -
     """What an analysis is given must be complete."""
     if len(table[name].missing):
         raise PlanError(
-            f"{word}={name!r} has {len(table[name].missing)} holes; what an analysis is given must be complete.",
+            f"{word}={name!r} has {len(table[name].missing)} missing values; "
+            "what an analysis is given must be complete.",
             analysis=question.formula,
             do=among(f"df[{name!r}].notna()", f"a value of {name!r}"),
         )
@@ -210,7 +212,7 @@ def _check_times(question: Question, table: Table) -> None:
     time = question.outcome[0]
     if any(len(table[v].missing) for v in question.outcome):
         raise PlanError(
-            f"survival time {time!r} has holes; it is not imputed.",
+            f"survival time {time!r} has missing values; it is not imputed.",
             holes=len(table[time].missing),
             analysis=question.formula,
             do=among(f"df[{time!r}].notna()", "a time"),

@@ -1,4 +1,4 @@
-"""What follows without drawing: holes that derived columns, their parents, or other rows of an id determine."""
+"""Deductive imputation: missing values that derived columns, their parents, or other rows of an id determine."""
 
 from __future__ import annotations
 
@@ -29,11 +29,13 @@ __all__ = [
     "with_derived",
 ]
 
-_NO_ACCIDENT = 10  # repeated values within groups that are no accident: 2^-10 for two levels
+_NO_ACCIDENT = (
+    10  # minimum number of within-group repeats: by chance a binary column would show them with probability 2^−10
+)
 
 
 def refuse_derived(options: Options, columns: Sequence[Hashable]) -> None:
-    """A derived column follows from its parents: it takes no wish, and is no predictor.
+    """A derived column follows from its parents: it takes no option, and is no predictor.
 
     Raises
     ------
@@ -75,7 +77,7 @@ def _without(options: Options, word: str, name: Hashable) -> dict[str, Any]:
 
 
 def refuse_derived_outcome(questions: Sequence[Question], table: Table, derived: Sequence[Derived]) -> None:
-    """An outcome that is derived has no holes: it would be drawn from the analysis and break its expression.
+    """An outcome that is derived has no missing values: it would be drawn from the analysis and break its expression.
 
     Raises
     ------
@@ -85,7 +87,7 @@ def refuse_derived_outcome(questions: Sequence[Question], table: Table, derived:
     for question in questions:
         for one in (one for one in derived if one.name in question.outcome and len(table[one.name].missing)):
             raise PlanError(
-                f"the outcome {one.name!r} is derived and has {len(table[one.name].missing)} holes.",
+                f"the outcome {one.name!r} is derived and has {len(table[one.name].missing)} missing values.",
                 derived=f"{code_of(one.name)} = {one.code}",
                 do=call("df.mice.impute", derived={one.name: None}).then(f"  # {one.name!r} drawn by its analysis"),
             )
@@ -135,7 +137,7 @@ def refuse_clustered(questions: Sequence[Question], table: Table, options: Optio
         for name in (n for n in question.variables(table) if len(table[n].missing)):
             if _of_groups(table[name], table[unit].values) and constant_within(table, name, unit):
                 raise PlanError(
-                    f"{name!r} is constant within {unit!r} and has {len(table[name].missing)} holes: "
+                    f"{name!r} is constant within {unit!r} and has {len(table[name].missing)} missing values: "
                     "each row would be drawn alone.",
                     analysis=question.formula,
                     do=call("df.mice.impute", id=unit),
@@ -167,7 +169,7 @@ def _own_unit(column: Column) -> str:
 
 
 def fill(table: Table, derived: Sequence[Derived], unit: Hashable) -> tuple[Table, list[str]]:
-    """Fill the holes that are no mystery.
+    """Deductive imputation: fill missing values that follow from other values without a random draw.
 
     Parameters
     ----------
@@ -187,7 +189,7 @@ def fill(table: Table, derived: Sequence[Derived], unit: Hashable) -> tuple[Tabl
     DataError
         If a derived value contradicts its expression.
     PlanError
-        If ``unit`` has holes.
+        If ``unit`` has missing values.
     """
     events: list[str] = []
     values: dict[Hashable, Array] = {}
@@ -196,13 +198,14 @@ def fill(table: Table, derived: Sequence[Derived], unit: Hashable) -> tuple[Tabl
     if unit is not None:
         ids = table.require(unit, "id=")
         if len(ids.missing):
-            raise PlanError(f"id={unit!r} has {len(ids.missing)} holes.", do=_own_unit(ids))
+            raise PlanError(f"id={unit!r} has {len(ids.missing)} missing values.", do=_own_unit(ids))
         for name in table.incomplete:
             if name != unit and constant_within(table, name, unit):
                 found = _from_siblings(values.get(name, table[name].values), ids.values)
                 before = int(np.isnan(values.get(name, table[name].values)).sum())
                 if before > np.isnan(found).sum():
-                    events.append(f"{name!r}: {before - int(np.isnan(found).sum())} holes follow from the same {unit}")
+                    filled = before - int(np.isnan(found).sum())
+                    events.append(f"{name!r}: {filled} missing values follow from the same {unit}")
                     values[name] = found
     columns = {name: _refilled(column, values.get(name)) for name, column in table.columns.items()}
     return Table(columns, table.n_rows), events
@@ -215,7 +218,7 @@ def refuse_undefined(derived: Sequence[Derived], table: Table, skips: Mapping[Ha
     ----------
     derived : sequence of Derived
     table : Table
-        With the holes filled that follow.
+        With the missing values filled that follow.
     skips : mapping
         Parents that are asked for only in some rows; where one is not, there is nothing to derive.
 
@@ -253,7 +256,7 @@ _PICKS = (np.nanmedian, np.nanmin, np.nanmax, lambda values: values[np.nanargmin
 
 
 def _picked(column: Column, pick: Any) -> Array:
-    """A column as numbers, shape (n,), each hole filled with one observed value."""
+    """A column as numbers, shape (n,), each missing value filled with one observed value."""
     hidden = np.isnan(column.values)
     values = np.full(len(hidden), np.nan)
     values[~hidden] = column.numbers(column.values[~hidden])
@@ -268,7 +271,7 @@ def shared_parents(derived: Sequence[Derived], table: Table, unit: Hashable) -> 
 
 
 def with_derived(derived: Sequence[Derived], table: Table, values: Mapping[Hashable, Array]) -> dict[Hashable, Array]:
-    """Holes of derived columns, computed from completed parents."""
+    """Missing values of derived columns, computed from completed parents."""
     done = dict(values)
     found: dict[Hashable, Array] = {}
     for one in derived:
@@ -289,7 +292,7 @@ def _from_siblings(values: Array, ids: Array) -> Array:
 
 
 def _refilled(column: Column, values: Array | None) -> Column:
-    """A column with fewer holes."""
+    """A column with fewer missing values."""
     if values is None:
         return column
     return Column(column.name, column.coding, values, np.flatnonzero(np.isnan(values)))

@@ -34,8 +34,8 @@ __all__ = [
 MOST_LEVELS = 100  #: a multinomial model of more has a million second derivatives
 _THIN = 5  # rows for each level, below which a model of more than _SOME levels is worth an event
 _SOME = 20
-_SKEWED = 0.25  # at 0.4 a normal covariate costs 2 % of its coefficient where two fifths are missing
-_NEGATIVE_SHARE = 0.01  # a normal that puts more of its draws below 0 does not suit a positive column
+_SKEWED = 0.25  # with skewness 0.4 and 40 % missing, a normal model biases the coefficient by 2 % (benchmarks/…)
+_NEGATIVE_SHARE = 0.01  # maximum acceptable share of negative draws from a normal model of a positive column
 _COPY = 0.98  # squared correlation above which a column is the outcome in disguise
 
 
@@ -184,7 +184,7 @@ def association(
 
 
 def _filled(columns: Array) -> Array:
-    """Centred columns of unit length, holes at the mean."""
+    """Centred columns of unit length, missing values at the mean."""
     found = columns - np.nanmean(columns, axis=0)
     found = np.where(np.isnan(found), 0.0, found)
     return np.asarray(found / _size(found))
@@ -308,7 +308,7 @@ def constant_within(table: Table, name: Hashable, unit: Hashable) -> bool:
 
 
 def is_monotone(table: Table, order: Sequence[Hashable]) -> bool:
-    """Whether each column's holes lie within those of every later column."""
+    """Whether each column's missing values lie within those of every later column."""
     return all(
         np.isin(table[left].missing, table[right].missing).all() for left, right in zip(order, order[1:], strict=False)
     )

@@ -89,7 +89,7 @@ def relations(
         With the missing values that are drawn.
     order : sequence of hashable
         Columns drawn, in the order of the visits.
-    wishes : Options
+    options : Options
     skips : mapping
         Column -> where it is asked for: outside, where it stays missing, a derived column is missing too.
 
@@ -254,7 +254,7 @@ def _refuse_made_before(one: Derived, table: Table, rows: Rows, seen: Array, usu
     )
 
 
-_CHANCE = 0.01  # probability that observed flags are all alike by chance, below which they were made before imputing
+_CHANCE = 0.01  # if agreement by chance is less probable than this, the flag was computed before imputation
 
 
 def _apart(ties: list[Tie], table: Table) -> list[Tie]:

@@ -195,7 +195,7 @@ class Draft:
         return tuple(found)
 
     def ordered(self, names: Sequence[Hashable]) -> list[Hashable]:
-        """Fewest holes first, or as asked."""
+        """Fewest missing values first, or as asked."""
         option = [n for n in self.options.order or () if n in set(names)]
         found = option + [n for n in sorted(names, key=self.holes) if n not in option]
         looks = {n: skip.condition.variables for n, skip in self.skips.items()}
@@ -206,7 +206,7 @@ class Draft:
         return found
 
     def ignore_rest(self, used: Sequence[Hashable]) -> None:
-        """Say what will keep its holes."""
+        """Say what will keep its missing values."""
         known = set(used)
         for name in self.table.columns:
             if name not in known:
@@ -217,7 +217,7 @@ class Draft:
             if self.holes(n) and self.options.methods.get(n) != "leave" and n not in self.options.derived
         ]
         if kept:
-            self.events.append(f"not imputed, holes remain: {listed([repr(n) for n in kept], len(kept))}")
+            self.events.append(f"not imputed, missing values remain: {listed([repr(n) for n in kept], len(kept))}")
 
     def plan(self) -> Plan:
         """Freeze the decisions."""
@@ -251,7 +251,7 @@ class Draft:
         ]
 
     def _check_predictor(self, name: Hashable, other: Hashable) -> None:
-        """Refuse a predictor that is no column, the variable itself, or keeps its holes."""
+        """Refuse a predictor that is no column, the variable itself, or keeps its missing values."""
         column = self.table.require(other, f"predictors of {name!r}")
         good = [n for n in self.table.columns if n not in (name, other) and n not in self.left][:3]
         do = call("df.mice.impute", predictors={name: good})
@@ -261,7 +261,7 @@ class Draft:
             raise PlanError(f"{other!r} has no value where {self.skips[other].condition.code} does not hold.", do=do)
         if len(column.missing) and other in self.left:
             raise PlanError(
-                f"{other!r} predicts {name!r} but has {len(column.missing)} holes and is not imputed.",
+                f"{other!r} predicts {name!r} but has {len(column.missing)} missing values and is not imputed.",
                 do=do,
             )
         if column.kind is Kind.OTHER:

@@ -1,4 +1,4 @@
-"""Wishes that map columns, for a user who gave none of them: the same wish on columns of his own."""
+"""Example values for options that map columns (methods=, bounds=, ...), of the user's own columns, for messages."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def example(word: str, given: Any, frame: Any, formula: Any = None) -> dict[str,
     Parameters
     ----------
     word : str
-        One that maps columns to wishes.
+        One that maps column names to settings.
     given : object
         What the user gave it.
     frame : DataFrame
     formula : object, optional
-        The analysis: outcomes are drawn from it, and take no wishes of their own.
+        The analysis: outcomes are drawn from it, and take no options of their own.
 
     Returns
     -------
     dict
-        The word is None where no column of the frame can have such a wish.
+        The word is None where no column of the frame can have such an option.
     """
     table = read(frame)
     outcome = " ".join(str(one).partition("~")[0] for one in ([formula] if isinstance(formula, str) else formula or ()))

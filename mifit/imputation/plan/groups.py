@@ -38,7 +38,7 @@ def plan_groups(
     ----------
     plan_one : callable
         Plans one group: :func:`~mifit.imputation.make_plan.make`.
-    table, questions, wishes, scope, skips, derived
+    table, questions, options, scope, skips, derived
         As ``plan_one`` takes them; ``wishes.by`` names the column of groups.
 
     Returns
@@ -51,7 +51,7 @@ def plan_groups(
     Raises
     ------
     PlanError
-        If the column of groups has holes or fewer than two values, or a group is too small.
+        If the column of groups has missing values or fewer than two values, or a group is too small.
     """
     by = options.by
     split = rows_of(table, by)
@@ -88,7 +88,7 @@ def rows_of(table: Table, by: Hashable) -> dict[Any, Rows]:
     column = table.require(by, "by=")
     if len(column.missing):
         raise PlanError(
-            f"by={by!r} has {len(column.missing)} holes.",
+            f"by={by!r} has {len(column.missing)} missing values.",
             do=call("df.mice.impute", by=None).then(f"  # {by!r} is imputed as well"),
         )
     if column.kind is Kind.OTHER:

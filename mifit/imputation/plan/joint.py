@@ -43,7 +43,7 @@ _LEAST_SWEEPS = 5  # a compatible draw needs the analysis' parameters to settle,
 
 
 def plan_joint(draft: Draft) -> None:
-    """Write the joint model: covariates | analyses | auxiliaries, and who is drawn how."""
+    """Specify p(covariates) p(outcome | covariates) p(auxiliaries | both), and the method of each column."""
     outcomes = tuple(dict.fromkeys(v for q in draft.questions for v in q.outcome))
     _check_outcomes(draft)
     _read_ratings_as_numbers(draft)
@@ -111,7 +111,8 @@ def _set_aside_many_levels(draft: Draft, names: Sequence[Hashable]) -> None:
     for name in (n for n in draft.asked if draft.holes(n) and _has_many_levels(draft, n)):
         column, formula = draft.table[name], draft.questions[0].formula
         raise PlanError(
-            f"{name!r} has {column.n_levels} levels and {draft.holes(name)} holes; no more than {MOST_LEVELS} can be "
+            f"{name!r} has {column.n_levels} levels and {draft.holes(name)} missing values; "
+            f"no more than {MOST_LEVELS} can be "
             "weighed by the analysis.",
             analysis=formula,
             do=f"g = df[{name!r}].astype(object).map(str, na_action='ignore'); "
@@ -138,12 +139,12 @@ def _right_sides(draft: Draft) -> list[tuple[Factor, set[Hashable]]]:
 
 
 def _check_outcomes(draft: Draft) -> None:
-    """An outcome with holes must be one that can be undone; outcomes do not explain each other in a circle."""
+    """An outcome with missing values must be one that can be undone; outcomes do not explain each other in a circle."""
     for question in draft.questions:
         holes = [v for v in question.outcome if draft.holes(v)]
         if holes and question.inverse(draft.table) is None:
             raise FormulaError(
-                f"outcome {question.terms.outcome!r} has holes ({holes[0]!r}) and cannot be undone.",
+                f"outcome {question.terms.outcome!r} has missing values ({holes[0]!r}) and cannot be undone.",
                 formula=question.formula,
                 do=as_column(question, draft.table),
             )
@@ -197,7 +198,7 @@ def _read_ratings_as_numbers(draft: Draft) -> None:
 def _auxiliaries(
     draft: Draft, designs: list[Design], covariates: list[Hashable], outcomes: tuple[Hashable, ...]
 ) -> list[Hashable]:
-    """Columns outside the analysis that become further outcomes, fewest holes first."""
+    """Columns outside the analysis that become further outcomes, fewest missing values first."""
     table = draft.table
     if draft.options.auxiliary == "ignore":
         return []
@@ -260,7 +261,7 @@ def _add_analyses(draft: Draft, designs: list[Design], baseline: tuple[Hashable,
 
 
 def _has_two_values(draft: Draft, question: Question) -> bool:
-    """Whether an outcome has holes and only two values."""
+    """Whether an outcome has missing values and only two values."""
     column = draft.table[question.outcome[0]]
     return question.bare and column.kind is Kind.BINARY and len(column.missing) > 0
 
@@ -307,7 +308,7 @@ def _outcome_pieces(draft: Draft, number: int, unit: Hashable = None) -> list[Pi
 
 
 def _choose_outcome_rows(draft: Draft) -> None:
-    """An analysis whose outcome has holes and feeds nothing is fitted on the rows where it was observed."""
+    """An analysis whose outcome has missing values and feeds nothing is fitted on the rows where it was observed."""
     sides = _right_sides(draft)
     for position, factor in enumerate(draft.factors):
         if factor.role != "analysis" or factor.question is None:
@@ -339,9 +340,9 @@ def _draw_covariates(
 
 
 def _draw_constants(draft: Draft, names: Sequence[Hashable]) -> None:
-    """What has one observed value gets it in every hole, whatever the analysis says."""
+    """What has one observed value gets it in every missing value, whatever the analysis says."""
     for name in names:
-        draft.events.append(f"{name!r} has one observed value: every hole gets it")
+        draft.events.append(f"{name!r} has one observed value: every missing value gets it")
         draft.add(name, "column", METHODS["sample"], "sample", (), (), "constant")
 
 

@@ -16,7 +16,7 @@ from ..methods import Cox, Glm, Logistic, Multinomial, NegBin, Normal, Ordinal, 
 
 __all__ = ["AROUND", "HAZARD", "keyword_vector", "likelihood_of"]
 
-#: keywords whose columns may predict a covariate: they tell who is in the data, not how they fared
+#: keywords that describe sampling or follow-up, not the outcome: their columns may be predictors of a covariate
 AROUND = ("strata", "entry", "weights", "var_weights", "offset", "exposure")
 
 #: models whose outcome is a time at risk and an event

@@ -179,7 +179,7 @@ class Arguments(NamedTuple):
             given = getattr(self, word)
             if given is not None and not isinstance(given, Mapping):
                 raise PlanError(
-                    f"{word}= maps columns to wishes; it cannot be {type(given).__name__}.",
+                    f"{word}= maps column names to settings; it cannot be {type(given).__name__}.",
                     do=call("df.mice.impute", **example(word, given, frame, formula)),
                 )
         sweeps = self.iterations
@@ -216,13 +216,14 @@ class Arguments(NamedTuple):
 
 
 def refuse_other_holes(plan: Plan, table: Table) -> None:
-    """A plan runs where the same columns have holes, their kinds are the same, and every model suits its column."""
+    """A plan runs where the same columns are incomplete, their kinds are the same, and every model suits its column."""
     planned = {v.name: v.kind for v in plan.variables if v.n_missing}
     read_as = recoded(table, plan.numeric)
     for name in table.columns:
         now, then = name in table.incomplete, name in planned
         if now != then:
-            fact = f"the plan was made for {name!r} {'with' if then else 'without'} holes; now it is the other way."
+            which = "with" if then else "without"
+            fact = f"the plan was made for {name!r} {which} missing values; now it is the other way."
             raise PlanError(fact, do=call("df.mice.plan").after("plan = "))
         kind = read_as[name].kind
         if then and kind is not planned[name]:

@@ -64,7 +64,7 @@ class Variable:
 
 @dataclass(frozen=True)
 class Factor:
-    """A model that judges its predictors: the analysis, or an auxiliary as a further outcome."""
+    """One factor of the joint model: the analysis, or an auxiliary; it enters the draw of each of its predictors."""
 
     role: str  #: "analysis" or "auxiliary"
     method: Method
@@ -106,7 +106,7 @@ class Plan:
 
     @property
     def title(self) -> str:
-        """How the holes are drawn, in one line."""
+        """How the missing values are drawn, in one line."""
         how = {
             "compatible": "compatible with the analysis",
             "terms": "approximate: analysis terms as predictors",
@@ -136,16 +136,17 @@ class Plan:
         ]
         for group in many:
             holes = sum(v.n_missing > 0 for v in group)
-            why = group[0].why + (f"; holes remain in {holes}" if holes else "")
+            why = group[0].why + (f"; missing values remain in {holes}" if holes else "")
             rows.append((f"{len(group)} columns", "", "", "left", "", "", "", why))
         return rows
 
     def _facts(self) -> list[str]:
         """Lines above the table."""
-        facts = [f"{_counted(len(self.order), 'column')} with holes will be drawn in {self.n_rows} rows; {self.title}."]
+        drawn = f"{_counted(len(self.order), 'column')} with missing values will be drawn"
+        facts = [f"{drawn} in {self.n_rows} rows; {self.title}."]
         if not self.order:
             holes = sum(v.n_missing > 0 for v in self.variables)
-            kept = f"nothing will be drawn: {_counted(holes, 'column')} with holes left alone"
+            kept = f"nothing will be drawn: {_counted(holes, 'column')} with missing values left alone"
             facts = [f"{kept if holes else 'nothing is missing'} in {self.n_rows} rows."]
         shown = self.written or tuple(question.formula for question in self.questions)
         for one, question in zip(shown, self.questions, strict=True):
@@ -157,8 +158,8 @@ class Plan:
             many = listed([str(level) for level, _ in self.groups], 6)
             facts.append(f"by         : {self.options.by} ({many}), each group imputed separately")
         facts += [f"derived    : {name} = {code}" for name, code in self.options.derived.items()]
-        drawn = {v.name for v in self.variables}
-        complete = [str(name) for name in self.columns if name not in drawn]
+        planned = {v.name for v in self.variables}
+        complete = [str(name) for name in self.columns if name not in planned]
         if complete:
             facts.append(f"complete   : {listed(complete, 8)}")
         for factor in self.factors:
@@ -227,7 +228,7 @@ class Plan:
         )  # fmt: skip
 
 
-_HEAD = ("column", "kind", "holes", "role", "method", "sampler", "predictors", "why")
+_HEAD = ("column", "kind", "missing", "role", "method", "sampler", "predictors", "why")
 
 
 #: role or sampler -> what it means

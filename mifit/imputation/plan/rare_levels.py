@@ -45,7 +45,7 @@ def levels_together(table: Table, options: Options) -> dict[Hashable, Joined]:
     Parameters
     ----------
     table : Table
-    wishes : Options
+    options : Options
 
     Returns
     -------

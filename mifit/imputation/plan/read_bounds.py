@@ -1,4 +1,4 @@
-"""The words that say where values lie: bounds, censored and truncated, understood and told apart."""
+"""Parse and check bounds=, censored= and truncated=."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def understood(
     ----------
     name : hashable
         A column of ``bounds=``, ``censored=`` or ``truncated=``.
-    wishes : Options
+    options : Options
         For each of these words (low, high): numbers or names of numeric columns, None for an open end.
     table : Table
     inside : ndarray of int, optional
@@ -45,7 +45,7 @@ def understood(
     Raises
     ------
     PlanError
-        If a wish is no pair, the column no number, the bounds cross, an observed value lies where the column is
+        If an option is no pair, the column no number, the bounds cross, an observed value lies where the column is
         truncated, or ``bounds=`` may mean either of the two other words.
     """
     given = {word: getattr(options, word)[name] for word in _WORDS if name in getattr(options, word)}
@@ -118,7 +118,8 @@ def _check_end(
     many = len(other.missing) if word != "censored" else 0
     if many:
         raise PlanError(
-            f"{end!r} bounds {name!r} and has {many} holes itself.", do=gap(name, end, lower, word, options, table)
+            f"{end!r} bounds {name!r} and has {many} missing values itself.",
+            do=gap(name, end, lower, word, options, table),
         )
 
 

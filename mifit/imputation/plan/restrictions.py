@@ -1,4 +1,4 @@
-"""Wishes about rows and cells become part of a plan: bounds, conditions, rows and weights of the fits."""
+"""Options about rows and cells become part of a plan: bounds, conditions, rows and weights of the fits."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def apply_restrictions(draft: Draft) -> None:
     Raises
     ------
     PlanError
-        If a wish names what is not there, or cannot be met in this kind of plan.
+        If an option names what is not there, or cannot be met in this kind of plan.
     """
     _skips(draft)
     _where_values_lie(draft)
@@ -65,7 +65,7 @@ def _where_values_lie(draft: Draft) -> None:
         values = {v: draft.table[v].values for v in draft.table.columns}
         found = understood(name, options, draft.table, None if skip is None else skip.inside(draft.table, values))
         if not draft.holes(name):
-            draft.events.append(f"bounds of {name!r}: it has no holes")
+            draft.events.append(f"bounds of {name!r}: it has no missing values")
             continue
         if options.methods.get(name) == "leave":
             words = {word: {name: None} for word in _LIE}
@@ -122,7 +122,8 @@ def _set_aside_end(draft: Draft, name: Hashable, end: Hashable) -> None:
         if len(column.missing):
             low = options.censored[name][0]
             raise PlanError(
-                f"{end!r} bounds {name!r} and has {len(column.missing)} holes itself, which are to be imputed.",
+                f"{end!r} bounds {name!r} and has {len(column.missing)} missing values itself, "
+                "which are to be imputed.",
                 do=gap(name, end, end == low, "censored", options, draft.table),
             )
         return
@@ -140,7 +141,7 @@ def _skips(draft: Draft) -> None:
         left = [v for v in holed if v in draft.left]
         if left:
             raise PlanError(
-                f"the condition of {name!r} looks at {left[0]!r}, which keeps its holes.",
+                f"the condition of {name!r} looks at {left[0]!r}, which keeps its missing values.",
                 condition=code,
                 do=call(_IMPUTE, methods={left[0]: None}).then(f"  # {left[0]!r} not left alone"),
             )
@@ -156,7 +157,8 @@ def _skips(draft: Draft) -> None:
             draft.events.append(f"{name!r} has no value where {code} does not hold: {told}")
         if holed and draft.mode == "compatible" and draft.holes(name):
             raise PlanError(
-                f"the condition of {name!r} looks at {holed[0]!r}, which has holes: chained equations draw both.",
+                f"the condition of {name!r} looks at {holed[0]!r}, which has missing values: "
+                "chained equations draw both.",
                 condition=code,
                 do=call(_IMPUTE, congeniality="terms"),
             )
@@ -172,7 +174,7 @@ def _ignore(draft: Draft) -> None:
         holed = [v for v in found.variables if draft.holes(v)]
         if holed:
             raise PlanError(
-                f"ignore= looks at {holed[0]!r}, which has {draft.holes(holed[0])} holes.",
+                f"ignore= looks at {holed[0]!r}, which has {draft.holes(holed[0])} missing values.",
                 do=call(_IMPUTE, ignore=Code(rows_where(found.code, draft.table.columns, True))).then(
                     "  # where it is not known, the row is not ignored"
                 ),
@@ -218,7 +220,7 @@ def check_weights(draft: Draft) -> None:
     values = column.numbers(column.values) if column.number and not len(column.missing) else None
     whole = "whole numbers above 0" if frequency else "numbers above 0"
     if values is None or not np.all(values > 0) or (frequency and np.any(values != np.rint(values))):
-        what = f"has {len(column.missing)} holes" if len(column.missing) else "has others"
+        what = f"has {len(column.missing)} missing values" if len(column.missing) else "has others"
         raise PlanError(
             f"weights are {whole} in every row; {name!r} {what}.", do=among(f"df[{name!r}] > 0", "a weight above 0")
         )
@@ -226,7 +228,8 @@ def check_weights(draft: Draft) -> None:
         many = int(np.sum(values[draft.table[variable.name].missing] != 1))
         if frequency and many:
             raise PlanError(
-                f"{variable.name!r} is missing in {many} rows that stand for several: each has a hole of its own.",
+                f"{variable.name!r} is missing in {many} rows that stand for several: "
+                "each has a missing value of its own.",
                 do=f"{repeated(name)}.reset_index(drop=True)",
             )
         penalty = getattr(variable.method, "firth", False) or getattr(variable.method, "rescue", "") == "firth"
@@ -259,7 +262,7 @@ def _weighted(question: Question, name: Hashable, frequency: bool) -> dict[str, 
 
 
 def donors_within(draft: Draft, name: Hashable) -> bool:
-    """Whether every hole of a bounded column has an observed value between its bounds."""
+    """Whether every missing value of a bounded column has an observed value between its bounds."""
     column, known = draft.table[name], draft.bounds.get(name)
     if known is None:
         return True

@@ -102,7 +102,7 @@ class SkipPattern:
     Parameters
     ----------
     table : Table
-        With the holes that are drawn.
+        With the missing values that are drawn.
     skips : mapping
         Column -> Skip.
     order : sequence of hashable
@@ -341,7 +341,7 @@ def questionnaire(
 
     Parameters
     ----------
-    wishes : mapping
+    options : mapping
         Column -> condition, or (condition, value elsewhere).
     derived : sequence of Derived
     table : Table

@@ -1,4 +1,4 @@
-"""What all rows of an id say together: their totals, as a function of formulas."""
+"""total_within(x, id): sum of x over the rows of each id, for use in formulas."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def said_of_copies(
     ----------
     table : Table
     questions : sequence of Question
-    wishes : Options
+    options : Options
     left : collection of hashable
         Columns that are left alone.
 

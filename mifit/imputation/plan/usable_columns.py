@@ -60,7 +60,7 @@ def with_article(word: str) -> str:
 
 
 def check_options(table: Table, options: Options, density: bool = False) -> None:
-    """Refuse a wish that names no column, no method, or no known word; ``density``: the plan is compatible.
+    """Refuse an option that names no column, no method, or no known word; ``density``: the plan is compatible.
 
     Raises
     ------
@@ -141,7 +141,7 @@ def set_aside(table: Table, questions: Sequence[Question], options: Options) -> 
     ----------
     table : Table
     questions : sequence of Question
-    wishes : Options
+    options : Options
 
     Returns
     -------
@@ -153,9 +153,9 @@ def set_aside(table: Table, questions: Sequence[Question], options: Options) -> 
     Raises
     ------
     DataError
-        If a column that has holes can neither be used nor was left alone.
+        If a column that has missing values can neither be used nor was left alone.
     PlanError
-        If the analysis needs a column that is left with holes.
+        If the analysis needs a column that is left with missing values.
     """
     asked = {v for q in questions for v in (*q.variables(table), *q.outcome)}
     left: dict[Hashable, str] = {}
@@ -196,7 +196,8 @@ def set_aside(table: Table, questions: Sequence[Question], options: Options) -> 
         for name in (*question.outcome, *question.variables(table)):
             if name in left and len(table[name].missing):
                 raise PlanError(
-                    f"the analysis needs {name!r}, which has {len(table[name].missing)} holes and is left alone.",
+                    f"the analysis needs {name!r}, which has {len(table[name].missing)} missing values "
+                    "and is left alone.",
                     analysis=question.formula,
                     do=call(_IMPUTE, methods={name: None}).then(f"  # without {name!r} among methods"),
                 )
@@ -275,7 +276,7 @@ def _never_observed(column: Column) -> str:
 
 
 def _check_kind(column: Column, method: Any) -> None:
-    """Refuse a method for a complete column that it could not draw; where there are holes, the plan does."""
+    """Refuse a method for a complete column that it could not draw; where there are missing values, the plan does."""
     if len(column.missing) or column.kind is Kind.OTHER or method == "leave":
         return
     kinds = METHODS[method].kinds if isinstance(method, str) else method.kinds
@@ -284,7 +285,7 @@ def _check_kind(column: Column, method: Any) -> None:
     suits = suiting(column, False)
     raise PlanError(
         f"method {method if isinstance(method, str) else type(method).__name__!r} does not draw "
-        f"{with_article(column.kind.value)} column such as {column.name!r}, which has no holes anyway.",
+        f"{with_article(column.kind.value)} column such as {column.name!r}, which has no missing values anyway.",
         suits=", ".join(suits),
         do=call(_IMPUTE, methods={column.name: None}).then(f"  # without {column.name!r} among methods"),
     )
@@ -356,7 +357,7 @@ def _is_number_as_text(column: Column) -> bool:
 
 
 def _unusable(table: Table, column: Column, asked: bool, wished: bool) -> str:
-    """Why a column is set aside; empty if it is of use. Dates and mixed types with holes are refused."""
+    """Why a column is set aside; empty if it is of use. Dates and mixed types with missing values are refused."""
     name, holes = column.name, len(column.missing)
     if column.coding.problem == "holds infinite values":
         rows = np.flatnonzero(np.isinf(column.values))
@@ -368,7 +369,7 @@ def _unusable(table: Table, column: Column, asked: bool, wished: bool) -> str:
     largest = float(np.max(np.abs(column.values[column.observed]), initial=0.0)) if column.number else 0.0
     if largest > _LARGEST:
         raise DataError(
-            f"column {name!r} has values up to {largest:.3g}: their squares are no numbers any more.",
+            f"column {name!r} has values up to {largest:.3g}: their squares overflow (float64); rescale the column.",
             do=f"df[{name!r}] = df[{name!r}] / {10.0 ** np.floor(np.log10(largest)):g}",
         )
     if holes == table.n_rows:
@@ -384,7 +385,7 @@ def _unusable(table: Table, column: Column, asked: bool, wished: bool) -> str:
     if reason and holes:
         cure = usable(column) if column.kind is Kind.OTHER else _leave(name)
         text = asked or "to_numeric" in cure
-        raise DataError(f"column {name!r} {reason} and has {holes} holes.", do=cure if text else _leave(name))
+        raise DataError(f"column {name!r} {reason} and has {holes} missing values.", do=cure if text else _leave(name))
     return reason
 
 
@@ -404,7 +405,7 @@ def _check_word(word: str, given: Any, known: tuple[str, ...]) -> None:
 
 
 def _is_method(option: Any) -> bool:
-    """Whether a wish is a registered name or behaves like a method."""
+    """Whether an option is a registered name or behaves like a method."""
     if isinstance(option, str):
         return option in METHODS or option == "leave"
     return callable(getattr(option, "fit", None)) and hasattr(option, "kinds")

@@ -47,7 +47,7 @@ _START_ROWS = 1_000  # rows that suffice for the parameters of a first fill, or 
 
 @dataclass(frozen=True)
 class Chain:
-    """What remains of a chain: the values in the holes, its traces, its warm starts."""
+    """What remains of a chain: the values in the missing values, its traces, its warm starts."""
 
     number: int
     sweeps: int
@@ -130,10 +130,13 @@ class ChainState:
             self._fill(before.holes)
 
     def start(self, rng: np.random.Generator) -> None:
-        """Fill the holes for the first time; find rows for the first parameter draws."""
+        """Fill the missing values for the first time; find rows for the first parameter draws."""
         columns, observed = [self.table[name] for name in self.plan.order], self.engine.observed
         first = {c.name: rng.choice(c.values[observed[c.name]], len(c.missing)) for c in columns}
-        for name, (low, high) in self.engine.limits.items():  # drawn anew before anybody looks
+        for name, (
+            low,
+            high,
+        ) in self.engine.limits.items():  # these first values are replaced before any model uses them
             if not self.table[name].kind.discrete:
                 first[name] = np.clip(first[name], low[self.table[name].missing], high[self.table[name].missing])
         self._fill(first)
@@ -145,7 +148,7 @@ class ChainState:
         self.put(begin(self.engine, self.values, rng))
 
     def _fill(self, holes: Mapping[Hashable, Array]) -> None:
-        """Put values into all holes and build the store."""
+        """Put values into all missing values and build the store."""
         for name in self.plan.order:
             self.values[name] = self.table[name].values.copy()
             self.values[name][self.table[name].missing] = holes[name]
@@ -161,7 +164,7 @@ class ChainState:
         ]  # fmt: skip
         for name in sorted(self.plan.order, key=lambda n: len(self.table[n].missing)):
             if self.plan.mode != "compatible" and self.table[name].kind.discrete:
-                continue  # where every sweep visits all, a random level is start enough
+                continue  # a random observed level is a sufficient start: every column is drawn again in sweep 1
             self.visiting, column, variable = name, self.table[name], engine.variables[name]
             named = [p.which for p in variable.pieces if p.what == "main" and p.which in filled]
             room = max(allowed_parameters(self.table, name, len(engine.observed[name])), 2)
@@ -233,7 +236,7 @@ class ChainState:
             self.store.write(name, values[self.table[name].missing])
 
     def move(self, rng: np.random.Generator) -> None:
-        """Draw what moves together: missing parents of observed derived values, given that they give them."""
+        """Metropolis steps of the missing parents of observed derived values, jointly, keeping those values."""
         ties = self.engine.relations.ties
         if not ties:
             return
@@ -241,8 +244,8 @@ class ChainState:
         for name in dict.fromkeys(n for tie in ties for n in (tie.free, tie.pivot)):
             self.visiting, variable = name, self.engine.variables[name]
             own = self._own(variable, rng)
-            judges = [(self._parameters(ready, rng), ready) for ready in self.engine.feeds[name]]
-            conditionals[name] = Conditional(name, own.fitted, own.model, judges, self.engine, self.store)
+            terms = [(self._parameters(ready, rng), ready) for ready in self.engine.feeds[name]]
+            conditionals[name] = Conditional(name, own.fitted, own.model, terms, self.engine, self.store)
         moved, counted = move(ties, conditionals, self.engine, self.values, rng)
         self.put(moved)
         for named, (taken, proposed) in counted.items():
@@ -253,14 +256,14 @@ class ChainState:
         """Draw a variable from its own model times every factor that it feeds."""
         name = variable.name
         own = self._own(variable, rng)
-        terms = [(ready.label, self._bench(ready, name, rng)) for ready in self.engine.feeds[name]]
+        terms = [(ready.label, self._term(ready, name, rng)) for ready in self.engine.feeds[name]]
         fitted, X = self._widened(own.fitted, name, own.model)
         if variable.role == "column":
             self._note_extrapolation(variable, fitted, X)
         inverse = self.engine.inverse(name)
         if inverse is not None:
             fitted = TransformedOutcome(fitted, name, *inverse)
-        return VisitRecord(variable, own, terms, self._drawn(variable, fitted, X, [bench for _, bench in terms], rng))
+        return VisitRecord(variable, own, terms, self._drawn(variable, fitted, X, [term for _, term in terms], rng))
 
     def _note_extrapolation(self, variable: Variable, fitted: Any, X: Array) -> None:
         """Say where matching has no donors near the rows that it draws."""
@@ -270,19 +273,19 @@ class ChainState:
                 f"{name}: predictions lie outside those of all donors; methods={{{name!r}: 'norm'}} extrapolates"
             )
 
-    def _drawn(self, variable: Variable, own: Any, X: Array, benches: list[Any], rng: np.random.Generator) -> Draw:
-        """Values from a variable's own model times what judges it, by the sampler that was chosen for it."""
+    def _drawn(self, variable: Variable, own: Any, X: Array, terms: list[Any], rng: np.random.Generator) -> Draw:
+        """Draw from the product of a variable's own model and its likelihood terms, by the sampler chosen for it."""
         name, choice = variable.name, self.engine.choices[variable.name]
         constraint, missing = self.engine.constraint(name, self.values), self.table[name].missing
         current, members = self.values[name][missing], self.engine.members.get(name)
         if members is not None:  # one value for all rows of an id, judged by the product over its rows
-            benches = [GroupedTerm(bench, members) for bench in benches]
+            terms = [GroupedTerm(term, members) for term in terms]
             constraint = None if constraint is None else constraint.shared(members)
-            found = draw(choice, own, X[members.heads], benches, constraint, current[members.heads], rng)
+            found = draw(choice, own, X[members.heads], terms, constraint, current[members.heads], rng)
             found = found.of(found.values[members.unit])
         else:
             weights, shift = self._given(name, missing)
-            found = draw(choice, own, X, benches, constraint, current, rng, shift, weights)
+            found = draw(choice, own, X, terms, constraint, current, rng, shift, weights)
         return self._asked(variable, found)
 
     def _asked(self, variable: Variable, found: Draw) -> Draw:
@@ -388,8 +391,8 @@ class ChainState:
             self.responses[ready.position] = ready.response(self.values)
         return self.responses[ready.position]
 
-    def _bench(self, ready: FactorRuntime, name: Hashable, rng: np.random.Generator) -> LikelihoodTerm:
-        """Seat a factor as a judge of a variable."""
+    def _term(self, ready: FactorRuntime, name: Hashable, rng: np.random.Generator) -> LikelihoodTerm:
+        """Make the likelihood term of a factor for one variable."""
         fitted = self._parameters(ready, rng)
         silent = None
         if ready.rows is not None:

@@ -17,12 +17,12 @@ from ..plan.derived_constraints import SLACK, Held, amiss, completed_numbers
 from .likelihood_terms import GroupedRows
 
 __all__ = ["Constraint", "constraint", "cut_off", "narrowed"]
-_UNLESS = -1e6  # log weight of what must not be, unless other columns as they stand leave nothing else
+_UNLESS = -1e6  # finite stand-in for −inf: used when, given the other columns' current values, no allowed value exists
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Constraint:
-    """What is known of the holes of a variable before they are drawn: a judge that says yes or never."""
+    """An indicator as a likelihood term: log weight 0 where a value is allowed, -inf where it is not."""
 
     low: Array  #: (n_mis,) in the user's units, -inf where open
     high: Array  #: (n_mis,) inf where open
@@ -32,11 +32,11 @@ class Constraint:
 
     @property
     def bounded(self) -> bool:
-        """Whether any hole has a bound."""
+        """Whether any missing value has a bound."""
         return bool(np.isfinite(self.low).any() or np.isfinite(self.high).any())
 
     def shared(self, members: GroupedRows) -> Constraint:
-        """The fence of the units whose holes are drawn together: what holds for a unit holds for all its rows."""
+        """The constraint of units whose values are drawn together: what holds for a unit holds for all its rows."""
         allowed, order, begin = self.allowed, members.order, members.begin[:-1]
 
         def all_of(at: Rows, values: Array) -> npt.NDArray[np.bool_]:
@@ -48,7 +48,7 @@ class Constraint:
         return Constraint(low, high, self.numbers, None if allowed is None else all_of)
 
     def log_accept(self, at: Rows, values: Array) -> Array:
-        """0 within the fence, -inf outside its bounds, as good as never where something else must hold, (len(at),)."""
+        """0 within the constraint, -inf outside its bounds, very low where a condition is violated, (len(at),)."""
         score = np.zeros(len(at))
         if self.allowed is not None:
             score[~self.allowed(at, values)] = _UNLESS
@@ -63,7 +63,7 @@ class Constraint:
 
 
 def constraint(column: Column, ends: tuple[Array, Array] | None) -> Constraint:
-    """The fence around the holes of a column."""
+    """The constraint on the missing values of a column."""
     none = np.full(len(column.missing), np.inf)
     low, high = (-none, none) if ends is None else (end[column.missing] for end in ends)
     numbers = column.numbers if column.kind.discrete else (lambda values: values)
@@ -107,7 +107,7 @@ def narrowed(
     around: Constraint, held: Sequence[Held], name: Hashable, label: str, table: Table,
     values: Mapping[Hashable, Array], tied: Rows, members: GroupedRows | None,
 ) -> Constraint:  # fmt: skip
-    """The fence of a column's missing values, narrowed to what keeps derived columns between their ends.
+    """The constraint on a column's missing values, narrowed to what keeps derived columns within their bounds.
 
     Exact where the derived column is linear in it; else a draw outside is refused. Where the other columns as they
     stand leave nothing, the nearest value that there can be is left: later visits of the others mend it.

@@ -42,7 +42,7 @@ _LITTLE = 1_024  # numbers that a finished chain has room for anyway
 
 
 class _ModelInfo(NamedTuple):
-    """A model, and whose it is."""
+    """A model of the plan, and the variable or factor that it belongs to."""
 
     key: Any
     method: Any
@@ -165,7 +165,7 @@ class Engine:
         self.choices = self.chosen()
 
     def build_constraints(self) -> None:
-        """Find what is known of the holes: bounds, and conditions that must hold."""
+        """Build the constraints on missing values: bounds, skip patterns, derived columns."""
         columns = ((v, self.table[name]) for name, v in self.variables.items())
         self.limits = {v.name: v.bounds.ends(self.table, c) for v, c in columns if v.bounds is not None}
         self.constraints = {name: constraint(self.table[name], ends) for name, ends in self.limits.items()}
@@ -186,7 +186,7 @@ class Engine:
         found: dict[Any, Rows] = {}
         for each in self.models:
             if each.ready is None and self.variables[each.key].role == "column":
-                continue  # nothing waits for it
+                continue  # columns of chained equations need no complete-case start
             found[each.key] = self._complete(each)
             if len(found[each.key]) < 3 * len(each.model.columns) or not self._levels_present(each, found[each.key]):
                 return {}
@@ -213,7 +213,7 @@ class Engine:
 
     @cached_property
     def room(self) -> int:
-        """How many numbers the curvature of a model may take in a finished chain: together no more than the holes."""
+        """How many numbers the curvature of a model may take in a finished chain: together no more than all draws."""
         holes = sum(len(self.table[name].missing) for name in self.plan.order)
         return max(_LITTLE, holes // max(sum(type(each.method) in _LEVELLED for each in self.models), 1))
 
@@ -280,7 +280,7 @@ class Engine:
         return found if skip is None else np.intersect1d(found, skip.inside(self.table, values))
 
     def constraint(self, name: Hashable, values: Mapping[Hashable, Array]) -> Constraint | None:
-        """What is known of the holes of a column, given the other columns as they stand."""
+        """What is known of the missing values of a column, given the other columns as they stand."""
         found = self._narrowed(name, values)
         if not len(self.pattern.bound_rows(name)):
             return found
@@ -315,7 +315,7 @@ class Engine:
         return {name: self._chosen(name) for name in self.plan.order}
 
     def _chosen(self, name: Hashable) -> Choice:
-        """The sampler of a variable: from its own factor, the factors it feeds, and what is known of its holes."""
+        """The sampler of a variable: from its own factor, the factors it feeds, and its constraint."""
         variable, ready, column = self.variables[name], self.own_factor[name], self.table[name]
         assert variable.method is not None
         if variable.role == "column":
@@ -386,7 +386,7 @@ class Engine:
         return None if unit is None else np.sort(np.unique(self.table[unit].values, return_index=True)[1])
 
     def _units(self) -> tuple[Rows | None, dict[Hashable, GroupedRows]]:
-        """The first row of every id, and which holes are drawn together."""
+        """The first row of every id, and which missing values are drawn together."""
         together = [name for name, variable in self.variables.items() if variable.together]
         if not together:
             return None, {}

@@ -1,4 +1,4 @@
-"""Benches: a factor seated as a judge of one variable's values, row by row or for all rows of an id together."""
+"""Likelihood terms: the log-likelihood of a fitted factor as a function of one variable's candidate values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from .store import ColumnStore, Model
 __all__ = ["GroupedRows", "GroupedTerm", "LikelihoodTerm", "LinearInVariable", "ScoresValues"]
 
 
-_NOWHERE = -1e6  # log share of a mean outside its domain where no outcome was seen: the last resort, not the end
+#: log weight of a candidate whose mean is outside the domain of the family, in rows without an observed outcome: very
+#: unlikely, but not impossible
+_NOWHERE = -1e6
 
 
 class ScoresValues(Protocol):
@@ -29,11 +31,11 @@ class ScoresValues(Protocol):
         ...
 
     def log_accept(self, at: Rows, values: Array) -> Array:
-        """How much the factor likes values of some units, at most 0, shape (len(at),)."""
+        """Log-likelihood of candidate values minus its maximum (≤ 0), one per unit, shape (len(at),)."""
         ...
 
     def information(self, backward: Callable[[Array], Array], mean: Array, unit: float) -> tuple[Array, Array] | None:
-        """Precision and pull of a normal factor, each (n_units,); None where it is not defined."""
+        """Precision added by a normal factor, and precision times (its mean - current mean), each (n_units,), or None."""
         ...
 
 
@@ -93,8 +95,8 @@ class LikelihoodTerm:
         known = known if offset is None else known + offset[rows]
         if steps is not None:
             return of_factor(line=LinearInVariable(store.values[variable][rows], known, steps @ slope))
-        bench = of_factor(rest=known)
-        return of_factor(rest=known, line=bench._straight()) if affine else bench
+        term = of_factor(rest=known)
+        return of_factor(rest=known, line=term._straight()) if affine else term
 
     def _straight(self) -> LinearInVariable:
         """The linear predictor as a line in the variable, from its values at two points."""
@@ -106,7 +108,7 @@ class LikelihoodTerm:
         return LinearInVariable(points, here, (self.linear(every, points + unit) - here) / unit)
 
     def linear(self, at: Rows | slice, values: Array) -> Array:
-        """The linear predictor of some rows (positions among the holes) at other values."""
+        """The linear predictor of some rows (positions among the missing values) at other values."""
         if self.line is not None:
             slope = self.line.slope[at]
             step = values - self.line.origin[at]
@@ -125,7 +127,9 @@ class LikelihoodTerm:
             return score
         outside = ~np.isfinite(linear if linear.ndim == 1 else linear.sum(axis=1))
         score = np.where(outside | np.isnan(score), -np.inf, score)
-        if self.silent is not None:  # without its outcome a factor says no more than where its mean can be
+        if (
+            self.silent is not None
+        ):  # a row without observed outcome contributes only the domain of the mean, no likelihood
             possible = getattr(self.fitted, "possible", None)
             quiet = np.isin(at, self.silent) & ~outside
             score = np.where(quiet, 0.0 if possible is None else np.where(possible(linear), 0.0, _NOWHERE), score)
@@ -172,22 +176,22 @@ class LikelihoodTerm:
 
 
 class GroupedRows(NamedTuple):
-    """Rows drawn together: the holes of a variable that is constant within an id."""
+    """Rows drawn together: the missing values of a variable that is constant within an id."""
 
-    unit: Rows  #: (n_mis,) unit of each hole
-    order: Rows  #: (n_mis,) holes sorted by unit
-    begin: Rows  #: (n_units + 1,) where each unit's holes begin in that order
-    heads: Rows  #: (n_units,) the first hole of each unit
+    unit: Rows  #: (n_mis,) unit of each missing value
+    order: Rows  #: (n_mis,) missing values sorted by unit
+    begin: Rows  #: (n_units + 1,) where each unit's missing values begin in that order
+    heads: Rows  #: (n_units,) the first missing value of each unit
 
     @classmethod
     def of(cls, unit: Rows) -> GroupedRows:
-        """Sort holes by their unit, 0..n_units-1."""
+        """Sort missing values by their unit, 0..n_units-1."""
         order = np.argsort(unit, kind="stable")
         begin = np.searchsorted(unit[order], np.arange(unit.max(initial=-1) + 2))
         return cls(unit, order, begin, order[begin[:-1]])
 
     def spread(self, at: Rows) -> tuple[Rows, Rows]:
-        """Holes of some units, and for each the position of its unit among them."""
+        """Missing values of some units, and for each the position of its unit among them."""
         counts = self.begin[at + 1] - self.begin[at]
         position = np.repeat(np.arange(len(at)), counts)
         step = np.arange(len(position)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -198,23 +202,23 @@ class GroupedRows(NamedTuple):
 class GroupedTerm:
     """A factor as a judge of values that all rows of an id share: the product over its rows."""
 
-    bench: LikelihoodTerm
+    term: LikelihoodTerm
     members: GroupedRows
 
     @property
     def gaussian(self) -> bool:
         """Whether the factor is normal in its linear predictor."""
-        return self.bench.gaussian
+        return self.term.gaussian
 
     def log_accept(self, at: Rows, values: Array) -> Array:
         """Sum over the rows of each unit, shape (len(at),)."""
         holes, position = self.members.spread(at)
-        score = self.bench.log_accept(holes, values[position])
+        score = self.term.log_accept(holes, values[position])
         return np.bincount(position, score, len(at)).astype(np.float64)
 
     def information(self, backward: Callable[[Array], Array], mean: Array, unit: float) -> tuple[Array, Array] | None:
         """Sums over the rows of each unit, each (n_units,)."""
-        found = self.bench.information(backward, mean[self.members.unit], unit)
+        found = self.term.information(backward, mean[self.members.unit], unit)
         if found is None:
             return None
         n_units = len(self.members.heads)

@@ -1,4 +1,4 @@
-"""Missing parents of an observed derived value move together, so that they always give it."""
+"""Joint Metropolis moves of the missing parents of an observed derived value, which they keep."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MOST = 0.5
 _NEAREST, _START = (
     1e-6,
     0.01,
-)  # how near 0 a positive value may come, later and at first, in shares of the least observed
+)  # smallest positive value as a fraction of the smallest observed one: during the moves; at the start
 _TRIES = 200  # random starts of rows whose parents cannot be solved for in closed form
 
 
@@ -49,7 +49,7 @@ class Conditional:
     """
 
     def __init__(
-        self, name: Hashable, own: Any, model: Model, judges: Sequence[tuple[Any, FactorRuntime]], engine: Engine,
+        self, name: Hashable, own: Any, model: Model, terms: Sequence[tuple[Any, FactorRuntime]], engine: Engine,
         store: ColumnStore,
     ) -> None:  # fmt: skip
         if not (hasattr(own, "log_density") or hasattr(own, "log_probabilities")):
@@ -57,10 +57,10 @@ class Conditional:
                 f"{name!r} moves with other missing values, and its method has no density.",
                 do=call("df.mice.impute", methods={name: "norm"}),
             )
-        self.name, self.own, self.model, self.judges = name, own, model, judges
+        self.name, self.own, self.model, self.terms = name, own, model, terms
         self.engine, self.store = engine, store
         self.responses: dict[int, Array | None] = {}  #: of judges whose outcome is complete
-        for _, ready in judges:
+        for _, ready in terms:
             drawn = any(len(engine.table[v].missing) for v in ready.outcome)
             self.responses[ready.position] = None if drawn else ready.response(store.values)
 
@@ -75,7 +75,7 @@ class Conditional:
                 codes = values.astype(np.int64)
                 inside = (codes >= 0) & (codes < table.shape[1])
                 total = np.where(inside, table[np.arange(len(rows)), np.clip(codes, 0, table.shape[1] - 1)], -np.inf)
-            for fitted, ready in self.judges:
+            for fitted, ready in self.terms:
                 total = total + self._judged(fitted, ready, data, rows)
         return np.where(np.isnan(total), -np.inf, total)
 

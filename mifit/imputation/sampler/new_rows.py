@@ -1,4 +1,4 @@
-"""Rows that came later: their holes are drawn under the parameters of each finished chain, which they do not touch."""
+"""Imputation of new rows: drawn with the parameters of each finished chain; the models are not fitted again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def complete_rows(
     known: Table, new: Table, plan: Plan, chains: Sequence[Chain], seed: Seed, sweeps: int,
     derived: Sequence[Derived], given: Collection[Hashable], together: str,
 ) -> list[dict[Hashable, Array]]:  # fmt: skip
-    """Draw the holes of new rows, once for each chain.
+    """Draw the missing values of new rows, once for each chain.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def complete_rows(
     Returns
     -------
     list of dict
-        Per chain: column -> values or level codes at its holes among the new rows.
+        Per chain: column -> values or level codes at its missing values among the new rows.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def complete_rows(
 
     1. From its completed set draw the parameters of every model that is needed, as the next sweep would:
        a draw from their posterior given that set. Nothing but the set and the seed has to be stored for it.
-    2. Fill the holes of the new rows with observed values; then visit each incomplete column in turn and draw it
+    2. Fill the new rows with observed values; then visit each incomplete column in turn and draw it
        from its own model times the models it feeds, all parameters held.
 
     The fits see the old rows only, so new rows change neither them nor one another's parameters.
@@ -100,7 +100,7 @@ def needed(known: Table, plan: Plan, derived: Sequence[Derived] = ()) -> set[Has
 def _for_new(
     known: Table, new: Table, plan: Plan, derived: Sequence[Derived], given: Collection[Hashable], together: str
 ) -> Plan:
-    """The plan for the holes of the new rows: what was drawn, and outcomes and auxiliaries that were complete."""
+    """The plan for the new rows: what was drawn, and outcomes and auxiliaries that were complete."""
     needs = needed(known, plan, derived) | (set(given) & _imputable(known, plan))
     holes = [name for name in new.incomplete if name in needs]
     factors = {

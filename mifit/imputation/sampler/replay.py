@@ -1,4 +1,4 @@
-"""A visit once more: a chain run again to the moment when it drew one hole for the last time, and what it saw there.
+"""Repeat a chain with the same random numbers and record the last draw of one missing value, for `imp.explain`.
 
 The streams are those of the imputation, so the bits are too.
 """
@@ -40,7 +40,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReplayedDraw:
-    """What was seen of one hole at its last visit."""
+    """What was seen of one missing value at its last visit."""
 
     value: float  #: drawn: a number or a level code
     names: tuple[str, ...]  #: columns of the own model (p)
@@ -49,7 +49,7 @@ class ReplayedDraw:
     own: Spread | None  #: what the own model alone says of this row; None where it has no density
     weighed: Spread | None  #: the same after all judges; None where there is none
     acceptance: float  #: probability that a proposal of the own model is accepted in this row; NaN without judges
-    judges: tuple[str, ...]  #: who weighs
+    terms: tuple[str, ...]  #: who weighs
     donors: Rows  #: rows whose values could have been taken, nearest first; empty but for matching
     distances: Array  #: of the donors' predictions from this row's
     sampler: str = "own"  #: which drew it
@@ -60,7 +60,7 @@ def replay(
     table: Table, plan: Plan, seed: Seed, number: int, sweeps: int, name: Hashable, row: int,
     derived: Sequence[Derived] = (),
 ) -> ReplayedDraw:  # fmt: skip
-    """Run a chain again and watch the last visit to one hole.
+    """Run a chain again and watch the last visit to one missing value.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def replay(
     name : hashable
         The column.
     row : int
-        A row of its holes.
+        A row of its missing values.
     derived : sequence of Derived, optional
 
     Returns
@@ -172,10 +172,10 @@ class _Seen:
     def _spreads(self) -> tuple[Spread | None, Spread | None, float]:
         """What the own model says of the row, alone and weighed, and the probability of acceptance."""
         own, at, x, constraint = self.own, self.at, self.x, self.constraint
-        judges: list[ScoresValues] = [bench for _, bench in self.record.terms]
+        terms: list[ScoresValues] = [bench for _, bench in self.record.terms]
         members = self.engine.members.get(self.name)
         if members is not None:
-            judges, at = [GroupedTerm(bench, members) for bench in judges], int(members.unit[at])  # type: ignore[arg-type]
+            terms, at = [GroupedTerm(bench, members) for bench in terms], int(members.unit[at])  # type: ignore[arg-type]
             constraint = None if constraint is None else constraint.shared(members)
         inverse = self.engine.inverse(self.name)
         if inverse is not None:
@@ -196,14 +196,14 @@ class _Seen:
         levels, whole = self.engine.table[self.name].kind.discrete, not hasattr(own, "mean_sd")
         good = np.isfinite(points)
         start = start / start.sum()
-        judges = judges if constraint is None else [*judges, constraint]
-        liked = np.exp(_score(judges, at, points[good]))
+        terms = terms if constraint is None else [*terms, constraint]
+        liked = np.exp(_score(terms, at, points[good]))
         shown = _spread(points[good], start[good], levels, whole)
-        if not judges or not (start[good] * liked).any():
+        if not terms or not (start[good] * liked).any():
             return shown, None, np.nan
         choice = self.engine.choices[self.name]
         # Proposals come from the normal into which some judges are multiplied, within the bounds.
-        first = [judge for judge, normal in zip(judges, choice.multiplied, strict=False) if normal]
+        first = [term for term, normal in zip(terms, choice.multiplied, strict=False) if normal]
         proposed = start.copy()
         proposed[good] *= np.exp(_score(first, at, points[good]))
         if constraint is not None and constraint.bounded and choice.normals:
@@ -221,12 +221,12 @@ class _Seen:
         return 1.0 if weights is None else float(weights[row]), 0.0 if offset is None else float(offset[row])
 
 
-def _score(judges: Sequence[ScoresValues], at: int, points: Array) -> Array:
+def _score(terms: Sequence[ScoresValues], at: int, points: Array) -> Array:
     """How much all judges like some values in one row, at most 0, shape (len(points),)."""
     where = np.full(len(points), at)
     total = np.zeros(len(points))
-    for judge in judges:
-        total += judge.log_accept(where, points)
+    for term in terms:
+        total += term.log_accept(where, points)
     return total
 
 

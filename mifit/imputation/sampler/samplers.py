@@ -53,7 +53,7 @@ class Draw:
 
 
 class TransformedOutcome:
-    """An outcome expression's own factor: drawn as log(y), judged and kept as y."""
+    """Own model of a transformed outcome: drawn on the scale of, say, log(y), stored and evaluated as y."""
 
     def __init__(self, own: Any, name: Hashable, inverse: Inverse, design: Design) -> None:
         self.own, self.name, self.inverse, self.design = own, name, inverse, design
@@ -73,7 +73,7 @@ class TransformedOutcome:
 
 
 def draw(
-    choice: Choice, own: Any, X: Array, benches: Sequence[ScoresValues], constraint: Constraint | None, current: Array,
+    choice: Choice, own: Any, X: Array, terms: Sequence[ScoresValues], constraint: Constraint | None, current: Array,
     rng: np.random.Generator, shift: Any = 0.0, weights: Array | None = None,
 ) -> Draw:  # fmt: skip
     """Draw a variable by the sampler that was chosen for it.
@@ -87,7 +87,7 @@ def draw(
         Predictors of the own factor.
     benches : sequence of LikelihoodTerm
         The factors it feeds.
-    fence : Constraint, optional
+    constraint : Constraint, optional
         What is known of the values: bounds truncate them, nothing is clipped.
     current : ndarray, shape (n_mis,)
         Current values, from which steps start.
@@ -103,23 +103,23 @@ def draw(
         With the number of proposals wherever the choice is rejection.
     """
     if choice.normals:
-        found = draw_continuous(own, X, benches, choice.multiplied, current, rng, weights, constraint)
+        found = draw_continuous(own, X, terms, choice.multiplied, current, rng, weights, constraint)
     elif choice.sampler is Sampler.OWN:
         found = Draw(_own_draws(own, X, constraint, rng, shift, weights))
     else:
-        judges = benches if constraint is None else (*benches, constraint)
+        terms = terms if constraint is None else (*terms, constraint)
         if choice.sampler is Sampler.ENUMERATE:
-            return draw_discrete(own, X, judges, rng)
-        found = draw_proposed(own, X, judges, current, rng, shift, weights)
+            return draw_discrete(own, X, terms, rng)
+        found = draw_proposed(own, X, terms, current, rng, shift, weights)
     if choice.sampler is Sampler.REJECTION and not found.tried:
-        found.tried = len(X)  # all were possible, and nothing judged them
+        found.tried = len(X)  # no likelihood term: every proposal is accepted
     return found
 
 
 def _own_draws(
     own: Any, X: Array, constraint: Constraint | None, rng: np.random.Generator, shift: Any, weights: Array | None
 ) -> Array:
-    """Values that the own factor draws; within a fence it copies those observed values that are allowed."""
+    """Values that the own factor draws; within a constraint it copies those observed values that are allowed."""
     if constraint is None:
         return np.asarray(own.sample(X, rng, shift, *(() if weights is None else (weights,))))
     if constraint.allowed is None:
@@ -129,7 +129,7 @@ def _own_draws(
 
 
 def _donors(values: Array, constraint: Constraint, n: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
-    """Which observed values may stand in which holes: the distinct sets of them, and the set of each hole."""
+    """Which observed values each missing value may take: the distinct sets of them, and the set of each."""
     blocks = np.array_split(np.arange(n), 1 + n * len(values) // _BLOCK)
     found = [
         constraint.log_accept(np.repeat(at, len(values)), np.tile(values, len(at))).reshape(len(at), -1)
@@ -140,44 +140,44 @@ def _donors(values: Array, constraint: Constraint, n: int) -> tuple[npt.NDArray[
     return good, group.reshape(-1).astype(np.int64)
 
 
-def draw_discrete(own: Discrete, X: Array, benches: Sequence[ScoresValues], rng: np.random.Generator) -> Draw:
+def draw_discrete(own: Discrete, X: Array, terms: Sequence[ScoresValues], rng: np.random.Generator) -> Draw:
     """Weight every level by the own factor and all judges, then draw; exact."""
     n = len(X)
     out = np.empty(n)
     if n == 0:
         return Draw(out)
     if hasattr(own, "log_odds"):
-        return Draw(_draw_binary(own.log_odds(X), benches, rng))
+        return Draw(_draw_binary(own.log_odds(X), terms, rng))
     if n <= _SMALL:
-        return Draw(_draw_levels(_weights(own, X, np.arange(n), benches), rng))
+        return Draw(_draw_levels(_weights(own, X, np.arange(n), terms), rng))
     levels = own.log_probabilities(X[:1]).shape[1]
     size = max(1, _BLOCK // max(levels, 1))
     for start in range(0, n, size):
         at = np.arange(start, min(start + size, n))
-        out[at] = _draw_levels(_weights(own, X[at], at, benches), rng)
+        out[at] = _draw_levels(_weights(own, X[at], at, terms), rng)
     return Draw(out)
 
 
-def _draw_binary(log_odds: Array, benches: Sequence[ScoresValues], rng: np.random.Generator) -> Array:
+def _draw_binary(log_odds: Array, terms: Sequence[ScoresValues], rng: np.random.Generator) -> Array:
     """Draw level 0 or 1 from the log odds of level 1 and what all judges add to them."""
     n = len(log_odds)
     every, no, yes = np.arange(n), np.zeros(n), np.ones(n)
     with np.errstate(invalid="ignore"):
-        for bench in benches:
-            log_odds = log_odds + (bench.log_accept(every, yes) - bench.log_accept(every, no))
+        for term in terms:
+            log_odds = log_odds + (term.log_accept(every, yes) - term.log_accept(every, no))
     if np.isnan(log_odds).any():
         raise ImputationError(_IMPOSSIBLE, do=call("df.mice.plan").after("plan = "))
     return (rng.random(n) >= expit(-log_odds)).astype(np.float64)
 
 
-def _weights(own: Discrete, X: Array, at: Rows, benches: Sequence[ScoresValues]) -> Array:
+def _weights(own: Discrete, X: Array, at: Rows, terms: Sequence[ScoresValues]) -> Array:
     """Log weights of all levels, shape (len(at), K)."""
     weights = own.log_probabilities(X)
     levels = weights.shape[1]
     repeated = np.repeat(at, levels)
     values = np.tile(np.arange(levels, dtype=np.float64), len(at))
-    for bench in benches:
-        weights = weights + bench.log_accept(repeated, values).reshape(len(at), levels)
+    for term in terms:
+        weights = weights + term.log_accept(repeated, values).reshape(len(at), levels)
     return weights
 
 
@@ -193,7 +193,7 @@ def _draw_levels(weights: Array, rng: np.random.Generator) -> Array:
 
 
 def draw_continuous(
-    own: Any, X: Array, benches: Sequence[ScoresValues], multiplied: Sequence[bool], current: Array,
+    own: Any, X: Array, terms: Sequence[ScoresValues], multiplied: Sequence[bool], current: Array,
     rng: np.random.Generator, weights: Array | None = None, constraint: Constraint | None = None,
 ) -> Draw:  # fmt: skip
     """Draw a continuous variable.
@@ -214,7 +214,7 @@ def draw_continuous(
     rng : Generator
     weights : ndarray, shape (n_mis,), optional
         Prior weights of the own factor, where it is a weighted analysis.
-    fence : Constraint, optional
+    constraint : Constraint, optional
         Bounds of every value: the draw is truncated to them.
 
     Returns
@@ -225,10 +225,10 @@ def draw_continuous(
     spread = np.broadcast_to(sd, len(X)) if weights is None else sd / np.sqrt(weights)
     waiting: list[ScoresValues] = []
     unit = float(np.max(sd, initial=0.0))
-    for bench, normal in zip(benches, multiplied, strict=True):
-        product = _multiply(own, mean, spread, bench, unit) if normal else None
+    for term, normal in zip(terms, multiplied, strict=True):
+        product = _multiply(own, mean, spread, term, unit) if normal else None
         if product is None:
-            waiting.append(bench)
+            waiting.append(term)
         else:
             mean, spread = product
     limits = None if constraint is None else _limits(own, constraint)
@@ -241,13 +241,13 @@ def draw_continuous(
         if np.isfinite(drawn).all():
             return Draw(
                 drawn if constraint is None else np.clip(drawn, constraint.low, constraint.high)
-            )  # the last bit
+            )  # rounding may put a truncated draw 1 ulp outside its bound
     found = _settle(own, mean, spread, waiting, current, rng, limits)
     return found if constraint is None else found.of(np.clip(found.values, constraint.low, constraint.high))
 
 
 def _limits(own: Any, constraint: Constraint) -> tuple[Array, Array]:
-    """Bounds of what is drawn, each (n_mis,): those of the fence on the scale of the own factor."""
+    """Bounds of what is drawn, each (n_mis,): those of the constraint on the scale of the own factor."""
     with np.errstate(all="ignore"):
         low, high = (own.forward(end) for end in (constraint.low, constraint.high))
     low = np.where(np.isnan(low) | np.isinf(constraint.low), -np.inf, low)
@@ -276,7 +276,7 @@ def _normals(mean: Array, spread: Array, limits: tuple[Array, Array] | None, rng
 
 
 def draw_proposed(
-    own: Any, X: Array, benches: Sequence[ScoresValues], current: Array, rng: np.random.Generator, shift: Any = 0.0,
+    own: Any, X: Array, terms: Sequence[ScoresValues], current: Array, rng: np.random.Generator, shift: Any = 0.0,
     weights: Array | None = None,
 ) -> Draw:  # fmt: skip
     """Propose from any own factor, accept by the judges; rows still waiting take Metropolis steps from their value."""
@@ -293,7 +293,7 @@ def draw_proposed(
             return Draw(out, tried)
         at = np.repeat(waiting, proposals)
         values, log_share = propose(at), np.log(rng.random(len(at)))
-        accepted = (log_share < _score(benches, at, values)).reshape(-1, proposals)
+        accepted = (log_share < _score(terms, at, values)).reshape(-1, proposals)
         first, got = accepted.argmax(axis=1), np.asarray(accepted.any(axis=1))
         tried += _needed(first, got, proposals)
         out[waiting[got]] = values.reshape(-1, proposals)[got, first[got]]
@@ -303,8 +303,8 @@ def draw_proposed(
     # Proposals do not depend on where a row stands: all are judged at once, then each row steps through its own.
     at = np.repeat(waiting, METROPOLIS_STEPS)
     values, log_share = propose(at), np.log(rng.random(len(at))).reshape(-1, METROPOLIS_STEPS)
-    score, values = _score(benches, at, values).reshape(log_share.shape), values.reshape(log_share.shape)
-    level = _score(benches, waiting, out[waiting])
+    score, values = _score(terms, at, values).reshape(log_share.shape), values.reshape(log_share.shape)
+    level = _score(terms, waiting, out[waiting])
     for step in range(METROPOLIS_STEPS):
         # Not a difference: a row whose current value is impossible takes the first possible one.
         good = log_share[:, step] + level < score[:, step]
@@ -312,11 +312,11 @@ def draw_proposed(
     return Draw(out, tried, len(waiting))
 
 
-def _multiply(own: Any, mean: Array, spread: Array, bench: ScoresValues, unit: float) -> tuple[Array, Array] | None:
+def _multiply(own: Any, mean: Array, spread: Array, term: ScoresValues, unit: float) -> tuple[Array, Array] | None:
     """Multiply a normal by a normal factor that is affine in what is drawn; None where it is not defined."""
     if unit == 0.0:
         return mean, spread
-    known = bench.information(own.backward, mean, unit)
+    known = term.information(own.backward, mean, unit)
     if known is None:
         return None
     precision, pull = known
@@ -325,7 +325,7 @@ def _multiply(own: Any, mean: Array, spread: Array, bench: ScoresValues, unit: f
 
 
 def _settle(
-    own: Any, mean: Array, spread: Array, benches: Sequence[ScoresValues], current: Array, rng: np.random.Generator,
+    own: Any, mean: Array, spread: Array, terms: Sequence[ScoresValues], current: Array, rng: np.random.Generator,
     limits: tuple[Array, Array] | None = None,
 ) -> Draw:  # fmt: skip
     """Propose from the normal, accept by the judges; rows still waiting take slice steps."""
@@ -338,7 +338,7 @@ def _settle(
             break
         still, many = [], 1 + len(waiting) * proposals // _BLOCK
         for block in np.array_split(waiting, many) if many > 1 else [waiting]:
-            values, accepted = _propose(own, mean, spread, benches, block, proposals, rng, limits)
+            values, accepted = _propose(own, mean, spread, terms, block, proposals, rng, limits)
             first = accepted.argmax(axis=1)
             got = accepted[np.arange(len(block)), first]
             tried += _needed(first, got, proposals)
@@ -346,7 +346,7 @@ def _settle(
             still.append(block[~got])
         waiting = np.concatenate(still) if many > 1 else still[0]
     if len(waiting):
-        out[waiting] = _slice(own, mean, spread, benches, waiting, current[waiting], rng, limits)
+        out[waiting] = _slice(own, mean, spread, terms, waiting, current[waiting], rng, limits)
     return Draw(out, tried, len(waiting))
 
 
@@ -356,7 +356,7 @@ def _needed(first: Rows, got: npt.NDArray[np.bool_], proposals: int) -> int:
 
 
 def _propose(
-    own: Any, mean: Array, spread: Array, benches: Sequence[ScoresValues], at: Rows, proposals: int,
+    own: Any, mean: Array, spread: Array, terms: Sequence[ScoresValues], at: Rows, proposals: int,
     rng: np.random.Generator, limits: tuple[Array, Array] | None,
 ) -> tuple[Array, npt.NDArray[np.bool_]]:  # fmt: skip
     """Several proposals for each row and whether each is accepted, both (len(at), proposals)."""
@@ -365,28 +365,28 @@ def _propose(
     w = _normals(mean[many], spread[many], ends, rng).reshape(len(at), proposals)
     values = own.backward(w)
     log_share = -rng.standard_exponential((len(at), proposals))  # as the log of a uniform number
-    score = _score(benches, many, values.ravel()).reshape(values.shape)
+    score = _score(terms, many, values.ravel()).reshape(values.shape)
     return values, log_share < score
 
 
-def _score(benches: Sequence[ScoresValues], at: Rows, values: Array) -> Array:
+def _score(terms: Sequence[ScoresValues], at: Rows, values: Array) -> Array:
     """Sum of all judges; -inf where the value is outside a scale or a domain."""
     possible = np.isfinite(values)
-    if len(benches) == 1 and possible.all():
-        return benches[0].log_accept(at, values)
+    if len(terms) == 1 and possible.all():
+        return terms[0].log_accept(at, values)
     score = np.full(len(values), -np.inf)
     if not possible.any():
         return score
     good = np.flatnonzero(possible)
     total = np.zeros(len(good))
-    for bench in benches:
-        total += bench.log_accept(at[good], values[good])
+    for term in terms:
+        total += term.log_accept(at[good], values[good])
     score[good] = total
     return score
 
 
 def _slice(
-    own: Any, mean: Array, spread: Array, benches: Sequence[ScoresValues], at: Rows, current: Array,
+    own: Any, mean: Array, spread: Array, terms: Sequence[ScoresValues], at: Rows, current: Array,
     rng: np.random.Generator, limits: tuple[Array, Array] | None,
 ) -> Array:  # fmt: skip
     """Elliptical slice steps (Murray, Adams & MacKay 2010) from the current values."""
@@ -400,7 +400,7 @@ def _slice(
 
     values = current.copy()
     w = own.forward(values) - mean[at]
-    level = _score(benches, at, values)
+    level = _score(terms, at, values)
     for _ in range(200):  # a row whose current value is impossible starts from the first possible one
         lost = np.flatnonzero(~np.isfinite(level))
         if not len(lost):
@@ -408,7 +408,7 @@ def _slice(
         within = None if ends is None else (ends[0][lost], ends[1][lost])
         drawn = _normals(mean[at[lost]], spread[at[lost]], within, rng)
         w[lost], values[lost] = drawn - mean[at[lost]], own.backward(drawn)
-        level[lost] = _score(benches, at[lost], values[lost])
+        level[lost] = _score(terms, at[lost], values[lost])
     for _ in range(SLICE_STEPS):
         ellipse = spread[at] * rng.standard_normal(len(at))
         floor = level + np.log(rng.random(len(at)))
@@ -420,7 +420,7 @@ def _slice(
                 break
             step = w[moving] * np.cos(angle[moving]) + ellipse[moving] * np.sin(angle[moving])
             proposed = units(step + mean[at[moving]], moving)
-            score = _score(benches, at[moving], proposed)
+            score = _score(terms, at[moving], proposed)
             good = (score > floor[moving]) | (np.isfinite(score) & ~np.isfinite(floor[moving]))
             hit = moving[good]
             w[hit], values[hit], level[hit] = step[good], proposed[good], score[good]

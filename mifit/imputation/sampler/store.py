@@ -1,4 +1,4 @@
-"""ColumnStore: all models' columns side by side, kept in step with the filled values; the one mutable noun.
+"""ColumnStore: the design columns of all models, updated when values are drawn; what changes during a chain.
 
 Columns: constant | main effects of every variable | formula columns not already there | outcomes. A model is an
 array of positions among them. Columns are centred and scaled (by powers of two) with constants fixed before
@@ -456,7 +456,7 @@ class ColumnStore:
         return out
 
     def write(self, variable: Hashable, drawn: Array) -> None:
-        """Put values into the holes of a variable and bring every column and cross-product in step."""
+        """Put values into the missing values of a variable and bring every column and cross-product in step."""
         missing = self.layout.table[variable].missing
         self.values[variable][missing] = drawn
         places = self._written(variable)
