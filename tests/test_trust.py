@@ -84,7 +84,7 @@ def studies(tmp_path_factory):
 # What is stored: every field that can hold text, and what becomes of it
 
 CODE = {
-    "Wishes.derived", "Wishes.conditional", "Wishes.ignore", "Wishes.predictors", "Plan.written", "Terms.formula",
+    "Options.derived", "Options.conditional", "Options.ignore", "Options.predictors", "Plan.written", "Terms.formula",
     "Terms.outcome", "Terms.codes", "Terms.factors", "Question.keywords", "Condition.code",
 }  # fmt: skip
 #: labels of columns, words from a list, sentences, names of traces: compared and printed, never evaluated
@@ -94,9 +94,9 @@ DATA = {
     "Factor.variable", "Piece.what", "Piece.which", "Plan.columns", "Plan.events", "Plan.groups", "Plan.mode",
     "Plan.numeric", "Plan.order", "Question.level", "Question.model", "Question.names", "Question.outcome",
     "Question.said", "Variable.label", "Variable.name", "Variable.predictors", "Variable.role", "Variable.sampler",
-    "Variable.why", "Wishes.auxiliary", "Wishes.bounds", "Wishes.by", "Wishes.censored", "Wishes.truncated",
-    "Wishes.collapse", "Wishes.congeniality",
-    "Wishes.id", "Wishes.kinds", "Wishes.link", "Wishes.methods", "Wishes.order", "Wishes.weights", "Wishes.where",
+    "Variable.why", "Options.auxiliary", "Options.bounds", "Options.by", "Options.censored", "Options.truncated",
+    "Options.collapse", "Options.congeniality",
+    "Options.id", "Options.kinds", "Options.link", "Options.methods", "Options.order", "Options.weights", "Options.where",
 }  # fmt: skip
 
 
@@ -233,7 +233,7 @@ def crafted(document, field, payload, nested):
             hit = True
             continue
         told = {"Plan.written": f"y ~ I({payload})", "Question.keywords": f"I({payload})"}.get(field, payload)
-        told = f"z + I({payload})" if field == "Wishes.predictors" else told
+        told = f"z + I({payload})" if field == "Options.predictors" else told
         changed = put(of[name], told)
         hit = hit or changed != of[name]
         of[name] = changed
@@ -316,7 +316,7 @@ def test_every_sort_of_field_was_reached(studies):
     inside = {
         f for name, f, nested in PLACES if nested and crafted(studies[name][0], f, "np.load(x)", True) is not None
     }
-    assert inside >= {"Condition.code", "Terms.formula", "Wishes.conditional", "Wishes.ignore"}
+    assert inside >= {"Condition.code", "Terms.formula", "Options.conditional", "Options.ignore"}
 
 
 @pytest.mark.parametrize("place", FIRST, ids=str)
@@ -347,7 +347,7 @@ def test_each_payload_is_refused_by_whoever_approves(code):
     assert told.value.do
 
 
-@pytest.mark.parametrize("field", sorted(DATA - {"Question.names", "Condition.names", "Plan.groups", "Wishes.where"}))
+@pytest.mark.parametrize("field", sorted(DATA - {"Question.names", "Condition.names", "Plan.groups", "Options.where"}))
 def test_code_in_a_field_of_data_is_never_evaluated(studies, field, tmp_path):
     names = [name for name in ("chained", "groups") if crafted(studies[name][0], field, RUNS[0], False) is not None]
     for name in names[:1]:
@@ -392,7 +392,7 @@ def test_what_is_imported_is_what_the_reader_passes_and_nothing_the_file_names(s
 
 def test_the_refusal_of_a_function_ends_in_the_call_that_passes_it(studies, tmp_path):
     document, arrays = studies["chained"]
-    changed = crafted(document, "Wishes.predictors", "half(z)", False)
+    changed = crafted(document, "Options.predictors", "half(z)", False)
     (tmp_path / "study.mifit").write_bytes(repacked(changed, arrays))
     with pytest.raises(mifit.StorageError, match="is not a function that files may call") as told:
         mifit.load(tmp_path / "study.mifit")

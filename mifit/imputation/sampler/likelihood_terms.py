@@ -35,7 +35,7 @@ class ScoresValues(Protocol):
         ...
 
     def information(self, backward: Callable[[Array], Array], mean: Array, unit: float) -> tuple[Array, Array] | None:
-        """Precision added by a normal factor, and precision times (its mean - current mean), each (n_units,), or None."""
+        """Precision added by a normal factor, and precision times (its mean - current), each (n_units,), or None."""
         ...
 
 
