@@ -32,6 +32,7 @@ from mifit.formula.terms import parse
 from mifit.frame.table import read
 from mifit.imputation.plan.plan import Plan
 from mifit.storage import study as study_room
+from mifit.storage.classes import fields_in_file, name_of
 from mifit.storage.serialize import Packer
 
 ROOT = Path(__file__).parents[1]
@@ -84,7 +85,7 @@ def studies(tmp_path_factory):
 # What is stored: every field that can hold text, and what becomes of it
 
 CODE = {
-    "Options.derived", "Options.conditional", "Options.ignore", "Options.predictors", "Plan.written", "Terms.formula",
+    "Wishes.derived", "Wishes.conditional", "Wishes.ignore", "Wishes.predictors", "Plan.written", "Terms.formula",
     "Terms.outcome", "Terms.codes", "Terms.factors", "Question.keywords", "Condition.code",
 }  # fmt: skip
 #: labels of columns, words from a list, sentences, names of traces: compared and printed, never evaluated
@@ -94,9 +95,9 @@ DATA = {
     "Factor.variable", "Piece.what", "Piece.which", "Plan.columns", "Plan.events", "Plan.groups", "Plan.mode",
     "Plan.numeric", "Plan.order", "Question.level", "Question.model", "Question.names", "Question.outcome",
     "Question.said", "Variable.label", "Variable.name", "Variable.predictors", "Variable.role", "Variable.sampler",
-    "Variable.why", "Options.auxiliary", "Options.bounds", "Options.by", "Options.censored", "Options.truncated",
-    "Options.collapse", "Options.congeniality",
-    "Options.id", "Options.kinds", "Options.link", "Options.methods", "Options.order", "Options.weights", "Options.where",
+    "Variable.why", "Wishes.auxiliary", "Wishes.bounds", "Wishes.by", "Wishes.censored", "Wishes.truncated",
+    "Wishes.collapse", "Wishes.congeniality",
+    "Wishes.id", "Wishes.kinds", "Wishes.link", "Wishes.methods", "Wishes.order", "Wishes.weights", "Wishes.where",
 }  # fmt: skip
 
 
@@ -117,7 +118,7 @@ def fields_with_text(kind, seen):
     for name in names:
         within = list(inner_types(hints[name]))
         if any(one in (str, typing.Any, Hashable) for one in within):
-            yield f"{kind.__name__}.{name}"
+            yield f"{name_of(kind) or kind.__name__}.{fields_in_file(kind).get(name, name)}"
         for one in within:
             if isinstance(one, type) and (dataclasses.is_dataclass(one) or hasattr(one, "_fields")):
                 yield from fields_with_text(one, seen)
@@ -233,7 +234,7 @@ def crafted(document, field, payload, nested):
             hit = True
             continue
         told = {"Plan.written": f"y ~ I({payload})", "Question.keywords": f"I({payload})"}.get(field, payload)
-        told = f"z + I({payload})" if field == "Options.predictors" else told
+        told = f"z + I({payload})" if field == "Wishes.predictors" else told
         changed = put(of[name], told)
         hit = hit or changed != of[name]
         of[name] = changed
@@ -316,7 +317,7 @@ def test_every_sort_of_field_was_reached(studies):
     inside = {
         f for name, f, nested in PLACES if nested and crafted(studies[name][0], f, "np.load(x)", True) is not None
     }
-    assert inside >= {"Condition.code", "Terms.formula", "Options.conditional", "Options.ignore"}
+    assert inside >= {"Condition.code", "Terms.formula", "Wishes.conditional", "Wishes.ignore"}
 
 
 @pytest.mark.parametrize("place", FIRST, ids=str)
@@ -347,7 +348,7 @@ def test_each_payload_is_refused_by_whoever_approves(code):
     assert told.value.do
 
 
-@pytest.mark.parametrize("field", sorted(DATA - {"Question.names", "Condition.names", "Plan.groups", "Options.where"}))
+@pytest.mark.parametrize("field", sorted(DATA - {"Question.names", "Condition.names", "Plan.groups", "Wishes.where"}))
 def test_code_in_a_field_of_data_is_never_evaluated(studies, field, tmp_path):
     names = [name for name in ("chained", "groups") if crafted(studies[name][0], field, RUNS[0], False) is not None]
     for name in names[:1]:
@@ -392,7 +393,7 @@ def test_what_is_imported_is_what_the_reader_passes_and_nothing_the_file_names(s
 
 def test_the_refusal_of_a_function_ends_in_the_call_that_passes_it(studies, tmp_path):
     document, arrays = studies["chained"]
-    changed = crafted(document, "Options.predictors", "half(z)", False)
+    changed = crafted(document, "Wishes.predictors", "half(z)", False)
     (tmp_path / "study.mifit").write_bytes(repacked(changed, arrays))
     with pytest.raises(mifit.StorageError, match="is not a function that files may call") as told:
         mifit.load(tmp_path / "study.mifit")
