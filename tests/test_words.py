@@ -388,3 +388,48 @@ def test_frequencies_under_another_name_keep_the_users_column():
     assert pasted(refused("df.mice.impute(weights={'freq': 'n'}, m=2, rng=1)", names), names).plan.options.weights == {
         "frequency": "n"
     }
+
+
+COVARIANCES = {
+    "robust": ("cov_type='robust'", "cov_type='HC1'"),
+    "robust in Stata": ("vce='robust'", "cov_type='HC1'"),
+    "robust as a flag": ("robust=True", "cov_type='HC1'"),
+    "clusters in Stata": ("vce='cluster site'", "cov_type='cluster', groups='site'"),
+    "clusters": ("cluster='site'", "cov_type='cluster', groups='site'"),
+}
+
+
+@pytest.mark.parametrize("asked", COVARIANCES)
+def test_words_for_robust_errors_lead_to_robust_errors(asked):
+    given, meant = COVARIANCES[asked]
+    rng = np.random.default_rng(3)
+    df = pd.DataFrame({"x": rng.normal(size=90), "site": np.repeat(range(15), 6)})
+    df["y"] = df["x"] + rng.normal(size=90)
+    df.loc[::7, "y"] = np.nan
+    imp = df.mice.impute("y ~ x", m=3, rng=1, methods={"site": "leave"})
+    with pytest.raises(mifit.ModelError) as caught:
+        eval(f"imp.fit('y ~ x', {given})")
+    found, wanted = eval(caught.value.do), eval(f"imp.fit('y ~ x', {meant})")
+    pd.testing.assert_series_equal(found.bse, wanted.bse)
+    assert not np.allclose(found.bse, imp.fit("y ~ x").bse)
+
+
+@pytest.mark.parametrize("word", ["by", "id"])
+def test_an_option_that_names_one_column_takes_no_list(word):
+    df = pd.DataFrame({"x": [1.0, np.nan, 2.0, 3.0] * 10, "y": np.arange(40.0), "g": ["a", "b"] * 20})
+    with pytest.raises(mifit.DataError, match=f"{word}= names one column, not a list") as caught:
+        df.mice.impute(m=2, rng=1, **{word: ["g"]})
+    assert caught.value.do == f"df.mice.impute({word}='g', m=2, rng=1)"
+
+
+@pytest.mark.parametrize("formula", ["y ~ x + Intercept", "y ~ <script>alert(1)</script>", "y ~ x ~ ", "y ~ x \n + z"])
+def test_formulas_that_patsy_cannot_read_are_one_clear_error(formula):
+    df = pd.DataFrame({"x": [1.0, np.nan, 2.0, 3.0] * 10, "y": np.arange(40.0), "Intercept": np.arange(40.0) % 7})
+    with pytest.raises(mifit.FormulaError) as caught:
+        df.mice.impute(formula)
+    assert caught.value.do
+
+
+def test_a_plan_is_asked_for_its_columns():
+    plan = pd.DataFrame({"x": [1.0, np.nan, 2.0, 3.0] * 10, "y": np.arange(40.0)}).mice.plan("y ~ x")
+    assert list(plan) == ["x"] and "x" in plan and "z" not in plan

@@ -394,6 +394,8 @@ def _check_estimator(entry: Spec, fit: Mapping[str, Any], formula: str) -> None:
         return
     close = get_close_matches(str(given).lower(), [one.lower() for one in entry.cov_types], n=1, cutoff=0.5)
     meant = next((one for one in entry.cov_types if close and one.lower() == close[0]), entry.cov_types[0])
+    if str(given).lower() in _ROBUST:
+        meant = next((one for one in ("HC1", "HC0", "robust") if one in entry.cov_types), meant)
     grouped = ", groups='id'" if entry.groups or meant == "cluster" else ""
     raise ModelError(
         f"{entry.label} has no covariance {given!r}.",
@@ -466,7 +468,9 @@ def _unknown(
     takers = [other for other in _FIRST if other in takers] + takers
     close = get_close_matches(word, known, n=1, cutoff=0.5)
     value = Code(_as_family(given) if word == "family" and isinstance(given, str | type) else _as_given(given))
-    if word in CLUSTER_WORDS:
+    if word in _COVARIANCES:
+        do = _as_cov_type(word, str(given), formula, entry)
+    elif word in CLUSTER_WORDS:
         do = _clustered(formula)
     elif takers:
         taker = "glm" if word == "family" and "glm" in takers else takers[0]
@@ -476,8 +480,25 @@ def _unknown(
     else:
         do = calls.call(verb, formula, model=entry.name, fit_kwds={word: value}, **{word: None})
         do = do.then("   # if its optimizer takes it")
-    fact = f"{entry.label} takes no word {word!r}{nearest(word, known)}."
+    near = "" if word in _COVARIANCES else nearest(word, known)
+    fact = f"{entry.label} takes no word {word!r}{near}."
     return ModelError(fact, known=", ".join(sorted(known)), do=do)
+
+
+#: words of other programs for the covariance of the estimates
+_COVARIANCES = ("vce", "robust", "cluster", "clusters")
+
+#: how other programs ask for errors that are robust to unequal variances
+_ROBUST = ("robust", "sandwich", "white", "huber", "hc", "heteroscedastic", "heteroskedastic")
+
+
+def _as_cov_type(word: str, given: str, formula: str, entry: Spec) -> Advice:
+    """Return the call with the covariance that ``vce=``, ``robust=`` or ``cluster=`` means."""
+    named = given if word.startswith("cluster") else given.partition("cluster")[2].strip()
+    if named:
+        return calls.call("imp.fit", formula, model=entry.name, cov_type="cluster", groups=named, **{word: None})
+    robust = next((one for one in ("HC1", "HC0") if one in entry.cov_types), entry.cov_types[0])
+    return calls.call("imp.fit", formula, model=entry.name, **{entry.cov_word: robust, word: None})
 
 
 def _as_family(given: Any) -> str:

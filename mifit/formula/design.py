@@ -402,6 +402,9 @@ def _columns(info: Any, blocks: list[Block], position: dict[Frozen, int], codes:
     """The design columns in patsy's order: within an interaction the first factor varies fastest."""
     columns: list[FormulaColumn] = []
     for patsy_term, subterms in info.term_codings.items():
+        if patsy_term.name() not in codes:  # of a question that was made by hand
+            fact = f"{patsy_term.name()!r:.80} is a term of the formula, and not among the terms of the question."
+            raise FormulaError(fact, do="imp.plan.questions")
         term = codes.index(patsy_term.name())
         for subterm in subterms:
             widths = [

@@ -289,13 +289,14 @@ def _refuse_shadow(code: str, pieces: Pieces, columns: Set[Hashable], formula: s
             )
     called = {*pieces.called, *(["Q"] if "Q" in pieces.variables and "Q(" in code else [])}
     for name in pieces.variables:
-        reserved = isinstance(name, str) and name.startswith("_patsy_")
-        if name in called or reserved:
+        reserved = isinstance(name, str) and (name.startswith("_patsy_") or name == "Intercept")
+        if isinstance(name, str) and (name in called or reserved):
             fact = "has a name that patsy keeps for itself" if reserved else "hides the function of that name"
+            other = name.strip("_") if name.startswith("_") else f"{name}_"
             raise FormulaError(
                 f"column {name!r} {fact} in {code!r}.",
                 formula=formula,
-                do=f"df = df.rename(columns={{{name!r}: {str(name).strip('_') if reserved else f'{name}_'!r}}})",
+                do=f"df = df.rename(columns={{{name!r}: {other!r}}})",
             )
 
 

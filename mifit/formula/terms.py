@@ -78,6 +78,8 @@ def parse(formula: str, columns: Iterable[Hashable] = ()) -> Terms:
         raise FormulaError(f"the formula does not parse: {error.message}{place}", **advice) from None
     except SyntaxError as error:
         raise FormulaError(f"the formula does not parse: {error.msg}\n  {formula}", **advice) from None
+    except AssertionError:  # of patsy's reader of tokens
+        raise FormulaError(f"the formula does not parse:\n  {formula}", **advice) from None
     except (RecursionError, MemoryError):
         raise FormulaError(f"the formula is nested deeper than Python reads: {formula:.60}...", **advice) from None
     for factor in (factor for term in (*model.lhs_termlist, *model.rhs_termlist) for factor in term.factors):

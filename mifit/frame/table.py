@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..errors import DataError, nearest, shown
+from ..errors import DataError, call, nearest, shown
 from ..typing import Array, Rows
 from .kinds import Coding, Kind, classify, encode, is_missing
 
@@ -99,6 +99,12 @@ class Table:
 
     def require(self, name: Hashable, word: str) -> Column:
         """Return a column, or refuse a name that is none."""
+        if not isinstance(name, Hashable):
+            first = next(iter(name), None)
+            raise DataError(
+                f"{word} names one column, not a {type(name).__name__}.",
+                do="df.columns.tolist()" if first not in self.columns else call("df.mice.impute", **{word[:-1]: first}),
+            )
         if name not in self.columns:
             raise DataError(
                 f"{word} names {name!r}, which is not a column{nearest(name, self.columns)}.",

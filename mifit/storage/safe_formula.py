@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..errors import FormulaError, StorageError
+from ..errors import FormulaError, MifitError, StorageError
 from ..formula.allowed import approve, refused_code
 from ..formula.condition import Condition
 from ..formula.functions import BUILTINS
@@ -87,10 +87,18 @@ def check_writable(plan: Plan, frame: pd.DataFrame, names: Mapping[str, Any]) ->
         raise StorageError(
             f"a study with {code!r:.80} in its formulas cannot be kept in a file: {why}.",
             instead="a function with a name, which is passed when the file is loaded",
-            do=_with_a_name(code, frame.columns),
+            do=_line_instead(code, frame.columns),
         ) from None
     except ValueError as error:  # a plan whose parts disagree: nobody makes one but by hand
         raise StorageError(f"the study cannot be kept in a file: {error}.", do="imp.plan") from None
+
+
+def _line_instead(code: str, columns: Collection[Any]) -> str:
+    """The call that gives a piece of a formula a name; where it is no code at all, what holds the formula."""
+    try:
+        return _with_a_name(code, columns)
+    except (MifitError, SyntaxError, ValueError, RecursionError, MemoryError):  # of a plan that was made by hand
+        return "imp.plan"
 
 
 def _with_a_name(code: str, columns: Collection[Any]) -> str:
@@ -120,7 +128,7 @@ class _Put(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         """One call; those within it first."""
         called = getattr(node.func, "id", "")
-        if called == "Q" and node.args:
+        if called == "Q" and node.args and isinstance(node.args[0], ast.Constant):
             return ast.Name(str(self.letters.get(ast.literal_eval(node.args[0]), "v")))
         self.generic_visit(node)
         return node.args[0] if called == "I" and node.args else node

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -103,6 +103,14 @@ class Plan:
             if variable.name == name:
                 return variable
         raise KeyError(name)
+
+    def __iter__(self) -> Iterator[Hashable]:
+        """Names of the columns that the plan decides about."""
+        return (variable.name for variable in self.variables)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether the plan decides about a column."""
+        return any(variable.name == name for variable in self.variables)
 
     @property
     def title(self) -> str:
