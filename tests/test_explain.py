@@ -216,3 +216,15 @@ def test_a_count_has_whole_quantiles_and_they_are_its_own():
     mean = np.exp(told.equation.loc["sum", "product"])
     words = dict(told.said)["own model"].replace(",", "").split()
     assert [float(words[1]), float(words[5]), float(words[7])] == [poisson.ppf(q, mean) for q in (0.5, 0.05, 0.95)]
+
+
+@pytest.mark.parametrize("formula", [None, "x ~ z + smoker"])
+def test_levels_that_were_drawn_together_are_replayed_as_they_were_drawn(formula):
+    frame = mixed()
+    words = {"collapse": {"clinic": {"other": ["south", "west"]}}, "auxiliary": "response"}
+    imp = frame.mice.impute(formula, **words, m=2, rng=1, iterations=3)
+    for name in ("x", "clinic"):
+        for row in frame.index[frame[name].isna()][:4]:
+            assert "last bits differ" not in str(imp.explain(row, name))
+    followed = imp.trace.loc[imp.trace["statistic"] == "share", "variable"]
+    assert set(followed) <= set(frame.columns) and "clinic" in set(followed)

@@ -274,9 +274,12 @@ def _levels(record: Record, column: Hashable, seen: ReplayedDraw, codes: Any) ->
     """Probability of each level, alone and weighed, beside its share among the m sets."""
     if seen.own is None or not seen.own.levels:
         return pd.DataFrame()
-    levels = pd.Index(record.table[column].coding.levels, name=str(column), tupleize_cols=False)
+    levels = pd.Index(record.drawn_on[column].coding.levels, name=str(column), tupleize_cols=False)
+    codes = codes.astype(np.int64)
+    if column in record.together:  # of the m values, those that were drawn
+        codes = record.together[column].place[codes]
     columns = {"own model": seen.own.levels}
     if seen.weighed is not None:
         columns["weighed"] = seen.weighed.levels
-    shares = np.bincount(codes.astype(np.int64), minlength=len(levels)) / record.m
+    shares = np.bincount(codes, minlength=len(levels)) / record.m
     return pd.DataFrame({**columns, "share of the m values": shares}, index=levels)
