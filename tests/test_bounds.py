@@ -273,7 +273,7 @@ def test_other_units_give_the_same_values_in_other_units():
         ({"nope": (0, 1)}, "not a column"),
         ({"x": (5, 6)}, "has two meanings: 2.* of 2.* observed values lie outside"),
         ({"x": (0, "top")}, "has two meanings: 'top' is a column"),
-        ([("x", 0)], "maps columns"),
+        ([("x", 0)], "maps column names"),
     ],
 )
 def test_a_bound_that_cannot_be_is_one_clear_error(option, said):

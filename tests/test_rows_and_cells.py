@@ -338,7 +338,7 @@ def test_survey_weights_reach_ordered_levels_and_are_refused_by_a_penalty():
         ("y ~ x + z", "w", "model='wls', weights='w'"),
         ("y ~ x + z", {"frequency": "n"}, "freq_weights='n'"),
         (None, "nope", "not a column"),
-        (None, "x", "holes"),
+        (None, "x", "missing values"),
         (None, "z", "above 0"),
         (None, {"frequency": "w"}, "whole numbers"),
         (None, {"often": "w"}, "frequency"),

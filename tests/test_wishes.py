@@ -91,7 +91,7 @@ def test_text_is_no_outcome_of_counts(words):
 
 def test_counts_are_not_drawn_into_fractions():
     error = caught("dose ~ age", model="poisson")
-    assert "would draw counts into" in error.fact
+    assert "would draw counts for" in error.fact
     assert eval(error.do.replace(")))", ")), m=2, rng=1, iterations=5)"), {"df": study(), "sm": sm}) is not None
     assert plan(study().dropna(subset=["dose"]), "dose ~ age", model="poisson").order
 

@@ -344,7 +344,7 @@ def _refuse_products(design: Design) -> None:
             block, unit = design.blocks[b], f"{10.0 ** np.floor(np.log10(largest[b])):g}"
             name = block.variables[0]
             raise FormulaError(
-                f"{column.name!r} has values of about 1e{size:.0f}: their squares are no numbers any more.",
+                f"{column.name!r} has values of about 1e{size:.0f}: their squares overflow (float64); rescale it.",
                 formula=design.formula,
                 do=f"df[{name!r}] = df[{name!r}] / {unit}",
             )

@@ -203,7 +203,7 @@ def _check_values(block: Block, table: Table, question: Question) -> None:
         unit = f"{10.0 ** np.floor(np.log10(largest)):g}"
         smaller = question.formula.replace(" ", "").replace(block.code.replace(" ", ""), f"I({block.code} / {unit})")
         raise FormulaError(
-            f"{block.code!r} has values up to {largest:.3g}: their squares are no numbers any more.",
+            f"{block.code!r} has values up to {largest:.3g}: their squares overflow (float64); rescale it.",
             formula=question.formula,
             do=call("df.mice.impute", smaller),
         )

@@ -80,7 +80,7 @@ def rows_where(completed: Completed, query: Any, names: Mapping[str, Any]) -> tu
         If the query cannot be evaluated, is not true or false in every row, or chooses no row of some set.
     """
     if isinstance(query, str):
-        masks = [_evaluated(query, completed, k, names) for k in range(len(completed))]
+        masks = [_query_mask(query, completed, k, names) for k in range(len(completed))]
     else:
         masks = [_mask(query, completed.index)] * len(completed)
     for k, mask in enumerate(masks):
@@ -89,7 +89,7 @@ def rows_where(completed: Completed, query: Any, names: Mapping[str, Any]) -> tu
     return tuple(np.flatnonzero(mask) for mask in masks)
 
 
-def _evaluated(query: str, completed: Completed, k: int, names: Mapping[str, Any]) -> Mask:
+def _query_mask(query: str, completed: Completed, k: int, names: Mapping[str, Any]) -> Mask:
     """The query on one completed set, shape (n,)."""
     frame = completed.frame(k).reset_index(drop=True)
     wanted = {name: names[name] for name in re.findall(r"@(\w+)", query) if name in names}

@@ -28,6 +28,7 @@ class PooledResults(PooledEstimates):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from mifit.analysis.fit import Fits
     >>> from mifit.pooling.rubin import pool
     >>> estimates, covariances = np.array([[1.0], [2.0]]), np.ones((2, 1, 1))

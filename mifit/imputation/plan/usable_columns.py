@@ -369,7 +369,7 @@ def _unusable(table: Table, column: Column, asked: bool, wished: bool) -> str:
     largest = float(np.max(np.abs(column.values[column.observed]), initial=0.0)) if column.number else 0.0
     if largest > _LARGEST:
         raise DataError(
-            f"column {name!r} has values up to {largest:.3g}: their squares overflow (float64); rescale the column.",
+            f"column {name!r} has values up to {largest:.3g}: their squares overflow (float64); rescale it.",
             do=f"df[{name!r}] = df[{name!r}] / {10.0 ** np.floor(np.log10(largest)):g}",
         )
     if holes == table.n_rows:
