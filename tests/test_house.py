@@ -324,6 +324,34 @@ def retired_words(house: Path) -> list[str]:
     return wrong
 
 
+def parameters(function: ast.FunctionDef) -> set[str]:
+    """Names that a function takes."""
+    given = function.args
+    every = [*given.posonlyargs, *given.args, *given.kwonlyargs, *filter(None, (given.vararg, given.kwarg))]
+    return {one.arg for one in every}
+
+
+def wrong_parameters(house: Path) -> list[str]:
+    """Docstrings that describe a parameter which the function does not take; of a class, which its constructor."""
+    wrong = []
+    for name, path in modules(house).items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.FunctionDef | ast.ClassDef):
+                continue
+            section = re.search(
+                r"^Parameters\n-+\n(.*?)(?=^\w[\w ]*\n-+\n|\Z)", ast.get_docstring(node) or "", re.S | re.M
+            )
+            makers = [m for m in ast.walk(node) if isinstance(m, ast.FunctionDef) and m.name in ("__init__", "__new__")]
+            taker = node if isinstance(node, ast.FunctionDef) else makers[0] if makers else None
+            if section is None or taker is None:
+                continue
+            heads = [line.split(" : ")[0] for line in section[1].splitlines() if line and not line[0].isspace()]
+            told = {word.strip(" *") for head in heads for word in head.split(",")}
+            if extra := told - parameters(taker):
+                wrong.append(f"{name}: {node.name} takes no {', '.join(sorted(extra))}")
+    return wrong
+
+
 def machine_paths(files: list[Path]) -> list[str]:
     tops = "|".join(["work", "tmp", "farm", "root", "home", "Users", "opt"])
     pattern = re.compile(rf"(?<![\w./~-])/(?:{tops})/\w")
@@ -365,6 +393,10 @@ def test_every_module_opens_with_a_sentence_and_says_in_order_what_is_public():
 
 def test_the_table_of_rooms_is_the_house():
     assert wrong_table(HOUSE, (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")) == []
+
+
+def test_docstrings_describe_parameters_that_are_there():
+    assert wrong_parameters(HOUSE) == []
 
 
 def test_no_retired_name_or_word_comes_back():
@@ -445,6 +477,11 @@ CROOKED = {
     "a room that imports the whole house": (wrong_directions, "pooling/rubin.py", "import mifit\n"),
     "a room nobody knows": (wrong_directions, "helpers.py", "x = 1\n"),
     "datasets that import frame": (wrong_directions, "datasets/__init__.py", "from ..frame import kinds\n"),
+    "a parameter that is not there": (
+        wrong_parameters,
+        "frame/table.py",
+        'def f(x):\n    """A.\n\n    Parameters\n    ----------\n    y : int\n    """\n',
+    ),
     "a retired name": (retired_names, "frame/table.py", "def f(wishes): ...\n"),
     "a retired word in a message": (retired_words, "frame/table.py", 'x = f"{3} holes are left"\n'),
     "a retired word in a comment": (retired_words, "frame/table.py", "x = 1  # no hole is left\n"),

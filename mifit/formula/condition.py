@@ -89,13 +89,16 @@ def condition(code: Any, table: Table, scope: Mapping[str, Any], word: str) -> C
     code = sourced(" ".join(code.split()), code)
     try:
         tree = ast.parse(code, mode="eval")
+        plain = ast.unparse(_Plain().visit(ast.parse(code, mode="eval")))
+        changed = ast.unparse(tree) != plain
     except SyntaxError as error:
         raise FormulaError(f"{word} does not parse: {error.msg}.", condition=code, do=example) from None
+    except (RecursionError, MemoryError):
+        fact = f"{word} is nested deeper than Python reads."
+        raise FormulaError(fact, condition=f"{code:.60}...", do=example) from None
     except ValueError as error:  # null or half a character
         raise FormulaError(f"{word} does not parse: {error}.", condition=repr(code), do=example) from None
-    plain = _Plain().visit(tree)
-    changed = ast.unparse(ast.parse(code, mode="eval")) != ast.unparse(plain)
-    code = sourced(ast.unparse(plain), code) if changed else code
+    code = sourced(plain, code) if changed else code
     names = capture(code, table, scope, code)
     variables = take_apart(code, table.columns).variables
     if not variables:

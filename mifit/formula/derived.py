@@ -121,6 +121,9 @@ def _parsed(name: Hashable, code: Any) -> str:
     except SyntaxError as error:
         fact = f"derived={{{name!r}: ...}} does not parse: {error.msg}."
         raise FormulaError(fact, expression=code, do=example) from None
+    except (RecursionError, MemoryError):
+        fact = f"derived={{{name!r}: ...}} is nested deeper than Python reads."
+        raise FormulaError(fact, expression=f"{code:.60}...", do=example) from None
     except ValueError as error:  # null or half a character
         fact = f"derived={{{name!r}: ...}} does not parse: {error}."
         raise FormulaError(fact, expression=repr(code), do=example) from None

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import call
+from ..errors import FormulaError, call
 from ..frame.kinds import Kind
 from ..frame.spelled import spelled
 from ..frame.table import Column
@@ -117,7 +117,7 @@ def _columns_of(side: str, columns: list[Hashable]) -> set[Hashable]:
     """Columns that the left side of a formula is made of."""
     try:
         return set(take_apart(side.strip(), columns).variables)
-    except SyntaxError:
+    except FormulaError:
         return {name for name in columns if code_of(name) == side.strip()}
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import FormulaError
 from .terms import code_of, parse, take_apart
 
 __all__ = ["as_factor", "crossed", "named_in", "widened_by"]
@@ -25,7 +26,7 @@ def named_in(query: str, columns: Iterable[Hashable]) -> tuple[Hashable, ...]:
     columns = list(columns)
     try:
         return take_apart(_spelled(query, {}, lambda name: "None"), columns).variables
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, FormulaError):
         return tuple(columns)
 
 

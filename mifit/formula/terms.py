@@ -219,7 +219,11 @@ def take_apart(code: str, columns: Iterable[Hashable]) -> Pieces:
 @lru_cache(maxsize=1024)
 def _names_in(code: str) -> tuple[tuple[Hashable, ...], tuple[str, ...]]:
     """Names in a piece of a formula that stand for values, in order; names that are called."""
-    tree = ast.parse(code, mode="eval")
+    try:
+        tree = ast.parse(code, mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        said = str(error).partition("(")[0].strip() or type(error).__name__
+        raise FormulaError(f"{code!r:.80} is no expression: {said}.", do=_EXAMPLE) from None
     plain: list[tuple[int, Hashable]] = [(node.col_offset, node.id) for node in _bare(tree)]
     called: list[str] = []
     for node in ast.walk(tree):

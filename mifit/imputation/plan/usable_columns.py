@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...calls import left_alone
-from ...errors import DataError, PlanError, call, nearest, shown
+from ...errors import DataError, FormulaError, PlanError, call, nearest, shown
 from ...formula.question import Question
 from ...formula.recipe import masked, usable, without
 from ...formula.terms import code_of, parse, take_apart
@@ -211,7 +211,7 @@ def _tell_ignored(table: Table, options: Options) -> set[Hashable]:
     if isinstance(option, str):
         try:
             used = take_apart(" ".join(option.split()), table.columns).variables
-        except (SyntaxError, ValueError):  # refused where it is read
+        except FormulaError:  # refused where it is read
             return set()
         return {column.name for column in levelled if column.name in used and column.kind.discrete}
     if option is None:

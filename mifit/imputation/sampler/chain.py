@@ -278,7 +278,7 @@ class ChainState:
         name, choice = variable.name, self.engine.choices[variable.name]
         constraint, missing = self.engine.constraint(name, self.values), self.table[name].missing
         current, members = self.values[name][missing], self.engine.members.get(name)
-        if members is not None:  # one value for all rows of an id, judged by the product over its rows
+        if members is not None:  # one value for all rows of an id, weighted by the product over its rows
             terms = [GroupedTerm(term, members) for term in terms]
             constraint = None if constraint is None else constraint.shared(members)
             found = draw(choice, own, X[members.heads], terms, constraint, current[members.heads], rng)

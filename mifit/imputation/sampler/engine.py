@@ -402,7 +402,7 @@ class Engine:
         return found.holds(self.table, {v: self.table[v].values for v in found.variables})
 
     def _learnt(self, ready: FactorRuntime) -> Rows | None:
-        """Rows a factor is fitted on and judges; None for all."""
+        """Rows that a factor is fitted on and has a likelihood in; None for all."""
         variable = None if ready.question is not None else self.variables.get(ready.factor.variable)
         skip = None if variable is None else variable.skip
         if skip is None:

@@ -23,7 +23,7 @@ _NOWHERE = -1e6
 
 
 class ScoresValues(Protocol):
-    """What the samplers ask of a judge."""
+    """What the samplers ask of a likelihood term."""
 
     @property
     def gaussian(self) -> bool:
@@ -49,7 +49,7 @@ class LinearInVariable(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LikelihoodTerm:
-    """One factor as a judge of a variable's values: what stays is computed once, what changes on request."""
+    """One factor as a function of a variable's values: what does not depend on them is computed once."""
 
     fitted: ScoresOutcome
     store: ColumnStore
@@ -200,7 +200,7 @@ class GroupedRows(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GroupedTerm:
-    """A factor as a judge of values that all rows of an id share: the product over its rows."""
+    """The likelihood term of values that all rows of an id share: the product over its rows."""
 
     term: LikelihoodTerm
     members: GroupedRows

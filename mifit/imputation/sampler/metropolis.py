@@ -41,7 +41,7 @@ class Conditional:
         Its own model, parameters drawn; with ``log_density`` or ``log_probabilities``.
     model : Model
         Columns of the own model.
-    judges : sequence of (fitted, FactorRuntime)
+    terms : sequence of (fitted, FactorRuntime)
         The models that it feeds.
     engine : Engine
     store : ColumnStore
@@ -59,7 +59,7 @@ class Conditional:
             )
         self.name, self.own, self.model, self.terms = name, own, model, terms
         self.engine, self.store = engine, store
-        self.responses: dict[int, Array | None] = {}  #: of judges whose outcome is complete
+        self.responses: dict[int, Array | None] = {}  #: of terms whose outcome is complete
         for _, ready in terms:
             drawn = any(len(engine.table[v].missing) for v in ready.outcome)
             self.responses[ready.position] = None if drawn else ready.response(store.values)

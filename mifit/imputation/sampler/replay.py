@@ -25,7 +25,7 @@ from .samplers import TransformedOutcome
 
 __all__ = ["ReplayedDraw", "Spread", "replay"]
 
-_GRID = np.linspace(-8.0, 8.0, 4001)  # standard deviations of the own model, where the judges are asked
+_GRID = np.linspace(-8.0, 8.0, 4001)  # standard deviations of the own model, where the likelihood terms are evaluated
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,10 @@ class ReplayedDraw:
     stood: Array  #: (p,) their values in this row, in the user's units
     coef: Array  #: (p,) or (p, k) drawn coefficients in the user's units
     own: Spread | None  #: what the own model alone says of this row; None where it has no density
-    weighed: Spread | None  #: the same after all judges; None where there is none
-    acceptance: float  #: probability that a proposal of the own model is accepted in this row; NaN without judges
+    weighed: Spread | None  #: the same after all likelihood terms; None where there is none
+    acceptance: (
+        float  #: probability that a proposal of the own model is accepted in this row; NaN without likelihood terms
+    )
     terms: tuple[str, ...]  #: who weighs
     donors: Rows  #: rows whose values could have been taken, nearest first; empty but for matching
     distances: Array  #: of the donors' predictions from this row's
@@ -147,7 +149,7 @@ class _Seen:
         return rows[once], distances[once]
 
     def _labels(self) -> tuple[str, ...]:
-        """Who judges, and what is known of the value."""
+        """Names of the likelihood terms and of the constraint."""
         found, constraint = [label for label, _ in self.record.terms], self.constraint
         if constraint is not None:
             found += ["its bounds"] * constraint.bounded + ["conditions"] * (constraint.allowed is not None)
@@ -172,10 +174,10 @@ class _Seen:
     def _spreads(self) -> tuple[Spread | None, Spread | None, float]:
         """What the own model says of the row, alone and weighed, and the probability of acceptance."""
         own, at, x, constraint = self.own, self.at, self.x, self.constraint
-        terms: list[ScoresValues] = [bench for _, bench in self.record.terms]
+        terms: list[ScoresValues] = [term for _, term in self.record.terms]
         members = self.engine.members.get(self.name)
         if members is not None:
-            terms, at = [GroupedTerm(bench, members) for bench in terms], int(members.unit[at])  # type: ignore[arg-type]
+            terms, at = [GroupedTerm(term, members) for term in terms], int(members.unit[at])  # type: ignore[arg-type]
             constraint = None if constraint is None else constraint.shared(members)
         inverse = self.engine.inverse(self.name)
         if inverse is not None:
@@ -202,7 +204,7 @@ class _Seen:
         if not terms or not (start[good] * liked).any():
             return shown, None, np.nan
         choice = self.engine.choices[self.name]
-        # Proposals come from the normal into which some judges are multiplied, within the bounds.
+        # Proposals come from the normal into which some terms are multiplied, within the bounds.
         first = [term for term, normal in zip(terms, choice.multiplied, strict=False) if normal]
         proposed = start.copy()
         proposed[good] *= np.exp(_score(first, at, points[good]))
@@ -222,7 +224,7 @@ class _Seen:
 
 
 def _score(terms: Sequence[ScoresValues], at: int, points: Array) -> Array:
-    """How much all judges like some values in one row, at most 0, shape (len(points),)."""
+    """Log weight of some values in one row, summed over the terms, at most 0, shape (len(points),)."""
     where = np.full(len(points), at)
     total = np.zeros(len(points))
     for term in terms:

@@ -85,7 +85,7 @@ def draw(
         Its own factor, with what the choice asks for.
     X : ndarray, shape (n_mis, p)
         Predictors of the own factor.
-    benches : sequence of LikelihoodTerm
+    terms : sequence of LikelihoodTerm
         The factors it feeds.
     constraint : Constraint, optional
         What is known of the values: bounds truncate them, nothing is clipped.
@@ -141,7 +141,7 @@ def _donors(values: Array, constraint: Constraint, n: int) -> tuple[npt.NDArray[
 
 
 def draw_discrete(own: Discrete, X: Array, terms: Sequence[ScoresValues], rng: np.random.Generator) -> Draw:
-    """Weight every level by the own factor and all judges, then draw; exact."""
+    """Weight every level by the own factor and all likelihood terms, then draw; exact."""
     n = len(X)
     out = np.empty(n)
     if n == 0:
@@ -159,7 +159,7 @@ def draw_discrete(own: Discrete, X: Array, terms: Sequence[ScoresValues], rng: n
 
 
 def _draw_binary(log_odds: Array, terms: Sequence[ScoresValues], rng: np.random.Generator) -> Array:
-    """Draw level 0 or 1 from the log odds of level 1 and what all judges add to them."""
+    """Draw level 0 or 1 from the log odds of level 1 and what all likelihood terms add to them."""
     n = len(log_odds)
     every, no, yes = np.arange(n), np.zeros(n), np.ones(n)
     with np.errstate(invalid="ignore"):
@@ -204,11 +204,11 @@ def draw_continuous(
         Its own factor, normal on some scale.
     X : ndarray, shape (n_mis, p)
         Predictors of the own factor.
-    benches : sequence of LikelihoodTerm
+    terms : sequence of LikelihoodTerm
         The factors it feeds.
     multiplied : sequence of bool
         Whether each of them is normal in a linear predictor that is affine in what is drawn: such a factor is
-        multiplied into the own normal, the others judge proposals.
+        multiplied into the own normal, the others decide about proposals.
     current : ndarray, shape (n_mis,)
         Current values, from which slice steps start.
     rng : Generator
@@ -279,7 +279,7 @@ def draw_proposed(
     own: Any, X: Array, terms: Sequence[ScoresValues], current: Array, rng: np.random.Generator, shift: Any = 0.0,
     weights: Array | None = None,
 ) -> Draw:  # fmt: skip
-    """Propose from any own factor, accept by the judges; rows still waiting take Metropolis steps from their value."""
+    """Propose from any own factor, accept by the likelihood terms; rows still waiting take Metropolis steps."""
     n = len(X)
     out, waiting, tried = current.copy(), np.arange(n), 0
     shift = np.broadcast_to(np.asarray(shift, dtype=np.float64), (n,))
@@ -300,7 +300,7 @@ def draw_proposed(
         waiting = waiting[~got]
     if not len(waiting):
         return Draw(out, tried)
-    # Proposals do not depend on where a row stands: all are judged at once, then each row steps through its own.
+    # Proposals do not depend on where a row stands: all are weighed at once, then each row steps through its own.
     at = np.repeat(waiting, METROPOLIS_STEPS)
     values, log_share = propose(at), np.log(rng.random(len(at))).reshape(-1, METROPOLIS_STEPS)
     score, values = _score(terms, at, values).reshape(log_share.shape), values.reshape(log_share.shape)
@@ -328,7 +328,7 @@ def _settle(
     own: Any, mean: Array, spread: Array, terms: Sequence[ScoresValues], current: Array, rng: np.random.Generator,
     limits: tuple[Array, Array] | None = None,
 ) -> Draw:  # fmt: skip
-    """Propose from the normal, accept by the judges; rows still waiting take slice steps."""
+    """Propose from the normal, accept by the likelihood terms; rows still waiting take slice steps."""
     n = len(mean)
     out = current.copy()
     waiting = np.arange(n)
@@ -370,7 +370,7 @@ def _propose(
 
 
 def _score(terms: Sequence[ScoresValues], at: Rows, values: Array) -> Array:
-    """Sum of all judges; -inf where the value is outside a scale or a domain."""
+    """Sum of all likelihood terms; -inf where the value is outside a scale or a domain."""
     possible = np.isfinite(values)
     if len(terms) == 1 and possible.all():
         return terms[0].log_accept(at, values)
