@@ -100,14 +100,18 @@ class ChainState:
         The chain that goes on.
     values : mapping, optional
         Column -> (n,) where it goes on from, instead of the values that ``before`` ended with.
-    hold : bool
-        Whether each model's parameters are drawn once and held, as for rows that came later.
+    held_rows : mapping, optional
+        Rows that each model's parameters are drawn from, once: they are held, as for rows that came later.
     """
 
     def __init__(
-        self, engine: Engine, before: Chain | None, values: Mapping[Hashable, Array] | None = None, hold: bool = False
+        self,
+        engine: Engine,
+        before: Chain | None,
+        values: Mapping[Hashable, Array] | None = None,
+        held_rows: Mapping[Any, Rows] | None = None,
     ) -> None:
-        self.engine, self.table, self.plan, self.hold = engine, engine.table, engine.plan, hold
+        self.engine, self.table, self.plan, self.hold = engine, engine.table, engine.plan, held_rows is not None
         self.visiting: Hashable = None
         self.warm: dict[Any, Any] = dict(before.warm) if before else {}
         self.events: dict[str, int] = dict(before.events) if before else {}
@@ -115,7 +119,7 @@ class ChainState:
         self.seen: dict[str, tuple[Hashable, int]] = dict(before.first) if before else {}
         self.past = {k: list(v) for k, v in before.traces.items()} if before else {}
         self.start_rows: dict[Any, Rows] = {}  #: rows for the first parameter draws, by model
-        self.first: dict[Any, Rows] = {}  #: the same during the first sweep, else empty
+        self.first: dict[Any, Rows] = dict(held_rows or {})  #: the same during the first sweep, or held
         self.spelled = spelled(self.plan.columns)
         self.traced: dict[Hashable, list[list[float]]] = {}  #: of each variable, among ``past``
         self.number = 0  #: of the sweep

@@ -157,13 +157,12 @@ def _below(known: Table, new: Table, order: Collection[Hashable]) -> Table:
 def _completed(engine: Engine, old: Engine, chain: Chain, seed: Seed, sweeps: int) -> dict[Hashable, Array]:
     """The missing values of the new rows under the parameters of one chain."""
     rng = seed.stream(chain.number, chain.sweeps, 1)
-    running = ChainState(engine, chain, _opening(engine, old, chain, rng), hold=True)
-    running.first = _old_rows(old)
-    running.put(begin(engine, running.values, rng))
+    state = ChainState(engine, chain, _opening(engine, old, chain, rng), _old_rows(old))
+    state.put(begin(engine, state.values, rng))
     for _ in range(sweeps):
-        running.visit_all(rng)
-    check(engine, running.values)
-    return {name: running.values[name][engine.table[name].missing] for name in engine.plan.order}
+        state.visit_all(rng)
+    check(engine, state.values)
+    return {name: state.values[name][engine.table[name].missing] for name in engine.plan.order}
 
 
 def _opening(engine: Engine, old: Engine, chain: Chain, rng: np.random.Generator) -> dict[Hashable, Array]:

@@ -96,15 +96,15 @@ def replay(
     found: list[ReplayedDraw] = []
     with one_thread():
         engine = Engine(table, plan, derived)
-        running, at = ChainState(engine, None), int(np.searchsorted(table[name].missing, row))
+        state, at = ChainState(engine, None), int(np.searchsorted(table[name].missing, row))
 
         def watch(record: VisitRecord) -> None:
             if record.variable.name == name:
-                found.append(_Seen(engine, running, record, at).witnessed())
+                found.append(_Seen(engine, state, record, at).witnessed())
 
-        running.start(seed.stream(number, 0))
+        state.start(seed.stream(number, 0))
         for sweep in range(1, sweeps + 1):
-            running.sweep(seed.stream(number, sweep), sweep, watch if sweep == sweeps else None)
+            state.sweep(seed.stream(number, sweep), sweep, watch if sweep == sweeps else None)
     return found[0]
 
 
@@ -114,17 +114,17 @@ class _Seen:
     Parameters
     ----------
     engine : Engine
-    running : ChainState
+    state : ChainState
     record : VisitRecord
     at : int
         Position of the value among the missing ones of its variable.
     """
 
-    def __init__(self, engine: Engine, running: ChainState, record: VisitRecord, at: int) -> None:
-        self.engine, self.running, self.record, self.at = engine, running, record, at
+    def __init__(self, engine: Engine, state: ChainState, record: VisitRecord, at: int) -> None:
+        self.engine, self.state, self.record, self.at = engine, state, record, at
         self.name, self.own, self.model = record.variable.name, record.own.fitted, record.own.model
-        self.constraint = engine.constraint(self.name, running.values)
-        self.x = running.store.gathered(self.name)[at, self.model.columns]
+        self.constraint = engine.constraint(self.name, state.values)
+        self.x = state.store.gathered(self.name)[at, self.model.columns]
 
     def witnessed(self) -> ReplayedDraw:
         """All that is said of the value."""

@@ -124,39 +124,39 @@ def _chain(
     engine: Engine, number: int, before: Chain | None, sweeps: int, seed: Seed, tick: Callable[[], Any] | None
 ) -> Chain:
     """One chain, up to a number of sweeps."""
-    running: ChainState | None = None
+    state: ChainState | None = None
     first = 0 if before is None else before.sweeps
     sweep = first
     try:
-        running = ChainState(engine, before)
+        state = ChainState(engine, before)
         if before is None:
-            running.start(seed.stream(number, 0))
+            state.start(seed.stream(number, 0))
         for sweep in range(first + 1, sweeps + 1):
-            running.sweep(seed.stream(number, sweep), sweep)
+            state.sweep(seed.stream(number, sweep), sweep)
             if tick is not None:
                 tick()
     except ImputationError as error:
-        raise (error if running is None else _named(error, running)) from error
+        raise (error if state is None else _named(error, state)) from error
     except MifitError:
         raise
     except MemoryError as error:
         raise ImputationError(
-            f"chain {number}, sweep {sweep}: memory ran out while {_visited(running)[1]} was drawn.",
+            f"chain {number}, sweep {sweep}: memory ran out while {_visited(state)[1]} was drawn.",
             do=_way_out(engine, None),
         ) from error
     except Exception as error:  # whatever a function of the user's may raise; not all of it crosses a process
         said = str(error).partition("\n")[0] or type(error).__name__
-        visiting, what = _visited(running)
+        visiting, what = _visited(state)
         raise ImputationError(
             f"chain {number}, sweep {sweep}: {what} could not be drawn ({said}).",
             do=_way_out(engine, visiting),
         ) from error
-    return running.freeze(number, max(sweeps, first))
+    return state.freeze(number, max(sweeps, first))
 
 
-def _visited(running: ChainState | None) -> tuple[Hashable, str]:
+def _visited(state: ChainState | None) -> tuple[Hashable, str]:
     """The column that was being drawn, and what to call it; None before the first."""
-    name = None if running is None else running.visiting
+    name = None if state is None else state.visiting
     return name, "the first fill" if name is None else repr(name)
 
 
@@ -173,12 +173,12 @@ def _way_out(engine: Engine, visiting: Hashable) -> str:
     return call("df.mice.impute", methods={visiting: "sample"})
 
 
-def _named(error: ImputationError, running: ChainState) -> ImputationError:
+def _named(error: ImputationError, state: ChainState) -> ImputationError:
     """The same error, with the column that was being drawn and what was known of it."""
-    name = running.visiting
+    name = state.visiting
     if name is None:
         return error
-    known = running.engine.variables[name].bounds if name in running.engine.variables else None
+    known = state.engine.variables[name].bounds if name in state.engine.variables else None
     lines = {**error.lines, **({} if known is None else {"bounds": str(known)})}
     do = call("df.mice.impute", **({"methods": {name: "norm"}} if known else left_alone(name)))
     return ImputationError(f"{name!r}: {error.fact}", do=do, **lines)
