@@ -273,6 +273,8 @@ HALF = "a\ud800"
 )
 def test_half_a_character_in_a_name_or_a_formula_is_one_clear_error(columns, words):
     with pytest.raises(mifit.MifitError) as caught:
-        mifit.impute(mixed(40).assign(**columns), m=2, iterations=1, rng=1, **words)
+        frame = mixed(40)
+        frame.columns = frame.columns.astype(object)  # other labels cannot hold it
+        mifit.impute(frame.assign(**columns), m=2, iterations=1, rng=1, **words)
     str(caught.value).encode()
     assert caught.value.do

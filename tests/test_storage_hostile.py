@@ -364,6 +364,8 @@ def parts(tmp_path_factory):
     n = 80
     frame = pd.DataFrame({"y": rng.normal(size=n), "x": rng.normal(size=n), "g": rng.choice(list("abc"), n)})
     frame = frame.assign(x=frame["x"].mask(rng.random(n) < 0.3), s=np.tile([1, 2], n // 2), k=np.arange(n) % 8)
+    frame.columns = frame.columns.astype(object)  # every version of pandas writes them alike
+    frame["g"] = frame["g"].astype(object)
     studies = {
         "by": {"by": "s"}, "levels": {"formula": "y ~ x"},
         "means": {"formula": "y ~ x", "model": "mixedlm", "groups": "k", "methods": {"g": "leave"}},

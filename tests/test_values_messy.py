@@ -126,7 +126,7 @@ def test_any_index(index):
 
 
 @pytest.mark.parametrize(
-    "values", [pd.date_range("2020", periods=N), pd.timedelta_range("1d", periods=N), [[1]] * N, np.full(N, np.nan)]
+    "values", [pd.date_range("2020", periods=N), pd.timedelta_range("1D", periods=N), [[1]] * N, np.full(N, np.nan)]
 )
 @pytest.mark.filterwarnings("ignore::mifit.MifitWarning")
 def test_a_column_that_is_not_imputed_has_no_row(values):

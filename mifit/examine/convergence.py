@@ -222,7 +222,8 @@ def trace_frame(chains: Sequence[Chain], plan: Plan | None, table: Table) -> pd.
     labels = {"trace": list(values), "variable": [o.variable for o in known], "statistic": [o.statistic for o in known]}
     return pd.DataFrame(
         {
-            **{word: pd.Series(each, dtype=object).repeat(size).to_numpy() for word, each in labels.items()},
+            # of any sort: no dtype of text holds all of them
+            **{word: pd.Series([o for o in each for _ in range(size)], dtype=object) for word, each in labels.items()},
             "chain": np.tile(np.repeat(np.arange(len(chains)), sweeps), len(values)),
             "iteration": np.tile(np.arange(1, sweeps + 1), len(values) * len(chains)),
             "value": np.concatenate([one.ravel() for one in values.values()]) if values else np.empty(0),

@@ -101,9 +101,9 @@ class Plots:
             names.sort(key=lambda name: table["verdict"][name] != "drifts")
         shown = names[:_PANELS]
         figure, axes = _places(ax, shown, "trace", 6, 2.5, 1.75)
-        by_trace = dict(iter(frame.groupby("trace", sort=False)))
+        traces = frame["trace"].to_numpy()
         for one, name in zip(axes, shown, strict=True):
-            _draw_trace(one, name, by_trace[name], str(table["verdict"][name]))
+            _draw_trace(one, name, frame[traces == name], str(table["verdict"][name]))
         return _finished(figure, axes, ax, [handle(IMPUTED, "one chain"), handle(INK, "mean of chains")], names)
 
     def density(self, which: Any = None, ax: Any = None) -> Any:
@@ -257,15 +257,16 @@ def values_frame(completed: Completed, which: Any = None) -> pd.DataFrame:
         there = [~np.isnan(holes[name]) for holes in completed.holes]  # what is not there stays missing
         drawn = [column.coding.decode(one[name][some]) for one, some in zip(completed.holes, there, strict=True)]
         rows = [column.observed, *(column.missing[some] for some in there)]
+        values = np.concatenate([seen, *drawn])
         sets = np.repeat(np.arange(-1, len(drawn)), [len(one) for one in rows])
         parts.append(
             pd.DataFrame(
                 {
-                    "variable": pd.Series([name], dtype=object).repeat(len(sets)).to_numpy(),
+                    "variable": pd.Series([name] * len(sets), dtype=object),
                     "origin": np.where(sets < 0, "observed", "imputed"),
                     "set": pd.array(sets, dtype="Int64"),
                     "row": np.concatenate(rows),
-                    "value": np.concatenate([seen, *drawn]),
+                    "value": pd.Series(values, dtype=values.dtype),
                 }
             )
         )
@@ -328,8 +329,11 @@ def _chosen_traces(frame: pd.DataFrame, which: Any) -> pd.DataFrame:
     if frame.empty:
         raise DataError("nothing was imputed: there are no traces to draw.", do="df.mice.plot_pattern()")
     if which is None:
-        shares = frame[frame["statistic"] == "share"].groupby("variable", sort=False)["trace"].unique()
-        return frame[~frame["trace"].isin([one[0] for one in shares if len(one) == 2])].reset_index(drop=True)
+        shares: dict[Hashable, dict[str, None]] = {}
+        for variable, trace in frame.loc[frame["statistic"] == "share", ["variable", "trace"]].itertuples(index=False):
+            shares.setdefault(variable, {})[trace] = None
+        double = {next(iter(one)) for one in shares.values() if len(one) == 2}
+        return frame[[trace not in double for trace in frame["trace"]]].reset_index(drop=True)
     asked = which if isinstance(which, list) else [which]
     known = {*frame["variable"], *frame["trace"]}
     for name in asked:

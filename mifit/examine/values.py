@@ -13,6 +13,7 @@ from ..typing import Array
 
 __all__ = ["Strayed", "strayed", "value_table"]
 
+_LABELS = ("column", "level")
 _FAR = 0.5  # observed ranges beyond the observed range from which a value is said to be far out
 
 
@@ -40,7 +41,9 @@ def value_table(completed: Completed) -> pd.DataFrame:
             rows += _shares(name, column.coding.levels, seen, drawn)
         else:
             rows.append(_range(name, seen, drawn))
-    table = pd.DataFrame(rows, columns=list(_COLUMNS))
+    table = pd.DataFrame({word: [row.get(word, np.nan) for row in rows] for word in _COLUMNS if word not in _LABELS})
+    for place, word in enumerate(_LABELS):  # names and levels of any sort: no dtype of text holds all of them
+        table.insert(place, word, pd.Series([row.get(word) for row in rows], dtype=object))
     worst = table.groupby("column", sort=False)["far"].transform("max") if len(table) else table["far"]
     return table.iloc[np.argsort(-worst.to_numpy(dtype=np.float64), kind="stable")].reset_index(drop=True)
 

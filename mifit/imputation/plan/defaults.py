@@ -277,7 +277,7 @@ def rare_together(name: Hashable, least: int) -> str:
     >>> df["g"].tolist()
     ['a', 'a', 'other', nan]
     """
-    counted = f"n = df.groupby({name!r}, observed=True)[{name!r}].transform('size')"
+    counted = f"n = df.groupby({name!r}, observed=True)[{name!r}].transform('size').fillna({least})"
     return f"{counted}; df[{name!r}] = df[{name!r}].astype(object).mask(n < {least}, 'other')"
 
 
