@@ -219,7 +219,11 @@ def trace_frame(chains: Sequence[Chain], plan: Plan | None, table: Table) -> pd.
     about = _about(plan, table)
     known = [about.get(trace) or _About(trace.partition("(")[2][:-1], trace.partition("(")[0]) for trace in values]
     size = len(chains) * sweeps
-    labels = {"trace": list(values), "variable": [o.variable for o in known], "statistic": [o.statistic for o in known]}
+    labels: dict[str, list[Any]] = {
+        "trace": list(values),
+        "variable": [o.variable for o in known],
+        "statistic": [o.statistic for o in known],
+    }
     return pd.DataFrame(
         {
             # of any sort: no dtype of text holds all of them
