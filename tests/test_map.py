@@ -1,5 +1,7 @@
 """Any function of a completed frame, fits of any package, tables of estimates: pooled by the same rules."""
 
+import inspect
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +15,9 @@ from mifit.errors import FitError, MifitWarning, ModelError, PoolingError
 from mifit.pooling.rubin import pool as rubin_pool
 from mifit.results.external import pool, pool_table
 from mifit.results.map import Mapped, map_sets
+
+#: scipy called it another word before 1.15
+SEED = {"rng" if "rng" in inspect.signature(st.permutation_test).parameters else "random_state": 1}
 
 
 @pytest.fixture(scope="module")
@@ -239,11 +244,11 @@ BARE = {
     "levene": lambda d: np.array(st.levene(*parts(d))).tolist(),
     "Welch's t": lambda d: st.ttest_ind(*parts(d)[:2], equal_var=False)[:2],
     "permutation_test": lambda d: (lambda r: (r.statistic, r.pvalue))(
-        st.permutation_test(parts(d)[:2], lambda a, b: a.mean() - b.mean(), n_resamples=99, rng=1)
+        st.permutation_test(parts(d)[:2], lambda a, b: a.mean() - b.mean(), n_resamples=99, **SEED)
     ),
     "kendalltau of few rows": lambda d: tuple(st.kendalltau(d["x"][:20], d["y"][:20])),
     "fisher_exact": lambda d: tuple(st.fisher_exact(pd.crosstab(d["x"] > 0, d["y"] > 0))),
-    "dunnett": lambda d: (lambda r: (r.statistic, r.pvalue))(st.dunnett(*parts(d)[1:], control=parts(d)[0], rng=1)),
+    "dunnett": lambda d: (lambda r: (r.statistic, r.pvalue))(st.dunnett(*parts(d)[1:], control=parts(d)[0], **SEED)),
     "unpacked": by_hand,
     "in another function": of_another,
     "pearsonr, one-sided": lambda d: (lambda one: (float(one[0]), float(one[1])))(
