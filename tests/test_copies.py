@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import mifit
 from mifit.imputation.plan.unit_copies import linear_copy
 
 N = 120
@@ -111,3 +112,19 @@ def test_units_do_not_matter(power):
     assert linear_copy(x, 2 * x) == (2.0, 0.0)
     assert linear_copy(x, base() + 1) == pytest.approx((10.0**-power, 1.0), rel=1e-9)
     assert linear_copy(x, x + 0.01 * 10.0**power * base(7)) is None
+
+
+@pytest.mark.parametrize("slope", [1.0, 2.54, -1e6])
+def test_an_analysis_of_a_column_and_its_exact_copy_is_refused_with_the_call_that_keeps_both(slope):
+    rng = np.random.default_rng(5)
+    df = pd.DataFrame({"x": rng.normal(size=200), "z": rng.normal(size=200)})
+    df = df.assign(k=slope * df["x"], y=df["x"] + df["z"] + rng.normal(size=200))
+    df.loc[:60, "x"], df.loc[30:90, "k"] = np.nan, np.nan
+    for verb in ("impute", "plan"):
+        with pytest.raises(mifit.PlanError, match="cannot tell their coefficients apart") as caught:
+            getattr(df.mice, verb)("y ~ x + k + z", m=2, rng=1)
+    imp = eval(caught.value.do)
+    assert list(imp.fit().params.index) == ["Intercept", "x", "z"]
+    for one in imp:
+        np.testing.assert_allclose(one["k"], slope * one["x"], rtol=1e-9)
+    assert "x" in df.mice.plan("y ~ x + I(k**2) + z")  # a curve is no copy

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 
 import numpy as np
 
+from ...errors import PlanError, call
 from ...formula.question import Question
+from ...formula.recipe import without
 from ...formula.terms import code_of
 from ...frame.kinds import Kind
 from ...frame.table import Table
@@ -40,6 +42,11 @@ def said_of_copies(
     -------
     list of str
         One sentence, or none; pairs without missing values are not looked at.
+
+    Raises
+    ------
+    PlanError
+        If an analysis has a column and its exact copy, each as a term: no data tell their coefficients apart.
     """
     names = [
         n for n, c in table.columns.items()
@@ -63,6 +70,7 @@ def said_of_copies(
             continue
         line = linear_copy(values[base], values[copy])
         if line is not None:
+            _refuse_both(questions, table, base, copy, line, values)
             found[copy] = _written(base, *line)
             rows.append(int(np.sum(~np.isnan(values[base] + values[copy]))))
     if not found:
@@ -73,6 +81,27 @@ def said_of_copies(
     taken = [repr(n) for n in found if n in wished]
     without = f" (without {', '.join(taken)} in other words)" if taken else ""
     return [f"{shown}; {call} keeps them in step{without}"]
+
+
+def _refuse_both(
+    questions: Sequence[Question], table: Table, base: Hashable, copy: Hashable, line: tuple[float, float],
+    values: Mapping[Hashable, Array],
+) -> None:  # fmt: skip
+    """Refuse an analysis with a term for each of two columns that are one; rounded copies are only noted."""
+    both = ~np.isnan(values[base] + values[copy])
+    x, y = values[base][both], values[copy][both]
+    if float(np.abs(y - line[0] * x - line[1]).max()) > _EXACT[1] * float(np.abs(y).max()):
+        return
+    code = _written(base, *line)
+    for question in questions:
+        if {code_of(base), code_of(copy)} <= {*question.terms.codes}:
+            raise PlanError(
+                f"{copy!r} is {code} in all {int(both.sum())} rows where both are observed: "
+                "the analysis cannot tell their coefficients apart.",
+                analysis=question.formula,
+                do=call("df.mice.impute", without(question.terms, copy, table.columns), derived={copy: code})
+                .in_place_of(question.formula),
+            )  # fmt: skip
 
 
 def linear_copy(x: Array, y: Array) -> tuple[float, float] | None:
