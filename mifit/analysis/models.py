@@ -395,7 +395,7 @@ def _check_estimator(entry: Spec, fit: Mapping[str, Any], formula: str) -> None:
     close = get_close_matches(str(given).lower(), [one.lower() for one in entry.cov_types], n=1, cutoff=0.5)
     meant = next((one for one in entry.cov_types if close and one.lower() == close[0]), entry.cov_types[0])
     if str(given).lower() in _ROBUST:
-        meant = next((one for one in ("HC1", "HC0", "robust") if one in entry.cov_types), meant)
+        meant = _robust_of(entry) or meant
     grouped = ", groups='id'" if entry.groups or meant == "cluster" else ""
     raise ModelError(
         f"{entry.label} has no covariance {given!r}.",
@@ -468,7 +468,9 @@ def _unknown(
     takers = [other for other in _FIRST if other in takers] + takers
     close = get_close_matches(word, known, n=1, cutoff=0.5)
     value = Code(_as_family(given) if word == "family" and isinstance(given, str | type) else _as_given(given))
-    if word in _COVARIANCES:
+    if word.startswith("cluster") and not isinstance(given, str):  # an array: its column has a name
+        do = _clustered(formula)
+    elif word in _COVARIANCES:
         do = _as_cov_type(word, str(given), formula, entry)
     elif word in CLUSTER_WORDS:
         do = _clustered(formula)
@@ -497,8 +499,13 @@ def _as_cov_type(word: str, given: str, formula: str, entry: Spec) -> Advice:
     named = given if word.startswith("cluster") else given.partition("cluster")[2].strip()
     if named:
         return calls.call("imp.fit", formula, model=entry.name, cov_type="cluster", groups=named, **{word: None})
-    robust = next((one for one in ("HC1", "HC0") if one in entry.cov_types), entry.cov_types[0])
+    robust = _robust_of(entry) or entry.cov_types[0]
     return calls.call("imp.fit", formula, model=entry.name, **{entry.cov_word: robust, word: None})
+
+
+def _robust_of(entry: Spec) -> str | None:
+    """Return the covariance of a model that bears unequal variances; None where it has none."""
+    return next((one for one in ("HC1", "HC0", "robust") if one in entry.cov_types), None)
 
 
 def _as_family(given: Any) -> str:

@@ -16,7 +16,7 @@ from ..analysis.fit import Fits, fit_sets
 from ..analysis.models import Call
 from ..display import block, facts, notes, table
 from ..errors import FitError, MifitError
-from ..formula.design import Design, freeze
+from ..formula.design import Design
 from ..formula.question import Question
 from ..frame.completed import Completed
 from ..imputation.plan.plan import Options
@@ -127,7 +127,7 @@ _MEANING = (
 def alternatives(record: Record, asked: Request, present: Present) -> Alternatives:
     """Answer one analysis in several ways; see :meth:`mifit.ImputedSet.alternatives`."""
     question, words = question_of(record, asked)
-    design = freeze(question, record.known)
+    design = record.design(question)
     used = tuple(dict.fromkeys([*question.variables(record.table), *question.outcome, *words.columns]))
     figures: dict[str, pd.DataFrame] = {}
     rows: dict[str, int] = {}

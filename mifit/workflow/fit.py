@@ -27,7 +27,6 @@ from ..errors import (
 )
 from ..examine.certificate import certificate, judged
 from ..examine.convergence import unsettled
-from ..formula.design import freeze
 from ..formula.identity import likelihood
 from ..formula.question import Question, ask, ask_right, caller_scope, parsed
 from ..pooling.rubin import pool
@@ -134,7 +133,7 @@ def _fitted(record: Record, asked: Request, present: Present) -> PooledResults:
     beside = [ask_right(one, record.table, caller_scope()) for one in words.formulas]
     named = [*words.columns, *(v for one in beside for v in one.variables(record.table))]
     _require_complete(used, question, named)
-    design, completed = freeze(question, used.known), sample  # the knots of the imputation
+    design, completed = used.design(question), sample  # the knots of the imputation
     fits = fit_sets(design, completed, words, keep=asked.keep == "results", n_jobs=asked.n_jobs, dfcom=asked.dfcom)
     pooled = pool(fits.estimates, fits.covariances, fits.df_complete, asked.df_method, names=fits.names)
     return PooledResults(
@@ -158,7 +157,7 @@ def certified(record: Record, asked: Request) -> pd.DataFrame:
 def question_of(record: Record, asked: Request) -> tuple[Question, Any]:
     """The analysis asked for, its words sorted by who takes them; what was declared of it is inherited."""
     formula, (model, keywords) = asked.formula, with_link(asked.model, asked.keywords)
-    declared = record.plan.questions if record.plan else ()
+    declared = record.questions
     written = record.written
     if formula is None and len(declared) != 1:
         calls = "  or  ".join(f'imp.fit("{one}")' for one in written) or 'imp.fit("y ~ x1 + x2")'

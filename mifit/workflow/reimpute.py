@@ -65,18 +65,19 @@ def reimputed(
     do = call_for(record, question, plan)[1]
     sweeps = plan.iterations + max(record.iterations - record.plan.iterations, 0)  # as many more as were asked for
 
+    again = again.with_chains((), record.seed)
+
     def partial(chains: Sequence[Chain]) -> Any:
-        return present(again.with_chains(chains, record.seed))
+        return present(again.with_chains(chains))
 
     with salvaged(partial, record.m, lambda: errors.call(IMPUTE, checkpoint="chains").after("imp = ").joined(do)):
-        seeded = again.with_chains((), record.seed)
-        again = seeded.with_chains(chains_of(seeded, range(record.m), sweeps, n_jobs))
+        done = again.with_chains(chains_of(again, range(record.m), sweeps, n_jobs))
     seconds = time.perf_counter() - started
     if without:
         found = dataclasses.replace(found, reason=f"{found.reason}; its terms serve as predictors, as {without}")
     text = f"{analysis.formula}: {found.reason}. Imputed again in {seconds:.1f} s; to avoid it: {do}"
     errors.warn(text, CongenialityWarning)
-    return again
+    return done
 
 
 def _replanned(
@@ -138,7 +139,7 @@ def foreseen(record: Record, question: Question) -> Question:
 
 def call_for(record: Record, question: Question, plan: Plan | None = None) -> tuple[list[str], Advice]:
     """Formulas that imputations for an analysis would be made for, and the call, with the options of a plan."""
-    declared = record.plan.questions if record.plan else ()
+    declared = record.questions
     joins = bool(declared) and all(likelihood(q) == likelihood(question) for q in declared)
     shown = [*(one for one in record.written if joins and one != question.formula), question.formula]
     model = question.model if question.said == f"model={question.model!r}" else ""
