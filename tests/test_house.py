@@ -363,6 +363,30 @@ def machine_paths(files: list[Path]) -> list[str]:
     ]
 
 
+# Methods by name and class; names that statsmodels has too are left out.
+_METHODS = frozenset({"norm", "power", "pmm", "sample", "negbin", "multinomial"})
+_METHOD_CLASSES = frozenset(
+    {"PMM", "Cox", "Glm", "Logistic", "Multinomial", "NegBin", "Normal", "Ordinal", "Poisson", "Power", "Probit"}
+)
+
+
+def listed_methods(house: Path) -> list[str]:
+    """Tuples, sets and tables of methods outside the package of methods: what they say is a fact of each method."""
+    wrong = []
+    for name, path in modules(house).items():
+        if name.startswith("imputation/methods/"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.BinOp):
+                parts: list[ast.expr | None] = [node.left, node.right]
+            else:
+                parts = node.elts if isinstance(node, ast.Tuple | ast.Set | ast.List) else getattr(node, "keys", [])
+            named = [p.value for p in parts if isinstance(p, ast.Constant) and p.value in _METHODS]
+            named += [p.id for p in parts if isinstance(p, ast.Name) and p.id in _METHOD_CLASSES]
+            wrong += [f"{name}:{node.lineno} lists {named}"] if len(named) > 1 else []
+    return wrong
+
+
 def test_imports_point_downwards_and_the_wings_never_import_one_another():
     assert wrong_directions(HOUSE) == []
 
@@ -402,6 +426,10 @@ def test_docstrings_describe_parameters_that_are_there():
 def test_no_retired_name_or_word_comes_back():
     assert retired_names(HOUSE) == []
     assert retired_words(HOUSE) == []
+
+
+def test_what_is_known_of_a_method_is_said_by_the_method():
+    assert listed_methods(HOUSE) == []
 
 
 def test_the_files_that_architecture_names_are_there():
@@ -490,6 +518,9 @@ CROOKED = {
         "imputation/plan/build.py",
         "from ..sampler.chain import Chain\n",
     ),
+    "methods by name": (listed_methods, "imputation/sampler/chain.py", 'if label in ("pmm", "sample"):\n    pass\n'),
+    "methods by class": (listed_methods, "imputation/plan/plan.py", "x = isinstance(y, Logistic | Probit)\n"),
+    "methods in a table": (listed_methods, "examine/explain.py", 'x = {"norm": 1, "pmm": 2}\n'),
     "patsy outside its door": (wrong_doors, "imputation/contract.py", "def f():\n    import patsy\n"),
     "statsmodels outside its door": (wrong_doors, "results/pooled.py", "from statsmodels.api import OLS\n"),
     "pandas in the pooling": (wrong_doors, "pooling/rubin.py", "import pandas as pd\n"),

@@ -11,22 +11,13 @@ import pandas as pd
 
 from ..display import block, facts, folded, table
 from ..errors import DataError, PlanError
+from ..imputation.contract import facts_of
 from ..imputation.plan.derived_constraints import relations
 from ..imputation.plan.plan import Plan, listed
 from ..imputation.sampler.replay import ReplayedDraw, Spread, replay
 from ..record.record import Record
 
 __all__ = ["Explanation", "explain"]
-
-
-#: method -> what its equation gives, where that is not the value itself
-_LINKS = {
-    "logistic": "the log odds of the last level",
-    "ordinal": "the log odds of a higher level, cut points aside",
-    "multinomial": "the log odds of each level against the first",
-    "poisson": "the log of the mean",
-    "negbin": "the log of the mean",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,7 +197,7 @@ def _weighed(record: Record, column: Hashable, seen: ReplayedDraw) -> list[tuple
     """What the own model says, and what the judges make of it."""
     said = []
     assert record.plan is not None
-    link = _LINKS.get(record.plan[column].label, "")
+    link = facts_of(record.plan[column].method).link
     if seen.power is not None:
         link = f"the value on a power scale with exponent {seen.power:.3g}"
     if link:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..display import latex
 from ..errors import PlanError, nearest
+from ..imputation.contract import facts_of
 from ..imputation.plan.plan import Factor, Variable
 from ..record.record import Record
 from .events import events_of
@@ -32,15 +33,6 @@ _MODELS = {
     "gee": "GEE model", "rlm": "robust linear regression", "glm": "generalized linear model",
     "conditional_logit": "conditional logistic regression", "conditional_poisson": "conditional Poisson regression",
     "conditional_mnlogit": "conditional multinomial regression",
-}  # fmt: skip
-
-#: method -> what it is called in a journal
-_METHODS = {
-    "norm": "Bayesian linear regression", "power": "Bayesian linear regression on a power-transformed scale",
-    "pmm": "predictive mean matching", "logistic": "logistic regression",
-    "multinomial": "multinomial logistic regression", "ordinal": "proportional-odds regression",
-    "poisson": "Poisson regression", "negbin": "negative binomial regression",
-    "sample": "the Bayesian bootstrap of the observed values",
 }  # fmt: skip
 
 
@@ -255,7 +247,7 @@ def _called(variable: Variable) -> str:
     donors = getattr(variable.method, "donors", None)
     extra = f" with {_counted(donors, 'donor')}" if isinstance(donors, int) else ""
     extra += " with a residual spread that may change with the mean" if getattr(variable.method, "uneven", 0) else ""
-    return _METHODS.get(variable.label, f"the method {variable.label}") + extra
+    return (facts_of(variable.method).called or f"the method {variable.label}") + extra
 
 
 def _sources(group: Sequence[Variable | Factor]) -> list[str]:

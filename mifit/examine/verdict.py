@@ -113,7 +113,7 @@ def _not_cut_off(plan: Plan, used: Sequence[Hashable]) -> str:
     """Which truncated column is drawn from a model that knows of no truncation; empty where there is none."""
     for variable in (v for v in plan.variables if v.name in used and v.bounds is not None and v.n_missing):
         known = variable.bounds
-        if known is not None and (known.always or known.cut is not None) and uncut(variable.role, variable.label):
+        if known is not None and (known.always or known.cut is not None) and uncut(variable.role, variable.method):
             return f"{variable.name} is truncated, its model is not: only its draws are"
     return ""
 

@@ -16,7 +16,18 @@ import numpy.typing as npt
 from ..frame.kinds import Kind
 from ..typing import Array
 
-__all__ = ["Cross", "Discrete", "Fitted", "Method", "Scaled", "ScoresOutcome", "Visit"]
+__all__ = [
+    "Cross",
+    "Discrete",
+    "Facts",
+    "Fitted",
+    "Method",
+    "Offers",
+    "Scaled",
+    "ScoresOutcome",
+    "Visit",
+    "facts_of",
+]
 
 
 class Cross(NamedTuple):
@@ -133,9 +144,48 @@ class ScoresOutcome(Fitted, Protocol):
         ...
 
 
+class Offers(NamedTuple):
+    """What the samplers may ask of the fitted half of a method."""
+
+    normal: bool = False  #: ``mean_sd``: values are normal on its scale
+    direct: bool = False  #: that scale is the user's own units
+    levels: bool = False  #: ``log_probabilities``: every level can be weighed
+    donors: bool = False  #: ``sample_within``, ``sample_among``: observed values are copied, among those allowed
+    gaussian: bool = False  #: ``standardised``: its outcome is normal in the linear predictor
+
+
+class Facts(NamedTuple):
+    """What plans and chains know of a method before it is fitted; the defaults hold where a method states none."""
+
+    offers: Offers | None = None  #: what samplers may ask of its fitted half; None: it is tried on some observed values
+    density: bool = True  #: whether it has a density; False: it draws copies of observed values
+    weighted: bool = False  #: uses ``Visit.weights`` in chained equations
+    truncates: bool = True  #: uses ``Visit.limits``; False: it is fitted as if nothing were cut off
+    linear: bool = False  #: its fitted half, a dataclass, uses X only through X @ coef: more coefficients may be 0
+    cross: bool = False  #: asks for ``Visit.cross``, which then is kept up to date
+    curvature: bool = False  #: goes on from the curvature of its last fit
+    survival: bool = False  #: ``bound`` gives it times and events before it is fitted; it has no constant
+    called: str = ""  #: its name in a paper
+    link: str = ""  #: what its linear predictor gives, where that is not the value itself
+
+    @property
+    def donors(self) -> bool:
+        """Whether it chooses among observed values those that are allowed."""
+        return self.offers is not None and self.offers.donors
+
+
+def facts_of(method: Any) -> Facts:
+    """What a method states of itself in its class variable ``facts``, or what holds where it states nothing."""
+    found: Facts = getattr(method, "facts", _UNSTATED)
+    return found
+
+
+_UNSTATED = Facts()
+
+
 @runtime_checkable
 class Method(Protocol):
-    """A univariate model: options are fields, facts are class variables."""
+    """A univariate model: options are fields, what is known of it are class variables; ``facts`` may be among them."""
 
     kinds: ClassVar[frozenset[Kind]]
     reference: ClassVar[str]  #: complete citations, one a line; the methods paragraph prints them

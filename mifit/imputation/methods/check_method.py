@@ -12,9 +12,9 @@ import numpy as np
 from ...errors import PlanError
 from ...frame.kinds import Kind
 from ...typing import Array
-from ..contract import Discrete, Fitted, Method, Scaled, ScoresOutcome, Visit
+from ..contract import Discrete, Facts, Fitted, Method, Offers, Scaled, ScoresOutcome, Visit, facts_of
 
-__all__ = ["check_method"]
+__all__ = ["check_method", "offered"]
 
 N_FIT, N_DRAW, LEVELS = 60, 400, {Kind.BINARY: 2, Kind.NOMINAL: 4, Kind.ORDINAL: 4}
 
@@ -48,6 +48,7 @@ def check_method(method: Method) -> None:
     _owe(isinstance(kinds, frozenset) and bool(kinds) and all(isinstance(k, Kind) for k in kinds),
          name, "names its kinds in a frozenset of Kind", "the class")  # fmt: skip
     _owe(isinstance(method.reference, str) and bool(method.reference), name, "cites a reference", "the class")
+    _owe(isinstance(facts_of(method), Facts), name, "states what is known of it in mifit's Facts", "the class")
     for kind in sorted(method.kinds, key=lambda k: k.value):
         for patient, visit, X_draw in _patients(kind):
             _examine(method, name, f"{kind.value}, {patient}", visit, X_draw)
@@ -184,3 +185,14 @@ def _proper(method: Method, name: str, kind: Kind) -> None:
     first, second = (method.fit(_visit(y, X, kind), np.random.default_rng(seed)) for seed in (1, 2))
     one, two = (fitted.sample(X[rows], np.random.default_rng(5)) for fitted in (first, second))
     _owe(not np.array_equal(one, two), name, "another generator draws other parameters", kind.value)
+    said = facts_of(method).offers
+    _owe(said is None or said == offered(first, y), name, "its fitted half offers what facts say", kind.value)
+
+
+def offered(fitted: Any, y: Array) -> Offers:
+    """What the fitted half of a method offers, seen from outside; ``y`` holds some values of its variable."""
+    normal = hasattr(fitted, "mean_sd")
+    return Offers(
+        normal, normal and fitted.forward(y) is y, hasattr(fitted, "log_probabilities"),
+        hasattr(fitted, "sample_within"), hasattr(fitted, "standardised"),
+    )  # fmt: skip

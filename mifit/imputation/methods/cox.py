@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import ModelError
 from ...frame.kinds import Kind
 from ...typing import Array, Rows
-from ..contract import Visit
+from ..contract import Facts, Offers, Visit
 from ..numerics.fit import Problem, estimate
 from ..numerics.newton import Likelihood, Peak, draw, maximise
 from ..numerics.priors import weak_prior
@@ -155,6 +155,7 @@ class Cox:
         "Breslow, N. (1974). Covariance analysis of censored survival data. Biometrics 30(1), 89-99. "
         "doi:10.2307/2529620"
     )
+    facts: ClassVar[Facts] = Facts(offers=Offers(), truncates=False, survival=True)
 
     def bound(self, times: Times) -> Cox:
         """The same, knowing its times."""

@@ -11,7 +11,7 @@ from ...calls import Code
 from ...errors import ModelError, call
 from ...frame.kinds import Kind
 from ...typing import Array
-from ..contract import Visit
+from ..contract import Facts, Offers, Visit
 from ..numerics.fit import Estimate, Problem, WarmStart, estimate, incidents, resume
 from ..numerics.newton import Likelihood, Peak, draw, information_root, maximise
 from ..numerics.priors import weak_prior
@@ -114,6 +114,7 @@ class Glm:
         "McCullagh, P. and Nelder, J. A. (1989). Generalized Linear Models, 2nd ed. London: Chapman and Hall. "
         "doi:10.1007/978-1-4899-3242-6"
     )
+    facts: ClassVar[Facts] = Facts(offers=Offers(), truncates=False)
 
     def __post_init__(self) -> None:
         if type(self.family).__name__ not in _DOMAIN:

@@ -14,7 +14,7 @@ from scipy.special import expit, log_expit
 from ...errors import PlanError
 from ...frame.kinds import Kind
 from ...typing import Array
-from ..contract import Visit
+from ..contract import Facts, Offers, Visit
 from ..numerics.fit import Problem, Sketch, estimate, repeated, sketched
 from ..numerics.newton import Likelihood, Thinned, draw, information_root, squares
 from ..numerics.separation import AUGMENTED, NEVER, Columns, Extra, augmentation, columns, narrowed, observed
@@ -70,6 +70,10 @@ class Logistic:
         "Rubin, D. B. (1987). Multiple Imputation for Nonresponse in Surveys. New York: Wiley. "
         "doi:10.1002/9780470316696"
     )
+    facts: ClassVar[Facts] = Facts(
+        offers=Offers(levels=True), weighted=True, truncates=False, linear=True, curvature=True,
+        called="logistic regression", link="the log odds of the last level",
+    )  # fmt: skip
 
     firth: bool = False
     rescue: str = "augment"

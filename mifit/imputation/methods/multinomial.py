@@ -12,7 +12,7 @@ from scipy.linalg import lapack
 
 from ...frame.kinds import Kind
 from ...typing import Array
-from ..contract import Visit
+from ..contract import Facts, Offers, Visit
 from ..numerics.fit import Problem, Sketch, estimate, repeated, sketched
 from ..numerics.newton import BLOCK, Likelihood, Thinned, draw, information_root
 from ..numerics.separation import AUGMENTED, NEVER, Columns, Extra, augmentation, columns, marginal, observed
@@ -55,6 +55,10 @@ class Multinomial:
         "White, I. R., Royston, P. and Wood, A. M. (2011). Multiple imputation using chained equations: "
         "issues and guidance for practice. Statistics in Medicine 30(4), 377-399. doi:10.1002/sim.4067"
     )
+    facts: ClassVar[Facts] = Facts(
+        offers=Offers(levels=True), weighted=True, truncates=False, linear=True, curvature=True,
+        called="multinomial logistic regression", link="the log odds of each level against the first",
+    )  # fmt: skip
 
     firth: bool = False
     shrink: bool = False

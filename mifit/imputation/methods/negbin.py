@@ -11,7 +11,7 @@ from scipy.special import betainc, digamma, gammaln, pdtrc, polygamma
 
 from ...frame.kinds import Kind
 from ...typing import Array
-from ..contract import Visit
+from ..contract import Facts, Offers, Visit
 from ..numerics.fit import WarmStart, resume
 from ..numerics.newton import Likelihood, Peak, draw, maximise
 from ..numerics.priors import weak_prior
@@ -51,6 +51,9 @@ class NegBin:
         "Lawless, J. F. (1987). Negative binomial and mixed Poisson regression. Canadian Journal of "
         "Statistics 15(3), 209-225. doi:10.2307/3314912"
     )
+    facts: ClassVar[Facts] = Facts(
+        offers=Offers(levels=True), truncates=False, called="negative binomial regression", link="the log of the mean",
+    )  # fmt: skip
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> NegBinFitted:
         """Estimate, then draw coefficients and dispersion."""

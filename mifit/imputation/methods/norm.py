@@ -9,7 +9,7 @@ import numpy as np
 
 from ...frame.kinds import Kind
 from ...typing import Array
-from ..contract import Visit
+from ..contract import Facts, Offers, Visit
 from ..numerics.linear import draw_coefficients, draw_sigma, solve
 from ..numerics.truncated import truncated_regression
 
@@ -85,6 +85,10 @@ class Normal:
         "Rubin, D. B. (1987). Multiple Imputation for Nonresponse in Surveys. New York: Wiley. "
         "doi:10.1002/9780470316696"
     )
+    facts: ClassVar[Facts] = Facts(
+        offers=Offers(normal=True, direct=True, gaussian=True), weighted=True, linear=True, cross=True,
+        called="Bayesian linear regression",
+    )  # fmt: skip
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> NormalFitted:
         """Estimate, then draw the residual spread and the coefficients."""

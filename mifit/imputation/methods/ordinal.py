@@ -12,7 +12,7 @@ from scipy.special import log_expit, log_ndtr, ndtri
 
 from ...frame.kinds import Kind
 from ...typing import Array
-from ..contract import Visit
+from ..contract import Facts, Offers, Visit
 from ..numerics.fit import Problem, Sketch, estimate, repeated, sketched
 from ..numerics.newton import Likelihood, Peak, Thinned, draw, squares
 from ..numerics.separation import AUGMENTED, Columns, Extra, augmentation, columns, observed
@@ -60,6 +60,10 @@ class Ordinal:
         "McCullagh, P. (1980). Regression models for ordinal data. Journal of the Royal Statistical Society B "
         "42(2), 109-142. doi:10.1111/j.2517-6161.1980.tb01109.x"
     )
+    facts: ClassVar[Facts] = Facts(
+        offers=Offers(levels=True), weighted=True, truncates=False, linear=True, curvature=True,
+        called="proportional-odds regression", link="the log odds of a higher level, cut points aside",
+    )  # fmt: skip
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> OrdinalFitted:
         """Estimate, then draw coefficients and cut points."""

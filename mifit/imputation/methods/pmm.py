@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ...errors import ImputationError, PlanError, call
 from ...frame.kinds import Kind
 from ...typing import Array
-from ..contract import Visit
+from ..contract import Facts, Offers, Visit
 from ..numerics.linear import draw_coefficients, draw_sigma, solve
 
 __all__ = ["PMM", "PMMFitted", "ascending", "by_row", "match", "nearest"]
@@ -94,6 +94,10 @@ class PMM:
         "Little, R. J. A. (1988). Missing-data adjustments in large surveys. Journal of Business & Economic "
         "Statistics 6(3), 287-296. doi:10.1080/07350015.1988.10509663"
     )
+    facts: ClassVar[Facts] = Facts(
+        offers=Offers(donors=True), density=False, weighted=True, linear=True, cross=True,
+        called="predictive mean matching",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         if self.donors < 1:

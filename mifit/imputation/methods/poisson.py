@@ -12,7 +12,7 @@ from scipy.special import gammaln, pdtrc
 
 from ...frame.kinds import Kind
 from ...typing import Array
-from ..contract import Visit
+from ..contract import Facts, Offers, Visit
 from ..numerics.fit import Estimate, Problem, estimate
 from ..numerics.newton import Likelihood, draw
 from ..numerics.priors import weak_prior
@@ -55,6 +55,9 @@ class Poisson:
         "Nelder, J. A. and Wedderburn, R. W. M. (1972). Generalized linear models. Journal of the Royal "
         "Statistical Society A 135(3), 370-384. doi:10.2307/2344614"
     )
+    facts: ClassVar[Facts] = Facts(
+        offers=Offers(levels=True), truncates=False, called="Poisson regression", link="the log of the mean",
+    )  # fmt: skip
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> PoissonFitted:
         """Estimate, then draw the coefficients."""

@@ -13,7 +13,7 @@ from scipy.special import ndtr
 
 from ...frame.kinds import Kind
 from ...typing import Array, Rows
-from ..contract import Cross, Visit
+from ..contract import Cross, Facts, Offers, Visit
 from ..numerics.linear import Solution, draw_coefficients, draw_sigma, solve
 from ..numerics.truncated import tails, truncated_normal, truncated_regression
 from .norm import NO_SPREAD
@@ -242,6 +242,10 @@ class Power:
         "Harvey, A. C. (1976). Estimating regression models with multiplicative heteroscedasticity. Econometrica "
         "44(3), 461-465. doi:10.2307/1913974"
     )
+    facts: ClassVar[Facts] = Facts(
+        offers=Offers(normal=True, gaussian=True), cross=True,
+        called="Bayesian linear regression on a power-transformed scale",
+    )  # fmt: skip
 
     def tuned(self, observed: Array) -> Power:
         """The method with its constants taken from observed values."""

@@ -10,7 +10,7 @@ from scipy.special import log_ndtr, ndtr
 
 from ...frame.kinds import Kind
 from ...typing import Array
-from ..contract import Visit
+from ..contract import Facts, Offers, Visit
 from ..numerics.fit import Problem, estimate
 from ..numerics.newton import Likelihood, draw
 from ..numerics.priors import weak_prior
@@ -35,6 +35,7 @@ class Probit:
         "Finney, D. J. (1947). Probit Analysis: A Statistical Treatment of the Sigmoid Response Curve. "
         "Cambridge: Cambridge University Press"
     )
+    facts: ClassVar[Facts] = Facts(offers=Offers(levels=True), truncates=False)
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> ProbitFitted:
         """Estimate, then draw the coefficients."""

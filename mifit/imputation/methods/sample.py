@@ -9,7 +9,7 @@ import numpy as np
 
 from ...frame.kinds import Kind
 from ...typing import Array
-from ..contract import Visit
+from ..contract import Facts, Offers, Visit
 
 __all__ = ["Sample", "SampleFitted"]
 
@@ -42,6 +42,9 @@ class Sample:
     reference: ClassVar[str] = (
         "Rubin, D. B. (1981). The Bayesian bootstrap. Annals of Statistics 9(1), 130-134. doi:10.1214/aos/1176345338"
     )
+    facts: ClassVar[Facts] = Facts(
+        offers=Offers(), density=False, called="the Bayesian bootstrap of the observed values",
+    )  # fmt: skip
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> SampleFitted:
         """Draw the weights of the observed values."""

@@ -18,10 +18,10 @@ from ...formula.terms import take_apart
 from ...frame.kinds import Kind
 from ...frame.table import Column, Table
 from ...typing import Array, Rows
+from ..contract import facts_of
 
 __all__ = ["HALF", "Bounds", "Skip", "ancestors", "elsewhere", "known_outside", "nested", "skips", "uncut"]
 
-_UNCUT = ("logistic", "probit", "multinomial", "ordinal", "poisson", "negbin")  # methods that fit whole distributions
 _FEW = 30  # rows that an error lists one by one
 _USUAL = 0.1  # minimum share of skipped rows that hold the same value; a smaller share is treated as a data error
 HALF = 0.49999  #: a draw this near to a whole number becomes it in the completed set
@@ -55,9 +55,9 @@ class Bounds(NamedTuple):
         return missing if self.cut is None else f"{_said(self.cut)}, {missing}"
 
 
-def uncut(role: str, label: str) -> bool:
+def uncut(role: str, method: Any) -> bool:
     """Whether a column of some role, drawn by some method, has a model that knows of no truncation."""
-    return role in ("outcome", "auxiliary") or label in _UNCUT
+    return role in ("outcome", "auxiliary") or not facts_of(method).truncates
 
 
 def _said(pair: tuple[Any, Any]) -> str:

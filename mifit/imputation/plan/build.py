@@ -9,6 +9,7 @@ from ...formula.derived import Derived
 from ...formula.question import Question
 from ...frame.kinds import Kind
 from ...frame.table import Table
+from ..methods import METHODS
 from .bounds import Skip
 from .chained import plan_chained
 from .check_analysis import check_keywords
@@ -38,10 +39,20 @@ def build(
         table, tuple(questions), options, scope, mode, left, events, skips=skips or {}, derived=tuple(derived)
     )
     apply_restrictions(draft)
-    draft.recode([n for n, method in options.methods.items() if method in ("norm", "power")], {Kind.ORDINAL})
+    draft.recode([n for n, option in options.methods.items() if _reads_numbers(option)], {Kind.ORDINAL})
     (plan_joint if mode == "compatible" else plan_chained)(draft)
     check_weights(draft)
     return draft.plan(), draft.table
+
+
+def _reads_numbers(option: Any) -> bool:
+    """Whether a method draws numbers, and no levels of a rating scale."""
+    kinds = (
+        METHODS[option].kinds
+        if isinstance(option, str) and option in METHODS
+        else getattr(option, "kinds", frozenset())
+    )
+    return Kind.NUMERIC in kinds and Kind.ORDINAL not in kinds
 
 
 def _mode(questions: Sequence[Question], table: Table, options: Options, events: list[str]) -> str:

@@ -8,7 +8,7 @@ from ...errors import PlanError, call
 from ...formula.question import Question
 from ...formula.terms import code_of, take_apart
 from ...frame.kinds import Kind
-from ..contract import Method
+from ..contract import Method, facts_of
 from ..methods import CHAINED, METHODS
 from .check_analysis import check_copies
 from .defaults import MOST_LEVELS, constant_within, is_monotone, nearly_determines
@@ -105,8 +105,8 @@ def method_of(draft: Draft, name: Hashable) -> tuple[Method, str, str]:
     """The method of a column, its name, and why."""
     wished = draft.wished(name)
     if wished is not None:
-        refuse_without_donors(draft, name, wished[1])
-        if tied(draft, name) and wished[1] in ("pmm", "sample"):
+        refuse_without_donors(draft, name, wished[0])
+        if tied(draft, name) and not facts_of(wished[0]).density:
             raise PlanError(
                 f"{wished[1]!r} has no density, and {name!r} is drawn given an observed value that derives from it.",
                 do=call("df.mice.impute", methods={name: "norm"}),
@@ -120,11 +120,12 @@ def method_of(draft: Draft, name: Hashable) -> tuple[Method, str, str]:
         draft.events.append(many_levels(name, column.n_levels))
         return METHODS["sample"], "sample", f"{column.n_levels} levels"
     label = CHAINED[column.kind]
-    if label in ("pmm", "sample") and tied(draft, name):
+    facts = facts_of(METHODS[label])
+    if not facts.density and tied(draft, name):
         method, label, _ = beyond_donors(draft, name)
         return method, label, "drawn given what derives from it"
     known = draft.bounds.get(name)
-    if label == "pmm" and known is not None and not (known.always and donors_within(draft, name)):
+    if facts.donors and known is not None and not (known.always and donors_within(draft, name)):
         return beyond_donors(draft, name)
     return METHODS[label], label, by_kind(column)
 

@@ -76,7 +76,7 @@ class Draft:
         if together:
             why = f"one value for each {unit}; {why}"
         known, skip = self.bounds.get(name), self.skips.get(name)
-        if known is not None and (known.always or known.cut is not None) and uncut(role, label):
+        if known is not None and (known.always or known.cut is not None) and uncut(role, method):
             self.note(f"{name!r}: fitted as if nothing were cut off, only its draws are truncated (approximate)")
         why = "; ".join([*([str(known)] if known else []), *([f"where {skip.condition.code}"] if skip else []), why])
         self.variables[name] = Variable(

@@ -9,6 +9,8 @@ from typing import Any
 from ...formula.terms import code_of
 from ...frame.kinds import Kind
 from ...frame.table import Column, Table, free_name, read
+from ..contract import facts_of
+from ..methods import METHODS
 from .usable_columns import meant_method, suiting
 
 __all__ = ["example"]
@@ -37,12 +39,10 @@ def example(word: str, given: Any, frame: Any, formula: Any = None) -> dict[str,
     free = [table[n] for n in table.incomplete if not re.search(rf"(?<!\w){re.escape(str(n))}(?!\w)", outcome)]
     made = _MADE[word]([c for c in free if c.kind is not Kind.OTHER], given, table)
     words: dict[str, Any] = {word: made or None}
-    if made and formula and word == "methods" and not set(made.values()) <= _WITH_DENSITY:
+    copies = word == "methods" and any(one in METHODS and not facts_of(METHODS[one]).density for one in made.values())
+    if formula and copies:
         words["congeniality"] = "terms"  # what has no density is drawn by chained equations
     return words
-
-
-_WITH_DENSITY = {"norm", "power", "logistic", "multinomial", "ordinal", "poisson", "negbin", "leave"}
 
 
 def _methods(free: list[Column], given: Any, table: Table) -> dict[Hashable, Any]:

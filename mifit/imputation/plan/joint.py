@@ -14,7 +14,7 @@ from ...formula.identity import likelihood
 from ...formula.question import LEVELLED, Question
 from ...formula.terms import code_of, take_apart
 from ...frame.kinds import Kind
-from ..contract import Method
+from ..contract import Method, facts_of
 from ..methods import COMPATIBLE, METHODS, Glm, Power, name_of
 from .after_joint import draw_afterwards, waiting
 from .check_analysis import as_column, check_copies, check_outcomes
@@ -381,7 +381,7 @@ def _method(draft: Draft, name: Hashable, others: Sequence[Hashable], positive: 
     column = draft.table[name]
     wished = draft.wished(name)
     if wished is not None:
-        if wished[1] in ("pmm", "sample"):
+        if not facts_of(wished[0]).density:
             raise PlanError(
                 f"{wished[1]!r} has no density and cannot draw {name!r} compatibly with the analysis.",
                 suits=", ".join(suiting(column, True)),

@@ -14,7 +14,7 @@ from ...formula.question import Question
 from ...formula.recipe import among, repeated, rows_where
 from ...formula.terms import take_apart
 from ...frame.kinds import Kind
-from ..contract import Method
+from ..contract import Method, facts_of
 from ..methods import METHODS
 from .derived_constraints import relations
 from .draft import Draft
@@ -37,7 +37,6 @@ __all__ = [
 CENSORED = "the observed values are a part of all: their shape does not tell"
 _IMPUTE = "df.mice.impute"
 _LIE = ("bounds", "censored", "truncated")  # words that say where values lie
-_WEIGHED = ("norm", "pmm", "logistic", "multinomial", "ordinal")  # methods that take weights
 
 
 def apply_restrictions(draft: Draft) -> None:
@@ -238,8 +237,8 @@ def check_weights(draft: Draft) -> None:
                 f"Firth's penalty of {variable.name!r} takes no weights.",
                 do=call(_IMPUTE, methods={variable.name: variable.label}),
             )
-        if not frequency and variable.label not in _WEIGHED:
-            suits = [m for m in suiting(draft.table[variable.name], False) if m in _WEIGHED]
+        if not frequency and not facts_of(variable.method).weighted:
+            suits = [m for m in suiting(draft.table[variable.name], False) if facts_of(METHODS[m]).weighted]
             raise PlanError(
                 f"method {variable.label!r} of {variable.name!r} takes no weights.",
                 suits=", ".join(suits),
@@ -273,9 +272,9 @@ def donors_within(draft: Draft, name: Hashable) -> bool:
     return bool(np.all((first < len(values)) & (values[np.minimum(first, len(values) - 1)] <= most)))
 
 
-def refuse_without_donors(draft: Draft, name: Hashable, label: str) -> None:
+def refuse_without_donors(draft: Draft, name: Hashable, method: Method) -> None:
     """Matching copies observed values: where none lies between the bounds, it cannot."""
-    if label == "pmm" and not donors_within(draft, name):
+    if facts_of(method).donors and not donors_within(draft, name):
         raise PlanError(
             f"no observed value of {name!r} lies within its bounds in some rows: there is nothing to match.",
             bounds=str(draft.bounds[name]),

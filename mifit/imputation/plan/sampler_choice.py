@@ -10,25 +10,12 @@ import numpy as np
 
 from ...formula.question import Inverse
 from ...frame.table import Column
-from ..contract import Method, Visit
-from ..methods import (
-    PMM,
-    Cox,
-    Glm,
-    Logistic,
-    Multinomial,
-    NegBin,
-    Normal,
-    Ordinal,
-    Poisson,
-    Power,
-    Probit,
-    Sample,
-)
+from ..contract import Method, Offers, Visit, facts_of
+from ..methods.check_method import offered
 
-__all__ = ["NOTHING_KNOWN", "Choice", "ConstraintKind", "Offers", "Sampler", "choose", "multiplies", "offers"]
+__all__ = ["NOTHING_KNOWN", "Choice", "ConstraintKind", "Sampler", "choose", "multiplies", "offers"]
 
-_PROBED = 200  # observed values on which a method is tried that is none of mifit's own
+_PROBED = 200  # observed values on which a method is tried that does not state what it offers
 _ONTO = frozenset({"identity", "affine", "log", "log10", "log2", "log1p"})  # expressions that take every number
 
 
@@ -39,16 +26,6 @@ class Sampler(enum.StrEnum):
     ENUMERATE = "enumerate"  #: every level is weighed
     CLOSED_FORM = "closed form"  #: a draw from the product of normal models
     REJECTION = "rejection"  #: proposals, accepted or not; rows that wait too long take steps from their value
-
-
-class Offers(NamedTuple):
-    """What the samplers may ask of the fitted half of a method."""
-
-    normal: bool = False  #: ``mean_sd``: values are normal on its scale
-    direct: bool = False  #: that scale is the user's own units
-    levels: bool = False  #: ``log_probabilities``: every level can be weighed
-    donors: bool = False  #: ``sample_within``, ``sample_among``: observed values are copied, among those allowed
-    gaussian: bool = False  #: ``standardised``: its outcome is normal in the linear predictor
 
 
 class ConstraintKind(NamedTuple):
@@ -69,19 +46,8 @@ class Choice(NamedTuple):
     multiplied: tuple[bool, ...] = ()  #: for each model that contains the column: whether it is part of that normal
 
 
-_OFFERS: dict[type[Any], Offers] = {
-    Normal: Offers(normal=True, direct=True, gaussian=True),
-    Power: Offers(normal=True, gaussian=True),
-    PMM: Offers(donors=True),
-    Sample: Offers(),
-    Glm: Offers(),
-    Cox: Offers(),
-    **dict.fromkeys((Logistic, Probit, Multinomial, Ordinal, Poisson, NegBin), Offers(levels=True)),
-}
-
-
 def offers(method: Method, column: Column) -> Offers:
-    """What the fitted half of a method offers; a method that is none of mifit's own is tried on some observed values.
+    """What the fitted half of a method offers; a method that does not state it is tried on some observed values.
 
     Parameters
     ----------
@@ -98,11 +64,12 @@ def offers(method: Method, column: Column) -> Offers:
     --------
     >>> import pandas as pd
     >>> from mifit.frame.table import read
+    >>> from mifit.imputation.methods import Power
     >>> column = read(pd.DataFrame({"x": [1.5, 2.1, None, 3.3]}))["x"]
     >>> offers(Power(), column)
     Offers(normal=True, direct=False, levels=False, donors=False, gaussian=True)
     """
-    known = _OFFERS.get(type(method))
+    known = facts_of(method).offers
     if known is not None:
         return known
     y = column.values[column.observed][:_PROBED].copy()
@@ -110,13 +77,9 @@ def offers(method: Method, column: Column) -> Offers:
     try:
         with np.errstate(all="ignore"):
             fitted: Any = method.fit(visit, np.random.default_rng(0))
-            direct = hasattr(fitted, "mean_sd") and fitted.forward(y) is y
+            return offered(fitted, y)
     except Exception:  # whatever code of others raises on a trial
         return Offers()
-    return Offers(
-        hasattr(fitted, "mean_sd"), direct, hasattr(fitted, "log_probabilities"), hasattr(fitted, "sample_within"),
-        hasattr(fitted, "standardised"),
-    )  # fmt: skip
 
 
 def multiplies(own: Offers, gaussian: bool, affine: bool, inverse: Inverse | None = None) -> bool:

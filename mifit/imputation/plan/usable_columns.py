@@ -17,6 +17,7 @@ from ...formula.terms import code_of, parse, take_apart
 from ...frame.kinds import Kind
 from ...frame.spelled import codes_of_missing, spelled, words_of_missing
 from ...frame.table import Column, Table
+from ..contract import facts_of
 from ..methods import CHAINED, COMPATIBLE, METHODS
 from .defaults import is_identifier
 from .plan import Options, listed
@@ -45,7 +46,7 @@ def suiting(column: Column, density: bool) -> list[str]:
     usual = (COMPATIBLE if density else CHAINED).get(column.kind)
     kinds = {column.kind, *([Kind.NUMERIC] if column.kind is Kind.ORDINAL and column.number else [])}
     found = [name for name, method in METHODS.items() if kinds & method.kinds]
-    return sorted((n for n in found if not (density and n in _WITHOUT_DENSITY)), key=lambda name: name != usual)
+    return sorted((n for n in found if facts_of(METHODS[n]).density or not density), key=lambda name: name != usual)
 
 
 def with_article(word: str) -> str:
@@ -409,6 +410,3 @@ def _is_method(option: Any) -> bool:
     if isinstance(option, str):
         return option in METHODS or option == "leave"
     return callable(getattr(option, "fit", None)) and hasattr(option, "kinds")
-
-
-_WITHOUT_DENSITY = ("pmm", "sample")

@@ -16,12 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...typing import Array, Rows
-from ..contract import Fitted
+from ..contract import Fitted, facts_of
 from ..methods import CHAINED, METHODS
-from ..methods.logistic import LogisticFitted
-from ..methods.multinomial import MultinomialFitted
-from ..methods.norm import NormalFitted
-from ..methods.ordinal import OrdinalFitted
 from ..methods.pmm import PMM, PMMFitted
 from ..numerics.fit import WarmStart
 from ..plan.bounds import elsewhere
@@ -38,8 +34,6 @@ from .visit import StoreVisit
 __all__ = ["Chain", "ChainState", "Fit", "VisitRecord", "spelled"]
 
 
-_WIDENED = (PMMFitted, NormalFitted, LogisticFitted, MultinomialFitted, OrdinalFitted)  #: look at X @ coef alone
-_COPYING = ("pmm", "sample")  #: methods that draw observed values only
 _STRAYED = 0.05  # share of recipients outside the donors' range that is worth an event
 _START_COLUMNS = 50  # columns that suffice for a first fill that every sweep visits anew
 _START_ROWS = 1_000  # rows that suffice for the parameters of a first fill, or ten for each
@@ -77,6 +71,7 @@ class Fit(NamedTuple):
     """A variable's own model with drawn parameters, and what it was fitted on."""
 
     fitted: Any
+    method: Any
     model: Model
     seen: StoreVisit | None = None  #: None where the model is a factor of the plan
 
@@ -192,7 +187,7 @@ class ChainState:
             if enough < min(len(rows), len(column.missing)):
                 rows = np.sort(rng.choice(rows, enough, replace=False))
             fitted = method.fit(self._visit(name, model, rows, None), rng)
-            fitted, X = self._widened(fitted, name, model)
+            fitted, X = self._widened(Fit(fitted, method, model), name)
             constraint, current = engine.constraint(name, self.values), self.values[name][column.missing]
             found = draw(engine.choice_alone(name, method), fitted, X, (), constraint, current, rng)
             self.store.write(name, self._asked(variable, found).values)
@@ -261,7 +256,7 @@ class ChainState:
         name = variable.name
         own = self._own(variable, rng)
         terms = [(ready.label, self._term(ready, name, rng)) for ready in self.engine.feeds[name]]
-        fitted, X = self._widened(own.fitted, name, own.model)
+        fitted, X = self._widened(own, name)
         if variable.role == "column":
             self._note_extrapolation(variable, fitted, X)
         inverse = self.engine.inverse(name)
@@ -306,16 +301,17 @@ class ChainState:
         weights, offset = (None, None) if ready is None else (ready.weights, ready.offset)
         return None if weights is None else weights[rows], 0.0 if offset is None else offset[rows]
 
-    def _widened(self, fitted: Any, name: Hashable, model: Model) -> tuple[Any, Array]:
+    def _widened(self, own: Fit, name: Hashable) -> tuple[Any, Array]:
         """A fitted model and its predictors on the rows to draw; with coefficients for all columns none is copied."""
         X = self.store.gathered(name)
-        if isinstance(fitted, _WIDENED) and self.store.finite:
+        fitted, model = own.fitted, own.model
+        if facts_of(own.method).linear and self.store.finite:
             return replace(fitted, coef=model.wide(fitted.coef, X.shape[1])), X
         return fitted, X[:, model.columns]
 
     def _own_rows(self, variable: Variable) -> Rows | None:
         """Rows that plain chained equations fit on: observed ones, or all where missing values are censored."""
-        beyond = variable.bounds is not None and not variable.bounds.always and variable.label not in _COPYING
+        beyond = variable.bounds is not None and not variable.bounds.always and facts_of(variable.method).density
         return None if beyond else self.engine.observed[variable.name]
 
     def _own(self, variable: Variable, rng: np.random.Generator) -> Fit:
@@ -332,13 +328,13 @@ class ChainState:
         name = variable.name
         ready = self.engine.own_factor[name]
         if ready is not None:
-            return Fit(self._parameters(ready, rng), ready.model)
+            return Fit(self._parameters(ready, rng), ready.method, ready.model)
         assert variable.method is not None
         model = self.engine.own[name]
         seen = self._visit(name, model, self._fit_rows(variable), self.warm.get(name))
         fitted = self._noted(name, variable.method.fit(seen, rng), name)
         seen.release()
-        return Fit(fitted, model, seen)
+        return Fit(fitted, variable.method, model, seen)
 
     def _fit_rows(self, variable: Variable) -> Rows | None:
         """Rows that a variable's own model is fitted on; None for all."""

@@ -104,7 +104,7 @@ def _span(
 
 
 def narrowed(
-    around: Constraint, held: Sequence[Held], name: Hashable, label: str, table: Table,
+    around: Constraint, held: Sequence[Held], name: Hashable, density: bool, table: Table,
     values: Mapping[Hashable, Array], tied: Rows, members: GroupedRows | None,
 ) -> Constraint:  # fmt: skip
     """The constraint on a column's missing values, narrowed to what keeps derived columns within their bounds.
@@ -128,7 +128,7 @@ def narrowed(
         point = np.clip(0.5 * (low + high), around.low, around.high)
     crossed = low > high
     low, high = np.where(crossed, point, low), np.where(crossed, point, high)
-    low, high = _reach(low, high, column, label)
+    low, high = _reach(low, high, column, density)
     loose = np.isin(rows, tied)
     low, high = np.where(loose, around.low, low), np.where(loose, around.high, high)
     curved = [one for one in held if name not in one.linear]
@@ -148,11 +148,11 @@ def narrowed(
     return dataclasses.replace(around, low=low, high=high, allowed=allowed)
 
 
-def _reach(low: Array, high: Array, column: Column, label: str) -> tuple[Array, Array]:
+def _reach(low: Array, high: Array, column: Column, density: bool) -> tuple[Array, Array]:
     """Bounds widened to the nearest value that a method can draw, where none lies between them."""
     if column.kind.discrete:
         support = np.sort(column.numbers(np.arange(float(column.n_levels))))
-    elif label in ("pmm", "sample"):
+    elif not density:
         support = np.unique(column.values[column.observed])
     elif column.kind is Kind.COUNT:
         most = np.where(np.isfinite(high), np.floor(high), np.inf)

@@ -20,14 +20,13 @@ from ...frame.kinds import Kind
 from ...frame.masks import Mask
 from ...frame.table import Table
 from ...typing import Array, Rows
-from ..contract import Method, Visit
-from ..methods import Cox, Logistic, Multinomial, Ordinal, Probit, name_of
+from ..contract import Method, Offers, Visit, facts_of
 from ..methods.cox import Times
 from ..numerics.fit import WarmStart
 from ..plan.derived_constraints import relations
 from ..plan.likelihoods import keyword_vector
 from ..plan.plan import Factor, Plan, Variable
-from ..plan.sampler_choice import Choice, ConstraintKind, Offers, choose, multiplies, offers
+from ..plan.sampler_choice import Choice, ConstraintKind, choose, multiplies, offers
 from ..plan.skip_patterns import SkipPattern
 from .constraint import Constraint, constraint, cut_off, narrowed
 from .likelihood_terms import GroupedRows
@@ -36,8 +35,6 @@ from .store import ColumnStore, Layout, Model
 __all__ = ["Engine", "FactorRuntime"]
 
 
-_LINEAR = ("norm", "pmm", "power")  # methods that ask for cross-products
-_LEVELLED = (Logistic, Multinomial, Ordinal)  # methods that go on from the curvature of the last fit
 _LITTLE = 1_024  # numbers that a finished chain has room for anyway
 
 
@@ -77,7 +74,7 @@ class FactorRuntime:
 
     def response(self, values: Mapping[Hashable, Array]) -> Array:
         """The outcome with its current values, shape (n,): in the user's units, level codes, or row numbers."""
-        if isinstance(self.method, Cox):
+        if facts_of(self.method).survival:
             return np.arange(self.table.n_rows, dtype=np.float64)
         if self.design is None or self.question is None or self.question.model in LEVELLED:
             return values[self.outcome[0]]
@@ -92,8 +89,8 @@ class FactorRuntime:
 
     def _bound(self) -> Any:
         """The method; that of a survival analysis with its times."""
-        method = self.factor.method
-        if not isinstance(method, Cox) or self.design is None:
+        method: Any = self.factor.method
+        if not facts_of(method).survival or self.design is None:
             return method
         time = self.design.response({v: self.table[v].values for v in self.outcome})
         status = self.vector("status")
@@ -103,7 +100,7 @@ class FactorRuntime:
 
     def _without_constant(self, model: Model) -> Model:
         """A survival analysis has no constant."""
-        keep = model.columns != 0 if isinstance(self.method, Cox) else slice(None)
+        keep = model.columns != 0 if facts_of(self.method).survival else slice(None)
         return Model(model.columns[keep], model.terms[keep])
 
     def _place(self, engine: Engine) -> int | None:
@@ -115,7 +112,7 @@ class FactorRuntime:
     def _kind(self) -> tuple[Kind, int]:
         if self.question is None or self.question.model in LEVELLED:
             return self.table[self.outcome[0]].kind, self.table[self.outcome[0]].n_levels
-        return (Kind.BINARY, 2) if isinstance(self.method, Logistic | Probit) else (Kind.NUMERIC, 0)
+        return (Kind.BINARY, 2) if self.method.kinds == {Kind.BINARY} else (Kind.NUMERIC, 0)
 
     def _offset(self) -> Array | None:
         """The known part of the linear predictor: offset plus log exposure."""
@@ -159,7 +156,7 @@ class Engine:
         self.build_constraints()
         for ready in self.factors:
             ready.rows = self._learnt(ready)
-        self.grams = like is None and any(name_of(h.method) in _LINEAR for h in self._holders() if h.method)
+        self.grams = like is None and any(facts_of(h.method).cross for h in self._holders())
         self._affine: dict[tuple[int, Hashable], bool] = {}
         self._known: dict[frozenset[Hashable], Rows] = {}
         self.choices = self.chosen()
@@ -202,7 +199,7 @@ class Engine:
         if self.layout.means or any(variable.skip for variable in self.variables.values()):
             return found  # the rows that count there depend on what is drawn
         for each in self.models:
-            if type(each.method) not in _LEVELLED:
+            if not facts_of(each.method).curvature:
                 continue
             rows, enough = self._complete(each), 10 * len(each.model.columns) * max(each.n_levels - 1, 1)
             if len(rows) >= enough and self._levels_present(each, rows):
@@ -215,7 +212,7 @@ class Engine:
     def room(self) -> int:
         """How many numbers the curvature of a model may take in a finished chain: together no more than all draws."""
         holes = sum(len(self.table[name].missing) for name in self.plan.order)
-        return max(_LITTLE, holes // max(sum(type(each.method) in _LEVELLED for each in self.models), 1))
+        return max(_LITTLE, holes // max(sum(facts_of(each.method).curvature for each in self.models), 1))
 
     @cached_property
     def models(self) -> list[_ModelInfo]:
@@ -286,7 +283,7 @@ class Engine:
             return found
         demand, missing = self.pattern.demand(name, values), self.table[name].missing
         found = found or constraint(self.table[name], None)
-        if self.table[name].kind is Kind.NUMERIC and self.variables[name].label != "pmm":
+        if self.table[name].kind is Kind.NUMERIC and not facts_of(self.variables[name].method).donors:
             low, high, whole = demand.interval()
             low, high = np.maximum(low[missing], found.low), np.minimum(high[missing], found.high)
             if np.all(low <= high):
@@ -300,9 +297,9 @@ class Engine:
         found, held = self.constraints.get(name), self.relations.of(name)
         if not held:
             return found
-        label = self.variables[name].label
+        density = facts_of(self.variables[name].method).density
         around, tied = found or constraint(self.table[name], None), self.relations.tied(name)
-        return narrowed(around, held, name, label, self.table, values, tied, self.members.get(name))
+        return narrowed(around, held, name, density, self.table, values, tied, self.members.get(name))
 
     def cut(self, name: Hashable, values: Mapping[Hashable, Array]) -> tuple[Array, Array] | None:
         """Where a column's distribution is cut off in every row, each (n,); None where it is not."""

@@ -13,7 +13,8 @@ from ...formula.derived import Derived
 from ...frame.kinds import Kind
 from ...frame.table import Column, Table
 from ...typing import Array, Rows
-from ..methods import Cox, name_of
+from ..contract import facts_of
+from ..methods import name_of
 from ..plan.plan import Plan, Variable, listed
 from ..plan.usable_columns import is_constant
 from ..seed import Seed
@@ -110,8 +111,8 @@ def _for_new(
     extra = []
     for name in (name for name in holes if name not in plan.order):
         factor = factors.get(name)
-        if factor is None or isinstance(factor.method, Cox):
-            judged = [n for n in factors if not isinstance(factors[n].method, Cox)]
+        if factor is None or facts_of(factor.method).survival:
+            judged = [n for n in factors if not facts_of(factors[n].method).survival]
             drawn = listed([repr(n) for n in dict.fromkeys([*plan.order, *judged])], 8)
             many = len(new[name].missing)
             holed = "is missing in all new rows" if many == new.n_rows else f"is missing in {many} of the new rows"
