@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
@@ -15,6 +14,34 @@ if TYPE_CHECKING:
     from .imputed import ImputedSet
 
 __all__ = ["MiceAccessor", "impute", "pattern", "plan"]
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+
+def _with_arguments_of(twin: Callable[Given, Any]) -> Callable[[Callable[..., Result]], Callable[Given, Result]]:
+    """Show a function, to ``help`` and to type checkers, with the arguments of its twin."""
+
+    def dress(function: Any) -> Any:
+        arguments = list(inspect.signature(twin).parameters.values())
+        function.__signature__ = inspect.signature(function).replace(parameters=arguments)
+        return function
+
+    return dress
+
+
+def _method_of(
+    twin: Callable[Concatenate[pd.DataFrame, Given], Result],
+) -> Callable[[Callable[..., Any]], Callable[Concatenate[MiceAccessor, Given], Result]]:
+    """Show a method with the arguments and the docstring of its twin, which takes the frame first."""
+
+    def dress(method: Any) -> Any:
+        own, signature = inspect.signature(method).parameters["self"], inspect.signature(twin)
+        method.__signature__ = signature.replace(parameters=[own, *list(signature.parameters.values())[1:]])
+        method.__doc__ = twin.__doc__
+        return method
+
+    return dress
 
 
 def impute(
@@ -152,61 +179,29 @@ def impute(
     (5, 0)
     """
     from .imputation.plan.options import Arguments
-    from .imputed import create
+    from .imputed import ImputedSet
+    from .workflow.impute import imputed
 
-    return create(
-        frame, formula, model, m,
-        Arguments(
-            iterations, methods, predictors, auxiliary, congeniality, order, derived, id, link, kinds, bounds,
-            conditional, where, ignore, by, weights, collapse, min_count, censored, truncated,
-        ),
-        rng, n_jobs, progress, model_keywords, checkpoint,
+    given = Arguments(
+        formula=formula, model=model, m=m, iterations=iterations, methods=methods, predictors=predictors,
+        auxiliary=auxiliary, congeniality=congeniality, order=order, derived=derived, id=id, link=link,
+        kinds=kinds, bounds=bounds, censored=censored, truncated=truncated, conditional=conditional,
+        where=where, ignore=ignore, by=by, weights=weights, collapse=collapse, min_count=min_count, rng=rng,
+        n_jobs=n_jobs, progress=progress, checkpoint=checkpoint, model_keywords=model_keywords,
     )  # fmt: skip
+    return ImputedSet(imputed(frame, given, ImputedSet))
 
 
-def plan(
-    frame: pd.DataFrame,
-    formula: str | Sequence[str] | None = None,
-    *,
-    model: str | Sequence[str] | None = None,
-    iterations: int | None = None,
-    methods: Mapping[Hashable, Any] | None = None,
-    predictors: Mapping[Hashable, Any] | None = None,
-    auxiliary: str | Mapping[str, Sequence[Hashable]] = "response",
-    congeniality: str = "compatible",
-    order: Sequence[Hashable] | None = None,
-    derived: Mapping[Hashable, str] | None = None,
-    id: Hashable | None = None,
-    link: str = "independent",
-    kinds: Mapping[Hashable, Any] | None = None,
-    bounds: Mapping[Hashable, Any] | None = None,
-    censored: Mapping[Hashable, Any] | None = None,
-    truncated: Mapping[Hashable, Any] | None = None,
-    conditional: Mapping[Hashable, Any] | None = None,
-    where: Any = None,
-    ignore: Any = None,
-    by: Hashable | None = None,
-    weights: Any = None,
-    collapse: Mapping[Hashable, Any] | None = None,
-    min_count: int | None = None,
-    m: int = 20,
-    rng: Any = None,
-    n_jobs: int | None = None,
-    progress: bool | None = None,
-    checkpoint: str | os.PathLike[str] | None = None,
-    **model_keywords: Any,
-) -> Plan:
+@_with_arguments_of(impute)
+def plan(frame: pd.DataFrame, formula: Any = None, **options: Any) -> Plan:
     """Show what ``impute`` would do to each column, and why, before a second is spent.
 
     Parameters
     ----------
-    frame, formula, model, **model_keywords
-    iterations, methods, predictors, auxiliary, congeniality, order, derived, id, link
-    kinds, bounds, censored, truncated, conditional, where, ignore, by, weights, collapse, min_count
-    m, rng, n_jobs, progress, checkpoint
-        The last line makes no difference to a plan; it is there so that only the verb has to be changed, and what
-        :func:`impute` would refuse of it is refused.
-        As in :func:`impute`.
+    frame, formula, **options
+        As in :func:`impute`, whose call needs no change but that of the verb: ``m``, ``rng``, ``n_jobs``, ``progress``
+        and ``checkpoint`` make no difference to a plan, and are refused where :func:`impute` would refuse them. A plan
+        in place of a formula is checked against the frame.
 
     Returns
     -------
@@ -225,30 +220,10 @@ def plan(
     >>> made["bmi"].label, made["bmi"].role
     ('norm', 'covariate')
     """
-    from .errors import MifitError
-    from .imputation.plan.options import Arguments, one_seed, refuse_number, refuse_unseeded, seed_of
-    from .imputation.seed import Seed
-    from .record.request import request
-    from .workflow.prepare import plan_for
-    from .workflow.run import refuse_run
+    from .imputation.plan.options import Arguments
+    from .workflow.impute import plan_of
 
-    asked = Arguments(
-        iterations, methods, predictors, auxiliary, congeniality, order, derived, id, link, kinds, bounds, conditional,
-        where, ignore, by, weights, collapse, min_count, censored, truncated,
-    )  # fmt: skip
-    rest = {"m": m, "rng": rng, "n_jobs": n_jobs, "progress": progress, "checkpoint": checkpoint, **model_keywords}
-    try:
-        refuse_unseeded(checkpoint, rng is not None or model_keywords.get("random_state") is not None)
-        rng = one_seed(rng, model_keywords)
-        refuse_number(m)
-        record = plan_for(frame, formula, model, asked, model_keywords)
-        seed = Seed(0) if isinstance(rng, np.random.Generator) else seed_of(rng)  # a generator is not to move
-        refuse_run(record.with_chains((), seed), n_jobs, checkpoint)
-    except MifitError as error:
-        error.complete(request(formula, model, asked, rest))
-        raise
-    assert record.plan is not None
-    return record.plan
+    return plan_of(frame, Arguments.split(formula, options))
 
 
 def pattern(frame: pd.DataFrame) -> pd.DataFrame:
@@ -280,37 +255,23 @@ def pattern(frame: pd.DataFrame) -> pd.DataFrame:
     return patterns(frame)
 
 
-def _like(function: Any) -> Any:
-    """Show a method with the signature and docstring of its twin."""
-
-    def dress(method: Any) -> Any:
-        signature = inspect.signature(function)
-        own = [inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
-        rest = list(signature.parameters.values())[1:]
-        method.__signature__ = signature.replace(parameters=own + rest)
-        method.__doc__ = function.__doc__
-        return method
-
-    return dress
-
-
 class MiceAccessor:
     """What ``df.mice`` offers; it keeps nothing but the frame."""
 
     def __init__(self, frame: pd.DataFrame) -> None:
         self._frame = frame
 
-    @_like(impute)
+    @_method_of(impute)  # type: ignore[arg-type]  # the frame may be given by name there
     def impute(self, formula: Any = None, **options: Any) -> ImputedSet:
         """Draw m completed sets; see :func:`mifit.impute`."""
         return impute(self._frame, formula, **options)
 
-    @_like(plan)
+    @_method_of(plan)  # type: ignore[arg-type]
     def plan(self, formula: Any = None, **options: Any) -> Plan:
         """Show what would be done; see :func:`mifit.plan`."""
         return plan(self._frame, formula, **options)
 
-    @_like(pattern)
+    @_method_of(pattern)
     def pattern(self) -> pd.DataFrame:
         """Missing-data patterns with counts; see :func:`mifit.pattern`."""
         return pattern(self._frame)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from os import PathLike
@@ -12,8 +11,6 @@ from typing import Any, overload
 import numpy as np
 import pandas as pd
 
-from .calls import Advice
-from .errors import IncompleteWarning, MifitError, StorageError, call, warn
 from .examine.convergence import trace_frame
 from .examine.events import events_of
 from .examine.explain import Explanation, explain
@@ -22,28 +19,23 @@ from .examine.notebook import imputed_html
 from .examine.plots import Plots
 from .examine.report import report
 from .examine.values import value_table
-from .frame.completed import copied
 from .frame.elsewhere import from_frames as _from_frames
 from .frame.elsewhere import from_long as _from_long
-from .imputation.plan.options import Arguments, is_whole, one_seed, refuse_number, refuse_unseeded, seed_of
 from .imputation.plan.plan import Plan
-from .imputation.sampler.chain import Chain
 from .record.record import Record
-from .record.request import request, request_of
 from .results.figures import asks_for_p_values
 from .results.map import Mapped, map_sets
 from .results.monte_carlo import settle
 from .results.pooled import PooledResults
+from .workflow.absent_names import said_of_absent
 from .workflow.alternatives import Alternatives, alternatives
-from .workflow.describe import described, remaining, said_of_incomplete, said_of_remaining, settled, warn_of_times
-from .workflow.fit import Request, certified, fitted
+from .workflow.describe import described, remaining, said_of_remaining, settled
+from .workflow.fit import Request, certified, fitted, with_covariance
+from .workflow.impute import extended
 from .workflow.new_rows import completed_rows
 from .workflow.persist import loaded, saved
-from .workflow.prepare import checked, plan_for
-from .workflow.run import chains_of, finished, more_chains
-from .workflow.stopping import call_again, salvaged
 
-__all__ = ["ImputedSet", "create", "from_frames", "from_long", "load"]
+__all__ = ["ImputedSet", "from_frames", "from_long", "load"]
 
 
 class ImputedSet:
@@ -152,20 +144,7 @@ class ImputedSet:
         return self._record.completed.long(original, imp, id)
 
     def __getattr__(self, name: str) -> Any:
-        if name in _AVERAGING:
-            raise AttributeError(
-                f"an ImputedSet has no {name}(): averaging completed sets loses the uncertainty between them. "
-                f'Estimate in each and pool: imp.fit("y ~ 1")'
-            )
-        if name in _INSTEAD:
-            raise AttributeError(f"an ImputedSet has no {name!r}; {_INSTEAD[name]}")
-        if name.startswith("to_") and hasattr(pd.DataFrame, name):
-            raise AttributeError(
-                f"an ImputedSet has no {name!r}: it holds {self.m} completed frames. All of them, stacked: "
-                f"imp.to_long().{name}(...); one alone: imp[0].{name}(...)"
-            )
-        known = f"; a completed DataFrame has one: imp[0].{name}" if hasattr(pd.DataFrame, name) else ""
-        raise AttributeError(f"'ImputedSet' object has no attribute {name!r}{known}")
+        raise AttributeError(said_of_absent(name, self))
 
     def __repr__(self) -> str:
         return "\n".join(described(self._record))
@@ -198,18 +177,7 @@ class ImputedSet:
         PlanError
             If the sets were made elsewhere, or neither or a negative number is asked for.
         """
-        folder = "chains" if checkpoint is None else str(checkpoint)
-        again = call("imp.extend", m=m, iterations=iterations, n_jobs=n_jobs, checkpoint=folder)
-        total = self.m + (int(m) if m is not None and is_whole(m) else 0)
-        try:
-            with salvaged(self._with_chains, total, lambda: again, checkpoint):
-                return self._with_chains(more_chains(self._record, m, iterations, n_jobs, progress, checkpoint))
-        except StorageError as error:  # of the folder
-            error.complete(again, "imp.extend")
-            raise
-        except MifitError as error:
-            error.complete(request_of(self.plan, self.m, self._record.seed))
-            raise
+        return ImputedSet(extended(self._record, ImputedSet, m, iterations, n_jobs, progress, checkpoint))
 
     def fit(
         self,
@@ -292,9 +260,11 @@ class ImputedSet:
         >>> list(imp.fit().params.index)
         ['Intercept', 'age[T.40-59]', 'age[T.60-99]', 'bmi']
         """
-        words = _with_covariance(model_keywords, cov_type)
-        rows = (subset, varying_n, drop_imputed_outcome)
-        asked = Request(formula, model, words, fit_kwds, dfcom, df_method, uncovered, keep, n_jobs, *rows)
+        asked = Request(
+            formula=formula, model=model, keywords=with_covariance(model_keywords, cov_type), fit_kwds=fit_kwds,
+            dfcom=dfcom, df_method=df_method, uncovered=uncovered, keep=keep, n_jobs=n_jobs, subset=subset,
+            varying_n=varying_n, drop_imputed_outcome=drop_imputed_outcome,
+        )  # fmt: skip
         return self._fit(asked) if until is None else settle(lambda imp: imp._fit(asked), self, until, max_m)
 
     def map(self, func: Callable[[pd.DataFrame], Any], *, n_jobs: int | None = None) -> Mapped:
@@ -355,8 +325,9 @@ class ImputedSet:
         >>> imp.check("chl ~ age * bmi")["verdict"].to_dict()
         {'Intercept': 'implied', 'age': 'implied', 'bmi': 'implied', 'age:bmi': 'absent'}
         """
-        words = _with_covariance(model_keywords, cov_type)
-        return certified(self._record, Request(formula, model, words, subset=subset, varying_n=True))
+        words = with_covariance(model_keywords, cov_type)
+        asked = Request(formula=formula, model=model, keywords=words, subset=subset, varying_n=True)
+        return certified(self._record, asked)
 
     def alternatives(
         self, formula: str | None = None, model: str | None = None, *, cov_type: str | None = None,
@@ -392,8 +363,9 @@ class ImputedSet:
         >>> list(imp.alternatives().figures)
         ['complete cases', 'main effects', 'terms', 'compatible']
         """
-        words = _with_covariance(model_keywords, cov_type)
-        return alternatives(self._record, Request(formula, model, words, n_jobs=n_jobs), self._present)
+        words = with_covariance(model_keywords, cov_type)
+        asked = Request(formula=formula, model=model, keywords=words, n_jobs=n_jobs)
+        return alternatives(self._record, asked, self._present)
 
     def explain(self, row: Any, column: Hashable, *, k: int = 0, position: bool = False) -> Explanation:
         """Why a cell has the values it has.
@@ -666,93 +638,6 @@ class ImputedSet:
     def _present(self, record: Record) -> ImputedSet:
         """What the user sees of a record."""
         return self if record is self._record else ImputedSet(record)
-
-    def _with_chains(self, chains: Sequence[Chain]) -> ImputedSet:
-        """The same imputation with other chains."""
-        return ImputedSet(finished(self._record, chains))
-
-
-#: what users of other programs look for -> where it is
-_INSTEAD = {
-    **dict.fromkeys(
-        (
-            "complete",
-            "complete_data",
-            "completed",
-            "get_completed",
-            "next_sample",
-            "data",
-            "frames",
-            "datasets",
-            "sets",
-        ),
-        "set k is imp[k], all of them list(imp), stacked imp.to_long()",
-    ),
-    **dict.fromkeys(
-        ("to_frame", "to_dataframe", "as_frame", "df"),
-        "one completed frame is imp[0], all of them stacked imp.to_long()",
-    ),
-    **dict.fromkeys(("pool", "pooled", "analyze", "analyse", "with_", "summary"), "imp.fit() fits each set and pools"),
-    **dict.fromkeys(
-        ("mice", "impute", "transform"), "it is imputed; more sets: imp.extend(m=10), new rows: imp.impute_new(new)"
-    ),
-    **dict.fromkeys(("loggedEvents", "logged_events", "log"), "incidents are in imp.events"),
-    **dict.fromkeys(
-        ("chainMean", "chainVar", "traces", "plot_trace"), "traces are in imp.trace, drawn by imp.plot.trace()"
-    ),
-}
-
-_AVERAGING = frozenset({"mean", "median", "std", "var", "describe", "sum", "average", "groupby", "corr"})
-
-
-def create(
-    frame: pd.DataFrame, formula: Any, model: Any, m: int, asked: Arguments, rng: Any,
-    n_jobs: int | None, progress: bool | None, keywords: dict[str, Any],
-    checkpoint: str | os.PathLike[str] | None = None,
-) -> ImputedSet:  # fmt: skip
-    """Plan and run; see :func:`mifit.impute`."""
-    rest = {"m": m, "rng": rng, "n_jobs": n_jobs, "progress": progress, "checkpoint": checkpoint, **keywords}
-    try:
-        return _created(frame, formula, model, m, asked, rng, n_jobs, progress, keywords, checkpoint, rest)
-    except MifitError as error:
-        error.complete(request(formula, model, asked, rest))
-        raise
-
-
-def _created(
-    frame: pd.DataFrame, formula: Any, model: Any, m: int, asked: Arguments, rng: Any,
-    n_jobs: int | None, progress: bool | None, keywords: dict[str, Any],
-    checkpoint: str | os.PathLike[str] | None, rest: Mapping[str, Any],
-) -> ImputedSet:  # fmt: skip
-    """Plan and run; errors advise changes of the request."""
-    seeded = rng is not None or keywords.get("random_state") is not None
-    refuse_unseeded(checkpoint, seeded)
-    rng = one_seed(rng, keywords)
-    refuse_number(m)
-    if isinstance(formula, Plan):
-        record = checked(formula, frame, model, asked, keywords)
-    else:
-        record = plan_for(frame, formula, model, asked, keywords)
-    record = dataclasses.replace(record, frame=copied(record.frame), seed=seed_of(rng))
-    assert record.plan is not None and record.seed is not None
-    warn_of_times(record.questions, record.known, lambda: request(formula, model, asked, rest))
-    planned = ImputedSet(record)
-
-    def again() -> Advice:
-        assert record.seed is not None
-        return call_again(request(formula, model, asked, rest), record.seed, checkpoint)
-
-    with salvaged(planned._with_chains, int(m), again, checkpoint):
-        sweeps = record.plan.iterations
-        made = planned._with_chains(chains_of(record, range(int(m)), sweeps, n_jobs, progress, None, checkpoint))
-    if text := said_of_incomplete(remaining(made._record), record.plan, lambda: request(formula, model, asked, rest)):
-        warn(text, IncompleteWarning)
-    return made
-
-
-def _with_covariance(keywords: Mapping[str, Any], cov_type: str | None) -> dict[str, Any]:
-    """Words of an analysis with the covariance among them."""
-    return {**keywords, **({} if cov_type is None else {"cov_type": cov_type})}
 
 
 def load(path: str | os.PathLike[str], *, names: Mapping[str, Any] | None = None) -> ImputedSet:

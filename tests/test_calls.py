@@ -16,7 +16,7 @@ import mifit
 from mifit import MifitError
 from mifit.calls import Advice, Code, left_alone, written
 from mifit.errors import PlanError, call, shown
-from mifit.imputation.plan.plan import Options
+from mifit.imputation.plan.options import Options
 from mifit.record.request import request_of
 
 N = 80

@@ -7,7 +7,7 @@ from scipy import stats
 
 import mifit
 from mifit import PlanError
-from mifit.imputation.plan.plan import Options
+from mifit.imputation.plan.options import Options
 
 FAST = {"m": 2, "rng": 1, "iterations": 3}
 

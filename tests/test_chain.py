@@ -14,7 +14,7 @@ from mifit import ImputationError
 from mifit.formula.question import ask
 from mifit.frame.table import read
 from mifit.imputation.make_plan import make
-from mifit.imputation.plan.plan import Options
+from mifit.imputation.plan.options import Options
 from mifit.imputation.sampler.chain import ChainState
 from mifit.imputation.sampler.engine import Engine
 from mifit.imputation.sampler.runs import _chain, run

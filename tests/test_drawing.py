@@ -19,7 +19,7 @@ from mifit.imputation.methods.norm import Normal, NormalFitted
 from mifit.imputation.methods.ordinal import OrdinalFitted
 from mifit.imputation.methods.poisson import PoissonFitted
 from mifit.imputation.methods.power import Power, PowerFitted, PowerScale
-from mifit.imputation.plan.plan import Options
+from mifit.imputation.plan.options import Options
 from mifit.imputation.plan.sampler_choice import multiplies, offers
 from mifit.imputation.sampler import samplers
 from mifit.imputation.sampler.engine import Engine

@@ -218,6 +218,14 @@ def test_a_stop_before_two_chains_leaves_nothing(monkeypatch):
     assert caught.value.partial is None
 
 
+def test_the_call_that_goes_on_names_the_variables_of_the_user(monkeypatch):
+    frame = mixed()
+    held_out = np.arange(len(frame)) < 9
+    interrupting(monkeypatch, 1)
+    with pytest.raises(mifit.Interrupted, match=r"ignore=held_out, m=5, .*checkpoint='chains'"):
+        frame.mice.impute(m=5, ignore=held_out, **WORDS)
+
+
 def test_numbers_that_were_left_out_are_drawn_first(monkeypatch):
     frame = mixed()
     whole = mifit.impute(frame, m=5, **WORDS)

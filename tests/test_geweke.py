@@ -30,7 +30,8 @@ from mifit.imputation.methods.norm import NormalFitted
 from mifit.imputation.methods.ordinal import OrdinalFitted
 from mifit.imputation.methods.poisson import PoissonFitted
 from mifit.imputation.methods.power import PowerFitted, PowerScale
-from mifit.imputation.plan.plan import Options, Piece
+from mifit.imputation.plan.options import Options
+from mifit.imputation.plan.plan import Piece
 from mifit.imputation.sampler import likelihood_terms
 from mifit.imputation.sampler.chain import Chain, ChainState
 from mifit.imputation.sampler.engine import Engine

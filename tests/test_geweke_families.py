@@ -27,7 +27,7 @@ from mifit.imputation.methods.norm import NormalFitted
 from mifit.imputation.methods.ordinal import OrdinalFitted
 from mifit.imputation.methods.poisson import PoissonFitted
 from mifit.imputation.methods.probit import ProbitFitted
-from mifit.imputation.plan.plan import Options
+from mifit.imputation.plan.options import Options
 from mifit.imputation.sampler.chain import Chain
 from mifit.imputation.sampler.engine import Engine
 from mifit.imputation.sampler.likelihood_terms import LikelihoodTerm

@@ -10,7 +10,7 @@ from mifit.frame.table import read
 from mifit.imputation.contract import Visit
 from mifit.imputation.make_plan import make
 from mifit.imputation.numerics.linear import draw_coefficients, draw_sigma, independent, solve
-from mifit.imputation.plan.plan import Options
+from mifit.imputation.plan.options import Options
 from mifit.imputation.sampler.engine import Engine
 from mifit.imputation.sampler.visit import StoreVisit
 

@@ -1,6 +1,8 @@
 """The facade: what one holds after ``impute``, and what can be done with it."""
 
 import copy
+import dataclasses
+import inspect
 import pickle
 
 import numpy as np
@@ -9,6 +11,8 @@ import pytest
 import statsmodels.api as sm
 
 import mifit
+from mifit.accessor import MiceAccessor
+from mifit.imputation.plan.options import Arguments, Options
 from mifit.imputation.plan.plan import Plan
 
 N = 120
@@ -132,6 +136,29 @@ def test_the_typed_twins_do_the_same():
     assert same(mifit.impute(frame, "y ~ x + z", **LEAN), frame.mice.impute("y ~ x + z", **LEAN))
     assert mifit.plan(frame, "y ~ x") == frame.mice.plan("y ~ x")
     pd.testing.assert_frame_equal(mifit.pattern(frame), frame.mice.pattern())
+
+
+def test_impute_and_plan_take_the_same_arguments_and_so_do_the_methods():
+    taken = inspect.signature(mifit.impute).parameters
+    assert inspect.signature(mifit.plan).parameters == taken
+    for method in (MiceAccessor.impute, MiceAccessor.plan):
+        assert list(inspect.signature(method).parameters.values())[1:] == list(taken.values())[1:]
+    words = [one for one in taken.values() if one.name not in ("frame", "model_keywords")]
+    assert [one.name for one in words] == ["formula", *Arguments.names()]
+    assert [one.default for one in words] == [getattr(Arguments(), one.name) for one in words]
+
+
+def test_every_option_is_part_of_a_plan_or_of_a_run():
+    of_plan = {field.name for field in dataclasses.fields(Options)}
+    assert {*Arguments.names()} == of_plan | {"model", "m", "rng", "n_jobs", "progress", "checkpoint"}
+
+
+def test_a_plan_in_place_of_a_formula_is_checked_against_the_frame():
+    frame = study()
+    made = mifit.plan(frame, "y ~ x * z")
+    assert str(mifit.plan(frame, made)) == str(made)
+    with pytest.raises(mifit.PlanError, match="made for"):
+        mifit.plan(frame.head(50), made)
 
 
 def test_a_frame_with_a_column_called_mice_is_imputed_all_the_same():

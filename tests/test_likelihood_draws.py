@@ -25,7 +25,7 @@ from mifit.imputation.methods.ordinal import OrdinalFitted
 from mifit.imputation.methods.poisson import PoissonFitted
 from mifit.imputation.methods.probit import ProbitFitted
 from mifit.imputation.plan.likelihoods import likelihood_of
-from mifit.imputation.plan.plan import Options
+from mifit.imputation.plan.options import Options
 from mifit.imputation.sampler.engine import Engine
 from mifit.imputation.sampler.likelihood_terms import LikelihoodTerm
 from mifit.imputation.sampler.runs import run

@@ -8,7 +8,7 @@ from mifit.formula.question import ask
 from mifit.frame.kinds import Kind
 from mifit.frame.table import read
 from mifit.imputation.make_plan import make
-from mifit.imputation.plan.plan import Options
+from mifit.imputation.plan.options import Options
 from mifit.imputation.sampler import store as stores
 from mifit.imputation.sampler.engine import Engine
 from mifit.imputation.sampler.visit import StoreVisit

@@ -342,9 +342,9 @@ def _refuse_absent(code: str, scope: Mapping[str, Any], formula: str) -> None:
 
 
 def caller_scope() -> dict[str, Any]:
-    """Names visible to the first frame outside this package."""
+    """Names visible to the first frame outside this package; its context managers are called by contextlib."""
     frame: types.FrameType | None = sys._getframe(1)
-    while frame is not None and str(frame.f_globals.get("__name__", "")).split(".")[0] == "mifit":
+    while frame is not None and str(frame.f_globals.get("__name__", "")).split(".")[0] in ("mifit", "contextlib"):
         frame = frame.f_back
     return {} if frame is None else {**frame.f_globals, **frame.f_locals}
 

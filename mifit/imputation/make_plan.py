@@ -14,7 +14,8 @@ from ..frame.table import Table
 from .plan.bounds import Skip
 from .plan.build import build
 from .plan.groups import plan_groups
-from .plan.plan import Options, Plan
+from .plan.options import Options
+from .plan.plan import Plan
 from .sampler.engine import Engine
 from .sampler.metropolis import MOVES
 

@@ -25,7 +25,7 @@ from ..imputation.seed import Seed
 from .complete import completed_values
 from .identity import digest_of_request, digest_of_values
 
-__all__ = ["NEW_ROWS", "Record", "remembered"]
+__all__ = ["NEW_ROWS", "Present", "Record", "remembered"]
 
 Fact = TypeVar("Fact")
 
@@ -149,6 +149,10 @@ class Record:
             if other.identity == self.identity:
                 fact = f"the results come from imputed set {other.identity} as another machine drew it."
             raise PlanError(fact, do=f"res.imputations.{call}")
+
+
+#: makes what the user sees of a record: an ImputedSet
+Present = Callable[[Record], Any]
 
 
 def remembered(fact: Callable[[Record], Fact]) -> Callable[[Record], Fact]:

@@ -13,39 +13,30 @@ from ..analysis.families import code_of_family
 from ..calls import Advice, Code, coded
 from ..formula.question import Question, caller_scope
 from ..frame.masks import Mask
-from ..imputation.plan.options import USUAL, Arguments
-from ..imputation.plan.plan import Options, Plan
+from ..imputation.plan.options import Arguments, Options, is_usual
+from ..imputation.plan.plan import Plan
 from ..imputation.seed import Seed
 
 __all__ = ["IMPUTE", "code_of_seed", "model_of", "request", "request_in", "request_of"]
 
 IMPUTE = "df.mice.impute"
-_USUAL_M = 20  # sets that are drawn where nothing is said
 _SHORT = 10**10  # entropy from which on nobody wrote the seed
 
 
-def request(formula: Any, model: Any, asked: Arguments, rest: Mapping[str, Any]) -> Advice:
+def request(given: Arguments) -> Advice:
     """Return the call of ``impute`` as the user wrote it, to which advice is joined.
 
     Parameters
     ----------
-    formula : str, sequence of str, Plan or None
-    model : object
-    asked : Asked
-    rest : mapping
-        All other words: those of the model, and m, rng, n_jobs, progress, checkpoint.
+    given : Arguments
 
     Returns
     -------
     Advice
         Masks, functions and arrays under the names of the caller's variables.
     """
-    names, usual_of = caller_scope(), {"m": _USUAL_M, **USUAL}
-    given: dict[str, Any] = {"model": model, **rest, **asked._asdict()}
-    if asked.weights is None and "weights" in rest:
-        given["weights"] = rest["weights"]
-    words = {word: value for word, value in given.items() if not _is_usual(value, usual_of.get(word))}
-    base = Advice(IMPUTE, None, {word: _code(value, word, names) for word, value in words.items()})
+    names, formula = caller_scope(), given.formula
+    base = Advice(IMPUTE, None, {word: _code(value, word, names) for word, value in given.given().items()})
     if isinstance(formula, Plan):
         whole = request_of(formula)
         return Advice(IMPUTE, whole.formula, {**whole.words, **base.words}, whole=True)
@@ -87,7 +78,7 @@ def request_of(
         for field in dataclasses.fields(Options):
             value = getattr(plan.options, field.name)
             # weights of the analysis are its own
-            if field.name not in words and not _is_usual(value, getattr(usual, field.name)):
+            if field.name not in words and not is_usual(value, getattr(usual, field.name)):
                 words[field.name] = list(value) if isinstance(value, tuple) else value
     words.update({} if m is None else {"m": m})
     names = caller_scope()
@@ -105,13 +96,6 @@ def model_of(questions: Iterable[Question]) -> str | list[str]:
         return ""
     models = [question.model for question in every]
     return models[0] if len(set(models)) == 1 else models
-
-
-def _is_usual(value: Any, usual: Any) -> bool:
-    """Whether a word says what is the case where nothing is said."""
-    if value is None or (isinstance(value, Mapping) and not value and usual is not None):
-        return True
-    return isinstance(value, str | int | Mapping) and bool(value == usual)
 
 
 def code_of_seed(seed: Seed) -> str:

@@ -31,7 +31,7 @@ CLASSES = {
     "Terms": "formula.terms:Terms",
     "Variable": "imputation.plan.plan:Variable",
     "WarmStart": "imputation.numerics.fit:WarmStart",
-    "Wishes": "imputation.plan.plan:Options",
+    "Wishes": "imputation.plan.options:Options",
     **{name: f"imputation.methods:{name}" for name in _METHODS.split() if name not in ("Cox", "Glm", "Probit")},
     **{name: f"imputation.methods.{name.lower()}:{name}" for name in ("Cox", "Glm", "Probit")},
 }

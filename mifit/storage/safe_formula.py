@@ -18,7 +18,8 @@ from ..formula.question import Question, formulas_among, refer
 from ..formula.source import FileText
 from ..formula.terms import code_of, parse, take_apart
 from ..frame.kinds import classify
-from ..imputation.plan.plan import Options, Plan
+from ..imputation.plan.options import Options
+from ..imputation.plan.plan import Plan
 
 __all__ = ["check_code", "check_formula", "check_plan", "check_writable", "nouns_in", "without_numbers"]
 

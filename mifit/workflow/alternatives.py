@@ -19,13 +19,13 @@ from ..errors import FitError, MifitError
 from ..formula.design import Design
 from ..formula.question import Question
 from ..frame.completed import Completed
-from ..imputation.plan.plan import Options
+from ..imputation.plan.options import Options
 from ..imputation.seed import Seed
 from ..pooling.rubin import columns, pool
-from ..record.record import Record
+from ..record.record import Present, Record
 from .fit import Request, fitted, question_of
 from .prepare import planned, prepare
-from .reimpute import Present, foreseen, scope_for
+from .reimpute import foreseen, scope_for
 from .run import chains_of
 
 __all__ = ["Alternatives", "alternatives"]

@@ -30,18 +30,18 @@ from ..examine.convergence import unsettled
 from ..formula.identity import likelihood
 from ..formula.question import Question, ask, ask_right, caller_scope, parsed
 from ..pooling.rubin import pool
-from ..record.record import Record
+from ..record.record import Present, Record
 from ..record.request import IMPUTE, request_in, request_of
 from ..results.pooled import PooledResults
 from .describe import header_of, notes_of, settled, warn_of_times
 from .prepare import by_column, require_columns, scope_of
-from .reimpute import Present, call_for, foreseen, meant, reimputed
+from .reimpute import call_for, foreseen, meant, reimputed
 from .subset import refuse_informed, sample_notes, sample_of, where_of
 
-__all__ = ["Request", "certified", "fitted", "question_of"]
+__all__ = ["Request", "certified", "fitted", "question_of", "with_covariance"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """What the user wrote; see :meth:`mifit.ImputedSet.fit` for each word."""
 
@@ -57,6 +57,11 @@ class Request:
     subset: Any = None
     varying_n: bool = False
     drop_imputed_outcome: bool = False
+
+
+def with_covariance(keywords: Mapping[str, Any], cov_type: str | None) -> dict[str, Any]:
+    """Keywords of an analysis, the type of its covariance among them."""
+    return {**keywords, **({} if cov_type is None else {"cov_type": cov_type})}
 
 
 def fitted(record: Record, asked: Request, present: Present) -> PooledResults:
@@ -89,7 +94,7 @@ def _asked(asked: Request) -> Advice:
     with contextlib.suppress(ModelError):  # of a class that is no model the name alone is known
         model = model if isinstance(model, str | None) else model_name(model)
     words = {"model": model, **asked.keywords}
-    for name in [one.name for one in dataclasses.fields(Request)[3:]]:
+    for name in [one.name for one in dataclasses.fields(Request) if one.name not in ("formula", "model", "keywords")]:
         given, nothing = getattr(asked, name), getattr(usual, name)
         if given is not nothing and not (isinstance(given, str) and given == nothing):
             words[name] = given

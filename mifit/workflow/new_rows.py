@@ -14,8 +14,8 @@ from ..errors import DataError, PlanError, call, nearest
 from ..frame.completed import Completed, copied
 from ..frame.kinds import Coding, Kind, is_missing
 from ..frame.table import Column, Table, check_frame, read
+from ..imputation.plan.check_arguments import is_whole
 from ..imputation.plan.deductive import fill
-from ..imputation.plan.options import is_whole
 from ..imputation.plan.plan import listed
 from ..imputation.sampler.chain import Chain
 from ..imputation.sampler.new_rows import complete_rows, needed

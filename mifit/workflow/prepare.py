@@ -20,10 +20,12 @@ from ..formula.question import Question, ask, caller_scope, resolve
 from ..formula.recipe import renamed
 from ..formula.unbuilt import refuse_unbuilt
 from ..frame.completed import copied
+from ..frame.kinds import Kind
 from ..frame.masks import opened
 from ..frame.recast import codings, recoded
 from ..frame.table import Table, check_frame, read
 from ..imputation.make_plan import make
+from ..imputation.plan.check_arguments import options_of, refuse_words
 from ..imputation.plan.deductive import (
     fill,
     refuse_chained,
@@ -33,8 +35,8 @@ from ..imputation.plan.deductive import (
     refuse_undefined,
     shared_parents,
 )
-from ..imputation.plan.options import USUAL, Arguments, refuse_other_holes, refuse_words
-from ..imputation.plan.plan import Options, Plan
+from ..imputation.plan.options import Arguments, Options
+from ..imputation.plan.plan import Plan
 from ..imputation.plan.rare_levels import collapsed, levels_together
 from ..imputation.plan.skip_patterns import questionnaire
 from ..record.record import Record
@@ -78,18 +80,18 @@ def _with_columns(frame: pd.DataFrame, options: Mapping[Hashable, str], scope: M
     return wider
 
 
-def plan_for(frame: pd.DataFrame, formula: Any, model: Any, asked: Arguments, keywords: Mapping[str, Any]) -> Record:
-    """Plan an imputation; see :func:`mifit.plan`."""
+def plan_for(frame: pd.DataFrame, given: Arguments) -> Record:
+    """The record of a frame with the plan that was asked for."""
     check_frame(frame)
-    scope, options = caller_scope(), asked.options(frame, formula)
+    scope, options, formula = caller_scope(), options_of(given, frame), given.formula
     read_in, events = prepare(frame, options, scope)
     formulas = [] if formula is None else [formula] if isinstance(formula, str) else formula
     if not isinstance(formulas, (list, tuple)):
         formulas = [formula]
     refuse_names(formulas, read_in.table)
-    model, keywords = with_link(model, keywords)
+    model, keywords = with_link(given.model, _of_model(given))
     models = _each(model, formulas)
-    also = {} if asked.weights is None else {"weights": asked.weights}
+    also = {} if given.weights is None else {"weights": given.weights}
     for one, wanted in zip(formulas, models, strict=True):
         refuse_unbuilt(wanted, {**keywords, **also}, one, read_in.table)
     pairs = list(zip(models, formulas, strict=True))
@@ -97,12 +99,12 @@ def plan_for(frame: pd.DataFrame, formula: Any, model: Any, asked: Arguments, ke
         None if wanted is None else spec(wanted, str(one), "df.mice.impute", keywords).name for wanted, one in pairs
     ]
     taken_by = [init for init, _ in (words_of(name or "ols") for name in names)] if keywords else []
-    refuse_words(keywords, _WORDS, frozenset().union(*taken_by), frame, formulas or None)
-    if asked.weights is not None and any(
+    refuse_words(keywords, Arguments.names(), frozenset().union(*taken_by), frame, formulas or None)
+    if given.weights is not None and any(
         _takes_weights(name or ask(f, read_in.table, scope=scope).model)
         for f, name in zip(formulas, names, strict=True)
     ):
-        keywords, options = {**keywords, "weights": asked.weights}, dataclasses.replace(options, weights=None)
+        keywords, options = {**keywords, "weights": given.weights}, dataclasses.replace(options, weights=None)
     keywords = by_column(keywords, read_in.table, formulas)
     questions = []
     for one, name in zip(formulas, names, strict=True):
@@ -213,21 +215,20 @@ def planned(
     return dataclasses.replace(read_in, plan=plan, table=recoded(read_in.table, plan.numeric), known=known)
 
 
-_WORDS = (*Arguments._fields, "model", "m", "rng", "n_jobs", "progress", "checkpoint")
+def _of_model(given: Arguments) -> dict[str, Any]:
+    """Keywords of the model."""
+    return {word: value for word, value in given.model_keywords.items() if word != "random_state"}
 
 
-def checked(
-    plan: Plan, frame: pd.DataFrame, model: str | None, asked: Arguments, keywords: Mapping[str, Any]
-) -> Record:
-    """A finished plan, checked against the frame it is to run on."""
-    late = (
-        "methods", "predictors", "order", "kinds", "bounds", "censored", "truncated", "conditional", "where", "ignore",
-        "collapse",
-    )  # fmt: skip
-    given = [w for w in late if getattr(asked, w) is not None] + list(keywords)
-    given += [w for w, usual in USUAL.items() if getattr(asked, w) != usual]
-    if given or model is not None:
-        raise PlanError(f"the plan is made; {(given or ['model'])[0]}= comes too late.", do=_anew())
+#: what may be said of a plan that is made
+_OF_RUNS = frozenset({"m", "iterations", "rng", "random_state", "n_jobs", "progress", "checkpoint"})
+
+
+def checked(plan: Plan, frame: pd.DataFrame, given: Arguments) -> Record:
+    """The record of a frame with a finished plan, which is checked against it."""
+    for word in given.given():
+        if word not in _OF_RUNS:
+            raise PlanError(f"the plan is made; {word}= comes too late.", do=_anew())
     read_in, _ = prepare(frame, plan.options, scope_of(plan.questions, plan.questions))
     table = read_in.table
     if tuple(table.columns) != plan.columns or table.n_rows != plan.n_rows:
@@ -237,7 +238,7 @@ def checked(
             do=_anew(),
         )
     found = with_plan(read_in, plan)
-    iterations = asked.options(frame).iterations
+    iterations = options_of(given, frame).iterations
     if iterations is None:
         return found
     return dataclasses.replace(found, plan=dataclasses.replace(plan, iterations=iterations))
@@ -251,9 +252,32 @@ def with_plan(read_in: Record, plan: Plan) -> Record:
     PlanError
         If other columns have missing values, or are of another kind.
     """
-    refuse_other_holes(plan, dataclasses.replace(read_in, plan=plan).drawn_on)
+    _refuse_other_columns(plan, dataclasses.replace(read_in, plan=plan).drawn_on)
     table, known = recoded(read_in.table, plan.numeric), recoded(read_in.known, plan.numeric)
     return dataclasses.replace(read_in, plan=plan, table=table, known=known)
+
+
+def _refuse_other_columns(plan: Plan, table: Table) -> None:
+    """A plan runs where the same columns are incomplete, their kinds are the same, and every model suits its column."""
+    planned = {v.name: v.kind for v in plan.variables if v.n_missing}
+    read_as = recoded(table, plan.numeric)
+    for name in table.columns:
+        now, then = name in table.incomplete, name in planned
+        if now != then:
+            which = "with" if then else "without"
+            fact = f"the plan was made for {name!r} {which} missing values; now it is the other way."
+            raise PlanError(fact, do=_anew())
+        kind = read_as[name].kind
+        if then and kind is not planned[name]:
+            raise PlanError(
+                f"the plan was made for {name!r} as {planned[name].value}; now it is {kind.value}.",
+                do=_anew(),
+            )
+    for factor in plan.factors:
+        kind = Kind.OTHER if factor.variable not in read_as else read_as[factor.variable].kind
+        if factor.question is None and kind not in getattr(factor.method, "kinds", frozenset({kind})):
+            fact = f"the plan gives {factor.variable!r} a model of other values; now it is {kind.value}."
+            raise PlanError(fact, do=_anew())
 
 
 def _anew() -> Advice:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .. import errors
@@ -17,16 +17,13 @@ from ..formula.query import widened_by
 from ..formula.question import Question, ask, caller_scope, resolve
 from ..imputation.plan.plan import Plan
 from ..imputation.sampler.chain import Chain
-from ..record.record import Record
+from ..record.record import Present, Record
 from ..record.request import IMPUTE, request_of
 from .prepare import planned, prepare
 from .run import chains_of
 from .stopping import salvaged
 
-__all__ = ["Present", "call_for", "foreseen", "meant", "reimputed", "scope_for"]
-
-#: makes what the user sees of a record
-Present = Callable[[Record], Any]
+__all__ = ["call_for", "foreseen", "meant", "reimputed", "scope_for"]
 
 
 def reimputed(

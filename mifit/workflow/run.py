@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import errors
 from ..errors import PlanError, StorageWarning
-from ..imputation.plan.options import is_whole
+from ..imputation.plan.check_arguments import is_whole
 from ..imputation.sampler.chain import Chain
 from ..imputation.sampler.runs import run
 from ..record.record import Record

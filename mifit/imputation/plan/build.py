@@ -17,7 +17,8 @@ from .draft import Draft
 from .follow_up import doubts_of_times
 from .joint import plan_joint
 from .likelihoods import likelihood_of
-from .plan import Options, Plan
+from .options import Options
+from .plan import Plan
 from .restrictions import apply_restrictions, check_weights
 from .unit_copies import said_of_copies
 from .usable_columns import check_options, set_aside

@@ -16,7 +16,7 @@ from ...frame.table import Column, Table
 from ...typing import Array
 from .bounds import Skip
 from .defaults import constant_within
-from .plan import Options
+from .options import Options
 
 __all__ = [
     "fill",

@@ -16,7 +16,7 @@ from ...frame.table import Table
 from ...typing import Array, Rows
 from .bounds import HALF, Skip
 from .deductive import shared_parents
-from .plan import Options
+from .options import Options
 from .read_bounds import understood
 
 __all__ = ["SLACK", "Held", "Relations", "Tie", "amiss", "completed_numbers", "derived_value", "relations"]

@@ -25,7 +25,8 @@ from .bounds import Bounds, Skip, ancestors, nested, uncut
 from .defaults import allowed_parameters, constant_within, strongest, thin_levels
 from .derived_constraints import Relations
 from .likelihoods import AROUND
-from .plan import Factor, Options, Piece, Plan, Variable, listed
+from .options import Options
+from .plan import Factor, Piece, Plan, Variable, listed
 from .transforms import total_within
 from .usable_columns import is_constant, suiting, with_article
 

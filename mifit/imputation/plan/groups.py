@@ -19,7 +19,8 @@ from ...frame.recast import recoded
 from ...frame.table import Table
 from ...typing import Rows
 from .bounds import Skip
-from .plan import Options, Plan, listed
+from .options import Options
+from .plan import Plan, listed
 
 __all__ = ["plan_groups", "rows_of"]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ...display import block, chip, facts, folded, notes, rows_of, table
@@ -13,34 +13,9 @@ from ...frame.kinds import Kind
 from ...frame.masks import Mask
 from ..contract import Method
 from .bounds import Bounds, Skip
+from .options import Options
 
-__all__ = ["Factor", "Options", "Piece", "Plan", "Variable", "listed"]
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the user asked for, as given; kept so that the same can be asked again."""
-
-    methods: Mapping[Hashable, Any] = field(default_factory=dict)
-    predictors: Mapping[Hashable, Any] = field(default_factory=dict)
-    auxiliary: Any = "response"
-    congeniality: str = "compatible"
-    order: tuple[Hashable, ...] | None = None
-    iterations: int | None = None
-    id: Hashable = None
-    link: str = "independent"
-    derived: Mapping[Hashable, str] = field(default_factory=dict)
-    kinds: Mapping[Hashable, Any] = field(default_factory=dict)
-    bounds: Mapping[Hashable, Any] = field(default_factory=dict)
-    conditional: Mapping[Hashable, Any] = field(default_factory=dict)
-    where: Mapping[Hashable, Mask] | None = None
-    ignore: str | Mask | None = None
-    by: Hashable = None
-    weights: Any = None
-    collapse: Mapping[Hashable, Any] = field(default_factory=dict)
-    min_count: int | None = None
-    censored: Mapping[Hashable, Any] = field(default_factory=dict)
-    truncated: Mapping[Hashable, Any] = field(default_factory=dict)
+__all__ = ["Factor", "Piece", "Plan", "Variable", "listed"]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from ...errors import PlanError, call, nearest
 from ...frame.kinds import Kind
 from ...frame.table import Column, Table
 from ...typing import Array, Rows
-from .plan import Options, listed
+from .options import Options
+from .plan import listed
 
 __all__ = ["Joined", "collapsed", "levels_together"]
 

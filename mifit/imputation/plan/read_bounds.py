@@ -12,7 +12,7 @@ from ...formula.terms import code_of
 from ...frame.table import Column, Table
 from ...typing import Rows
 from .bounds import Bounds
-from .plan import Options
+from .options import Options
 
 __all__ = ["gap", "named_ends", "understood"]
 

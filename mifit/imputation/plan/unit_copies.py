@@ -13,7 +13,7 @@ from ...formula.terms import code_of
 from ...frame.kinds import Kind
 from ...frame.table import Table
 from ...typing import Array
-from .plan import Options
+from .options import Options
 
 __all__ = ["linear_copy", "said_of_copies"]
 

@@ -20,7 +20,8 @@ from ...frame.table import Column, Table
 from ..contract import facts_of
 from ..methods import CHAINED, COMPATIBLE, METHODS
 from .defaults import is_identifier
-from .plan import Options, listed
+from .options import Options
+from .plan import listed
 
 __all__ = ["check_options", "is_constant", "meant_method", "set_aside", "suiting", "with_article"]
 

@@ -15,7 +15,7 @@ from ...frame.kinds import Kind
 from ...frame.table import Table
 from ...typing import Array, Rows
 from ..plan.derived_constraints import SLACK, Tie, amiss, completed_numbers, derived_value
-from ..plan.plan import Options
+from ..plan.options import Options
 from .engine import Engine, FactorRuntime
 from .store import ColumnStore, Model
 
