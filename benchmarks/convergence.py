@@ -1,8 +1,8 @@
 """How often the drift test speaks on settled chains, and on chains that have not settled, as a markdown table.
 
 Run ``python benchmarks/convergence.py`` for both; ``--help`` for the rest. Settled chains are those of the scenarios of
-``tests/scenarios.py`` at their default number of sweeps. Unsettled ones start as if two columns were unrelated, on
-frames where a row seldom has both, and are stopped early.
+``tests/support/scenarios.py`` at their default number of sweeps. Unsettled ones start as if two columns were
+unrelated, on frames where a row seldom has both, and are stopped early.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ import numpy as np
 import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from scenarios import Scenario
-from scenarios_likelihoods import LIKELIHOODS
-from scenarios_linear import LINEAR
-
 import mifit
 from mifit.examine.convergence import convergence
 from mifit.imputation.sampler.chain import Chain
 from mifit.imputation.sampler.runs import run
 from mifit.imputation.seed import Seed
+from support.scenarios import Scenario
+from support.scenarios_likelihoods import LIKELIHOODS
+from support.scenarios_linear import LINEAR
 
 SCENARIOS = {**LINEAR, **LIKELIHOODS}
 SIZES = (5, 10, 20)  # chains side by side

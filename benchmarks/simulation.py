@@ -20,9 +20,10 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from peers import PEERS, Peer, r_name
-from scenarios import Scenario, estimates, promise, summarise
-from scenarios_likelihoods import LIKELIHOODS
-from scenarios_linear import LINEAR
+
+from support.scenarios import Scenario, estimates, promise, summarise
+from support.scenarios_likelihoods import LIKELIHOODS
+from support.scenarios_linear import LINEAR
 
 SCENARIOS = {**LINEAR, **LIKELIHOODS}
 OTHERS = ("smcfcs", "mice")

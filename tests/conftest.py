@@ -14,12 +14,13 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_HOME, os.environ.get("
 
 #: file -> the reasons for which its tests may be skipped where MIFIT_SKIPS=listed
 LISTED = {
-    "tests/test_awkward_frames.py": "no formula names its columns",
-    "tests/test_bounds.py": "pmm has no density",
+    "tests/topics/test_awkward_frames.py": "no formula names its columns",
+    "tests/imputation/plan/test_bounds.py": "pmm has no density",
     "tests/test_files.py": "devices are made by the superuser|not here|no pipes here",
-    "tests/test_frame.py": "this pandas makes levels of them",
-    "tests/test_frame_dtypes.py": "the text dtype came with pandas 3",
-    "tests/test_report.py": "no .*: apt-get install chromium chromium-driver",  # MIFIT_BROWSER=required fails by itself
+    "tests/frame/test_table.py": "this pandas makes levels of them",
+    "tests/frame/test_dtypes.py": "the text dtype came with pandas 3",
+    # Where MIFIT_BROWSER=required these fail by themselves.
+    "tests/examine/test_report.py": "no .*: apt-get install chromium chromium-driver",
 }
 
 

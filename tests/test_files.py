@@ -12,10 +12,10 @@ import threading
 from pathlib import Path
 
 import pytest
-from test_chain import mixed
 
 import mifit
 from mifit import files
+from support.mixed_kinds import mixed
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="kinds of files that other systems lack")
 

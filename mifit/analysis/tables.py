@@ -1,4 +1,4 @@
-"""The few statsmodels tools that other rooms need, imported on use."""
+"""The few statsmodels tools that other packages need, imported on use."""
 
 from __future__ import annotations
 

@@ -238,7 +238,7 @@ class _Reader:
             size = None if name in ("float", "round") or not sizes else max(sizes)
             size = {"bool": 1.0, "len": 1e9}.get(name, size)
             return Found("number", size, max((one.power for one in found), default=1.0))
-        for one in (*node.args, *(k.value for k in node.keywords)):  # the house's own
+        for one in (*node.args, *(k.value for k in node.keywords)):  # the package's own
             if self.read(one).kind not in ("number", "text", "any", "none"):
                 raise _Refused(f"{_short(node)} takes columns")
         return _NUMBER
