@@ -236,8 +236,9 @@ def pattern(frame: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per pattern, the most frequent first: ``rows`` that show it, ``holes`` in it, then True where each
-        column is observed; the last row counts the missing values of each column.
+        One row per pattern, the most frequent first: ``rows`` (how many rows show it), ``holes`` (how many columns
+        are missing in it), then one column per column of the frame, fewest missing values first: True where observed.
+        The last row, labelled ``total``, counts the missing values of each column.
 
     Raises
     ------

@@ -56,9 +56,9 @@ __all__ = [
     "StorageWarning",
     "call",
     "help",
+    "listed",
     "nearest",
     "outside",
-    "shown",
     "warn",
 ]
 
@@ -282,12 +282,12 @@ def warn(text: str, kind: type[Warning] = MifitWarning) -> None:
     warnings.warn(kind(text), stacklevel=outside())
 
 
-def shown(names: Iterable[object], most: int = 4) -> str:
+def listed(names: Iterable[object], most: int = 4) -> str:
     """Return the first few of some names, and how many they are where there are more.
 
     Examples
     --------
-    >>> shown("abc"), shown(range(12), 3)
+    >>> listed("abc"), listed(range(12), 3)
     ('a, b, c', '0, 1, 2, ... (12)')
     """
     every = [str(name) for name in names]

@@ -15,7 +15,7 @@ from statsmodels import api as sm
 import mifit
 from mifit import MifitError
 from mifit.calls import Advice, Code, left_alone, written
-from mifit.errors import PlanError, call, shown
+from mifit.errors import PlanError, call, listed
 from mifit.imputation.plan.options import Options
 from mifit.record.request import request_of
 
@@ -281,6 +281,6 @@ def test_no_message_writes_a_call_of_impute_by_hand():
 
 
 def test_lists_of_names_are_shortened_with_their_number():
-    assert shown(["a", "b"]) == "a, b"
-    assert shown("abcdefghijkl") == "a, b, c, d, ... (12)"
+    assert listed(["a", "b"]) == "a, b"
+    assert listed("abcdefghijkl") == "a, b, c, d, ... (12)"
     assert isinstance(call("f"), Advice)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..calls import Code
-from ..errors import FitError, ModelError
+from ..errors import FitError, ModelError, listed
 from ..typing import Array
 from .job import CompletedSets, FrozenDesign, Job, Levels
 from .mixed import packed_columns
@@ -344,7 +344,7 @@ def _events(given: Any, completed: CompletedSets, k: int) -> Any:
         seen = sorted((v for v in levels if not pd.isna(v)), key=str)
         raise ModelError(
             f"status={_short(given)} is not 1 for an event and 0 for none in every row of set {k}.",
-            values=", ".join(map(str, levels[:5])),
+            values=listed(levels, 5),
             do=event(name, seen or [1], [name])
             if isinstance(given, str)
             else f"imp.fit(model='phreg', status=np.asarray(status) == {(seen or [1])[-1]!r})  # if that is the event",

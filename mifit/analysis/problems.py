@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..errors import ConvergenceWarning, FitError, MifitWarning, SeparationWarning, shown, warn
+from ..errors import ConvergenceWarning, FitError, MifitWarning, SeparationWarning, listed, warn
 from ..typing import Array, Flags
 
 __all__ = [
@@ -204,7 +204,7 @@ def few_groups_note(n_groups: int, still: Sequence[str]) -> tuple[str, ...]:
     if n_groups >= _MANY_GROUPS or not still:
         return ()
     return (
-        f"Constant within the {n_groups} groups: {shown(still, 5)}. Infinite degrees of freedom are too many for it; "
+        f"Constant within the {n_groups} groups: {listed(still, 5)}. Infinite degrees of freedom are too many for it; "
         f"dfcom={max(n_groups - len(still) - 1, 1)} counts the groups.",
     )
 
@@ -305,4 +305,4 @@ def _sets(sets: Iterable[int], m: int | None = None) -> str:
     numbers = [int(k) for k in sets]
     if len(numbers) == m:
         return f"all {m} sets"
-    return f"set{'s' if len(numbers) > 1 else ''} {shown(numbers, 20)}"
+    return f"set{'s' if len(numbers) > 1 else ''} {listed(numbers, 20)}"

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri, stdtr
 
-from ..errors import PlanError, call
+from ..errors import PlanError, call, listed
 from ..frame.table import Table
 from ..imputation.plan.plan import Plan
 from ..imputation.sampler.chain import Chain, spelled
@@ -208,8 +208,10 @@ def unsettled(table: pd.DataFrame, sweeps: int) -> str:
     shown = [f"{name} (by {row['drift']:+.3g}, p = {row['p']:.1g})" for name, row in drifting.iterrows()]
     mixed = [f"{name} (R-hat {row['rhat']:.2f})" for name, row in slow.iterrows()]
     span = f"of {len(table)} traces drift from sweep {sweeps // 2} to {sweeps}"
-    said = [f"{len(shown)} {span}: {_first(shown)}"] if shown else []
-    return "; ".join(said + ([f"{len(mixed)} of {len(table)} traces mix slowly: {_first(mixed)}"] if mixed else []))
+    said = [f"{len(shown)} {span}: {listed(shown, _SHOWN)}"] if shown else []
+    if mixed:
+        said.append(f"{len(mixed)} of {len(table)} traces mix slowly: {listed(mixed, _SHOWN)}")
+    return "; ".join(said)
 
 
 def trace_frame(chains: Sequence[Chain], plan: Plan | None, table: Table) -> pd.DataFrame:
@@ -275,12 +277,6 @@ def _about(plan: Plan, table: Table) -> dict[str, _About]:
         found |= {f"{word}({shown})": _About(name, word) for word in ("mean", "sd")}
         found |= {f"share({shown} = {level})": _About(name, "share", step) for level in table[name].coding.levels}
     return found
-
-
-def _first(shown: Sequence[str]) -> str:
-    """The first few of a list, and how many more."""
-    more = f", and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
-    return ", ".join(shown[:_SHOWN]) + more
 
 
 def _split(values: Array) -> Array:

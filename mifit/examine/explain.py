@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from ..display import block, facts, folded, table
-from ..errors import DataError, PlanError
+from ..errors import DataError, PlanError, listed
 from ..imputation.contract import facts_of
 from ..imputation.plan.derived_constraints import relations
-from ..imputation.plan.plan import Plan, listed
+from ..imputation.plan.plan import Plan
 from ..imputation.sampler.replay import ReplayedDraw, Spread, replay
 from ..record.record import Record
 
@@ -118,7 +118,7 @@ def _place(record: Record, row: Any, column: Hashable, position: bool) -> int:
     index, n = record.completed.index, record.table.n_rows
     if column not in record.filled:
         why = "has no missing values" if not len(missing) else "was left with its missing values"
-        known = ", ".join(map(repr, list(record.filled)[:6]))
+        known = listed(map(repr, record.filled), 6)
         do = f"imp.explain({_first(record, next(iter(record.filled)))}" if record.filled else "imp.plan"
         raise DataError(f"column {column!r} {why}; there is nothing to explain.", imputed=known or "nothing", do=do)
     if position:
@@ -135,7 +135,7 @@ def _place(record: Record, row: Any, column: Hashable, position: bool) -> int:
     if len(holes) > 1:
         raise DataError(
             f"{len(holes)} rows labelled {row!r} have missing values in {column!r}.",
-            positions=", ".join(map(str, holes[:6].tolist())),
+            positions=listed(holes.tolist(), 6),
             do=f"imp.explain({int(holes[0])}, {column!r}, position=True)",
         )
     return int(holes[0])
@@ -207,7 +207,7 @@ def _weighed(record: Record, column: Hashable, seen: ReplayedDraw) -> list[tuple
     if seen.weighed is None:
         return said
     names = [" and ".join(record.written) if label == "the analysis" else label for label in seen.terms]
-    said.append(("weighed by", listed(list(dict.fromkeys(names)), 6)))
+    said.append(("weighed by", listed(dict.fromkeys(names), 6)))
     if not seen.weighed.levels:
         said.append(("after that", _mean(seen.weighed)))
     if seen.sampler == "rejection":

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..errors import DataError, nearest
+from ..errors import DataError, listed, nearest
 from ..formula.recipe import usable
 from ..frame.completed import Completed
 from ..frame.kinds import Kind
@@ -132,19 +132,8 @@ class Plots:
 
         Parameters
         ----------
-        which : name or list of names, optional
-            Columns; by default all that were imputed.
-        ax : Axes, optional
-            Where to draw one column.
-
-        Returns
-        -------
-        Figure or Axes
-
-        Raises
-        ------
-        DataError
-            If a name is none, or ``ax`` is to take several.
+        which, ax
+            As :meth:`density` takes them; what it returns and raises holds here too.
         """
         return self._columns(which, ax, _draw_strip)
 
@@ -318,7 +307,7 @@ def _chosen(completed: Completed, which: Any) -> list[Hashable]:
         completed.table.require(name, "the plot")
         if name not in known:
             raise DataError(
-                f"nothing was imputed in {name!r}.", imputed=", ".join(map(str, known[:8])),
+                f"nothing was imputed in {name!r}.", imputed=listed(known, 8),
                 do=f"imp.plot.density({known[0]!r})",
             )  # fmt: skip
     return asked
@@ -340,7 +329,7 @@ def _chosen_traces(frame: pd.DataFrame, which: Any) -> pd.DataFrame:
         if name not in known:
             raise DataError(
                 f"no trace is called {name!r}{nearest(name, known)}.",
-                traces=", ".join(frame["trace"].unique()[:8]), do="imp.convergence().index.tolist()",
+                traces=listed(frame["trace"].unique(), 8), do="imp.convergence().index.tolist()",
             )  # fmt: skip
     return frame[frame["variable"].isin(asked) | frame["trace"].isin(asked)].reset_index(drop=True)
 
@@ -353,7 +342,7 @@ def _places(
         return panels(len(names), per_row, width, height)
     if len(names) != 1:
         raise DataError(
-            f"ax= takes one panel; {len(names)} are to be drawn.", panels=", ".join(map(str, names[:6])),
+            f"ax= takes one panel; {len(names)} are to be drawn.", panels=listed(names, 6),
             do=f"imp.plot.{plot}({names[0]!r}, ax=ax)",
         )  # fmt: skip
     return None, [axes_of(ax, width, 1.0)]

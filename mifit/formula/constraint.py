@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import patsy
 
-from ..errors import FormulaError, nearest
+from ..errors import FormulaError, listed, nearest
 from ..typing import Array
 
-__all__ = ["constraints", "listed"]
+__all__ = ["constraints"]
 
 
 def constraints(names: Sequence[str], hypothesis: str | Sequence[str] | Mapping[str, Any]) -> tuple[Array, Array]:
@@ -51,21 +51,10 @@ def constraints(names: Sequence[str], hypothesis: str | Sequence[str] | Mapping[
         raise FormulaError(
             f"{fact}: {stranger!r} is no coefficient{_hint(stranger, names)}." if stranger else f"{fact}.",
             said=getattr(error, "message", str(error)),
-            names=listed(names),
+            names=listed(names, 8),
             do=f"res.wald_test('{names[-1]} = 0')",
         ) from None
     return np.asarray(linear.coefs, float), np.asarray(linear.constants, float).ravel()
-
-
-def listed(names: Sequence[str], most: int = 8) -> str:
-    """Return names in one line, cut where there are many.
-
-    Examples
-    --------
-    >>> listed(["a", "b", "c"], most=2)
-    'a, b, ... (3 in all)'
-    """
-    return ", ".join(names[:most]) + (f", ... ({len(names)} in all)" if len(names) > most else "")
 
 
 def _hint(word: str, names: Sequence[str]) -> str:

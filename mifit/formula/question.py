@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import patsy.builtins
 
-from ..errors import FormulaError, ModelError, call, nearest, shown
+from ..errors import FormulaError, ModelError, call, listed, nearest
 from ..frame.kinds import Kind
 from ..frame.table import Table, free_name
 from ..typing import Array
@@ -266,7 +266,7 @@ def capture(code: str, table: Table, scope: Mapping[str, Any], formula: str) -> 
             raise FormulaError(
                 f"the formula names {name!r}, which is not a column{near}.",
                 formula=formula,
-                columns=shown(table.columns, 8),
+                columns=listed(table.columns, 8),
                 do="df.columns.tolist()"
                 if spelled == formula
                 else call("df.mice.impute", spelled).in_place_of(formula),

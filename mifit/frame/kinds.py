@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..errors import shown
+from ..errors import listed
 from ..typing import Array
 
 __all__ = ["Coding", "Kind", "classify", "encode", "is_missing"]
@@ -200,7 +200,7 @@ def _object(present: list[Any]) -> Coding:
     if types <= {str, int, float}:
         # words first: a few of them tell whether the rest are numbers
         texts = sorted({v for v in plain if isinstance(v, str)}, key=lambda v: (any(map(str.isdigit, v)), v))
-        some = shown(map(repr, texts))
+        some = listed(map(repr, texts))
         return Coding(Kind.OTHER, problem=f"mixes values of the types {names} ({some})")
     return Coding(Kind.OTHER, problem=f"mixes values of the types {names}" if len(types) > 1 else f"holds {names}")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..calls import left_alone
-from ..errors import PlanError, call, nearest, shown
+from ..errors import PlanError, call, listed, nearest
 from .kinds import Coding, Kind, classify, is_missing
 from .spelled import spelled
 from .table import Column, Table
@@ -154,7 +154,7 @@ def _numbers_as_such(levels: tuple[Any, ...], whole: bool) -> tuple[Any, ...]:
 
 def _shown(levels: Sequence[Any]) -> str:
     """The first few levels."""
-    return shown(map(repr, levels))
+    return listed(map(repr, levels))
 
 
 def recoded(table: Table, names: Sequence[Hashable]) -> Table:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import shown
+from ..errors import listed
 from ..typing import Array
 
 __all__ = ["MISSING", "Spelled", "codes_of_missing", "spelled", "words_of_missing"]
@@ -39,7 +39,7 @@ class Spelled(NamedTuple):
 
     def said(self, name: Hashable) -> str:
         """What the column is, in one sentence."""
-        beside = f" and {shown(map(repr, self.lost))}, which the call below makes missing" if self.lost else ""
+        beside = f" and {listed(map(repr, self.lost))}, which the call below makes missing" if self.lost else ""
         return f"{name!r} is text that looks like numbers{self.how}{beside}."
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..errors import DataError
+from ..errors import DataError, listed
 from ..typing import Array, Rows
 from .completed import Completed
 from .kinds import is_missing
@@ -98,7 +98,7 @@ def _query_mask(query: str, completed: Completed, k: int, names: Mapping[str, An
     except Exception as error:
         raise DataError(
             f"the subset {query!r} cannot be evaluated: {error}",
-            columns=", ".join(map(str, list(frame.columns)[:8])) + (", ..." if frame.shape[1] > 8 else ""),
+            columns=listed(frame.columns, 8),
             do=f"imp[0].query({query!r})",
         ) from None
     return _truth(found, f"the subset {query!r}", len(frame), f"imp[{k}].eval({query!r})")

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..errors import DataError, call, nearest, shown
+from ..errors import DataError, call, listed, nearest
 from ..typing import Array, Rows
 from .kinds import Coding, Kind, classify, encode, is_missing
 
@@ -108,7 +108,7 @@ class Table:
         if name not in self.columns:
             raise DataError(
                 f"{word} names {name!r}, which is not a column{nearest(name, self.columns)}.",
-                columns=shown(self.columns, 8),
+                columns=listed(self.columns, 8),
                 do="df.columns.tolist()",
             )
         return self.columns[name]
@@ -176,11 +176,11 @@ def check_frame(frame: object) -> None:
     if frame.columns.hasnans:
         raise DataError(
             "a column has no name (None or NaN).",
-            columns=", ".join(map(str, frame.columns[:8])),
+            columns=listed(frame.columns, 8),
             do="df.columns = [f'x{i}' if pd.isna(c) else c for i, c in enumerate(df.columns)]",
         )
     if not frame.columns.is_unique:
-        twice = ", ".join(map(repr, frame.columns[frame.columns.duplicated()].unique()[:4]))
+        twice = listed(map(repr, frame.columns[frame.columns.duplicated()].unique()))
         raise DataError(f"column names repeat: {twice}.", do="df = df.loc[:, ~df.columns.duplicated()]")
     for name in filter(_half, frame.columns):
         raise DataError(
@@ -224,23 +224,7 @@ def _as_pandas(data: object) -> str:
 
 
 def patterns(frame: pd.DataFrame) -> pd.DataFrame:
-    """Which columns are missing together, and how often.
-
-    Parameters
-    ----------
-    frame : DataFrame, shape (n, p)
-
-    Returns
-    -------
-    DataFrame
-        One row per pattern, the most frequent first: ``rows`` (how many rows show it), ``holes`` (how many
-        columns are missing in it), then one column per column of the frame, fewest missing values first: True where
-        observed. The last row, labelled ``total``, counts the missing values of each column.
-
-    Raises
-    ------
-    DataError
-        If the frame is empty or its column names repeat.
+    """Which columns are missing together, and how often; see :func:`mifit.pattern`.
 
     Examples
     --------

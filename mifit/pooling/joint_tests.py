@@ -196,23 +196,10 @@ def d4(own: Array, stacked: float, k: int, ariv: str = "positive") -> Joint:
 
     Parameters
     ----------
-    own : ndarray, shape (m,)
-        Likelihood-ratio statistic of each set.
+    own, k, ariv
+        As :func:`d3` takes them; what it returns and raises holds here too.
     stacked : float
         Likelihood-ratio statistic of the m sets stacked, divided by m.
-    k : int
-        Number of parameters tested.
-    ariv : {"positive", "raw"}
-        ``"positive"`` takes a negative increase in variance as zero, ``"raw"`` keeps it.
-
-    Returns
-    -------
-    Joint
-
-    Raises
-    ------
-    PoolingError
-        If m < 2, or ``ariv`` is unknown.
 
     Notes
     -----

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..analysis.likelihood import loglik_at, loglik_fits, stacked, without_likelihood
-from ..errors import ModelError
+from ..errors import ModelError, listed
 from ..frame.subset import Sample
 from ..pooling.joint_tests import Joint, d1, d2, d3, d4, d4_robust
 from ..typing import Array
@@ -129,7 +129,7 @@ def _tested(larger: PooledEstimates, smaller: PooledEstimates) -> list[int]:
     if not small < large:
         if large < small:
             raise ModelError("the model compared with is the larger one.", **about, do="larger.compare(smaller)")
-        only = ", ".join(sorted(small - large)[:4]) or "no coefficient less"
+        only = listed(sorted(small - large)) or "no coefficient less"
         raise ModelError(
             f"the models are not nested: the smaller one has {only}.", **about, do="res.wald_test('x1 = x2 = 0')"
         )

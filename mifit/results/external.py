@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..analysis.fit import Fits
-from ..errors import PoolingError
-from ..formula.constraint import listed
+from ..errors import PoolingError, listed
 from ..pooling import rubin
 from ..typing import Array
 from .map import pool_figures
@@ -168,7 +167,7 @@ def pool_table(
     if len(set(counts.values())) > 1:
         raise PoolingError(
             "not every figure is there in every set.",
-            rows=", ".join(f"{name}: {count}" for name, count in list(counts.items())[:8]),
+            rows=listed((f"{name}: {count}" for name, count in counts.items()), 8),
             do="frame.groupby('term').size()",
         )
     m = next(iter(counts.values()))
@@ -191,7 +190,7 @@ def _read(fit: Any, k: int, names: Sequence[str] | None) -> _Read:
     values = np.ravel(np.asarray(estimate, dtype=np.float64), order="F")
     matrix = np.asarray(covariance, dtype=np.float64).reshape(len(values), len(values))
     if len(found) != len(values):
-        raise PoolingError(f"{len(found)} names for {len(values)} coefficients of fit {k}.", names=listed(found))
+        raise PoolingError(f"{len(found)} names for {len(values)} coefficients of fit {k}.", names=listed(found, 8))
     return _Read(found, values, matrix)
 
 

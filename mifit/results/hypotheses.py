@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from ..analysis.tables import contrast_results
-from ..errors import FormulaError, ModelError
-from ..formula.constraint import constraints, listed
+from ..errors import FormulaError, ModelError, listed
+from ..formula.constraint import constraints
 from ..pooling.joint_tests import Joint, d1, f_pvalue
 from ..pooling.rubin import Pooled, pool
 from ..typing import Array
@@ -110,25 +110,15 @@ def wald_test_terms(results: PooledEstimates, df_method: str | None = None) -> p
 
 
 def constraint(results: PooledEstimates, hypothesis: Any) -> tuple[Array, Array]:
-    """Turn hypotheses into a matrix and the values they state.
+    """Turn hypotheses into a matrix and the values they state, as :func:`~mifit.formula.constraint.constraints` does.
 
     Parameters
     ----------
     results : PooledResults
         Has q coefficients.
     hypothesis : str, sequence of str, mapping, ndarray or (ndarray, ndarray)
-        ``"x1 = x2 = 0"``, ``["x1 - x2", "x3 = 1"]``, ``{"x1": 0}``, a matrix (k, q), or a matrix and its values (k,).
-        The name of a term, ``"site"``: all its coefficients are zero.
-
-    Returns
-    -------
-    matrix : ndarray, shape (k, q)
-    value : ndarray, shape (k,)
-
-    Raises
-    ------
-    FormulaError
-        If a hypothesis does not parse, names no coefficient, or a matrix has the wrong width.
+        Words; the name of a term, ``"site"``: all its coefficients are zero; a matrix (k, q), or one and its values
+        (k,), of the right width.
     """
     names = list(results.fits.names)
     if not names:
@@ -147,7 +137,7 @@ def constraint(results: PooledEstimates, hypothesis: Any) -> tuple[Array, Array]
     if matrix.ndim != 2 or matrix.shape[1] != len(names):
         raise FormulaError(
             f"{_shape(given)} does not match {len(names)} coefficients.",
-            names=listed(names),
+            names=listed(names, 8),
             do=f"res.wald_test('{names[-1]} = 0')",
         )
     return matrix, np.broadcast_to(np.asarray(stated, dtype=np.float64).ravel(), len(matrix)).copy()

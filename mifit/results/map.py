@@ -9,8 +9,7 @@ from typing import Any, overload
 import numpy as np
 import pandas as pd
 
-from ..errors import FitError, PoolingError, call, warn
-from ..formula.constraint import listed
+from ..errors import FitError, PoolingError, call, listed, warn
 from ..pooling.rubin import columns
 from ..pooling.scales import SCALES, Scale, on_scale, scale_named
 from ..typing import Array
@@ -181,7 +180,7 @@ def pool_figures(
     bare = [str(name) for name in table.index[table["std_error"].isna()]]
     if bare:
         table.attrs["reason"] = reason = (
-            f"the function returned no variance for {listed(bare)}: a standard error needs (estimate, variance)"
+            f"the function returned no variance for {listed(bare, 8)}: a standard error needs (estimate, variance)"
         )
         warn(f"{reason}.")
     return table

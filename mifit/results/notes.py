@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..formula.constraint import listed
+from ..errors import listed
 from ..pooling.rubin import Pooled
 
 __all__ = ["cautions"]
@@ -46,7 +46,7 @@ def _few_degrees(pooled: Pooled, names: Sequence[str]) -> tuple[str, ...]:
     few = np.flatnonzero(pooled.df < _FEW).tolist()
     if not few:
         return ()
-    who = f"all {len(names)} coefficients" if len(few) == len(names) > 1 else listed([str(names[j]) for j in few], 6)
+    who = f"all {len(names)} coefficients" if len(few) == len(names) > 1 else listed((names[j] for j in few), 6)
     cures = []
     if pooled.df_complete < 2 * len(names):
         left = f"the complete data leave {pooled.df_complete:.4g} beside {len(names)} coefficients"
@@ -65,7 +65,7 @@ def _nothing_between(pooled: Pooled, incomplete: Sequence[str] | None) -> tuple[
     if incomplete is None:
         return (f"The {pooled.m} sets gave the same estimates; {term}",)
     if incomplete:
-        which = f"missing values of {listed(list(incomplete), 6)} were imputed"
+        which = f"missing values of {listed(incomplete, 6)} were imputed"
         return (
             f"The {pooled.m} sets gave the same estimates although {which}: see that they differ between the sets.",
         )

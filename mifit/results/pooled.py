@@ -265,8 +265,8 @@ class PooledResults(PooledEstimates):
 
         Parameters
         ----------
-        alpha : float, default 0.05
-            One minus the coverage of the limits.
+        alpha
+            As in :meth:`to_frame`.
 
         Returns
         -------
@@ -293,8 +293,8 @@ class PooledResults(PooledEstimates):
 
         Parameters
         ----------
-        alpha : float, default 0.05
-            One minus the coverage of the limits.
+        alpha
+            As in :meth:`to_frame`.
 
         Returns
         -------

@@ -146,8 +146,8 @@ class LevelPrediction:
 
         Parameters
         ----------
-        alpha : float, default 0.05
-            One minus the coverage of the limits.
+        alpha
+            As in :meth:`~mifit.results.predict.Prediction.summary_frame`.
 
         Returns
         -------

@@ -10,13 +10,12 @@ import numpy as np
 import pandas as pd
 
 from ..calls import Code
-from ..errors import DataError, PlanError, call, nearest
+from ..errors import DataError, PlanError, call, listed, nearest
 from ..frame.completed import Completed, copied
 from ..frame.kinds import Coding, Kind, is_missing
 from ..frame.table import Column, Table, check_frame, read
 from ..imputation.plan.check_arguments import is_whole
 from ..imputation.plan.deductive import fill
-from ..imputation.plan.plan import listed
 from ..imputation.sampler.chain import Chain
 from ..imputation.sampler.new_rows import complete_rows, needed
 from ..record.record import NEW_ROWS, Record
@@ -97,7 +96,7 @@ def _read(frame: pd.DataFrame, old: Table, used: set[Hashable]) -> Table:
     if len(absent) == len(used) and used:
         raise DataError(
             f"the new rows have none of the columns that were imputed{nearest(absent[0], frame.columns)}.",
-            columns=", ".join(map(str, list(old.columns)[:8])),
+            columns=listed(old.columns, 8),
             do="imp.impute_new(new)",
         )
     return Table(columns, len(frame))
@@ -121,11 +120,11 @@ def _column(series: pd.Series, old: Column, used: bool) -> Column:
         raise DataError(f"column {name!r} of the new rows holds infinite values.", do=f"new[~np.isinf(new[{name!r}])]")
     unknown = present[np.isnan(values[~missing])]
     if len(unknown):
-        strange = ", ".join(map(repr, unknown.drop_duplicates().tolist()[:4]))
+        strange = listed(map(repr, unknown.drop_duplicates().tolist()))
         known = list(coding.levels)
         raise DataError(
             f"column {name!r} of the new rows has {len(unknown)} values that were never seen: {strange}.",
-            levels=", ".join(map(str, known[:8])),
+            levels=listed(known, 8),
             do=f"imp.impute_new(new[new[{name!r}].isin({known[:8]!r}) | new[{name!r}].isna()])",
         )
     lacking = _lacking(series, coding) if missing.any() else []

@@ -13,7 +13,7 @@ from .. import errors
 from ..analysis.models import Call, call, spec, with_link
 from ..analysis.models import words as words_of
 from ..calls import Advice, completed, written
-from ..errors import PlanError
+from ..errors import PlanError, listed
 from ..formula.derived import numbers, substitute, understand
 from ..formula.onesided import refuse_names
 from ..formula.question import Question, ask, caller_scope, resolve
@@ -200,7 +200,7 @@ def planned(
     for name in (name for q in questions for name in (*q.variables(known), *q.outcome) if name in together):
         raise PlanError(
             f"the analysis needs {name!r} level by level: levels drawn together do not know their difference.",
-            levels=", ".join(map(str, together[name].levels[:6])),
+            levels=listed(together[name].levels, 6),
             do=renamed(name, together[name].becomes(known[name].coding.levels))
             + "  # the analysis with fewer levels too",
         )
@@ -233,8 +233,8 @@ def checked(plan: Plan, frame: pd.DataFrame, given: Arguments) -> Record:
     table = read_in.table
     if tuple(table.columns) != plan.columns or table.n_rows != plan.n_rows:
         raise PlanError(
-            f"the plan was made for {plan.n_rows} rows and columns {', '.join(map(str, plan.columns[:6]))}; "
-            f"this frame has {table.n_rows} rows and {', '.join(map(str, list(table.columns)[:6]))}.",
+            f"the plan was made for {plan.n_rows} rows and columns {listed(plan.columns, 6)}; "
+            f"this frame has {table.n_rows} rows and {listed(table.columns, 6)}.",
             do=_anew(),
         )
     found = with_plan(read_in, plan)

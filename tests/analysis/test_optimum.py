@@ -92,7 +92,8 @@ def test_estimates_of_zero_are_never_at_the_optimum(name):
         return  # the others are judged by what follows
     imp = completed()
     kwds = dict(words)
-    question, found = question_of(imp._record, Request(f"{outcome} ~ x + z", model, kwds, kwds.pop("fit_kwds", None)))
+    asked = Request(formula=f"{outcome} ~ x + z", model=model, fit_kwds=kwds.pop("fit_kwds", None), keywords=kwds)
+    question, found = question_of(imp._record, asked)
     job = standardised(job_of(freeze(question, imp._record.known), imp._record.completed, found, 0)).job
     assert isinstance(job, Job) and call(model, {}).model == model
     made = model_of(job)

@@ -32,6 +32,13 @@ def above(node):
     return node
 
 
+def module_of(node):
+    """The file that a node stands in."""
+    while not isinstance(node, ast.Module):
+        node = PARENTS[node]
+    return node
+
+
 def values_of(node):
     """Expressions that a name may stand for: assigned here or in the module, or handed over by a caller."""
     scope, found = above(node), []
@@ -104,8 +111,10 @@ def texts(node, depth=0):
     if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "format":
         return [text.replace("{!r}", "'x1'").replace("{}", "'x1'") for text in texts(node.func.value, depth + 1)]
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        called = FUNCTIONS.get(node.func.id, [])
+        called = [one for one in called if module_of(one) is module_of(node)] or called  # a name of its own file first
         returned = [
-            one.value for function in FUNCTIONS.get(node.func.id, []) for one in ast.walk(function)
+            one.value for function in called for one in ast.walk(function)
             if isinstance(one, ast.Return) and one.value is not None and above(one) is function
         ]  # fmt: skip
         return [text for one in returned for text in texts(one, depth + 1)][:MOST]

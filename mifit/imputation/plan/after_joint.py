@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
+from ...errors import listed
 from .chained import method_of
 from .defaults import allowed_parameters, strongest
 from .draft import Draft
-from .plan import Piece, listed
+from .plan import Piece
 
 __all__ = ["draw_afterwards", "waiting"]
 
@@ -53,5 +54,5 @@ def draw_afterwards(
             shown = ("the outcome", *map(str, kept))
         draft.add(name, "column", method, label, pieces, shown, f"after the joint model, feeds nothing; {why}")
     if names:
-        named = listed([repr(n) for n in names], len(names))
+        named = listed(map(repr, names), len(names))
         draft.events.append(f"drawn after the joint model, given all other columns, and feeding none: {named}")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...calls import left_alone
-from ...errors import DataError, PlanError, call
+from ...errors import DataError, PlanError, call, listed
 from ...formula.condition import Condition, condition
 from ...formula.derived import numbers
 from ...formula.recipe import rows_where
@@ -244,7 +244,7 @@ def _skip(name: Hashable, option: Any, table: Table, found: Condition) -> Skip:
         return Skip(found, _checked(name, table, given[0], np.setdiff1d(outside, column.missing), found))
     distinct = np.unique(seen)
     if len(distinct) > 1 or 0 < len(seen) < _USUAL * len(outside):
-        shown = ", ".join(map(str, column.coding.decode(distinct[:4])))
+        shown = listed(column.coding.decode(distinct))
         raise DataError(
             f"{name!r} has {len(seen)} values where its condition does not hold: {shown}.",
             condition=found.code,

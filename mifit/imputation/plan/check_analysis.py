@@ -8,7 +8,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 
 from ...calls import Advice, Code, left_alone
-from ...errors import FormulaError, PlanError, call
+from ...errors import FormulaError, PlanError, call, listed
 from ...formula.design import Design
 from ...formula.question import LEVELLED, Question
 from ...formula.recipe import among, event, masked, numbers, of_expression, renamed, repeated, with_outcome, without
@@ -147,8 +147,7 @@ def _refuse_text(question: Question, column: Column) -> None:
         return
     levels = column.coding.levels
     raise PlanError(
-        f"{_shown(question)} needs an outcome in numbers; {column.name!r} holds "
-        f"{', '.join(map(repr, levels[:4]))}{', ...' if len(levels) > 4 else ''}.",
+        f"{_shown(question)} needs an outcome in numbers; {column.name!r} holds {listed(map(repr, levels))}.",
         analysis=question.formula,
         do=numbers(column),
     )
@@ -254,15 +253,7 @@ def _check_range(question: Question, word: str, table: Table) -> None:
     text = word == "status" and column is not None and not _tells_events(column)
     if text or not seen <= {0.0, 1.0}:
         levels = column.coding.levels if text and column is not None else sorted(seen)
-        some = ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in levels[:4])
-        made = event(name, levels, table.columns)
-        array = f"df['status'] = status; {event('status', levels, [*table.columns, 'status'])}"
-        causes = {"causes": "competing risks are not built; the hazard of one cause alone takes the others as censored"}
-        raise PlanError(
-            f"{word}={shown!r} holds {some}{', ...' if len(levels) > 4 else ''}; an event is 1, censoring 0.",
-            **(causes if len(levels) > 2 else {}),
-            do=made if column is not None else array,
-        )
+        raise _no_events(None if column is None else column.name, levels, table)
     if word == "freq_weights":
         wrong, must = int(np.sum((found < 0) | (found != np.floor(found)))), "whole numbers"
     elif word in ("exposure", "weights", "var_weights"):
@@ -286,6 +277,19 @@ def _check_range(question: Question, word: str, table: Table) -> None:
         )
 
 
+def _no_events(name: Hashable | None, levels: Sequence[object], table: Table) -> PlanError:
+    """The error of a status that is not 1 for an event and 0 for censoring; an array has no name."""
+    some = listed(f"{v:g}" if isinstance(v, float) else v for v in levels)
+    causes = {"causes": "competing risks are not built; the hazard of one cause alone takes the others as censored"}
+    named = "status" if name is None else name
+    made = event(named, levels, [*table.columns, named])
+    return PlanError(
+        f"status={named!r} holds {some}; an event is 1, censoring 0.",
+        **(causes if len(levels) > 2 else {}),
+        do=f"df['status'] = status; {made}" if name is None else made,
+    )
+
+
 def _tells_events(column: Column) -> bool:
     """Whether a status is numbers or truth values."""
     return column.number or set(column.coding.levels) <= {False, True}
@@ -299,10 +303,7 @@ def _numbers(question: Question, word: str, table: Table) -> Array | None:
         given = question.keywords[word]
         if word == "status" and not isinstance(given, str) and np.shape(given) == (table.n_rows,):
             levels = sorted(set(np.asarray(given, dtype=object).tolist()), key=str)
-            raise PlanError(
-                f"status= holds {', '.join(map(str, levels[:4]))}; an event is 1, censoring 0.",
-                do=f"df['status'] = status; {event('status', levels, [*table.columns, 'status'])}",
-            ) from None
+            raise _no_events(None, levels, table) from None
         raise PlanError(
             f"{word}= is neither a column nor {table.n_rows} numbers.",
             given=repr(question.keywords[word])[:60],

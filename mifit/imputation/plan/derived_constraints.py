@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...errors import DataError, PlanError, call, shown
+from ...errors import DataError, PlanError, call, listed
 from ...formula.derived import Derived, solve_for
 from ...formula.linear import linear_in
 from ...frame.kinds import Kind
@@ -168,7 +168,7 @@ def _held(one: Derived, table: Table, options: Options, skips: Mapping[Hashable,
         raise PlanError(
             f"{one.name!r} lies outside its bounds in {len(wrong)} of {len(complete)} complete rows.",
             derived=f"{one.name} = {one.code}",
-            rows=shown((f"{row}: {found[row]:g}" for row in wrong.tolist()), _SHOWN),
+            rows=listed((f"{row}: {found[row]:g}" for row in wrong.tolist()), _SHOWN),
             do=call("df.mice.impute", bounds={one.name: None}),
         )
     return held
@@ -228,7 +228,7 @@ def _selected(one: Derived, table: Table, rows: Rows) -> Held:
             f"{len(rows)} observed values of {one.name!r} do not determine what is missing of "
             f"{', '.join(map(str, one.parents))}, and cannot be kept.",
             derived=f"{one.name} = {one.code}",
-            rows=shown(rows.tolist(), _SHOWN),
+            rows=listed(rows.tolist(), _SHOWN),
             do=f"df = df.drop(columns=[{one.name!r}])  # derived= makes it anew",
         )
     _refuse_made_before(one, table, rows, seen, usual)
@@ -249,7 +249,7 @@ def _refuse_made_before(one: Derived, table: Table, rows: Rows, seen: Array, usu
         f"{one.name!r} was made before imputing: in all {len(rows)} rows where {' or '.join(map(repr, parents))} is "
         "missing it is what a comparison with a missing value gives.",
         derived=f"{one.name} = {one.code}",
-        rows=shown(rows.tolist(), _SHOWN),
+        rows=listed(rows.tolist(), _SHOWN),
         do=f"df[{one.name!r}] = df[{one.name!r}].where({known})",
     )
 
@@ -275,7 +275,7 @@ def _apart(ties: list[Tie], table: Table) -> list[Tie]:
         raise PlanError(
             f"{clash[0].one.name!r} and {tie.one.name!r} are both observed in {len(rows)} rows where "
             f"{tie.free!r} and {tie.pivot!r} are missing: they cannot both be kept.",
-            rows=shown(rows.tolist(), _SHOWN),
+            rows=listed(rows.tolist(), _SHOWN),
             do=f"df = df.drop(columns=[{tie.one.name!r}])  # derived= makes it anew",
         )
     return kept

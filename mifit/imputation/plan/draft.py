@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import PlanError, call
+from ...errors import PlanError, call, listed
 from ...formula.condition import Condition
 from ...formula.derived import Derived
 from ...formula.question import Question, ask_right
@@ -26,7 +26,7 @@ from .defaults import allowed_parameters, constant_within, strongest, thin_level
 from .derived_constraints import Relations
 from .likelihoods import AROUND
 from .options import Options
-from .plan import Factor, Piece, Plan, Variable, listed
+from .plan import Factor, Piece, Plan, Variable
 from .transforms import total_within
 from .usable_columns import is_constant, suiting, with_article
 
@@ -218,7 +218,7 @@ class Draft:
             if self.holes(n) and self.options.methods.get(n) != "leave" and n not in self.options.derived
         ]
         if kept:
-            self.events.append(f"not imputed, missing values remain: {listed([repr(n) for n in kept], len(kept))}")
+            self.events.append(f"not imputed, missing values remain: {listed(map(repr, kept), len(kept))}")
 
     def plan(self) -> Plan:
         """Freeze the decisions."""

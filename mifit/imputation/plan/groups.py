@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...calls import Advice, left_alone
-from ...errors import MifitError, PlanError, call
+from ...errors import MifitError, PlanError, call, listed
 from ...formula.derived import Derived
 from ...formula.question import Question
 from ...formula.recipe import renamed
@@ -20,7 +20,7 @@ from ...frame.table import Table
 from ...typing import Rows
 from .bounds import Skip
 from .options import Options
-from .plan import Plan, listed
+from .plan import Plan
 
 __all__ = ["plan_groups", "rows_of"]
 
@@ -117,7 +117,7 @@ def _refuse_small(table: Table, by: Hashable, split: Mapping[Any, Rows], options
     """A group must have rows, and values to learn from."""
     small = [level for level, rows in split.items() if len(rows) < _FEWEST]
     if small:
-        shown = listed([f"{level} ({len(split[level])} rows)" for level in small], 5)
+        shown = listed((f"{level} ({len(split[level])} rows)" for level in small), 5)
         raise PlanError(
             f"{len(small)} of {len(split)} groups of {by!r} have fewer than {_FEWEST} rows: {shown}.",
             do=f"{renamed(by, dict.fromkeys(small, _joined(small, split)))}  # small groups together",

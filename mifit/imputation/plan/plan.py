@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ...display import block, chip, facts, folded, notes, rows_of, table
+from ...errors import listed
 from ...formula.condition import Condition
 from ...formula.question import Question
 from ...frame.kinds import Kind
@@ -15,7 +16,7 @@ from ..contract import Method
 from .bounds import Bounds, Skip
 from .options import Options
 
-__all__ = ["Factor", "Piece", "Plan", "Variable", "listed"]
+__all__ = ["Factor", "Piece", "Plan", "Variable"]
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ class Plan:
                 if not callable(value) and not hasattr(value, "path"):
                     facts.append(f"from scope : {name} = {value!r}")
         if self.groups:
-            many = listed([str(level) for level, _ in self.groups], 6)
+            many = listed((level for level, _ in self.groups), 6)
             facts.append(f"by         : {self.options.by} ({many}), each group imputed separately")
         facts += [f"derived    : {name} = {code}" for name, code in self.options.derived.items()]
         planned = {v.name for v in self.variables}
@@ -238,12 +239,6 @@ def _cut(text: str) -> str:
 def _counted(many: int, noun: str) -> str:
     """A number and its noun."""
     return f"{many} {noun}{'' if many == 1 else 's'}"
-
-
-def listed(names: Sequence[str], most: int = 4) -> str:
-    """Names, the first few."""
-    more = f" +{len(names) - most}" if len(names) > most else ""
-    return ", ".join(map(str, names[:most])) + more
 
 
 class Piece(NamedTuple):

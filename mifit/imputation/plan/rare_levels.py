@@ -8,12 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...errors import PlanError, call, nearest
+from ...errors import PlanError, call, listed, nearest
 from ...frame.kinds import Kind
 from ...frame.table import Column, Table
 from ...typing import Array, Rows
 from .options import Options
-from .plan import listed
 
 __all__ = ["Joined", "collapsed", "levels_together"]
 
@@ -131,7 +130,7 @@ def collapsed(table: Table, together: Mapping[Hashable, Joined]) -> tuple[Table,
         for code, level in enumerate(found.levels):
             members = np.flatnonzero(found.place == code)
             if len(members) > 1:
-                shown = listed([repr(column.coding.levels[m]) for m in members], 6)
+                shown = listed((repr(column.coding.levels[m]) for m in members), 6)
                 shares = "observed shares"
                 events.append(f"{name!r}: {shown} are drawn together as {level!r}, then one of them by {shares}")
     return Table(columns, table.n_rows), events

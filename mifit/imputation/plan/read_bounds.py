@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import PlanError, call, shown
+from ...errors import PlanError, call, listed
 from ...formula.terms import code_of
 from ...frame.table import Column, Table
 from ...typing import Rows
@@ -179,4 +179,4 @@ def _beyond(known: Bounds, table: Table, column: Column, inside: Rows | None) ->
 def _named(rows: Rows, column: Column) -> str:
     """A few rows by their position, with their values."""
     values = column.numbers(column.values[rows])
-    return shown((f"{row}: {value:g}" for row, value in zip(rows.tolist(), values, strict=True)), _SHOWN)
+    return listed((f"{row}: {value:g}" for row, value in zip(rows.tolist(), values, strict=True)), _SHOWN)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...calls import Code, left_alone
-from ...errors import PlanError, call
+from ...errors import PlanError, call, listed
 from ...formula.condition import condition
 from ...formula.question import Question
 from ...formula.recipe import among, repeated, rows_where
@@ -18,7 +18,6 @@ from ..contract import Method, facts_of
 from ..methods import METHODS
 from .derived_constraints import relations
 from .draft import Draft
-from .plan import listed
 from .read_bounds import gap, named_ends, understood
 from .usable_columns import suiting
 
@@ -152,7 +151,7 @@ def _skips(draft: Draft) -> None:
             )
         if skip.value is None:
             inner = [n for n in draft.skips if n != name and not draft.silent(name, n)]
-            told = f"it predicts {listed([repr(n) for n in inner])} alone" if inner else "it predicts no other column"
+            told = f"it predicts {listed(map(repr, inner))} alone" if inner else "it predicts no other column"
             draft.events.append(f"{name!r} has no value where {code} does not hold: {told}")
         if holed and draft.mode == "compatible" and draft.holes(name):
             raise PlanError(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import DataError, ImputationError, shown
+from ...errors import DataError, ImputationError, listed
 from ...formula.condition import Condition
 from ...formula.derived import Derived, spelled_out
 from ...frame.table import Column, Table
@@ -398,7 +398,7 @@ def _refuse_impossible(table: Table, skips: Mapping[Hashable, Skip]) -> None:
         raise DataError(
             f"no value of {name!r} agrees with what was observed below it in {len(rows)} rows.",
             conditions=codes,
-            rows=shown(rows, 5),
+            rows=listed(rows, 5),
             do=f"df.iloc[{rows.tolist()}][{list(dict.fromkeys([name, *looks.get(name, ()), *said]))!r}]",
         )
 

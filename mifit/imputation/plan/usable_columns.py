@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...calls import left_alone
-from ...errors import DataError, FormulaError, PlanError, call, nearest, shown
+from ...errors import DataError, FormulaError, PlanError, call, listed, nearest
 from ...formula.question import Question
 from ...formula.recipe import masked, usable, without
 from ...formula.terms import code_of, parse, take_apart
@@ -21,7 +21,6 @@ from ..contract import facts_of
 from ..methods import CHAINED, COMPATIBLE, METHODS
 from .defaults import is_identifier
 from .options import Options
-from .plan import listed
 
 __all__ = ["check_options", "is_constant", "meant_method", "set_aside", "suiting", "with_article"]
 
@@ -239,9 +238,7 @@ def _stand_for_missing(column: Column) -> list[str]:
         words = words_of_missing(column.coding.levels)
         code = masked(name, words)
         return (
-            [f"{name!r} has the level {listed([*map(repr, words)])}: if that is a missing value, {code}"]
-            if words
-            else []
+            [f"{name!r} has the level {listed(map(repr, words))}: if that is a missing value, {code}"] if words else []
         )
     if not column.number:
         return []
@@ -274,7 +271,7 @@ def _refuse_names(table: Table, column: Column, questions: Sequence[Question]) -
 def _never_observed(column: Column) -> str:
     """What a reader should know of categories without a row: they are neither drawn nor estimated."""
     unused = column.coding.unused
-    return f"{column.name!r}: {listed([repr(level) for level in unused], 5)} never observed: not drawn, no coefficient"
+    return f"{column.name!r}: {listed(map(repr, unused), 5)} never observed: not drawn, no coefficient"
 
 
 def _check_kind(column: Column, method: Any) -> None:
@@ -365,7 +362,7 @@ def _unusable(table: Table, column: Column, asked: bool, wished: bool) -> str:
         rows = np.flatnonzero(np.isinf(column.values))
         raise DataError(
             f"column {name!r} holds infinite values.",
-            rows=shown(rows, 5),
+            rows=listed(rows, 5),
             do=f"df[{name!r}] = df[{name!r}].replace([np.inf, -np.inf], np.nan)",
         )
     largest = float(np.max(np.abs(column.values[column.observed]), initial=0.0)) if column.number else 0.0

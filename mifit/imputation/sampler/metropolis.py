@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import ImputationError, call, shown
+from ...errors import ImputationError, call, listed
 from ...formula.derived import solve_for
 from ...formula.linear import additive_in, linear_in
 from ...frame.kinds import Kind
@@ -300,7 +300,7 @@ def begin(
                 f"no values of {', '.join(map(repr, names))} within their bounds give the observed {tie.one.name!r} in "
                 f"{int(waiting.sum())} rows.",
                 derived=f"{tie.one.name} = {tie.one.code}",
-                rows=shown(rows[waiting].tolist()),
+                rows=listed(rows[waiting].tolist()),
                 do=_way_out(engine, names),
             )
         for n in names:
@@ -419,6 +419,6 @@ def _refuse_outside(name: str, rows: Rows, options: Options, lines: Mapping[str,
     if len(rows):
         raise ImputationError(
             f"{len(rows)} completed values of {name} lie outside what is known of them: no draw within was found.",
-            rows=shown(rows.tolist()),
+            rows=listed(rows.tolist()),
             do=call("df.mice.impute", iterations=max(2 * (options.iterations or 10), 20)), **lines,
         )  # fmt: skip

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import PlanError, call
+from ...errors import PlanError, call, listed
 from ...formula.derived import Derived
 from ...frame.kinds import Kind
 from ...frame.table import Column, Table
 from ...typing import Array, Rows
 from ..contract import facts_of
 from ..methods import name_of
-from ..plan.plan import Plan, Variable, listed
+from ..plan.plan import Plan, Variable
 from ..plan.usable_columns import is_constant
 from ..seed import Seed
 from .chain import Chain, ChainState
@@ -113,7 +113,7 @@ def _for_new(
         factor = factors.get(name)
         if factor is None or facts_of(factor.method).survival:
             judged = [n for n in factors if not facts_of(factors[n].method).survival]
-            drawn = listed([repr(n) for n in dict.fromkeys([*plan.order, *judged])], 8)
+            drawn = listed(map(repr, dict.fromkeys([*plan.order, *judged])), 8)
             many = len(new[name].missing)
             holed = "is missing in all new rows" if many == new.n_rows else f"is missing in {many} of the new rows"
             raise PlanError(
