@@ -41,7 +41,7 @@ def outcome_levels(design: FrozenDesign, completed: CompletedSets, call: Call) -
     ModelError
         If a numeric outcome has so many values that it is no category.
     """
-    if not call.spec.coded:
+    if not call.spec.facts.levels:
         return Levels((), np.empty(0))
     given = tuple(getattr(design, "levels", ()))
     seen = np.unique(np.concatenate([design.outcome(completed.values(k)) for k in range(len(completed))]))
@@ -104,13 +104,13 @@ def job_of(
             f"a {call.spec.label} model needs to know the groups.",
             do=f"imp.fit({design.formula!r}, model={call.model!r}, groups='id')   # a column",
         )
-    if call.model == "phreg":
+    if call.spec.facts.hazard:
         _refuse_follow_up(endog, init, call, k)
     if init.get("re_formula") is not None:
-        init["exog_re"] = _random_design(design, values, init["re_formula"], labels)
+        init["exog_re"] = _random_design(design, values, init["re_formula"], labels, call.model)
     if init.get("vc_formula"):
         init["components"] = {
-            name: packed_columns(_random_design(design, values, one, labels).to_numpy(), init["groups"])
+            name: packed_columns(_random_design(design, values, one, labels, call.model).to_numpy(), init["groups"])
             for name, one in sorted(init["vc_formula"].items())
         }
     init = {word: given for word, given in init.items() if word not in ("re_formula", "vc_formula")}
@@ -126,7 +126,7 @@ def model_of(job: Job, design: FrozenDesign | None = None, bare: bool = False) -
     """Return the statsmodels model of a job, formula and design attached if a design is given; of arrays if bare."""
     cls = load(job.model)
     endog: Any = job.endog
-    if job.model == "ordinal":  # level names for statsmodels' own summary, and the order beyond doubt
+    if MODELS[job.model].facts.ordered:  # level names for statsmodels' own summary, and the order beyond doubt
         ordered = pd.Categorical.from_codes(endog.astype(int), list(job.levels), ordered=True)
         endog = pd.Series(ordered, index=endog.index, name=endog.name)
     exog = job.exog if len(job.exog.columns) else None
@@ -160,7 +160,7 @@ def stack(jobs: Sequence[Job]) -> Job:
     """
     first, counts = jobs[0], [len(job.endog) for job in jobs]
     init = {word: _joined([job.init[word] for job in jobs], word, counts[0]) for word in first.init}
-    if first.model == "phreg" and init.get("strata") is None:
+    if MODELS[first.model].facts.hazard and init.get("strata") is None:
         init["strata"] = np.repeat(np.arange(len(jobs)), counts)
     endog = pd.concat([job.endog for job in jobs], ignore_index=True)
     exog = pd.concat([job.exog for job in jobs], ignore_index=True)
@@ -169,7 +169,7 @@ def stack(jobs: Sequence[Job]) -> Job:
 
 def empty(job: Job) -> bool:
     """Tell whether a model without a constant has nothing to estimate: the smallest that others are compared with."""
-    return not len(job.exog.columns) and not MODELS[job.model].constant and job.model != "ordinal"
+    return not len(job.exog.columns) and not MODELS[job.model].constant and not MODELS[job.model].facts.ordered
 
 
 def usable(job: Job) -> Job:
@@ -266,11 +266,11 @@ def _refuse_numbers(outcome: Array, design: FrozenDesign, call: Call) -> None:
     """Refuse a number where a model of shares or of yes and no is asked for."""
     binomial = type(call.init.get("family")).__name__ == "Binomial"
     outside = (outcome < 0) | (outcome > 1)
-    if not (outside.any() and (binomial or call.model in _SHARES)) or "n_trials" in call.init:
+    if not (outside.any() and (binomial or call.spec.facts.binary or call.spec.facts.share)) or "n_trials" in call.init:
         return
     number = f"imp.fit({design.formula!r}, model='ols')"
     fact = f"{design.outcome_label!r} has numbers outside 0 to 1 in {int(outside.sum())} rows"
-    if call.model == "betareg":
+    if call.spec.facts.share:
         raise ModelError(f"{call.spec.label} models shares; {fact}.", do=number)
     raise ModelError(
         f"{call.spec.label} models yes and no; {fact}.",
@@ -295,13 +295,9 @@ def _yes_and_no(outcome: Array, design: FrozenDesign, call: Call) -> str:
         "model": call.model,
         **{w: v for w, v in call.init.items() if isinstance(v, str | int | float)},
     }
-    if call.model == "glm" or "family" in call.init:
+    if call.spec.facts.by_family:
         words["family"] = Code("sm.families.Binomial()")
     return with_outcome(code, design.formula, columns, words, question.outcome)
-
-
-#: models whose outcome is a share or 0 and 1
-_SHARES = ("logit", "probit", "conditional_logit", "betareg")
 
 
 def _numbers(word: str, given: Any, completed: CompletedSets, k: int) -> Any:
@@ -373,7 +369,7 @@ def _refuse_follow_up(times: pd.Series, init: Mapping[str, Any], call: Call, k: 
         )
 
 
-def _random_design(design: FrozenDesign, values: Any, formula: Any, index: pd.Index) -> pd.DataFrame:
+def _random_design(design: FrozenDesign, values: Any, formula: Any, index: pd.Index, model: str) -> pd.DataFrame:
     """Return the design of random effects, one column each: a formula such as ``"~ x"``, frozen like any other."""
     from ..formula.design import freeze
     from ..formula.question import ask
@@ -388,7 +384,7 @@ def _random_design(design: FrozenDesign, values: Any, formula: Any, index: pd.In
     asked = sourced(f"{outcome} ~ {right}", formula, design.formula)
     if isinstance(asked, FileText):
         asked = FileText(asked, {**asked.names, **names})
-    frozen = freeze(ask(asked, table, model="mixedlm", scope=resolve(names)), table)
+    frozen = freeze(ask(asked, table, model=model, scope=resolve(names)), table)
     names = ["Group" if name == "Intercept" else name for name in frozen.names]
     return pd.DataFrame(frozen.matrix(values), index=index, columns=names)
 

@@ -2,6 +2,8 @@
 
 A later model is one more entry: where the class lives, what it is called, and where it departs from the
 ordinary: words of its own, a design without constant, parameters of an odd shape, other degrees of freedom.
+What formulas and imputations have to know too, such as that its outcome has levels, stands in
+``formula/model_facts.py``.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..formula.model_facts import ModelFacts, model_facts
 from .parameters import (
     Reading,
     as_it_is,
@@ -47,7 +50,7 @@ class Spec:
     rank: Callable[[Any], int] | None = None  #: rank of the design, from a result; None: from the design itself
     quiet: Mapping[str, object] = field(default_factory=dict)  #: words of ``fit`` that mifit sets
     separates: Callable[[Any], bool] = lambda result: False  #: can its estimate be infinite?
-    facts: Callable[[Any, Job], dict[str, str]] = lambda result, job: {}  #: extra lines of the summary
+    lines: Callable[[Any, Job], dict[str, str]] = lambda result, job: {}  #: extra lines of the summary
     scale: Callable[[Any], dict[str, float]] = lambda result: {}  #: figures whose mean over the sets is a fact
     reading: Callable[[Any, Job], Reading] = as_it_is  #: parameters as names, numbers and covariance
     inverse: Callable[[Any], Any] = lambda result: None  #: inverse cross-products of the design, if a fit leaves them
@@ -55,7 +58,6 @@ class Spec:
     df: Callable[[Any, Job], float] = lambda result, job: float(result.df_resid)  #: of the complete data
     df_source: str = "residual"  #: where that number comes from
     constant: bool = True  #: False: the intercept column is left out of the design
-    coded: bool = False  #: the outcome is a category
     groups: bool = False  #: it cannot be fitted without groups=
     words: frozenset[str] = frozenset()  #: words its ``__init__`` takes beyond its signature
     robust: bool = True  #: its fit takes ``cov_type``
@@ -65,6 +67,17 @@ class Spec:
     scaled: bool = False  #: its optimizer needs columns of one size
     equation: str = "likelihood"  #: what its estimates solve, which says how far a fit is from there
     likelihood: str = ""  #: how its log-likelihood is taken; empty where it has none that adds up over rows
+    in_units: bool = False  #: its stopping rule is in units of the outcome
+    again: tuple[Mapping[str, Any], ...] = ({},)  #: words of further fits, where it is no likelihood
+    dispersion: float | None = None  #: where the one parameter beside the coefficients starts; None without one
+    mean: str = ""  #: of which scale its linear predictor is that of one mean per row; empty where there is none
+    ratio: str = ""  #: what the exponential of a coefficient is
+    called: str = ""  #: its name in a paper
+
+    @property
+    def facts(self) -> ModelFacts:
+        """What formulas and imputations know of it too."""
+        return model_facts(self.name)
 
 
 def _family_facts(result: Any, job: Job) -> dict[str, str]:
@@ -163,7 +176,7 @@ def _within_groups(job: Job) -> float:
     starts = np.flatnonzero(np.r_[True, np.diff(codes[order]) != 0])
     low, high = (extreme.reduceat(outcome[order], starts) for extreme in (np.minimum, np.maximum))
     counts = np.diff(np.r_[starts, len(order)])
-    varies = high > 0 if job.model == "conditional_poisson" else high > low
+    varies = high > 0 if model_facts(job.model).counts else high > low
     choices = max(len(job.levels) - 1, 1)
     return float((counts[varies] - 1).sum() - choices * len(job.exog.columns))
 
@@ -191,6 +204,7 @@ _LINEAR: dict[str, Any] = {
     "reading": by_column,
     "likelihood": "linear",
     "equation": "least squares",
+    "mean": "identity",
 }
 _CONDITIONAL: dict[str, Any] = {
     "fit": _fit_polished,
@@ -212,42 +226,73 @@ _ENTRIES = (
         _REGRESSION + "linear_model.OLS",
         "OLS",
         inverse=lambda result: np.asarray(result.model.normalized_cov_params, dtype=np.float64),
+        called="linear regression",
         **_LINEAR,
     ),
-    Spec("wls", _REGRESSION + "linear_model.WLS", "WLS", **_LINEAR),
-    Spec("gls", _REGRESSION + "linear_model.GLS", "GLS", **_LINEAR),
+    Spec("wls", _REGRESSION + "linear_model.WLS", "WLS", called="weighted linear regression", **_LINEAR),
+    Spec("gls", _REGRESSION + "linear_model.GLS", "GLS", called="generalized least squares regression", **_LINEAR),
     Spec(
         "rlm",
         "statsmodels.robust.robust_linear_model.RLM",
         "RLM",
-        facts=lambda result, job: {"Norm": type(result.model.M).__name__},
+        lines=lambda result, job: {"Norm": type(result.model.M).__name__},
         scale=lambda result: {"Mean Scale": float(result.scale)},
         robust=False,
         cov_word="cov",
         cov_types=("H1", "H2", "H3"),
         cov_label="H1",
         equation="robust",
+        in_units=True,
+        again=({"maxiter": 1000, "tol": 1e-12}, {"maxiter": 1000, "tol": 1e-10, "conv": "coefs"}),
+        mean="identity",
+        called="robust linear regression",
     ),
     Spec(
         "quantreg",
         _REGRESSION + "quantile_regression.QuantReg",
         "QuantReg",
-        facts=lambda result, job: {"Quantile": f"{result.q:g}"},
+        lines=lambda result, job: {"Quantile": f"{result.q:g}"},
         robust=False,
         cov_word="vcov",
         cov_types=("robust", "iid"),
         cov_label="robust",
         equation="quantile",
+        in_units=True,
+        again=({"max_iter": 5000, "p_tol": 1e-9}, {"max_iter": 20_000, "p_tol": 1e-12}),
+        mean="identity",
+        called="quantile regression",
     ),
-    Spec("logit", _DISCRETE_MODEL + "Logit", "Logit", **_DISCRETE),
-    Spec("probit", _DISCRETE_MODEL + "Probit", "Probit", **_DISCRETE),
-    Spec("poisson", _DISCRETE_MODEL + "Poisson", "Poisson", **_DISCRETE),
+    Spec(
+        "logit",
+        _DISCRETE_MODEL + "Logit",
+        "Logit",
+        mean="log odds",
+        ratio="odds ratio",
+        called="logistic regression",
+        **_DISCRETE,
+    ),
+    Spec(
+        "probit", _DISCRETE_MODEL + "Probit", "Probit", mean="normal quantile", called="probit regression", **_DISCRETE
+    ),
+    Spec(
+        "poisson",
+        _DISCRETE_MODEL + "Poisson",
+        "Poisson",
+        mean="log",
+        ratio="rate ratio",
+        called="Poisson regression",
+        **_DISCRETE,
+    ),
     Spec(
         "negativebinomial",
         _DISCRETE_MODEL + "NegativeBinomial",
         "NegativeBinomial",
         reading=log_dispersion,
         likelihood="dispersion",
+        dispersion=0.5,
+        mean="log",
+        ratio="rate ratio",
+        called="negative binomial regression",
         **_COUNT,
     ),
     Spec(
@@ -255,6 +300,10 @@ _ENTRIES = (
         _DISCRETE_MODEL + "GeneralizedPoisson",
         "GeneralizedPoisson",
         likelihood="plain",
+        dispersion=0.5,
+        mean="log",
+        ratio="rate ratio",
+        called="generalized Poisson regression",
         **_COUNT,
     ),
     Spec(
@@ -271,7 +320,8 @@ _ENTRIES = (
         quiet={"disp": 0},
         separates=lambda result: True,
         reading=by_level,
-        coded=True,
+        ratio="risk ratio",
+        called="multinomial logistic regression",
         likelihood="plain",
     ),
     Spec(
@@ -280,15 +330,16 @@ _ENTRIES = (
         "OrderedModel",
         quiet={"disp": 0},
         separates=lambda result: True,
-        facts=_ordinal_facts,
+        lines=_ordinal_facts,
         reading=cut_points,
         fit=_fit_ordinal,
         constant=False,
-        coded=True,
         scaled=True,
         cov_types=("nonrobust", *_HC, "cluster", "HAC"),
         likelihood="cut points",
         equation="ordered",
+        ratio="odds ratio",
+        called="ordinal regression",
     ),
     Spec(
         "betareg",
@@ -296,6 +347,8 @@ _ENTRIES = (
         "BetaModel",
         quiet={"disp": 0},
         reading=log_precision,
+        dispersion=0.0,
+        mean="log odds",
         fit=_fit_polished,
         scaled=True,
         likelihood="plain",
@@ -306,18 +359,20 @@ _ENTRIES = (
         "GLM",
         lambda result: int(result.df_model) + 1,
         separates=lambda result: type(result.model.family).__name__ in (*_COUNTS, "Tweedie"),
-        facts=_family_facts,
+        lines=_family_facts,
         scale=_free_scale,
         reading=by_column,
         likelihood="family",
         equation="family",
+        mean="identity",
+        called="generalized linear model",
     ),
     Spec(
         "gee",
         "statsmodels.genmod.generalized_estimating_equations.GEE",
         "GEE",
         separates=lambda result: type(result.model.family).__name__ in (*_COUNTS, "Tweedie"),
-        facts=_gee_facts,
+        lines=_gee_facts,
         scale=_free_scale,
         df=lambda result, job: float(_n_groups(job) - len(job.exog.columns)),
         df_source="groups - p",
@@ -326,13 +381,17 @@ _ENTRIES = (
         cov_types=("robust", "naive", "bias_reduced"),
         cov_label="robust",
         equation="estimating equations",
+        in_units=True,
+        again=({"maxiter": 500, "ctol": 1e-8}, {"maxiter": 2000, "ctol": 1e-10}),
+        mean="identity",
+        called="GEE model",
     ),
     Spec(
         "mixedlm",
         _REGRESSION + "mixed_linear_model.MixedLM",
         "MixedLM",
         fit=_fit_mixed,
-        facts=_mixed_facts,
+        lines=_mixed_facts,
         scale=lambda result: {"Mean Scale": float(result.scale)},
         reading=mixed_effects,
         df=lambda result, job: float("inf"),
@@ -342,6 +401,8 @@ _ENTRIES = (
         robust=False,
         likelihood="mixed",
         equation="mixed",
+        mean="identity",
+        called="linear mixed model",
     ),
     Spec(
         "phreg",
@@ -349,22 +410,38 @@ _ENTRIES = (
         "PHReg",
         quiet={"disp": 0},
         separates=lambda result: True,
-        facts=_cox_facts,
+        lines=_cox_facts,
         reading=proportional_hazards,
+        mean="log hazard",
+        ratio="haz. ratio",
+        called="Cox proportional hazards regression",
         df=lambda result, job: float(_n_events(job) - len(job.exog.columns)),
         df_source="events - p",
         constant=False,
         robust=False,
         likelihood="plain",
     ),
-    Spec("conditional_logit", _CHOICE + "ConditionalLogit", "ConditionalLogit", **_CONDITIONAL),
-    Spec("conditional_poisson", _CHOICE + "ConditionalPoisson", "ConditionalPoisson", **_CONDITIONAL),
+    Spec(
+        "conditional_logit",
+        _CHOICE + "ConditionalLogit",
+        "ConditionalLogit",
+        ratio="odds ratio",
+        called="conditional logistic regression",
+        **_CONDITIONAL,
+    ),
+    Spec(
+        "conditional_poisson",
+        _CHOICE + "ConditionalPoisson",
+        "ConditionalPoisson",
+        called="conditional Poisson regression",
+        **_CONDITIONAL,
+    ),
     Spec(
         "conditional_mnlogit",
         _CHOICE + "ConditionalMNLogit",
         "ConditionalMNLogit",
         reading=by_choice,
-        coded=True,
+        called="conditional multinomial regression",
         **{**_CONDITIONAL, "fit": _fit_choice, "likelihood": "choice", "scaled": False},
     ),
 )

@@ -169,7 +169,7 @@ def _gathered(
     if not readings[0].names:
         said = (*said, "no coefficient: the smallest model, which others are compared with")
     said = (*design.never_observed, *near_singular_note([one.condition for one in ones]), *said)
-    if call.model == "phreg" and call.init.get("status") is None:
+    if call.spec.facts.hazard and call.init.get("status") is None:
         said = (all_events_note(design.formula), *said)
     if call.without_leverage:
         said = (*said, leverage_note(call.spec.label, call.cov_type))
@@ -248,9 +248,9 @@ def _run(job: Job, design: FrozenDesign | None = None) -> _One:
         separated=found.separated,
         infinite=_infinite(job, found.information) if found.separated else (),
         messages=() if found.separated else messages(found.caught, found.settled),
-        facts=spec.facts(result, job),
+        facts=spec.lines(result, job),
         scale={label: figure * _in_outcome(label, found) for label, figure in spec.scale(result).items()},
-        few_groups=_few_groups(job) if job.model == "mixedlm" else (0, ()),
+        few_groups=_few_groups(job) if spec.equation == "mixed" else (0, ()),
         condition=_condition(job, spec.inverse(result) if determined and found.level is None else None),
         result=kept,
     )
@@ -273,7 +273,7 @@ def _nothing(job: Job, full_rank: bool = True) -> _One:
         separated=False,
         infinite=(),
         messages=(),
-        facts=MODELS[job.model].facts(bare, job),
+        facts=MODELS[job.model].lines(bare, job),
         scale={},
         few_groups=(0, ()),
         condition=1.0,
@@ -317,7 +317,7 @@ def _determined(job: Job) -> bool:
 def _in_outcome(label: str, found: Settled) -> float:
     """Return what a scale of a standardised outcome is multiplied by: a variance, of a robust fit a deviation."""
     unit = found.level.unit if found.level else 1.0
-    return unit if found.job.model == "rlm" else unit**2
+    return unit if MODELS[found.job.model].equation == "robust" else unit**2
 
 
 def _infinite(job: Job, reading: Reading) -> tuple[str, ...]:

@@ -143,7 +143,7 @@ def without_likelihood(call: Call) -> str:
         return f"{spec.label} has no likelihood"
     if is_robust(call.fit.get("cov_type")) or call.clusters:
         return f"cov_type={call.cov_type!r} does without the likelihood"
-    if spec.name == "glm" and (call.fit.get("scale") is not None or _quasi(call.init.get("family"))):
+    if spec.equation == "family" and (call.fit.get("scale") is not None or _quasi(call.init.get("family"))):
         return "a quasi-likelihood is no likelihood"
     return ""
 
@@ -183,7 +183,7 @@ def _maximum(job: Job) -> tuple[Array, float]:
 
 def _words(job: Job) -> dict[str, Any]:
     """Return the words of a fit by maximum likelihood."""
-    return {**job.fit, "reml": False} if job.model == "mixedlm" else job.fit
+    return {**job.fit, "reml": False} if MODELS[job.model].equation == "mixed" else job.fit
 
 
 def _kind(job: Job) -> _Kind:

@@ -65,7 +65,7 @@ def params_of(result: Any) -> Array:
 
 def height(model: Any, job: Job, params: Array) -> float:
     """Return what a likelihood model maximises; minus half the deviance of a family whose dispersion is free."""
-    if job.model == "glm":
+    if MODELS[job.model].equation == "family":
         mean = model.predict(params)
         return -float(model.family.deviance(model.endog, mean, model.var_weights, model.freq_weights, 1.0)) / 2
     return float(model.loglike(params))
@@ -73,26 +73,27 @@ def height(model: Any, job: Job, params: Array) -> float:
 
 def slope(model: Any, job: Job, params: Array) -> Array:
     """Return the derivative of ``height``, shape (q,)."""
-    found = model.score(params, scale=1.0) if job.model == "glm" else model.score(params)
+    found = model.score(params, scale=1.0) if MODELS[job.model].equation == "family" else model.score(params)
     return np.ravel(np.asarray(found, dtype=np.float64))
 
 
 def curvature(model: Any, job: Job, params: Array) -> Array:
     """Return minus the second derivatives of ``height``, shape (q, q)."""
-    found = model.hessian(params, scale=1.0) if job.model == "glm" else model.hessian(params)
+    found = model.hessian(params, scale=1.0) if MODELS[job.model].equation == "family" else model.hessian(params)
     matrix = -np.asarray(found, dtype=np.float64)
     return (matrix + matrix.T) / 2
 
 
 def information_of(result: Any, job: Job) -> Array:
     """Return the inverse information at a result, shape (q, q), whatever covariance statsmodels attached."""
-    if job.model == "gee":
+    spec = MODELS[job.model]
+    if spec.equation == "estimating equations":
         return np.asarray(result.cov_naive, dtype=np.float64)
     found = getattr(getattr(result, "_results", result), "normalized_cov_params", None)
     params = params_of(result)
-    if job.model in ("phreg", "ordinal") or found is None or np.shape(found) != (len(params), len(params)):
+    if spec.facts.hazard or spec.facts.ordered or found is None or np.shape(found) != (len(params), len(params)):
         return np.asarray(np.linalg.inv(curvature(result.model, job, params)), dtype=np.float64)
-    return np.asarray(found, dtype=np.float64) * (float(result.scale) if job.model == "glm" else 1.0)
+    return np.asarray(found, dtype=np.float64) * (float(result.scale) if spec.equation == "family" else 1.0)
 
 
 def log_odds(result: Any) -> Array | None:
@@ -105,10 +106,10 @@ def log_odds(result: Any) -> Array | None:
 
 def _likelihood(result: Any, job: Job, reading: Reading) -> float:
     """Return s'Vs from the model's own score; of the coefficients alone where a dispersion is at its boundary."""
-    model, params = result.model, params_of(result)
+    model, params, spec = result.model, params_of(result), MODELS[job.model]
     # our own score of a Cox model takes a fifth of the time of statsmodels'
-    s = hazard_scores(result, job).sum(axis=0) if job.model == "phreg" else slope(model, job, params)
-    usable = job.model != "conditional_mnlogit" and job.clusters is None
+    s = hazard_scores(result, job).sum(axis=0) if spec.facts.hazard else slope(model, job, params)
+    usable = spec.likelihood != "choice" and job.clusters is None
     inverse = getattr(getattr(result, "_results", result), "normalized_cov_params", None) if usable else None
     if inverse is None or np.shape(inverse) != (len(s), len(s)):
         inverse = np.linalg.inv(curvature(model, job, params))

@@ -20,9 +20,6 @@ __all__ = ["Scaled", "scaled", "standardised"]
 #: columns whose sizes differ by more than this, from each other or from the constant, are standardised for any model
 _UNEVEN = 1e4
 
-#: models whose stopping rule is in units of the outcome
-_IN_UNITS = ("quantreg", "gee", "rlm")
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scaled:
@@ -46,7 +43,7 @@ class Scaled:
     def start(self, result: Any) -> Array:
         """Return what statsmodels can start from on the design as it was; increments of cut points stay."""
         params = np.ravel(np.asarray(result.params, dtype=np.float64), order="F")
-        if self.job.model == "conditional_mnlogit":  # term by term, not level by level
+        if MODELS[self.job.model].likelihood == "choice":  # term by term, not level by level
             raw = self.back(params.size, range(0, params.size, len(self.shift)), ()) @ params
             return np.asarray(raw.reshape(-1, len(self.shift)).ravel(order="F"))
         index = getattr(result.params, "index", None)
@@ -66,12 +63,13 @@ class Scaled:
 
     def _cuts(self, q: int) -> range:
         """Return where the cut points of an ordered model are."""
-        return range(len(self.shift), q) if self.job.model == "ordinal" else range(0)
+        return range(len(self.shift), q) if MODELS[self.job.model].facts.ordered else range(0)
 
     def _starts(self, names: Sequence[str], q: int | None = None) -> Sequence[int]:
         """Return where blocks of coefficients begin among the parameters: one, or one for each level."""
         p, size = len(self.shift), len(names) if q is None else q
-        if MODELS[self.job.model].coded and self.job.model != "ordinal":
+        facts = MODELS[self.job.model].facts
+        if facts.levels and not facts.ordered:
             return range(0, size, p)
         return [list(map(str, names)).index(str(self.job.exog.columns[0]))]
 
@@ -90,7 +88,7 @@ def scaled(job: Job) -> Scaled | None:
         are no predictors; a mixed model is fitted on columns of its own. Columns are centred where an intercept, a cut
         point or the conditioning takes up the mean, and divided by their standard deviation.
     """
-    if not len(job.exog.columns) or job.model == "mixedlm" or job.fit.get("start_params") is not None:
+    if not len(job.exog.columns) or MODELS[job.model].equation == "mixed" or job.fit.get("start_params") is not None:
         return None
     return standardised(job) if MODELS[job.model].scaled or _uneven(job) else None
 
@@ -119,7 +117,7 @@ def standardised(job: Job) -> Scaled:
     for row in intercept:
         matrix[row] -= centre / size
     exog = pd.DataFrame((columns - centre) / size, index=job.exog.index, columns=job.exog.columns)
-    shift = centre / size if job.model == "ordinal" else np.zeros(len(size))
+    shift = centre / size if MODELS[job.model].facts.ordered else np.zeros(len(size))
     unit = _unit(job)
     return Scaled(replace(job, exog=exog, endog=job.endog / unit if unit != 1.0 else job.endog), matrix, shift, unit)
 
@@ -142,7 +140,8 @@ def _uneven(job: Job) -> bool:
 
 def _unit(job: Job) -> float:
     """Return the spread of an outcome whose units an optimizer minds; 1 elsewhere."""
-    if job.model not in _IN_UNITS or (job.model == "gee" and not _is_linear(job.init.get("family"))):
+    spec = MODELS[job.model]
+    if not spec.in_units or (spec.facts.by_family and not _is_linear(job.init.get("family"))):
         return 1.0
     spread = float(np.std(job.endog.to_numpy(dtype=np.float64)))
     return spread if np.isfinite(spread) and spread > 0 and job.init.get("offset") is None else 1.0

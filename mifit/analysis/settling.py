@@ -85,7 +85,7 @@ def settle(job: Job, design: FrozenDesign | None = None) -> Settled:
     Each way ends with statsmodels evaluating its result at the point that was found, so that covariances of every kind
     are its own.
     """
-    if job.model == "mixedlm" and len(job.exog.columns):
+    if MODELS[job.model].equation == "mixed" and len(job.exog.columns):
         return _settle_mixed(job, design)
     first, runaway, error = None, None, None
     try:
@@ -128,7 +128,7 @@ def blocks(job: Job, reading: Reading) -> tuple[Array, list[slice]]:
         exog = exog - exog.mean(axis=0)
     p = exog.shape[1]
     first = [j for j, name in enumerate(reading.names) if job.exog.columns[0] == name] if p else []
-    starts = range(0, len(reading.names), p) if spec.coded and spec.name != "ordinal" else first
+    starts = range(0, len(reading.names), p) if spec.facts.levels and not spec.facts.ordered else first
     return exog, [slice(j, j + p) for j in starts]
 
 
@@ -229,7 +229,8 @@ def _by_information(result: Any, job: Job, own: Reading) -> Reading:
     if not MODELS[job.model].separates(result):
         return own
     words = {word: value for word, value in job.fit.items() if word != "groups"}
-    if job.model != "gee" and job.clusters is None and not is_robust(words.get("cov_type")):
+    equations = MODELS[job.model].equation == "estimating equations"
+    if not equations and job.clusters is None and not is_robust(words.get("cov_type")):
         return own
     with suppress(*_NUMERICAL, AttributeError):
         covariance = information_of(result, job)
@@ -260,7 +261,7 @@ def _other_ways(job: Job, first: Settled | None) -> Iterator[dict[str, Any]]:
     """Return words of further fits of a standardised job, the most promising first."""
     plain = {word: value for word, value in job.fit.items() if word not in _OPTIMIZER}
     if MODELS[job.model].equation not in ("likelihood", "ordered", "family"):
-        yield from ({**plain, **words} for words in _AGAIN.get(job.model, ({},)))
+        yield from ({**plain, **words} for words in MODELS[job.model].again)
         return
     for climb in (_newton, _bfgs):
         for start in _starts(job, first):
@@ -268,15 +269,7 @@ def _other_ways(job: Job, first: Settled | None) -> Iterator[dict[str, Any]]:
                 found = climb(model_of(job), job, start)
                 if found is not None:
                     yield {**plain, "start_params": found, "method": "newton", "maxiter": 0}
-    yield {**plain, **({"maxiter": 1000} if job.model != "phreg" else {})}
-
-
-#: further words for models that are no likelihood
-_AGAIN: dict[str, tuple[dict[str, Any], ...]] = {
-    "rlm": ({"maxiter": 1000, "tol": 1e-12}, {"maxiter": 1000, "tol": 1e-10, "conv": "coefs"}),
-    "quantreg": ({"max_iter": 5000, "p_tol": 1e-9}, {"max_iter": 20_000, "p_tol": 1e-12}),
-    "gee": ({"maxiter": 500, "ctol": 1e-8}, {"maxiter": 2000, "ctol": 1e-10}),
-}
+    yield {**plain, **({} if MODELS[job.model].facts.hazard else {"maxiter": 1000})}
 
 
 def _starts(job: Job, first: Settled | None) -> Iterator[Array]:
@@ -285,26 +278,19 @@ def _starts(job: Job, first: Settled | None) -> Iterator[Array]:
         yield params_of(first.result)
     model = model_of(job)
     size = len(job.exog.columns) * max(len(job.levels) - 1, 1)
-    if job.model == "ordinal":
+    spec = MODELS[job.model]
+    if spec.facts.ordered or spec.facts.share:
         yield np.asarray(model.start_params, dtype=np.float64)
+    if spec.facts.ordered:
         return
-    if job.model == "betareg":
-        yield np.asarray(model.start_params, dtype=np.float64)
-    if job.model == "zeroinflatedpoisson":
-        size += int(getattr(model, "k_inflate", 1))
-    start = np.zeros(size + (job.model in ("negativebinomial", "generalizedpoisson", "betareg")))
-    if job.model in ("negativebinomial", "generalizedpoisson"):
-        start[-1] = 0.5
-        if getattr(model, "loglike_method", "") == "geometric":
-            start = start[:-1]
-    if "Intercept" in job.exog.columns and job.model in _LOG_MEAN:
+    size += int(getattr(model, "k_inflate", 0))
+    start = np.zeros(size)
+    if spec.dispersion is not None and getattr(model, "loglike_method", "") != "geometric":
+        start = np.append(start, spec.dispersion)
+    if "Intercept" in job.exog.columns and spec.facts.counts:
         at = list(job.exog.columns).index("Intercept") + (size - len(job.exog.columns))
         start[at] = np.log(max(float(np.mean(job.endog)), 1e-8))
     yield start
-
-
-#: models of the logarithm of a mean
-_LOG_MEAN = ("poisson", "negativebinomial", "generalizedpoisson", "zeroinflatedpoisson")
 
 
 def _newton(model: Any, job: Job, start: Array) -> Array | None:

@@ -123,7 +123,7 @@ def judged(
     """
     found = as_asked(verdict(plan, table, question, robust, where), plan, question, asked)
     drawn = any(len(table[name].missing) for name in question.variables(table))
-    if not (robust and found.word == "approximate" and question.model == "ols" and drawn):
+    if not (robust and found.word == "approximate" and question.facts.one_variance and drawn):
         return found, ""
     p_value = breusch_pagan(question, table)
     if not p_value < _SURE:

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from ..analysis.models import MODELS
 from ..display import latex
 from ..errors import PlanError, nearest
+from ..formula.model_facts import model_facts
 from ..imputation.contract import facts_of
 from ..imputation.plan.plan import Factor, Variable
 from ..record.record import Record
@@ -21,19 +23,6 @@ from .references import KNOWN, Numbered, software
 __all__ = ["citation", "methods_text", "paragraph", "versions"]
 
 _MANY = 8  # incomplete columns from which they are summed up
-
-#: model -> what it is called in a journal
-_MODELS = {
-    "ols": "linear regression", "wls": "weighted linear regression", "gls": "generalized least squares regression",
-    "glsar": "linear regression with autoregressive errors", "logit": "logistic regression",
-    "probit": "probit regression", "poisson": "Poisson regression", "negativebinomial": "negative binomial regression",
-    "negativebinomialp": "negative binomial regression", "generalizedpoisson": "generalized Poisson regression",
-    "mnlogit": "multinomial logistic regression", "ordinal": "ordinal regression",
-    "phreg": "Cox proportional hazards regression", "mixedlm": "linear mixed model", "quantreg": "quantile regression",
-    "gee": "GEE model", "rlm": "robust linear regression", "glm": "generalized linear model",
-    "conditional_logit": "conditional logistic regression", "conditional_poisson": "conditional Poisson regression",
-    "conditional_mnlogit": "conditional multinomial regression",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,10 +200,11 @@ def _chains(record: Record) -> str:
 
 def _model(name: str, keywords: Any = None) -> str:
     """The name of an analysis model in a journal."""
-    family = (keywords or {}).get("family")
-    if name in ("glm", "gee") and family is not None:
-        return f"{_MODELS[name]} ({type(family).__name__}, link {type(family.link).__name__})"
-    return _MODELS.get(name, f"{name} model")
+    family, entry = (keywords or {}).get("family"), MODELS.get(name)
+    called = (entry.called if entry is not None else "") or f"{name} model"
+    if model_facts(name).by_family and family is not None:
+        return f"{called} ({type(family).__name__}, link {type(family.link).__name__})"
+    return called
 
 
 def _models(record: Record, write: _Style, cite: Numbered) -> list[str]:

@@ -18,7 +18,6 @@ from ..imputation.methods import name_of
 from ..imputation.plan.bounds import uncut
 from ..imputation.plan.defaults import constant_within
 from ..imputation.plan.follow_up import late_cases
-from ..imputation.plan.likelihoods import HAZARD
 from ..imputation.plan.plan import Plan
 from ..typing import Rows
 
@@ -137,8 +136,8 @@ def _in_rows(plan: Plan, table: Table, question: Question, where: Where, found: 
     if known and (covered(wide, known, least) or covered(crossed, known, least)):
         if found.word == "approximate":
             return found
-        if question.model in _SHARED:
-            return Verdict("approximate", f"{_SHARED[question.model]} for all rows, not for {where.said} alone")
+        if question.facts.shared:
+            return Verdict("approximate", f"{question.facts.shared} for all rows, not for {where.said} alone")
         return Verdict("implied", f"{' and '.join(q.formula for q in same)} lets every term differ by {where.said}")
     codes = wide.question.terms.codes
     beyond = {codes.index(code) for code in _beyond(wide, known, least)} if known else set(range(len(codes)))
@@ -153,10 +152,6 @@ def _differing(question: Question, wide: Question, beyond: set[int]) -> tuple[st
     outside = [frozenset(wide.terms.factors[i]) for i in beyond]
     found = {code for factors, code in own.items() for one in outside if factors <= one and len(one - factors) <= 1}
     return tuple(code for code in question.terms.codes if code in found) or question.terms.codes
-
-
-#: what an analysis has beside its coefficients, and an interaction does not free
-_SHARED = {"phreg": "one baseline hazard", "ordinal": "one set of cut points"}
 
 
 def _by_mode(plan: Plan, table: Table, question: Question, design: Design) -> Verdict:
@@ -206,9 +201,9 @@ def _drawn_as_levels(plan: Plan, question: Question) -> str:
 
 def _shown(question: Question) -> str:
     """A model as a reason names it, a generalized linear one with family and link."""
-    if question.model != "glm":
+    if not question.facts.by_family:
         return question.model
-    return f"glm, {', '.join(map(str, likelihood(question)[2:4]))}"
+    return ", ".join(dict.fromkeys(filter(None, [question.model, *map(str, likelihood(question)[2:4])])))
 
 
 def _widened(question: Question, plan: Plan, table: Table) -> Question:
@@ -230,7 +225,7 @@ def _earlier(question: Question, plan: Plan) -> list[Question]:
     if plan.options.link != "sequence":
         return []
     first = next(n for n, q in enumerate(plan.questions) if likelihood(q) == likelihood(question))
-    before = {q.terms.outcome: q for q in plan.questions[:first] if q.model not in HAZARD}
+    before = {q.terms.outcome: q for q in plan.questions[:first] if not q.facts.hazard}
     return [q for code, q in before.items() if code != question.terms.outcome]
 
 

@@ -20,7 +20,7 @@ from ..frame.table import Table
 from ..typing import Array, Rows
 from .evaluate import environment, known_names
 from .factor import LARGEST, Block, Frozen, block_of, plain_view, refuse_wide, widened
-from .question import LEVELLED, Question
+from .question import Question
 from .recipe import usable
 from .terms import code_of, described, take_apart
 
@@ -61,7 +61,7 @@ class Design:
     @cached_property
     def levels(self) -> tuple[str, ...]:
         """Levels of the outcome where the model is one of several levels; else none."""
-        if self.question.model not in LEVELLED or not self.question.bare:
+        if not self.question.facts.levels or not self.question.bare:
             return ()
         shown = self.table[self.question.outcome[0]].coding.levels
         return tuple(f"{level:g}" if isinstance(level, float) else str(level) for level in shown)
@@ -168,7 +168,7 @@ class Design:
             column = self.table[question.outcome[0]]
             codes = seen[question.outcome[0]]
             if question.level is None:
-                levelled = question.model in LEVELLED and column.kind.discrete
+                levelled = question.facts.levels and column.kind.discrete
                 found[rows] = column.numbers(codes) if column.number and not levelled else codes
             else:
                 found[rows] = codes == column.n_levels - 1

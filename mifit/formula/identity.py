@@ -24,12 +24,11 @@ def likelihood(question: Question) -> tuple[Any, ...]:
     >>> likelihood(ask("y ~ x", read(pd.DataFrame({"y": [0.1, 2.0, 3.5], "x": [1.2, 2.1, 3.3]}))))
     ('y', None, 'Gaussian', 'Identity')
     """
-    family, link = _FAMILIES.get(question.model, (question.model, ""))
+    family, link = question.facts.family or (question.model, "")
     words = dict(question.keywords)
     given = words.pop("family", None)
-    if question.model == "glm":
-        family = _named(given) if given is not None else "Gaussian"
-        link = _link(given.link) if given is not None else "Identity"
+    if given is not None and question.facts.by_family and question.facts.family is not None:
+        family, link = _named(given), _link(given.link)
     rest = tuple(sorted((word, _told(value)) for word, value in words.items() if value is not None))
     return (question.terms.outcome, question.level, family, link, *rest)
 
@@ -80,8 +79,4 @@ def _told(value: Any) -> str:
     return repr(value) if array is None else f"{array.shape} {hashlib.sha256(array.tobytes()).hexdigest()}"
 
 
-_FAMILIES = {
-    "ols": ("Gaussian", "Identity"), "wls": ("Gaussian", "Identity"), "logit": ("Binomial", "Logit"),
-    "poisson": ("Poisson", "Log"), "probit": ("Binomial", "Probit"),
-}  # fmt: skip
 _POWERS = {1.0: "Identity", 0.5: "Sqrt", -1.0: "InversePower", -2.0: "InverseSquared"}

@@ -21,13 +21,13 @@ from ..typing import Array
 from .evaluate import environment
 from .functions import PYTHON
 from .hints import instead_of, model_for, respelled
+from .model_facts import USUAL_MODEL, USUAL_MODEL_OF_TWO, ModelFacts, model_facts
 from .onesided import analysis, corrected, recased
 from .recipe import event_of, is_level, numbers, of_expression, unknown, with_outcome, without
 from .source import HELPERS, FileText, Reference, names_of, resolve, scope_of_text, sourced
 from .terms import Pieces, Terms, parse, quoted, take_apart
 
 __all__ = [
-    "LEVELLED",
     "Inverse",
     "Question",
     "Reference",
@@ -43,7 +43,6 @@ __all__ = [
 
 
 _FORMULAS = ("re_formula", "vc_formula")  # keywords of models that are formulas
-LEVELLED = ("ordinal", "mnlogit", "conditional_mnlogit")  #: models of an outcome with several levels
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +72,11 @@ class Question:
     level: Any = None  #: the level modelled, where the outcome is no number
     keywords: Mapping[str, Any] = field(default_factory=dict)  #: the model's own
     names: Mapping[str, Any] = field(default_factory=dict)  #: taken from the caller's scope
+
+    @property
+    def facts(self) -> ModelFacts:
+        """What is known of its model."""
+        return model_facts(self.model)
 
     @property
     def formula(self) -> str:
@@ -388,12 +392,12 @@ def _constant(value: Any, n_rows: int) -> bool:
 def _default_model(terms: Terms, outcome: tuple[Hashable, ...], bare: bool, table: Table) -> tuple[str, str]:
     """OLS for numbers, Logit for two values."""
     if not bare:
-        return "ols", "numeric outcome"
+        return USUAL_MODEL, "numeric outcome"
     column = table[outcome[0]]
     if column.kind is Kind.BINARY:
-        return "logit", "two-valued outcome"
+        return USUAL_MODEL_OF_TWO, "two-valued outcome"
     if column.number:
-        return "ols", "numeric outcome"
+        return USUAL_MODEL, "numeric outcome"
     shown = ", ".join(map(str, column.coding.levels[:5]))
     raise ModelError(
         f"outcome {outcome[0]!r} has neither numbers nor two values; name its model.",
@@ -410,9 +414,9 @@ def _short(keywords: Mapping[str, Any]) -> dict[str, Any]:
 def _level(name: Hashable, table: Table, model: str, keywords: Mapping[str, Any], formula: str) -> Any:
     """The level whose probability is modelled, when the outcome is no number."""
     column = table[name]
-    if model in LEVELLED:
+    if model_facts(model).levels:
         return None
-    binomial = model in ("logit", "probit", "conditional_logit") or type(keywords.get("family")).__name__ == "Binomial"
+    binomial = model_facts(model).binary or type(keywords.get("family")).__name__ == "Binomial"
     if column.number and not (binomial and column.kind is Kind.BINARY and column.coding.levels != (0.0, 1.0)):
         return None
     if column.n_levels > 2:

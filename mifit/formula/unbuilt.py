@@ -12,6 +12,7 @@ from ..calls import Advice, call
 from ..errors import ModelError
 from ..frame.kinds import Kind
 from ..frame.table import Table, free_name
+from .model_facts import model_facts
 from .recipe import event, is_level
 from .terms import code_of, quoted
 
@@ -43,7 +44,7 @@ def refuse_unbuilt(model: Any, words: Mapping[str, Any], formula: Any, table: Ta
     """
     cls, formula = getattr(model, "__self__", model), str(formula)  # of a formula function
     name = str(getattr(cls, "__name__", cls)).lower()
-    survival = name in ("phreg", "cox", "coxph") or "Surv(" in formula
+    survival = model_facts(name).hazard or name in ("cox", "coxph") or "Surv(" in formula
     for fact, (models, given, called, meanwhile) in _UNBUILT.items():
         if name in models or (survival and given & set(words)) or re.search(called, formula):
             raise ModelError(f"{fact} not built yet.", formula=formula, do=meanwhile(formula, words, table))

@@ -48,7 +48,7 @@ class _Mean(NamedTuple):
 def marginal_effects(results: PooledEstimates, variables: Any = None, alpha: float = 0.05) -> pd.DataFrame:
     """Average marginal effects; see :meth:`PooledResults.marginal_effects`."""
     design, completed, call = require_source(results, "marginal effects")
-    if call.model == "phreg":
+    if call.spec.facts.hazard:
         raise ModelError(
             "a Cox model has no mean that a variable could change: its effects are hazard ratios.",
             do="res.to_frame(exponentiate=True)",

@@ -69,7 +69,7 @@ def _figures(one: OnScale) -> npt.NDArray[np.float64]:
 
 def _pooled(results: PooledEstimates, alpha: float = 0.05, name: str = "rsquared") -> OnScale:
     """Return R² pooled, plain or adjusted in each set, or refuse a model that has none."""
-    meant = results.call is None or results.call.model in ("ols", "wls", "gls")  # quantile regression inherits one
+    meant = results.call is None or results.call.spec.equation == "least squares"  # quantile regression inherits one
     found = of_each(results, name) if meant else None
     if found is None:
         raise ModelError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, ndtr
 
-from ..analysis.models import Call
+from ..analysis.models import MODELS, Call
 from ..errors import DataError, FormulaError, ModelError, nearest
 from ..formula.design import Design
 from ..frame.kinds import Coding, Kind, encode, is_missing
@@ -53,18 +53,20 @@ def link_of(call: Call) -> Link:
     0.5
     """
     family = call.init.get("family")
-    if call.model in ("glm", "gee") and family is not None:
+    one_variance = call.spec.equation in ("least squares", "family")
+    if call.spec.facts.by_family and family is not None:
         gaussian = type(family).__name__ == "Gaussian" and type(family.link).__name__ == "Identity"
-        return Link(family.link.inverse, family.link.inverse_deriv, linear=gaussian and call.model == "glm")
-    if call.model == "betareg" and call.init.get("link") is not None:
+        return Link(family.link.inverse, family.link.inverse_deriv, linear=gaussian and one_variance)
+    if call.spec.facts.share and call.init.get("link") is not None:
         return Link(call.init["link"].inverse, call.init["link"].inverse_deriv)
-    if call.model not in _LINKS:
+    if not call.spec.mean:
         raise ModelError(
             f"{call.spec.label} has no single mean per row to predict.",
-            known=", ".join(sorted(_LINKS)),
+            known=", ".join(sorted(name for name, entry in MODELS.items() if entry.mean)),
             do="res.results[0].predict(newdata)   # one set alone",
         )
-    return _LINKS[call.model]
+    found = _LINKS[call.spec.mean]
+    return replace(found, linear=True) if found.mean is np.asarray and one_variance else found
 
 
 def _normal_density(x: Array) -> Array:
@@ -79,12 +81,11 @@ def _logistic_density(x: Array) -> Array:
 
 _ONE = np.ones_like
 _LINKS: Mapping[str, Link] = {
-    **dict.fromkeys(("ols", "wls", "gls", "glm"), Link(np.asarray, _ONE, linear=True)),
-    **dict.fromkeys(("rlm", "quantreg", "mixedlm", "gee"), Link(np.asarray, _ONE)),
-    **dict.fromkeys(("poisson", "negativebinomial", "generalizedpoisson"), Link(np.exp, np.exp)),
-    "phreg": Link(np.exp, np.exp, "relative_hazard"),
-    **dict.fromkeys(("logit", "betareg"), Link(expit, _logistic_density)),
-    "probit": Link(ndtr, _normal_density),
+    "identity": Link(np.asarray, _ONE),
+    "log": Link(np.exp, np.exp),
+    "log hazard": Link(np.exp, np.exp, "relative_hazard"),
+    "log odds": Link(expit, _logistic_density),
+    "normal quantile": Link(ndtr, _normal_density),
 }
 
 

@@ -81,7 +81,8 @@ Levelled: TypeAlias = Multinomial | Ordered
 
 def is_levelled(results: PooledEstimates) -> bool:
     """Tell whether an analysis predicts a probability for each level instead of one mean."""
-    return getattr(results.call, "model", "") in ("mnlogit", "ordinal")
+    spec = None if results.call is None else results.call.spec
+    return spec is not None and spec.facts.levels and not spec.groups
 
 
 def levelled(results: PooledEstimates) -> Levelled:
@@ -100,7 +101,7 @@ def levelled(results: PooledEstimates) -> Levelled:
     assert call is not None
     labels = outcome_levels(design, results.completed, call).labels
     columns = [i for i, name in enumerate(design.names) if call.spec.constant or name != "Intercept"]
-    if call.model == "mnlogit":
+    if not call.spec.facts.ordered:
         return Multinomial(labels, columns)
     given = call.init.get("distr", "probit")
     cdf, pdf = DISTRIBUTIONS[given][:2] if isinstance(given, str) and given in DISTRIBUTIONS else (given.cdf, given.pdf)

@@ -31,7 +31,7 @@ __all__ = [
 
 _HEADS = ("coef", "std err", "t", "df", "p", "lower", "upper", "FMI")
 
-#: what the exponential of a coefficient is, by family and link or by model
+#: what the exponential of a coefficient is, by family and link
 _RATIOS = {
     ("Binomial", "Logit"): "odds ratio",
     ("Binomial", "Log"): "risk ratio",
@@ -39,10 +39,6 @@ _RATIOS = {
     ("NegativeBinomial", "Log"): "rate ratio",
     ("Gamma", "Log"): "mean ratio",
     ("Gaussian", "Log"): "mean ratio",
-    **{(model, ""): "odds ratio" for model in ("logit", "ordinal", "conditional_logit")},
-    **{(model, ""): "rate ratio" for model in ("poisson", "negativebinomial", "generalizedpoisson")},
-    ("mnlogit", ""): "risk ratio",
-    ("phreg", ""): "haz. ratio",
 }
 
 
@@ -77,10 +73,10 @@ def coefficient_head(results: PooledEstimates, exponentiate: bool) -> str:
     """Return the head of the column of estimates: what the exponential of a coefficient is in this model."""
     if not exponentiate:
         return "coef"
-    facts, model = results.fits.facts, getattr(results.call, "model", "")
+    facts = results.fits.facts
     if "Link Function" in facts:
         return _RATIOS.get((facts.get("Model Family", ""), facts["Link Function"]), "exp(coef)")
-    return _RATIOS.get((model, ""), "exp(coef)")
+    return (results.call.spec.ratio if results.call is not None else "") or "exp(coef)"
 
 
 def to_text(

@@ -15,6 +15,7 @@ from ..analysis.models import words as words_of
 from ..calls import Advice, completed, written
 from ..errors import PlanError, listed
 from ..formula.derived import numbers, substitute, understand
+from ..formula.model_facts import USUAL_MODEL
 from ..formula.onesided import refuse_names
 from ..formula.question import Question, ask, caller_scope, resolve
 from ..formula.recipe import renamed
@@ -98,7 +99,7 @@ def plan_for(frame: pd.DataFrame, given: Arguments) -> Record:
     names = [
         None if wanted is None else spec(wanted, str(one), "df.mice.impute", keywords).name for wanted, one in pairs
     ]
-    taken_by = [init for init, _ in (words_of(name or "ols") for name in names)] if keywords else []
+    taken_by = [init for init, _ in (words_of(name or USUAL_MODEL) for name in names)] if keywords else []
     refuse_words(keywords, Arguments.names(), frozenset().union(*taken_by), frame, formulas or None)
     if given.weights is not None and any(
         _takes_weights(name or ask(f, read_in.table, scope=scope).model)
@@ -132,7 +133,7 @@ def _each(model: Any, formulas: Sequence[str]) -> list[Any]:
     if len(model) != len(formulas):
         raise PlanError(
             f"{len(model)} models for {len(formulas)} analyses.",
-            do=errors.call(IMPUTE, model=(list(model) + ["ols"] * len(formulas))[: len(formulas)]),
+            do=errors.call(IMPUTE, model=(list(model) + [USUAL_MODEL] * len(formulas))[: len(formulas)]),
         )
     return list(model)
 

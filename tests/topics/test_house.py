@@ -377,6 +377,44 @@ def machine_paths(files: list[Path]) -> list[str]:
     ]
 
 
+# The files that may name a model: the tables of models, and words of other programs for methods.
+_MODEL_FILES = (
+    "analysis/catalogue.py", "analysis/models.py", "formula/model_facts.py", "imputation/plan/likelihoods.py",
+    "imputation/plan/usable_columns.py",
+)  # fmt: skip
+_MODELS = frozenset(
+    {"ols", "wls", "gls", "rlm", "quantreg", "negativebinomial", "generalizedpoisson", "zeroinflatedpoisson", "mnlogit"}
+    | {"betareg", "glm", "gee", "mixedlm", "phreg", "conditional_logit", "conditional_poisson", "conditional_mnlogit"}
+)
+_AMBIGUOUS = frozenset({"logit", "probit", "poisson", "ordinal"})  # links, methods and kinds are called so too
+
+
+def named_models(house: Path) -> list[str]:
+    """Models named outside their tables and messages: what differs between them is a field of the tables."""
+    wrong = []
+    for name, path in modules(house).items():
+        if name in _MODEL_FILES:
+            continue
+        tree, printed = ast.parse(path.read_text(encoding="utf-8")), set()
+        for node in ast.walk(tree):
+            pairs = [(node.arg, node.value)] if isinstance(node, ast.keyword) else []
+            if isinstance(node, ast.Dict):
+                pairs = [
+                    (getattr(key, "value", None), value) for key, value in zip(node.keys, node.values, strict=True)
+                ]
+            printed |= {id(part) for word, value in pairs if word == "model" for part in ast.walk(value)}
+        for node in ast.walk(tree):
+            known = _MODELS
+            if isinstance(node, ast.Compare) and getattr(node.left, "attr", getattr(node.left, "id", "")) == "model":
+                parts: list[ast.AST] = [part for one in node.comparators for part in ast.walk(one)]
+                known = _AMBIGUOUS
+            else:
+                parts = [node]
+            constants = [p for p in parts if isinstance(p, ast.Constant) and p.value in known and id(p) not in printed]
+            wrong += [f"{name}:{p.lineno} names {p.value!r}" for p in constants]
+    return wrong
+
+
 # Methods by name and class; names that statsmodels has too are left out.
 _METHODS = frozenset({"norm", "power", "pmm", "sample", "negbin", "multinomial"})
 _METHOD_CLASSES = frozenset(
@@ -444,6 +482,10 @@ def test_no_retired_name_or_word_comes_back():
 
 def test_what_is_known_of_a_method_is_said_by_the_method():
     assert listed_methods(PACKAGE) == []
+
+
+def test_what_differs_between_models_is_a_field_of_their_tables():
+    assert named_models(PACKAGE) == []
 
 
 def test_the_files_that_architecture_names_are_there():
@@ -543,6 +585,9 @@ FAULTY = {
         "imputation/plan/build.py",
         "from ..sampler.chain import Chain\n",
     ),
+    "a model by name": (named_models, "results/effects.py", 'if call.model == "phreg":\n    pass\n'),
+    "a model whose name means more": (named_models, "analysis/fit.py", 'x = 1 if job.model == "ordinal" else 2\n'),
+    "models in a table": (named_models, "examine/verdict.py", 'x = {"mixedlm": 1}\n'),
     "methods by name": (listed_methods, "imputation/sampler/chain.py", 'if label in ("pmm", "sample"):\n    pass\n'),
     "methods by class": (listed_methods, "imputation/plan/plan.py", "x = isinstance(y, Logistic | Probit)\n"),
     "methods in a table": (listed_methods, "examine/explain.py", 'x = {"norm": 1, "pmm": 2}\n'),

@@ -13,7 +13,6 @@ from ..methods import CHAINED, METHODS
 from .check_analysis import check_copies
 from .defaults import MOST_LEVELS, constant_within, is_monotone, nearly_determines
 from .draft import Draft, by_kind, hazard_of
-from .likelihoods import HAZARD
 from .plan import Piece
 from .restrictions import beyond_donors, donors_within, many_levels, refuse_without_donors, tied
 from .usable_columns import is_constant
@@ -68,7 +67,7 @@ def plan_chained(draft: Draft) -> None:
 
 def _times(draft: Draft) -> set[Hashable]:
     """Survival times: their event and hazard stand for them."""
-    return {v for q in draft.questions if q.model in HAZARD for v in q.outcome}
+    return {v for q in draft.questions if q.facts.hazard for v in q.outcome}
 
 
 def _copies_of_time(draft: Draft) -> list[Hashable]:
@@ -85,7 +84,7 @@ def _refuse_ids_and_hazard(draft: Draft) -> None:
     unit = draft.options.id
     if draft.mode != "terms" or unit is None:
         return
-    for question in (q for q in draft.questions if q.model in HAZARD):
+    for question in (q for q in draft.questions if q.facts.hazard):
         level = [n for n in question.variables(draft.table) if draft.holes(n) and constant_within(draft.table, n, unit)]
         if level:
             raise PlanError(
@@ -146,7 +145,7 @@ def _terms_of(draft: Draft, question: Question, name: Hashable) -> str:
         for v in take_apart(code, draft.table.columns).variables if v != name
     ]  # fmt: skip
     companions = list(dict.fromkeys([*companions, *mixed]))
-    if question.model in HAZARD:
+    if question.facts.hazard:
         outcome = hazard_of(question, log_time=False)
         return f"({outcome}) * ({' + '.join(companions)})" if companions else outcome
     if not companions:

@@ -10,7 +10,8 @@ import numpy as np
 from ...calls import Advice, Code, left_alone
 from ...errors import FormulaError, PlanError, call, listed
 from ...formula.design import Design
-from ...formula.question import LEVELLED, Question
+from ...formula.model_facts import USUAL_MODEL, model_facts
+from ...formula.question import Question
 from ...formula.recipe import among, event, masked, numbers, of_expression, renamed, repeated, with_outcome, without
 from ...formula.terms import code_of
 from ...frame.kinds import Kind
@@ -18,14 +19,14 @@ from ...frame.spelled import codes_of_missing
 from ...frame.table import Column, Table
 from ...typing import Array
 from ..methods import name_of
-from .likelihoods import AROUND, HAZARD, keyword_vector, likelihood_of
+from .likelihoods import AROUND, keyword_vector, likelihood_of
 
 __all__ = ["as_column", "check_copies", "check_keywords", "check_outcomes"]
 
 _MOST_LEVELS = 50
 _WORDS = (*AROUND, "status", "freq_weights")
 
-#: family or model -> what its outcome must be, and how to tell
+#: family -> which values its outcome may have
 _SUPPORT = {
     "Binomial": "between 0 and 1",
     "Poisson": "0 or more",
@@ -33,14 +34,10 @@ _SUPPORT = {
     "Tweedie": "0 or more",
     "Gamma": "above 0",
     "InverseGaussian": "above 0",
-    "poisson": "0 or more",
-    "negativebinomial": "whole numbers from 0",
-    "logit": "of two values",
-    "probit": "of two values",
 }
 
-_WHOLE = frozenset({"poisson", "negativebinomial", "Poisson", "NegativeBinomial"})
-_NUMBERS = _WHOLE | {"Gamma", "InverseGaussian", "Tweedie"}
+_WHOLE = ("Poisson", "NegativeBinomial")  # families of counts
+_NUMBERS = (*_WHOLE, "Gamma", "InverseGaussian", "Tweedie")  # families of numbers
 
 
 def check_keywords(questions: Sequence[Question], table: Table) -> None:
@@ -51,7 +48,7 @@ def check_keywords(questions: Sequence[Question], table: Table) -> None:
                 _refuse_holes(question, word, value, table)
             elif isinstance(value, str) and word in _WORDS:
                 table.require(value, f"{word}=")
-        if question.model in HAZARD:
+        if question.facts.hazard:
             _check_times(question, table)
         for word in _WORDS:
             _check_range(question, word, table)
@@ -62,10 +59,10 @@ def check_outcomes(questions: Sequence[Question], designs: Sequence[Design], tab
     for question, design in zip(questions, designs, strict=True):
         method = likelihood_of(question, table)
         _check_distribution(question, table)
-        if question.model in HAZARD:
+        if question.facts.hazard:
             _refuse_negative_times(question, design, table)
         _refuse_untold_levels(question, table)
-        if question.model in (*LEVELLED, *HAZARD) or method is None:
+        if question.facts.levels or question.facts.hazard or method is None:
             continue
         if not question.bare and name_of(method) != "norm" and any(len(table[v].missing) for v in question.outcome):
             raise FormulaError(
@@ -90,9 +87,9 @@ def as_column(question: Question, table: Table) -> str:
     return with_outcome(made, question.formula, table.columns, {"model": question.model}, question.outcome)
 
 
-def _with_model(question: Question, model: str, family: str = "") -> Advice:
+def _with_model(question: Question, *, model: str, family: str = "") -> Advice:
     """The call with another model, and without the words that it does not take."""
-    taken = _TAKEN if model == "glm" else ()
+    taken = _TAKEN if model_facts(model).by_family else ()
     gone = {word: None for word in question.keywords if word not in taken}
     return call(_IMPUTE, question.formula, **{**gone, "model": model, **({"family": Code(family)} if family else {})})
 
@@ -101,11 +98,11 @@ def _check_distribution(question: Question, table: Table) -> None:
     """Refuse what has too many levels, or an incomplete outcome whose family has no distribution."""
     column = table[question.outcome[0]]
     _refuse_text(question, column)
-    if question.model in LEVELLED and column.n_levels > _MOST_LEVELS:
+    if question.facts.levels and column.n_levels > _MOST_LEVELS:
         raise PlanError(
             f"{question.model} needs an outcome of a few levels; {question.outcome[0]!r} has {column.n_levels}.",
             analysis=question.formula,
-            do=_with_model(question, "ols"),
+            do=_with_model(question, model=USUAL_MODEL),
         )
     power = getattr(question.keywords.get("family"), "var_power", 1.5)
     if not 1 <= power <= 2 and len(column.missing):
@@ -143,7 +140,7 @@ def _refuse_untold_levels(question: Question, table: Table) -> None:
 
 def _refuse_text(question: Question, column: Column) -> None:
     """Refuse levels that are no numbers where the model is one of counts or positive numbers."""
-    if not question.bare or column.number or _what(question) not in _NUMBERS:
+    if not question.bare or column.number or not (question.facts.counts or _family(question) in _NUMBERS):
         return
     levels = column.coding.levels
     raise PlanError(
@@ -157,7 +154,7 @@ def _refuse_fractions(question: Question, y: Array, table: Table) -> None:
     """Refuse to draw counts into the missing values of an outcome whose observed values are not whole."""
     holes = len(table[question.outcome[0]].missing)
     many = int(np.sum(y != np.floor(y)))
-    if not holes or not many or _what(question) not in _WHOLE:
+    if not holes or not many or not (question.facts.counts or _family(question) in _WHOLE):
         return
     name = question.terms.outcome
     family = "Tweedie(var_power=1.5, " if (y == 0).any() else "Gamma("
@@ -166,18 +163,18 @@ def _refuse_fractions(question: Question, y: Array, table: Table) -> None:
         f"{many} of its values are not whole.",
         analysis=question.formula,
         whole=f"df[{question.outcome[0]!r}] = df[{question.outcome[0]!r}].round()",
-        do=_with_model(question, "glm", f"sm.families.{family}link=sm.families.links.Log())"),
+        do=_with_model(question, model="glm", family=f"sm.families.{family}link=sm.families.links.Log())"),
     )
 
 
-def _what(question: Question) -> str:
-    """The family of a generalized linear model, the model itself elsewhere."""
-    return type(question.keywords.get("family")).__name__ if question.model == "glm" else question.model
+def _family(question: Question) -> str:
+    """The family that a generalized linear model was given; empty elsewhere."""
+    return type(question.keywords.get("family")).__name__ if question.facts.by_family else ""
 
 
 def _shown(question: Question) -> str:
-    """The same as the user knows it."""
-    return f"family {_what(question)}" if question.model == "glm" else question.model
+    """The family of a generalized linear model, the model itself elsewhere."""
+    return f"family {_family(question)}" if question.facts.by_family else question.model
 
 
 def check_copies(questions: Sequence[Question], table: Table, drawn: Sequence[Hashable]) -> None:
@@ -321,7 +318,7 @@ def _column_meant(given: object, table: Table) -> Hashable | None:
 
 def _check_support(question: Question, y: Array) -> None:
     """Refuse an outcome that its family cannot have."""
-    must = _SUPPORT.get(_what(question))
+    must = question.facts.support or _SUPPORT.get(_family(question))
     wrong = {
         "between 0 and 1": (y < 0) | (y > 1),
         "0 or more": y < 0,
@@ -340,7 +337,7 @@ def _check_support(question: Question, y: Array) -> None:
         }.get(str(must), "")
         codes = sorted(codes_of_missing(y)) if question.bare else []
         codes = codes if wrong[np.isin(y, codes)].any() else []
-        instead = _with_model(question, "glm" if family else "ols", family)
+        instead = _with_model(question, model="glm" if family else USUAL_MODEL, family=family)
         raise PlanError(
             f"{question.model} needs an outcome {must}; {question.terms.outcome!r} is not in {int(wrong.sum())} rows.",
             analysis=question.formula,

@@ -14,7 +14,7 @@ from ...formula.question import Question
 from ...formula.recipe import event_of, tells_event, without
 from ...frame.table import Column, Table, free_name
 from ...typing import Array
-from .likelihoods import HAZARD, keyword_vector
+from .likelihoods import keyword_vector
 
 __all__ = ["NO_STATUS", "doubts_of_times", "late_cases", "unnamed_status"]
 
@@ -37,7 +37,7 @@ def doubts_of_times(questions: Sequence[Question], table: Table) -> list[str]:
     """Sentences on the survival analyses among some questions, for the plan and for warnings."""
     found: list[str] = []
     for question in questions:
-        if question.model in HAZARD:
+        if question.facts.hazard:
             found += filter(None, [unnamed_status(question, table), late_cases(question, table)])
     return found
 
@@ -56,7 +56,7 @@ def late_cases(question: Question, table: Table) -> str:
     Prentice, R. L. (1986). A case-cohort design for epidemiologic cohort studies and disease prevention trials.
     *Biometrika* 73(1), 1-11. doi:10.1093/biomet/73.1.1
     """
-    if question.model not in HAZARD or len(question.outcome) != 1 or not question.bare:
+    if not question.facts.hazard or len(question.outcome) != 1 or not question.bare:
         return ""
     column, entry = table[question.outcome[0]], keyword_vector(question, "entry", table)
     if entry is None or not column.number or len(column.missing):
@@ -86,7 +86,7 @@ def _moments(risk: Array, event: npt.NDArray[np.bool_], usual: float) -> npt.NDA
 
 def unnamed_status(question: Question, table: Table) -> str:
     """What is said of a survival analysis without ``status=``; the call to paste where a column looks like one."""
-    if question.model not in HAZARD or question.keywords.get("status") is not None:
+    if not question.facts.hazard or question.keywords.get("status") is not None:
         return ""
     used = {*question.outcome, *(v for v in question.keywords.values() if isinstance(v, str))}
     found = {name: _event_of(name, column) for name, column in table.columns.items() if name not in used}

@@ -11,7 +11,7 @@ import numpy as np
 from ...errors import FormulaError, PlanError, call
 from ...formula.design import Design, freeze
 from ...formula.identity import likelihood
-from ...formula.question import LEVELLED, Question
+from ...formula.question import Question
 from ...formula.terms import code_of, take_apart
 from ...frame.kinds import Kind
 from ..contract import Method, facts_of
@@ -30,7 +30,7 @@ from .defaults import (
     strongest,
 )
 from .draft import Draft, by_kind, hazard_of
-from .likelihoods import HAZARD, likelihood_of
+from .likelihoods import likelihood_of
 from .plan import Factor, Piece
 from .restrictions import CENSORED, many_levels
 from .usable_columns import is_constant, suiting
@@ -190,8 +190,8 @@ def _refuse_circle(draft: Draft) -> None:
 
 def _read_ratings_as_numbers(draft: Draft) -> None:
     """Read a rating scale as a number where it is the outcome of a model of numbers, a number as levels elsewhere."""
-    levelled = [q.outcome[0] for q in draft.questions if q.model in LEVELLED]
-    draft.recode([q.outcome[0] for q in draft.questions if q.model not in LEVELLED and q.bare], {Kind.ORDINAL})
+    levelled = [q.outcome[0] for q in draft.questions if q.facts.levels]
+    draft.recode([q.outcome[0] for q in draft.questions if not q.facts.levels and q.bare], {Kind.ORDINAL})
     draft.recode(levelled, {Kind.NUMERIC, Kind.COUNT})
 
 
@@ -291,7 +291,7 @@ def _add_auxiliary_factors(
 def _outcome_pieces(draft: Draft, number: int, unit: Hashable = None) -> list[Piece]:
     """An outcome as a predictor of what came after it; of what a whole unit shares, over all rows of the unit."""
     question = draft.questions[number]
-    if question.model in HAZARD:
+    if question.facts.hazard:
         return [Piece("formula", draft.formula(None, hazard_of(question, unit=unit)))]
     if (
         unit is not None

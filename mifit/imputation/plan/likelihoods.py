@@ -14,13 +14,10 @@ from ...typing import Array
 from ..contract import Method
 from ..methods import Cox, Glm, Logistic, Multinomial, NegBin, Normal, Ordinal, Poisson, Probit
 
-__all__ = ["AROUND", "HAZARD", "keyword_vector", "likelihood_of"]
+__all__ = ["AROUND", "keyword_vector", "likelihood_of"]
 
 #: keywords that describe sampling or follow-up, not the outcome: their columns may be predictors of a covariate
 AROUND = ("strata", "entry", "weights", "var_weights", "offset", "exposure")
-
-#: models whose outcome is a time at risk and an event
-HAZARD = ("phreg",)
 
 
 def likelihood_of(question: Question, table: Table) -> Method | None:

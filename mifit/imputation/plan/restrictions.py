@@ -251,12 +251,12 @@ def _weighted(question: Question, name: Hashable, frequency: bool) -> dict[str, 
     word = "freq_weights" if frequency else "var_weights"
     if any(question.keywords.get(one) is not None for one in ("weights", "var_weights", "freq_weights")):
         return {"weights": None}
-    family = {"logit": "Binomial()", "poisson": "Poisson()"}.get(question.model)
-    if family is not None:
-        return {"model": "glm", "family": Code(f"sm.families.{family}"), "weights": None, word: name}
-    if question.model == "glm" or (frequency and question.model == "ols"):
+    facts = question.facts
+    if facts.family in (("Binomial", "Logit"), ("Poisson", "Log")):
+        return {"model": "glm", "family": Code(f"sm.families.{facts.family[0]}()"), "weights": None, word: name}
+    if facts.by_family or (frequency and facts.one_variance):
         return {"model": "glm", "weights": None, word: name}
-    return {"model": "wls"} if question.model == "ols" and not frequency else {"congeniality": "terms"}
+    return {"model": "wls"} if facts.one_variance and not frequency else {"congeniality": "terms"}
 
 
 def donors_within(draft: Draft, name: Hashable) -> bool:

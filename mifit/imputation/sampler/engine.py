@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from ...formula.derived import Derived
 from ...formula.design import Design, freeze
-from ...formula.question import LEVELLED, Inverse, Question
+from ...formula.question import Inverse, Question
 from ...frame.kinds import Kind
 from ...frame.masks import Mask
 from ...frame.table import Table
@@ -76,7 +76,7 @@ class FactorRuntime:
         """The outcome with its current values, shape (n,): in the user's units, level codes, or row numbers."""
         if facts_of(self.method).survival:
             return np.arange(self.table.n_rows, dtype=np.float64)
-        if self.design is None or self.question is None or self.question.model in LEVELLED:
+        if self.design is None or self.question is None or self.question.facts.levels:
             return values[self.outcome[0]]
         found = self.design.response({v: values[v] for v in self.outcome})
         if self.kind is Kind.BINARY and self.question.level is None:
@@ -110,7 +110,7 @@ class FactorRuntime:
         return engine.place(self.factor.variable)
 
     def _kind(self) -> tuple[Kind, int]:
-        if self.question is None or self.question.model in LEVELLED:
+        if self.question is None or self.question.facts.levels:
             return self.table[self.outcome[0]].kind, self.table[self.outcome[0]].n_levels
         return (Kind.BINARY, 2) if self.method.kinds == {Kind.BINARY} else (Kind.NUMERIC, 0)
 
