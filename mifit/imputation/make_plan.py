@@ -11,11 +11,11 @@ import numpy as np
 from ..formula.derived import Derived
 from ..formula.question import Question
 from ..frame.table import Table
-from .plan.bounds import Skip
 from .plan.build import build
 from .plan.groups import plan_groups
 from .plan.options import Options
 from .plan.plan import Plan
+from .plan.skip_rules import Skip
 from .sampler.engine import Engine
 from .sampler.metropolis import MOVES
 

@@ -11,9 +11,9 @@ import numpy as np
 from ..formula.derived import Derived, follow
 from ..frame.masks import Mask
 from ..frame.table import Table
-from ..imputation.plan.bounds import Skip
 from ..imputation.plan.deductive import with_derived
 from ..imputation.plan.rare_levels import Joined
+from ..imputation.plan.skip_rules import Skip
 from ..imputation.sampler.chain import Chain
 from ..imputation.seed import Seed
 

@@ -17,9 +17,9 @@ from ..formula.question import Question
 from ..frame.completed import Completed
 from ..frame.masks import Mask
 from ..frame.table import Table
-from ..imputation.plan.bounds import Skip
 from ..imputation.plan.plan import Plan
 from ..imputation.plan.rare_levels import Joined, collapsed, levels_together
+from ..imputation.plan.skip_rules import Skip
 from ..imputation.sampler.chain import Chain
 from ..imputation.seed import Seed
 from .complete import completed_values

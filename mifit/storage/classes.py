@@ -27,7 +27,7 @@ CLASSES = {
     "Question": "formula.question:Question",
     "Reference": "formula.source:Reference",
     "Seed": "imputation.seed:Seed",
-    "Skip": "imputation.plan.bounds:Skip",
+    "Skip": "imputation.plan.skip_rules:Skip",
     "Terms": "formula.terms:Terms",
     "Variable": "imputation.plan.plan:Variable",
     "WarmStart": "imputation.numerics.fit:WarmStart",

@@ -10,7 +10,6 @@ from ...formula.question import Question
 from ...frame.kinds import Kind
 from ...frame.table import Table
 from ..methods import METHODS
-from .bounds import Skip
 from .chained import plan_chained
 from .check_analysis import check_keywords
 from .draft import Draft
@@ -20,6 +19,7 @@ from .likelihoods import likelihood_of
 from .options import Options
 from .plan import Plan
 from .restrictions import apply_restrictions, check_weights
+from .skip_rules import Skip
 from .unit_copies import said_of_copies
 from .usable_columns import check_options, set_aside
 

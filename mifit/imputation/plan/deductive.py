@@ -14,9 +14,9 @@ from ...formula.terms import code_of, take_apart
 from ...frame.kinds import Kind
 from ...frame.table import Column, Table
 from ...typing import Array
-from .bounds import Skip
 from .defaults import constant_within
 from .options import Options
+from .skip_rules import Skip
 
 __all__ = [
     "fill",

@@ -14,10 +14,11 @@ from ...formula.linear import linear_in
 from ...frame.kinds import Kind
 from ...frame.table import Table
 from ...typing import Array, Rows
-from .bounds import HALF, Skip
+from .bounds import HALF
 from .deductive import shared_parents
 from .options import Options
 from .read_bounds import understood
+from .skip_rules import Skip
 
 __all__ = ["SLACK", "Held", "Relations", "Tie", "amiss", "completed_numbers", "derived_value", "relations"]
 

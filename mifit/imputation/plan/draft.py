@@ -21,12 +21,13 @@ from ...typing import Array
 from ..contract import Method
 from ..methods import METHODS, Power, name_of
 from ..methods.cox import nelson_aalen
-from .bounds import Bounds, Skip, ancestors, nested, uncut
+from .bounds import Bounds, uncut
 from .defaults import allowed_parameters, constant_within, strongest, thin_levels
 from .derived_constraints import Relations
 from .likelihoods import AROUND
 from .options import Options
 from .plan import Factor, Piece, Plan, Variable
+from .skip_rules import Skip, ancestors, nested
 from .transforms import total_within
 from .usable_columns import is_constant, suiting, with_article
 

@@ -18,9 +18,9 @@ from ...frame.masks import Mask
 from ...frame.recast import recoded
 from ...frame.table import Table
 from ...typing import Rows
-from .bounds import Skip
 from .options import Options
 from .plan import Plan
+from .skip_rules import Skip
 
 __all__ = ["plan_groups", "rows_of"]
 

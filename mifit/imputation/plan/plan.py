@@ -13,8 +13,9 @@ from ...formula.question import Question
 from ...frame.kinds import Kind
 from ...frame.masks import Mask
 from ..contract import Method
-from .bounds import Bounds, Skip
+from .bounds import Bounds
 from .options import Options
+from .skip_rules import Skip
 
 __all__ = ["Factor", "Piece", "Plan", "Variable"]
 

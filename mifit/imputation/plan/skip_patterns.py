@@ -17,7 +17,8 @@ from ...formula.condition import Condition
 from ...formula.derived import Derived, spelled_out
 from ...frame.table import Column, Table
 from ...typing import Array, Rows
-from .bounds import HALF, Skip, ancestors, elsewhere, known_outside, nested, skips
+from .bounds import HALF
+from .skip_rules import Skip, ancestors, elsewhere, known_outside, nested, skips
 
 __all__ = ["Demand", "SkipPattern", "questionnaire", "refuse_contradiction"]
 
@@ -353,13 +354,13 @@ def questionnaire(
     skips : dict
         Column -> Skip, each after those that it depends on.
     table : Table
-        As :func:`~mifit.imputation.plan.bounds.known_outside` fills it.
+        As :func:`~mifit.imputation.plan.skip_rules.known_outside` fills it.
     events : list of str
 
     Raises
     ------
     PlanError, DataError
-        As :func:`~mifit.imputation.plan.bounds.skips`; if observed values contradict each other.
+        As :func:`~mifit.imputation.plan.skip_rules.skips`; if observed values contradict each other.
     """
     found = skips(_written_out(options, derived, table), table, scope)
     known, events = known_outside(table, found)

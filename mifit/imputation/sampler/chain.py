@@ -20,10 +20,10 @@ from ..contract import Fitted, facts_of
 from ..methods import CHAINED, METHODS
 from ..methods.pmm import PMM, PMMFitted
 from ..numerics.fit import WarmStart
-from ..plan.bounds import elsewhere
 from ..plan.defaults import allowed_parameters
 from ..plan.plan import Piece, Variable
 from ..plan.skip_patterns import refuse_contradiction
+from ..plan.skip_rules import elsewhere
 from .engine import Engine, FactorRuntime
 from .likelihood_terms import GroupedTerm, LikelihoodTerm
 from .metropolis import Conditional, begin, check, move

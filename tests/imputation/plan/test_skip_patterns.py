@@ -7,8 +7,8 @@ from scipy import stats
 
 from mifit.errors import DataError, ImputationError, PlanError
 from mifit.frame.table import read
-from mifit.imputation.plan.bounds import skips
 from mifit.imputation.plan.skip_patterns import SkipPattern, refuse_contradiction
+from mifit.imputation.plan.skip_rules import skips
 
 FAST = {"m": 3, "iterations": 3, "rng": 1}
 
