@@ -19,14 +19,14 @@ from .examine.notebook import imputed_html
 from .examine.plots import Plots
 from .examine.report import report
 from .examine.values import value_table
-from .frame.elsewhere import from_frames as _from_frames
-from .frame.elsewhere import from_long as _from_long
+from .frame.sets_from_elsewhere import from_frames as _from_frames
+from .frame.sets_from_elsewhere import from_long as _from_long
 from .imputation.plan.plan import Plan
 from .record.record import Record
-from .results.figures import asks_for_p_values
 from .results.map import Mapped, map_sets
 from .results.monte_carlo import settle
 from .results.pooled import PooledResults
+from .results.returned_numbers import asks_for_p_values
 from .workflow.absent_names import said_of_absent
 from .workflow.alternatives import Alternatives, alternatives
 from .workflow.describe import described, remaining, said_of_remaining, settled

@@ -281,7 +281,7 @@ def _refuse_numbers(outcome: Array, design: FrozenDesign, call: Call) -> None:
 
 def _yes_and_no(outcome: Array, design: FrozenDesign, call: Call) -> str:
     """Return the lines that make yes and no of an outcome in numbers, and the call that analyses it."""
-    from ..formula.recipe import above, of_expression, with_outcome
+    from ..formula.column_code import above, of_expression, with_outcome
 
     asked: Any = design
     question, table = asked.question, asked.table
@@ -334,7 +334,7 @@ def _events(given: Any, completed: CompletedSets, k: int) -> Any:
     column = pd.Series(completed.series(k, given) if named else np.asarray(_of_set("status", given, completed, k)))
     levels = column.unique().tolist()
     if column.isna().any() or any(level not in (0, 1) for level in levels):
-        from ..formula.recipe import event
+        from ..formula.column_code import event
 
         name = given if isinstance(given, str) else "status"
         seen = sorted((v for v in levels if not pd.isna(v)), key=str)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..frame.table import patterns
-from ..results.figure import IMPUTED, INK, OBSERVED, axes_of, handle, legend, written
+from ..results.axes import IMPUTED, INK, OBSERVED, axes_of, handle, legend, written
 
 __all__ = ["draw_pattern", "pattern_frame"]
 

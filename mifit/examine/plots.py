@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataError, listed, nearest
-from ..formula.recipe import usable
+from ..formula.column_code import usable
 from ..frame.completed import Completed
 from ..frame.kinds import Kind
 from ..frame.table import Column
-from ..results.figure import IMPUTED, INK, MUTED, OBSERVED, axes_of, handle, legend, panels, plain, written
+from ..results.axes import IMPUTED, INK, MUTED, OBSERVED, axes_of, handle, legend, panels, plain, written
 from ..results.plots import fmi_frame
 from ..typing import Array
 from .patterns import draw_pattern, pattern_frame

@@ -17,8 +17,8 @@ from ..frame.table import Table
 from ..imputation.methods import name_of
 from ..imputation.plan.bounds import uncut
 from ..imputation.plan.defaults import constant_within
-from ..imputation.plan.follow_up import late_cases
 from ..imputation.plan.plan import Plan
+from ..imputation.plan.survival_times import late_cases
 from ..typing import Rows
 
 __all__ = ["Verdict", "Where", "verdict"]

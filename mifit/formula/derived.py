@@ -16,9 +16,9 @@ from ..errors import DataError, FormulaError, MifitError, call
 from ..frame.kinds import Kind
 from ..frame.table import Column, Table
 from ..typing import Array, Rows
+from .column_code import numbers as as_numbers
 from .evaluate import environment
 from .question import capture
-from .recipe import numbers as as_numbers
 from .source import FileText, sourced
 from .terms import code_of, in_pandas, take_apart
 

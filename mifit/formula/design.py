@@ -18,10 +18,10 @@ from ..errors import FormulaError, call
 from ..frame.kinds import Coding, Kind
 from ..frame.table import Table
 from ..typing import Array, Rows
+from .column_code import usable
 from .evaluate import environment, known_names
 from .factor import LARGEST, Block, Frozen, block_of, plain_view, refuse_wide, widened
 from .question import Question
-from .recipe import usable
 from .terms import code_of, described, take_apart
 
 __all__ = ["Design", "FormulaColumn", "covered", "freeze"]

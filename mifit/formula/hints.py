@@ -10,9 +10,9 @@ import numpy as np
 
 from ..errors import FormulaError, call
 from ..frame.kinds import Kind
-from ..frame.spelled import spelled
+from ..frame.numbers_as_text import spelled
 from ..frame.table import Column
-from .recipe import usable
+from .column_code import usable
 from .terms import code_of, take_apart
 
 #: words of other programs, in small letters without _ and points -> the word of impute

@@ -18,12 +18,12 @@ from ..errors import FormulaError, ModelError, call, listed, nearest
 from ..frame.kinds import Kind
 from ..frame.table import Table, free_name
 from ..typing import Array
+from .column_code import event_of, is_level, numbers, of_expression, unknown, with_outcome, without
 from .evaluate import environment
+from .formulas_without_tilde import analysis, corrected, recased
 from .functions import PYTHON
 from .hints import instead_of, model_for, respelled
 from .model_facts import USUAL_MODEL, USUAL_MODEL_OF_TWO, ModelFacts, model_facts
-from .onesided import analysis, corrected, recased
-from .recipe import event_of, is_level, numbers, of_expression, unknown, with_outcome, without
 from .source import HELPERS, FileText, Reference, names_of, resolve, scope_of_text, sourced
 from .terms import Pieces, Terms, parse, quoted, take_apart
 

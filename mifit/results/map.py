@@ -14,7 +14,7 @@ from ..pooling.rubin import columns
 from ..pooling.scales import SCALES, Scale, on_scale, scale_named
 from ..typing import Array
 from ..workers import alone, died
-from .figures import figures_of
+from .returned_numbers import figures_of
 
 __all__ = ["Mapped", "map_sets", "pool_figures"]
 

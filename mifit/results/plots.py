@@ -10,9 +10,9 @@ import pandas as pd
 
 from ..errors import DataError, nearest
 from ..frame.table import Column
+from .axes import GROUPS, IMPUTED, INK, MUTED, OBSERVED, axes_of, handle, legend, plain, written
 from .complete_cases import complete_cases
 from .estimates import PooledEstimates
-from .figure import GROUPS, IMPUTED, INK, MUTED, OBSERVED, axes_of, handle, legend, plain, written
 from .newdata import link_of
 from .predict import get_prediction, require_source
 from .tables import coefficient_head, forest

@@ -14,8 +14,8 @@ from ..examine.events import events_of, far_out
 from ..formula.question import Question
 from ..formula.terms import take_apart
 from ..frame.table import Table
-from ..imputation.plan.follow_up import NO_STATUS, doubts_of_times
 from ..imputation.plan.plan import Plan
+from ..imputation.plan.survival_times import NO_STATUS, doubts_of_times
 from ..record.record import Record, remembered
 from ..record.request import IMPUTE
 

@@ -14,17 +14,17 @@ from ..analysis.models import Call, call, spec, with_link
 from ..analysis.models import words as words_of
 from ..calls import Advice, completed, written
 from ..errors import PlanError, listed
+from ..formula.analyses_not_built import refuse_unbuilt
+from ..formula.column_code import renamed
 from ..formula.derived import numbers, substitute, understand
+from ..formula.formulas_without_tilde import refuse_names
 from ..formula.model_facts import USUAL_MODEL
-from ..formula.onesided import refuse_names
 from ..formula.question import Question, ask, caller_scope, resolve
-from ..formula.recipe import renamed
-from ..formula.unbuilt import refuse_unbuilt
 from ..frame.completed import copied
 from ..frame.kinds import Kind
 from ..frame.masks import opened
-from ..frame.recast import codings, recoded
 from ..frame.table import Table, check_frame, read
+from ..frame.user_kinds import codings, recoded
 from ..imputation.make_plan import make
 from ..imputation.plan.check_arguments import options_of, refuse_words
 from ..imputation.plan.deductive import (

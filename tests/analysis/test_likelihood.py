@@ -13,7 +13,7 @@ from mifit.analysis.likelihood import loglik_at, loglik_fits, stacked, without_l
 from mifit.analysis.models import MODELS, Call, call
 from mifit.formula.design import freeze
 from mifit.formula.question import ask
-from mifit.frame.elsewhere import from_long
+from mifit.frame.sets_from_elsewhere import from_long
 from support.outcomes import N_GROUPS, design, frames
 
 

@@ -20,8 +20,8 @@ from matplotlib.axes import Axes  # noqa: E402
 from matplotlib.colors import to_hex  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
+from mifit.results.axes import GROUPS, IMPUTED, INK, OBSERVED, written  # noqa: E402
 from mifit.results.complete_cases import complete_cases  # noqa: E402
-from mifit.results.figure import GROUPS, IMPUTED, INK, OBSERVED, written  # noqa: E402
 
 LONG = "income_in_$_of_the_household_last_year_before_taxes_and_transfers"
 

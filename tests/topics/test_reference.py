@@ -8,7 +8,7 @@ from mifit.analysis.likelihood import loglik_at, loglik_fits, stacked
 from mifit.analysis.models import call
 from mifit.formula.design import freeze
 from mifit.formula.question import ask
-from mifit.frame.elsewhere import from_long
+from mifit.frame.sets_from_elsewhere import from_long
 from mifit.pooling.rubin import pool, t_pvalue, t_quantile
 from support.references import CASES, QUANTILE, assert_figures, models_of, read, read_long, wanted_frame
 

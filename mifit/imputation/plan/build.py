@@ -12,15 +12,15 @@ from ...frame.table import Table
 from ..methods import METHODS
 from .chained import plan_chained
 from .check_analysis import check_keywords
+from .copies_in_other_units import said_of_copies
 from .draft import Draft
-from .follow_up import doubts_of_times
 from .joint import plan_joint
 from .likelihoods import likelihood_of
 from .options import Options
 from .plan import Plan
 from .restrictions import apply_restrictions, check_weights
 from .skip_rules import Skip
-from .unit_copies import said_of_copies
+from .survival_times import doubts_of_times
 from .usable_columns import check_options, set_aside
 
 __all__ = ["build"]

@@ -9,13 +9,23 @@ import numpy as np
 
 from ...calls import Advice, Code, left_alone
 from ...errors import FormulaError, PlanError, call, listed
+from ...formula.column_code import (
+    among,
+    event,
+    masked,
+    numbers,
+    of_expression,
+    renamed,
+    repeated,
+    with_outcome,
+    without,
+)
 from ...formula.design import Design
 from ...formula.model_facts import USUAL_MODEL, model_facts
 from ...formula.question import Question
-from ...formula.recipe import among, event, masked, numbers, of_expression, renamed, repeated, with_outcome, without
 from ...formula.terms import code_of
 from ...frame.kinds import Kind
-from ...frame.spelled import codes_of_missing
+from ...frame.numbers_as_text import codes_of_missing
 from ...frame.table import Column, Table
 from ...typing import Array
 from ..methods import name_of

@@ -12,7 +12,7 @@ from ...errors import PlanError, call, nearest
 from ...formula.hints import MEANT
 from ...frame.masks import cells, rows
 from ..seed import Seed
-from .examples import example
+from .example_settings import example
 from .options import Arguments, Options
 
 __all__ = ["is_whole", "one_seed", "options_of", "refuse_number", "refuse_unseeded", "refuse_words", "seed_of"]

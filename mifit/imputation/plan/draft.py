@@ -15,8 +15,8 @@ from ...formula.question import Question, ask_right
 from ...formula.terms import code_of
 from ...frame.kinds import Kind
 from ...frame.masks import Mask
-from ...frame.recast import recoded
 from ...frame.table import Column, Table
+from ...frame.user_kinds import recoded
 from ...typing import Array
 from ..contract import Method
 from ..methods import METHODS, Power, name_of

@@ -10,13 +10,13 @@ import numpy as np
 
 from ...calls import Advice, left_alone
 from ...errors import MifitError, PlanError, call, listed
+from ...formula.column_code import renamed
 from ...formula.derived import Derived
 from ...formula.question import Question
-from ...formula.recipe import renamed
 from ...frame.kinds import Kind
 from ...frame.masks import Mask
-from ...frame.recast import recoded
 from ...frame.table import Table
+from ...frame.user_kinds import recoded
 from ...typing import Rows
 from .options import Options
 from .plan import Plan

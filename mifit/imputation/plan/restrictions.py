@@ -9,9 +9,9 @@ import numpy as np
 
 from ...calls import Code, left_alone
 from ...errors import PlanError, call, listed
+from ...formula.column_code import among, repeated, rows_where
 from ...formula.condition import condition
 from ...formula.question import Question
-from ...formula.recipe import among, repeated, rows_where
 from ...formula.terms import take_apart
 from ...frame.kinds import Kind
 from ..contract import Method, facts_of

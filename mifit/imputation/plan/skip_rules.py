@@ -10,8 +10,8 @@ import numpy as np
 
 from ...calls import left_alone
 from ...errors import DataError, PlanError, call, listed
+from ...formula.column_code import rows_where
 from ...formula.condition import Condition, condition
-from ...formula.recipe import rows_where
 from ...formula.source import Captured, sourced
 from ...formula.terms import take_apart
 from ...frame.kinds import Kind

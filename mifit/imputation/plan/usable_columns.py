@@ -11,11 +11,11 @@ import numpy as np
 
 from ...calls import left_alone
 from ...errors import DataError, FormulaError, PlanError, call, listed, nearest
+from ...formula.column_code import masked, usable, without
 from ...formula.question import Question
-from ...formula.recipe import masked, usable, without
 from ...formula.terms import code_of, parse, take_apart
 from ...frame.kinds import Kind
-from ...frame.spelled import codes_of_missing, spelled, words_of_missing
+from ...frame.numbers_as_text import codes_of_missing, spelled, words_of_missing
 from ...frame.table import Column, Table
 from ..contract import facts_of
 from ..methods import CHAINED, COMPATIBLE, METHODS

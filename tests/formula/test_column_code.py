@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import mifit
-from mifit.formula.recipe import above, event, is_level
+from mifit.formula.column_code import above, event, is_level
 
 N = 90
 STATES = np.resize(np.array(["no", "yes", "gone"]), N)  # "gone": nothing is known

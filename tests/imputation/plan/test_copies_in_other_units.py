@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import mifit
-from mifit.imputation.plan.unit_copies import linear_copy
+from mifit.imputation.plan.copies_in_other_units import linear_copy
 
 N = 120
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from ...calls import Advice
 from ...errors import call
+from ...formula.column_code import event_of, tells_event, without
 from ...formula.question import Question
-from ...formula.recipe import event_of, tells_event, without
 from ...frame.table import Column, Table, free_name
 from ...typing import Array
 from .likelihoods import keyword_vector

@@ -12,7 +12,7 @@ import patsy
 
 from ..calls import Advice, left_alone
 from ..errors import call
-from ..frame.spelled import codes_of_missing, spelled, words_of_missing
+from ..frame.numbers_as_text import codes_of_missing, spelled, words_of_missing
 from ..frame.table import Column, free_name
 from .terms import Terms, in_pandas, take_apart
 

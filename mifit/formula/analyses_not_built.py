@@ -12,8 +12,8 @@ from ..calls import Advice, call
 from ..errors import ModelError
 from ..frame.kinds import Kind
 from ..frame.table import Table, free_name
+from .column_code import event, is_level
 from .model_facts import model_facts
-from .recipe import event, is_level
 from .terms import code_of, quoted
 
 __all__ = ["refuse_unbuilt"]

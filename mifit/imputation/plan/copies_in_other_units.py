@@ -7,8 +7,8 @@ from collections.abc import Collection, Hashable, Mapping, Sequence
 import numpy as np
 
 from ...errors import PlanError, call
+from ...formula.column_code import without
 from ...formula.question import Question
-from ...formula.recipe import without
 from ...formula.terms import code_of
 from ...frame.kinds import Kind
 from ...frame.table import Table

@@ -11,7 +11,7 @@ import pandas as pd
 from ..calls import left_alone
 from ..errors import PlanError, call, listed, nearest
 from .kinds import Coding, Kind, classify, is_missing
-from .spelled import spelled
+from .numbers_as_text import spelled
 from .table import Column, Table
 
 __all__ = ["codings", "recoded"]
