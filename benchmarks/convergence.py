@@ -64,7 +64,7 @@ def unsettled(frames: int, seed: int) -> pd.DataFrame:
         aim = np.array([chain.traces["beta(x)"][-1] for chain in imp._record.chains])
         other, chains = Seed(seed, (number, 1)), [_unrelated(chain, imp) for chain in imp._record.chains]
         for sweeps in SWEEPS:
-            chains = run(imp._record.known, imp.plan, range(len(chains)), sweeps, other, before=chains)
+            chains = run(imp._record.table.filled, imp.plan, range(len(chains)), sweeps, other, before=chains)
             left = (np.mean([chain.traces["beta(x)"][-1] for chain in chains]) - aim.mean()) / aim.std(ddof=1)
             tables = {m: _table(imp, chains[:m]) for m in SIZES}
             rows += [(number, sweeps, m, left, (t["verdict"] == "drifts").any()) for m, t in tables.items()]
@@ -81,14 +81,14 @@ def pair(rng: np.random.Generator, n: int = 300, rho: float = 0.9, both: float =
 
 def _unrelated(chain: Chain, imp: mifit.ImputedSet) -> Chain:
     """A chain before its first sweep, every missing value an observed value of its column at random."""
-    rng, table = np.random.default_rng(chain.number), imp._record.known
+    rng, table = np.random.default_rng(chain.number), imp._record.table.filled
     holes = {name: rng.choice(table[name].values[table[name].observed], len(v)) for name, v in chain.holes.items()}
     return Chain(chain.number, 0, holes, {}, {})
 
 
 def _table(imp: mifit.ImputedSet, chains: list[Chain]) -> pd.DataFrame:
     """The table of convergence of some chains of a set."""
-    return convergence(chains, imp.plan, imp._record.known)
+    return convergence(chains, imp.plan, imp._record.table.filled)
 
 
 def _percent(alarms: pd.Series) -> str:

@@ -547,7 +547,7 @@ class ImputedSet:
         PlanError
             If the sets were made elsewhere.
         """
-        return trace_frame(self._record.chains, self._record.plan, self._record.drawn_on)
+        return trace_frame(self._record.chains, self._record.plan, self._record.table.drawn)
 
     @property
     def plot(self) -> Plots:

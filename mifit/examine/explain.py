@@ -71,13 +71,13 @@ def _text(value: Any) -> str:
 def explain(record: Record, row: Any, column: Hashable, position: bool = False, k: int = 0) -> Explanation:
     """Explain one imputed cell; see :meth:`mifit.ImputedSet.explain`."""
     place = _place(record, row, column, position)
-    label, at = record.completed.index[place], int(np.searchsorted(record.table[column].missing, place))
+    label, at = record.completed.index[place], int(np.searchsorted(record.table.given[column].missing, place))
     if not isinstance(k, int | np.integer) or not 0 <= k < record.m:
         raise PlanError(
             f"there is no set {k!r}: the {record.m} sets are numbered 0 to {record.m - 1}.",
             do=f"imp.explain({row!r}, {column!r}, k=0)",
         )
-    coding = record.table[column].coding
+    coding = record.table.given[column].coding
     codes = np.array([holes[column][at] for holes in record.completed.holes], dtype=np.float64)
     there = ~np.isnan(codes)
     if not there[k]:
@@ -89,7 +89,7 @@ def explain(record: Record, row: Any, column: Hashable, position: bool = False, 
     if coding.whole and not coding.kind.discrete:
         codes = np.rint(codes)
     values = pd.Series(coding.decode(codes), index=kept, name=column)
-    plan, known = record.plan, record.drawn_on
+    plan, known = record.plan, record.table.drawn
     if plan is None:
         return Explanation(label, column, (("made", record.origin), *_seen(record, column, codes)), values)
     if column not in plan.order or place not in known[column].missing:
@@ -114,7 +114,7 @@ def explain(record: Record, row: Any, column: Hashable, position: bool = False, 
 
 def _place(record: Record, row: Any, column: Hashable, position: bool) -> int:
     """The number of the row; refused where the cell is none, was observed, or is one of several."""
-    missing = record.table.require(column, "explain").missing
+    missing = record.table.given.require(column, "explain").missing
     index, n = record.completed.index, record.table.n_rows
     if column not in record.filled:
         why = "has no missing values" if not len(missing) else "was left with its missing values"
@@ -152,7 +152,7 @@ def _labelled(index: pd.Index, row: Any) -> Any:
 
 def _first(record: Record, column: Hashable) -> str:
     """Arguments that explain the first missing value of a column."""
-    place = int(record.table[column].missing[0])
+    place = int(record.table.given[column].missing[0])
     label = record.completed.index[place]
     label = label.item() if isinstance(label, np.generic) else label
     unique = record.completed.index.is_unique
@@ -162,7 +162,7 @@ def _first(record: Record, column: Hashable) -> str:
 def _moved(record: Record, plan: Plan, column: Hashable, place: int) -> str:
     """With what a cell was drawn, so that an observed derived value is kept; empty where it was drawn by itself."""
     skips = {v.name: v.skip for v in plan.variables if v.skip is not None}
-    ties = relations(record.derived, record.known, plan.order, plan.options, skips).ties
+    ties = relations(record.derived, record.table.filled, plan.order, plan.options, skips).ties
     mine = [tie for tie in ties if column in (tie.free, tie.pivot) and place in tie.rows]
     if not mine:
         return ""
@@ -223,7 +223,7 @@ def _mean(spread: Spread) -> str:
 
 def _seen(record: Record, column: Hashable, codes: Any) -> list[tuple[str, str]]:
     """What became of the cell in the m sets, beside what was observed in the column."""
-    table_column = record.table[column]
+    table_column = record.table.given[column]
     if table_column.kind.discrete:
         counts = np.bincount(codes.astype(np.int64), minlength=table_column.n_levels)
         shares = [f"{_text(level)}: {n}" for level, n in zip(table_column.coding.levels, counts, strict=True) if n]
@@ -265,10 +265,11 @@ def _levels(record: Record, column: Hashable, seen: ReplayedDraw, codes: Any) ->
     """Probability of each level, alone and weighed, beside its share among the m sets."""
     if seen.own is None or not seen.own.levels:
         return pd.DataFrame()
-    levels = pd.Index(record.drawn_on[column].coding.levels, name=str(column), tupleize_cols=False)
+    levels = pd.Index(record.table.drawn[column].coding.levels, name=str(column), tupleize_cols=False)
     codes = codes.astype(np.int64)
-    if column in record.together:  # of the m values, those that were drawn
-        codes = record.together[column].place[codes]
+    together = {} if record.plan is None else record.plan.together
+    if column in together:  # of the m values, those that were drawn
+        codes = together[column].place[codes]
     columns = {"own model": seen.own.levels}
     if seen.weighed is not None:
         columns["weighed"] = seen.weighed.levels

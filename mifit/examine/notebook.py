@@ -16,7 +16,7 @@ def imputed_html(record: Record, rest: str = "") -> str:
 
     ``rest`` is said of the values that stay missing.
     """
-    n, p = record.table.n_rows, len(record.table.columns)
+    n, p = record.table.n_rows, len(record.table.given.columns)
     holes = record.filled
     size = f"{record.m} completed sets of {n} rows × {p} columns"
     said = f"{size}; {sum(holes.values())} missing values in {len(holes)} columns{rest}"

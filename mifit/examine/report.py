@@ -87,14 +87,15 @@ def _missing(record: Record, plots: Plots) -> Section:
     n = record.table.n_rows
     if record.filled:
         rows = [
-            (v, record.table[v].kind.value, k, f"{100 * k / n:.1f} %", bar(k / n)) for v, k in record.filled.items()
+            (v, record.table.given[v].kind.value, k, f"{100 * k / n:.1f} %", bar(k / n))
+            for v, k in record.filled.items()
         ]
         head = ("column", "kind", "missing", "share", "")
         parts.append(scrolled(table(head, _most(rows), numbers=(2, 3))))
-    left = {v: len(record.table[v].missing) for v in record.table.incomplete if v not in record.filled}
+    left = {v: len(record.table.given[v].missing) for v in record.table.given.incomplete if v not in record.filled}
     if left:
         parts.append(f"Left with their missing values, and in no model: {_named(left)}.")
-    rest = {v: len(record.table[v].missing) - k for v, k in record.filled.items()}
+    rest = {v: len(record.table.given[v].missing) - k for v, k in record.filled.items()}
     if any(rest.values()):
         parts.append(f"Cells that stay missing: {_named({v: k for v, k in rest.items() if k})}.")
     if record.filled:
@@ -170,7 +171,7 @@ def _convergence(record: Record, plots: Plots) -> Section:
     if record.plan is None or not record.plan.order:
         return Section("Convergence", ["There are no chains to judge."])
     said = f"{record.m} independent chains of {record.iterations} iterations, each from its own start."
-    judged = convergence(record.chains, record.plan, record.drawn_on)
+    judged = convergence(record.chains, record.plan, record.table.drawn)
     counts = [
         (chip(word), f"{count} of {len(judged)} traces") for word, count in judged["verdict"].value_counts().items()
     ]

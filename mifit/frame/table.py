@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from ..errors import DataError, call, listed, nearest
 from ..typing import Array, Rows
 from .kinds import Coding, Kind, classify, encode, is_missing
 
-__all__ = ["Column", "Table", "check_frame", "free_name", "patterns", "read"]
+__all__ = ["Column", "Table", "Views", "check_frame", "free_name", "patterns", "read"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,6 +113,19 @@ class Table:
                 do="df.columns.tolist()",
             )
         return self.columns[name]
+
+
+class Views(NamedTuple):
+    """One frame as arrays, in the three views that differ in what is missing and in how levels are read."""
+
+    given: Table  #: as the user gave it
+    filled: Table  #: with the values that follow from others, without a draw
+    drawn: Table  #: what the chains run on: filled, with levels taken together
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows, in every view."""
+        return self.given.n_rows
 
 
 def read(frame: pd.DataFrame, codings: dict[Hashable, Coding] | None = None) -> Table:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..formula.derived import Derived, follow
 from ..frame.masks import Mask
-from ..frame.table import Table
+from ..frame.table import Table, Views
 from ..imputation.plan.deductive import with_derived
 from ..imputation.plan.rare_levels import Joined
 from ..imputation.plan.skip_rules import Skip
@@ -23,7 +23,7 @@ _NO_SWEEP = 2**31  # number of a stream that no sweep draws from
 
 
 def completed_values(
-    table: Table, known: Table, derived: Sequence[Derived], skips: Mapping[Hashable, Skip],
+    table: Views, derived: Sequence[Derived], skips: Mapping[Hashable, Skip],
     where: Mapping[Hashable, Mask] | None, shared: Set[Hashable], chains: Sequence[Chain],
     together: Mapping[Hashable, Joined], seed: Seed | None,
 ) -> list[dict[Hashable, Any]]:  # fmt: skip
@@ -31,10 +31,8 @@ def completed_values(
 
     Parameters
     ----------
-    table : Table
+    table : Views
         The frame as the plan reads it.
-    known : Table
-        The same, with the values filled that follow from others.
     derived : sequence of Derived
     skips : mapping
         Column -> where it is asked for.
@@ -57,8 +55,8 @@ def completed_values(
         chains = [_apart(chain, together, seed) for chain in chains]
     found = []
     for chain in chains:
-        drawn = _drawn(table, known, derived, shared, chain)
-        found.append(_left_missing(table, derived, skips, where, drawn))
+        drawn = _drawn(table.given, table.filled, derived, shared, chain)
+        found.append(_left_missing(table.given, derived, skips, where, drawn))
     return found
 
 

@@ -16,9 +16,8 @@ from ..formula.design import Design, freeze
 from ..formula.question import Question
 from ..frame.completed import Completed
 from ..frame.masks import Mask
-from ..frame.table import Table
+from ..frame.table import Views
 from ..imputation.plan.plan import Plan
-from ..imputation.plan.rare_levels import Joined, collapsed, levels_together
 from ..imputation.plan.skip_rules import Skip
 from ..imputation.sampler.chain import Chain
 from ..imputation.seed import Seed
@@ -37,12 +36,12 @@ NEW_ROWS = "new rows, completed with the draws of "
 class Record:
     """One imputation: what came in, what was decided, what was drawn.
 
-    It grows by replacement: a frame that was read has no plan, a plan no chains. Nothing in it is changed.
+    It grows by replacement: a frame that was read has no plan, a plan no chains. Nothing in it is changed; what is
+    computed from it once is kept in its cached properties and, by functions of packages above, in its memo.
     """
 
     frame: pd.DataFrame  #: as given, with the derived columns that it did not have
-    table: Table  #: the frame as the plan reads it
-    known: Table  #: the same, with the values filled that follow from others
+    table: Views  #: the frame as the plan reads it
     derived: tuple[Derived, ...] = ()  #: columns that are functions of others
     skips: Mapping[Hashable, Skip] = dataclasses.field(default_factory=dict)  #: columns with a condition
     where: Mapping[Hashable, Mask] | None = None  #: cells to be completed; None for all
@@ -52,41 +51,34 @@ class Record:
     seed: Seed | None = None
     sets: Completed | None = None  #: completed sets made elsewhere; all others follow from the chains
     origin: str = ""  #: where sets made elsewhere come from
+    memo: dict[str, Any] = dataclasses.field(default_factory=dict, init=False, repr=False)  #: of :func:`remembered`
 
     @classmethod
     def elsewhere(cls, completed: Completed, origin: str) -> Record:
         """The record of completed sets that were made elsewhere."""
-        return cls(completed.original, completed.table, completed.learnt(), sets=completed, origin=origin)
+        learnt = completed.learnt()
+        return cls(completed.original, Views(completed.table, learnt, learnt), sets=completed, origin=origin)
 
     def with_chains(self, chains: Sequence[Chain], seed: Seed | None = None) -> Record:
         """The same imputation with other chains."""
         return dataclasses.replace(self, chains=tuple(chains), seed=seed or self.seed)
 
     @cached_property
-    def together(self) -> dict[Hashable, Joined]:
-        """Levels that are drawn together, by column."""
-        return {} if self.plan is None else levels_together(self.known, self.plan.options)
-
-    @cached_property
-    def drawn_on(self) -> Table:
-        """The table that the chains run on: what is known, with levels taken together."""
-        return collapsed(self.known, self.together)[0]
-
-    @cached_property
     def completed(self) -> Completed:
         """The completed sets."""
         if self.sets is not None:
             return self.sets
-        parts = (self.table, self.known, self.derived, self.skips, self.where, self.shared)
-        values = completed_values(*parts, self.chains, self.together, self.seed)
-        return Completed(self.frame, self.table, tuple(values))
+        together = {} if self.plan is None else self.plan.together
+        parts = (self.table, self.derived, self.skips, self.where, self.shared)
+        values = completed_values(*parts, self.chains, together, self.seed)
+        return Completed(self.frame, self.table.given, tuple(values))
 
     @cached_property
     def identity(self) -> str:
         """Eight characters that tell what was asked from any other request; see :attr:`mifit.ImputedSet.identity`."""
         if self.plan is not None:
             numbers = sorted(chain.number for chain in self.chains)
-            return digest_of_request(self.table, self.frame, self.plan, self.seed, numbers, self.iterations)
+            return digest_of_request(self.table.given, self.frame, self.plan, self.seed, numbers, self.iterations)
         # Of sets made elsewhere nothing is known but their values; new rows follow from the draws that they name.
         values = [] if self.origin.startswith(NEW_ROWS) else self.completed.holes
         origin = self.origin.split(";")[0] if not values else ""
@@ -95,7 +87,7 @@ class Record:
     @cached_property
     def fingerprint(self) -> str:
         """Eight characters that tell completed sets from any others; see :attr:`mifit.ImputedSet.fingerprint`."""
-        return digest_of_values(self.table, self.completed.holes)
+        return digest_of_values(self.table.given, self.completed.holes)
 
     @property
     def m(self) -> int:
@@ -127,7 +119,7 @@ class Record:
     @property
     def incomplete_rows(self) -> int:
         """Rows with at least one missing value that was filled."""
-        return self.table.n_rows - len(self.table.complete_rows(self.filled))
+        return self.table.n_rows - len(self.table.given.complete_rows(self.filled))
 
     @property
     def seed_text(self) -> str:
@@ -138,8 +130,8 @@ class Record:
         return f"{self.seed.entropy}{key}"
 
     def design(self, question: Question) -> Design:
-        """The design of an analysis, its levels and knots learnt on what is known."""
-        return freeze(question, self.known)
+        """The design of an analysis, its levels and knots learnt on the view that is filled."""
+        return freeze(question, self.table.filled)
 
     def require_own(self, results: Any, call: str) -> None:
         """Refuse results that were pooled from other imputations."""
@@ -161,9 +153,9 @@ def remembered(fact: Callable[[Record], Fact]) -> Callable[[Record], Fact]:
 
     @wraps(fact)
     def once(record: Record) -> Fact:
-        if key not in record.__dict__:
-            record.__dict__[key] = fact(record)
-        found: Fact = record.__dict__[key]
+        if key not in record.memo:
+            record.memo[key] = fact(record)
+        found: Fact = record.memo[key]
         return found
 
     return once

@@ -39,6 +39,9 @@ CLASSES = {
 #: class -> field -> what files call it, where it was renamed
 _RENAMED = {"Plan": {"options": "wishes"}}
 
+#: class -> fields that no file holds: they are computed from the frame when it is read
+_COMPUTED = {"Plan": ("together",)}
+
 #: how files of the first protocol named them: the path of the module then, and the class
 _FIRST = {
     "mifit.formula.condition:Condition": "Condition",
@@ -90,9 +93,9 @@ def name_of(kind: type) -> str | None:
 
 
 def fields_in_file(kind: type[Any]) -> dict[str, str]:
-    """Return the fields that make an instance of a dataclass or a named tuple, each with what files call it."""
-    renamed = _RENAMED.get(kind.__name__, {})
-    return {name: renamed.get(name, name) for name in fields_of(kind)}
+    """Return the fields of a dataclass or a named tuple that files hold, each with what they call it."""
+    renamed, computed = _RENAMED.get(kind.__name__, {}), _COMPUTED.get(kind.__name__, ())
+    return {name: renamed.get(name, name) for name in fields_of(kind) if name not in computed}
 
 
 def fields_of(kind: type[Any]) -> tuple[str, ...]:

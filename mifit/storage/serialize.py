@@ -26,7 +26,7 @@ from ..formula.question import refer
 from ..formula.source import EARLIER, FileText, Reference
 from ..typing import AnyArray
 from .archive import dtype_of
-from .classes import class_named, fields_in_file, fields_of, name_of
+from .classes import class_named, fields_in_file, name_of
 
 __all__ = ["Packer", "Unpacker", "fits", "refuse_lacking", "zone", "zone_of"]
 
@@ -341,9 +341,9 @@ def _refuse(what: str) -> Any:
 
 
 def _hints(kind: type[Any]) -> dict[str, Any]:
-    """The declared type of each field of a noun."""
+    """The declared type of each field of a noun that files hold; any other in a file is refused."""
     hints = typing.get_type_hints(kind)
-    return {name: hints[name] for name in fields_of(kind)}
+    return {name: hints[name] for name in fields_in_file(kind)}
 
 
 def _float(text: Any) -> float:

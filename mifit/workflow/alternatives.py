@@ -128,12 +128,12 @@ def alternatives(record: Record, asked: Request, present: Present) -> Alternativ
     """Answer one analysis in several ways; see :meth:`mifit.ImputedSet.alternatives`."""
     question, words = question_of(record, asked)
     design = record.design(question)
-    used = tuple(dict.fromkeys([*question.variables(record.table), *question.outcome, *words.columns]))
+    used = tuple(dict.fromkeys([*question.variables(record.table.given), *question.outcome, *words.columns]))
     figures: dict[str, pd.DataFrame] = {}
     rows: dict[str, int] = {}
     results: dict[str, Any] = {}
     failed: dict[str, str] = {}
-    complete = record.table.complete_rows(used)
+    complete = record.table.given.complete_rows(used)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

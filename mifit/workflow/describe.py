@@ -60,7 +60,7 @@ def described(record: Record) -> list[str]:
 @remembered
 def settled(record: Record) -> pd.DataFrame:
     """Whether the chains have settled, trace by trace; see :meth:`mifit.ImputedSet.convergence`."""
-    return convergence(record.chains, record.plan, record.drawn_on)
+    return convergence(record.chains, record.plan, record.table.drawn)
 
 
 def remaining(record: Record) -> dict[Hashable, int]:

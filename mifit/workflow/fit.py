@@ -105,7 +105,7 @@ def _fitted(record: Record, asked: Request, present: Present) -> PooledResults:
     """Fit an analysis whose words are known."""
     question, words = question_of(record, asked)
     if asked.drop_imputed_outcome:
-        refuse_informed(record.plan, question, record.table)
+        refuse_informed(record.plan, question, record.table.given)
     if record.m < 2:
         cure = f"imp.extend(m=19).fit({question.formula!r})"
         raise PoolingError(
@@ -115,10 +115,10 @@ def _fitted(record: Record, asked: Request, present: Present) -> PooledResults:
     sample = sample_of(record, question, asked)
     where = where_of(record, question, asked, sample)
     robust, written_out = is_robust(words.cov_type) or bool(words.clusters), foreseen(record, question)
-    found, doubt = judged(record.plan, record.known, written_out, question, robust, where)
+    found, doubt = judged(record.plan, record.table.filled, written_out, question, robust, where)
     used = record
     if likelihood(question) not in map(likelihood, record.questions):
-        warn_of_times([question], record.table, lambda: request_of(record.plan, record.m, record.seed))
+        warn_of_times([question], record.table.given, lambda: request_of(record.plan, record.m, record.seed))
     if (
         found.word == "absent"
         and asked.uncovered != "ignore"
@@ -127,7 +127,7 @@ def _fitted(record: Record, asked: Request, present: Present) -> PooledResults:
     ):
         used = reimputed(record, question, found, where, asked.uncovered, asked.n_jobs, present)
         sample = sample_of(used, question, asked)
-        found, doubt = judged(used.plan, used.known, written_out, question, robust, where)
+        found, doubt = judged(used.plan, used.table.filled, written_out, question, robust, where)
         if found.word == "exact" or (where is not None and found.word == "implied"):
             found = dataclasses.replace(found, reason="imputed again for it")
     if doubt:
@@ -135,8 +135,8 @@ def _fitted(record: Record, asked: Request, present: Present) -> PooledResults:
     if used.plan is not None and (against := unsettled(settled(used), used.iterations)):
         cure = f"imp = imp.extend(iterations={used.iterations}); imp.convergence()"
         errors.warn(f"the chains may not have settled: {against}. Do: {cure}", ConvergenceWarning)
-    beside = [ask_right(one, record.table, caller_scope()) for one in words.formulas]
-    named = [*words.columns, *(v for one in beside for v in one.variables(record.table))]
+    beside = [ask_right(one, record.table.given, caller_scope()) for one in words.formulas]
+    named = [*words.columns, *(v for one in beside for v in one.variables(record.table.given))]
     _require_complete(used, question, named)
     design, completed = used.design(question), sample  # the knots of the imputation
     fits = fit_sets(design, completed, words, keep=asked.keep == "results", n_jobs=asked.n_jobs, dfcom=asked.dfcom)
@@ -146,7 +146,7 @@ def _fitted(record: Record, asked: Request, present: Present) -> PooledResults:
         header=header_of(used, question, asked.subset),
         notes=[*sample_notes(used, question, asked, sample), *notes_of(used)],
         imputations=present(used), congeniality=found, design=design, completed=completed, call=words,
-        incomplete=_incomplete(used, [*question.variables(used.table), *question.outcome, *named], completed),
+        incomplete=_incomplete(used, [*question.variables(used.table.given), *question.outcome, *named], completed),
     )  # fmt: skip
 
 
@@ -156,7 +156,7 @@ def certified(record: Record, asked: Request) -> pd.DataFrame:
     robust = is_robust(words.cov_type) or bool(words.clusters)
     where = where_of(record, question, asked, sample_of(record, question, asked))
     do = call_for(record, meant(question, where))[1]
-    return certificate(record.plan, record.known, foreseen(record, question), question, robust, do, where)
+    return certificate(record.plan, record.table.filled, foreseen(record, question), question, robust, do, where)
 
 
 def question_of(record: Record, asked: Request) -> tuple[Question, Any]:
@@ -170,17 +170,17 @@ def question_of(record: Record, asked: Request) -> tuple[Question, Any]:
     formula = written[0] if formula is None else formula
     wanted = None if model is None else spec(model, str(formula), given=keywords).name
     pairs = zip(written, declared, strict=True)
-    keywords = by_column(keywords, record.table, [formula])
+    keywords = by_column(keywords, record.table.given, [formula])
     same = [q for one, q in pairs if one == formula and wanted in (None, q.model)]
-    outcome = parsed(formula, record.table).outcome
+    outcome = parsed(formula, record.table.given).outcome
     alike = [*same, *(q for q in declared if q.terms.outcome == outcome and wanted in (None, q.model))]
     if alike:
         model, keywords = alike[0].model, {**alike[0].keywords, **keywords}
     scope = scope_of(declared, same)
-    name = spec(model).name if model is not None else ask(formula, record.table, scope=scope).model
+    name = spec(model).name if model is not None else ask(formula, record.table.given, scope=scope).model
     words = call(name, keywords, asked.fit_kwds, formula)
-    require_columns(record.table, words)
-    question = ask(formula, record.table, model=model and name, keywords=words.init, scope=scope)
+    require_columns(record.table.given, words)
+    question = ask(formula, record.table.given, model=model and name, keywords=words.init, scope=scope)
     if alike:
         question = dataclasses.replace(question, said=alike[0].said)
     return question, words
@@ -198,8 +198,8 @@ def _refuse(asked: Request) -> None:
 
 def _require_complete(record: Record, question: Question, columns: Sequence[Hashable]) -> None:
     """Refuse an analysis of a column that was left with missing values."""
-    for name in dict.fromkeys((*question.variables(record.table), *question.outcome, *columns)):
-        column = record.table.require(name, "the analysis")
+    for name in dict.fromkeys((*question.variables(record.table.given), *question.outcome, *columns)):
+        column = record.table.given.require(name, "the analysis")
         drawn = record.completed.holes[0].get(name)
         kept = len(column.missing) if drawn is None else int(np.isnan(drawn).sum())
         if kept:
@@ -212,7 +212,7 @@ def _require_complete(record: Record, question: Question, columns: Sequence[Hash
 def _incomplete(record: Record, columns: Sequence[Hashable], sample: Any) -> tuple[str, ...]:
     """Columns of an analysis whose values were drawn in some of its rows."""
     rows = getattr(sample, "rows", None)
-    known = record.known
+    known = record.table.filled
     drawn = {name: known[name].missing for name in dict.fromkeys(columns) if name in known}
     kept = [n for n, missing in drawn.items() if (len(missing) if rows is None else np.isin(rows[0], missing).any())]
     return tuple(map(str, kept))

@@ -54,7 +54,7 @@ def imputed(frame: pd.DataFrame, given: Arguments, present: Present) -> Record:
         planned = dataclasses.replace(planned, frame=copied(planned.frame), seed=seed_of(one_seed(given)))
         plan, seed, numbers = planned.plan, planned.seed, range(int(given.m))
         assert plan is not None and seed is not None
-        warn_of_times(planned.questions, planned.known, lambda: request(given))
+        warn_of_times(planned.questions, planned.table.filled, lambda: request(given))
 
         def again() -> Advice:
             return call_again(request(given), seed, given.checkpoint)

@@ -13,7 +13,7 @@ from ..calls import Code
 from ..errors import DataError, PlanError, call, listed, nearest
 from ..frame.completed import Completed, copied
 from ..frame.kinds import Coding, Kind, is_missing
-from ..frame.table import Column, Table, check_frame, read
+from ..frame.table import Column, Table, Views, check_frame, read
 from ..imputation.plan.check_arguments import is_whole
 from ..imputation.plan.deductive import fill
 from ..imputation.sampler.chain import Chain
@@ -33,7 +33,7 @@ def completed_rows(record: Record, frame: pd.DataFrame, iterations: int | None) 
     if iterations is not None and (not is_whole(iterations) or iterations < 1):
         raise PlanError(f"iterations is {iterations!r}; a whole number from 1 is needed.", do="imp.impute_new(new)")
     check_frame(frame)
-    plan, old = record.plan, record.known
+    plan, old = record.plan, record.table.filled
     for word in ("by", "where", "conditional", "collapse", "min_count"):
         if getattr(plan.options, word):
             raise PlanError(
@@ -50,7 +50,7 @@ def completed_rows(record: Record, frame: pd.DataFrame, iterations: int | None) 
         old, known, plan, record.chains, record.seed, sweeps, derived, list(given.columns), _together(record)
     )
     chains = [Chain(k, sweeps, one, {}, {}) for k, one in enumerate(holes)]
-    parts = Record(given, wide, known, record.derived, shared=record.shared, chains=tuple(chains))
+    parts = Record(given, Views(wide, known, known), record.derived, shared=record.shared, chains=tuple(chains))
     made = parts.completed.holes
     shown = Table({name: _as_given(wide[name], given[name]) for name in given.columns if name in wide}, wide.n_rows)
     for name in given.columns:
@@ -62,7 +62,7 @@ def completed_rows(record: Record, frame: pd.DataFrame, iterations: int | None) 
     said += f" in {sweeps} iteration{'s' * (sweeps > 1)}" if iterations else ""
     rest = [repr(name) for name in ordered.incomplete if name not in own[0]]
     said += f"; missing values remain in {listed(rest)}" if rest else ""
-    return Record(given, ordered, ordered, sets=Completed(given, ordered, own), origin=said)
+    return Record(given, Views(ordered, ordered, ordered), sets=Completed(given, ordered, own), origin=said)
 
 
 def _whole(record: Record) -> str:
@@ -78,7 +78,7 @@ def _whole(record: Record) -> str:
 
 def _together(record: Record) -> str:
     """The call that imputes old and new rows as one frame, by models that learn from the old rows only."""
-    rows = Code(f"both.index >= {record.known.n_rows}")
+    rows = Code(f"both.index >= {record.table.filled.n_rows}")
     together = call("both.mice.impute", ignore=rows).after("both = pd.concat([df, new], ignore_index=True); imp = ")
     return together.joined(request_of(record.plan, record.m, record.seed))
 
@@ -151,7 +151,7 @@ def _as_given(column: Column, series: pd.Series) -> Column:
 
 def _refuse_known_units(record: Record, new: Table) -> None:
     """Rows of a subject or cluster that was imputed would have to agree with what was drawn for it."""
-    plan, old = record.plan, record.known
+    plan, old = record.plan, record.table.filled
     assert plan is not None
     units = {p.which[1] for v in plan.variables for p in v.pieces if p.what == "mean"} | ({plan.options.id} - {None})
     for unit in units:

@@ -28,7 +28,7 @@ def saved(record: Record, path: str | os.PathLike[str]) -> None:
     """Write an ImputedSet; see :meth:`mifit.ImputedSet.save`."""
     target_of(path, "imp.save({})", "study.mifit")
     if record.plan is None:
-        codings = {name: column.coding for name, column in record.table.columns.items()}
+        codings = {name: column.coding for name, column in record.table.given.columns.items()}
         study = Contents(record.frame, codings=codings, holes=record.completed.holes, said=record.origin)
     else:
         names = [*(one.names for one in record.derived), *(skip.condition.names for skip in record.skips.values())]
@@ -50,7 +50,7 @@ def loaded(path: str | os.PathLike[str], names: Mapping[str, Any] | None) -> Rec
             return _elsewhere(study)
         plan = study.plan
         found = with_plan(_read_again(study, plan), plan).with_chains(study.chains, study.seed)
-        known = found.drawn_on
+        known = found.table.drawn
         if any(plan[name].method is None for name in plan.order):
             raise ValueError("its plan draws a column by no method")
         for chain in study.chains:
@@ -67,7 +67,7 @@ def loaded(path: str | os.PathLike[str], names: Mapping[str, Any] | None) -> Rec
 def _read_again(study: Contents, plan: Plan) -> Record:
     """What was known before anything was drawn, made again from the frame."""
     found, _ = prepare(study.frame, plan.options, {})
-    if tuple(found.table.columns) != plan.columns or found.table.n_rows != plan.n_rows:
+    if tuple(found.table.given.columns) != plan.columns or found.table.n_rows != plan.n_rows:
         raise ValueError("its plan is one for another frame")
     return found
 

@@ -23,7 +23,7 @@ from ..formula.question import Question, ask, caller_scope, resolve
 from ..frame.completed import copied
 from ..frame.kinds import Kind
 from ..frame.masks import opened
-from ..frame.table import Table, check_frame, read
+from ..frame.table import Table, Views, check_frame, read
 from ..frame.user_kinds import codings, recoded
 from ..imputation.make_plan import make
 from ..imputation.plan.check_arguments import options_of, refuse_words
@@ -64,7 +64,7 @@ def prepare(frame: pd.DataFrame, options: Options, scope: Mapping[str, Any]) -> 
     skipped, known, outside = questionnaire(options.conditional, derived, known, scope)
     shared = shared_parents(derived, known, options.id)
     events += [*more, *outside]
-    return Record(frame, table, known, derived, skipped, options.where, shared), events
+    return Record(frame, Views(table, known, known), derived, skipped, options.where, shared), events
 
 
 def _with_columns(frame: pd.DataFrame, options: Mapping[Hashable, str], scope: Mapping[str, Any]) -> pd.DataFrame:
@@ -89,12 +89,12 @@ def plan_for(frame: pd.DataFrame, given: Arguments) -> Record:
     formulas = [] if formula is None else [formula] if isinstance(formula, str) else formula
     if not isinstance(formulas, (list, tuple)):
         formulas = [formula]
-    refuse_names(formulas, read_in.table)
+    refuse_names(formulas, read_in.table.given)
     model, keywords = with_link(given.model, _of_model(given))
     models = _each(model, formulas)
     also = {} if given.weights is None else {"weights": given.weights}
     for one, wanted in zip(formulas, models, strict=True):
-        refuse_unbuilt(wanted, {**keywords, **also}, one, read_in.table)
+        refuse_unbuilt(wanted, {**keywords, **also}, one, read_in.table.given)
     pairs = list(zip(models, formulas, strict=True))
     names = [
         None if wanted is None else spec(wanted, str(one), "df.mice.impute", keywords).name for wanted, one in pairs
@@ -102,14 +102,14 @@ def plan_for(frame: pd.DataFrame, given: Arguments) -> Record:
     taken_by = [init for init, _ in (words_of(name or USUAL_MODEL) for name in names)] if keywords else []
     refuse_words(keywords, Arguments.names(), frozenset().union(*taken_by), frame, formulas or None)
     if given.weights is not None and any(
-        _takes_weights(name or ask(f, read_in.table, scope=scope).model)
+        _takes_weights(name or ask(f, read_in.table.given, scope=scope).model)
         for f, name in zip(formulas, names, strict=True)
     ):
         keywords, options = {**keywords, "weights": given.weights}, dataclasses.replace(options, weights=None)
-    keywords = by_column(keywords, read_in.table, formulas)
+    keywords = by_column(keywords, read_in.table.given, formulas)
     questions = []
     for one, name in zip(formulas, names, strict=True):
-        chosen = name or ask(one, read_in.table, scope=scope).model
+        chosen = name or ask(one, read_in.table.given, scope=scope).model
         taken = _taken(keywords, chosen, names) if isinstance(model, (list, tuple)) else keywords
         words = call(chosen, taken, formula=one, verb="df.mice.impute")
         if words.fit:
@@ -118,9 +118,9 @@ def plan_for(frame: pd.DataFrame, given: Arguments) -> Record:
                 f"{word}= belongs to the fit, not to the imputation.",
                 do=errors.call(IMPUTE, **{word: None}).then(f".fit({word}={written(value, otherwise=word)})"),
             )
-        require_columns(read_in.table, words)
+        require_columns(read_in.table.given, words)
         spelled = substitute(one, read_in.derived) if read_in.derived else one
-        questions.append(ask(spelled, read_in.table, model=name, keywords=dict(words.init), scope=scope))
+        questions.append(ask(spelled, read_in.table.given, model=name, keywords=dict(words.init), scope=scope))
     return planned(read_in, questions, options, scope, tuple(formulas), events)
 
 
@@ -193,7 +193,7 @@ def planned(
     events: Sequence[str],
 ) -> Record:  # fmt: skip
     """The record with the plan of some questions, its tables as the plan reads them."""
-    known = read_in.known
+    known = read_in.table.filled
     refuse_derived_outcome(questions, known, read_in.derived)
     refuse_chained(questions, known, options)
     refuse_clustered(questions, known, options)
@@ -205,15 +205,16 @@ def planned(
             do=renamed(name, together[name].becomes(known[name].coding.levels))
             + "  # the analysis with fewer levels too",
         )
-    seen, joined = collapsed(known, together)
-    plan, seen = make(seen, questions, options, scope, read_in.skips, read_in.derived)
+    drawn, joined = collapsed(known, together)
+    plan, drawn = make(drawn, questions, options, scope, read_in.skips, read_in.derived)
     refuse_undefined(read_in.derived, known, read_in.skips)
-    known = Table({**seen.columns, **{name: known[name] for name in together}}, seen.n_rows)
-    plan = dataclasses.replace(plan, written=tuple(written))
+    filled = Table({**drawn.columns, **{name: known[name] for name in together}}, drawn.n_rows)
+    plan = dataclasses.replace(plan, written=tuple(written), together=together)
     asked = request_of(plan)
     every = (*events, *joined, *(str(completed(event, asked)) for event in plan.events))
     plan = dataclasses.replace(plan, events=every)
-    return dataclasses.replace(read_in, plan=plan, table=recoded(read_in.table, plan.numeric), known=known)
+    table = Views(recoded(read_in.table.given, plan.numeric), filled, drawn)
+    return dataclasses.replace(read_in, plan=plan, table=table)
 
 
 def _of_model(given: Arguments) -> dict[str, Any]:
@@ -231,7 +232,7 @@ def checked(plan: Plan, frame: pd.DataFrame, given: Arguments) -> Record:
         if word not in _OF_RUNS:
             raise PlanError(f"the plan is made; {word}= comes too late.", do=_anew())
     read_in, _ = prepare(frame, plan.options, scope_of(plan.questions, plan.questions))
-    table = read_in.table
+    table = read_in.table.given
     if tuple(table.columns) != plan.columns or table.n_rows != plan.n_rows:
         raise PlanError(
             f"the plan was made for {plan.n_rows} rows and columns {listed(plan.columns, 6)}; "
@@ -253,29 +254,31 @@ def with_plan(read_in: Record, plan: Plan) -> Record:
     PlanError
         If other columns have missing values, or are of another kind.
     """
-    _refuse_other_columns(plan, dataclasses.replace(read_in, plan=plan).drawn_on)
-    table, known = recoded(read_in.table, plan.numeric), recoded(read_in.known, plan.numeric)
-    return dataclasses.replace(read_in, plan=plan, table=table, known=known)
+    filled = read_in.table.filled
+    together = levels_together(filled, plan.options)
+    drawn = collapsed(filled, together)[0]
+    table = Views(*(recoded(view, plan.numeric) for view in (read_in.table.given, filled, drawn)))
+    _refuse_other_columns(plan, table.drawn)
+    return dataclasses.replace(read_in, plan=dataclasses.replace(plan, together=together), table=table)
 
 
 def _refuse_other_columns(plan: Plan, table: Table) -> None:
     """A plan runs where the same columns are incomplete, their kinds are the same, and every model suits its column."""
     planned = {v.name: v.kind for v in plan.variables if v.n_missing}
-    read_as = recoded(table, plan.numeric)
     for name in table.columns:
         now, then = name in table.incomplete, name in planned
         if now != then:
             which = "with" if then else "without"
             fact = f"the plan was made for {name!r} {which} missing values; now it is the other way."
             raise PlanError(fact, do=_anew())
-        kind = read_as[name].kind
+        kind = table[name].kind
         if then and kind is not planned[name]:
             raise PlanError(
                 f"the plan was made for {name!r} as {planned[name].value}; now it is {kind.value}.",
                 do=_anew(),
             )
     for factor in plan.factors:
-        kind = Kind.OTHER if factor.variable not in read_as else read_as[factor.variable].kind
+        kind = Kind.OTHER if factor.variable not in table else table[factor.variable].kind
         if factor.question is None and kind not in getattr(factor.method, "kinds", frozenset({kind})):
             fact = f"the plan gives {factor.variable!r} a model of other values; now it is {kind.value}."
             raise PlanError(fact, do=_anew())

@@ -130,7 +130,7 @@ def foreseen(record: Record, question: Question) -> Question:
         return question
     formula = substitute(question.formula, record.derived)
     scope = {**_derived_scope(record), **resolve(question.names)}
-    asked = ask(formula, record.table, model=question.model, keywords=question.keywords, scope=scope)
+    asked = ask(formula, record.table.given, model=question.model, keywords=question.keywords, scope=scope)
     return dataclasses.replace(asked, said=question.said)
 
 

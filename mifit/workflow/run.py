@@ -35,7 +35,7 @@ def refuse_run(record: Record, n_jobs: int | None, checkpoint: str | os.PathLike
         while there and not os.path.exists(there) and os.path.dirname(there) != there:
             there = os.path.dirname(there)
         if not there or os.path.exists(checkpoint) or not os.path.isdir(there):
-            Checkpoint(checkpoint, record.drawn_on, plan, seed)
+            Checkpoint(checkpoint, record.table.drawn, plan, seed)
 
 
 def chains_of(
@@ -46,7 +46,7 @@ def chains_of(
 
     Those that a checkpoint has are not run again, and those that are finished go there at once.
     """
-    table, plan, seed = record.drawn_on, record.plan, record.seed
+    table, plan, seed = record.table.drawn, record.plan, record.seed
     assert plan is not None and seed is not None
     if not plan.order:
         return run(table, plan, numbers, 0, seed)

@@ -41,7 +41,7 @@ def sample_of(record: Record, question: Question, asked: Any) -> Completed | Sam
     if asked.subset is not None:
         rows = rows_where(completed, asked.subset, caller_scope())
     if asked.drop_imputed_outcome:
-        observed = record.table.complete_rows(question.outcome)
+        observed = record.table.given.complete_rows(question.outcome)
         rows = tuple(np.intersect1d(one, observed) for one in rows)
     counts = [len(one) for one in rows]
     if min(counts) == 0:
@@ -67,7 +67,7 @@ def where_of(record: Record, question: Question, asked: Any, sample: Completed |
         return Where("", rows)
     if not isinstance(asked.subset, str):
         return Where("the mask", rows)
-    columns, scope = list(record.table.columns), caller_scope()
+    columns, scope = list(record.table.given.columns), caller_scope()
     factor = as_factor(asked.subset, columns, scope)
     variables = named_in(asked.subset, columns)
     if factor is None:
@@ -84,7 +84,7 @@ def _asked(record: Record, question: Question, formula: str, scope: Any) -> Ques
     names = {**scope, **{n: v for one in derived for n, v in resolve(one.names).items()}, **resolve(question.names)}
     formula = sourced(formula, question.formula)
     written = substitute(formula, derived) if derived else formula
-    found = ask(written, record.table, model=question.model, keywords=question.keywords, scope=names)
+    found = ask(written, record.table.given, model=question.model, keywords=question.keywords, scope=names)
     return dataclasses.replace(found, said=question.said)
 
 
@@ -98,7 +98,7 @@ def sample_notes(record: Record, question: Question, asked: Any, sample: Complet
     elif not sample.alike:
         notes.append("The rows of the subset differ between the sets.")
     if asked.drop_imputed_outcome:
-        left = record.table.n_rows - len(record.table.complete_rows(question.outcome))
+        left = record.table.n_rows - len(record.table.given.complete_rows(question.outcome))
         notes.append(f"{left} rows with an imputed outcome were imputed and left out of the fits (von Hippel 2007).")
     return notes
 

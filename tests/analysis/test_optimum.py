@@ -94,7 +94,7 @@ def test_estimates_of_zero_are_never_at_the_optimum(name):
     kwds = dict(words)
     asked = Request(formula=f"{outcome} ~ x + z", model=model, fit_kwds=kwds.pop("fit_kwds", None), keywords=kwds)
     question, found = question_of(imp._record, asked)
-    job = standardised(job_of(freeze(question, imp._record.known), imp._record.completed, found, 0)).job
+    job = standardised(job_of(freeze(question, imp._record.table.filled), imp._record.completed, found, 0)).job
     assert isinstance(job, Job) and call(model, {}).model == model
     made = model_of(job)
     fitted = MODELS[model].fit(made, job.fit)

@@ -37,13 +37,13 @@ def mixed(n: int = 90) -> pd.DataFrame:
 
 def watched(imp, at: int):
     """The last visit of set 0 to a missing value of x, the only incomplete column, and the term of the analysis."""
-    running = ChainState(Engine(imp._record.known, imp.plan), None)
+    running = ChainState(Engine(imp._record.table.filled, imp.plan), None)
     running.start(imp._record.seed.stream(0, 0))
     seen = []
     for sweep in range(1, imp.iterations + 1):
         running.sweep(imp._record.seed.stream(0, sweep), sweep, seen.append)
-    chain, row = imp._record.chains[0], imp._record.table["x"].missing[at]
-    told = replay(imp._record.known, imp.plan, imp._record.seed, chain.number, chain.sweeps, "x", row)
+    chain, row = imp._record.chains[0], imp._record.table.given["x"].missing[at]
+    told = replay(imp._record.table.filled, imp.plan, imp._record.seed, chain.number, chain.sweeps, "x", row)
     return told, seen[-1].terms[0][1]
 
 

@@ -113,9 +113,8 @@ def fields_with_text(kind, seen):
     if kind in seen:
         return
     seen.add(kind)
-    names = [f.name for f in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else kind._fields
     hints = typing.get_type_hints(kind)
-    for name in names:
+    for name in fields_in_file(kind):
         within = list(inner_types(hints[name]))
         if any(one in (str, typing.Any, Hashable) for one in within):
             yield f"{name_of(kind) or kind.__name__}.{fields_in_file(kind).get(name, name)}"
@@ -253,7 +252,7 @@ def use(imp, quick=False):
     for call in (
         lambda: imp.extend(m=1), lambda: imp.extend(iterations=1), lambda: imp.fit(), lambda: imp.fit("y ~ x + z"),
         lambda: imp.fit("x ~ z"), lambda: imp.fit("y ~ x", subset="w > 1"), lambda: imp.check(),
-        lambda: imp.explain("x", int(np.flatnonzero(np.isnan(imp._record.table["x"].values))[0])),
+        lambda: imp.explain("x", int(np.flatnonzero(np.isnan(imp._record.table.given["x"].values))[0])),
         lambda: imp.impute_new(frame().head(6)), lambda: mixed or imp.alternatives("y ~ x"),
         lambda: (imp.plan, repr(imp)),
         lambda: mifit.impute(frame(), imp.plan, m=2, rng=1), lambda: pickle.loads(pickle.dumps(imp.plan)),

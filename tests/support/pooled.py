@@ -14,7 +14,7 @@ from mifit.workflow.fit import Request, question_of
 def fit(imp, formula, model=None, dfcom=None, df_method="barnard-rubin", **keywords):
     """Fit on the completed sets as they are, whatever the imputations foresaw."""
     question, words = question_of(imp._record, Request(formula=formula, model=model, keywords=keywords))
-    design, completed = freeze(question, imp._record.table), imp._record.completed
+    design, completed = freeze(question, imp._record.table.given), imp._record.completed
     fits = fit_sets(design, completed, words, dfcom=dfcom)
     pooled = pool(fits.estimates, fits.covariances, fits.df_complete, df_method, names=fits.names)
     source = {"design": design, "completed": completed, "call": words}

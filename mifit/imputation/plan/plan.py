@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ...display import block, chip, facts, folded, notes, rows_of, table
@@ -15,6 +15,7 @@ from ...frame.masks import Mask
 from ..contract import Method
 from .bounds import Bounds
 from .options import Options
+from .rare_levels import Joined
 from .skip_rules import Skip
 
 __all__ = ["Factor", "Piece", "Plan", "Variable"]
@@ -74,6 +75,7 @@ class Plan:
     written: tuple[str, ...] = ()  #: the formulas as the user wrote them, derived columns by name
     ignored: Condition | Mask | None = None  #: rows that no model is fitted on
     groups: tuple[tuple[Any, Plan], ...] = ()  #: ``by=``: level -> the plan of its rows
+    together: Mapping[Hashable, Joined] = field(default_factory=dict, compare=False)  #: levels taken together
 
     def __getitem__(self, name: Hashable) -> Variable:
         for variable in self.variables:

@@ -557,7 +557,7 @@ def test_cells_that_stay_missing_are_neither_drawn_nor_explained(case):
     pytest.importorskip("matplotlib")
     imp = left_open(case)
     name = "x" if "mask" in case else "cigarettes"
-    missing = imp._record.table[name].missing
+    missing = imp._record.table.given[name].missing
     there = np.array([one[name].iloc[missing].notna() for one in imp])
     filled, never = missing[there.all(axis=0)], missing[~there.any(axis=0)]
     explained = imp.explain(int(filled[0]), name, position=True)

@@ -79,7 +79,7 @@ def test_clustered_analyses_get_cluster_means_of_what_varies_within():
 
 def test_cluster_means_are_those_of_the_filled_values():
     imp = clusters().mice.impute("y ~ x", model="mixedlm", groups="site", auxiliary="ignore", **WISHES)
-    engine = Engine(imp._record.known, imp.plan)
+    engine = Engine(imp._record.table.filled, imp.plan)
     done = imp[1]
     store = engine.new_store({name: done[name].to_numpy(dtype=float) for name in ("x", "y", "z", "site", "size")})
     layout = engine.layout
