@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .accessor import impute, pattern, plan
 from .errors import (
+    ClusterWarning,
     CongenialityError,
     CongenialityWarning,
     ConvergenceWarning,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PMM",
+    "ClusterWarning",
     "CongenialityError",
     "CongenialityWarning",
     "ConvergenceWarning",

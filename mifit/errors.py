@@ -14,6 +14,7 @@
     └── StorageError         a file cannot be written, read or trusted
 
     MifitWarning
+    ├── ClusterWarning       an outcome is drawn without the cluster it belongs to
     ├── CongenialityWarning  the imputations were made again for this analysis
     ├── ConvergenceWarning   the chains have not settled, or a model did not converge in some sets
     ├── IncompleteWarning    values stay missing in the completed sets that nobody asked to leave
@@ -37,6 +38,7 @@ from typing import Any
 from .calls import Advice, call, completed
 
 __all__ = [
+    "ClusterWarning",
     "CongenialityError",
     "CongenialityWarning",
     "ConvergenceWarning",
@@ -185,6 +187,10 @@ class MifitWarning(UserWarning):
 
     def __str__(self) -> str:
         return f"{super().__str__()}\n  more : {_explained(type(self))}"
+
+
+class ClusterWarning(MifitWarning):
+    """Missing values of an outcome that is analysed by cluster are drawn without the cluster they belong to."""
 
 
 class CongenialityWarning(MifitWarning):

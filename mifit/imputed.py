@@ -647,9 +647,9 @@ def load(path: str | os.PathLike[str], *, names: Mapping[str, Any] | None = None
     ----------
     path : path
     names : mapping, optional
-        Functions, modules and methods that the analyses use and a file cannot bring with it: ``{"f": f}``. What is
-        passed here is trusted; of what the file names by itself only functions of numpy and scipy.special that
-        compute are used, and nothing is imported.
+        Functions and methods that the analyses use and a file cannot bring with it: ``{"f": f}``, those of a module
+        as ``{"mine.half": mine.half}``. What is passed here is trusted; of what the file names by itself only
+        functions of numpy and scipy.special that compute are used, and nothing is imported.
 
     Returns
     -------

@@ -65,8 +65,8 @@ def loglik_fits(design: FrozenDesign, completed: CompletedSets, call: Call) -> L
     m, reason = len(completed), without_likelihood(call)
     if reason:
         return LogLikelihoods(np.full(m, np.nan), np.empty((m, 0)), False, reason)
-    levels = outcome_levels(design, completed, call)
-    jobs = (job_of(design, completed, call, k, levels) for k in range(m))
+    levels, origin = outcome_levels(design, completed, call), _origin(design, completed, call)
+    jobs = (_moved(job_of(design, completed, call, k, levels), origin) for k in range(m))
     found = [_maximum(job) for job in in_turn(jobs)]
     return LogLikelihoods(np.array([value for _, value in found]), np.array([params for params, _ in found]), True)
 
@@ -93,7 +93,7 @@ def loglik_at(design: FrozenDesign, completed: CompletedSets, call: Call, k: int
         If the model has no additive log-likelihood.
     """
     _require(call)
-    job = job_of(design, completed, call, k)
+    job = _moved(job_of(design, completed, call, k), _origin(design, completed, call))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return _kind(job).at(model_of(usable(job)), job, np.asarray(params, dtype=np.float64))
@@ -179,6 +179,24 @@ def _maximum(job: Job) -> tuple[Array, float]:
     if not np.isfinite(value):
         raise FitError(f"the log-likelihood of the {spec.label} model is not finite in completed set {job.k}.")
     return params, value
+
+
+def _origin(design: FrozenDesign, completed: CompletedSets, call: Call) -> Array | None:
+    """Return means of the random columns in the first set, shape (q,), 0 for constants; None where they stay.
+
+    Covariances of effects of columns far from 0 are averaged to few digits: of columns near 0 to all of them. An
+    unrestricted covariance of random effects with an intercept among them says the same wherever the columns begin.
+    """
+    if call.spec.likelihood != "mixed" or "re_formula" not in call.init or call.fit.keys() & {"free", "cov_pen"}:
+        return None
+    random = job_of(design, completed, call, 0).init["exog_re"].to_numpy()
+    constant = np.ptp(random, axis=0) == 0
+    return np.where(constant, 0.0, random.mean(axis=0)) if (constant & (random[0] != 0)).any() else None
+
+
+def _moved(job: Job, origin: Array | None) -> Job:
+    """Return a job whose random columns begin at an origin."""
+    return job if origin is None else replace(job, init={**job.init, "exog_re": job.init["exog_re"] - origin})
 
 
 def _words(job: Job) -> dict[str, Any]:

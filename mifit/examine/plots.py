@@ -456,7 +456,7 @@ def _short(level: Any) -> str:
 
 def _shares(frame: pd.DataFrame, levels: Sequence[Any], bars: int) -> Array:
     """Share of each level, and of all others where they have a bar, shape (bars,)."""
-    share = frame["value"].value_counts(normalize=True)
+    share = frame["value"].value_counts(normalize=True).to_dict()  # by the level itself, never by a position
     found = np.array([share.get(level, 0.0) for level in levels])
     return found if bars == len(levels) else np.append(found, max(1 - found.sum(), 0.0))
 

@@ -15,9 +15,9 @@ from ..formula.source import sourced
 from ..formula.terms import code_of, take_apart
 from ..frame.table import Table
 from ..imputation.methods import name_of
-from ..imputation.plan.bounds import uncut
 from ..imputation.plan.defaults import constant_within
 from ..imputation.plan.plan import Plan
+from ..imputation.plan.support import truncated_unawares
 from ..imputation.plan.survival_times import late_cases
 from ..typing import Rows
 
@@ -87,7 +87,7 @@ def verdict(
     found = _by_mode(plan, table, question, design)
     if where is not None and where.said and found.word != "absent":
         found = _in_rows(plan, table, question, where, found)
-    loose = _without_derived(plan, table, used) or _not_cut_off(plan, (*used, *question.outcome))
+    loose = _without_derived(plan, table, used) or _not_cut_off(plan, table, (*used, *question.outcome))
     loose = loose or late_cases(question, table)
     if loose and found.word in ("exact", "implied"):
         return Verdict("approximate", loose)
@@ -108,12 +108,11 @@ def _without_derived(plan: Plan, table: Table, used: Sequence[Hashable]) -> str:
     return ""
 
 
-def _not_cut_off(plan: Plan, used: Sequence[Hashable]) -> str:
+def _not_cut_off(plan: Plan, table: Table, used: Sequence[Hashable]) -> str:
     """Which truncated column is drawn from a model that knows of no truncation; empty where there is none."""
-    for variable in (v for v in plan.variables if v.name in used and v.bounds is not None and v.n_missing):
-        known = variable.bounds
-        if known is not None and (known.always or known.cut is not None) and uncut(variable.role, variable.method):
-            return f"{variable.name} is truncated, its model is not: only its draws are"
+    for v in (v for v in plan.variables if v.name in used and v.n_missing):
+        if truncated_unawares(v.bounds, v.name, v.role, v.method, plan.questions, table):
+            return f"{v.name} is truncated, its model is not: only its draws are"
     return ""
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import StorageError
 from .functions import BUILTINS, CONSTANTS, GIVEN, MODULES, NUMPY, PYTHON, givable, of_module, trusted
-from .source import Reference
+from .source import Passed, Reference
 
 __all__ = ["Approved", "Found", "approve", "refused_code"]
 
@@ -268,7 +268,7 @@ class _Reader:
         raise _Refused(f"{name!r} is not a function that files may call", _curable(name))
 
     def _path_of_attribute(self, node: ast.Attribute) -> str:
-        """A function of a module: of numpy those that only compute, of a module that was passed all but private."""
+        """A function of a module: of numpy those that only compute, of any other those that were passed by name."""
         if isinstance(node.value, ast.Name):
             stateful = _STATEFUL.fullmatch(node.value.id)
             if stateful and node.attr in ("transform", "memorize_chunk"):
@@ -288,9 +288,15 @@ class _Reader:
             raise _Refused(f"{_short(node)} is not a function that files may call")
         if rest:
             raise _Refused(f"{_short(node)} reaches too far")
-        if isinstance(value, types.ModuleType) or (base and ":" not in base and givable(base)):
+        if isinstance(value, Passed):
+            if node.attr in value.functions:
+                return "given:"
+            raise _Refused(f"{_short(node)} was not passed", _curable(f"{head}.{node.attr}"))
+        if base and ":" not in base and givable(base):  # when it is written: no reader passes a module
             return "given:"
-        raise _Refused(f"{_short(node)} is not a function that files may call", _curable(head) if value is None else "")
+        unknown = value is None or isinstance(value, types.ModuleType)
+        cure = _curable(f"{head}.{node.attr}") if unknown else ""
+        raise _Refused(f"{_short(node)} is not a function that files may call", cure)
 
     def _keywords(self, node: ast.Call, known: Sequence[str]) -> dict[str, ast.expr]:
         """Keywords of a call, all of them known."""

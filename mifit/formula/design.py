@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import patsy
 
-from ..errors import FormulaError, call
+from ..errors import FormulaError, call, listed
 from ..frame.kinds import Coding, Kind
 from ..frame.table import Table
 from ..typing import Array, Rows
@@ -81,7 +81,7 @@ class Design:
         """Sentences on categories that have no coefficient because no row has them."""
         unused = [(v, self.table[v].coding.unused) for v in dict.fromkeys((*self.question.outcome, *self.variables))]
         return tuple(
-            f"{v!r}: {', '.join(map(repr, levels))} never observed: without a coefficient"
+            f"{v!r}: {listed(map(repr, levels), _NAMED)} never observed: without a coefficient"
             for v, levels in unused
             if levels
         )
@@ -352,6 +352,7 @@ def _refuse_products(design: Design) -> None:
 
 #: a number with more values than this is no category
 _FEW_LEVELS = 10
+_NAMED = 5  # categories that a sentence names
 
 
 class _Made(NamedTuple):

@@ -27,6 +27,7 @@ class ModelFacts(NamedTuple):
     share: bool = False  #: its outcome lies between 0 and 1
     counts: bool = False  #: its outcome is a count, and its coefficients are of the logarithm of a mean
     hazard: bool = False  #: its outcome is a time at risk, with an event
+    clustered: bool = False  #: of a number, it is a normal one with the level of its cluster
     support: str = ""  #: which values its outcome may have, in words; empty where any, or where the family says it
     shared: str = ""  #: what all rows share beside the coefficients, and an interaction does not free
 
@@ -47,7 +48,8 @@ _FACTS: Mapping[str, ModelFacts] = {
     "conditional_mnlogit": ModelFacts(levels=True),
     "ordinal": ModelFacts(levels=True, ordered=True, shared="one set of cut points"),
     "glm": ModelFacts(("Gaussian", "Identity"), by_family=True),
-    "gee": ModelFacts(by_family=True),
+    "gee": ModelFacts(by_family=True, clustered=True),
+    "mixedlm": ModelFacts(clustered=True),
     "phreg": ModelFacts(hazard=True, shared="one baseline hazard"),
 }
 _NOTHING_KNOWN = ModelFacts()

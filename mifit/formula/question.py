@@ -24,7 +24,17 @@ from .formulas_without_tilde import analysis, corrected, recased
 from .functions import PYTHON
 from .hints import instead_of, model_for, respelled
 from .model_facts import USUAL_MODEL, USUAL_MODEL_OF_TWO, ModelFacts, model_facts
-from .source import HELPERS, FileText, Reference, names_of, resolve, scope_of_text, sourced
+from .source import (
+    HELPERS,
+    FileText,
+    PassedFunctions,
+    Reference,
+    names_of,
+    resolve,
+    scope_of_text,
+    sourced,
+    told_by,
+)
 from .terms import Pieces, Terms, parse, quoted, take_apart
 
 __all__ = [
@@ -228,7 +238,7 @@ def capture(code: str, table: Table, scope: Mapping[str, Any], formula: str) -> 
     _refuse_module_transform(code, scope, formula)
     _refuse_absent(code, scope, formula)
     for name in pieces.called:
-        if callable(scope.get(name)) or isinstance(scope.get(name), types.ModuleType):
+        if callable(scope.get(name)) or isinstance(scope.get(name), types.ModuleType | PassedFunctions):
             kept[name] = refer(scope[name])
         elif name in ("np", "numpy"):
             kept[name] = Reference("numpy")
@@ -363,6 +373,8 @@ def refer(value: Any) -> Any:
     """
     if isinstance(value, types.ModuleType):
         return Reference(value.__name__)
+    if isinstance(value, PassedFunctions):
+        return told_by(value)
     own = next((name for name in patsy.builtins.__all__ if getattr(patsy.builtins, name) is value), None)
     if own is not None:  # patsy.bs under whatever name: it has none of its own to be found by
         return Reference(f"patsy.builtins:{own}")

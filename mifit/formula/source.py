@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import importlib
+import types
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["EARLIER", "HELPERS", "Captured", "FileText", "Reference", "names_of", "resolve", "scope_of_text", "sourced"]
+__all__ = [
+    "EARLIER",
+    "HELPERS",
+    "Captured",
+    "FileText",
+    "Passed",
+    "PassedFunctions",
+    "Reference",
+    "names_of",
+    "resolve",
+    "scope_of_text",
+    "sourced",
+    "told_by",
+]
 
 #: functions of this package that its own formulas call: what they are called in a file -> the module that has them
 HELPERS = {
@@ -35,6 +49,34 @@ class Reference:
         for name in attribute.split(".") if attribute else ():
             loaded = getattr(loaded, name)
         return loaded
+
+
+@dataclass(frozen=True, slots=True)
+class Passed(Reference):
+    """A module of which the reader of a file passed some functions; it is never imported."""
+
+    functions: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    def load(self) -> Any:
+        """The functions that were passed, as attributes."""
+        return PassedFunctions(self)
+
+
+class PassedFunctions(types.SimpleNamespace):
+    """What stands for a module where code of a file is evaluated: the functions that the reader passed."""
+
+    def __init__(self, told: Passed) -> None:
+        super().__init__(**told.functions)
+        self.__dict__["."] = told  # under no name that code could say
+
+    def __reduce__(self) -> Any:
+        return PassedFunctions, (told_by(self),)
+
+
+def told_by(functions: PassedFunctions) -> Passed:
+    """What the reader of the file passed."""
+    found: Passed = vars(functions)["."]
+    return found
 
 
 class FileText(str):

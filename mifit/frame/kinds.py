@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
@@ -110,7 +111,7 @@ def classify(series: pd.Series, missing: npt.NDArray[np.bool_] | None = None) ->
     if isinstance(dtype, pd.CategoricalDtype):
         seen = np.bincount(series.cat.codes.to_numpy()[~missing], minlength=len(dtype.categories)).tolist()
         levels = tuple(level for level, count in zip(dtype.categories, seen, strict=True) if count)
-        unused = tuple(level for level, count in zip(dtype.categories, seen, strict=True) if not count)
+        unused = tuple(_once(level) for level, count in zip(dtype.categories, seen, strict=True) if not count)
         return replace(_discrete(levels, Kind.ORDINAL if dtype.ordered else Kind.NOMINAL), unused=unused)
     present = series[~missing]
     if pd.api.types.is_bool_dtype(dtype):
@@ -161,7 +162,7 @@ def is_missing(series: pd.Series) -> npt.NDArray[np.bool_]:
 
 def _discrete(levels: tuple[Any, ...], kind: Kind, number: bool = False) -> Coding:
     """A coding by levels; two of them are binary."""
-    return Coding(Kind.BINARY if len(levels) == 2 else kind, tuple(_plain(v) for v in levels), number)
+    return Coding(Kind.BINARY if len(levels) == 2 else kind, tuple(_once(_plain(v)) for v in levels), number)
 
 
 def _number(values: Array, whole: bool) -> Coding:
@@ -215,6 +216,11 @@ def _floats(present: pd.Series) -> Array:
 def _plain(value: Any) -> Any:
     """A numpy scalar as its Python twin."""
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _once(level: Any) -> Any:
+    """A level, text as the one object of its letters: columns that share thousands of levels share their memory."""
+    return sys.intern(level) if type(level) is str else level
 
 
 def _is_time(dtype: Any) -> bool:

@@ -154,7 +154,9 @@ def read(frame: pd.DataFrame, codings: dict[Hashable, Coding] | None = None) -> 
     """
     check_frame(frame)
     columns: dict[Hashable, Column] = {}
-    for position, name in enumerate(frame.columns):
+    for position, label in enumerate(frame.columns):
+        # equal to itself and hashed alike, but comparable with a label of any type: numpy's whole numbers raise
+        name = label.item() if isinstance(label, np.integer | np.floating | np.bool_) else label
         series = frame.iloc[:, position]
         missing = is_missing(series)
         coding = (codings or {}).get(name) or classify(series, missing)

@@ -17,6 +17,7 @@ from ..frame.kinds import Kind
 from ..typing import Array
 
 __all__ = [
+    "Clusters",
     "Cross",
     "Discrete",
     "Facts",
@@ -42,6 +43,14 @@ class Cross(NamedTuple):
     before: Array | None = None  #: (p,) sums of squares before rows were subtracted, if they were
 
 
+class Clusters(NamedTuple):
+    """Which cluster each fit row belongs to, and what differs between clusters."""
+
+    codes: npt.NDArray[np.int64]  #: (n_fit,)
+    many: int  #: clusters, those without a fit row too
+    random: tuple[int, ...]  #: columns of the design whose effects differ by cluster; the constant is 0
+
+
 @dataclass(slots=True)
 class Visit:
     """What a method sees of one variable at one moment; read-only.
@@ -59,6 +68,7 @@ class Visit:
     weights: Array | None = None  #: (n_fit,) prior weights of an analysis
     offset: Array | None = None  #: (n_fit,) known part of the linear predictor of an analysis
     limits: tuple[Array, Array] | None = None  #: (n_fit,) each: bounds that the variable never leaves
+    clusters: Clusters | None = None  #: of a method that has them
 
     def cross(self) -> Cross:
         """Return the cross-products of the fit rows."""
@@ -165,6 +175,7 @@ class Facts(NamedTuple):
     cross: bool = False  #: asks for ``Visit.cross``, which then is kept up to date
     curvature: bool = False  #: goes on from the curvature of its last fit
     survival: bool = False  #: ``bound`` gives it times and events before it is fitted; it has no constant
+    lowest: float = -np.inf  #: no value that it draws is below
     called: str = ""  #: its name in a paper
     link: str = ""  #: what its linear predictor gives, where that is not the value itself
 

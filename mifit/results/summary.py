@@ -17,6 +17,9 @@ from .tables import coefficient_head, tidy
 
 __all__ = ["coefficients", "shown", "summarise"]
 
+#: degrees of freedom from which a t is the normal to the last digit; between variance is then rounding of the fits
+_ENDLESS = 1e15
+
 #: widths of coef, std err, t, df, P>|t|, lower limit, upper limit, FMI
 _WIDTHS = (10, 9, 8, 8, 7, 10, 10, 7)
 
@@ -178,8 +181,8 @@ def _figure(value: float, digits: int, supported: int = 99) -> str:
 
 
 def _number(value: float) -> str:
-    """Return degrees of freedom: one decimal while it matters, "inf" when there is no end."""
-    if math.isinf(value):
+    """Return degrees of freedom: one decimal while it matters, "inf" where nothing tells the t from the normal."""
+    if value >= _ENDLESS:
         return "inf"
     if value < 0.1:
         return f"{value:.1g}"

@@ -21,6 +21,7 @@ CLASSES = {
     "Factor": "imputation.plan.plan:Factor",
     "Kind": "frame.kinds:Kind",
     "Mask": "frame.masks:Mask",
+    "Mixed": "imputation.methods.mixed:Mixed",
     "Piece": "imputation.plan.plan:Piece",
     "Plan": "imputation.plan.plan:Plan",
     "PowerScale": "imputation.methods.power:PowerScale",

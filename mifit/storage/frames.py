@@ -65,7 +65,8 @@ def unpack_frame(unpacker: Unpacker, stored: Any) -> pd.DataFrame:
         raise ValueError(f"it has {n} rows without a column")
     _refuse_long_ranges(stored, max(n, len(stored["values"]), _COUNTED))
     index, columns = _unpack_index(unpacker, stored["index"]), _unpack_index(unpacker, stored["columns"])
-    arrays = [_unpack_array(unpacker, one) for one in stored["values"]]
+    known: list[tuple[Any, pd.Index]] = []  # levels that columns share are made once
+    arrays = [_unpack_array(unpacker, one, known) for one in stored["values"]]
     if len(index) != n or len(columns) != len(arrays) or any(len(array) != n for array in arrays):
         raise ValueError("its columns differ in length")
     # With its dtype said: pandas would take an object array of strings for its own text dtype.
@@ -151,10 +152,21 @@ def _texts(array: Any) -> list[str | None]:
     return [one if isinstance(one, str) else None for one in array.tolist()]
 
 
-def _unpack_array(unpacker: Unpacker, stored: Any) -> Any:
+def _unpack_levels(unpacker: Unpacker, stored: Any, known: list[tuple[Any, pd.Index]] | None) -> pd.Index:
+    """The levels of a column; those of an earlier column where they are the same."""
+    for told, levels in known or ():
+        if told == stored:
+            return levels
+    made = _unpack_index(unpacker, stored)
+    if known is not None:
+        known.append((stored, made))
+    return made
+
+
+def _unpack_array(unpacker: Unpacker, stored: Any, known: list[tuple[Any, pd.Index]] | None = None) -> Any:
     kind = stored["is"]
     if kind == "category":
-        dtype = pd.CategoricalDtype(_unpack_index(unpacker, stored["levels"]), ordered=stored["ordered"])
+        dtype = pd.CategoricalDtype(_unpack_levels(unpacker, stored["levels"], known), ordered=stored["ordered"])
         return pd.Categorical.from_codes(unpacker.value(stored["of"]), dtype=dtype)
     if kind == "string":
         return _unpack_texts(stored)

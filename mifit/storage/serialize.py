@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import datetime
 import decimal
 import enum
@@ -23,12 +24,12 @@ from ..analysis.families import family_of, plain_family
 from ..errors import StorageError
 from ..formula.functions import givable, trusted
 from ..formula.question import refer
-from ..formula.source import EARLIER, FileText, Reference
+from ..formula.source import EARLIER, FileText, Passed, Reference
 from ..typing import AnyArray
 from .archive import dtype_of
 from .classes import class_named, fields_in_file, name_of
 
-__all__ = ["Packer", "Unpacker", "fits", "refuse_lacking", "zone", "zone_of"]
+__all__ = ["Packer", "Unpacker", "fits", "passed", "refuse_lacking", "zone", "zone_of"]
 
 _INLINE = 4096  # bytes up to which an array stands in the document itself
 _DATA = ("mifit.frame.",)  # whose nouns hold no code
@@ -65,7 +66,7 @@ class Packer:
             return {"is": name, "of": self.value(plain(given))}
         if kind is np.ndarray:
             return self.array(given)
-        if kind is Reference:
+        if kind in (Reference, Passed):
             return {"is": "name", "of": label or given.path, "path": given.path}
         if isinstance(given, Mapping):
             pairs = [[self.value(k), self.value(v, k if isinstance(k, str) else "")] for k, v in given.items()]
@@ -180,7 +181,10 @@ class Unpacker:
         name, path = stored["of"], stored["path"]
         path = EARLIER.get(path, path) if isinstance(path, str) else path
         if name in self.names:
-            return refer(self.names[name])
+            given = self.names[name]
+            if isinstance(given, Passed):
+                return dataclasses.replace(given, path=path if isinstance(path, str) else name)
+            return refer(given)
         if path is not None and trusted(path):
             return Reference(path)
         raise _lacking([(name, path)])
@@ -235,6 +239,44 @@ class Unpacker:
         return value
 
 
+def passed(document: Any, names: Mapping[str, Any]) -> dict[str, Any]:
+    """What the reader of a document passes, the functions of one module gathered: ``{"mine.half": mine.half}``.
+
+    Raises
+    ------
+    StorageError
+        If a whole module is passed: the file would choose among its functions.
+    """
+    modules = [n for n, v in names.items() if isinstance(v, types.ModuleType) and not trusted(v.__name__)]
+    if modules:
+        used = [_functions_of(n, document) or [f"{n}.f"] if n in modules else [n] for n in names]
+        given = ", ".join(f"{one!r}: {one}" for some in used for one in some)
+        raise StorageError(
+            f"{modules[0]!r} is a module: the file would choose what it calls of it; functions are passed one by one.",
+            do=f"mifit.load(path, names={{{given}}})",
+        )
+    found: dict[str, Any] = {}
+    for name, value in names.items():
+        module, _, function = name.rpartition(".") if isinstance(name, str) else ("", "", name)
+        if module.isidentifier():
+            known = found[module].functions if isinstance(found.get(module), Passed) else {}
+            found[module] = Passed(module, {**known, function: value})
+        else:
+            found[name] = value
+    return found
+
+
+def _functions_of(module: str, document: Any) -> list[str]:
+    """The functions of a module that texts of a document call, as they are written there."""
+    found, waiting = {}, [document]
+    spelled = re.compile(rf"(?<![\w.]){re.escape(module)}\.[A-Za-z]\w*(?=\()")
+    while waiting:
+        one = waiting.pop()
+        found.update(dict.fromkeys(spelled.findall(one)) if isinstance(one, str) else {})
+        waiting.extend(one.values() if isinstance(one, dict) else one if isinstance(one, list) else ())
+    return sorted(found)
+
+
 def refuse_lacking(document: Any, names: Mapping[str, Any]) -> None:
     """Tell at once of all functions, modules and methods that the reader of a document is to pass.
 
@@ -249,7 +291,11 @@ def refuse_lacking(document: Any, names: Mapping[str, Any]) -> None:
         if isinstance(one, dict) and one.get("is") == "name" and not trusted(one.get("path")):
             found[one["of"]] = one["path"]
         waiting.extend(reversed(one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()))
-    lacking = [(name, path) for name, path in found.items() if name not in names]
+    absent = [(name, path) for name, path in found.items() if name not in names]
+    lacking = []
+    for name, path in absent:
+        inside = _functions_of(name, document) if path and ":" not in path else []
+        lacking += [(one, f"{path}:{one.partition('.')[2]}") for one in inside] or [(name, path)]
     if lacking:
         raise _lacking([*lacking, *((name, None) for name in names if name.isidentifier())], len(lacking))
 

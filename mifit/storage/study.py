@@ -24,7 +24,7 @@ from ..typing import Array
 from .archive import read, write
 from .frames import pack_frame, unpack_frame
 from .safe_formula import check_plan, check_writable, without_numbers
-from .serialize import Packer, Unpacker, fits, refuse_lacking
+from .serialize import Packer, Unpacker, fits, passed, refuse_lacking
 
 __all__ = ["Contents", "damaged", "digest", "read_chain", "read_study", "write_chain", "write_study"]
 
@@ -90,6 +90,7 @@ def read_study(path: str | os.PathLike[str], names: Mapping[str, Any]) -> Conten
     """
     with damaged(path):
         document, arrays = read(path)
+        names = passed(document, names)
         refuse_lacking(document, names)
         unpacker = Unpacker(arrays, names)
         frame = unpack_frame(unpacker, document["frame"])

@@ -8,12 +8,13 @@ from typing import Any
 import pandas as pd
 
 from ..calls import Advice, completed, left_alone
-from ..errors import call, warn
+from ..errors import ClusterWarning, call, warn
 from ..examine.convergence import convergence, state, unsettled
 from ..examine.events import events_of, far_out
 from ..formula.question import Question
 from ..formula.terms import take_apart
 from ..frame.table import Table
+from ..imputation.plan.clusters import drawn_without_clusters
 from ..imputation.plan.plan import Plan
 from ..imputation.plan.survival_times import NO_STATUS, doubts_of_times
 from ..record.record import Record, remembered
@@ -27,6 +28,7 @@ __all__ = [
     "said_of_incomplete",
     "said_of_remaining",
     "settled",
+    "warn_of_clusters",
     "warn_of_times",
 ]
 
@@ -139,3 +141,10 @@ def warn_of_times(questions: Sequence[Question], known: Table, asked: Callable[[
     for text in doubts_of_times(questions, known):
         if text != NO_STATUS:
             warn(completed(text, asked()))
+
+
+def warn_of_clusters(record: Record, asked: Callable[[], Advice]) -> None:
+    """Warn of incomplete outcomes that are analysed by cluster and drawn without."""
+    if record.plan is not None:
+        for fact, do in drawn_without_clusters(record.plan):
+            warn(do.joined(asked()).after(fact), ClusterWarning)

@@ -27,6 +27,7 @@ from ..errors import (
 )
 from ..examine.certificate import certificate, judged
 from ..examine.convergence import unsettled
+from ..formula.column_code import among
 from ..formula.identity import likelihood
 from ..formula.question import Question, ask, ask_right, caller_scope, parsed
 from ..pooling.rubin import pool
@@ -138,6 +139,8 @@ def _fitted(record: Record, asked: Request, present: Present) -> PooledResults:
     beside = [ask_right(one, record.table.given, caller_scope()) for one in words.formulas]
     named = [*words.columns, *(v for one in beside for v in one.variables(record.table.given))]
     _require_complete(used, question, named)
+    _refuse_drawn_clusters(used, question, words.clusters, sample)
+    in_it = [*question.variables(used.table.given), *question.outcome]
     design, completed = used.design(question), sample  # the knots of the imputation
     fits = fit_sets(design, completed, words, keep=asked.keep == "results", n_jobs=asked.n_jobs, dfcom=asked.dfcom)
     pooled = pool(fits.estimates, fits.covariances, fits.df_complete, asked.df_method, names=fits.names)
@@ -146,7 +149,7 @@ def _fitted(record: Record, asked: Request, present: Present) -> PooledResults:
         header=header_of(used, question, asked.subset),
         notes=[*sample_notes(used, question, asked, sample), *notes_of(used)],
         imputations=present(used), congeniality=found, design=design, completed=completed, call=words,
-        incomplete=_incomplete(used, [*question.variables(used.table.given), *question.outcome, *named], completed),
+        incomplete=tuple(map(str, _incomplete(used, [*in_it, *named], sample))),
     )  # fmt: skip
 
 
@@ -209,10 +212,20 @@ def _require_complete(record: Record, question: Question, columns: Sequence[Hash
             )
 
 
-def _incomplete(record: Record, columns: Sequence[Hashable], sample: Any) -> tuple[str, ...]:
+def _refuse_drawn_clusters(record: Record, question: Question, clusters: Sequence[Hashable], sample: Any) -> None:
+    """Refuse standard errors by clusters that were drawn: a row that changes its cluster ties together what is not."""
+    for name in _incomplete(record, clusters, sample):
+        many = len(record.table.filled[name].missing)
+        raise DataError(
+            f"{name!r} makes the clusters and was imputed in {many} rows: drawn clusters tell no standard errors.",
+            analysis=question.formula,
+            do=among(f"df[{name!r}].notna()", f"a value of {name!r}"),
+        )
+
+
+def _incomplete(record: Record, columns: Sequence[Hashable], sample: Any) -> tuple[Hashable, ...]:
     """Columns of an analysis whose values were drawn in some of its rows."""
     rows = getattr(sample, "rows", None)
     known = record.table.filled
     drawn = {name: known[name].missing for name in dict.fromkeys(columns) if name in known}
-    kept = [n for n, missing in drawn.items() if (len(missing) if rows is None else np.isin(rows[0], missing).any())]
-    return tuple(map(str, kept))
+    return tuple(n for n, gone in drawn.items() if (len(gone) if rows is None else np.isin(rows[0], gone).any()))

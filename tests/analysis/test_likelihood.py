@@ -8,6 +8,7 @@ import pytest
 import statsmodels.api as sm
 import statsmodels.formula.api as smf
 
+import mifit
 from mifit import ModelError
 from mifit.analysis.likelihood import loglik_at, loglik_fits, stacked, without_likelihood
 from mifit.analysis.models import MODELS, Call, call
@@ -179,3 +180,20 @@ def test_a_matrix_of_all_rows_against_all_cannot_be_stacked(completed):
     assert loglik_fits(*asked).additive
     with pytest.raises(ModelError, match="cannot be stacked"):
         stacked(*asked)
+
+
+def test_ratios_of_random_slopes_do_not_depend_on_where_a_column_begins():
+    """Average covariances of effects of a column at a million keep no digits; of the same column at 0 they keep all."""
+    rng = np.random.default_rng(1)
+    group, n = np.repeat(np.arange(40), 6), 240
+    effects = rng.normal(size=(40, 2)) @ [[0.8, 0.2], [0.0, 0.4]]
+    x, z = rng.normal(size=n), rng.normal(size=n)
+    y = 0.1 * x + 0.3 * z + effects[group, 0] + effects[group, 1] * x + rng.normal(size=n)
+    sets = [pd.DataFrame({"g": group, "x": x + 0.3 * rng.normal(size=n), "z": z, "y": y}) for _ in range(4)]
+    found = {}
+    for origin in (0.0, 1e6):
+        imp = mifit.from_frames([one.assign(x=one["x"] + origin) for one in sets], original=None)
+        words = {"model": "mixedlm", "groups": "g", "re_formula": "~ x"}
+        larger, smaller = (imp.fit(formula, **words) for formula in ("y ~ x + z", "y ~ x"))
+        found[origin] = [larger.compare(smaller, method=method).statistic for method in ("D3", "D4")]
+    np.testing.assert_allclose(found[1e6], found[0.0], rtol=1e-6)

@@ -1,10 +1,13 @@
 """Observed beside imputed ranges: what cannot be is found, said, and cured by the call that is printed."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import mifit
+from mifit.examine import plots
 
 FAST = {"m": 3, "iterations": 5, "rng": 1}
 
@@ -73,3 +76,12 @@ def test_a_notebook_and_a_printed_set_say_alike_how_many_values_are_still_missin
     imp = doses().mice.impute("y ~ z + g", methods={"dose": "leave"}, **FAST)
     first = repr(imp).splitlines()[0].partition("; ")[2].partition("; ")[2]
     assert first.endswith("still missing") and first in imp._repr_html_()
+
+
+@pytest.mark.parametrize("levels", [[False, True], [0, 1], [1, 0], [pd.Interval(0, 1), pd.Interval(1, 2)]])
+def test_shares_are_found_by_the_level_and_never_by_its_position(levels):
+    """Series.get takes a truth value, or a whole number, for a position, and warns of it."""
+    values = pd.Series([levels[0]] * 3 + [levels[1]], dtype=object)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_allclose(plots._shares(pd.DataFrame({"value": values}), levels, 2), [0.75, 0.25])

@@ -282,3 +282,19 @@ def test_an_original_that_does_not_match_is_refused(original):
     long = incomplete().mice.impute(m=2, rng=1, iterations=1).to_long(original=False)
     with pytest.raises(DataError, match="original="):
         mifit.from_long(long, original=original)
+
+
+def test_columns_that_share_their_levels_share_their_memory(tmp_path):
+    levels = pd.CategoricalDtype([f"level {k} of many" for k in range(3000)])
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({name: pd.Categorical.from_codes(rng.integers(0, 5, 60), dtype=levels) for name in "abc"})
+    frame["x"] = np.where(np.arange(60) % 4, rng.normal(size=60), np.nan)
+    first, second = (read(frame)[name].coding for name in "ab")
+    same = [one is other for one, other in zip(first.unused, second.unused, strict=True)]
+    assert len(same) == 2995 and all(same)
+    imp = mifit.impute(frame, m=2, iterations=1, rng=1)
+    assert max(map(len, imp.events["event"])) < 400
+    imp.save(tmp_path / "study.mifit")
+    back = mifit.load(tmp_path / "study.mifit")[0]
+    assert back["a"].cat.categories is back["b"].cat.categories
+    pd.testing.assert_frame_equal(back, imp[0])

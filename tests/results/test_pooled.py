@@ -10,6 +10,7 @@ import pytest
 import statsmodels.formula.api as smf
 from statsmodels.iolib.summary2 import summary_col
 
+import mifit
 from mifit.analysis.fit import Fits
 from mifit.errors import ConvergenceWarning, ModelError, PlanError, PoolingError
 from mifit.pooling.rubin import pool
@@ -516,3 +517,14 @@ def test_stability_can_be_asked_at_any_time():
         res.stability(3)
     with pytest.raises(PoolingError, match="cv is 'x'"):
         res.recommend_m("x")
+
+
+@pytest.mark.parametrize("noise, shown", [(1e-13, "inf"), (1e-2, "")])
+def test_degrees_of_freedom_of_rounding_are_printed_as_without_end(noise, shown):
+    """Sets that differ in the last digits of a fit have 1e50 degrees of freedom by the formula."""
+    frame = pd.DataFrame({"x": np.arange(40.0) % 7, "y": np.arange(40.0) % 5})
+    sets = [frame.assign(x=frame["x"] + k * noise * (frame["y"] > 2)) for k in range(3)]
+    res = mifit.from_frames(sets, original=None).fit("y ~ x", dfcom=np.inf)
+    row = next(line for line in str(res.summary()).splitlines() if line.startswith("x "))
+    assert (row.split()[4] == "inf") == (shown == "inf")
+    assert np.isfinite(res.df["x"])

@@ -480,3 +480,17 @@ def test_a_link_stays_a_link_and_permissions_stay(tmp_path):
     imp.save(link)
     assert link.is_symlink()
     assert real.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("other", [np.int64(3), np.int8(3), np.float64(2.5), np.bool_(True)])
+def test_names_of_columns_of_any_types_come_back(other, tmp_path):
+    """A whole number of numpy raises where it is compared with a decimal."""
+    rng = np.random.default_rng(1)
+    names = pd.Index([decimal.Decimal("1.5"), other, "y"], dtype=object)
+    frame = pd.DataFrame(rng.normal(size=(40, 3)), columns=names)
+    frame.iloc[::4, 0] = frame.iloc[1::5, 1] = np.nan
+    imp = mifit.impute(frame, m=2, iterations=2, rng=1)
+    imp.save(tmp_path / "study.mifit")
+    back = mifit.load(tmp_path / "study.mifit")
+    pd.testing.assert_frame_equal(back.extend(m=3)[2], imp.extend(m=3)[2])
+    assert [type(name) for name in back[0].columns] == [type(name) for name in names]

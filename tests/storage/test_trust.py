@@ -26,7 +26,7 @@ from mifit.formula.derived import Derived
 from mifit.formula.evaluate import Confined, environment, evaluated
 from mifit.formula.functions import of_module
 from mifit.formula.question import ask
-from mifit.formula.source import Captured, FileText, Reference
+from mifit.formula.source import Captured, FileText, Passed, Reference
 from mifit.formula.terms import parse
 from mifit.frame.table import read
 from mifit.imputation.plan.plan import Plan
@@ -410,14 +410,39 @@ def test_names_of_the_caller_do_not_stand_in_for_those_of_a_file(studies, tmp_pa
     assert callable(abs)
 
 
-def test_a_module_that_is_passed_gives_its_functions_and_nothing_of_theirs():
-    module = types.ModuleType("mine")
-    module.f, module.os = half, os
-    names = {"mine": module}
+def test_of_a_module_the_functions_that_are_passed_are_called_and_nothing_else():
+    names = {"mine": Passed("mine", {"f": half})}
     environment(names).eval("mine.f(x)", inner_namespace={"x": np.ones(3)})
-    for code in ("mine.os.system('x')", "mine.__dict__", "mine._f(x)", "mine.f.__globals__"):
+    codes = ("mine.g(x)", "mine.f.__globals__", "mine.__dict__", "mine._f(x)", "mine.told(x)", "mine.__init__(x)")
+    for code in codes:
         with pytest.raises(mifit.StorageError, match="Nothing of it was evaluated"):
             approve(code, {"x"}, names)
+    whole = types.ModuleType("mine")
+    whole.f, whole.os = half, os
+    for code in ("mine.f(x)", "mine.os.system('x')"):
+        with pytest.raises(mifit.StorageError, match="Nothing of it was evaluated"):
+            approve(code, {"x"}, {"mine": whole})
+
+
+def test_a_study_that_calls_functions_of_a_module_is_passed_them_one_by_one(tmp_path, monkeypatch):
+    mine = types.ModuleType("mine_of_the_test")
+    exec("def half(x): return x / 2\ndef run(x): raise AssertionError", vars(mine))
+    monkeypatch.setitem(sys.modules, "mine_of_the_test", mine)
+    imp = mifit.impute(wide(), "y ~ mine.half(x)", m=2, iterations=1, rng=1)
+    path = tmp_path / "study.mifit"
+    imp.save(path)
+    for names in ({}, {"mine": mine}, {"mine.run": mine.run}):
+        with pytest.raises(mifit.StorageError, match="mine") as told:
+            mifit.load(path, names=names)
+        line = told.value.do.partition("; ")[2] or told.value.do
+        scope = {"mifit": mifit, "mine": mine, "mine_of_the_test": mine}
+        back = eval(line.partition("  #")[0].replace("load(path", f"load({str(path)!r}"), scope)
+        assert back.identity == imp.identity
+    pd.testing.assert_frame_equal(back.extend(m=3)[2], imp.extend(m=3)[2])
+    back.save(tmp_path / "again.mifit")
+    again = mifit.load(tmp_path / "again.mifit", names={"mine.half": mine.half})
+    assert again.identity == imp.identity
+    pd.testing.assert_series_equal(again.fit().params, imp.fit().params)
 
 
 # Evaluation

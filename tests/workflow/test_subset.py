@@ -261,3 +261,19 @@ def test_every_term_may_differ_by_a_factor_and_the_constant_too():
     assert widened_by("y ~ x + z", ["s"]) == "y ~ x + z + s + x:s + z:s"
     assert widened_by("y ~ 0 + x", ["s"]) == "y ~ 0 + x + s + x:s"
     assert crossed("y ~ x", ["g", "a b"]) == "y ~ x + g + Q('a b') + g:Q('a b') + x:g + x:Q('a b') + x:g:Q('a b')"
+
+
+@pytest.mark.parametrize("words", [{"groups": "id"}, {"groups": ["id"]}, {"cov_kwds": {"groups": "id"}}])
+def test_standard_errors_by_imputed_clusters_are_refused(words):
+    rng = np.random.default_rng(2)
+    frame = pd.DataFrame({"x": rng.normal(size=120), "id": np.arange(120) // 6 % 7 + 0.0, "g": np.arange(120) % 2})
+    frame["y"] = frame["x"] + rng.normal(size=120)
+    frame.loc[::7, "x"] = np.nan
+    frame.loc[1:23:11, "id"] = np.nan
+    imp = frame.mice.impute("y ~ x", m=2, rng=1)
+    with pytest.raises(DataError, match="'id' makes the clusters and was imputed in 3 rows") as told:
+        imp.fit(cov_type="cluster", **words)
+    kept = eval(told.value.do.partition("  #")[0], {"df": frame})
+    assert len(kept[0]) == 117 and kept.fit(cov_type="cluster", **words).nobs == 117
+    assert imp.fit(cov_type="cluster", subset=np.arange(120) > 23, uncovered="ignore", **words).nobs == 96
+    assert imp.fit(cov_type="HC1").nobs == 120

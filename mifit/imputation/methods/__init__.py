@@ -8,6 +8,7 @@ from .check_method import check_method
 from .cox import Cox
 from .glm import Glm
 from .logistic import Logistic
+from .mixed import Mixed
 from .multinomial import Multinomial
 from .negbin import NegBin
 from .norm import Normal
@@ -26,6 +27,7 @@ __all__ = [
     "Cox",
     "Glm",
     "Logistic",
+    "Mixed",
     "Multinomial",
     "NegBin",
     "Normal",

@@ -52,7 +52,8 @@ class NegBin:
         "Statistics 15(3), 209-225. doi:10.2307/3314912"
     )
     facts: ClassVar[Facts] = Facts(
-        offers=Offers(levels=True), truncates=False, called="negative binomial regression", link="the log of the mean",
+        offers=Offers(levels=True), truncates=False, lowest=0.0, called="negative binomial regression",
+        link="the log of the mean",
     )  # fmt: skip
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> NegBinFitted:

@@ -56,7 +56,8 @@ class Poisson:
         "Statistical Society A 135(3), 370-384. doi:10.2307/2344614"
     )
     facts: ClassVar[Facts] = Facts(
-        offers=Offers(levels=True), truncates=False, called="Poisson regression", link="the log of the mean",
+        offers=Offers(levels=True), truncates=False, lowest=0.0, called="Poisson regression",
+        link="the log of the mean",
     )  # fmt: skip
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> PoissonFitted:

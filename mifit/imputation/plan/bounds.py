@@ -10,9 +10,8 @@ from ...formula.derived import numbers
 from ...frame.kinds import Kind
 from ...frame.table import Column, Table
 from ...typing import Array
-from ..contract import facts_of
 
-__all__ = ["HALF", "Bounds", "uncut"]
+__all__ = ["HALF", "Bounds"]
 
 HALF = 0.49999  #: a draw this near to a whole number becomes it in the completed set
 
@@ -43,11 +42,6 @@ class Bounds(NamedTuple):
             return _said(self[:2])
         missing = f"missing values {_said(self[:2])}"
         return missing if self.cut is None else f"{_said(self.cut)}, {missing}"
-
-
-def uncut(role: str, method: Any) -> bool:
-    """Whether a column of some role, drawn by some method, has a model that knows of no truncation."""
-    return role in ("outcome", "auxiliary") or not facts_of(method).truncates
 
 
 def _said(pair: tuple[Any, Any]) -> str:

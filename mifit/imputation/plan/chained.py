@@ -9,8 +9,9 @@ from ...formula.question import Question
 from ...formula.terms import code_of, take_apart
 from ...frame.kinds import Kind
 from ..contract import Method, facts_of
-from ..methods import CHAINED, METHODS
+from ..methods import CHAINED, METHODS, Mixed
 from .check_analysis import check_copies
+from .clusters import mixed_outcome
 from .defaults import MOST_LEVELS, constant_within, is_monotone, nearly_determines
 from .draft import Draft, by_kind, hazard_of
 from .plan import Piece
@@ -55,7 +56,7 @@ def plan_chained(draft: Draft) -> None:
         if draft.mode == "terms" and name not in draft.options.predictors:
             given, named = draft.around(name, others)
             pieces, shown = (*pieces, *given), (*shown, *named)
-        if name not in draft.options.predictors:
+        if name not in draft.options.predictors and not isinstance(method, Mixed):
             means = draft.cluster_means(name, others)
             pieces, shown = (*pieces, *means), (*shown, *(f"mean({p.which[0]}) by {p.which[1]}" for p in means))
         draft.add(name, "column", method, label, pieces, shown, why)
@@ -118,6 +119,8 @@ def method_of(draft: Draft, name: Hashable) -> tuple[Method, str, str]:
     if column.kind is Kind.NOMINAL and column.n_levels > MOST_LEVELS:
         draft.events.append(many_levels(name, column.n_levels))
         return METHODS["sample"], "sample", f"{column.n_levels} levels"
+    if (clustered := mixed_outcome(draft, name)) is not None:
+        return clustered, "mixed", f"an outcome, by {clustered.unit}"
     label = CHAINED[column.kind]
     facts = facts_of(METHODS[label])
     if not facts.density and tied(draft, name):

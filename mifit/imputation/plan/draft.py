@@ -21,13 +21,14 @@ from ...typing import Array
 from ..contract import Method
 from ..methods import METHODS, Power, name_of
 from ..methods.cox import nelson_aalen
-from .bounds import Bounds, uncut
+from .bounds import Bounds
 from .defaults import allowed_parameters, constant_within, strongest, thin_levels
 from .derived_constraints import Relations
 from .likelihoods import AROUND
 from .options import Options
 from .plan import Factor, Piece, Plan, Variable
 from .skip_rules import Skip, ancestors, nested
+from .support import truncated_unawares
 from .transforms import total_within
 from .usable_columns import is_constant, suiting, with_article
 
@@ -78,7 +79,7 @@ class Draft:
         if together:
             why = f"one value for each {unit}; {why}"
         known, skip = self.bounds.get(name), self.skips.get(name)
-        if known is not None and (known.always or known.cut is not None) and uncut(role, method):
+        if truncated_unawares(known, name, role, method, self.questions, self.table):
             self.note(f"{name!r}: fitted as if nothing were cut off, only its draws are truncated (approximate)")
         why = "; ".join([*([str(known)] if known else []), *([f"where {skip.condition.code}"] if skip else []), why])
         self.variables[name] = Variable(

@@ -83,6 +83,7 @@ class VisitRecord(NamedTuple):
     own: Fit
     terms: Sequence[tuple[str, LikelihoodTerm]]  #: the factors that the variable feeds, and their names
     draw: Draw
+    effect: Any = 0.0  #: (n_mis,) what the clusters of the rows add to the mean of its own model
 
 
 class ChainState:
@@ -262,7 +263,22 @@ class ChainState:
         inverse = self.engine.inverse(name)
         if inverse is not None:
             fitted = TransformedOutcome(fitted, name, *inverse)
-        return VisitRecord(variable, own, terms, self._drawn(variable, fitted, X, [term for _, term in terms], rng))
+        effect = self.effect(own, name, rng)
+        found = self._drawn(variable, fitted, X, [term for _, term in terms], rng, effect)
+        return VisitRecord(variable, own, terms, found, effect)
+
+    def effect(self, own: Fit, name: Hashable, rng: np.random.Generator) -> Any:
+        """What the cluster of a row adds to the mean of its own model, shape (n_mis,); 0 where there are none."""
+        clusters, fitted = self.engine.clusters.get(name), own.fitted
+        if clusters is None:
+            return 0.0
+        if self.hold:  # clusters of new rows had no row in the fit
+            rows = self.engine.observed[name]
+            seen = clusters._replace(codes=clusters.codes[rows])
+            X = self.store.X[rows][:, own.model.columns]
+            fitted = fitted.redrawn(X, self.values[name][rows], seen, rng)
+        X = self.store.gathered(name)[:, own.model.columns]
+        return fitted.effect(X, clusters.codes[self.table[name].missing])
 
     def _note_extrapolation(self, variable: Variable, fitted: Any, X: Array) -> None:
         """Say where matching has no donors near the rows that it draws."""
@@ -272,7 +288,9 @@ class ChainState:
                 f"{name}: predictions lie outside those of all donors; methods={{{name!r}: 'norm'}} extrapolates"
             )
 
-    def _drawn(self, variable: Variable, own: Any, X: Array, terms: list[Any], rng: np.random.Generator) -> Draw:
+    def _drawn(
+        self, variable: Variable, own: Any, X: Array, terms: list[Any], rng: np.random.Generator, effect: Any
+    ) -> Draw:
         """Draw from the product of a variable's own model and its likelihood terms, by the sampler chosen for it."""
         name, choice = variable.name, self.engine.choices[variable.name]
         constraint, missing = self.engine.constraint(name, self.values), self.table[name].missing
@@ -284,7 +302,7 @@ class ChainState:
             found = found.of(found.values[members.unit])
         else:
             weights, shift = self._given(name, missing)
-            found = draw(choice, own, X, terms, constraint, current, rng, shift, weights)
+            found = draw(choice, own, X, terms, constraint, current, rng, shift + effect, weights)
         return self._asked(variable, found)
 
     def _asked(self, variable: Variable, found: Draw) -> Draw:
@@ -360,7 +378,7 @@ class ChainState:
         return StoreVisit(
             self.store, model, self.values[name], self.engine.place(name), rows=rows, without=without,
             kind=column.kind, n_levels=column.n_levels, warm=warm, limits=limits, weights=self.engine.heavy(rows),
-            missing=column.missing,
+            missing=column.missing, clusters=self.engine.clusters.get(name),
         )  # fmt: skip
 
     def _parameters(self, ready: FactorRuntime, rng: np.random.Generator) -> Any:

@@ -20,7 +20,8 @@ from ...frame.kinds import Kind
 from ...frame.masks import Mask
 from ...frame.table import Table
 from ...typing import Array, Rows
-from ..contract import Method, Offers, Visit, facts_of
+from ..contract import Clusters, Method, Offers, Visit, facts_of
+from ..methods import Mixed
 from ..methods.cox import Times
 from ..numerics.fit import WarmStart
 from ..plan.derived_constraints import relations
@@ -151,6 +152,7 @@ class Engine:
         self.factors = [FactorRuntime(self, factor, position) for position, factor in enumerate(plan.factors)]
         self.own_factor = {name: self._own_factor(name) for name in plan.order}
         self.unit_heads, self.members = self._units()
+        self.clusters = {name: self._clusters(name, v.method) for name, v in self.variables.items()}
         self.feeds = {name: self._fed(name) for name in plan.order}
         self.ignored = self._ignored()
         self.build_constraints()
@@ -390,6 +392,16 @@ class Engine:
         codes = np.unique(self.table[self.plan.options.id].values, return_inverse=True)[1].reshape(-1)
         units = {name: np.unique(codes[self.table[name].missing], return_inverse=True)[1] for name in together}
         return self.heads, {name: GroupedRows.of(unit.reshape(-1)) for name, unit in units.items()}
+
+    def _clusters(self, name: Hashable, method: Any) -> Clusters | None:
+        """The clusters of a column that is drawn from a mixed model, in all rows; None of any other."""
+        if not isinstance(method, Mixed) or method.unit is None:
+            return None
+        codes = np.unique(self.table[method.unit].values, return_inverse=True)[1].reshape(-1)
+        places = [0, *(self.layout.main[slope][0] for slope in method.slopes if slope in self.layout.main)]
+        columns = self.own[name].columns
+        random = tuple(int(np.flatnonzero(columns == place)[0]) for place in places if place in columns)
+        return Clusters(codes, int(codes.max()) + 1, random)
 
     def _ignored(self) -> npt.NDArray[np.bool_] | None:
         """Rows that no model is fitted on, shape (n,)."""

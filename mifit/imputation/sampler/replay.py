@@ -13,6 +13,7 @@ import numpy as np
 from ...formula.derived import Derived
 from ...frame.table import Table
 from ...typing import Array, Rows
+from ..methods.mixed import Mixed
 from ..methods.pmm import PMMFitted, nearest
 from ..plan.groups import rows_of
 from ..plan.plan import Plan
@@ -132,9 +133,11 @@ class _Seen:
         own, weighed, acceptance = self._spreads()
         stood = layout.centre[columns] + self.x * layout.scale[columns]
         shown = columns != 0 if hasattr(self.own, "cuts") else slice(None)  # cut points stand for the constant
+        labels, stood, coef = tuple(map(layout.label, columns[shown])), stood[shown], self._in_units()[shown]
+        if isinstance(self.record.variable.method, Mixed):
+            labels, stood, coef = (*labels, "its cluster"), np.append(stood, 1.0), np.append(coef, self._weight()[1])
         return ReplayedDraw(
-            float(self.record.draw.values[self.at]), tuple(map(layout.label, columns[shown])), stood[shown],
-            self._in_units()[shown], own, weighed, acceptance, self._labels(),
+            float(self.record.draw.values[self.at]), labels, stood, coef, own, weighed, acceptance, self._labels(),
             *self._donors(), self.engine.choices[self.name].sampler.value, getattr(self.own, "power", None),
         )  # fmt: skip
 
@@ -218,7 +221,7 @@ class _Seen:
         """Prior weight and offset of the row in its own factor."""
         ready, row = self.engine.own_factor[self.name], self.engine.table[self.name].missing[self.at]
         if ready is None:
-            return 1.0, 0.0
+            return 1.0, float(np.broadcast_to(self.record.effect, len(self.record.draw.values))[self.at])
         weights, offset = ready.weights, ready.offset
         return 1.0 if weights is None else float(weights[row]), 0.0 if offset is None else float(offset[row])
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...typing import Array, Rows
-from ..contract import Cross, Visit
+from ..contract import Clusters, Cross, Visit
 from .store import BLOCK, ColumnStore, Model
 
 __all__ = ["StoreVisit"]
@@ -27,12 +27,16 @@ class StoreVisit(Visit):
         rows: Rows | None = None, without: Hashable | None = None, kind: Any = None, n_levels: int = 0,
         warm: Any = None, weights: Array | None = None, offset: Array | None = None,
         limits: tuple[Array, Array] | None = None, missing: Rows | None = None,
+        clusters: Clusters | None = None,
     ) -> None:  # fmt: skip
         self.missing = missing
         self.store, self.model, self._y, self.place, self.rows, self.without = store, model, y, place, rows, without
         self.terms, self.kind, self.n_levels, self.warm = model.terms, kind, n_levels, warm
         self.weights = weights if weights is None or rows is None else weights[rows]
         self.offset = offset if offset is None or rows is None else offset[rows]
+        self.clusters = clusters
+        if clusters is not None and rows is not None:
+            self.clusters = clusters._replace(codes=clusters.codes[rows])
         self.limits = limits if limits is None or rows is None else (limits[0][rows], limits[1][rows])
         self._X: Array | None = None
 

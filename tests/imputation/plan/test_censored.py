@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 from scipy import stats
 
 import mifit
@@ -199,3 +200,26 @@ def test_a_guess_is_never_exact():
     for formula in ("y ~ x", "w ~ x + c"):
         assert set(imp.check(formula)["verdict"]) == {"approximate"}
     assert sum("as if nothing were cut off" in event for event in imp.plan.events) == 2
+
+
+@pytest.mark.parametrize("formula, words, bounds, word", [
+    ("np.log(y) ~ x", {}, (0, None), "exact"), ("np.log(y) ~ x", {}, (0, 60), "approximate"),
+    ("np.log1p(y) ~ x", {}, (-1, None), "exact"), ("np.log1p(y) ~ x", {}, (0, None), "approximate"),
+    ("np.sqrt(y) ~ x", {}, (0, None), "exact"), ("y ~ x", {}, (0, None), "approximate"),
+    ("y ~ x", {"model": "glm", "family": sm.families.Gamma(sm.families.links.Log())}, (0, None), "exact"),
+    ("k ~ x", {"model": "poisson"}, (0, None), "exact"), ("k ~ x", {"model": "poisson"}, (0, 40), "approximate"),
+    ("b ~ x", {"model": "logit"}, (0, 1), "exact"),
+])  # fmt: skip
+def test_a_bound_that_the_model_keeps_by_itself_is_no_truncation(formula, words, bounds, word):
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=200)
+    y = np.exp(0.5 * x + rng.normal(size=200))
+    whole = pd.DataFrame({"x": x, "y": y, "k": rng.poisson(np.exp(0.3 * x)) + 0.0, "b": (y > 1) + 0.0})
+    name = next(one for one in "ykb" if one in formula.partition("~")[0].replace("log", "").replace("sqrt", ""))
+    frame = whole[["x", name]].copy()
+    frame.loc[rng.random(200) < 0.3, name] = np.nan
+    imp = frame.mice.impute(formula, truncated={name: bounds}, m=2, iterations=5, rng=1, **words)
+    assert set(imp.check()["verdict"]) == {word}
+    assert any("as if nothing were cut off" in event for event in imp.plan.events) == (word == "approximate")
+    low, high = (-np.inf if bounds[0] is None else bounds[0]), (np.inf if bounds[1] is None else bounds[1])
+    assert all(one[name].between(low, high).all() for one in imp)

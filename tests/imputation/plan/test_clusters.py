@@ -1,0 +1,173 @@
+"""Outcomes that are analysed by cluster: drawn with their cluster's level, or said to be drawn without."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+
+import mifit
+from mifit.frame.kinds import Kind
+from mifit.imputation.contract import Clusters, Visit
+from mifit.imputation.methods import Mixed
+
+
+def long_frame(seed, n=80, visits=5, slopes=False):
+    """Visits of persons who drop out the sooner the higher their last value was; the true slope is .5."""
+    rng = np.random.default_rng(seed)
+    person, visit = np.repeat(np.arange(n), visits), np.tile(np.arange(visits), n).astype(float)
+    level, slope = rng.normal(scale=2, size=n), rng.normal(scale=0.6 * slopes, size=n)
+    y = 1 + (0.5 + slope[person]) * visit + level[person] + rng.normal(size=n * visits)
+    full = pd.DataFrame({"person": person, "visit": visit, "y": y})
+    frame, table, out = full.copy(), y.reshape(n, visits), np.zeros(n, dtype=bool)
+    for t in range(1, visits):
+        out |= rng.random(n) < 0.6 / (1 + np.exp(2.5 - table[:, t - 1]))
+        frame.loc[(visit == t) & out[person], "y"] = np.nan
+    return full, frame
+
+
+def visit_of(y, codes, X=None, random=(0,)):
+    X = np.ones((len(y), 1)) if X is None else X
+    terms = np.arange(X.shape[1])
+    return Visit(y, X, terms, Kind.NUMERIC, clusters=Clusters(codes, int(codes.max()) + 1, random))
+
+
+def drawn_variances(y, codes, draws, seed):
+    """Standard deviations between and within clusters, draw after draw of one chain."""
+    visit, rng, found = visit_of(y, codes), np.random.default_rng(seed), []
+    for _ in range(draws):
+        fitted = Mixed("g").fit(visit, rng)
+        visit.warm = fitted.warm
+        found.append(np.log([np.sqrt(fitted.warm[0]) * fitted.scale, fitted.sigma * fitted.scale]))
+    return np.array(found)
+
+
+def test_variances_follow_their_posterior_on_a_grid():
+    """Eight clusters of four: the intercept integrated out, a half-t(2) of scale 10 units between, 1/sigma within."""
+    rng = np.random.default_rng(5)
+    codes = np.repeat(np.arange(8), 4)
+    y = rng.normal(scale=0.8, size=8)[codes] + rng.normal(size=32)
+    unit = float(2.0 ** np.round(np.log2(y.std())))
+    between, within = np.linspace(-5, 2.5, 151), np.linspace(-1, 1, 81)
+    means = y.reshape(8, 4).mean(axis=1)
+    squares = ((y.reshape(8, 4) - means[:, None]) ** 2).sum()
+    apart = ((means - means.mean()) ** 2).sum()
+    a, b = np.meshgrid(np.exp(between), np.exp(within), indexing="ij")
+    spread = a**2 + b**2 / 4
+    height = -3.5 * np.log(spread) - apart / (2 * spread) - 24 * np.log(b) - squares / (2 * b**2)
+    height += np.log(a) - 1.5 * np.log(1 + (a / (10 * unit)) ** 2 / 2)  # half-t(2), in the logarithm of the deviation
+    weight = np.exp(height - height.max())
+    weight /= weight.sum()
+    found = drawn_variances(y, codes, 4000, 1)[200:]
+    for j, grid in enumerate((between, within)):
+        share = weight.sum(axis=1 - j)
+        mean = float(share @ grid)
+        sd = float(np.sqrt(share @ (grid - mean) ** 2))
+        # 3,800 draws, eight steps apart: an error of the mean below sd / 20; both fail by chance in one of 1e4 seeds
+        assert abs(found[:, j].mean() - mean) < 0.2 * sd
+        assert 0.85 < found[:, j].std() / sd < 1.15
+
+
+def test_effects_are_shrunken_means_of_their_clusters():
+    rng = np.random.default_rng(2)
+    codes = np.repeat(np.arange(60), np.tile([2, 6], 30))
+    y = 3 + rng.normal(scale=1.5, size=60)[codes] + rng.normal(size=len(codes))
+    visit, found = visit_of(y, codes), []
+    for _ in range(400):
+        fitted = Mixed("g").fit(visit, rng)
+        visit.warm = fitted.warm
+        found.append(fitted.mean_sd(np.ones((60, 1)))[0] + fitted.effect(np.ones((60, 1)), np.arange(60)))
+    frame = pd.DataFrame({"y": y, "g": codes})
+    fit = sm.MixedLM.from_formula("y ~ 1", frame, groups="g").fit()
+    blup = np.array([fit.fe_params.iloc[0] + fit.random_effects[g].iloc[0] for g in range(60)])
+    assert np.abs(np.mean(found, axis=0) - blup).max() < 0.25  # posterior sd of one of two rows: .6, of its mean: .03
+    assert np.corrcoef(np.mean(found, axis=0), blup)[0, 1] > 0.995
+
+
+def test_a_slope_survives_dropout_that_follows_earlier_values():
+    """Drawn without the person the slope was .17; the rows that were observed, by maximum likelihood, give .50."""
+    found = []
+    for seed in range(6):
+        imp = long_frame(seed)[1].mice.impute("y ~ visit", model="mixedlm", groups="person", m=3, rng=seed)
+        assert isinstance(imp.plan["y"].method, Mixed)
+        res = imp.fit()
+        found.append([res.params["visit"], np.exp(res.params["log(person Var)"] + res.params["log(Residual Var)"])])
+    mean = np.mean(found, axis=0)
+    assert abs(mean[0] - 0.5) < 0.12  # standard error .02
+    assert 3 < mean[1] < 5.2  # 4 between persons
+
+
+@pytest.mark.parametrize("words", [
+    {"model": "mixedlm"}, {"model": "mixedlm", "re_formula": "~ visit"},
+    {"model": "gee", "cov_struct": sm.cov_struct.Exchangeable()}, {"model": "gee", "family": sm.families.Gaussian()},
+])  # fmt: skip
+def test_a_mixed_draw_is_silent_and_the_same_wherever_it_runs(words):
+    frame = long_frame(1, n=30, slopes=True)[1]
+    frame["x"] = np.random.default_rng(0).normal(size=len(frame))
+    frame.loc[::9, "x"] = np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", mifit.ClusterWarning)
+        imp = frame.mice.impute("y ~ visit + x", groups="person", m=2, rng=3, **words)
+        same = frame.mice.impute("y ~ visit + x", groups="person", m=2, rng=3, n_jobs=2, **words)
+    assert imp.plan["y"].method == Mixed("person", ("visit",) if "re_formula" in words else ())
+    for one, other in zip(imp, same, strict=True):
+        pd.testing.assert_frame_equal(one, other)
+    longer = frame.mice.impute("y ~ visit + x", groups="person", m=2, rng=3, iterations=12, **words)
+    pd.testing.assert_frame_equal(imp.extend(iterations=2)[1], longer[1])
+    assert "its cluster" in str(imp.explain(int(np.flatnonzero(frame["y"].isna())[0]), "y"))
+
+
+def test_a_mixed_plan_comes_back_from_a_file(tmp_path):
+    frame = long_frame(2, n=30)[1]
+    imp = frame.mice.impute("y ~ visit", model="mixedlm", groups="person", re_formula="~ visit", m=2, rng=3)
+    imp.save(tmp_path / "study.mifit")
+    again = mifit.load(tmp_path / "study.mifit")
+    assert again.plan["y"].method == imp.plan["y"].method
+    pd.testing.assert_frame_equal(again.extend(iterations=2)[1], imp.extend(iterations=2)[1])
+
+
+def test_rows_of_a_new_cluster_are_drawn_near_its_observed_ones():
+    full, frame = long_frame(4)
+    imp = frame.mice.impute("y ~ visit", model="mixedlm", groups="person", m=5, rng=3)
+    new = full.head(10).copy()
+    new["person"] += 1000
+    new["y"] = np.where(new["person"] == 1000, 12.0, -8.0) + 0.5 * new["visit"]
+    new.loc[new["visit"] == 3, "y"] = np.nan
+    done = [one.loc[one["visit"] == 3, "y"].to_numpy() for one in imp.impute_new(new)]
+    assert np.all(np.abs(np.array(done) - [13.5, -6.5]) < 5)  # residual sd 1, five draws each
+    assert np.abs(np.mean(done, axis=0) - [13.5, -6.5]).max() < 2
+
+
+@pytest.mark.parametrize("kind", ["binary", "bounded", "matched"])
+def test_an_outcome_that_is_drawn_without_its_clusters_is_said_to_be(kind):
+    full, frame = long_frame(3)
+    frame["b"] = (full["y"] > 2).astype(float).where(frame["y"].notna())
+    words = {
+        "binary": {"formula": "b ~ visit", "model": "gee", "family": sm.families.Binomial()},
+        "matched": {"formula": "b ~ visit", "model": "conditional_logit"},
+        "bounded": {"formula": "y ~ visit", "model": "mixedlm", "bounds": {"y": (-30, 30)}},
+    }[kind]
+    outcome = words["formula"][0]
+    used = frame[["person", "visit", outcome]].assign(aux=np.arange(len(frame)) % 3 + 0.5)
+    with pytest.warns(mifit.ClusterWarning, match="are drawn without 'person'") as heard:
+        used.mice.impute(groups="person", m=2, rng=1, **words)
+    said = [str(one.message) for one in heard if one.category is mifit.ClusterWarning]
+    assert len(said) == 1 and f"the {frame['y'].isna().sum()} missing values" in said[0]
+    line = said[0].split("Without those rows: ")[1].splitlines()[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        res = eval(line, {"df": used, "sm": sm})
+        rows = used.dropna()
+        if kind == "binary":
+            fit = sm.GEE.from_formula("b ~ visit", "person", rows, family=sm.families.Binomial()).fit()
+            np.testing.assert_allclose(res.params["visit"], fit.params["visit"], rtol=1e-5)
+    assert res.nobs == frame["y"].notna().sum()
+
+
+def test_nothing_is_said_where_the_outcome_is_complete():
+    full = long_frame(3)[0]
+    full["x"] = np.where(np.arange(len(full)) % 5, full["visit"], np.nan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", mifit.ClusterWarning)
+        full.mice.impute("y ~ x", model="gee", groups="person", m=2, rng=1)
