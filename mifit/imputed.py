@@ -26,7 +26,7 @@ from .record.record import Record
 from .results.map import Mapped, map_sets
 from .results.monte_carlo import settle
 from .results.pooled import PooledResults
-from .results.returned_numbers import asks_for_p_values
+from .results.returned_numbers import asks_for_p_values, rank_correlation
 from .workflow.absent_names import said_of_absent
 from .workflow.alternatives import Alternatives, alternatives
 from .workflow.describe import described, remaining, said_of_remaining, settled
@@ -294,7 +294,9 @@ class ImputedSet:
         >>> list(imp.map(lambda d: d["bmi"].corr(d["chl"])).pool("fisher").index)
         ['estimate']
         """
-        return Mapped(map_sets(self, func, n_jobs), len(self._record.frame), asks_for_p_values(func))
+        frame = self._record.frame
+        values = map_sets(self, func, n_jobs)
+        return Mapped(values, len(frame), asks_for_p_values(func), rank_correlation(func, frame.columns))
 
     def check(
         self,

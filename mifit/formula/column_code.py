@@ -31,6 +31,7 @@ __all__ = [
     "tells_event",
     "unknown",
     "usable",
+    "with_event",
     "with_outcome",
     "without",
 ]
@@ -145,6 +146,27 @@ def event(name: Hashable, levels: Sequence[Any], columns: Iterable[Hashable]) ->
         made = f"(df[{name!r}] > 0).where({_there(name, codes)})"
         return f"df[{new!r}] = {made}  # if all above 0 are events; then status={new!r}"
     return f"df[{new!r}] = {is_level(name, found, levels)}  # if {_plain(found)!r} is the event; then status={new!r}"
+
+
+def with_event(name: Hashable, levels: Sequence[Any], columns: Iterable[Hashable], before: str = "") -> Advice:
+    """The line that makes a column of events of a status, and the call that leaves the status out: it is the outcome.
+
+    Parameters
+    ----------
+    name, levels, columns
+        As :func:`event` takes them.
+    before : str
+        Code that makes the status a column.
+
+    Examples
+    --------
+    >>> print(with_event("died", [1, 2], ["t", "died"]))  # doctest: +NORMALIZE_WHITESPACE
+    df['event'] = (df['died'] == 2).where(df['died'].notna());
+    df.mice.impute(status='event', methods={'died': 'leave'})  # if 2 is the event
+    """
+    line, _, remark = event(name, levels, columns).partition("  # ")
+    made = call("df.mice.impute", status=free_name("event", columns), **left_alone(name))
+    return made.after(f"{before}{line}; ").then(f"  # {remark.partition('; then')[0]}")
 
 
 def event_of(levels: list[Any], turned: bool = False) -> Any:

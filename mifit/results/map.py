@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any, overload
 
 import numpy as np
@@ -14,7 +15,7 @@ from ..pooling.rubin import columns
 from ..pooling.scales import SCALES, Scale, on_scale, scale_named
 from ..typing import Array
 from ..workers import alone, died
-from .returned_numbers import figures_of
+from .returned_numbers import STATISTICS, figures_of
 
 __all__ = ["Mapped", "map_sets", "pool_figures"]
 
@@ -34,6 +35,8 @@ class Mapped(Sequence[Any]):
         Rows of each set.
     tested : bool, default False
         Whether the function asks for p-values.
+    asked : str, optional
+        The call of a rank correlation in the function.
 
     Examples
     --------
@@ -42,8 +45,8 @@ class Mapped(Sequence[Any]):
     estimate     1.033      0.362
     """
 
-    def __init__(self, values: Sequence[Any], n_obs: int, tested: bool = False) -> None:
-        self._values, self.n_obs, self._tested = list(values), n_obs, tested
+    def __init__(self, values: Sequence[Any], n_obs: int, tested: bool = False, asked: str = "") -> None:
+        self._values, self.n_obs, self._tested, self._asked = list(values), n_obs, tested, asked
 
     @property
     def m(self) -> int:
@@ -105,7 +108,7 @@ class Mapped(Sequence[Any]):
             on Fisher's scale and a ``linregress`` by its standard errors; the others are refused, and
             :func:`mifit.pool_statistics` is named.
         """
-        return pool_figures(self._values, self.n_obs, scale, dfcom, alpha, self._tested)
+        return pool_figures(self._values, self.n_obs, scale, dfcom, alpha, self._tested, self._asked)
 
 
 def map_sets(
@@ -157,13 +160,17 @@ def pool_figures(
     dfcom: float | None = None,
     alpha: float = 0.05,
     tested: bool = False,
+    asked: str = "",
 ) -> pd.DataFrame:
     """Pool what a function gave for each set; see :meth:`Mapped.pool`."""
     if len(values) < 2:
         raise PoolingError(
             f"pooling needs at least 2 sets, got {len(values)}.", do=call("df.mice.impute", "y ~ x1 + x2", m=20)
         )
-    read = [figures_of(value, k, n_obs, tested) for k, value in enumerate(values)]
+    try:
+        read = [figures_of(value, k, n_obs, tested, asked) for k, value in enumerate(values)]
+    except PoolingError as error:
+        raise _with_numbers(error, values) from None
     sets = [figures for figures, _ in read]
     if scale is None and all(correlation for _, correlation in read):
         scale = "fisher"
@@ -184,6 +191,15 @@ def pool_figures(
         )
         warn(f"{reason}.")
     return table
+
+
+def _with_numbers(error: PoolingError, values: Sequence[Any]) -> PoolingError:
+    """The refusal of a test with the statistics of all sets in the call that pools them."""
+    found = [getattr(value, "statistic", None) for value in values]
+    if STATISTICS not in (error.do or "") or not all(isinstance(one, Real) for one in found):
+        return error
+    numbers = ", ".join(f"{float(one):.6g}" for one in found if one is not None)
+    return PoolingError(error.fact, do=str(error.do).replace(STATISTICS, f"[{numbers}]"), **error.lines)
 
 
 def _row(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import dis
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from numbers import Real
 from types import CellType, CodeType, FunctionType
 from typing import Any
@@ -14,10 +16,16 @@ from scipy.special import chdtrc, fdtrc, ndtr, stdtr
 from ..errors import PoolingError
 from ..typing import Array
 
-__all__ = ["Figure", "asks_for_p_values", "figures_of"]
+__all__ = ["STATISTICS", "Figure", "asks_for_p_values", "figures_of", "rank_correlation"]
 
 Figure = tuple[Any, ...]
 
+#: stands for the statistics of all sets
+STATISTICS = "[func(d).statistic for d in imp]"
+_RHO = (
+    "imp.map(lambda d: {'rho': (r := d.select_dtypes('number').iloc[:, :2].corr('spearman').iloc[0, 1], "
+    "1.06 / (len(d) - 3) * (1 - r**2) ** 2)}).pool(scale='fisher')   # of two columns of numbers"
+)
 _EXAMPLE = "imp.map(lambda d: (d.mean(numeric_only=True), d.var(numeric_only=True) / len(d))).pool()"
 
 #: results of scipy.stats whose statistic can be pooled: what it is, and its degrees of freedom where they never differ
@@ -60,11 +68,20 @@ _ESTIMATES = frozenset(["kendalltau", "somersd", "fisher_exact", "chatterjeexi"]
 #: what the second and third field of a named tuple must be called to be read as variance and degrees of freedom
 _VARIANCES, _DEGREES = ("variance", "var", "within"), ("df", "dof", "df_resid", "dfcom")
 
-#: variance of Fisher's transformation of a rank correlation, times n - 3 (Fieller, Hartley and Pearson 1957)
+#: variance of Fisher's transformation of Spearman's correlation, times n - 3 (Fieller, Hartley and Pearson 1957)
 _SPEARMAN = 1.06
+#: rank correlations of scipy.stats -> that variance, of n pairs (the same); None where it is not known
+_RANKS = {
+    "spearmanr": "1.06 / (len(d) - 3)",
+    "kendalltau": "0.437 / (len(d) - 4)",
+    "somersd": None,
+    "weightedtau": None,
+}
 
 
-def figures_of(value: Any, k: int, n_obs: int | None = None, tested: bool = False) -> tuple[dict[str, Figure], bool]:
+def figures_of(
+    value: Any, k: int, n_obs: int | None = None, tested: bool = False, asked: str = ""
+) -> tuple[dict[str, Figure], bool]:
     """Read what a function gave for one set.
 
     Parameters
@@ -78,6 +95,8 @@ def figures_of(value: Any, k: int, n_obs: int | None = None, tested: bool = Fals
         Rows of the set.
     tested : bool, default False
         Whether the function asks for p-values: two bare numbers are then no estimate with its variance.
+    asked : str, optional
+        The call of a rank correlation in the function, as :func:`rank_correlation` finds it.
 
     Returns
     -------
@@ -107,12 +126,12 @@ def figures_of(value: Any, k: int, n_obs: int | None = None, tested: bool = Fals
         if named & {*_P_VALUES} or ("p" in named and named & {*_STATISTIC}):
             raise _no_test(value, k)
         for name, one in value.items():
-            inner, _ = figures_of(one, k, n_obs)
+            inner, _ = figures_of(one, k, n_obs, asked=asked)
             alone = list(inner) == ["estimate"]
             out.update({str(name) if alone else f"{name}:{label}": figure for label, figure in inner.items()})
         return out, False
     if _is_test(value):
-        return _known_test(value, k, n_obs)
+        return _known_test(value, k, n_obs, asked)
     if (fields := getattr(value, "_fields", None)) is not None and not _means_variance(fields):
         raise PoolingError(
             f"set {k} gave a {type(value).__name__} ({', '.join(fields)}); nothing says that {fields[-1]!r} is a "
@@ -132,7 +151,8 @@ def figures_of(value: Any, k: int, n_obs: int | None = None, tested: bool = Fals
             f"set {k} gave {first[0]:.4g} and {first[1]:.4g} by a function that asks for p-values: nothing says that "
             "the second number is a variance.",
             wanted="the name of the estimate, {'mean': (estimate, variance)}",
-            do="imp.map(lambda d: {c: (d[c].mean(), d[c].var() / len(d)) for c in d.select_dtypes('number')}).pool()",
+            do=_pooled_ranks(asked)
+            or "imp.map(lambda d: {c: (d[c].mean(), d[c].var() / len(d)) for c in d.select_dtypes('number')}).pool()",
         )
     if vectors:
         return figures, False
@@ -141,9 +161,55 @@ def figures_of(value: Any, k: int, n_obs: int | None = None, tested: bool = Fals
         raise PoolingError(
             f"set {k} gave {figure[0]:.4g} and {figure[1]:.4g}, its p-value: a p-value is no variance.",
             wanted="an estimate with its variance, (estimate, variance)",
-            do=f"{_EXAMPLE}   # (estimate, variance)",
+            do=_pooled_ranks(asked) or f"{_EXAMPLE}   # (estimate, variance)",
         )
     return {"estimate": figure}, False
+
+
+def rank_correlation(func: Any, columns: Iterable[Any]) -> str:
+    """The call of a rank correlation that the code of a function contains, of the columns it names; empty else.
+
+    Parameters
+    ----------
+    func : callable
+    columns : iterable
+        Of the frame that the function is given.
+
+    Examples
+    --------
+    >>> rank_correlation(lambda d: stats.kendalltau(d["x"], d.y).statistic, ["y", "z", "x"])
+    "stats.kendalltau(d['x'], d['y'])"
+    """
+    func = getattr(func, "func", func)
+    if not isinstance(func, FunctionType):
+        return ""
+    used = [*_words(func.__code__)]
+    found = list(dict.fromkeys(word for word in used if word in _RANKS))
+    known = set(columns)
+    named = list(dict.fromkeys(word for word in used if word in known))
+    return f"stats.{found[0]}({', '.join(f'd[{n!r}]' for n in named)})" if len(found) == 1 and len(named) == 2 else ""
+
+
+def _words(code: CodeType) -> Iterator[str]:
+    """Names and texts of a piece of code in the order in which they are used."""
+    for one in dis.get_instructions(code):
+        if isinstance(one.argval, CodeType):
+            yield from _words(one.argval)
+        elif isinstance(one.argval, str):
+            yield one.argval
+
+
+def _pooled_ranks(asked: str) -> str:
+    """The line that pools a rank correlation on Fisher's scale, where its variance is known; empty else."""
+    variance = next((one for name, one in _RANKS.items() if one and f".{name}(" in asked), None)
+    if not variance:
+        return ""
+    kind, name = ("kendall", "tau") if "kendall" in asked else ("spearman", "rho")
+    x, y = re.findall(r"d\[.*?\](?=, d\[|\)$)", asked)
+    return (
+        f"imp.map(lambda d: {{{name!r}: (r := {x}.corr({y}, {kind!r}), {variance} * (1 - r**2) ** 2)}})"
+        ".pool(scale='fisher')"
+    )
 
 
 def _is_test(value: Any) -> bool:
@@ -163,7 +229,7 @@ def _means_variance(fields: tuple[str, ...]) -> bool:
     )
 
 
-def _known_test(value: Any, k: int, n_obs: int | None) -> tuple[dict[str, Figure], bool]:
+def _known_test(value: Any, k: int, n_obs: int | None, asked: str = "") -> tuple[dict[str, Figure], bool]:
     """Read the results whose statistic has a known scale: correlations, and the coefficients of a regression."""
     if hasattr(value, "slope") and hasattr(value, "stderr"):
         slope, stderr, r = (float(getattr(value, name)) for name in ("slope", "stderr", "rvalue"))
@@ -178,10 +244,12 @@ def _known_test(value: Any, k: int, n_obs: int | None) -> tuple[dict[str, Figure
         n, factor = _rows_of(value, r, n_obs)
         if n is not None and abs(r) < 1 and n > 3:
             return {"correlation": (r, factor * (1 - r**2) ** 2 / (n - 3))}, True
+        estimate = f"imp.map(lambda d: {asked}.statistic).pool()   # without a standard error: none is known"
         raise PoolingError(
             f"set {k} gave a {type(value).__name__}, and its p-value does not tell the rows behind the correlation "
             f"{r:.4g}.",
-            do="imp.map(lambda d: func(d).statistic).pool(scale='fisher')   # variance 1/(n - 3) on Fisher's scale",
+            scale="on Fisher's, Spearman's rho has the variance 1.06 / (n - 3), Kendall's tau 0.437 / (n - 4)",
+            do=_pooled_ranks(asked) or (f"from scipy import stats; {estimate}" if asked else _RHO),
         )
     raise _no_test(value, k)
 
@@ -213,7 +281,7 @@ def _no_test(value: Any, k: int) -> PoolingError:
     if kind:
         degrees = own if isinstance(own, int | np.integer) else df or 1
         note = "" if isinstance(own, int | np.integer) or df else "   # df of the test, such as groups - 1"
-        do = f"mifit.pool_statistics([func(d).statistic for d in imp], df={degrees}, kind={kind!r}){note}"
+        do = f"mifit.pool_statistics({STATISTICS}, df={degrees}, kind={kind!r}){note}"
     elif "Ttest" in name:
         do = "imp.fit('y ~ group')   # the difference of means with its standard error"
     else:

@@ -15,8 +15,10 @@ from ..formula.question import Question
 from ..formula.terms import take_apart
 from ..frame.table import Table
 from ..imputation.plan.clusters import drawn_without_clusters
+from ..imputation.plan.made_columns import APART
 from ..imputation.plan.plan import Plan
 from ..imputation.plan.survival_times import NO_STATUS, doubts_of_times
+from ..imputation.plan.usable_columns import MAY_BE_MISSING
 from ..record.record import Record, remembered
 from ..record.request import IMPUTE
 
@@ -30,6 +32,7 @@ __all__ = [
     "settled",
     "warn_of_clusters",
     "warn_of_times",
+    "warn_of_values",
 ]
 
 
@@ -54,6 +57,7 @@ def described(record: Record) -> list[str]:
         how = variable.why if variable.method is None else drawn
         lines.append(f"  {name!s:<{width}.{width}} {100 * count / n:5.1f} % missing   {how}")
     lines += [f"  far out  : {one}; see imp.check_values()" for one in far_out(record)]
+    lines += [f"  look at  : {line}" for text in _doubts_of_values(record.plan) for line in text.split("\n")]
     if rest:
         lines.append("  still missing: " + ", ".join(f"{name} ({count})" for name, count in rest.items()))
     return lines
@@ -148,3 +152,15 @@ def warn_of_clusters(record: Record, asked: Callable[[], Advice]) -> None:
     if record.plan is not None:
         for fact, do in drawn_without_clusters(record.plan):
             warn(do.joined(asked()).after(fact), ClusterWarning)
+
+
+def _doubts_of_values(plan: Plan) -> list[str]:
+    """What the plan has found in the data that makes results wrong: columns made of others, codes for missing."""
+    codes = [event for event in plan.events if MAY_BE_MISSING in event]
+    return [event for event in plan.events if APART in event] + (["\n".join(codes)] if codes else [])
+
+
+def warn_of_values(plan: Plan) -> None:
+    """Warn of all columns that were made of others, and of all codes that may stand for missing values, once each."""
+    for text in _doubts_of_values(plan):
+        warn(text)

@@ -20,7 +20,7 @@ from ..imputation.sampler.chain import Chain
 from ..imputation.seed import Seed
 from ..record.record import Present, Record
 from ..record.request import request, request_of
-from .describe import remaining, said_of_incomplete, warn_of_clusters, warn_of_times
+from .describe import remaining, said_of_incomplete, warn_of_clusters, warn_of_times, warn_of_values
 from .prepare import checked, plan_for
 from .run import chains_of, finished, more_chains, refuse_run
 from .stopping import call_again, salvaged
@@ -54,6 +54,7 @@ def imputed(frame: pd.DataFrame, given: Arguments, present: Present) -> Record:
         planned = dataclasses.replace(planned, frame=copied(planned.frame), seed=seed_of(one_seed(given)))
         plan, seed, numbers = planned.plan, planned.seed, range(int(given.m))
         assert plan is not None and seed is not None
+        warn_of_values(plan)
         warn_of_times(planned.questions, planned.table.filled, lambda: request(given))
         warn_of_clusters(planned, lambda: request(given))
 

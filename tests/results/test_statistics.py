@@ -1,6 +1,7 @@
 """Results of tests: never an estimate with its variance; statistics pooled by D2 from their values alone."""
 
 from collections import namedtuple
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -200,3 +201,48 @@ def test_what_are_no_statistics_is_refused_with_a_call(values, words):
 def test_the_message_about_chi_squares_names_the_function(sets):
     with pytest.raises(PoolingError, match="mifit.pool_statistics"):
         mapped(sets, lambda d: 3.0).pool("chi2")
+
+
+RANKS = {"kendalltau": (0.437, 4), "spearmanr": (1.06, 3)}
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [("kendalltau", "whole"), *product(RANKS, ["unpacked", "by attribute"])],
+)
+def test_the_advised_line_pools_a_rank_correlation_with_its_own_variance(name, written):
+    rng = np.random.default_rng(4)
+    df = pd.DataFrame({"x": rng.normal(size=90), "z": rng.normal(size=90)}).assign(
+        y=lambda d: d.x + rng.normal(size=90)
+    )
+    df.loc[:30, "x"] = np.nan
+    imp = df.round(1).mice.impute(m=4, rng=1)  # ties: the p-value does not tell the rows
+    func = getattr(stats, name)
+    forms = {
+        "whole": {"kendalltau": lambda d: stats.kendalltau(d["x"], d["y"])},
+        "unpacked": {
+            "kendalltau": lambda d: tuple(stats.kendalltau(d["x"], d["y"])),
+            "spearmanr": lambda d: tuple(stats.spearmanr(d["x"], d["y"])),
+        },
+        "by attribute": {
+            "kendalltau": lambda d: (stats.kendalltau(d.x, d.y).statistic, stats.kendalltau(d.x, d.y).pvalue),
+            "spearmanr": lambda d: (stats.spearmanr(d.x, d.y).statistic, stats.spearmanr(d.x, d.y).pvalue),
+        },
+    }
+    with pytest.raises(PoolingError) as caught:
+        imp.map(forms[written][name]).pool()
+    table = eval(caught.value.do, {"imp": imp})
+    size, less = RANKS[name]
+    z = np.arctanh([func(d["x"], d["y"]).statistic for d in imp])
+    total = size / (len(df) - less) + (1 + 1 / len(z)) * z.var(ddof=1)
+    half = stats.t.ppf(0.975, (len(z) - 1) * (total / (total - size / (len(df) - less))) ** 2) * np.sqrt(total)
+    np.testing.assert_allclose(table["estimate"], np.tanh(z.mean()))
+    np.testing.assert_allclose(table[["conf_low", "conf_high"]], [np.tanh([z.mean() - half, z.mean() + half])])
+
+
+def test_the_advised_line_holds_the_statistics_of_all_sets(sets):
+    with pytest.raises(PoolingError) as caught:
+        mapped(sets, lambda d: stats.kruskal(d["x"], d["y"], d["z"])).pool()
+    line = caught.value.do.replace("df=1", "df=2")  # the remark says that the user knows
+    expected = mifit.pool_statistics([stats.kruskal(d["x"], d["y"], d["z"]).statistic for d in sets], df=2, kind="chi2")
+    assert eval(line, {"mifit": mifit}).pvalue == pytest.approx(expected.pvalue, rel=1e-4)

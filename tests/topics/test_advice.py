@@ -96,7 +96,8 @@ def test_a_status_of_any_coding_becomes_the_events_that_are_meant(coding, name):
     names = scope(df)
     call = "df.mice.impute('t ~ x + z', model='phreg', status={!r}, m=2, rng=1)"
     imp, pasted = followed(call.format(name), names, call.format("event"))
-    assert len(pasted) == 1 and repr(event) in pasted[0] and "then status='event'" in pasted[0]
+    assert len(pasted) == 1 and repr(event) in pasted[0] and "status='event'" in pasted[0]
+    assert imp.plan[name].why == "left alone, as asked"  # it is the outcome again, no auxiliary
     np.testing.assert_array_equal(truth_of(names["df"]["event"]), (df[name] == event).astype(float))
     assert np.abs(imp.fit().params).max() > 0
     # the same line keeps a missing status missing
@@ -105,7 +106,7 @@ def test_a_status_of_any_coding_becomes_the_events_that_are_meant(coding, name):
     )
     holed[name] = holed[name].mask(np.arange(N) < 12)
     names = scope(holed)
-    exec(pasted[0], names)
+    exec(pasted[0].partition("; df.mice")[0], names)
     assert names["df"]["event"].isna().sum() == 12 and names["df"]["event"].isna()[MISSING].all()
 
 
@@ -304,6 +305,25 @@ def test_what_is_a_code_for_missing_and_what_is_none(values, codes):
     assert all(f"{code} in" in noted[0] or f"{code}: np.nan" in noted[0] for code in codes)
 
 
+def test_codes_for_missing_are_warned_of_once_and_printed_until_they_are_gone_or_called_values():
+    rng = np.random.default_rng(1)
+    df = pd.DataFrame({"x": rng.normal(30, 4, N), "g": spread(["a", "b", "NA"]), "y": rng.normal(size=N)})
+    df.loc[:3, "x"], df.loc[10:15, "x"] = -99, np.nan
+    with pytest.warns(mifit.MifitWarning, match="stands for a missing value") as seen:
+        imp = df.mice.impute(m=2, rng=1)
+    assert len(seen) == 1 and "'x' is -99" in str(seen[0].message) and "level 'NA'" in str(seen[0].message)
+    lines = [line for line in repr(imp).splitlines() if "look at" in line]
+    names, kinds = scope(df.copy()), {}
+    for line in lines:
+        exec(line.partition("missing value, ")[2], names)
+        kinds |= eval(line.partition("else kinds=")[2])
+    assert names["df"]["x"].isna().sum() == df["x"].isna().sum() + 4 and set(names["df"]["g"].dropna()) == {"a", "b"}
+    assert "look at" not in repr(names["df"].mice.impute(m=2, rng=1))
+    kept = df.mice.impute(m=2, rng=1, kinds=kinds)
+    assert "look at" not in repr(kept) and (kept[0]["x"] == -99).sum() >= 4
+
+
+@pytest.mark.filterwarnings("ignore:.*yet drawn apart")
 def test_a_level_that_nothing_tells_is_merged_and_no_row_is_lost():
     df = base().assign(g=spread(list("abcd"), "category", holes=False), y=lambda d: d["z"] + 1)
     df.loc[df["g"] == "d", "y"] = np.nan

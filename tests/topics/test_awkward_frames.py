@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 import mifit
 from mifit import DataError, FormulaError, MifitError, PlanError
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*yet drawn apart")  # frames of columns made of others
+
 N = 60
 
 

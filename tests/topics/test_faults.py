@@ -20,6 +20,8 @@ from mifit.imputation.sampler import runs as chains
 from mifit.workers import Board, Halted, Parcel, alone, spread
 from support.mixed_kinds import mixed, same
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*yet drawn apart")  # frames of columns made of others
+
 WORDS = {"formula": "y ~ x * z + g", "iterations": 3, "rng": 7}
 
 

@@ -12,10 +12,10 @@ from ...frame.table import Table
 from ..methods import METHODS
 from .chained import plan_chained
 from .check_analysis import check_keywords
-from .copies_in_other_units import said_of_copies
 from .draft import Draft
 from .joint import plan_joint
 from .likelihoods import likelihood_of
+from .made_columns import said_of_made
 from .options import Options
 from .plan import Plan
 from .restrictions import apply_restrictions, check_weights
@@ -35,7 +35,7 @@ def build(
     check_keywords(questions, table)
     left, events = set_aside(table, questions, options)
     mode = _mode(questions, table, options, events)
-    events += [*doubts_of_times(questions, table), *said_of_copies(table, questions, options, left)]
+    events += [*doubts_of_times(questions, table), *said_of_made(table, questions, options, left)]
     draft = Draft(
         table, tuple(questions), options, scope, mode, left, events, skips=skips or {}, derived=tuple(derived)
     )

@@ -11,12 +11,12 @@ from ...calls import Advice, Code, left_alone
 from ...errors import FormulaError, PlanError, call, listed
 from ...formula.column_code import (
     among,
-    event,
     masked,
     numbers,
     of_expression,
     renamed,
     repeated,
+    with_event,
     with_outcome,
     without,
 )
@@ -289,11 +289,12 @@ def _no_events(name: Hashable | None, levels: Sequence[object], table: Table) ->
     some = listed(f"{v:g}" if isinstance(v, float) else v for v in levels)
     causes = {"causes": "competing risks are not built; the hazard of one cause alone takes the others as censored"}
     named = "status" if name is None else name
-    made = event(named, levels, [*table.columns, named])
+    before = "df['status'] = status; " if name is None else ""
+    made = with_event(named, levels, [*table.columns, named], before)
     return PlanError(
         f"status={named!r} holds {some}; an event is 1, censoring 0.",
         **(causes if len(levels) > 2 else {}),
-        do=f"df['status'] = status; {made}" if name is None else made,
+        do=made,
     )
 
 

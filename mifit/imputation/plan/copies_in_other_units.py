@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 
@@ -10,51 +10,48 @@ from ...errors import PlanError, call
 from ...formula.column_code import without
 from ...formula.question import Question
 from ...formula.terms import code_of
-from ...frame.kinds import Kind
 from ...frame.table import Table
 from ...typing import Array
 from .options import Options
 
-__all__ = ["linear_copy", "said_of_copies"]
+__all__ = ["allowances", "linear_copies", "linear_copy", "numbers_of", "short"]
 
 _ENOUGH = 10  # rows in which both are observed
-_SCREEN = 2_000  # rows that a first look takes
+_SCREEN = 500  # rows that a first look takes
 _ROUNDED = 0.02  # largest distance from the line, in standard deviations; what derived= allows for rounding too
 _EXACT = (1e-13, 1e-10)  # the same where nothing is rounded, relative to the largest value
 _SINGLE = 5e-7  # the same for numbers that were computed in float32
 _DIGITS = 16
 
 
-def said_of_copies(
-    table: Table, questions: Sequence[Question], options: Options, left: Collection[Hashable]
-) -> list[str]:
-    """Name columns that are linear in another one, with the words that keep them in step.
+def linear_copies(
+    table: Table, numbers: Mapping[Hashable, Array], questions: Sequence[Question], options: Options
+) -> dict[Hashable, tuple[Hashable, str, int]]:
+    """Find columns that are linear in another one.
 
     Parameters
     ----------
     table : Table
+    numbers : mapping
+        Column that is not left alone -> its numbers, (n,); NaN where missing.
     questions : sequence of Question
     options : Options
-    left : collection of hashable
-        Columns that are left alone.
 
     Returns
     -------
-    list of str
-        One sentence, or none; pairs without missing values are not looked at.
+    dict
+        Column -> the other one, its expression, the rows where both are observed; pairs without missing values are
+        not looked at.
 
     Raises
     ------
     PlanError
         If an analysis has a column and its exact copy, each as a term: no data tell their coefficients apart.
     """
-    names = [
-        n for n, c in table.columns.items()
-        if n not in left and n != options.id and c.number and c.kind is not Kind.OTHER and len(c.missing) < table.n_rows
-    ]  # fmt: skip
+    names = [n for n in numbers if n != options.id and len(table[n].missing) < table.n_rows]
     if len(names) < 2 or not any(len(table[n].missing) for n in names):
-        return []
-    values = {n: _numbers(table, n) for n in names}
+        return {}
+    values = {n: numbers[n] for n in names}
     outcomes = {v for q in questions for v in q.outcome}
     reserved = {v for q in questions for v in (*q.variables(table), *q.reserved(table))} - outcomes
     wished = {*options.methods, *options.predictors, *(options.order or ())}
@@ -62,8 +59,7 @@ def said_of_copies(
     def stays(name: Hashable) -> tuple[bool, bool, bool, int]:
         return name not in outcomes, name not in wished, name not in reserved, len(table[name].missing)
 
-    found: dict[Hashable, str] = {}
-    rows: list[int] = []
+    found: dict[Hashable, tuple[Hashable, str, int]] = {}
     pairs = [sorted(pair, key=stays) for pair in _alike(np.column_stack(list(values.values())), names)]
     for base, copy in sorted(pairs, key=lambda pair: stays(pair[0])):
         if not (len(table[base].missing) or len(table[copy].missing)) or {base, copy} & {*found} or copy in outcomes:
@@ -71,16 +67,9 @@ def said_of_copies(
         line = linear_copy(values[base], values[copy])
         if line is not None:
             _refuse_both(questions, table, base, copy, line, values)
-            found[copy] = _written(base, *line)
-            rows.append(int(np.sum(~np.isnan(values[base] + values[copy]))))
-    if not found:
-        return []
-    shown = ", ".join(f"{name!r} is {code}" for name, code in found.items())
-    shown += f" in all {min(rows)} rows where both are observed, yet drawn apart"
-    call = f"derived={ {**options.derived, **found}!r}".replace("= ", "=")
-    taken = [repr(n) for n in found if n in wished]
-    without = f" (without {', '.join(taken)} in other words)" if taken else ""
-    return [f"{shown}; {call} keeps them in step{without}"]
+            both = int(np.sum(~np.isnan(values[base] + values[copy])))
+            found[copy] = (base, _written(base, *line), both)
+    return found
 
 
 def _refuse_both(
@@ -136,14 +125,14 @@ def linear_copy(x: Array, y: Array) -> tuple[float, float] | None:
     u, v = x / size, y / scale
     centred = u - u.mean()
     slope = float(centred @ (v - v.mean()) / (centred @ centred)) * scale / size
-    for allowed in _allowances(y, scale, float(np.std(v)) * scale):
+    for allowed in allowances(y, scale, float(np.std(v)) * scale):
         line = _line(slope, x, y, allowed)
         if line is not None:
             return line
     return None
 
 
-def _allowances(y: Array, scale: float, spread: float) -> list[float]:
+def allowances(y: Array, scale: float, spread: float) -> list[float]:
     """How far rows may be from the line, the strictest first."""
     found = [share * scale for share in _EXACT]
     with np.errstate(over="ignore", under="ignore"):
@@ -168,7 +157,7 @@ def _line(slope: float, x: Array, y: Array, allowed: float) -> tuple[float, floa
     return None
 
 
-def _numbers(table: Table, name: Hashable) -> Array:
+def numbers_of(table: Table, name: Hashable) -> Array:
     """A column as numbers, shape (n,); NaN where missing."""
     found = table[name].values.copy()
     known = table[name].observed
@@ -200,12 +189,12 @@ def _alike(values: Array, names: Sequence[Hashable]) -> list[tuple[Hashable, Has
 def _written(name: Hashable, slope: float, intercept: float) -> str:
     """A line as an expression of a column."""
     code = code_of(name)
-    text = code if slope == 1.0 else f"-{code}" if slope == -1.0 else f"{_short(slope)} * {code}"
+    text = code if slope == 1.0 else f"-{code}" if slope == -1.0 else f"{short(slope)} * {code}"
     if intercept == 0.0:
         return text
-    return f"{text} {'-' if intercept < 0 else '+'} {_short(abs(intercept))}"
+    return f"{text} {'-' if intercept < 0 else '+'} {short(abs(intercept))}"
 
 
-def _short(number: float) -> str:
+def short(number: float) -> str:
     """A number as it is written, whole where it is."""
     return str(int(number)) if number == int(number) and abs(number) < 1e15 else repr(number)

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ...calls import Advice
+from ...calls import Advice, left_alone
 from ...errors import call
 from ...formula.column_code import event_of, tells_event, without
 from ...formula.question import Question
@@ -162,4 +162,6 @@ def _call(question: Question, table: Table, name: Hashable, value: object) -> Ad
         return call(f"{frame}.mice.impute", formula, model=question.model, status=name)
     fresh = free_name("had_event" if "event" in table else "event", table.columns)
     made = f"lambda d: (d[{name!r}] == {value!r}).astype(float)"
-    return call(f"{frame}.assign({fresh}={made}).mice.impute", formula, model=question.model, status=fresh)
+    return call(
+        f"{frame}.assign({fresh}={made}).mice.impute", formula, model=question.model, status=fresh, **left_alone(name)
+    )

@@ -22,9 +22,10 @@ from ..methods import CHAINED, COMPATIBLE, METHODS
 from .defaults import is_identifier
 from .options import Options
 
-__all__ = ["check_options", "is_constant", "meant_method", "set_aside", "suiting", "with_article"]
+__all__ = ["MAY_BE_MISSING", "check_options", "is_constant", "meant_method", "set_aside", "suiting", "with_article"]
 
 _IMPUTE = "df.mice.impute"
+MAY_BE_MISSING = "if that stands for a missing value"  # what is said of codes such as -99
 _LARGEST = 1e150  # beyond this a square overflows
 _CODES = 10  # so many levels of text that are numbers may be codes; more are a number kept as text
 
@@ -238,7 +239,9 @@ def _stand_for_missing(column: Column) -> list[str]:
         words = words_of_missing(column.coding.levels)
         code = masked(name, words)
         return (
-            [f"{name!r} has the level {listed(map(repr, words))}: if that is a missing value, {code}"] if words else []
+            [f"{name!r} has the level {listed(map(repr, words))}: {MAY_BE_MISSING}, {code}{_else(column)}"]
+            if words
+            else []
         )
     if not column.number:
         return []
@@ -250,7 +253,12 @@ def _stand_for_missing(column: Column) -> list[str]:
     shown = " and ".join(f"{code:g} in {many} row{'' if many == 1 else 's'}" for code, (many, _) in found.items())
     code = masked(name, sorted(found))
     following = next(iter(found.values()))[1]
-    return [f"{name!r} is {shown}, the next value is {following:g}: if that stands for a missing value, {code}"]
+    return [f"{name!r} is {shown}, the next value is {following:g}: {MAY_BE_MISSING}, {code}{_else(column)}"]
+
+
+def _else(column: Column) -> str:
+    """How to say that a code is a value."""
+    return f"  # else kinds={ {column.name: column.kind.value}!r}".replace("= ", "=")
 
 
 def _refuse_names(table: Table, column: Column, questions: Sequence[Question]) -> None:
