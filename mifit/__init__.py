@@ -35,7 +35,7 @@ from .errors import (
 if TYPE_CHECKING:
     from . import datasets
     from .frame.kinds import Kind
-    from .imputation.methods import PMM, Logistic, Multinomial, NegBin, Normal, Ordinal, Poisson, Power, Sample
+    from .imputation.methods import PMM, Logistic, Mixture, Multinomial, NegBin, Normal, Ordinal, Poisson, Power, Sample
     from .imputation.methods.check_method import check_method
     from .imputed import ImputedSet, from_frames, from_long, load
     from .results.compare import anova
@@ -62,6 +62,7 @@ __all__ = [
     "Logistic",
     "MifitError",
     "MifitWarning",
+    "Mixture",
     "ModelError",
     "Multinomial",
     "NegBin",
@@ -95,7 +96,7 @@ __all__ = [
 # Where the names live that are loaded on first use; an empty home is the module of that name.
 _HOMES = {
     **dict.fromkeys(
-        ("PMM", "Logistic", "Multinomial", "NegBin", "Normal", "Ordinal", "Poisson", "Power", "Sample"),
+        ("PMM", "Logistic", "Mixture", "Multinomial", "NegBin", "Normal", "Ordinal", "Poisson", "Power", "Sample"),
         "imputation.methods",
     ),
     "ImputedSet": "imputed",

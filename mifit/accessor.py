@@ -70,6 +70,7 @@ def impute(
     weights: Any = None,
     collapse: Mapping[Hashable, Any] | None = None,
     min_count: int | None = None,
+    error_law: str = "auto",
     rng: Any = None,
     n_jobs: int | None = None,
     progress: bool | None = None,
@@ -136,6 +137,9 @@ def impute(
         Column -> {new level: [levels]}: drawn together, then one of them by their observed shares.
     min_count : int, optional
         The same for all levels of a column that are observed in fewer rows than this.
+    error_law : {"auto", "declared", "learned"}
+        Errors of numeric outcomes: normal as declared unless complete rows speak against it, then a mixture of normals
+        of mean zero that is learned from the data; the normal in any case; the mixture in any case.
     rng : int, SeedSequence or Generator, optional
         Source of randomness; the same one gives the same bits. ``random_state`` is an alias.
     n_jobs : int, optional
@@ -186,8 +190,9 @@ def impute(
         formula=formula, model=model, m=m, iterations=iterations, methods=methods, predictors=predictors,
         auxiliary=auxiliary, congeniality=congeniality, order=order, derived=derived, id=id, link=link,
         kinds=kinds, bounds=bounds, censored=censored, truncated=truncated, conditional=conditional,
-        where=where, ignore=ignore, by=by, weights=weights, collapse=collapse, min_count=min_count, rng=rng,
-        n_jobs=n_jobs, progress=progress, checkpoint=checkpoint, model_keywords=model_keywords,
+        where=where, ignore=ignore, by=by, weights=weights, collapse=collapse, min_count=min_count,
+        error_law=error_law, rng=rng, n_jobs=n_jobs, progress=progress, checkpoint=checkpoint,
+        model_keywords=model_keywords,
     )  # fmt: skip
     return ImputedSet(imputed(frame, given, ImputedSet))
 

@@ -47,7 +47,7 @@ STYLE = (
 
 #: verdict -> how good it is
 _GRADES = {
-    **dict.fromkeys(("exact", "implied", "stable", "constant", "one sweep suffices"), "good"),
+    **dict.fromkeys(("exact", "same mean", "implied", "stable", "constant", "one sweep suffices"), "good"),
     **dict.fromkeys(("approximate", "too few sweeps", "too few chains"), "fair"),
     **dict.fromkeys(("absent", "drifts"), "poor"),
 }

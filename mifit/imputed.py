@@ -317,8 +317,8 @@ class ImputedSet:
         Returns
         -------
         DataFrame
-            Index the terms; columns ``verdict`` (exact, implied, approximate, absent, unknown), ``imputed`` (imputed
-            cells the term is computed from), ``reason`` and ``do``, the call that cures it.
+            Index the terms; columns ``verdict`` (exact, same mean, implied, approximate, absent, unknown),
+            ``imputed`` (imputed cells the term is computed from), ``reason`` and ``do``, the call that cures it.
 
         Examples
         --------

@@ -18,7 +18,7 @@ from ..formula.question import Question
 from ..frame.table import Table
 from ..imputation.plan.likelihoods import likelihood_of
 from ..imputation.plan.plan import Plan
-from .verdict import Verdict, Where, verdict
+from .verdict import Verdict, Where, law_of, verdict
 
 __all__ = ["Certificate", "as_asked", "breusch_pagan", "certificate", "judged"]
 
@@ -27,7 +27,7 @@ _SURE = 0.01  # p-value below which unequal variances are reported
 
 
 def certificate(
-    plan: Plan | None, table: Table, question: Question, asked: Question, robust: bool = False, do: str = "",
+    plan: Plan | None, table: Table, question: Question, asked: Question, robust: str = "", do: str = "",
     where: Where | None = None,
 ) -> pd.DataFrame:  # fmt: skip
     """Compare an analysis with the imputations, one row per term.
@@ -41,8 +41,8 @@ def certificate(
         In terms of what was drawn: derived columns written out.
     asked : Question
         The same as the user wrote it.
-    robust : bool, default False
-        Whether the covariance does without the likelihood.
+    robust : str, default ""
+        What the covariance allows for beyond the likelihood, as in :func:`~mifit.examine.verdict.verdict`.
     do : str
         The call that imputes for it.
     where : Where, optional
@@ -51,7 +51,7 @@ def certificate(
     Returns
     -------
     Certificate
-        A DataFrame. Index the terms; columns ``verdict`` (exact, implied, approximate, absent, unknown),
+        A DataFrame. Index the terms; columns ``verdict`` (exact, same mean, implied, approximate, absent, unknown),
         ``imputed`` (how many of its cells are imputed), ``reason``, and ``do`` (the call that cures it).
 
     Examples
@@ -110,7 +110,7 @@ def _written(frame: pd.DataFrame, how: Callable[[object], str]) -> pd.DataFrame:
 
 
 def judged(
-    plan: Plan | None, table: Table, question: Question, asked: Question, robust: bool = False,
+    plan: Plan | None, table: Table, question: Question, asked: Question, robust: str = "",
     where: Where | None = None,
 ) -> tuple[Verdict, str]:  # fmt: skip
     """The verdict in the user's words, and what speaks against the working model of robust standard errors.
@@ -122,8 +122,12 @@ def judged(
         Empty, or that the residual variances are unequal although the draws assume equal ones.
     """
     found = as_asked(verdict(plan, table, question, robust, where), plan, question, asked)
+    if robust == "spread" and "error_law=" in found.reason:  # the user chose a law that the data contradict
+        return found, found.reason
     drawn = any(len(table[name].missing) for name in question.variables(table))
-    if not (robust and found.word == "approximate" and question.facts.one_variance and drawn):
+    law = None if plan is None else law_of(plan, question)
+    known = law is not None and (law.learned or bool(law.doubt))
+    if known or not (robust and found.word == "approximate" and question.facts.one_variance and drawn):
         return found, ""
     p_value = breusch_pagan(question, table)
     if not p_value < _SURE:

@@ -229,7 +229,23 @@ def _models(record: Record, write: _Style, cite: Numbered) -> list[str]:
             f"Missing values of the {'outcome' if len(outcomes) == 1 else 'outcomes'} {names} were drawn from the "
             "analysis model, its parameters from their posterior distribution."
         )
-    return said
+    return [*said, *(_learned(factor, record, write, cite) for factor in plan.factors if _is_learned(factor))]
+
+
+def _is_learned(factor: Factor) -> bool:
+    """Whether the error law of an analysis was learned."""
+    return factor.question is not None and factor.law is not None and factor.law.learned
+
+
+def _learned(factor: Factor, record: Record, write: _Style, cite: Numbered) -> str:
+    """How the errors of an analysis were drawn that are not normal."""
+    assert record.plan is not None and factor.law is not None and factor.question is not None
+    outcome = write.name(record.plan.questions[factor.question].terms.outcome)
+    spread = ", with a spread that depends on the predictors" if factor.law.uneven else ""
+    return (
+        f"The residuals of {outcome} were taken to follow a mixture of {factor.law.components} normal distributions "
+        f"around the mean of the analysis{cite(*_sources([factor]))}{spread}, re-estimated in every iteration."
+    )
 
 
 def _called(variable: Variable) -> str:
@@ -315,6 +331,7 @@ def _agreement(results: Any, write: _Style) -> str:
     word, _, reason = str(results.congeniality or "").partition(": ")
     told = {
         "exact": "The imputations were made for this analysis.",
+        "same mean": "The imputations were made for this analysis; the law of its errors was learned from the data.",
         "implied": "This analysis is nested in the one that the imputations were made for.",
         "approximate": f"Imputations and analysis agree approximately ({write.escape(reason)}).",
         "absent": f"The imputations were not made for this analysis ({write.escape(reason)}): it may be biased.",

@@ -211,6 +211,7 @@ def _congeniality(record: Record, plots: Plots, check: Callable[..., pd.DataFram
 
 _VERDICTS = {
     "exact": "the analysis that the imputations were made for",
+    "same mean": "the analysis that the imputations were made for; its error law was learned from the data",
     "implied": "nested in an analysis that they were made for",
     "approximate": "the draws rest on a working model of the analysis",
     "absent": "the imputations never saw it: its estimate is pulled towards what they assumed",

@@ -16,19 +16,21 @@ from ..formula.terms import code_of, take_apart
 from ..frame.table import Table
 from ..imputation.methods import name_of
 from ..imputation.plan.defaults import constant_within
+from ..imputation.plan.error_law import DECLARED, ErrorLaw
 from ..imputation.plan.plan import Plan
 from ..imputation.plan.support import truncated_unawares
 from ..imputation.plan.survival_times import late_cases
 from ..typing import Rows
 
-__all__ = ["Verdict", "Where", "verdict"]
+__all__ = ["Verdict", "Where", "law_of", "verdict"]
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """One word on an analysis, and why.
 
-    ``exact``: the declared analysis. ``implied``: nested in it. ``approximate``: the draws use a working model.
+    ``exact``: the declared analysis, and nothing speaks against its likelihood. ``same mean``: the declared analysis,
+    its error law learned from the data. ``implied``: nested in it. ``approximate``: the draws use a working model.
     ``absent``: the imputations never saw it. ``unknown``: the sets were made elsewhere.
     """
 
@@ -52,7 +54,7 @@ class Where:
 
 
 def verdict(
-    plan: Plan | None, table: Table, question: Question, robust: bool = False, where: Where | None = None
+    plan: Plan | None, table: Table, question: Question, robust: str = "", where: Where | None = None
 ) -> Verdict:
     """Compare an analysis with what the imputations were made for.
 
@@ -63,8 +65,9 @@ def verdict(
     table : Table
     question : Question
         The analysis asked for.
-    robust : bool, default False
-        Whether its covariance does without the likelihood.
+    robust : str, default ""
+        What its covariance allows for beyond the likelihood: "" for nothing, "spread" for unequal variances,
+        "dependence" for rows that depend on one another.
     where : Where, optional
         The rows, if they are not all.
 
@@ -91,9 +94,32 @@ def verdict(
     loose = loose or late_cases(question, table)
     if loose and found.word in ("exact", "implied"):
         return Verdict("approximate", loose)
-    if robust and found.word in ("exact", "implied"):
-        return Verdict("approximate", "the draws use the model's likelihood, the standard errors do not")
-    return found
+    if found.word not in ("exact", "implied"):
+        return found
+    law = law_of(plan, question)
+    if robust and (robust != "spread" or law is None or not (law.learned or law.supported)):
+        found = Verdict("approximate", "the draws use the model's likelihood, the standard errors do not")
+    return found if law is None else _with_law(found, law)
+
+
+def law_of(plan: Plan, question: Question) -> ErrorLaw | None:
+    """The error law that an analysis was drawn with."""
+    for factor in plan.factors:
+        declared = None if factor.question is None else plan.questions[factor.question]
+        if declared is not None and likelihood(declared) == likelihood(question):
+            return factor.law
+    return None
+
+
+def _with_law(found: Verdict, law: ErrorLaw) -> Verdict:
+    """A verdict on the mean of an analysis, and what is known of its error law."""
+    if law.doubt:
+        more = "; error_law='learned'" if law.option == DECLARED and law.against else ""
+        return Verdict("approximate", law.doubt + more)
+    if found.word == "approximate" or not law.said:
+        return found
+    word = "same mean" if law.learned and found.word == "exact" else found.word
+    return Verdict(word, f"{found.reason}; {law.said}")
 
 
 def _without_derived(plan: Plan, table: Table, used: Sequence[Hashable]) -> str:

@@ -174,6 +174,7 @@ class Facts(NamedTuple):
     linear: bool = False  #: its fitted half, a dataclass, uses X only through X @ coef: more coefficients may be 0
     cross: bool = False  #: asks for ``Visit.cross``, which then is kept up to date
     curvature: bool = False  #: goes on from the curvature of its last fit
+    opened: bool = False  #: its first fit takes long: chains go on from one on complete rows
     survival: bool = False  #: ``bound`` gives it times and events before it is fitted; it has no constant
     lowest: float = -np.inf  #: no value that it draws is below
     called: str = ""  #: its name in a paper

@@ -17,6 +17,7 @@ from .plan.options import Options
 from .plan.plan import Plan
 from .plan.skip_rules import Skip
 from .sampler.engine import Engine
+from .sampler.learned_laws import with_error_laws
 from .sampler.metropolis import MOVES
 
 __all__ = ["make"]
@@ -63,6 +64,9 @@ def make(
 def _with_samplers(plan: Plan, table: Table, derived: Sequence[Derived]) -> Plan:
     """The plan with the sampler of every column as its chains will choose it."""
     engine = Engine(table, plan, derived)
+    drafted, plan = plan, with_error_laws(plan, engine)
+    if plan is not drafted and plan.factors != drafted.factors:
+        engine = Engine(table, plan, derived)
     stated = [
         dataclasses.replace(v, sampler=_stated(engine, v.name)) if v.name in engine.choices else v
         for v in plan.variables

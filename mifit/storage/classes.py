@@ -10,7 +10,7 @@ from typing import Any
 
 __all__ = ["CLASSES", "class_named", "fields_in_file", "fields_of", "name_of"]
 
-_METHODS = "Cox Glm Logistic Multinomial NegBin Normal Ordinal PMM Poisson Power Probit Sample"
+_METHODS = "Cox Glm Logistic Mixture Multinomial NegBin Normal Ordinal PMM Poisson Power Probit Sample"
 
 #: name in a file -> where the class is; no other class is ever made from a file
 CLASSES = {
@@ -18,6 +18,7 @@ CLASSES = {
     "Chain": "imputation.sampler.chain:Chain",
     "Coding": "frame.kinds:Coding",
     "Condition": "formula.condition:Condition",
+    "ErrorLaw": "imputation.plan.error_law:ErrorLaw",
     "Factor": "imputation.plan.plan:Factor",
     "Kind": "frame.kinds:Kind",
     "Mask": "frame.masks:Mask",

@@ -115,7 +115,7 @@ def _fitted(record: Record, asked: Request, present: Present) -> PooledResults:
         )
     sample = sample_of(record, question, asked)
     where = where_of(record, question, asked, sample)
-    robust, written_out = is_robust(words.cov_type) or bool(words.clusters), foreseen(record, question)
+    robust, written_out = _allowed_for(words), foreseen(record, question)
     found, doubt = judged(record.plan, record.table.filled, written_out, question, robust, where)
     used = record
     if likelihood(question) not in map(likelihood, record.questions):
@@ -129,8 +129,10 @@ def _fitted(record: Record, asked: Request, present: Present) -> PooledResults:
         used = reimputed(record, question, found, where, asked.uncovered, asked.n_jobs, present)
         sample = sample_of(used, question, asked)
         found, doubt = judged(used.plan, used.table.filled, written_out, question, robust, where)
-        if found.word == "exact" or (where is not None and found.word == "implied"):
+        if where is not None and found.word == "implied":
             found = dataclasses.replace(found, reason="imputed again for it")
+        elif found.word in ("exact", "same mean"):
+            found = dataclasses.replace(found, reason=found.reason.replace("as declared", "imputed again for it"))
     if doubt:
         errors.warn(f"{question.formula}: {doubt}.", CongenialityWarning)
     if used.plan is not None and (against := unsettled(settled(used), used.iterations)):
@@ -156,10 +158,17 @@ def _fitted(record: Record, asked: Request, present: Present) -> PooledResults:
 def certified(record: Record, asked: Request) -> pd.DataFrame:
     """Judge an analysis term by term; see :meth:`mifit.ImputedSet.check`."""
     question, words = question_of(record, asked)
-    robust = is_robust(words.cov_type) or bool(words.clusters)
+    robust = _allowed_for(words)
     where = where_of(record, question, asked, sample_of(record, question, asked))
     do = call_for(record, meant(question, where))[1]
     return certificate(record.plan, record.table.filled, foreseen(record, question), question, robust, do, where)
+
+
+def _allowed_for(words: Any) -> str:
+    """What a covariance allows for beyond the likelihood: nothing, unequal spread, or dependence of rows."""
+    if words.clusters or (is_robust(words.cov_type) and not str(words.cov_type).upper().startswith("HC")):
+        return "dependence"
+    return "spread" if is_robust(words.cov_type) else ""
 
 
 def question_of(record: Record, asked: Request) -> tuple[Question, Any]:

@@ -52,7 +52,7 @@ TABLE = [
     ("y ~ x + g", "y ~ x*g", {}, {"x": "implied", "g": "implied", "x:g": "absent"}),
     ("y ~ x*g", "y ~ x + g", {}, {"x": "implied", "g": "implied"}),
     ("c ~ x + z", "c ~ x + z", POISSON, {"Intercept": "absent", "x": "absent", "z": "absent"}),
-    ("y ~ x + z", "y ~ x + z", {"cov_type": "HC1"}, {"x": "approximate", "z": "approximate"}),
+    ("y ~ x + z", "y ~ x + z", {"cov_type": "HC1"}, {"x": "exact", "z": "exact"}),
     ("y ~ x + z", "y ~ x + z", {"cov_type": "cluster", "groups": "who"}, {"x": "approximate", "z": "approximate"}),
     ("y ~ x + g", "y ~ x + C(g, Treatment(2))", {}, {"x": "exact", "C(g, Treatment(2))": "exact"}),
     ("y ~ x*z", "y ~ x", {}, {"x": "implied"}),
@@ -138,14 +138,24 @@ def test_breusch_pagan_is_that_of_statsmodels(formula, unequal):
         assert found == pytest.approx(expected, rel=1e-8)
 
 
-def test_robust_errors_on_unequal_variances_warn_once_with_the_p_value():
-    imp = study(unequal=True).mice.impute("y ~ x + z", **WISHES)
-    with pytest.warns(CongenialityWarning, match=r"assume equal residual variances.*\(p = ") as seen:
+def test_robust_errors_on_unequal_variances_that_were_declared_equal_warn_once_with_the_p_value():
+    imp = study(unequal=True).mice.impute("y ~ x + z", error_law="declared", **WISHES)
+    with pytest.warns(CongenialityWarning, match=r"complete rows speak against it \(.*spread differs.*p [=<] ") as seen:
         pooled = imp.fit(cov_type="HC1")
     assert len(seen) == 1
     assert pooled.congeniality.word == "approximate"
-    assert "p = " in pooled.congeniality.reason
-    assert "assume equal residual variances" in imp.check(cov_type="HC3").loc["x", "reason"]
+    assert "error_law='learned'" in pooled.congeniality.reason
+    assert "speak against it" in imp.check(cov_type="HC3").loc["x", "reason"]
+
+
+def test_robust_errors_on_unequal_variances_agree_with_draws_that_learned_them():
+    imp = study(unequal=True).mice.impute("y ~ x + z", **WISHES)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pooled = imp.fit(cov_type="HC1")
+    assert pooled.congeniality.word == "same mean"
+    assert "spread differs with" in pooled.congeniality.reason
+    assert imp.fit(cov_type="cluster", groups=np.arange(len(imp[0])) // 4).congeniality.word == "approximate"
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,8 @@ def test_it_holds_everything_one_must_be_able_to_say(study):
     ]  # fmt: skip
     for name in imp.plan.order:
         assert f'<td data-label="column">{name}</td>' in text
-    for word in (imp.identity, "Methods", "statsmodels", str(res.recommend_m()), "exact", "hepato in row 312"):
+    words = (imp.identity, "Methods", "statsmodels", str(res.recommend_m()), res.congeniality.word, "hepato in row 312")
+    for word in words:
         assert word in text
     for name, value in res.params.items():
         assert f"<td>{name}</td>" in text and (f"{value:.4f}" in text or f"{value:.4g}" in text)

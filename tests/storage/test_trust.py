@@ -90,6 +90,7 @@ CODE = {
 }  # fmt: skip
 #: labels of columns, words from a list, sentences, names of traces: compared and printed, never evaluated
 DATA = {
+    "ErrorLaw.by", "ErrorLaw.form", "ErrorLaw.option", "ErrorLaw.untested", "Wishes.error_law",
     "Bounds.cut", "Bounds.high", "Bounds.low", "Condition.names", "Condition.variables", "Factor.label", "Factor.role",
     "Factor.rows",
     "Factor.variable", "Piece.what", "Piece.which", "Plan.columns", "Plan.events", "Plan.groups", "Plan.mode",

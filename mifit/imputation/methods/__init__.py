@@ -9,6 +9,7 @@ from .cox import Cox
 from .glm import Glm
 from .logistic import Logistic
 from .mixed import Mixed
+from .mixture import Mixture
 from .multinomial import Multinomial
 from .negbin import NegBin
 from .norm import Normal
@@ -28,6 +29,7 @@ __all__ = [
     "Glm",
     "Logistic",
     "Mixed",
+    "Mixture",
     "Multinomial",
     "NegBin",
     "Normal",
@@ -43,6 +45,7 @@ __all__ = [
 METHODS: dict[str, Method] = {
     "pmm": PMM(),
     "norm": Normal(),
+    "mixture": Mixture(),
     "power": Power(),
     "logistic": Logistic(),
     "multinomial": Multinomial(),

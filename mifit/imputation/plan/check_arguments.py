@@ -156,6 +156,7 @@ def options_of(given: Arguments, frame: Any) -> Options:
         by=given.by,
         weights=given.weights,
         min_count=given.min_count,
+        error_law=given.error_law,
         **{word: dict(getattr(given, word) or {}) for word in _BY_COLUMN},
     )
 

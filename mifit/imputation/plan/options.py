@@ -39,6 +39,7 @@ class Arguments:
     weights: Any = None
     collapse: Any = None
     min_count: Any = None
+    error_law: Any = "auto"
     rng: Any = None
     n_jobs: Any = None
     progress: Any = None
@@ -91,6 +92,7 @@ class Options:
     min_count: int | None = None
     censored: Mapping[Hashable, Any] = field(default_factory=dict)
     truncated: Mapping[Hashable, Any] = field(default_factory=dict)
+    error_law: str = "auto"
 
 
 def is_usual(value: Any, usual: Any) -> bool:

@@ -14,6 +14,7 @@ from ...frame.kinds import Kind
 from ...frame.masks import Mask
 from ..contract import Method
 from .bounds import Bounds
+from .error_law import ErrorLaw
 from .options import Options
 from .rare_levels import Joined
 from .skip_rules import Skip
@@ -51,6 +52,7 @@ class Factor:
     variable: Hashable = None  #: auxiliary: the column
     rows: str = "all"  #: fitted on, and applied to: "observed" where its outcome was, "units" the first row of each id
     label: str = ""
+    law: ErrorLaw | None = None  #: of the errors of a model of a number
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,7 @@ class Plan:
             if factor.question is not None and set(self.questions[factor.question].outcome) & set(self.order):
                 rows = "the rows with its outcome observed" if factor.rows == "observed" else "all rows"
                 facts.append(f"parameters : {factor.label} drawn from {rows}")
+        facts += [f"error law  : {_shown_outcome(self, factor)}: {factor.law}" for factor in self.factors if factor.law]
         if sum(factor.question is not None for factor in self.factors) > 1:
             linked = (
                 "each given the ones before it" if self.options.link == "sequence" else "independent given covariates"
@@ -226,12 +229,18 @@ _LEGEND = {
     "column": "from its own model given other columns",
     "own": "sampler: drawn from the model of its row as it stands",
     "closed form": "sampler: exact, from the product of the models that contain the column",
+    "steps": "sampler: Metropolis steps, as the spread of the outcome changes with the column",
     "rejection": "sampler: proposed by its own model, accepted as often as all else that is known of it says",
     "moves": "sampler: Metropolis steps together with another parent of an observed derived value, which they keep",
     "enumerate": "sampler: every level weighed by all models that contain the column",
 }
 _ALIKE = 4  # more columns left for one reason share a line
 _WIDE = 48  # characters for predictors in the table
+
+
+def _shown_outcome(plan: Plan, factor: Factor) -> str:
+    """The outcome of a factor, as its formula has it."""
+    return str(factor.variable) if factor.question is None else plan.questions[factor.question].terms.outcome
 
 
 def _cut(text: str) -> str:

@@ -20,11 +20,12 @@ _ONTO = frozenset({"identity", "affine", "log", "log10", "log2", "log1p"})  # ex
 
 
 class Sampler(enum.StrEnum):
-    """The four ways to draw a column, as plans and reports name them."""
+    """The ways to draw a column, as plans and reports name them."""
 
     OWN = "own"  #: a draw from its own model; with bounds, from the part of it that lies between them
     ENUMERATE = "enumerate"  #: every level is weighed
     CLOSED_FORM = "closed form"  #: a draw from the product of normal models
+    STEPS = "steps"  #: Metropolis steps proposed by the product of normal models, the spread of one taken as it stands
     REJECTION = "rejection"  #: proposals, accepted or not; rows that wait too long take steps from their value
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from ...typing import Array, Rows
 from ..contract import Fitted, facts_of
 from ..methods import CHAINED, METHODS
+from ..methods.mixture import MixtureFitted
 from ..methods.pmm import PMM, PMMFitted
 from ..numerics.fit import WarmStart
 from ..plan.defaults import allowed_parameters
@@ -27,6 +28,7 @@ from ..plan.skip_rules import elsewhere
 from .engine import Engine, FactorRuntime
 from .likelihood_terms import GroupedTerm, LikelihoodTerm
 from .metropolis import Conditional, begin, check, move
+from .mixture_term import FIRST_STEPS, STEPS, MixtureTerm
 from .samplers import Draw, TransformedOutcome, draw
 from .store import ColumnStore, Model
 from .visit import StoreVisit
@@ -81,7 +83,7 @@ class VisitRecord(NamedTuple):
 
     variable: Variable
     own: Fit
-    terms: Sequence[tuple[str, LikelihoodTerm]]  #: the factors that the variable feeds, and their names
+    terms: Sequence[tuple[str, Any]]  #: the factors that the variable feeds, and their names
     draw: Draw
     effect: Any = 0.0  #: (n_mis,) what the clusters of the rows add to the mean of its own model
 
@@ -409,16 +411,19 @@ class ChainState:
             self.responses[ready.position] = ready.response(self.values)
         return self.responses[ready.position]
 
-    def _term(self, ready: FactorRuntime, name: Hashable, rng: np.random.Generator) -> LikelihoodTerm:
+    def _term(self, ready: FactorRuntime, name: Hashable, rng: np.random.Generator) -> Any:
         """Make the likelihood term of a factor for one variable."""
         fitted = self._parameters(ready, rng)
         silent = None
         if ready.rows is not None:
             silent = np.flatnonzero(np.isin(self.table[name].missing, ready.rows, invert=True))
-        return LikelihoodTerm.of_factor(
+        term = LikelihoodTerm.of_factor(
             fitted, ready.model, self.store, name, self._response(ready), silent, ready.weights, ready.offset,
             affine=self.engine.straight(ready, name),
         )  # fmt: skip
+        if isinstance(fitted, MixtureFitted):
+            return MixtureTerm.of(term, ready.model, self.store, name, STEPS if self.number > 1 else FIRST_STEPS)
+        return term
 
     def _noted(self, key: Any, fitted: Fitted, label: Hashable) -> Fitted:
         """Keep what a fit leaves behind."""

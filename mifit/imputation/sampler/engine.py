@@ -23,14 +23,15 @@ from ...typing import Array, Rows
 from ..contract import Clusters, Method, Offers, Visit, facts_of
 from ..methods import Mixed
 from ..methods.cox import Times
-from ..numerics.fit import WarmStart
+from ..methods.mixture import Mixture
 from ..plan.derived_constraints import relations
 from ..plan.likelihoods import keyword_vector
 from ..plan.plan import Factor, Plan, Variable
-from ..plan.sampler_choice import Choice, ConstraintKind, choose, multiplies, offers
+from ..plan.sampler_choice import Choice, ConstraintKind, Sampler, choose, multiplies, offers
 from ..plan.skip_patterns import SkipPattern
 from .constraint import Constraint, constraint, cut_off, narrowed
 from .likelihood_terms import GroupedRows
+from .mixture_term import spread_columns
 from .store import ColumnStore, Layout, Model
 
 __all__ = ["Engine", "FactorRuntime"]
@@ -68,6 +69,8 @@ class FactorRuntime:
             self.rows = engine.heads
         self.method = self._bound()
         self.model = self._without_constant(engine.layout.model(factor.pieces, constant=factor.question is None))
+        if isinstance(self.method, Mixture) and self.method.spread:
+            self.method = self.method.bound(spread_columns(engine.layout, self.model.columns))
         self.place = self._place(engine)
         self.kind, self.n_levels = self._kind()
         self.offset = self._offset()
@@ -192,21 +195,22 @@ class Engine:
         return found
 
     @cached_property
-    def opening(self) -> dict[Any, WarmStart]:
-        """Where the first fits of models of levels begin: on the rows where all their columns were observed.
+    def opening(self) -> dict[Any, Any]:
+        """Where first fits of models of levels and of error laws begin: on the rows that miss none of their columns.
 
         Only of those that have ten such rows for each parameter, and need no rescue there.
         """
-        found: dict[Any, WarmStart] = {}
+        found: dict[Any, Any] = {}
         if self.layout.means or any(variable.skip for variable in self.variables.values()):
             return found  # the rows that count there depend on what is drawn
         for each in self.models:
-            if not facts_of(each.method).curvature:
+            facts = facts_of(each.method)
+            if not (facts.curvature or facts.opened):
                 continue
             rows, enough = self._complete(each), 10 * len(each.model.columns) * max(each.n_levels - 1, 1)
             if len(rows) >= enough and self._levels_present(each, rows):
                 left = each.method.fit(self._seen(each, rows), np.random.default_rng(0)).warm
-                if left is not None and not left.rescued:  # of one level there is nothing to begin from
+                if left is not None and not getattr(left, "rescued", False):  # of one level there is nothing left
                     found[each.key] = left
         return found
 
@@ -322,11 +326,18 @@ class Engine:
         own, undone = offers(variable.method if ready is None else ready.method, column), self.inverse(name)
         inverse = None if undone is None else undone[0]
         feeds = [(offers(f.method, self.table[f.outcome[0]]).gaussian, self.affine(f, name)) for f in self.feeds[name]]
-        return choose(
+        found = choose(
             own, [multiplies(own, gaussian, affine, inverse) for gaussian, affine in feeds],
             self._constraint_kind(name), inverse=inverse, weights=ready is not None and ready.weights is not None,
             offset=ready is not None and ready.offset is not None,
         )  # fmt: skip
+        moving = found.sampler is Sampler.CLOSED_FORM and any(self._spreads(f, name) for f in self.feeds[name])
+        return found._replace(sampler=Sampler.STEPS) if moving else found
+
+    def _spreads(self, ready: FactorRuntime, name: Hashable) -> bool:
+        """Whether the spread of a factor changes with a variable."""
+        places = ready.method.columns if isinstance(ready.method, Mixture) else None
+        return places is not None and name in self.layout.needs(ready.model.columns[list(places)])
 
     def choice_alone(self, name: Hashable, method: Method) -> Choice:
         """The sampler of a variable whose own model is all there is."""

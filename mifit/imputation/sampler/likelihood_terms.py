@@ -151,13 +151,18 @@ class LikelihoodTerm:
         tuple of ndarray, each (n_mis,), or None
             Precision, and precision times the distance from ``mean``; None where it is not defined.
         """
+        line = self.line_at(backward, mean, unit)
+        return None if line is None else self._added(*line)
+
+    def line_at(self, backward: Callable[[Array], Array], mean: Array, unit: float) -> tuple[Array, Array] | None:
+        """Slope and height of the linear predictor where what is drawn is ``mean``, each (n_mis,), or None."""
         at = slice(None)
         if self.line is not None and backward(mean) is mean:
-            return self._added(self.line.slope, self.linear(at, mean))
+            return self.line.slope, self.linear(at, mean)
         left, right = self.linear(at, backward(mean - unit)), self.linear(at, backward(mean + unit))
         if not (np.isfinite(left).all() and np.isfinite(right).all()):
             return None
-        return self._added((right - left) / (2.0 * unit), 0.5 * (left + right))
+        return (right - left) / (2.0 * unit), 0.5 * (left + right)
 
     def _added(self, slope: Array, middle: Array) -> tuple[Array, Array]:
         """Precision and pull from the slopes, and the linear predictor where the current mean is."""
@@ -202,13 +207,27 @@ class GroupedRows(NamedTuple):
 class GroupedTerm:
     """The likelihood term of values that all rows of an id share: the product over its rows."""
 
-    term: LikelihoodTerm
+    term: Any  #: LikelihoodTerm, or MixtureTerm
     members: GroupedRows
 
     @property
     def gaussian(self) -> bool:
         """Whether the factor is normal in its linear predictor."""
-        return self.term.gaussian
+        return bool(self.term.gaussian)
+
+    @property
+    def moving(self) -> bool | None:
+        """Whether the spread of the factor changes with the variable; None where its errors are no mixture."""
+        return getattr(self.term, "moving", None)
+
+    def information_of_components(
+        self, backward: Callable[[Array], Array], mean: Array, spread: Array, unit: float, rng: np.random.Generator,
+        current: Array,
+    ) -> tuple[Array, Array] | None:  # fmt: skip
+        """Draw the component of each row given the value of its unit; then sums over the rows of each unit."""
+        unit_of = self.members.unit
+        args = (backward, mean[unit_of], spread[unit_of], unit, rng, current[unit_of])
+        return self._summed(self.term.information_of_components(*args))
 
     def log_accept(self, at: Rows, values: Array) -> Array:
         """Sum over the rows of each unit, shape (len(at),)."""
@@ -218,7 +237,10 @@ class GroupedTerm:
 
     def information(self, backward: Callable[[Array], Array], mean: Array, unit: float) -> tuple[Array, Array] | None:
         """Sums over the rows of each unit, each (n_units,)."""
-        found = self.term.information(backward, mean[self.members.unit], unit)
+        return self._summed(self.term.information(backward, mean[self.members.unit], unit))
+
+    def _summed(self, found: tuple[Array, Array] | None) -> tuple[Array, Array] | None:
+        """Sums over the rows of each unit."""
         if found is None:
             return None
         n_units = len(self.members.heads)

@@ -14,6 +14,7 @@ from ...formula.linear import additive_in, linear_in
 from ...frame.kinds import Kind
 from ...frame.table import Table
 from ...typing import Array, Rows
+from ..methods.mixture import MixtureFitted
 from ..plan.derived_constraints import SLACK, Tie, amiss, completed_numbers, derived_value
 from ..plan.options import Options
 from .engine import Engine, FactorRuntime
@@ -88,11 +89,15 @@ class Conditional:
 
     def _judged(self, fitted: Any, ready: FactorRuntime, data: Mapping[Hashable, Array], rows: Rows) -> Array:
         """How much a model that it feeds likes its values, (len(rows),)."""
-        linear = self._design(ready.model, data, rows) @ fitted.coef
+        X = self._design(ready.model, data, rows)
+        linear = X @ fitted.coef
         linear = linear if ready.offset is None else linear + ready.offset[rows]
         whole = self.responses[ready.position]
         response = ready.response(data) if whole is None else whole[rows]
-        score = fitted.log_accept(response, linear)
+        if isinstance(fitted, MixtureFitted):
+            score = fitted.log_density(response, X)
+        else:
+            score = fitted.log_accept(response, linear)
         score = score if ready.weights is None else score * ready.weights[rows]
         return score if ready.rows is None else np.where(np.isin(rows, ready.rows), score, 0.0)
 

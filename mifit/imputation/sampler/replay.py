@@ -180,7 +180,7 @@ class _Seen:
         terms: list[ScoresValues] = [term for _, term in self.record.terms]
         members = self.engine.members.get(self.name)
         if members is not None:
-            terms, at = [GroupedTerm(term, members) for term in terms], int(members.unit[at])  # type: ignore[arg-type]
+            terms, at = [GroupedTerm(term, members) for term in terms], int(members.unit[at])
             constraint = None if constraint is None else constraint.shared(members)
         inverse = self.engine.inverse(self.name)
         if inverse is not None:

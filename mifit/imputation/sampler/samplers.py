@@ -21,10 +21,12 @@ from ...formula.design import Design
 from ...formula.question import Inverse
 from ...typing import Array, Rows
 from ..contract import Discrete
+from ..methods.mixture import MixtureFitted
 from ..numerics.truncated import truncated_normal
 from ..plan.sampler_choice import Choice, Sampler
 from .constraint import _UNLESS, Constraint
 from .likelihood_terms import ScoresValues
+from .mixture_term import MixtureTerm
 
 __all__ = ["Draw", "TransformedOutcome", "draw", "draw_continuous", "draw_discrete", "draw_proposed"]
 
@@ -221,16 +223,26 @@ def draw_continuous(
     -------
     Draw
     """
+    own = _with_components(own, X, current, rng)
     mean, sd = own.mean_sd(X)
     spread = np.broadcast_to(sd, len(X)) if weights is None else sd / np.sqrt(weights)
     waiting: list[ScoresValues] = []
+    mixed: list[Any] = []
     unit = float(np.max(sd, initial=0.0))
     for term, normal in zip(terms, multiplied, strict=True):
+        if normal and getattr(term, "moving", None) is not None:
+            mixed.append(term)
+            continue
         product = _multiply(own, mean, spread, term, unit) if normal else None
         if product is None:
             waiting.append(term)
         else:
             mean, spread = product
+    if mixed:
+        alone = not waiting and constraint is None and getattr(own, "reach", None) is None
+        mean, spread, last = _components_drawn(own, mean, spread, mixed, waiting, current, unit, alone, rng)
+        if last is not None:
+            return Draw(own.backward(last.stepped(own.backward, mean, spread, own.forward(current), unit, rng)))
     limits = None if constraint is None else _limits(own, constraint)
     if getattr(own, "reach", None) is not None:
         limits, current = _reached(own, X, limits, current)
@@ -244,6 +256,41 @@ def draw_continuous(
             )  # rounding may put a truncated draw 1 ulp outside its bound
     found = _settle(own, mean, spread, waiting, current, rng, limits)
     return found if constraint is None else found.of(np.clip(found.values, constraint.low, constraint.high))
+
+
+def _with_components(own: Any, X: Array, current: Array, rng: np.random.Generator) -> Any:
+    """An own model whose errors are a mixture, the component of each row drawn given its current value."""
+    if isinstance(own, TransformedOutcome):
+        inner = _with_components(own.own, X, own.forward(current), rng)
+        return TransformedOutcome(inner, own.name, own.inverse, own.design)
+    return own.labelled(X, current, rng) if isinstance(own, MixtureFitted) else own
+
+
+def _components_drawn(
+    own: Any, mean: Array, spread: Array, mixed: Sequence[Any], waiting: list[ScoresValues], current: Array,
+    unit: float, alone: bool, rng: np.random.Generator,
+) -> tuple[Array, Array, Any]:  # fmt: skip
+    """Multiply factors whose errors are mixtures into a normal: each is normal once its components are drawn.
+
+    They are drawn given the current values; of the last factor, where nothing else is known (``alone``), together with
+    the new values, so that no row is held by its component. A factor whose spread changes with the variable cannot be
+    multiplied: it is returned where it is the last one of all, else it waits.
+    """
+    if unit == 0.0:
+        return mean, spread, None
+    ordered = sorted(mixed, key=lambda term: term.moving)
+    for position, term in enumerate(ordered, start=1):
+        last = alone and not waiting and position == len(ordered) and isinstance(term, MixtureTerm)
+        if term.moving and last:
+            return mean, spread, term
+        given, known = () if last else (own.forward(current),), None
+        if not term.moving:
+            known = term.information_of_components(own.backward, mean, spread, unit, rng, *given)
+        if known is None:
+            waiting.append(term)
+        else:
+            mean, spread = _product(mean, spread, *known)
+    return mean, spread, None
 
 
 def _limits(own: Any, constraint: Constraint) -> tuple[Array, Array]:
@@ -319,7 +366,11 @@ def _multiply(own: Any, mean: Array, spread: Array, term: ScoresValues, unit: fl
     known = term.information(own.backward, mean, unit)
     if known is None:
         return None
-    precision, pull = known
+    return _product(mean, spread, *known)
+
+
+def _product(mean: Array, spread: Array, precision: Array, pull: Array) -> tuple[Array, Array]:
+    """Mean and spread of a normal times another one."""
     narrowed = 1.0 / (1.0 / spread**2 + precision)
     return mean + narrowed * pull, np.sqrt(narrowed)
 

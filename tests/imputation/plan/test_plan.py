@@ -129,4 +129,4 @@ def test_a_column_with_many_zeros_can_be_drawn_in_the_two_parts_that_the_plan_wr
     imp = eval(call.replace(")", ", m=2, rng=1, iterations=5)"))
     done = imp[1].loc[::4, "x"]
     assert 0 < (done == 0).sum() < len(done) and (done >= 0).all()
-    assert imp.fit().congeniality.word == "exact"
+    assert imp.fit().congeniality.word in ("exact", "same mean")

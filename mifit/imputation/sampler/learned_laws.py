@@ -1,0 +1,142 @@
+"""The error laws of a plan: what the complete rows say of each model of a number, and the method that follows."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+
+from ...typing import Array, Rows
+from ..contract import Visit
+from ..methods import Mixture, Normal
+from ..methods.mixture import OPENING
+from ..numerics.linear import solve
+from ..numerics.mixture import Law, first_law, gibbs_pass, score_test, shape_of
+from ..plan.error_law import DECLARED, FEW_VALUES, LEARNED, NORMAL_AT, SPREAD_AT, WITH_SPREAD, ErrorLaw, repeated
+from ..plan.plan import Plan, Variable
+from .engine import Engine, FactorRuntime
+from .mixture_term import spread_columns
+
+__all__ = ["with_error_laws"]
+
+_LEAST_ROWS = 30  # complete rows without which nothing is tested
+_PER_COLUMN = 5  # and as many for each coefficient
+_PER_TILT = 20  # and for each predictor of the spread
+_MANY_ROWS, _COMPONENTS = 1_000, (5, 8)
+_WEIGHTED = ("weights", "var_weights")
+
+
+def with_error_laws(plan: Plan, engine: Engine) -> Plan:
+    """Test the errors of every normal factor on complete rows; where they are not normal, their law is learned.
+
+    Parameters
+    ----------
+    plan : Plan
+    engine : Engine
+        Of the plan.
+
+    Returns
+    -------
+    Plan
+        Factors with their ``law``, some with another method; the incomplete columns that they draw alike.
+
+    Notes
+    -----
+    Complete rows decide the form of the law only. They are selected, perhaps by the outcome; a skewed law passes for
+    unequal spread in the usual tests, so the spread is tested under the law as learned from these rows.
+    """
+    if plan.mode != "compatible":
+        return plan
+    factors, changed = [], {}
+    for ready in engine.factors:
+        law = _law(plan, engine, ready)
+        if law is None:
+            factors.append(ready.factor)
+            continue
+        method: Any = ready.factor.method
+        if law.learned:
+            method = Mixture(law.components, law.form == WITH_SPREAD)
+            changed.update(dict.fromkeys(ready.outcome, method))
+        label = "mixture" if law.learned and ready.question is None else ready.factor.label
+        factors.append(dataclasses.replace(ready.factor, method=method, law=law, label=label))
+    variables = tuple(_following(variable, changed) for variable in plan.variables)
+    return dataclasses.replace(plan, factors=tuple(factors), variables=variables)
+
+
+def _following(variable: Variable, changed: dict[Hashable, Mixture]) -> Variable:
+    """An incomplete outcome or auxiliary, drawn by the method of its factor."""
+    if variable.name not in changed or variable.role not in ("outcome", "auxiliary"):
+        return variable
+    return dataclasses.replace(variable, method=changed[variable.name], label="mixture")
+
+
+def _law(plan: Plan, engine: Engine, ready: FactorRuntime) -> ErrorLaw | None:
+    """The error law of a factor; None of one that has none, or of which no value is drawn."""
+    option = plan.options.error_law
+    if type(ready.method) is not Normal or ready.factor.rows == "units" or not _matters(engine, ready):
+        return None
+    if ready.question is None and ready.factor.variable in plan.options.methods:
+        return None
+    if any(ready.vector(word) is not None for word in _WEIGHTED) or any(n in engine.limits for n in ready.outcome):
+        return None
+    if engine.layout.means or any(variable.skip for variable in engine.variables.values()):
+        return None  # the rows that count there depend on what is drawn
+    (each,) = (one for one in engine.models if one.ready is ready)
+    rows = engine._complete(each)
+    if len(rows) < max(_LEAST_ROWS, _PER_COLUMN * len(ready.model.columns)):
+        return ErrorLaw(DECLARED, option, len(rows), untested=f"{len(rows)} complete rows are too few to test it")
+    seen = engine._seen(each, rows)
+    distinct = len(np.unique(seen.y))
+    if distinct <= FEW_VALUES:
+        return ErrorLaw(DECLARED, option, len(rows), untested=f"{distinct} distinct values are not tested")
+    value, share = repeated(seen.y)
+    if share:
+        return ErrorLaw(DECLARED, option, len(rows), value=value, share=share)
+    return _tested(seen, engine, ready, option)
+
+
+def _matters(engine: Engine, ready: FactorRuntime) -> bool:
+    """Whether some incomplete column is drawn from a factor, or weighed by it."""
+    names = engine.layout.needs(ready.model.columns) | set(ready.outcome)
+    return any(len(engine.table[name].missing) for name in names)
+
+
+def _tested(seen: Visit, engine: Engine, ready: FactorRuntime, option: str) -> ErrorLaw | None:
+    """The law of a factor by the tests of normal errors and of equal spread."""
+    cross = seen.cross()
+    solution = solve(cross, seen.terms)
+    z, n = (seen.y - cross.centre) / cross.scale, len(seen.y)
+    residual = z - seen.X @ solution.beta
+    shape = shape_of(residual)
+    if not shape.p_value >= 0.0 or not np.sqrt(np.mean(residual**2)) > 1e-8 * np.sqrt(np.mean(z**2)):
+        return None
+    components = _COMPONENTS[engine.table.n_rows >= _MANY_ROWS]
+    skewed = shape.p_value < NORMAL_AT or option == LEARNED
+    places = spread_columns(engine.layout, ready.model.columns)
+    spread, each = _unequal(seen, z, places, components if skewed else 1, solution.beta)
+    uneven = spread is not None and spread < SPREAD_AT
+    learned = option != DECLARED and (skewed or uneven)
+    form = DECLARED if not learned else WITH_SPREAD if uneven else LEARNED
+    by: tuple[str, ...] = ()
+    if uneven:
+        labels = [engine.layout.label(int(place)) for place in ready.model.columns[places]]
+        by = tuple(dict.fromkeys(name for name, p in zip(labels, each, strict=True) if p < SPREAD_AT))
+    return ErrorLaw(
+        form, option, n, components if learned else 0, shape.p_value, shape.skewness, shape.tails, spread, by
+    )
+
+
+def _unequal(seen: Visit, z: Array, places: Rows, components: int, beta: Array) -> tuple[float | None, Array]:
+    """Test equal spread under the law of the complete rows; p-values of all columns together and of each."""
+    if not len(places) or len(z) < _PER_TILT * len(places):
+        return None, np.ones(len(places))
+    none = np.empty((len(z), 0))
+    if components == 1:
+        law = Law(np.ones(1), np.zeros(1), np.array([np.mean((z - seen.X @ beta) ** 2)]), 1.0, beta, np.empty(0))
+    else:
+        law, rng = first_law(seen.X, z, seen.terms, components), np.random.default_rng(0)
+        for _ in range(OPENING):
+            law, _ = gibbs_pass(seen.X, z, none, seen.terms, law, rng)
+    return score_test(seen.X, z, seen.X[:, places], law)
