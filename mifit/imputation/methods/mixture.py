@@ -164,7 +164,7 @@ class Mixture:
         X, warm = visit.X, visit.warm
         if not _fits(warm, X, self):
             warm = None
-        centre, scale = _standard(visit.y) if warm is None else (float(warm[6]), float(warm[7]))
+        centre, scale = _standard(visit.y, X) if warm is None else (float(warm[6]), float(warm[7]))
         z = (visit.y - centre) / scale
         known = None if visit.weights is None else 1.0 / np.sqrt(visit.weights)
         found = None if len(z) < X.shape[1] + LEAST else self._passes(visit, z, known, warm, rng)
@@ -206,9 +206,10 @@ def _fits(warm: Any, X: Array, method: Mixture) -> bool:
     return len(warm[0]) == method.components and len(warm[4]) == X.shape[1] and len(warm[5]) == len(method._places(X))
 
 
-def _standard(y: Array) -> tuple[float, float]:
-    """Centre and scale of a response, the scale a power of two."""
-    centre = float(y.mean()) if len(y) else 0.0
+def _standard(y: Array, X: Array) -> tuple[float, float]:
+    """Centre and scale of a response, the scale a power of two; without a constant there is no centre."""
+    constant = len(y) > 0 and X.shape[1] > 0 and bool((X[:, 0] == 1.0).all())
+    centre = float(y.mean()) if constant else 0.0
     size = float(np.sqrt(np.mean((y - centre) ** 2))) if len(y) else 0.0
     return centre, float(2.0 ** np.round(np.log2(size))) if size > 0 and np.isfinite(size) else 1.0
 

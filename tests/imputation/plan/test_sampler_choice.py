@@ -16,6 +16,7 @@ from mifit.imputation.methods.norm import NormalFitted
 from mifit.imputation.plan.sampler_choice import Choice, Sampler, offers
 from mifit.imputation.sampler import samplers
 from mifit.imputation.sampler.chain import ChainState
+from mifit.imputation.sampler.mixture_term import MixtureTerm
 from support.plans import PLANS, Undeclared
 from support.scenarios_likelihoods import LIKELIHOODS, with_echo
 from support.scenarios_linear import LINEAR
@@ -31,9 +32,10 @@ class Watched:
         self.name = None
         for primitive, word in (
             ("_settle", "rejection"), ("draw_proposed", "rejection"), ("draw_discrete", "enumerate"),
-            ("_multiply", "product"),
+            ("_product", "product"),
         ):  # fmt: skip
             monkeypatch.setattr(samplers, primitive, self._noting(getattr(samplers, primitive), word))
+        monkeypatch.setattr(MixtureTerm, "stepped", self._noting(MixtureTerm.stepped, "steps"))
         monkeypatch.setattr(ChainState, "visit", self._visiting(ChainState.visit))
 
     def _noting(self, inner, word):
@@ -60,6 +62,8 @@ class Watched:
             return "rejection"
         if "enumerate" in ran:
             return "enumerate"
+        if "steps" in ran:
+            return "steps"
         return "closed form" if "product" in ran else "own"
 
 
