@@ -82,7 +82,7 @@ def pair(rng: np.random.Generator, n: int = 300, rho: float = 0.9, both: float =
 def _unrelated(chain: Chain, imp: mifit.ImputedSet) -> Chain:
     """A chain before its first sweep, every missing value an observed value of its column at random."""
     rng, table = np.random.default_rng(chain.number), imp._record.table.filled
-    holes = {name: rng.choice(table[name].values[table[name].observed], len(v)) for name, v in chain.holes.items()}
+    holes = {name: rng.choice(table[name].values[table[name].observed], len(v)) for name, v in chain.imputed.items()}
     return Chain(chain.number, 0, holes, {}, {})
 
 

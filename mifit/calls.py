@@ -7,7 +7,7 @@ import re
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-__all__ = ["Advice", "Code", "call", "coded", "completed", "left_alone", "written"]
+__all__ = ["Advice", "Code", "call", "coded", "left_alone", "with_request", "written"]
 
 
 class Code(str):
@@ -68,7 +68,7 @@ class Advice(str):
         """Return the call with text behind it, such as ``".fit()"`` or a remark."""
         return Advice(*self._parts(behind=self.behind + text))
 
-    def of(self, verb: str) -> Advice:
+    def with_verb(self, verb: str) -> Advice:
         """Return the call with another verb, or of another frame."""
         return Advice(*self._parts(verb=verb))
 
@@ -216,48 +216,48 @@ def _place(word: str) -> int:
     return 0 if word == "model" else 2 + _ORDER.index(word) if word in _ORDER else 1
 
 
-def completed(line: Any, base: Advice, verb: str | None = None) -> Any:
+def with_request(line: Any, base: Advice, verb: str | None = None) -> Any:
     """Return a line of a message; where it is a call of ``impute``, with what else was asked."""
     if not isinstance(line, Advice) or line.whole:
         return line
     of_impute = verb is not None or _IMPUTE.search(base.verb)
     if not (_IMPUTE.search(line.verb) if of_impute else line.verb == base.verb):
         return line
-    return (line if verb is None else line.of(verb)).joined(base)
+    return (line if verb is None else line.with_verb(verb)).joined(base)
 
 
 def _formulas(advice: Advice, base: Advice) -> tuple[Any, dict[str, Any]]:
     """Return the formulas of an advice that joins a request, and the models where each has one of its own."""
     several = isinstance(base.formula, list | tuple)
-    asked = list(base.formula) if several else [] if base.formula is None else [base.formula]
-    sides = [_left(one) for one in asked]
-    own, wished = base.words.get("model"), advice.words.get("model")
+    formulas = list(base.formula) if several else [] if base.formula is None else [base.formula]
+    sides = [_left(one) for one in formulas]
+    own, model_advised = base.words.get("model"), advice.words.get("model")
     if (
         advice.formula is None
-        or not asked
+        or not formulas
         or advice.instead == "*"
-        or (isinstance(advice.formula, str) and len(asked) == 1)
+        or (isinstance(advice.formula, str) and len(formulas) == 1)
     ):
         return (base.formula if advice.formula is None else advice.formula), {}
     each = own[1:-1].split(", ") if isinstance(own, str) and own.startswith("[") else []
-    each = each if len(each) == len(asked) else []
+    each = each if len(each) == len(formulas) else []
     if not isinstance(advice.formula, str):
         places = [sides.index(_left(one)) if sides.count(_left(one)) == 1 else -1 for one in advice.formula]
         if -1 in places:
             return advice.formula, {}
-        kept, models = [asked[place] for place in places], [each[place] for place in places] if each else []
+        kept, models = [formulas[place] for place in places], [each[place] for place in places] if each else []
         if len(kept) == 1:
             return kept[0], {"model": models[0]} if each else {}
         return kept, {"model": f"[{', '.join(models)}]"} if each else {}
     side = _left(advice.instead or advice.formula)
     place = sides.index(side) if sides.count(side) == 1 else -1
-    place = asked.index(advice.instead) if advice.instead in asked else place
+    place = formulas.index(advice.instead) if advice.instead in formulas else place
     if place < 0:
-        return advice.formula, {"model": wished} if each else {}
-    whole = [advice.formula if k == place else one for k, one in enumerate(asked)]
-    if not each or wished is None:
+        return advice.formula, {"model": model_advised} if each else {}
+    whole = [advice.formula if k == place else one for k, one in enumerate(formulas)]
+    if not each or model_advised is None:
         return whole, {}
-    return whole, {"model": f"[{', '.join(wished if k == place else one for k, one in enumerate(each))}]"}
+    return whole, {"model": f"[{', '.join(model_advised if k == place else one for k, one in enumerate(each))}]"}
 
 
 def _left(formula: object) -> str:

@@ -35,7 +35,7 @@ from collections.abc import Iterable
 from importlib.resources import files
 from typing import Any
 
-from .calls import Advice, call, completed
+from .calls import Advice, call, with_request
 
 __all__ = [
     "ClusterWarning",
@@ -102,8 +102,8 @@ class MifitError(Exception):
 
     def complete(self, base: Advice, verb: str | None = None) -> None:
         """Let the calls of ``impute`` that it advises say what else was asked, or be calls of another verb."""
-        do = completed(self.do, base, verb)
-        lines = {label: completed(line, base, verb) for label, line in self.lines.items()}
+        do = with_request(self.do, base, verb)
+        lines = {label: with_request(line, base, verb) for label, line in self.lines.items()}
         made = type(self)(self.fact, do=do, **lines)
         self.do, self.lines, self.args = made.do, made.lines, made.args
 

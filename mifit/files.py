@@ -134,7 +134,7 @@ def replacing(path: Any, call: str = "imp.save({})", name: str = "study.mifit") 
             _allowed(os.chmod, temporary, stat.S_IMODE(there.st_mode))
         os.replace(temporary, target)
         temporary = None
-        _settle(target.parent)
+        _sync_folder(target.parent)
     except OSError as error:
         kept = "; the file that was there is as it was" if there is not None else ""
         raise StorageError(
@@ -205,7 +205,7 @@ def _allowed(change: Any, *words: Any) -> None:
             raise
 
 
-def _settle(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     """Let a new name reach the disk, where the system can say so."""
     if os.name == "posix":
         with contextlib.suppress(OSError):

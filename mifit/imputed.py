@@ -24,13 +24,13 @@ from .frame.sets_from_elsewhere import from_long as _from_long
 from .imputation.plan.plan import Plan
 from .record.record import Record
 from .results.map import Mapped, map_sets
-from .results.monte_carlo import settle
+from .results.monte_carlo import more_sets_until
 from .results.pooled import PooledResults
 from .results.returned_numbers import asks_for_p_values, rank_correlation
 from .workflow.absent_names import said_of_absent
 from .workflow.alternatives import Alternatives, alternatives
-from .workflow.describe import described, remaining, said_of_remaining, settled
-from .workflow.fit import Request, certified, fitted, with_covariance
+from .workflow.describe import convergence_of, described, remaining, said_of_remaining
+from .workflow.fit import FitArguments, certified, fitted, with_covariance
 from .workflow.impute import extended
 from .workflow.new_rows import completed_rows
 from .workflow.persist import loaded, saved
@@ -260,12 +260,12 @@ class ImputedSet:
         >>> list(imp.fit().params.index)
         ['Intercept', 'age[T.40-59]', 'age[T.60-99]', 'bmi']
         """
-        asked = Request(
+        given = FitArguments(
             formula=formula, model=model, keywords=with_covariance(model_keywords, cov_type), fit_kwds=fit_kwds,
             dfcom=dfcom, df_method=df_method, uncovered=uncovered, keep=keep, n_jobs=n_jobs, subset=subset,
             varying_n=varying_n, drop_imputed_outcome=drop_imputed_outcome,
         )  # fmt: skip
-        return self._fit(asked) if until is None else settle(lambda imp: imp._fit(asked), self, until, max_m)
+        return self._fit(given) if until is None else more_sets_until(lambda imp: imp._fit(given), self, until, max_m)
 
     def map(self, func: Callable[[pd.DataFrame], Any], *, n_jobs: int | None = None) -> Mapped:
         """Call a function on each completed frame; ``pool()`` of what comes back pools by Rubin's rules.
@@ -328,8 +328,8 @@ class ImputedSet:
         {'Intercept': 'implied', 'age': 'implied', 'bmi': 'implied', 'age:bmi': 'absent'}
         """
         words = with_covariance(model_keywords, cov_type)
-        asked = Request(formula=formula, model=model, keywords=words, subset=subset, varying_n=True)
-        return certified(self._record, asked)
+        given = FitArguments(formula=formula, model=model, keywords=words, subset=subset, varying_n=True)
+        return certified(self._record, given)
 
     def alternatives(
         self, formula: str | None = None, model: str | None = None, *, cov_type: str | None = None,
@@ -366,8 +366,8 @@ class ImputedSet:
         ['complete cases', 'main effects', 'terms', 'compatible']
         """
         words = with_covariance(model_keywords, cov_type)
-        asked = Request(formula=formula, model=model, keywords=words, n_jobs=n_jobs)
-        return alternatives(self._record, asked, self._present)
+        given = FitArguments(formula=formula, model=model, keywords=words, n_jobs=n_jobs)
+        return alternatives(self._record, given, self._present)
 
     def explain(self, row: Any, column: Hashable, *, k: int = 0, position: bool = False) -> Explanation:
         """Why a cell has the values it has.
@@ -532,7 +532,7 @@ class ImputedSet:
         >>> imp.convergence()["verdict"].unique().tolist()
         ['stable']
         """
-        return settled(self._record).copy()
+        return convergence_of(self._record).copy()
 
     @property
     def trace(self) -> pd.DataFrame:
@@ -633,9 +633,9 @@ class ImputedSet:
         """
         return ImputedSet(completed_rows(self._record, frame, iterations))
 
-    def _fit(self, asked: Request) -> PooledResults:
+    def _fit(self, given: FitArguments) -> PooledResults:
         """Fit and pool; the results hold this very set, or the one that was imputed again."""
-        return fitted(self._record, asked, self._present)
+        return fitted(self._record, given, self._present)
 
     def _present(self, record: Record) -> ImputedSet:
         """What the user sees of a record."""

@@ -17,7 +17,7 @@ import numpy as np
 from .errors import PlanError, StorageError, call
 from .files import way_back
 
-__all__ = ["Board", "Halted", "Parcel", "alone", "died", "spread"]
+__all__ = ["Board", "Halted", "Parcel", "alone", "died", "run_jobs"]
 
 _ALIGNED = 64  # bytes: arrays in a parcel begin where arithmetic likes them to
 _WATCH = 0.1  # seconds between looks at the board
@@ -155,7 +155,7 @@ def alone(n_jobs: int | None) -> bool:
     return n_jobs == 1
 
 
-def spread(
+def run_jobs(
     work: Callable[[Any, Callable[[], None]], Any], jobs: Sequence[Any], n_jobs: int | None, *,
     tick: Callable[[int], Any] | None = None, keep: Callable[[Any], Any] | None = None,
 ) -> list[Any]:  # fmt: skip
@@ -185,7 +185,7 @@ def spread(
 
     Examples
     --------
-    >>> spread(lambda job, step: job * 10, [1, 2, 3], 1)
+    >>> run_jobs(lambda job, step: job * 10, [1, 2, 3], 1)
     [10, 20, 30]
     """
     here = len(jobs) < 2 or alone(n_jobs)

@@ -49,7 +49,7 @@ def outcome_levels(design: FrozenDesign, completed: CompletedSets, call: Call) -
         labels, codes = tuple(_text(level) for level in given), np.arange(len(given), dtype=np.float64)
         # a rating scale may come as its numbers or as codes of them; text comes as codes
         return Levels(labels, codes if np.isin(seen, codes).all() and 0.0 in seen else seen)
-    if len(seen) > _MANY:
+    if len(seen) > _MANY_LEVELS:
         raise ModelError(
             f"the outcome of a {call.spec.label} model has {len(seen)} values; it is a category with a few levels.",
             do=f"imp.fit({design.formula!r}, model='ols')",
@@ -195,7 +195,7 @@ def in_turn(jobs: Iterable[Job]) -> Iterator[Job]:
 
 
 #: more values than this are no levels
-_MANY = 50
+_MANY_LEVELS = 50
 
 #: bytes of designs left over that are worth a collection
 _PILE = 2**25
@@ -283,11 +283,11 @@ def _yes_and_no(outcome: Array, design: FrozenDesign, call: Call) -> str:
     """Return the lines that make yes and no of an outcome in numbers, and the call that analyses it."""
     from ..formula.column_code import above, of_expression, with_outcome
 
-    asked: Any = design
-    question, table = asked.question, asked.table
+    unchecked: Any = design
+    question, table = unchecked.question, unchecked.table
     columns = table.columns
     rows = table.complete_rows(question.outcome)  # what was drawn may lie beyond what was observed
-    outcome = asked.response({name: table[name].values[rows] for name in question.outcome})
+    outcome = unchecked.response({name: table[name].values[rows] for name in question.outcome})
     code = above("?", outcome).replace("df['?']", f"df[{question.outcome[0]!r}]")
     if not question.bare:
         code = above("?", outcome).replace("df['?']", f"({of_expression(question.terms.outcome, columns)})")
@@ -381,10 +381,10 @@ def _random_design(design: FrozenDesign, values: Any, formula: Any, index: pd.In
     if table is None:
         raise ModelError("re_formula= and vc_formula= need a design with its table.")
     names = getattr(getattr(design, "question", None), "names", {})
-    asked = sourced(f"{outcome} ~ {right}", formula, design.formula)
-    if isinstance(asked, FileText):
-        asked = FileText(asked, {**asked.names, **names})
-    frozen = freeze(ask(asked, table, model=model, scope=resolve(names)), table)
+    text = sourced(f"{outcome} ~ {right}", formula, design.formula)
+    if isinstance(text, FileText):
+        text = FileText(text, {**text.names, **names})
+    frozen = freeze(ask(text, table, model=model, scope=resolve(names)), table)
     names = ["Group" if name == "Intercept" else name for name in frozen.names]
     return pd.DataFrame(frozen.matrix(values), index=index, columns=names)
 

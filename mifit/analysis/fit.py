@@ -36,7 +36,7 @@ from .problems import (
     warn_once,
 )
 from .rank import full_rank, ranked
-from .settling import Settled, Unsettled, blocks, settle
+from .settling import Settled, Unsettled, blocks, settled_fit
 
 __all__ = ["Fits", "fit_one", "fit_sets"]
 
@@ -162,7 +162,7 @@ def _gathered(
     warn_once(call.spec.label, converged, separated, infinite)
     df, source = _df_complete(ones, call, dfcom)
     at_boundary = [k for k, one in enumerate(ones) if one.reading.boundary]
-    readings = [_without_spread(one.reading) if at_boundary else one.reading for one in ones]
+    readings = [_without_scale(one.reading) if at_boundary else one.reading for one in ones]
     said = notes([one.messages for one in ones], converged, separated, infinite)
     if at_boundary:
         said = (*said, boundary_note(ones[at_boundary[0]].reading.boundary, at_boundary, len(ones)))
@@ -228,7 +228,7 @@ def _run(job: Job, design: FrozenDesign | None = None) -> _One:
         if not _determined(job):
             return _nothing(job, full_rank=False)
         try:
-            found = settle(job, design)
+            found = settled_fit(job, design)
         except Unsettled as short:
             if not full_rank(job):
                 return _nothing(job, full_rank=False)
@@ -289,7 +289,7 @@ def _native(job: Job, design: FrozenDesign, found: Settled | None = None) -> Any
         )
     fit = MODELS[job.model].fit
     if found is None:
-        found = settle(job, design)
+        found = settled_fit(job, design)
         if found.level is None:
             for one in found.caught:
                 warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
@@ -353,16 +353,20 @@ def _condition(job: Job, inverse: Array | None) -> float:
 def _few_groups(job: Job) -> tuple[int, tuple[str, ...]]:
     """Return the number of groups and the columns that do not vary within them."""
     groups = np.asarray(job.init["groups"])
-    spread = job.exog.groupby(groups).agg(lambda column: np.ptp(column.to_numpy())).max()
-    still = [str(name) for name in job.exog.columns if spread[name] == 0 and name != "Intercept"]
+    within = job.exog.groupby(groups).agg(lambda column: np.ptp(column.to_numpy())).max()
+    still = [str(name) for name in job.exog.columns if within[name] == 0 and name != "Intercept"]
     return len(np.unique(groups)), tuple(still)
 
 
-def _without_spread(reading: Reading) -> Reading:
+def _without_scale(reading: Reading) -> Reading:
     """Return a reading without its parameters of spread."""
-    q = len(reading.names) - reading.spread
+    q = len(reading.names) - reading.n_scale
     return replace(
-        reading, names=reading.names[:q], estimate=reading.estimate[:q], covariance=reading.covariance[:q, :q], spread=0
+        reading,
+        names=reading.names[:q],
+        estimate=reading.estimate[:q],
+        covariance=reading.covariance[:q, :q],
+        n_scale=0,
     )
 
 

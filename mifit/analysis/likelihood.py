@@ -18,7 +18,7 @@ from .mixed_maximum import fit_of, grouped_of
 from .models import MODELS, Call, is_robust
 from .parameters import cut_points_of, increments_of
 from .problems import failure, stopped_short
-from .settling import Unsettled, settle
+from .settling import Unsettled, settled_fit
 
 __all__ = ["LogLikelihoods", "loglik_at", "loglik_fits", "stacked", "without_likelihood"]
 
@@ -165,7 +165,7 @@ def _maximum(job: Job) -> tuple[Array, float]:
             model = model_of(usable(job))
             if empty(job):
                 return np.empty(0), kind.at(model, job, np.empty(0))
-            found = settle(replace(job, fit=_words(job)))
+            found = settled_fit(replace(job, fit=_words(job)))
             params = kind.best(found.result, found.job)
             if found.level is not None:
                 params = found.level.params(params, found.reading.names)

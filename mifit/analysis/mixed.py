@@ -84,15 +84,15 @@ def grouped(endog: Array, exog: Array, random: Array, parts: Sequence[Array], gr
     z, back = _orthogonal(random)
     n = len(endog)
     own = x.T @ endog / n
-    left = endog - x @ own
-    more = x.T @ left / n  # what rounding left of the projection
-    left = left - x @ more
-    unit = float(np.sqrt(left @ left / n))
+    remainder = endog - x @ own
+    more = x.T @ remainder / n  # what rounding left of the projection
+    remainder = remainder - x @ more
+    unit = float(np.sqrt(remainder @ remainder / n))
     if not unit > 1e-13 * np.sqrt(endog @ endog / n):
         raise FloatingPointError("the fixed effects leave no residual variance")
     sizes = np.array([float(np.sqrt((part**2).sum() / n)) or 1.0 for part in parts])
     z = np.hstack([z, *(part / size for part, size in zip(parts, sizes, strict=True))])
-    factors, seen, rest = _factored(z, np.column_stack([x, left / unit]), groups)
+    factors, seen, rest = _factored(z, np.column_stack([x, remainder / unit]), groups)
     products = float(((factors.transpose(0, 2, 1) @ factors) ** 2).sum())
     return Grouped(
         n_rows=n,
@@ -228,9 +228,9 @@ def point(data: Grouped, root: Array, reml: bool, residual: float | None = None)
     if not residual > 0:
         raise FloatingPointError("the residual variance is zero")
     height = inner + df * np.log(2 * np.pi * residual) + squares / residual
-    left = data.factors.transpose(0, 2, 1) @ weighed
-    fixed, apart = left[:, :, w : w + p], left[:, :, w + p] - left[:, :, w : w + p] @ coefficients
-    slope = (left[:, :, :w].sum(axis=0) - apart.T @ apart / residual) @ root
+    remainder = data.factors.transpose(0, 2, 1) @ weighed
+    fixed, apart = remainder[:, :, w : w + p], remainder[:, :, w + p] - remainder[:, :, w : w + p] @ coefficients
+    slope = (remainder[:, :, :w].sum(axis=0) - apart.T @ apart / residual) @ root
     if reml and p:
         height += float(np.linalg.slogdet(information)[1])
         slope -= np.tensordot(fixed @ np.linalg.inv(information), fixed, axes=((0, 2), (0, 2))) @ root
@@ -300,9 +300,9 @@ def _factored(z: Array, a: Array, groups: Codes) -> tuple[Array, Array, Array]:
         rows = order[starts[sizes == size][:, None] + np.arange(size)]
         axes, upper = np.linalg.qr(z[rows])
         within = axes.transpose(0, 2, 1) @ a[rows]
-        left = (a[rows] - axes @ within).reshape(-1, a.shape[1])
+        remainder = (a[rows] - axes @ within).reshape(-1, a.shape[1])
         short = max(rank - size, 0)
         factors.append(np.pad(upper, ((0, 0), (0, short), (0, 0))))
         seen.append(np.pad(within, ((0, 0), (0, short), (0, 0))))
-        rest += left.T @ left
+        rest += remainder.T @ remainder
     return np.concatenate(factors), np.concatenate(seen), rest

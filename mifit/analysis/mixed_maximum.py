@@ -14,7 +14,16 @@ from .mixed import Grouped, Point, composed, grouped, point, root_of
 if TYPE_CHECKING:
     from .job import Job
 
-__all__ = ["MixedFit", "distance", "fit_of", "fixed_covariance", "grouped_of", "maximised", "spread", "start_of"]
+__all__ = [
+    "MixedFit",
+    "distance",
+    "fit_of",
+    "fixed_covariance",
+    "grouped_of",
+    "maximised",
+    "scale_parameters",
+    "start_of",
+]
 
 #: step of finite differences, in natural units
 _STEP = 1e-4
@@ -209,7 +218,7 @@ def distance(fit: MixedFit) -> float:
     return float(others + (along**2 / values).sum() + 2 * _saddle(chart, fit.reml, here)[0])
 
 
-def spread(fit: MixedFit) -> tuple[Array, Array] | None:
+def scale_parameters(fit: MixedFit) -> tuple[Array, Array] | None:
     """Variance components on scales where they are roughly normal, and their covariance.
 
     Parameters

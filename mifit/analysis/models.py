@@ -26,11 +26,11 @@ __all__ = [
     "STRATUM_WORDS",
     "Call",
     "Spec",
-    "call",
     "is_robust",
     "load",
     "model_name",
     "names_in",
+    "sorted_words",
     "spec",
     "with_link",
     "words",
@@ -324,7 +324,7 @@ def words(model: str) -> tuple[frozenset[str], frozenset[str]]:
     return (init | entry.words) - _REFUSED.keys(), fit | (_COVARIANCE_WORDS if entry.robust else frozenset())
 
 
-def call(
+def sorted_words(
     model: str, keywords: Mapping[str, Any], fit_kwds: Mapping[str, Any] | None = None, formula: str | None = None,
     verb: str = "imp.fit",
 ) -> Call:  # fmt: skip
@@ -352,7 +352,7 @@ def call(
 
     Examples
     --------
-    >>> call("wls", {"weights": "w", "cov_type": "HC1"})
+    >>> sorted_words("wls", {"weights": "w", "cov_type": "HC1"})
     Call(model='wls', init={'weights': 'w'}, fit={'cov_type': 'HC1'})
     """
     if fit_kwds is not None and not isinstance(fit_kwds, Mapping):

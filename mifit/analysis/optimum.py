@@ -137,12 +137,12 @@ def _least_squares(result: Any, job: Job, reading: Reading) -> float:
     """Return s'Vs of a linear model: the residuals' projection on the design, over the residual variance."""
     model = result.model
     y, x = np.asarray(model.wendog, dtype=np.float64), np.asarray(model.wexog, dtype=np.float64)
-    left = y - x @ params_of(result)
-    s = x.T @ left
+    residuals = y - x @ params_of(result)
+    s = x.T @ residuals
     squares = float(s @ np.asarray(model.normalized_cov_params, dtype=np.float64) @ s)
     if np.sqrt(max(squares, 0.0)) <= _ROUNDING * np.linalg.norm(y):
         return 0.0
-    return squares / (float(left @ left) / max(len(y) - x.shape[1], 1))
+    return squares / (float(residuals @ residuals) / max(len(y) - x.shape[1], 1))
 
 
 def _ordered(result: Any, job: Job, reading: Reading) -> float:
@@ -171,11 +171,11 @@ def _equations(result: Any, job: Job, reading: Reading) -> float:
 def _robust(result: Any, job: Job, reading: Reading) -> float:
     """Return the distance of an M-estimate from its solution, by the next step of iterated least squares."""
     model, x = result.model, job.exog.to_numpy()
-    left = job.endog.to_numpy(dtype=float) - x @ params_of(result)
-    weights = np.asarray(model.M.weights(left / float(result.scale)), dtype=np.float64)
+    residuals = job.endog.to_numpy(dtype=float) - x @ params_of(result)
+    weights = np.asarray(model.M.weights(residuals / float(result.scale)), dtype=np.float64)
     size = np.sqrt((x**2).mean(axis=0))
     scaled = x / size
-    step = np.linalg.solve(scaled.T @ (scaled * weights[:, None]), scaled.T @ (weights * left)) / size
+    step = np.linalg.solve(scaled.T @ (scaled * weights[:, None]), scaled.T @ (weights * residuals)) / size
     if (np.abs(step) <= _ROUNDING * np.abs(params_of(result))).all():
         return 0.0
     return _in_errors(step, reading.covariance)
@@ -187,11 +187,11 @@ def _quantile(result: Any, job: Job, reading: Reading) -> float:
 
     x, tau = job.exog.to_numpy(), float(result.q)
     x = x / np.sqrt((x**2).mean(axis=0))
-    left = job.endog.to_numpy(dtype=float) - job.exog.to_numpy() @ params_of(result)
-    spread = np.einsum("ij,jk,ik->i", job.exog.to_numpy(), reading.covariance, job.exog.to_numpy())
-    free = np.abs(left) <= np.sqrt(SETTLED * np.maximum(spread, 0.0)) + _ROUNDING * np.abs(job.endog).max()
+    residuals = job.endog.to_numpy(dtype=float) - job.exog.to_numpy() @ params_of(result)
+    variance = np.einsum("ij,jk,ik->i", job.exog.to_numpy(), reading.covariance, job.exog.to_numpy())
+    free = np.abs(residuals) <= np.sqrt(SETTLED * np.maximum(variance, 0.0)) + _ROUNDING * np.abs(job.endog).max()
     root = np.linalg.cholesky(tau * (1 - tau) * x.T @ x)
-    s = np.linalg.solve(root, x[~free].T @ (tau - (left[~free] < 0)))
+    s = np.linalg.solve(root, x[~free].T @ (tau - (residuals[~free] < 0)))
     if not free.any():
         return float(s @ s)
     found = lsq_linear(np.linalg.solve(root, x[free].T), -s, bounds=(tau - 1, tau))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..typing import Array
-from .mixed_maximum import fit_of, fixed_covariance, spread
+from .mixed_maximum import fit_of, fixed_covariance, scale_parameters
 from .ordered import DISTRIBUTIONS, information, row_scores
 from .sandwich import cox_scores, sandwich
 
@@ -39,12 +39,12 @@ _NO_DISPERSION = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Parameters of one fit, q of them; the last ``spread`` describe spread, not location."""
+    """Parameters of one fit, q of them; the last ``n_scale`` describe spread, not location."""
 
     names: tuple[str, ...]
     estimate: Array  #: (q,)
     covariance: Array  #: (q, q)
-    spread: int = 0
+    n_scale: int = 0
     boundary: str = ""  #: why the spread has no finite estimate here; those parameters are then left out
 
 
@@ -176,7 +176,7 @@ def log_precision(result: Any, job: Job) -> Reading:
     if "exog_precision" in job.init or plain.names[-1] != "precision":
         return plain
     if type(link).__name__ == "Log":
-        return Reading((*plain.names[:-1], "log(precision)"), plain.estimate, plain.covariance, spread=1)
+        return Reading((*plain.names[:-1], "log(precision)"), plain.estimate, plain.covariance, n_scale=1)
     return _log_last(plain, "log(precision)")
 
 
@@ -187,7 +187,7 @@ def mixed_effects(result: Any, job: Job) -> Reading:
     information together with that of the variances, which moves it by a few in a thousand.
     """
     fit = fit_of(result, job)
-    beta, fixed, found = fit.fe_params, fixed_covariance(fit), spread(fit)
+    beta, fixed, found = fit.fe_params, fixed_covariance(fit), scale_parameters(fit)
     columns = tuple(map(str, job.exog.columns))
     if found is None:
         return Reading(columns, beta, fixed, boundary="a variance is at its boundary")
@@ -198,11 +198,11 @@ def mixed_effects(result: Any, job: Job) -> Reading:
     p, q = len(beta), len(beta) + len(names)
     covariance = np.zeros((q, q))
     covariance[:p, :p], covariance[p:, p:] = fixed, found[1]
-    return Reading((*columns, *names), np.concatenate([beta, found[0]]), covariance, spread=len(names))
+    return Reading((*columns, *names), np.concatenate([beta, found[0]]), covariance, n_scale=len(names))
 
 
 def _spread_names(random: Sequence[str], further: Sequence[str]) -> list[str]:
-    """Return the names of the variance components, in the order of ``spread``."""
+    """Return the names of the variance components, in the order of ``n_scale``."""
     pairs = [(i, j) for i in range(len(random)) for j in range(i)]
     correlations = [f"atanh({random[j]} x {random[i]} Cor)" for i, j in pairs]
     components = [f"log({name} Var)" for name in further]
@@ -214,7 +214,7 @@ def _log_last(plain: Reading, name: str) -> Reading:
     scale = np.ones(len(plain.names))
     scale[-1] = 1 / plain.estimate[-1]
     estimate = np.concatenate([plain.estimate[:-1], np.log(plain.estimate[-1:])])
-    return Reading((*plain.names[:-1], name), estimate, plain.covariance * np.outer(scale, scale), spread=1)
+    return Reading((*plain.names[:-1], name), estimate, plain.covariance * np.outer(scale, scale), n_scale=1)
 
 
 def _array(values: Any) -> Array:

@@ -290,8 +290,8 @@ def _dependent(exog: pd.DataFrame) -> list[str]:
     """Return the names of the columns that those before them determine."""
     columns = exog.to_numpy()
     norms = np.sqrt((columns**2).sum(axis=0))
-    left = np.abs(np.diag(np.linalg.qr(columns / np.where(norms > 0, norms, 1.0), mode="r")))
-    names = [str(name) for name, size in zip(exog.columns, left, strict=False) if size < 1e-9]
+    sizes = np.abs(np.diag(np.linalg.qr(columns / np.where(norms > 0, norms, 1.0), mode="r")))
+    names = [str(name) for name, size in zip(exog.columns, sizes, strict=False) if size < 1e-9]
     return names or [", ".join(map(str, exog.columns))]
 
 

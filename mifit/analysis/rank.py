@@ -18,7 +18,7 @@ __all__ = ["full_rank", "ranked"]
 _NO_SPREAD = 1e-13
 
 #: share of a column that the others must leave unexplained
-_LEFT = 1e-9
+_NOTHING_LEFT = 1e-9
 
 
 def full_rank(job: Job, result: Any = None) -> bool:
@@ -54,7 +54,7 @@ def full_rank(job: Job, result: Any = None) -> bool:
     norms = np.sqrt((columns**2).sum(axis=0))
     if not (norms > 0).all():
         return False
-    return bool(np.linalg.matrix_rank(np.linalg.qr(columns / norms, mode="r"), tol=_LEFT) == columns.shape[1])
+    return bool(np.linalg.matrix_rank(np.linalg.qr(columns / norms, mode="r"), tol=_NOTHING_LEFT) == columns.shape[1])
 
 
 def ranked(job: Job) -> pd.DataFrame:
@@ -87,9 +87,9 @@ def _about(exog: pd.DataFrame, means: Array) -> pd.DataFrame:
     columns = exog.to_numpy()
     largest = np.abs(columns).max(axis=0, initial=0.0)
     columns = columns / np.where(largest > 0, largest, 1.0)
-    left = columns - np.asarray(means) / np.where(largest > 0, largest, 1.0)
-    none = np.sqrt((left**2).sum(axis=0)) <= _NO_SPREAD * np.sqrt((columns**2).sum(axis=0))
-    return pd.DataFrame(np.where(none, 0.0, left), index=exog.index, columns=exog.columns)
+    remainder = columns - np.asarray(means) / np.where(largest > 0, largest, 1.0)
+    none = np.sqrt((remainder**2).sum(axis=0)) <= _NO_SPREAD * np.sqrt((columns**2).sum(axis=0))
+    return pd.DataFrame(np.where(none, 0.0, remainder), index=exog.index, columns=exog.columns)
 
 
 def _columns_to_constant(columns: Array) -> int:
@@ -100,8 +100,8 @@ def _columns_to_constant(columns: Array) -> int:
         if norms[many - 1] > 0 and np.ptp(columns[:, many - 1]) == 0:
             return many
         if (columns[:, :many] != 0).any(axis=1).all():
-            left = ones - unit[:, :many] @ np.linalg.lstsq(unit[:, :many], ones, rcond=_LEFT)[0]
-            if np.abs(left).max() < _LEFT:
+            remainder = ones - unit[:, :many] @ np.linalg.lstsq(unit[:, :many], ones, rcond=_NOTHING_LEFT)[0]
+            if np.abs(remainder).max() < _NOTHING_LEFT:
                 return many
     return columns.shape[1]
 

@@ -127,12 +127,12 @@ def _uneven(job: Job) -> bool:
     columns = job.exog.to_numpy()
     with np.errstate(over="ignore", invalid="ignore"):
         squares = np.einsum("ij,ij->j", columns, columns) / max(len(columns), 1)
-        spread = columns.std(axis=0)
+        sd = columns.std(axis=0)
     if not np.isfinite(squares).all():
         return True
     sizes = np.sqrt(squares[squares > 0])
     moves = not MODELS[job.model].constant or "Intercept" in job.exog.columns
-    if moves and (np.sqrt(squares) > _UNEVEN * spread)[spread > 0].any():
+    if moves and (np.sqrt(squares) > _UNEVEN * sd)[sd > 0].any():
         return True  # far from its origin
     unit = _unit(job)
     return bool(len(sizes) and sizes.max() > _UNEVEN * sizes.min()) or max(unit, 1 / unit) > _UNEVEN**0.5
@@ -143,8 +143,8 @@ def _unit(job: Job) -> float:
     spec = MODELS[job.model]
     if not spec.in_units or (spec.facts.by_family and not _is_linear(job.init.get("family"))):
         return 1.0
-    spread = float(np.std(job.endog.to_numpy(dtype=np.float64)))
-    return spread if np.isfinite(spread) and spread > 0 and job.init.get("offset") is None else 1.0
+    sd = float(np.std(job.endog.to_numpy(dtype=np.float64)))
+    return sd if np.isfinite(sd) and sd > 0 and job.init.get("offset") is None else 1.0
 
 
 def _is_linear(family: Any) -> bool:

@@ -20,7 +20,7 @@ from .parameters import Reading, by_column
 from .problems import runs_away, warned
 from .scaling import Scaled, scaled, standardised
 
-__all__ = ["Settled", "Unsettled", "blocks", "settle"]
+__all__ = ["Settled", "Unsettled", "blocks", "settled_fit"]
 
 
 #: errors of numbers, which another way to the optimum may not meet
@@ -59,7 +59,7 @@ class Settled:
         return bool(abs(self.distance) <= SETTLED)  # negative: the information is indefinite
 
 
-def settle(job: Job, design: FrozenDesign | None = None) -> Settled:
+def settled_fit(job: Job, design: FrozenDesign | None = None) -> Settled:
     """Fit a job, judge the fit by its score, and fit again where it stopped short.
 
     Parameters

@@ -78,8 +78,8 @@ def coefficient_table(
 
     padded = [f"{stub:<{widths[0]}}" for stub in stubs]
     cells = [[f"{cell:>{w}}" for cell, w in zip(row, widths[1:], strict=True)] for row in rows]
-    heads = [f"{head:>{w}}" for head, w in zip(headers, widths[1:], strict=True)]
-    return _escaping(SimpleTable(cells, headers=heads, stubs=padded, txt_fmt={**_LOOK, "colsep": " "}))
+    headings = [f"{head:>{w}}" for head, w in zip(headers, widths[1:], strict=True)]
+    return _escaping(SimpleTable(cells, headers=headings, stubs=padded, txt_fmt={**_LOOK, "colsep": " "}))
 
 
 def contrast_results(effect: Any, std_error: Any, df: Any) -> Any:

@@ -20,14 +20,14 @@ from ..imputation.plan.likelihoods import likelihood_of
 from ..imputation.plan.plan import Plan
 from .verdict import Verdict, Where, law_of, verdict
 
-__all__ = ["Certificate", "as_asked", "breusch_pagan", "certificate", "judged"]
+__all__ = ["Certificate", "breusch_pagan", "certificate", "in_users_terms", "judged"]
 
 _COLUMNS = ["verdict", "imputed", "reason", "do"]
-_SURE = 0.01  # p-value below which unequal variances are reported
+_UNEQUAL_VARIANCES = 0.01  # p-value below which unequal variances are reported
 
 
 def certificate(
-    plan: Plan | None, table: Table, question: Question, asked: Question, robust: str = "", do: str = "",
+    plan: Plan | None, table: Table, question: Question, as_written: Question, robust: str = "", do: str = "",
     where: Where | None = None,
 ) -> pd.DataFrame:  # fmt: skip
     """Compare an analysis with the imputations, one row per term.
@@ -39,7 +39,7 @@ def certificate(
     table : Table
     question : Question
         In terms of what was drawn: derived columns written out.
-    asked : Question
+    as_written : Question
         The same as the user wrote it.
     robust : str, default ""
         What the covariance allows for beyond the likelihood, as in :func:`~mifit.examine.verdict.verdict`.
@@ -61,21 +61,21 @@ def certificate(
     >>> imp.check("chl ~ age * bmi")["verdict"].to_dict()
     {'Intercept': 'implied', 'age': 'implied', 'bmi': 'implied', 'age:bmi': 'absent'}
     """
-    found = judged(plan, table, question, asked, robust, where)[0]
+    found = judged(plan, table, question, as_written, robust, where)[0]
     needs = _needs(question, table)
     rows = []
     free = do if plan is None else do.replace(f", congeniality={plan.options.congeniality!r}", "")
     curable = plan is None or plan.mode != "compatible" and likelihood_of(question, table) is not None
-    for code, shown in _spelled(question, asked).items():
+    for code, shown in _spelled(question, as_written).items():
         if code == "Intercept" and not spec(question.model).constant:
             continue
         word = _word(found, shown)
-        holes = sum(len(table[name].missing) for name in needs[code])
+        n_imputed = sum(len(table[name].missing) for name in needs[code])
         # draws from the working model, or from the terms of an analysis without a likelihood, cannot be bettered
         cure = free if word == "approximate" or (plan is not None and plan.mode == "ignore") else do
         cure = cure if word in ("absent", "unknown") or (word == "approximate" and curable) else ""
         reason = found.reason if word == found.word else f"nested in {' and '.join(_declared(plan))}"
-        rows.append((shown, word, holes, reason, cure))
+        rows.append((shown, word, n_imputed, reason, cure))
     return Certificate(pd.DataFrame(rows, columns=["term", "verdict", "imputed", "reason", "do"]).set_index("term"))
 
 
@@ -110,7 +110,7 @@ def _written(frame: pd.DataFrame, how: Callable[[object], str]) -> pd.DataFrame:
 
 
 def judged(
-    plan: Plan | None, table: Table, question: Question, asked: Question, robust: str = "",
+    plan: Plan | None, table: Table, question: Question, as_written: Question, robust: str = "",
     where: Where | None = None,
 ) -> tuple[Verdict, str]:  # fmt: skip
     """The verdict in the user's words, and what speaks against the working model of robust standard errors.
@@ -121,7 +121,7 @@ def judged(
     warning : str
         Empty, or that the residual variances are unequal although the draws assume equal ones.
     """
-    found = as_asked(verdict(plan, table, question, robust, where), plan, question, asked)
+    found = in_users_terms(verdict(plan, table, question, robust, where), plan, question, as_written)
     if robust == "spread" and "error_law=" in found.reason:  # the user chose a law that the data contradict
         return found, found.reason
     drawn = any(len(table[name].missing) for name in question.variables(table))
@@ -130,15 +130,15 @@ def judged(
     if known or not (robust and found.word == "approximate" and question.facts.one_variance and drawn):
         return found, ""
     p_value = breusch_pagan(question, table)
-    if not p_value < _SURE:
+    if not p_value < _UNEQUAL_VARIANCES:
         return found, ""
     said = f"the draws assume equal residual variances, the complete rows speak against it (p = {p_value:.2g})"
     return dataclasses.replace(found, reason=f"{found.reason}; {said}"), said
 
 
-def as_asked(found: Verdict, plan: Plan | None, question: Question, asked: Question) -> Verdict:
+def in_users_terms(found: Verdict, plan: Plan | None, question: Question, as_written: Question) -> Verdict:
     """A verdict on an analysis whose derived columns are written out, in the user's own words."""
-    spelled = _spelled(question, asked)
+    spelled = _spelled(question, as_written)
     reason = found.reason
     written = {q.formula: one for q, one in zip(plan.questions, plan.written, strict=False)} if plan else {}
     for words in (written, spelled):
@@ -147,9 +147,9 @@ def as_asked(found: Verdict, plan: Plan | None, question: Question, asked: Quest
     return dataclasses.replace(found, reason=reason, unseen=tuple(spelled.get(code, code) for code in found.unseen))
 
 
-def _spelled(question: Question, asked: Question) -> dict[str, str]:
+def _spelled(question: Question, as_written: Question) -> dict[str, str]:
     """How the user wrote each term; as it is where derived columns made two terms one."""
-    codes, shown = question.terms.codes, asked.terms.codes
+    codes, shown = question.terms.codes, as_written.terms.codes
     return dict(zip(codes, shown if len(shown) == len(codes) else codes, strict=True))
 
 

@@ -18,14 +18,14 @@ from ..typing import Array
 __all__ = ["bulk_ess", "convergence", "drift", "rhat", "state", "trace_frame", "unsettled"]
 
 
-_SURE = 0.01  # chance of a false alarm over all traces, were they normal
-_SMALL = 0.1  # drift that matters, in standard deviations over chains
-_CHAINS = 5  # fewer cannot tell a drift from chance
-_CLEAR = 10  # with fewer chains the test has little power: no drift is not evidence of convergence
-_SWEEPS = 5  # fewer have no second half worth the name
-_KEPT = 50  # draws of each chain from which R-hat and effective sample size can be told
+_FALSE_ALARM = 0.01  # chance of a false alarm over all traces, were they normal
+_SMALL_DRIFT = 0.1  # drift that matters, in standard deviations over chains
+_LEAST_CHAINS = 5  # fewer cannot tell a drift from chance
+_ENOUGH_CHAINS = 10  # with fewer chains the test has little power: no drift is not evidence of convergence
+_LEAST_SWEEPS = 5  # fewer have no second half worth the name
+_DRAWS_FOR_RHAT = 50  # draws of each chain from which R-hat and effective sample size can be told
 _RHAT = 1.05  # above it, chains have not mixed
-_SHOWN = 4  # traces that a warning names
+_SHOWN_TRACES = 4  # traces that a warning names
 
 
 def convergence(chains: Sequence[Chain], plan: Plan | None, table: Table) -> pd.DataFrame:
@@ -38,12 +38,12 @@ def convergence(chains: Sequence[Chain], plan: Plan | None, table: Table) -> pd.
         about = _about(plan, table)
         steps = [about[t].step if t in about else 0.0 for t in values]
         figures |= dict(zip(("drift", "t", "p", "size"), drift(every, np.array(steps)), strict=True))
-    if sweeps >= _KEPT and m > 1:
+    if sweeps >= _DRAWS_FOR_RHAT and m > 1:
         figures |= {"rhat": np.array([rhat(one) for one in every]), "ess_bulk": np.array([bulk_ess(o) for o in every])}
-    beyond = (figures["p"] * len(values) < _SURE) & (figures["size"] > _SMALL) & (m >= _CHAINS)
+    beyond = (figures["p"] * len(values) < _FALSE_ALARM) & (figures["size"] > _SMALL_DRIFT) & (m >= _LEAST_CHAINS)
     still = (every == every[:, :1, :1]).all(axis=(1, 2)) & (sweeps > 1)
     usual = _too_few(m, sweeps, plan) or "stable"
-    unmixed = np.where(figures["rhat"] > _RHAT, "slow", "good") if sweeps >= _KEPT else "too few sweeps"
+    unmixed = np.where(figures["rhat"] > _RHAT, "slow", "good") if sweeps >= _DRAWS_FOR_RHAT else "too few sweeps"
     return pd.DataFrame(
         {
             "mean": every[:, :, -1].mean(axis=1) if sweeps else np.empty(0),
@@ -208,9 +208,9 @@ def unsettled(table: pd.DataFrame, sweeps: int) -> str:
     shown = [f"{name} (by {row['drift']:+.3g}, p = {row['p']:.1g})" for name, row in drifting.iterrows()]
     mixed = [f"{name} (R-hat {row['rhat']:.2f})" for name, row in slow.iterrows()]
     span = f"of {len(table)} traces drift from sweep {sweeps // 2} to {sweeps}"
-    said = [f"{len(shown)} {span}: {listed(shown, _SHOWN)}"] if shown else []
+    said = [f"{len(shown)} {span}: {listed(shown, _SHOWN_TRACES)}"] if shown else []
     if mixed:
-        said.append(f"{len(mixed)} of {len(table)} traces mix slowly: {listed(mixed, _SHOWN)}")
+        said.append(f"{len(mixed)} of {len(table)} traces mix slowly: {listed(mixed, _SHOWN_TRACES)}")
     return "; ".join(said)
 
 
@@ -265,7 +265,7 @@ def _too_few(m: int, sweeps: int, plan: Plan) -> str:
     """Why a trace without drift is not thereby stable; empty if it is."""
     if sweeps == 1 and plan.options.iterations is None:
         return "one sweep suffices"
-    return "too few sweeps" if sweeps < _SWEEPS else "too few chains" if m < _CLEAR else ""
+    return "too few sweeps" if sweeps < _LEAST_SWEEPS else "too few chains" if m < _ENOUGH_CHAINS else ""
 
 
 def _about(plan: Plan, table: Table) -> dict[str, _About]:

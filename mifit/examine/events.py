@@ -47,8 +47,8 @@ def events_of(record: Record) -> pd.DataFrame:
 
 def within(record: Record, name: Hashable, bounds: tuple[float | None, float | None]) -> str:
     """The call that imputes again, with a column within bounds."""
-    asked = request_of(record.plan, record.m, record.seed)
-    return call(IMPUTE, bounds={name: bounds}).after("imp = ").joined(asked)
+    request = request_of(record.plan, record.m, record.seed)
+    return call(IMPUTE, bounds={name: bounds}).after("imp = ").joined(request)
 
 
 def _consequence(event: str) -> str:

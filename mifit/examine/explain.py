@@ -14,7 +14,7 @@ from ..errors import DataError, PlanError, listed
 from ..imputation.contract import facts_of
 from ..imputation.plan.derived_constraints import relations
 from ..imputation.plan.plan import Plan
-from ..imputation.sampler.replay import ReplayedDraw, Spread, replay
+from ..imputation.sampler.replay import ReplayedDraw, ValueDistribution, replay
 from ..record.record import Record
 
 __all__ = ["Explanation", "explain"]
@@ -78,7 +78,7 @@ def explain(record: Record, row: Any, column: Hashable, position: bool = False, 
             do=f"imp.explain({row!r}, {column!r}, k=0)",
         )
     coding = record.table.given[column].coding
-    codes = np.array([holes[column][at] for holes in record.completed.holes], dtype=np.float64)
+    codes = np.array([missing_places[column][at] for missing_places in record.completed.imputed], dtype=np.float64)
     there = ~np.isnan(codes)
     if not there[k]:
         raise DataError(
@@ -101,7 +101,7 @@ def explain(record: Record, row: Any, column: Hashable, position: bool = False, 
         return Explanation(label, column, (("together", told), *_seen(record, column, codes)), values)
     assert record.seed is not None
     seen = replay(known, plan, record.seed, record.chains[k].number, record.iterations, column, place, record.derived)
-    same = seen.value == record.chains[k].holes[column][int(np.searchsorted(known[column].missing, place))]
+    same = seen.value == record.chains[k].imputed[column][int(np.searchsorted(known[column].missing, place))]
     said = [*_how(record, column, seen), *_weighed(record, column, seen), *_seen(record, column, codes)]
     shown = f"set {k} of 0 to {record.m - 1}, at its last visit: {_text(values.loc[k])} was drawn"
     if not same:
@@ -128,17 +128,17 @@ def _place(record: Record, row: Any, column: Hashable, position: bool) -> int:
     if not len(places):
         what = f"position {row!r} is not one of 0 to {n - 1}" if position else f"no row is labelled {row!r}"
         raise DataError(f"{what}.", do=f"imp.explain({_first(record, column)}")
-    holes = places[np.isin(places, missing)]
-    if not len(holes):
+    missing_places = places[np.isin(places, missing)]
+    if not len(missing_places):
         value = record.completed.original[column].iloc[int(places[0])]
         raise DataError(f"{column!r} was observed in row {row!r}: {value}.", do=f"imp.explain({_first(record, column)}")
-    if len(holes) > 1:
+    if len(missing_places) > 1:
         raise DataError(
-            f"{len(holes)} rows labelled {row!r} have missing values in {column!r}.",
-            positions=listed(holes.tolist(), 6),
-            do=f"imp.explain({int(holes[0])}, {column!r}, position=True)",
+            f"{len(missing_places)} rows labelled {row!r} have missing values in {column!r}.",
+            positions=listed(missing_places.tolist(), 6),
+            do=f"imp.explain({int(missing_places[0])}, {column!r}, position=True)",
         )
-    return int(holes[0])
+    return int(missing_places[0])
 
 
 def _labelled(index: pd.Index, row: Any) -> Any:
@@ -216,9 +216,9 @@ def _weighed(record: Record, column: Hashable, seen: ReplayedDraw) -> list[tuple
     return said
 
 
-def _mean(spread: Spread) -> str:
+def _mean(sd: ValueDistribution) -> str:
     """A median and a range."""
-    return f"median {spread.median:.4g}, 90 % between {spread.low:.4g} and {spread.high:.4g}"
+    return f"median {sd.median:.4g}, 90 % between {sd.low:.4g} and {sd.high:.4g}"
 
 
 def _seen(record: Record, column: Hashable, codes: Any) -> list[tuple[str, str]]:
@@ -229,8 +229,8 @@ def _seen(record: Record, column: Hashable, codes: Any) -> list[tuple[str, str]]
         shares = [f"{_text(level)}: {n}" for level, n in zip(table_column.coding.levels, counts, strict=True) if n]
         return [("m values", f"{', '.join(shares)} of {record.m}")]
     observed = table_column.values[table_column.observed]
-    spread = codes.std(ddof=1) if len(codes) > 1 else 0.0
-    drawn = f"mean {codes.mean():.4g}, sd {spread:.3g}, from {codes.min():.4g} to {codes.max():.4g}"
+    sd = codes.std(ddof=1) if len(codes) > 1 else 0.0
+    drawn = f"mean {codes.mean():.4g}, sd {sd:.3g}, from {codes.min():.4g} to {codes.max():.4g}"
     if not len(observed):
         return [("m values", drawn), ("observed", "nothing: the whole column was filled")]
     there = f"mean {observed.mean():.4g}, sd {observed.std():.3g}, from {observed.min():.4g} to {observed.max():.4g}"
@@ -241,8 +241,8 @@ def _equation(seen: ReplayedDraw) -> pd.DataFrame:
     """The own model in this row: value times coefficient, term by term."""
     names = pd.Index(seen.names, name="term")
     if seen.coef.ndim == 2:
-        heads = [f"coefficient {level}" for level in range(1, seen.coef.shape[1] + 1)]
-        return pd.DataFrame(seen.coef, index=names, columns=heads).assign(value=seen.stood)[["value", *heads]]
+        headings = [f"coefficient {level}" for level in range(1, seen.coef.shape[1] + 1)]
+        return pd.DataFrame(seen.coef, index=names, columns=headings).assign(value=seen.stood)[["value", *headings]]
     if not np.isfinite(seen.coef).any():
         return pd.DataFrame({"value": seen.stood}, index=names)
     product = seen.stood * seen.coef + 0.0  # no -0

@@ -22,7 +22,7 @@ from .references import KNOWN, Numbered, software
 
 __all__ = ["citation", "methods_text", "paragraph", "versions"]
 
-_MANY = 8  # incomplete columns from which they are summed up
+_MANY_COLUMNS = 8  # incomplete columns from which they are summed up
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,19 +138,19 @@ def _counted(many: int, noun: str, plural: str = "") -> str:
 
 def _missing(record: Record, write: _Style) -> str:
     """What was missing, and how much of it."""
-    n, holes, short = record.table.n_rows, record.filled, record.incomplete_rows
-    if not holes:
+    n, filled, short = record.table.n_rows, record.filled, record.incomplete_rows
+    if not filled:
         return f"No value was missing in {_counted(n, 'observation')}."
-    if len(holes) == 1:
-        name, k = next(iter(holes.items()))
+    if len(filled) == 1:
+        name, k = next(iter(filled.items()))
         return f"{write.name(name)} was missing in {k:,} of {_counted(n, 'observation')} ({write.share(k / n)})."
     verb = "was" if short == 1 else "were"
     start = f"Of {_counted(n, 'observation')}, {short:,} ({write.share(short / n)}) {verb} incomplete"
-    if len(holes) > _MANY:
-        least, most = min(holes, key=lambda v: holes[v]), max(holes, key=lambda v: holes[v])
-        spread = f"from {write.share(holes[least] / n)} ({write.name(least)}) to {write.share(holes[most] / n)}"
-        return f"{start}; the share missing in {len(holes)} variables ranged {spread} ({write.name(most)})."
-    first, *others = ((write.name(v), f"{k:,} ({write.share(k / n)})") for v, k in holes.items())
+    if len(filled) > _MANY_COLUMNS:
+        least, most = min(filled, key=lambda v: filled[v]), max(filled, key=lambda v: filled[v])
+        ranged = f"from {write.share(filled[least] / n)} ({write.name(least)}) to {write.share(filled[most] / n)}"
+        return f"{start}; the share missing in {len(filled)} variables ranged {ranged} ({write.name(most)})."
+    first, *others = ((write.name(v), f"{k:,} ({write.share(k / n)})") for v, k in filled.items())
     return f"{start}: {_and([f'{first[0]} was missing in {first[1]}', *(f'{v} in {k}' for v, k in others)])}."
 
 
@@ -241,10 +241,10 @@ def _learned(factor: Factor, record: Record, write: _Style, cite: Numbered) -> s
     """How the errors of an analysis were drawn that are not normal."""
     assert record.plan is not None and factor.law is not None and factor.question is not None
     outcome = write.name(record.plan.questions[factor.question].terms.outcome)
-    spread = ", with a spread that depends on the predictors" if factor.law.uneven else ""
+    ranged = ", with a spread that depends on the predictors" if factor.law.uneven else ""
     return (
         f"The residuals of {outcome} were taken to follow a mixture of {factor.law.components} normal distributions "
-        f"around the mean of the analysis{cite(*_sources([factor]))}{spread}, re-estimated in every iteration."
+        f"around the mean of the analysis{cite(*_sources([factor]))}{ranged}, re-estimated in every iteration."
     )
 
 

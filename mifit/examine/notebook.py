@@ -17,16 +17,16 @@ def imputed_html(record: Record, rest: str = "") -> str:
     ``rest`` is said of the values that stay missing.
     """
     n, p = record.table.n_rows, len(record.table.given.columns)
-    holes = record.filled
+    filled = record.filled
     size = f"{record.m} completed sets of {n} rows × {p} columns"
-    said = f"{size}; {sum(holes.values())} missing values in {len(holes)} columns{rest}"
+    said = f"{size}; {sum(filled.values())} missing values in {len(filled)} columns{rest}"
     if record.plan is None:
         pairs = [("made elsewhere", record.origin)]
     else:
         questions = zip(record.written, record.plan.questions, strict=True)
         pairs = [("analysis", f"{one}   ({question.model})") for one, question in questions]
         pairs.append(("drawn", f"{record.plan.title}, {record.iterations} iterations"))
-    return block(f"ImputedSet {record.identity}", said, facts(pairs), holes_table(record) if holes else "")
+    return block(f"ImputedSet {record.identity}", said, facts(pairs), holes_table(record) if filled else "")
 
 
 def holes_table(record: Record) -> Markup:

@@ -27,9 +27,9 @@ _PANELS = 100  # in one figure
 _SETS = 20  # side by side in a strip plot
 _POINTS = 400  # of one strip; more are a sample
 _BARS = 12  # levels of one category; the rest are one bar
-_FEW = 5  # values of one set that make no curve of their own
+_FEW_VALUES = 5  # values of one set that make no curve of their own
 _TAIL = 0.002  # share of values at either end that may lie beyond the picture, if they are far
-_LEAST = 1e-290  # spread that bins can divide
+_LEAST_SD = 1e-290  # spread that bins can divide
 _COUNTS = 10  # different whole numbers that are still bars
 
 
@@ -243,8 +243,8 @@ def values_frame(completed: Completed, which: Any = None) -> pd.DataFrame:
     for name in _chosen(completed, which):
         column = completed.table[name]
         seen = column.coding.decode(column.values[column.observed])
-        there = [~np.isnan(holes[name]) for holes in completed.holes]  # what is not there stays missing
-        drawn = [column.coding.decode(one[name][some]) for one, some in zip(completed.holes, there, strict=True)]
+        there = [~np.isnan(incomplete[name]) for incomplete in completed.imputed]  # what is not there stays missing
+        drawn = [column.coding.decode(one[name][some]) for one, some in zip(completed.imputed, there, strict=True)]
         rows = [column.observed, *(column.missing[some] for some in there)]
         values = np.concatenate([seen, *drawn])
         sets = np.repeat(np.arange(-1, len(drawn)), [len(one) for one in rows])
@@ -278,7 +278,7 @@ def points_frame(completed: Completed, x: Hashable, y: Hashable, k: int = 0) -> 
             do=f"imp.plot.scatter({x!r}, {y!r}, k=0)",
         )
     columns = [completed.table.require(name, "scatter") for name in (x, y)]
-    values, holes = [], []
+    values, incomplete = [], []
     for column in columns:
         if column.kind is Kind.OTHER:
             raise DataError(
@@ -286,12 +286,14 @@ def points_frame(completed: Completed, x: Hashable, y: Hashable, k: int = 0) -> 
                 do=usable(column),
             )
         filled = column.values.copy()
-        filled[column.missing] = completed.holes[k].get(column.name, np.nan)
+        filled[column.missing] = completed.imputed[k].get(column.name, np.nan)
         values.append(filled)
-        holes.append(np.isin(np.arange(len(filled)), column.missing))
+        incomplete.append(np.isin(np.arange(len(filled)), column.missing))
     known = ~np.isnan(values[0]) & ~np.isnan(values[1])
     origin = np.select(
-        [holes[0] & holes[1], *holes], ["both imputed", f"{x} imputed", f"{y} imputed"], default="observed"
+        [incomplete[0] & incomplete[1], *incomplete],
+        ["both imputed", f"{x} imputed", f"{y} imputed"],
+        default="observed",
     )
     whole = {word: c.coding.decode(v[known]) for word, c, v in zip(("x", "y"), columns, values, strict=True)}
     return pd.DataFrame({**whole, "origin": origin[known]}, index=np.flatnonzero(known))
@@ -302,15 +304,15 @@ def _chosen(completed: Completed, which: Any) -> list[Hashable]:
     known = list(completed.filled)
     if not known:
         raise DataError("nothing was imputed: there is nothing to draw.", do="df.mice.plot_pattern()")
-    asked = known if which is None else list(which) if isinstance(which, list) else [which]
-    for name in asked:
+    chosen = known if which is None else list(which) if isinstance(which, list) else [which]
+    for name in chosen:
         completed.table.require(name, "the plot")
         if name not in known:
             raise DataError(
                 f"nothing was imputed in {name!r}.", imputed=listed(known, 8),
                 do=f"imp.plot.density({known[0]!r})",
             )  # fmt: skip
-    return asked
+    return chosen
 
 
 def _chosen_traces(frame: pd.DataFrame, which: Any) -> pd.DataFrame:
@@ -323,15 +325,15 @@ def _chosen_traces(frame: pd.DataFrame, which: Any) -> pd.DataFrame:
             shares.setdefault(variable, {})[trace] = None
         double = {next(iter(one)) for one in shares.values() if len(one) == 2}
         return frame[[trace not in double for trace in frame["trace"]]].reset_index(drop=True)
-    asked = which if isinstance(which, list) else [which]
+    chosen = which if isinstance(which, list) else [which]
     known = {*frame["variable"], *frame["trace"]}
-    for name in asked:
+    for name in chosen:
         if name not in known:
             raise DataError(
                 f"no trace is called {name!r}{nearest(name, known)}.",
                 traces=listed(frame["trace"].unique(), 8), do="imp.convergence().index.tolist()",
             )  # fmt: skip
-    return frame[frame["variable"].isin(asked) | frame["trace"].isin(asked)].reset_index(drop=True)
+    return frame[frame["variable"].isin(chosen) | frame["trace"].isin(chosen)].reset_index(drop=True)
 
 
 def _places(
@@ -383,10 +385,10 @@ def _draw_density(ax: Any, frame: pd.DataFrame, m: int) -> None:
     seen = values[(frame["origin"] == "observed").to_numpy()]
     sets = [values[(frame["set"] == k).fillna(False).to_numpy(dtype=bool)] for k in range(m)]
     top = float(np.abs(values).max(initial=0.0))
-    usual = _bandwidth(seen) or _bandwidth(values) or (top if top > _LEAST else 1.0)
+    usual = _bandwidth(seen) or _bandwidth(values) or (top if top > _LEAST_SD else 1.0)
     grid, beyond = _view(values, usual)
     said = [f"{beyond} values beyond (range {values.min():.5g} to {values.max():.5g})"] if beyond else []
-    if len(sets[0]) < _FEW:
+    if len(sets[0]) < _FEW_VALUES:
         said.append(f"{len(sets[0])} imputed in each set: all sets in one line")
         sets = [np.concatenate(sets)]
     for one in filter(len, sets):
@@ -466,7 +468,7 @@ def _n_bars(completed: Completed, name: Hashable) -> int:
     column = completed.table[name]
     if column.kind.discrete:
         return min(column.n_levels, _BARS)
-    values = np.concatenate([column.values[column.observed], *(holes[name] for holes in completed.holes)])
+    values = np.concatenate([column.values[column.observed], *(incomplete[name] for incomplete in completed.imputed)])
     values = values[~np.isnan(values)]
     different = len(np.unique(np.rint(values))) if column.coding.whole or column.kind is Kind.COUNT else _COUNTS + 1
     return different if different <= _COUNTS else 0
@@ -474,11 +476,11 @@ def _n_bars(completed: Completed, name: Hashable) -> int:
 
 def _bandwidth(values: Array) -> float:
     """Silverman's rule of thumb; 0 where there is no spread but that of rounding."""
-    if len(values) < 2 or np.ptp(values) <= max(1e-12 * np.abs(values).max(), _LEAST):
+    if len(values) < 2 or np.ptp(values) <= max(1e-12 * np.abs(values).max(), _LEAST_SD):
         return 0.0
     low, high = np.quantile(values, [0.25, 0.75])
-    spread = min(filter(None, (float(values.std(ddof=1)), float(high - low) / 1.349)), default=0.0)
-    return 0.9 * spread * len(values) ** -0.2
+    sd = min(filter(None, (float(values.std(ddof=1)), float(high - low) / 1.349)), default=0.0)
+    return 0.9 * sd * len(values) ** -0.2
 
 
 def _view(values: Array, width: float) -> tuple[Array, int]:

@@ -28,7 +28,7 @@ from .values import value_table
 __all__ = ["report"]
 
 _CALL, _NAME = "imp.report({}, imp.fit())", "study.html"
-_MANY = 40  # rows of a table that are shown; the rest are counted
+_MANY_ROWS = 40  # rows of a table that are shown; the rest are counted
 
 
 def report(
@@ -92,9 +92,11 @@ def _missing(record: Record, plots: Plots) -> Section:
         ]
         head = ("column", "kind", "missing", "share", "")
         parts.append(scrolled(table(head, _most(rows), numbers=(2, 3))))
-    left = {v: len(record.table.given[v].missing) for v in record.table.given.incomplete if v not in record.filled}
-    if left:
-        parts.append(f"Left with their missing values, and in no model: {_named(left)}.")
+    kept_missing = {
+        v: len(record.table.given[v].missing) for v in record.table.given.incomplete if v not in record.filled
+    }
+    if kept_missing:
+        parts.append(f"Left with their missing values, and in no model: {_named(kept_missing)}.")
     rest = {v: len(record.table.given[v].missing) - k for v, k in record.filled.items()}
     if any(rest.values()):
         parts.append(f"Cells that stay missing: {_named({v: k for v, k in rest.items() if k})}.")
@@ -104,16 +106,16 @@ def _missing(record: Record, plots: Plots) -> Section:
     return Section("What was missing", parts)
 
 
-def _named(holes: dict[Hashable, int]) -> str:
+def _named(counts: dict[Hashable, int]) -> str:
     """Columns and their missing values."""
-    return ", ".join(f"{name} ({k})" for name, k in holes.items())
+    return ", ".join(f"{name} ({k})" for name, k in counts.items())
 
 
 def _most(rows: Sequence[Any]) -> list[Any]:
     """Rows, the first few; the last line counts the others."""
-    if len(rows) <= _MANY:
+    if len(rows) <= _MANY_ROWS:
         return list(rows)
-    return [*rows[:_MANY], (f"and {len(rows) - _MANY} more", *[""] * (len(rows[0]) - 1))]
+    return [*rows[:_MANY_ROWS], (f"and {len(rows) - _MANY_ROWS} more", *[""] * (len(rows[0]) - 1))]
 
 
 def _plan(record: Record) -> Section:
@@ -307,7 +309,7 @@ def _provenance(record: Record) -> Section:
     parts: list[object] = [
         "The same data, calls, seed and versions give the same bits.",
         facts(pairs),
-        *(["What happened while the chains ran:", notes(told[:_MANY])] if told else []),
+        *(["What happened while the chains ran:", notes(told[:_MANY_ROWS])] if told else []),
     ]
     return Section("Software and seed", parts)
 

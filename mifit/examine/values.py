@@ -14,7 +14,7 @@ from ..typing import Array
 __all__ = ["Strayed", "strayed", "value_table"]
 
 _LABELS = ("column", "level")
-_FAR = 0.5  # observed ranges beyond the observed range from which a value is said to be far out
+_FAR_OUT = 0.5  # observed ranges beyond the observed range from which a value is said to be far out
 
 
 class Strayed(NamedTuple):
@@ -57,7 +57,7 @@ def strayed(completed: Completed) -> list[Strayed]:
             continue
         seen, drawn = column.values[column.observed], _drawn(completed, name)
         least, most, low, high = (float(v) for v in (seen.min(), seen.max(), drawn.min(), drawn.max()))
-        reach = _FAR * (most - least)
+        reach = _FAR_OUT * (most - least)
         below = 0.0 if low < 0.0 <= least else least if low < least - reach else None
         above = 0.0 if high > 0.0 >= most and most < 0.0 else most if high > most + reach else None
         if most > least and (below is not None or above is not None):
@@ -75,7 +75,7 @@ _COLUMNS = (
 def _drawn(completed: Completed, name: Hashable) -> Array:
     """All imputed values of a column, over all sets, as completed sets have them."""
     column = completed.table[name]
-    drawn = np.concatenate([one[name] for one in completed.holes if name in one])
+    drawn = np.concatenate([one[name] for one in completed.imputed if name in one])
     drawn = drawn[~np.isnan(drawn)]
     return column.completed(drawn)
 
@@ -86,8 +86,8 @@ def _range(name: Hashable, seen: Array, drawn: Array) -> dict[str, Any]:
     for word, values in (("observed", seen), ("imputed", drawn)):
         if len(values):
             unit = float(np.abs(values).max()) or 1.0  # of a number of 1e-200 there is no square
-            spread = float((values / unit).std(ddof=1)) * unit if len(values) > 1 else np.nan
-            figures = (float(values.min()), float(values.max()), float(values.mean()), spread)
+            sd = float((values / unit).std(ddof=1)) * unit if len(values) > 1 else np.nan
+            figures = (float(values.min()), float(values.max()), float(values.mean()), sd)
             row |= dict(zip((f"{word}_{one}" for one in ("min", "max", "mean", "sd")), figures, strict=True))
     if len(seen) and len(drawn):
         least, most = seen.min(), seen.max()

@@ -137,7 +137,7 @@ def _periods(formula: str, words: Mapping[str, Any], table: Table) -> str:
         methods={time: "leave", status: "leave"},
     )  # fmt: skip
     remark = "  # meanwhile: an effect before and one after the median time"
-    return advice.of("long.mice.impute").after(made).then(remark)
+    return advice.with_verb("long.mice.impute").after(made).then(remark)
 
 
 def _advice(analysis: str, formula: str, given: Mapping[str, Any], **words: Any) -> Advice:

@@ -321,10 +321,10 @@ def _to_follow(
     """Which parent follows which observed derived value, in which rows: one parent of a row at most."""
     taken = np.zeros(table.n_rows, dtype=bool)
     for one in derived:
-        holes = {p: table.gone(p) for p in one.parents}
-        several = ~table.gone(one.name) & (np.sum(list(holes.values()), axis=0) > 1)
+        missing = {p: table.gone(p) for p in one.parents}
+        several = ~table.gone(one.name) & (np.sum(list(missing.values()), axis=0) > 1)
         for parent in sorted(set(one.parents) - fixed, key=lambda p: -_nearness(table, one, p)):
-            rows = np.flatnonzero(several & holes[parent] & ~taken)
+            rows = np.flatnonzero(several & missing[parent] & ~taken)
             taken[rows] = True
             if len(rows):
                 yield one, parent, rows
@@ -386,14 +386,14 @@ def _refuse_contradiction(one: Derived, observed: Array, computed: Array) -> Non
     if not len(both):
         return
     largest = float(np.abs(observed[both]).max())
-    spread = float(np.std(observed[both] / (largest or 1.0))) * largest or largest or 1.0
+    sd = float(np.std(observed[both] / (largest or 1.0))) * largest or largest or 1.0
     with np.errstate(over="ignore", invalid="ignore"):
         decimals = next((k for k in range(7) if np.array_equal(observed[both], observed[both].round(k))), None)
     with np.errstate(over="ignore"):  # infinitely far is far
         away = np.abs(observed[both] - computed[both])
-        least = _EXACT * np.maximum(np.abs(observed[both]), spread) + np.finfo(np.float64).tiny
+        least = _EXACT * np.maximum(np.abs(observed[both]), sd) + np.finfo(np.float64).tiny
     exact = np.mean(away <= least) > 0.5  # then nothing was rounded
-    allowed = least if exact else _ROUNDED * spread + (0.0 if decimals is None else 0.5 * 10.0**-decimals)
+    allowed = least if exact else _ROUNDED * sd + (0.0 if decimals is None else 0.5 * 10.0**-decimals)
     far = both[away > allowed]
     if len(far):
         shown = ", ".join(f"{row}: {observed[row]:.6g} against {computed[row]:.6g}" for row in far[:3].tolist())

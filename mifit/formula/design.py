@@ -205,8 +205,8 @@ class Design:
         if not which or column.kind.discrete:
             return not which
         seen = column.values[column.observed]
-        spread = float(seen.max() - seen.min()) or 1.0
-        grid = np.concatenate([np.linspace(seen.min() - spread, seen.max() + spread, 16), np.quantile(seen, _SHARES)])
+        width = float(seen.max() - seen.min()) or 1.0
+        grid = np.concatenate([np.linspace(seen.min() - width, seen.max() + width, 16), np.quantile(seen, _SHARES)])
         data = {v: np.repeat(x, len(grid)) for v, x in self.probe(12, which).items()}
         data[variable] = np.tile(grid, 12)
         found = self.evaluate(which, data, 12 * len(grid)).reshape(12, len(grid), len(which))

@@ -17,7 +17,7 @@ from .terms import code_of, quoted
 __all__ = ["analysis", "corrected", "recased", "refuse_names"]
 
 _SHOWN = 2  # predictors that stand in an advice where none was named
-_MANY = 10  # levels from which a column is no predictor to show
+_MANY_LEVELS = 10  # levels from which a column is no predictor to show
 _LEFT = "  # your outcome on the left"
 
 
@@ -146,7 +146,7 @@ def _shows(column: Column) -> bool:
     if column.kind is Kind.OTHER or not len(column.observed):
         return False
     seen = column.values[column.observed]
-    return bool(seen.min() < seen.max()) and (column.number or column.n_levels <= _MANY)
+    return bool(seen.min() < seen.max()) and (column.number or column.n_levels <= _MANY_LEVELS)
 
 
 def _spelled(text: str, table: Table) -> str:

@@ -33,7 +33,7 @@ MEANT = {
     **dict.fromkeys(("verbose", "printflag", "print"), "progress"),
 }  # fmt: skip
 
-_MANY = 10  # levels of text that are numbers, from which they are no codes
+_MANY_LEVELS = 10  # levels of text that are numbers, from which they are no codes
 
 __all__ = ["MEANT", "instead_of", "model_for", "respelled"]
 
@@ -163,7 +163,7 @@ def model_for(column: Column, formula: str) -> str:
     """The call that models an outcome of several levels: in order, or without."""
     if column.kind is Kind.OTHER:
         return usable(column)
-    if (found := spelled(column.coding.levels)) is not None and (found.odd or len(column.coding.levels) > _MANY):
+    if (found := spelled(column.coding.levels)) is not None and (found.odd or len(column.coding.levels) > _MANY_LEVELS):
         return found.line(column.name)
     return call(_IMPUTE, formula, model="ordinal" if column.kind is Kind.ORDINAL else "mnlogit")
 

@@ -144,11 +144,11 @@ def _as_share(formula: str, columns: Iterable[Hashable], codes: Sequence[str]) -
     """The call that analyses counts of successes and failures."""
     names = [take_apart(code, columns).variables[:1] or (code,) for code in codes]
     hits, misses = (f"df[{name!r}]" for (name,) in names)
-    left = {name: "leave" for (name,) in names}
+    leave = {name: "leave" for (name,) in names}
     share = "share ~ " + formula.partition("~")[2].strip()
     wide = f"df.assign(trials={hits} + {misses}, share={hits} / ({hits} + {misses}))"
     family = Code("sm.families.Binomial()")
-    made = call(f"{wide}.mice.impute", share, model="glm", family=family, var_weights="trials", methods=left)
+    made = call(f"{wide}.mice.impute", share, model="glm", family=family, var_weights="trials", methods=leave)
     return made.in_place_of(formula)
 
 
@@ -322,10 +322,10 @@ def _base(node: ast.AST) -> str | None:
 
 def _bare(tree: ast.AST) -> list[ast.Name]:
     """Names that stand for values: neither called nor the head of an attribute."""
-    heads = set()
+    not_columns = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            heads.add(id(node.func))
+            not_columns.add(id(node.func))
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            heads.add(id(node.value))
-    return [node for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in heads]
+            not_columns.add(id(node.value))
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in not_columns]

@@ -24,10 +24,10 @@ class Completed:
 
     original: pd.DataFrame
     table: Table
-    holes: tuple[dict[Hashable, Array], ...]  #: per set: column -> (n_mis,) values or level codes
+    imputed: tuple[dict[Hashable, Array], ...]  #: per set: column -> (n_mis,) values or level codes
 
     def __len__(self) -> int:
-        return len(self.holes)
+        return len(self.imputed)
 
     @property
     def index(self) -> pd.Index:
@@ -39,7 +39,7 @@ class Completed:
         """Columns with missing values that were filled, and how many; cells that stay missing in every set are none."""
         counts = {}
         for name in self.table.incomplete:
-            drawn = [one[name] for one in self.holes if name in one]
+            drawn = [one[name] for one in self.imputed if name in one]
             counts[name] = int((~np.all(np.isnan(drawn), axis=0)).sum()) if drawn else 0
         return {name: count for name, count in counts.items() if count}
 
@@ -48,7 +48,7 @@ class Completed:
         for name in self.filled:
             column, dtype = self.table[name], self.original[name].dtype
             if not column.kind.discrete and not isinstance(dtype, pd.SparseDtype):
-                drawn = np.concatenate([one[name] for one in self.holes])
+                drawn = np.concatenate([one[name] for one in self.imputed])
                 _as_dtype(column.coding.decode(np.array([np.nanmin(drawn), np.nanmax(drawn)])), dtype, column)
         return self
 
@@ -74,7 +74,7 @@ class Completed:
     def learnt(self) -> Table:
         """The table that knots and centres are learnt on: a column without an observed value is as in the first set."""
         unseen = [name for name, column in self.table.columns.items() if len(column.missing) == self.table.n_rows]
-        if not unseen or not all(name in self.holes[0] for name in unseen):
+        if not unseen or not all(name in self.imputed[0] for name in unseen):
             return self.table
         first, none = self.values(0), np.empty(0, dtype=np.int64)
         filled = {name: replace(self.table[name], values=first[name], missing=none) for name in unseen}
@@ -83,15 +83,15 @@ class Completed:
     def part(self, rows: Rows, sets: int | None = None) -> Completed:
         """Some rows, in ascending order, of all sets or of the first few."""
         table = self.table.part(rows)
-        inside = {name: np.isin(self.table[name].missing, rows) for name in (self.holes[0] if self.holes else ())}
-        holes = tuple({name: drawn[inside[name]] for name, drawn in one.items()} for one in self.holes[:sets])
-        return Completed(self.original.iloc[rows], table, holes)
+        inside = {name: np.isin(self.table[name].missing, rows) for name in (self.imputed[0] if self.imputed else ())}
+        imputed = tuple({name: drawn[inside[name]] for name, drawn in one.items()} for one in self.imputed[:sets])
+        return Completed(self.original.iloc[rows], table, imputed)
 
     def frame(self, k: int) -> pd.DataFrame:
         """The k-th completed DataFrame: index, columns, dtypes and observed values as they came."""
         frame = copied(self.original)
         for position, (name, column) in enumerate(self.table.columns.items()):
-            if name in self.holes[k] and len(column.missing):
+            if name in self.imputed[k] and len(column.missing):
                 given = frame.iloc[:, position]
                 # With its dtype said: pandas would take an object array of strings for its own text dtype.
                 filled = pd.Series(self._fill(given, k, column), index=frame.index, dtype=given.dtype)
@@ -126,7 +126,7 @@ class Completed:
 
     def _column(self, k: int, column: Column) -> Array:
         """One column of the k-th set; a missing value that was left stays NaN."""
-        drawn = self.holes[k].get(column.name)
+        drawn = self.imputed[k].get(column.name)
         if drawn is None or not len(column.missing):
             return column.values
         filled = column.values.copy()
@@ -135,7 +135,7 @@ class Completed:
 
     def _fill(self, series: pd.Series, k: int, column: Column) -> Any:
         """The k-th array of one column, of the dtype it came with."""
-        drawn = self.holes[k].get(column.name)
+        drawn = self.imputed[k].get(column.name)
         if drawn is None or not len(column.missing):
             return series.array
         there = ~np.isnan(drawn)  # what is not there stays missing

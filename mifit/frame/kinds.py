@@ -178,8 +178,8 @@ def _number(values: Array, whole: bool) -> Coding:
         return Coding(Kind.NUMERIC, whole=whole)
     if support[0] == 0 and support[-1] <= COUNT_SUPPORT:
         return Coding(Kind.COUNT, whole=whole)
-    spread = support[-1] - support[0] + 1
-    if spread == len(support) and len(support) in RATING_LEVELS and (support[0] > 0 or support[-1] < 0):
+    width = support[-1] - support[0] + 1
+    if width == len(support) and len(support) in RATING_LEVELS and (support[0] > 0 or support[-1] < 0):
         return Coding(Kind.ORDINAL, tuple(support.tolist()), True, whole)
     return Coding(Kind.NUMERIC, whole=whole)
 

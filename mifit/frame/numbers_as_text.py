@@ -162,5 +162,5 @@ def _is_code(value: float, count: int, others: Array, below: bool) -> bool:
         return bool(len(text) > 1 and count > 1 and low - value > high - low)
     if whole and float(np.min(others[others > high], initial=value)) - high <= 1:
         return False  # 7, 8 and 9 after 5 and 6 go on counting
-    apart, spread = value - high, max(high - low, 1.0)
-    return bool(apart >= spread and (count > 2 or apart > 5 * spread) and (len(text) > 1 or (whole and count > 2)))
+    apart, width = value - high, max(high - low, 1.0)
+    return bool(apart >= width and (count > 2 or apart > 5 * width) and (len(text) > 1 or (whole and count > 2)))

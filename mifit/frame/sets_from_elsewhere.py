@@ -164,15 +164,15 @@ def _read(
     every = {name: [zero[name], *(s[name] for s in sets)] for name in zero.columns}
     codings = {name: classify(pd.concat(columns, ignore_index=True)) for name, columns in every.items()}
     table = read(zero, codings)
-    holes = tuple(_holes_of(s, table, number) for number, s in enumerate(sets, start=1))
-    for name in set().union(*holes):
-        lacking = [number for number, one in enumerate(holes, start=1) if name not in one]
+    imputed = tuple(_imputed_of(s, table, number) for number, s in enumerate(sets, start=1))
+    for name in set().union(*imputed):
+        lacking = [number for number, one in enumerate(imputed, start=1) if name not in one]
         if lacking:
             fact = f"column {name!r} is still missing in set {lacking[0]}, and not in others."
             raise DataError(fact, do=f"long[long[{name!r}].isna()]")
     if source:
         _agree(zero, sets, source, without)
-    return Completed(zero, table, holes), said
+    return Completed(zero, table, imputed), said
 
 
 def _agree(zero: pd.DataFrame, sets: Sequence[pd.DataFrame], source: str, without: str) -> None:
@@ -340,9 +340,9 @@ def _same(one: Any, other: Any, share: float) -> bool:
     return bool(abs(first - second) <= share * max(abs(first), abs(second)))
 
 
-def _holes_of(part: pd.DataFrame, table: Table, number: int) -> dict[Hashable, Array]:
+def _imputed_of(part: pd.DataFrame, table: Table, number: int) -> dict[Hashable, Array]:
     """The values of one set that were missing."""
-    holes = {}
+    imputed = {}
     for name, column in table.columns.items():
         if not len(column.missing):
             continue
@@ -361,5 +361,5 @@ def _holes_of(part: pd.DataFrame, table: Table, number: int) -> dict[Hashable, A
                 f"column {name!r} {coding.problem}: its completed values cannot be taken.",
                 do=f"long = long.drop(columns=[{name!r}])",
             )
-        holes[name] = encode(series, coding)
-    return holes
+        imputed[name] = encode(series, coding)
+    return imputed

@@ -74,12 +74,12 @@ class Visit:
         """Return the cross-products of the fit rows."""
         centre = float(np.average(self.y, weights=self.weights)) if len(self.y) else 0.0
         z = self.y - centre
-        spread = float(np.sqrt(np.mean(z * z))) if len(z) else 0.0
-        scale = float(2.0 ** np.round(np.log2(spread))) if spread > 0 and np.isfinite(spread) else 1.0
+        rms = float(np.sqrt(np.mean(z * z))) if len(z) else 0.0
+        scale = float(2.0 ** np.round(np.log2(rms))) if rms > 0 and np.isfinite(rms) else 1.0
         z = z / scale
-        heavy = self.X if self.weights is None else self.X * self.weights[:, None]
+        weighted = self.X if self.weights is None else self.X * self.weights[:, None]
         total = float(z @ z) if self.weights is None else float(z @ (self.weights * z))
-        return Cross(heavy.T @ self.X, heavy.T @ z, total, float(len(z)), centre, scale)
+        return Cross(weighted.T @ self.X, weighted.T @ z, total, float(len(z)), centre, scale)
 
     def observed(self) -> npt.NDArray[np.bool_]:
         """Return which of the fit rows hold an observed value, not one that was drawn, shape (n_fit,)."""

@@ -59,8 +59,8 @@ def jackknife(
         errors = {name: np.full_like(values, np.nan) for name, values in full.items()}
     else:
         without = [np.arange(m) != k for k in range(m)]
-        left = [columns(pool(estimates[w], covariances[w], df_complete, df_method), alpha) for w in without]
-        errors = {name: _spread(np.array([one[name] for one in left])) for name in full}
+        without_one = [columns(pool(estimates[w], covariances[w], df_complete, df_method), alpha) for w in without]
+        errors = {name: _jackknife_sd(np.array([one[name] for one in without_one])) for name in full}
     errors["estimate"] = np.sqrt(np.var(estimates - estimates[0], axis=0, ddof=1) / m)
     return errors
 
@@ -159,11 +159,11 @@ def decimals(error: Array, most: int = 8) -> npt.NDArray[np.int64]:
     return np.where(known, np.minimum(places, most), most).astype(np.int64)
 
 
-def _spread(left: Array) -> Array:
+def _jackknife_sd(without_one: Array) -> Array:
     """Return the jackknife error of m figures, each without one set, shape (q,); equal infinite figures have none."""
-    m = len(left)
+    m = len(without_one)
     with np.errstate(invalid="ignore"):
-        deviation = left - left[0]
-        deviation = np.where(left == left[0], 0.0, deviation)
+        deviation = without_one - without_one[0]
+        deviation = np.where(without_one == without_one[0], 0.0, deviation)
         deviation = deviation - deviation.mean(axis=0)
     return np.asarray(np.sqrt((m - 1) / m * (deviation**2).sum(axis=0)))

@@ -63,8 +63,8 @@ def completed_values(
 def _apart(chain: Chain, together: Mapping[Hashable, Joined], seed: Seed) -> Chain:
     """A chain whose levels that were drawn together are told apart, from a stream of its own."""
     rng = seed.stream(chain.number, _NO_SWEEP)
-    told = {name: one.apart(chain.holes[name], rng) for name, one in together.items() if name in chain.holes}
-    return dataclasses.replace(chain, holes={**chain.holes, **told})
+    told = {name: one.apart(chain.imputed[name], rng) for name, one in together.items() if name in chain.imputed}
+    return dataclasses.replace(chain, imputed={**chain.imputed, **told})
 
 
 def _left_missing(
@@ -94,13 +94,13 @@ def _drawn(
 ) -> dict[Hashable, Any]:
     """Values of one set at all missing cells, drawn or known."""
     if not derived and all(known[n].missing is table[n].missing for n in table.incomplete):
-        return dict(chain.holes)
+        return dict(chain.imputed)
     names = {one.name for one in derived}
     values = {}
     for name in table.columns:
         values[name] = known[name].values.copy()
-        if name in chain.holes:
-            values[name][known[name].missing] = chain.holes[name]
+        if name in chain.imputed:
+            values[name][known[name].missing] = chain.imputed[name]
     values.update({name: table[name].completed(values[name]) for name in table.columns})
     values.update(follow(derived, known, values, shared))
     found = {

@@ -28,7 +28,7 @@ __all__ = ["canonical", "digest_of_request", "digest_of_values"]
 DRAWS = 1
 
 _NOISE = 1e-12  # of the largest value of a column: relative size below which a value counts as rounding error of zero
-_EXACT = 2.0**24  # whole numbers up to here have all their digits in single precision
+_EXACT_IN_SINGLE = 2.0**24  # whole numbers up to here have all their digits in single precision
 _WHOLE = 2.0**63 - 1024  # the largest float that is a whole number of 64 bits
 _DEPTH = 12  # how far into objects of unknown classes one looks
 
@@ -99,7 +99,9 @@ def _column(column: Column, frame: pd.DataFrame, name: Hashable) -> bytes:
     head = (name, coding.kind, coding.levels, coding.number, coding.whole)
     if coding.kind is Kind.OTHER and name in frame.columns:
         return canonical(head, frame[name])
-    large = coding.whole and not column.kind.discrete and np.nanmax(np.abs(column.values), initial=0.0) >= _EXACT
+    large = (
+        coding.whole and not column.kind.discrete and np.nanmax(np.abs(column.values), initial=0.0) >= _EXACT_IN_SINGLE
+    )
     exact = np.clip(np.nan_to_num(column.values), -_WHOLE, _WHOLE).astype(np.int64) if large else None
     return canonical(head, column.values, exact)
 
@@ -162,7 +164,7 @@ def _digest(*parts: bytes) -> bytes:
 
 def _number(given: Any) -> bytes:
     """A number: whole ones exactly, others in single precision."""
-    if isinstance(given, int | np.integer) and abs(int(given)) >= _EXACT:
+    if isinstance(given, int | np.integer) and abs(int(given)) >= _EXACT_IN_SINGLE:
         return _digest(b"whole", str(int(given)).encode())
     return _digest(b"number", _single(np.array([given], dtype=np.float64)))
 
@@ -182,7 +184,7 @@ def _array(given: npt.NDArray[Any]) -> bytes:
     shape, kind = str(given.shape).encode(), given.dtype.kind
     if kind in "biuf":
         values = given.astype(np.float64)
-        exact = kind in "iu" and np.max(np.abs(values), initial=0.0) >= _EXACT
+        exact = kind in "iu" and np.max(np.abs(values), initial=0.0) >= _EXACT_IN_SINGLE
         return _digest(b"array", shape, _single(values), given.astype(">i8").tobytes() if exact else b"")
     if kind in "mM":
         return _digest(b"moments", shape, given.astype(f"{kind}8[us]").astype(">i8").tobytes())

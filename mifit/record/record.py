@@ -80,14 +80,14 @@ class Record:
             numbers = sorted(chain.number for chain in self.chains)
             return digest_of_request(self.table.given, self.frame, self.plan, self.seed, numbers, self.iterations)
         # Of sets made elsewhere nothing is known but their values; new rows follow from the draws that they name.
-        values = [] if self.origin.startswith(NEW_ROWS) else self.completed.holes
+        values = [] if self.origin.startswith(NEW_ROWS) else self.completed.imputed
         origin = self.origin.split(";")[0] if not values else ""
         return digest_of_request(self.completed.table, self.frame, origin, values, self.m)
 
     @cached_property
     def fingerprint(self) -> str:
         """Eight characters that tell completed sets from any others; see :attr:`mifit.ImputedSet.fingerprint`."""
-        return digest_of_values(self.table.given, self.completed.holes)
+        return digest_of_values(self.table.given, self.completed.imputed)
 
     @property
     def m(self) -> int:

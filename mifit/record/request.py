@@ -20,7 +20,7 @@ from ..imputation.seed import Seed
 __all__ = ["IMPUTE", "code_of_seed", "model_of", "request", "request_in", "request_of"]
 
 IMPUTE = "df.mice.impute"
-_SHORT = 10**10  # entropy from which on nobody wrote the seed
+_SHORT_ENTROPY = 10**10  # entropy from which on nobody wrote the seed
 
 
 def request(given: Arguments) -> Advice:
@@ -83,7 +83,7 @@ def request_of(
     words.update({} if m is None else {"m": m})
     names = caller_scope()
     code = {word: _code(value, word, names) for word, value in words.items()}
-    if seed is not None and not (isinstance(seed.entropy, int) and seed.entropy >= _SHORT):
+    if seed is not None and not (isinstance(seed.entropy, int) and seed.entropy >= _SHORT_ENTROPY):
         code["rng"] = code_of_seed(seed)
     shown = list(formulas) if len(formulas) > 1 else formulas[0] if formulas else None
     return Advice(IMPUTE, shown, code, whole=True)
@@ -100,7 +100,7 @@ def model_of(questions: Iterable[Question]) -> str | list[str]:
 
 def code_of_seed(seed: Seed) -> str:
     """Return a seed as ``rng=`` takes it."""
-    if isinstance(seed.entropy, int) and not seed.key and seed.entropy < _SHORT:
+    if isinstance(seed.entropy, int) and not seed.key and seed.entropy < _SHORT_ENTROPY:
         return str(seed.entropy)
     key = f", spawn_key={tuple(seed.key)!r}" if seed.key else ""
     return f"np.random.SeedSequence({seed.entropy!r}{key})"

@@ -29,7 +29,7 @@ _FALLBACK = (
     "Hiragino Sans", "PingFang SC", "Apple SD Gothic Neo", "Arial Unicode MS", "WenQuanYi Zen Hei", "Noto Sans Symbols",
     "Noto Sans Symbols2", "Noto Emoji", "Droid Sans Fallback", "Unifont",
 )  # fmt: skip
-_SMALL = 8.0  # points of most letters
+_FONT_SIZE = 8.0  # points of most letters
 _NARROWEST = 4.8  # inches that a legend of three entries needs
 
 
@@ -82,11 +82,11 @@ def panels(count: int, columns: int, width: float, height: float | Sequence[floa
 def plain(ax: Any, across: bool = True) -> Any:
     """Take away what says nothing: two spines, the ticks' strokes; a faint grid stays."""
     ax.spines[["top", "right"]].set_visible(False)
-    ax.tick_params(which="both", length=0, labelsize=_SMALL)
+    ax.tick_params(which="both", length=0, labelsize=_FONT_SIZE)
     ax.grid(axis="y" if across else "x", color=MUTED, alpha=0.25, linewidth=0.6)
     ax.set_axisbelow(True)
     for axis in (ax.xaxis, ax.yaxis):
-        axis.label.set_fontsize(_SMALL + 0.5)
+        axis.label.set_fontsize(_FONT_SIZE + 0.5)
     return ax
 
 
@@ -125,9 +125,9 @@ def legend(place: Any, handles: Sequence[Any], title: str | None = None, given: 
     labels = [f" {label}" if label.startswith("_") else label for label in labels]  # matplotlib hides a leading _
     words: dict[str, Any] = {
         "frameon": False,
-        "fontsize": _SMALL,
+        "fontsize": _FONT_SIZE,
         "title": title,
-        "title_fontsize": _SMALL,
+        "title_fontsize": _FONT_SIZE,
         "alignment": "left",
     }
     if hasattr(place, "add_subplot"):

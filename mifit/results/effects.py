@@ -131,8 +131,8 @@ def _chosen(design: Design, variables: Any) -> list[Hashable]:
     known = list(design.variables)
     if variables is None:
         return known
-    asked = list(variables) if isinstance(variables, list) else [variables]
-    for name in asked:
+    chosen = list(variables) if isinstance(variables, list) else [variables]
+    for name in chosen:
         if name not in known:
             raise FormulaError(
                 f"{name!r} is no variable of the right side{nearest(name, known)}.",
@@ -140,7 +140,7 @@ def _chosen(design: Design, variables: Any) -> list[Hashable]:
                 variables=", ".join(map(str, known)),
                 do=f"res.marginal_effects({(known or ['x'])[0]!r})",
             )
-    return asked
+    return chosen
 
 
 def _changes(design: Design, variable: Hashable) -> list[_Change]:
@@ -154,8 +154,8 @@ def _changes(design: Design, variable: Hashable) -> list[_Change]:
             _Change(f"{variable}: {shown[j]} - {shown[0]}", variable, float(values[j]), float(values[0]), 1.0)
             for j in range(1, len(levels))
         ]
-    spread = float(np.std(column.numbers(column.values[column.observed]))) or 1.0
-    return [_Change(str(variable), variable, None, 0.0, _STEP * spread)]
+    sd = float(np.std(column.numbers(column.values[column.observed]))) or 1.0
+    return [_Change(str(variable), variable, None, 0.0, _STEP * sd)]
 
 
 def _weights(call: Any, completed: Any, k: int) -> Array | None:

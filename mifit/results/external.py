@@ -97,13 +97,13 @@ def pool(
     model = getattr(fits[0], "model", None)
     label = type(model).__name__ if model is not None and not isinstance(model, str) else type(fits[0]).__name__
     every = np.ones(len(fits), bool)
-    left = Fits(
+    no_more = Fits(
         names=tuple(labels), estimates=estimates, covariances=covariances, df_complete=pooled.df_complete,
         df_source=source, n_obs=min(map(_rows_of, fits)), label=label, outcome=_outcome(model), formula="",
         cov_label=str(getattr(fits[0], "cov_type", "as given")), facts={}, converged=every, separated=~every,
         notes=(), kept=tuple(fits),
     )  # fmt: skip
-    return PooledResults(pooled, left, refit=lambda k: fits[k])
+    return PooledResults(pooled, no_more, refit=lambda k: fits[k])
 
 
 def pool_table(

@@ -139,11 +139,11 @@ def map_sets(
     [2]
     """
     if alone(n_jobs):
-        return [_call(func, frame, k) for k, frame in enumerate(frames)]
+        return [_applied(func, frame, k) for k, frame in enumerate(frames)]
     from joblib import Parallel, delayed
 
     try:
-        return list(Parallel(n_jobs=n_jobs)(delayed(_call)(func, frame, k) for k, frame in enumerate(frames)))
+        return list(Parallel(n_jobs=n_jobs)(delayed(_applied)(func, frame, k) for k, frame in enumerate(frames)))
     except Exception as error:
         if not died(error):
             raise
@@ -235,7 +235,7 @@ def _variances(figures: Sequence[tuple[Any, ...]], estimates: Array, on: Scale, 
     return None
 
 
-def _call(func: Callable[[pd.DataFrame], Any], frame: pd.DataFrame, k: int) -> Any:
+def _applied(func: Callable[[pd.DataFrame], Any], frame: pd.DataFrame, k: int) -> Any:
     """Call the function on set k; its error names the set."""
     try:
         return func(frame)

@@ -15,7 +15,7 @@ from ..pooling.monte_carlo import decimals, jackknife, recommended
 from .estimates import PooledEstimates, Stability
 from .tables import tidy
 
-__all__ = ["mc_error", "recommend_m", "settle", "stable", "supported_digits", "undecided"]
+__all__ = ["mc_error", "more_sets_until", "recommend_m", "stable", "supported_digits", "undecided"]
 
 Results = TypeVar("Results", bound=PooledEstimates)
 
@@ -119,7 +119,9 @@ def stable(results: PooledEstimates, until: Mapping[str, float]) -> Stability:
     return Stability(not lines, "; ".join(lines) or f"{said} at m = {results.m}", needed)
 
 
-def settle(fit: Callable[[Any], Results], imputations: Any, until: Mapping[str, float], max_m: int = 200) -> Results:
+def more_sets_until(
+    fit: Callable[[Any], Results], imputations: Any, until: Mapping[str, float], max_m: int = 200
+) -> Results:
     """Add imputations until a table is stable.
 
     Parameters

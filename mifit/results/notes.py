@@ -49,8 +49,8 @@ def _few_degrees(pooled: Pooled, names: Sequence[str]) -> tuple[str, ...]:
     who = f"all {len(names)} coefficients" if len(few) == len(names) > 1 else listed((names[j] for j in few), 6)
     cures = []
     if pooled.df_complete < 2 * len(names):
-        left = f"the complete data leave {pooled.df_complete:.4g} beside {len(names)} coefficients"
-        cures.append(f"{left}: ask fewer terms of these rows")
+        room = f"the complete data leave {pooled.df_complete:.4g} beside {len(names)} coefficients"
+        cures.append(f"{room}: ask fewer terms of these rows")
     if pooled.fmi[few].max() > 0.5:
         cures.append(f"the {pooled.m} sets differ by more than each is uncertain: fewer terms, or more imputations")
     why = "; ".join(cures) or f"{pooled.m} imputations are too few"

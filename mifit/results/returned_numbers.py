@@ -233,8 +233,8 @@ def _known_test(value: Any, k: int, n_obs: int | None, asked: str = "") -> tuple
     """Read the results whose statistic has a known scale: correlations, and the coefficients of a regression."""
     if hasattr(value, "slope") and hasattr(value, "stderr"):
         slope, stderr, r = (float(getattr(value, name)) for name in ("slope", "stderr", "rvalue"))
-        left = (slope / stderr) ** 2 * (1 - r**2) / r**2 if stderr > 0 and r else np.inf
-        df = float(np.rint(left)) if np.isfinite(left) else None
+        implied_df = (slope / stderr) ** 2 * (1 - r**2) / r**2 if stderr > 0 and r else np.inf
+        df = float(np.rint(implied_df)) if np.isfinite(implied_df) else None
         found = {"slope": (slope, stderr**2, df)}
         if getattr(value, "intercept_stderr", None) is not None:
             found["intercept"] = (float(value.intercept), float(value.intercept_stderr) ** 2, df)

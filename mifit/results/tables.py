@@ -98,14 +98,14 @@ def to_text(
     str
     """
     frame = tidy(results, alpha, exponentiate)
-    heads = ["", coefficient_head(results, exponentiate), *_HEADS[1:5], *_limits(alpha), "FMI"]
+    headings = ["", coefficient_head(results, exponentiate), *_HEADS[1:5], *_limits(alpha), "FMI"]
     figures = ["estimate", "std_error", "statistic", "df", "p_value", "conf_low", "conf_high", "fmi"]
     rows = [
         [str(name), *(_cell(value, 1 if figure == "df" else digits) for figure, value in row[figures].items())]
         for name, row in frame.iterrows()
     ]
     note = f"{results.fits.label}, {results.fits.outcome}; n = {results.nobs}, m = {results.m} imputations"
-    return {"html": _html, "latex": _latex, "markdown": _markdown}[form](heads, rows, note)
+    return {"html": _html, "latex": _latex, "markdown": _markdown}[form](headings, rows, note)
 
 
 def maketables_coefficients(results: PooledEstimates) -> pd.DataFrame:
@@ -176,9 +176,9 @@ def _cell(value: float, digits: int) -> str:
     return f"{value:.{digits}f}" if plain else f"{value:.{digits}g}"
 
 
-def _html(heads: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str:
+def _html(headings: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str:
     """Return a plain table."""
-    top = "".join(f"<th>{html.escape(head)}</th>" for head in heads)
+    top = "".join(f"<th>{html.escape(head)}</th>" for head in headings)
     body = "\n".join(
         f"<tr><th>{html.escape(row[0])}</th>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row[1:]) + "</tr>"
         for row in rows
@@ -187,7 +187,7 @@ def _html(heads: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str
     return f'<table class="mifit">\n{caption}\n<thead><tr>{top}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>'
 
 
-def _latex(heads: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str:
+def _latex(headings: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str:
     """Return a tabular with rules of the package booktabs."""
 
     def line(cells: Sequence[str]) -> str:
@@ -196,14 +196,14 @@ def _latex(heads: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> st
 
     body = "\n".join(line(row) for row in rows)
     comment = "% " + latex(note)
-    rules = (r"\toprule", line(heads), r"\midrule", body, r"\bottomrule")
-    return "\n".join([comment, rf"\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}", *rules, r"\end{tabular}"])
+    rules = (r"\toprule", line(headings), r"\midrule", body, r"\bottomrule")
+    return "\n".join([comment, rf"\begin{{tabular}}{{l{'r' * (len(headings) - 1)}}}", *rules, r"\end{tabular}"])
 
 
-def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str:
+def _markdown(headings: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str:
     """Return a table of pipes."""
-    escaped = [[markdown(cell) for cell in row] for row in (heads, *rows)]
-    widths = [max(3, *(len(row[j]) for row in escaped)) for j in range(len(heads))]
+    escaped = [[markdown(cell) for cell in row] for row in (headings, *rows)]
+    widths = [max(3, *(len(row[j]) for row in escaped)) for j in range(len(headings))]
     lines = [
         "| " + " | ".join(c.ljust(w) if not j else c.rjust(w) for j, (c, w) in enumerate(zip(row, widths, strict=True)))
         + " |"

@@ -39,7 +39,11 @@ CLASSES = {
 }
 
 #: class -> field -> what files call it, where it was renamed
-_RENAMED = {"Plan": {"options": "wishes"}}
+_RENAMED = {
+    "Chain": {"imputed": "holes"},
+    "Plan": {"options": "wishes"},
+    "WarmStart": {"prior_variance": "spread"},
+}
 
 #: class -> fields that no file holds: they are computed from the frame when it is read
 _COMPUTED = {"Plan": ("together",)}

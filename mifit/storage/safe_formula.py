@@ -159,7 +159,11 @@ def nouns_in(value: Any) -> Iterator[Any]:
 
 
 def check_formula(
-    formula: Any, columns: Collection[Any], names: Mapping[str, Any], left: bool = True, odd: Collection[Any] = ()
+    formula: Any,
+    columns: Collection[Any],
+    names: Mapping[str, Any],
+    has_outcome: bool = True,
+    odd: Collection[Any] = (),
 ) -> None:
     """Refuse a formula that does more than compute.
 
@@ -170,7 +174,7 @@ def check_formula(
         Names of columns.
     names : mapping
         Names that the formula may use besides.
-    left : bool, default True
+    has_outcome : bool, default True
         Whether the left side is ever evaluated.
 
     Raises
@@ -187,7 +191,7 @@ def check_formula(
             f"a formula of the file does not parse: {formula!r:.80}.", said=error.fact, do='imp.save("study.mifit")'
         ) from None
     for code in (
-        *([terms.outcome] if left else []),
+        *([terms.outcome] if has_outcome else []),
         *dict.fromkeys(code for factors in terms.factors for code in factors),
     ):
         check_code(code, columns, names, odd)
@@ -200,13 +204,13 @@ def check_code(code: Any, columns: Collection[Any], names: Mapping[str, Any], od
 
 def _check_question(question: Question, columns: Collection[Any], odd: Collection[Any]) -> None:
     """An analysis: its terms are those of its formula, and its keywords' formulas only compute."""
-    left = bool(question.outcome)
-    check_formula(question.formula, columns, question.names, left, odd)
+    has_outcome = bool(question.outcome)
+    check_formula(question.formula, columns, question.names, has_outcome, odd)
     if parse(question.formula, columns) != question.terms:
         raise ValueError(f"{question.formula!r:.80} and its terms disagree")
-    if not left and question.terms.outcome != "outcome":
+    if not has_outcome and question.terms.outcome != "outcome":
         raise ValueError(f"{question.formula!r:.80} has an outcome that is none")
-    if left and take_apart(question.terms.outcome, columns).variables != question.outcome:
+    if has_outcome and take_apart(question.terms.outcome, columns).variables != question.outcome:
         raise ValueError(f"{question.formula!r:.80} and its outcome disagree")
     for right in formulas_among(question.keywords):
         _check_right(right, columns, question.names, odd)

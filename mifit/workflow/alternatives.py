@@ -23,7 +23,7 @@ from ..imputation.plan.options import Options
 from ..imputation.seed import Seed
 from ..pooling.rubin import columns, pool
 from ..record.record import Present, Record
-from .fit import Request, fitted, question_of
+from .fit import FitArguments, fitted, question_of
 from .prepare import planned, prepare
 from .reimpute import foreseen, scope_for
 from .run import chains_of
@@ -31,7 +31,7 @@ from .run import chains_of
 __all__ = ["Alternatives", "alternatives"]
 
 _MODES = {"main effects": "ignore", "terms": "terms", "compatible": "compatible"}
-_SMALL = 0.1  # standard errors of the complete-case estimate below which a shift has no shares
+_SMALL_SHIFT = 0.1  # standard errors of the complete-case estimate below which a shift has no shares
 _TOGETHER = "together"
 
 
@@ -50,7 +50,7 @@ class Alternatives:
     @property
     def shares(self) -> pd.DataFrame:
         """Each part of a shift over the whole: rows sum to 1; NaN where it is under a tenth of a standard error."""
-        large = self.shifts["total"].abs() >= _SMALL * self._unit()
+        large = self.shifts["total"].abs() >= _SMALL_SHIFT * self._unit()
         return self.shifts.drop(columns="total").div(self.shifts["total"].where(large), axis=0)
 
     def to_frame(self) -> pd.DataFrame:
@@ -124,9 +124,9 @@ _MEANING = (
 )
 
 
-def alternatives(record: Record, asked: Request, present: Present) -> Alternatives:
+def alternatives(record: Record, given: FitArguments, present: Present) -> Alternatives:
     """Answer one analysis in several ways; see :meth:`mifit.ImputedSet.alternatives`."""
-    question, words = question_of(record, asked)
+    question, words = question_of(record, given)
     design = record.design(question)
     used = tuple(dict.fromkeys([*question.variables(record.table.given), *question.outcome, *words.columns]))
     figures: dict[str, pd.DataFrame] = {}
@@ -143,7 +143,7 @@ def alternatives(record: Record, asked: Request, present: Present) -> Alternativ
             failed["complete cases"] = error.fact
         for way, sets in _ways(record, question, failed):
             try:
-                found = fitted(sets, dataclasses.replace(asked, uncovered="ignore"), present)
+                found = fitted(sets, dataclasses.replace(given, uncovered="ignore"), present)
             except MifitError as error:
                 failed[way] = error.fact
                 continue

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..calls import Advice, completed, left_alone
+from ..calls import Advice, left_alone, with_request
 from ..errors import ClusterWarning, call, warn
 from ..examine.convergence import convergence, state, unsettled
 from ..examine.events import events_of, far_out
@@ -23,13 +23,13 @@ from ..record.record import Record, remembered
 from ..record.request import IMPUTE
 
 __all__ = [
+    "convergence_of",
     "described",
     "header_of",
     "notes_of",
     "remaining",
     "said_of_incomplete",
     "said_of_remaining",
-    "settled",
     "warn_of_clusters",
     "warn_of_times",
     "warn_of_values",
@@ -39,19 +39,19 @@ __all__ = [
 def described(record: Record) -> list[str]:
     """Lines of the repr of an ImputedSet: size, analyses, how each column was drawn."""
     n, p = record.frame.shape
-    holes, rest = record.completed.filled, remaining(record)
+    filled, rest = record.completed.filled, remaining(record)
     lines = [
         f"ImputedSet {record.identity}: {record.m} completed sets of {n} rows x {p} columns; "
-        f"{sum(holes.values())} missing values in {len(holes)} columns{said_of_remaining(rest)}"
+        f"{sum(filled.values())} missing values in {len(filled)} columns{said_of_remaining(rest)}"
     ]
     if record.plan is None:
         return [*lines, f"  made elsewhere ({record.origin})"]
     pairs = zip(record.written, record.plan.questions, strict=True)
     lines += [f"  analysis : {one}   ({q.model})" for one, q in pairs]
     sweeps = f"{record.iterations} iteration{'s' * (record.iterations != 1)}"
-    lines.append("  drawn    : " + ", ".join(filter(None, [record.plan.title, sweeps, state(settled(record))])))
-    width = min(max([12, *(len(str(name)) for name in holes)]), 40)
-    for name, count in holes.items():
+    lines.append("  drawn    : " + ", ".join(filter(None, [record.plan.title, sweeps, state(convergence_of(record))])))
+    width = min(max([12, *(len(str(name)) for name in filled)]), 40)
+    for name, count in filled.items():
         variable = record.plan[name]
         drawn = variable.label + (f", {variable.sampler}" if variable.sampler not in ("own", "") else "")
         how = variable.why if variable.method is None else drawn
@@ -64,7 +64,7 @@ def described(record: Record) -> list[str]:
 
 
 @remembered
-def settled(record: Record) -> pd.DataFrame:
+def convergence_of(record: Record) -> pd.DataFrame:
     """Whether the chains have settled, trace by trace; see :meth:`mifit.ImputedSet.convergence`."""
     return convergence(record.chains, record.plan, record.table.drawn)
 
@@ -100,18 +100,18 @@ def _unasked(rest: Mapping[Hashable, int], plan: Plan | None) -> dict[Hashable, 
         end for pair in options.censored.values() for end in pair if isinstance(end, Hashable)
     }  # a missing end is open
     named = told | ends | (outside if options.auxiliary == "ignore" else set())
-    left = {name: count for name, count in rest.items() if name not in named}
-    parents = {n: take_apart(code, plan.columns).variables for n, code in options.derived.items() if n in left}
-    return {n: k for n, k in left.items() if not named & {*parents.get(n, ())}}
+    unasked = {name: count for name, count in rest.items() if name not in named}
+    parents = {n: take_apart(code, plan.columns).variables for n, code in options.derived.items() if n in unasked}
+    return {n: k for n, k in unasked.items() if not named & {*parents.get(n, ())}}
 
 
-def said_of_incomplete(rest: Mapping[Hashable, int], plan: Plan | None, asked: Callable[[], Advice]) -> str:
+def said_of_incomplete(rest: Mapping[Hashable, int], plan: Plan | None, request: Callable[[], Advice]) -> str:
     """What is warned of where values stay missing without anybody's asking for it; empty where none do."""
-    left = _unasked(rest, plan)
-    if not left:
+    unasked = _unasked(rest, plan)
+    if not unasked:
         return ""
-    named = ", ".join(f"{name!r} ({count})" for name, count in left.items())
-    do = call(IMPUTE, **left_alone(*left)).joined(asked())
+    named = ", ".join(f"{name!r} ({count})" for name, count in unasked.items())
+    do = call(IMPUTE, **left_alone(*unasked)).joined(request())
     return f"values stay missing in all completed sets: {named}. The plan says why; on purpose: {do}"
 
 
@@ -129,7 +129,7 @@ def header_of(record: Record, question: Question, subset: Any = None) -> dict[st
 
 def notes_of(record: Record) -> list[str]:
     """Incidents worth a line in a summary: chains that have not settled, then the most frequent."""
-    against = unsettled(settled(record), record.iterations) if record.plan is not None else ""
+    against = unsettled(convergence_of(record), record.iterations) if record.plan is not None else ""
     head = [f"the chains may not have settled: {against}"] if against else []
     events = events_of(record)
     if not len(events):
@@ -140,18 +140,18 @@ def notes_of(record: Record) -> list[str]:
     return [*head, *lines[: 4 if more else 5], *more]
 
 
-def warn_of_times(questions: Sequence[Question], known: Table, asked: Callable[[], Advice]) -> None:
+def warn_of_times(questions: Sequence[Question], known: Table, request: Callable[[], Advice]) -> None:
     """Warn where the times or the events of a survival analysis are not what they are taken for."""
     for text in doubts_of_times(questions, known):
         if text != NO_STATUS:
-            warn(completed(text, asked()))
+            warn(with_request(text, request()))
 
 
-def warn_of_clusters(record: Record, asked: Callable[[], Advice]) -> None:
+def warn_of_clusters(record: Record, request: Callable[[], Advice]) -> None:
     """Warn of incomplete outcomes that are analysed by cluster and drawn without."""
     if record.plan is not None:
         for fact, do in drawn_without_clusters(record.plan):
-            warn(do.joined(asked()).after(fact), ClusterWarning)
+            warn(do.joined(request()).after(fact), ClusterWarning)
 
 
 def _doubts_of_values(plan: Plan) -> list[str]:

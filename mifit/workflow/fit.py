@@ -13,7 +13,7 @@ import pandas as pd
 
 from .. import errors
 from ..analysis.fit import fit_one, fit_sets
-from ..analysis.models import call, is_robust, model_name, spec, with_link
+from ..analysis.models import is_robust, model_name, sorted_words, spec, with_link
 from ..calls import Advice
 from ..errors import (
     CongenialityWarning,
@@ -34,16 +34,16 @@ from ..pooling.rubin import pool
 from ..record.record import Present, Record
 from ..record.request import IMPUTE, request_in, request_of
 from ..results.pooled import PooledResults
-from .describe import header_of, notes_of, settled, warn_of_times
+from .describe import convergence_of, header_of, notes_of, warn_of_times
 from .prepare import by_column, require_columns, scope_of
 from .reimpute import call_for, foreseen, meant, reimputed
 from .subset import refuse_informed, sample_notes, sample_of, where_of
 
-__all__ = ["Request", "certified", "fitted", "question_of", "with_covariance"]
+__all__ = ["FitArguments", "certified", "fitted", "question_of", "with_covariance"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class FitArguments:
     """What the user wrote; see :meth:`mifit.ImputedSet.fit` for each word."""
 
     formula: str | None = None
@@ -65,47 +65,49 @@ def with_covariance(keywords: Mapping[str, Any], cov_type: str | None) -> dict[s
     return {**keywords, **({} if cov_type is None else {"cov_type": cov_type})}
 
 
-def fitted(record: Record, asked: Request, present: Present) -> PooledResults:
+def fitted(record: Record, given: FitArguments, present: Present) -> PooledResults:
     """Fit an analysis to each completed set and pool; see :meth:`mifit.ImputedSet.fit`.
 
     Parameters
     ----------
     record : Record
-    asked : Request
+    given : FitArguments
     present : callable
         Makes what the user sees of a record, for the results: an ImputedSet.
     """
-    _refuse(asked)
+    _refuse(given)
     try:
-        return _fitted(record, asked, present)
+        return _fitted(record, given, present)
     except FormulaError as error:
         # what is wrong with a formula is found before anyone knows who asked
         if isinstance(error.do, Advice) and (error.do.formula or error.do.words):
-            error.complete(_asked(asked), "imp.fit")
+            error.complete(_call_of_fit(given), "imp.fit")
         raise
     except MifitError as error:
-        error.complete(_asked(asked))
+        error.complete(_call_of_fit(given))
         error.complete(request_of(record.plan, record.m, record.seed))
         raise
 
 
-def _asked(asked: Request) -> Advice:
+def _call_of_fit(given: FitArguments) -> Advice:
     """The call of ``fit`` as the user wrote it."""
-    usual, model = Request(), asked.model
+    usual, model = FitArguments(), given.model
     with contextlib.suppress(ModelError):  # of a class that is no model the name alone is known
         model = model if isinstance(model, str | None) else model_name(model)
-    words = {"model": model, **asked.keywords}
-    for name in [one.name for one in dataclasses.fields(Request) if one.name not in ("formula", "model", "keywords")]:
-        given, nothing = getattr(asked, name), getattr(usual, name)
-        if given is not nothing and not (isinstance(given, str) and given == nothing):
-            words[name] = given
-    return request_in("imp.fit", asked.formula, words)
+    words = {"model": model, **given.keywords}
+    for name in [
+        one.name for one in dataclasses.fields(FitArguments) if one.name not in ("formula", "model", "keywords")
+    ]:
+        value, nothing = getattr(given, name), getattr(usual, name)
+        if value is not nothing and not (isinstance(value, str) and value == nothing):
+            words[name] = value
+    return request_in("imp.fit", given.formula, words)
 
 
-def _fitted(record: Record, asked: Request, present: Present) -> PooledResults:
+def _fitted(record: Record, given: FitArguments, present: Present) -> PooledResults:
     """Fit an analysis whose words are known."""
-    question, words = question_of(record, asked)
-    if asked.drop_imputed_outcome:
+    question, words = question_of(record, given)
+    if given.drop_imputed_outcome:
         refuse_informed(record.plan, question, record.table.given)
     if record.m < 2:
         cure = f"imp.extend(m=19).fit({question.formula!r})"
@@ -113,8 +115,8 @@ def _fitted(record: Record, asked: Request, present: Present) -> PooledResults:
             "one completed set has no between-imputation variance: at least 2 are needed to pool.",
             do=errors.call(IMPUTE, question.formula, m=20) if record.plan is None else cure,
         )
-    sample = sample_of(record, question, asked)
-    where = where_of(record, question, asked, sample)
+    sample = sample_of(record, question, given)
+    where = where_of(record, question, given, sample)
     robust, written_out = _allowed_for(words), foreseen(record, question)
     found, doubt = judged(record.plan, record.table.filled, written_out, question, robust, where)
     used = record
@@ -122,12 +124,12 @@ def _fitted(record: Record, asked: Request, present: Present) -> PooledResults:
         warn_of_times([question], record.table.given, lambda: request_of(record.plan, record.m, record.seed))
     if (
         found.word == "absent"
-        and asked.uncovered != "ignore"
+        and given.uncovered != "ignore"
         and record.plan is not None
         and record.plan.mode != "ignore"
     ):
-        used = reimputed(record, question, found, where, asked.uncovered, asked.n_jobs, present)
-        sample = sample_of(used, question, asked)
+        used = reimputed(record, question, found, where, given.uncovered, given.n_jobs, present)
+        sample = sample_of(used, question, given)
         found, doubt = judged(used.plan, used.table.filled, written_out, question, robust, where)
         if where is not None and found.word == "implied":
             found = dataclasses.replace(found, reason="imputed again for it")
@@ -135,7 +137,7 @@ def _fitted(record: Record, asked: Request, present: Present) -> PooledResults:
             found = dataclasses.replace(found, reason=found.reason.replace("as declared", "imputed again for it"))
     if doubt:
         errors.warn(f"{question.formula}: {doubt}.", CongenialityWarning)
-    if used.plan is not None and (against := unsettled(settled(used), used.iterations)):
+    if used.plan is not None and (against := unsettled(convergence_of(used), used.iterations)):
         cure = f"imp = imp.extend(iterations={used.iterations}); imp.convergence()"
         errors.warn(f"the chains may not have settled: {against}. Do: {cure}", ConvergenceWarning)
     beside = [ask_right(one, record.table.given, caller_scope()) for one in words.formulas]
@@ -144,22 +146,22 @@ def _fitted(record: Record, asked: Request, present: Present) -> PooledResults:
     _refuse_drawn_clusters(used, question, words.clusters, sample)
     in_it = [*question.variables(used.table.given), *question.outcome]
     design, completed = used.design(question), sample  # the knots of the imputation
-    fits = fit_sets(design, completed, words, keep=asked.keep == "results", n_jobs=asked.n_jobs, dfcom=asked.dfcom)
-    pooled = pool(fits.estimates, fits.covariances, fits.df_complete, asked.df_method, names=fits.names)
+    fits = fit_sets(design, completed, words, keep=given.keep == "results", n_jobs=given.n_jobs, dfcom=given.dfcom)
+    pooled = pool(fits.estimates, fits.covariances, fits.df_complete, given.df_method, names=fits.names)
     return PooledResults(
         pooled, fits, refit=lambda k: fit_one(design, completed, words, k),
-        header=header_of(used, question, asked.subset),
-        notes=[*sample_notes(used, question, asked, sample), *notes_of(used)],
+        header=header_of(used, question, given.subset),
+        notes=[*sample_notes(used, question, given, sample), *notes_of(used)],
         imputations=present(used), congeniality=found, design=design, completed=completed, call=words,
         incomplete=tuple(map(str, _incomplete(used, [*in_it, *named], sample))),
     )  # fmt: skip
 
 
-def certified(record: Record, asked: Request) -> pd.DataFrame:
+def certified(record: Record, given: FitArguments) -> pd.DataFrame:
     """Judge an analysis term by term; see :meth:`mifit.ImputedSet.check`."""
-    question, words = question_of(record, asked)
+    question, words = question_of(record, given)
     robust = _allowed_for(words)
-    where = where_of(record, question, asked, sample_of(record, question, asked))
+    where = where_of(record, question, given, sample_of(record, question, given))
     do = call_for(record, meant(question, where))[1]
     return certificate(record.plan, record.table.filled, foreseen(record, question), question, robust, do, where)
 
@@ -171,9 +173,9 @@ def _allowed_for(words: Any) -> str:
     return "spread" if is_robust(words.cov_type) else ""
 
 
-def question_of(record: Record, asked: Request) -> tuple[Question, Any]:
+def question_of(record: Record, given: FitArguments) -> tuple[Question, Any]:
     """The analysis asked for, its words sorted by who takes them; what was declared of it is inherited."""
-    formula, (model, keywords) = asked.formula, with_link(asked.model, asked.keywords)
+    formula, (model, keywords) = given.formula, with_link(given.model, given.keywords)
     declared = record.questions
     written = record.written
     if formula is None and len(declared) != 1:
@@ -190,7 +192,7 @@ def question_of(record: Record, asked: Request) -> tuple[Question, Any]:
         model, keywords = alike[0].model, {**alike[0].keywords, **keywords}
     scope = scope_of(declared, same)
     name = spec(model).name if model is not None else ask(formula, record.table.given, scope=scope).model
-    words = call(name, keywords, asked.fit_kwds, formula)
+    words = sorted_words(name, keywords, given.fit_kwds, formula)
     require_columns(record.table.given, words)
     question = ask(formula, record.table.given, model=model and name, keywords=words.init, scope=scope)
     if alike:
@@ -198,21 +200,21 @@ def question_of(record: Record, asked: Request) -> tuple[Question, Any]:
     return question, words
 
 
-def _refuse(asked: Request) -> None:
+def _refuse(given: FitArguments) -> None:
     """Refuse words nobody knows."""
-    if asked.uncovered not in ("reimpute", "raise", "ignore"):
+    if given.uncovered not in ("reimpute", "raise", "ignore"):
         raise PlanError(
-            f"uncovered is {asked.uncovered!r}.", known="reimpute, raise, ignore", do='imp.fit(uncovered="raise")'
+            f"uncovered is {given.uncovered!r}.", known="reimpute, raise, ignore", do='imp.fit(uncovered="raise")'
         )
-    if asked.keep not in (None, "results"):
-        raise PlanError(f"keep is {asked.keep!r}.", known='None, "results"', do='imp.fit(keep="results")')
+    if given.keep not in (None, "results"):
+        raise PlanError(f"keep is {given.keep!r}.", known='None, "results"', do='imp.fit(keep="results")')
 
 
 def _require_complete(record: Record, question: Question, columns: Sequence[Hashable]) -> None:
     """Refuse an analysis of a column that was left with missing values."""
     for name in dict.fromkeys((*question.variables(record.table.given), *question.outcome, *columns)):
         column = record.table.given.require(name, "the analysis")
-        drawn = record.completed.holes[0].get(name)
+        drawn = record.completed.imputed[0].get(name)
         kept = len(column.missing) if drawn is None else int(np.isnan(drawn).sum())
         if kept:
             raise DataError(

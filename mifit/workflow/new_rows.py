@@ -46,12 +46,12 @@ def completed_rows(record: Record, frame: pd.DataFrame, iterations: int | None) 
     known, _ = fill(wide, record.derived, plan.options.id)
     sweeps = iterations or max(plan.iterations, 1)
     derived = record.derived
-    holes = complete_rows(
+    imputed = complete_rows(
         old, known, plan, record.chains, record.seed, sweeps, derived, list(given.columns), _together(record)
     )
-    chains = [Chain(k, sweeps, one, {}, {}) for k, one in enumerate(holes)]
+    chains = [Chain(k, sweeps, one, {}, {}) for k, one in enumerate(imputed)]
     parts = Record(given, Views(wide, known, known), record.derived, shared=record.shared, chains=tuple(chains))
-    made = parts.completed.holes
+    made = parts.completed.imputed
     shown = Table({name: _as_given(wide[name], given[name]) for name in given.columns if name in wide}, wide.n_rows)
     for name in given.columns:
         if name not in shown:
@@ -67,13 +67,13 @@ def completed_rows(record: Record, frame: pd.DataFrame, iterations: int | None) 
 
 def _whole(record: Record) -> str:
     """The call that imputes old and new rows as one frame."""
-    asked, masks = request_of(record.plan, record.m, record.seed), {}
+    request, masks = request_of(record.plan, record.m, record.seed), {}
     assert record.plan is not None
-    if "where" in asked.words:
-        masks["where"] = Code(f"np.vstack([{asked.words['where']}, new[df.columns].isna()])")
-    if "ignore" in asked.words and not isinstance(record.plan.options.ignore, str):
-        masks["ignore"] = Code(f"np.r_[{asked.words['ignore']}, [False] * len(new)]")
-    return call("pd.concat([df, new]).mice.impute", **masks).after("imp = ").joined(asked)
+    if "where" in request.words:
+        masks["where"] = Code(f"np.vstack([{request.words['where']}, new[df.columns].isna()])")
+    if "ignore" in request.words and not isinstance(record.plan.options.ignore, str):
+        masks["ignore"] = Code(f"np.r_[{request.words['ignore']}, [False] * len(new)]")
+    return call("pd.concat([df, new]).mice.impute", **masks).after("imp = ").joined(request)
 
 
 def _together(record: Record) -> str:

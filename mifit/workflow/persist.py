@@ -29,7 +29,7 @@ def saved(record: Record, path: str | os.PathLike[str]) -> None:
     target_of(path, "imp.save({})", "study.mifit")
     if record.plan is None:
         codings = {name: column.coding for name, column in record.table.given.columns.items()}
-        study = Contents(record.frame, codings=codings, holes=record.completed.holes, said=record.origin)
+        study = Contents(record.frame, codings=codings, holes=record.completed.imputed, said=record.origin)
     else:
         names = [*(one.names for one in record.derived), *(skip.condition.names for skip in record.skips.values())]
         helpers = {name: value for one in names for name, value in one.items()}
@@ -75,14 +75,14 @@ def _read_again(study: Contents, plan: Plan) -> Record:
 def _check_factors(engine: Engine) -> None:
     """Every factor has an outcome, as its method sees it."""
     values = {name: column.values for name, column in engine.table.columns.items()}
-    for ready in engine.factors:
-        if ready.response(values).shape != (engine.table.n_rows,):
-            raise ValueError(f"its plan gives {ready.label} no outcome")
+    for runtime in engine.factors:
+        if runtime.response(values).shape != (engine.table.n_rows,):
+            raise ValueError(f"its plan gives {runtime.label} no outcome")
 
 
 def _check_chain(chain: Chain, plan: Plan, known: Table) -> None:
     """A chain has a value for every missing value that is drawn, and each is one its column can have."""
-    if set(chain.holes) != set(plan.order) or chain.number < 0 or chain.sweeps < 0:
+    if set(chain.imputed) != set(plan.order) or chain.number < 0 or chain.sweeps < 0:
         raise ValueError(f"chain {chain.number} is not one of its plan")
     swept = {len(trace) for trace in chain.traces.values()} or {0}
     if swept != {chain.sweeps}:
@@ -92,7 +92,7 @@ def _check_chain(chain: Chain, plan: Plan, known: Table) -> None:
             _check_chain(part, inner, rows)
             if part.sweeps != (chain.sweeps if inner.order else 0):
                 raise ValueError(f"chain {chain.number} has not done as many iterations in every group")
-    for name, values in chain.holes.items():
+    for name, values in chain.imputed.items():
         column = known[name]
         if values.shape != column.missing.shape or values.dtype != np.float64:
             raise ValueError(f"chain {chain.number} does not fill the missing values of {name!r}")

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from .. import errors
-from ..analysis.models import Call, call, spec, with_link
+from ..analysis.models import Call, sorted_words, spec, with_link
 from ..analysis.models import words as words_of
-from ..calls import Advice, completed, written
+from ..calls import Advice, with_request, written
 from ..errors import PlanError, listed
 from ..formula.analyses_not_built import refuse_unbuilt
 from ..formula.column_code import renamed
@@ -111,7 +111,7 @@ def plan_for(frame: pd.DataFrame, given: Arguments) -> Record:
     for one, name in zip(formulas, names, strict=True):
         chosen = name or ask(one, read_in.table.given, scope=scope).model
         taken = _taken(keywords, chosen, names) if isinstance(model, (list, tuple)) else keywords
-        words = call(chosen, taken, formula=one, verb="df.mice.impute")
+        words = sorted_words(chosen, taken, formula=one, verb="df.mice.impute")
         if words.fit:
             word, value = next(iter(words.fit.items()))
             raise PlanError(
@@ -210,8 +210,8 @@ def planned(
     refuse_undefined(read_in.derived, known, read_in.skips)
     filled = Table({**drawn.columns, **{name: known[name] for name in together}}, drawn.n_rows)
     plan = dataclasses.replace(plan, written=tuple(written), together=together)
-    asked = request_of(plan)
-    every = (*events, *joined, *(str(completed(event, asked)) for event in plan.events))
+    request = request_of(plan)
+    every = (*events, *joined, *(str(with_request(event, request)) for event in plan.events))
     plan = dataclasses.replace(plan, events=every)
     table = Views(recoded(read_in.table.given, plan.numeric), filled, drawn)
     return dataclasses.replace(read_in, plan=plan, table=table)

@@ -98,10 +98,10 @@ def _replanned(
     tried, first = [options], None
     if options.congeniality == "compatible":
         tried.append(dataclasses.replace(record.plan.options, congeniality="terms"))
-    for wished in tried:
+    for attempt in tried:
         try:
-            read_in, events = prepare(record.frame, wished, scope)
-            found = planned(read_in, questions, wished, scope, shown, events)
+            read_in, events = prepare(record.frame, attempt, scope)
+            found = planned(read_in, questions, attempt, scope, shown, events)
         except MifitError as error:
             first = first or error
         else:

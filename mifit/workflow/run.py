@@ -20,7 +20,7 @@ from ..workers import Halted, alone
 
 __all__ = ["chains_of", "finished", "more_chains", "refuse_run"]
 
-_MANY = 200_000  # values drawn, times sweeps, from which a progress bar may be worth it
+_MANY_VALUES = 200_000  # values drawn, times sweeps, from which a progress bar may be worth it
 
 
 def refuse_run(record: Record, n_jobs: int | None, checkpoint: str | os.PathLike[str] | None) -> None:
@@ -88,7 +88,7 @@ def chains_of(
 @contextlib.contextmanager
 def _bar(work: int, steps: int, progress: bool | None) -> Iterator[Callable[[int], Any] | None]:
     """What is told of sweeps that are done: a bar, or nothing."""
-    if not steps or not (progress if progress is not None else sys.stderr.isatty() and work > _MANY):
+    if not steps or not (progress if progress is not None else sys.stderr.isatty() and work > _MANY_VALUES):
         yield None
         return
     from tqdm.auto import tqdm

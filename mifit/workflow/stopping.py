@@ -16,12 +16,12 @@ from ..workers import Halted, died
 __all__ = ["call_again", "salvaged"]
 
 
-def call_again(asked: Advice, seed: Seed, checkpoint: Any = None) -> Advice:
+def call_again(request: Advice, seed: Seed, checkpoint: Any = None) -> Advice:
     """Return the call of ``impute`` that makes the same chains, with a folder that keeps them.
 
     Parameters
     ----------
-    asked : Advice
+    request : Advice
         As the user wrote it.
     seed : Seed
         The seed actually used; printed if rng= was not a whole number.
@@ -30,10 +30,10 @@ def call_again(asked: Advice, seed: Seed, checkpoint: Any = None) -> Advice:
     """
     folder = "chains" if checkpoint is None else str(checkpoint)
     words = {"checkpoint": folder}
-    if not (asked.words.get("rng") or asked.words.get("random_state") or "").isdecimal():
+    if not (request.words.get("rng") or request.words.get("random_state") or "").isdecimal():
         words["rng"] = Code(code_of_seed(seed))
     known = call(IMPUTE, **words, **({"random_state": None} if "rng" in words else {}))
-    return known.after("imp = ").joined(asked)
+    return known.after("imp = ").joined(request)
 
 
 @contextlib.contextmanager

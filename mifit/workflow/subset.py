@@ -23,7 +23,7 @@ from ..record.record import Record
 __all__ = ["refuse_informed", "sample_notes", "sample_of", "where_of"]
 
 
-def sample_of(record: Record, question: Question, asked: Any) -> Completed | Sample:
+def sample_of(record: Record, question: Question, given: Any) -> Completed | Sample:
     """The rows of each completed set that an analysis is asked of; the sets themselves where it is all rows.
 
     Raises
@@ -32,15 +32,15 @@ def sample_of(record: Record, question: Question, asked: Any) -> Completed | Sam
         If the number of rows differs from set to set and ``varying_n`` does not allow it, or a set has none.
     """
     completed: Completed = record.completed
-    if asked.subset is None and not asked.drop_imputed_outcome:
+    if given.subset is None and not given.drop_imputed_outcome:
         return completed
-    if isinstance(asked.subset, Sample):  # the rows of another analysis of these sets
-        return asked.subset
+    if isinstance(given.subset, Sample):  # the rows of another analysis of these sets
+        return given.subset
     everything = np.arange(record.table.n_rows)
     rows = (everything,) * len(completed)
-    if asked.subset is not None:
-        rows = rows_where(completed, asked.subset, caller_scope())
-    if asked.drop_imputed_outcome:
+    if given.subset is not None:
+        rows = rows_where(completed, given.subset, caller_scope())
+    if given.drop_imputed_outcome:
         observed = record.table.given.complete_rows(question.outcome)
         rows = tuple(np.intersect1d(one, observed) for one in rows)
     counts = [len(one) for one in rows]
@@ -48,37 +48,37 @@ def sample_of(record: Record, question: Question, asked: Any) -> Completed | Sam
         raise DataError(
             f"no row of completed set {int(np.argmin(counts))} is left.", do="imp.fit(drop_imputed_outcome=False)"
         )
-    if len(set(counts)) > 1 and not asked.varying_n:
+    if len(set(counts)) > 1 and not given.varying_n:
         shown = ", ".join(f"{k}: {n}" for k, n in enumerate(counts[:20])) + (", ..." if len(counts) > 20 else "")
         raise DataError(
-            f"the subset {asked.subset!r} has {min(counts)} to {max(counts)} rows, by completed set.",
+            f"the subset {given.subset!r} has {min(counts)} to {max(counts)} rows, by completed set.",
             **{"rows by set": shown},
-            do=f"imp.fit({question.formula!r}, subset={asked.subset!r}, varying_n=True)",
+            do=f"imp.fit({question.formula!r}, subset={given.subset!r}, varying_n=True)",
         )
     return completed if all(len(one) == len(everything) for one in rows) else Sample(completed, rows)
 
 
-def where_of(record: Record, question: Question, asked: Any, sample: Completed | Sample) -> Where | None:
+def where_of(record: Record, question: Question, given: Any, sample: Completed | Sample) -> Where | None:
     """What the certificate must know of the rows; None where they are all."""
     if not isinstance(sample, Sample):
         return None
     rows = np.unique(np.concatenate(sample.rows))
-    if asked.subset is None:
+    if given.subset is None:
         return Where("", rows)
-    if not isinstance(asked.subset, str):
+    if not isinstance(given.subset, str):
         return Where("the mask", rows)
     columns, scope = list(record.table.given.columns), caller_scope()
-    factor = as_factor(asked.subset, columns, scope)
-    variables = named_in(asked.subset, columns)
+    factor = as_factor(given.subset, columns, scope)
+    variables = named_in(given.subset, columns)
     if factor is None:
-        return Where(asked.subset, rows, variables)
-    wide = _asked(record, question, widened_by(question.formula, [factor]), scope)
+        return Where(given.subset, rows, variables)
+    wide = _question_of(record, question, widened_by(question.formula, [factor]), scope)
     return Where(
-        asked.subset, rows, variables, wide, _asked(record, question, crossed(question.formula, variables), scope)
+        given.subset, rows, variables, wide, _question_of(record, question, crossed(question.formula, variables), scope)
     )
 
 
-def _asked(record: Record, question: Question, formula: str, scope: Any) -> Question:
+def _question_of(record: Record, question: Question, formula: str, scope: Any) -> Question:
     """The same analysis with another right side, in terms of what was drawn."""
     derived = record.derived
     names = {**scope, **{n: v for one in derived for n, v in resolve(one.names).items()}, **resolve(question.names)}
@@ -88,7 +88,7 @@ def _asked(record: Record, question: Question, formula: str, scope: Any) -> Ques
     return dataclasses.replace(found, said=question.said)
 
 
-def sample_notes(record: Record, question: Question, asked: Any, sample: Completed | Sample) -> list[str]:
+def sample_notes(record: Record, question: Question, given: Any, sample: Completed | Sample) -> list[str]:
     """What a reader of the summary must know about the rows."""
     if not isinstance(sample, Sample):
         return []
@@ -97,9 +97,11 @@ def sample_notes(record: Record, question: Question, asked: Any, sample: Complet
         notes.append(f"The subset has {min(counts)} to {max(counts)} rows, by set; the least is counted.")
     elif not sample.alike:
         notes.append("The rows of the subset differ between the sets.")
-    if asked.drop_imputed_outcome:
-        left = record.table.n_rows - len(record.table.given.complete_rows(question.outcome))
-        notes.append(f"{left} rows with an imputed outcome were imputed and left out of the fits (von Hippel 2007).")
+    if given.drop_imputed_outcome:
+        n_dropped = record.table.n_rows - len(record.table.given.complete_rows(question.outcome))
+        notes.append(
+            f"{n_dropped} rows with an imputed outcome were imputed and left out of the fits (von Hippel 2007)."
+        )
     return notes
 
 

@@ -14,7 +14,7 @@ import statsmodels.formula.api as smf
 import mifit
 from mifit import ConvergenceWarning, DataError, FitError, ModelError, SeparationWarning
 from mifit.analysis.fit import fit_one, fit_sets
-from mifit.analysis.models import MODELS, Call, call, is_robust, spec, words
+from mifit.analysis.models import MODELS, Call, is_robust, sorted_words, spec, words
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ FAMILY = {"family": sm.families.Binomial()}
 )
 def test_every_set_is_fitted_as_statsmodels_would(model, formula, keywords):
     sets = completed_sets()
-    fits = fit_sets(Design(formula, sets), sets, call(model, keywords))
+    fits = fit_sets(Design(formula, sets), sets, sorted_words(model, keywords))
     for k, frame in enumerate(sets.frames):
         plain = {w: frame[v] if isinstance(v, str) and v in frame else v for w, v in keywords.items()}
         fit = {w: plain.pop(w) for w in list(plain) if w == "cov_type"}
@@ -122,7 +122,7 @@ def test_every_set_is_fitted_as_statsmodels_would(model, formula, keywords):
 def test_clusters_leave_their_number_minus_one():
     sets = completed_sets()
     for model, formula, more in (("ols", "y ~ x", {}), ("logit", "b ~ x", {}), ("glm", "b ~ x", FAMILY)):
-        asked = call(model, {"cov_type": "cluster", "cov_kwds": {"groups": "id"}, **more})
+        asked = sorted_words(model, {"cov_type": "cluster", "cov_kwds": {"groups": "id"}, **more})
         fits = fit_sets(Design(formula, sets), sets, asked)
         assert (fits.df_complete, fits.df_source, fits.cov_label) == (11, "clusters - 1", "cluster (id)")
         fit = {"cov_type": "cluster", "cov_kwds": {"groups": sets.frames[0]["id"]}, **MODELS[model].quiet}
@@ -134,11 +134,11 @@ def test_clusters_may_be_text_and_two_way():
     sets = completed_sets()
     texts = Sets(tuple(f.assign(id="site " + f["id"].astype(str)) for f in sets.frames))
     one, two = (
-        fit_sets(Design("y ~ x", s), s, call("ols", {"cov_type": "cluster", "cov_kwds": {"groups": "id"}}))
+        fit_sets(Design("y ~ x", s), s, sorted_words("ols", {"cov_type": "cluster", "cov_kwds": {"groups": "id"}}))
         for s in (sets, texts)
     )
     np.testing.assert_allclose(one.covariances, two.covariances)
-    both = call("ols", {"cov_type": "cluster", "cov_kwds": {"groups": ["id", "year"]}})
+    both = sorted_words("ols", {"cov_type": "cluster", "cov_kwds": {"groups": ["id", "year"]}})
     assert both.columns == ("id", "year")
     fits = fit_sets(Design("y ~ x", texts), texts, both)
     assert fits.df_complete == 9
@@ -149,7 +149,7 @@ def test_clusters_may_be_text_and_two_way():
 
 def test_the_users_degrees_of_freedom_win():
     sets = completed_sets()
-    asked = call("ols", {"cov_type": "cluster", "cov_kwds": {"groups": "id"}})
+    asked = sorted_words("ols", {"cov_type": "cluster", "cov_kwds": {"groups": "id"}})
     fits = fit_sets(Design("y ~ x", sets), sets, asked, dfcom=7)
     assert (fits.df_complete, fits.df_source) == (7.0, "given")
 
@@ -158,13 +158,13 @@ def test_an_array_may_stand_for_a_column():
     sets = completed_sets()
     w = sets.frames[0]["w"]
     for given in (w, w.to_numpy(), list(w)):
-        fits = fit_sets(Design("y ~ x", sets), sets, call("wls", {"weights": given}))
+        fits = fit_sets(Design("y ~ x", sets), sets, sorted_words("wls", {"weights": given}))
         alone = smf.wls("y ~ x", sets.frames[2], weights=w).fit()
         np.testing.assert_allclose(fits.estimates[2], alone.params)
 
 
 def test_words_are_sorted_by_the_signatures():
-    asked = call("glm", {"offset": "w", "cov_type": "HC1", "maxiter": 50}, {"tol": 1e-10})
+    asked = sorted_words("glm", {"offset": "w", "cov_type": "HC1", "maxiter": 50}, {"tol": 1e-10})
     assert asked == Call("glm", {"offset": "w"}, {"cov_type": "HC1", "maxiter": 50, "tol": 1e-10})
     assert asked.columns == ("w",)
     assert words("ols")[0] == {"hasconst"}
@@ -173,22 +173,22 @@ def test_words_are_sorted_by_the_signatures():
 
 def test_a_word_nobody_knows_is_an_error_with_the_nearest_spelling():
     with pytest.raises(ModelError, match=r"WLS takes no word 'wieghts' \(did you mean 'weights'\?\)"):
-        call("wls", {"wieghts": "w"})
+        sorted_words("wls", {"wieghts": "w"})
     with pytest.raises(ModelError, match=r"OLS takes no word 'weights'") as caught:
-        call("ols", {"weights": "w"})
+        sorted_words("ols", {"weights": "w"})
     assert caught.value.do == "imp.fit('y ~ x1 + x2', model='wls', weights='w')"
 
 
 def test_clusters_without_groups_end_in_the_call_that_names_them():
     for keywords in ({"cov_type": "cluster"}, {"groups": "id"}):
         with pytest.raises(ModelError) as caught:
-            call("ols", keywords, formula="y ~ x")
+            sorted_words("ols", keywords, formula="y ~ x")
         assert caught.value.do.startswith("imp.fit('y ~ x', cov_type='cluster', groups='id')")
 
 
 def test_groups_beside_the_covariance_type_are_its_clusters():
-    inside = call("ols", {"cov_type": "cluster", "cov_kwds": {"groups": "id"}})
-    assert call("ols", {"cov_type": "cluster", "groups": "id"}) == inside
+    inside = sorted_words("ols", {"cov_type": "cluster", "cov_kwds": {"groups": "id"}})
+    assert sorted_words("ols", {"cov_type": "cluster", "groups": "id"}) == inside
 
 
 def test_an_unknown_model_is_an_error_with_the_list():
@@ -201,15 +201,15 @@ def test_an_unknown_model_is_an_error_with_the_list():
 @pytest.mark.parametrize("word", ["formula", "data", "subset", "drop_cols", "missing", "endog", "exog"])
 def test_words_that_would_drop_rows_or_replace_the_formula_are_refused(word):
     with pytest.raises(ModelError, match=f"{word}= cannot be given"):
-        call("ols", {word: "drop"})
+        sorted_words("ols", {word: "drop"})
     with pytest.raises(ModelError, match=f"{word}= cannot be given"):
-        call("ols", {}, {word: "drop"})
+        sorted_words("ols", {}, {word: "drop"})
 
 
 def test_a_family_must_be_an_object():
     for family in ("poisson", sm.families.Poisson):
         with pytest.raises(ModelError, match="is not a family"):
-            call("glm", {"family": family})
+            sorted_words("glm", {"family": family})
 
 
 @pytest.mark.parametrize(
@@ -229,14 +229,16 @@ def test_a_column_that_is_not_there_is_reported_by_the_table_itself():
 
     sets = Strict(completed_sets().frames)
     with pytest.raises(DataError, match="no column 'wt'"):
-        fit_sets(Design("y ~ x", sets), sets, call("wls", {"weights": "wt"}))
+        fit_sets(Design("y ~ x", sets), sets, sorted_words("wls", {"weights": "wt"}))
 
 
 def test_clusters_with_holes_are_refused():
     sets = completed_sets()
     holed = Sets(tuple(f.assign(id=f["id"].where(f["id"] > 0)) for f in sets.frames))
     with pytest.raises(ModelError, match="groups='id' has missing values in set 0"):
-        fit_sets(Design("y ~ x", holed), holed, call("ols", {"cov_type": "cluster", "cov_kwds": {"groups": "id"}}))
+        fit_sets(
+            Design("y ~ x", holed), holed, sorted_words("ols", {"cov_type": "cluster", "cov_kwds": {"groups": "id"}})
+        )
 
 
 def test_robust_covariances_are_recognised():
@@ -248,15 +250,15 @@ def test_robust_covariances_are_recognised():
 def test_nothing_is_printed(capsys):
     sets = completed_sets()
     for model, formula in (("ols", "y ~ x"), ("logit", "b ~ x"), ("poisson", "c ~ x"), ("glm", "y ~ x")):
-        fit_sets(Design(formula, sets), sets, call(model, {}))
-        fit_one(Design(formula, sets), sets, call(model, {}), 0)
+        fit_sets(Design(formula, sets), sets, sorted_words(model, {}))
+        fit_one(Design(formula, sets), sets, sorted_words(model, {}), 0)
     assert capsys.readouterr() == ("", "")
 
 
 def test_fits_that_do_not_converge_warn_once_with_their_numbers():
     sets = completed_sets()
     with pytest.warns(ConvergenceWarning) as caught:
-        fits = fit_sets(Design("b ~ x", sets), sets, call("logit", {"maxiter": 1}))
+        fits = fit_sets(Design("b ~ x", sets), sets, sorted_words("logit", {"maxiter": 1}))
     assert [w.message.args[0] for w in caught] == ["3 of 3 Logit fits did not converge: sets 0, 1, 2."]
     assert caught[0].filename == __file__
     assert not fits.converged.any()
@@ -270,7 +272,7 @@ def test_separation_in_some_sets_warns_once_with_their_numbers(model):
         frames[k] = frames[k].assign(b=frames[k]["b"].where(frames[k]["g"] != "c", 1.0))
     sets = Sets(tuple(frames))
     with pytest.warns(SeparationWarning) as caught:
-        fits = fit_sets(Design("b ~ x + g", sets), sets, call(model, FAMILY if model == "glm" else {}))
+        fits = fit_sets(Design("b ~ x + g", sets), sets, sorted_words(model, FAMILY if model == "glm" else {}))
     assert len(caught) == 1
     assert "in 2 of 4" in str(caught[0].message)
     assert "sets 1, 3" in str(caught[0].message)
@@ -286,7 +288,7 @@ def test_a_steep_but_finite_logistic_fit_is_not_called_separated():
         frames.append(pd.DataFrame({"x": x, "b": (6 * x + rng.logistic(size=2000) > 0).astype(float)}))
     sets = Sets(tuple(frames))
     design = Design("b ~ x", sets)
-    fits = fit_sets(design, sets, call("logit", {}))
+    fits = fit_sets(design, sets, sorted_words("logit", {}))
     assert np.abs(design.matrix(frames[0]) @ fits.estimates[0]).max() > 10
     assert not fits.separated.any()
 
@@ -297,7 +299,7 @@ def test_an_absent_level_is_refused_with_its_name_and_its_sets(model):
     frames[2] = frames[2].assign(g=frames[2]["g"].where(frames[2]["g"] != "c", "a"))
     sets = Sets(tuple(frames))
     with pytest.raises(FitError, match="not of full rank in set 2") as caught:
-        fit_sets(Design("b ~ x + g", sets), sets, call(model, FAMILY if model == "glm" else {}))
+        fit_sets(Design("b ~ x + g", sets), sets, sorted_words(model, FAMILY if model == "glm" else {}))
     assert "g[T.c]" in caught.value.lines["columns"]
     assert caught.value.do.startswith("imp[2]")
 
@@ -307,16 +309,16 @@ def test_a_model_that_fails_in_one_set_names_it():
     frames[1] = frames[1].assign(b=-frames[1]["b"] - 1)
     sets = Sets(tuple(frames))
     with pytest.raises(FitError, match="GLM fit failed on completed set 1") as caught:
-        fit_sets(Design("b ~ x", sets), sets, call("glm", {"family": sm.families.Poisson()}))
+        fit_sets(Design("b ~ x", sets), sets, sorted_words("glm", {"family": sm.families.Poisson()}))
     assert "NaN, inf or invalid value" in caught.value.lines["said"]
     assert isinstance(caught.value.__cause__, ValueError)
 
 
 def test_what_statsmodels_says_becomes_a_note_with_its_sets():
     sets = Sets(tuple(f.assign(y=np.abs(f["y"]) + 0.1) for f in completed_sets().frames))
-    asked = call("glm", {"family": sm.families.Gamma(sm.families.links.Log()), "cov_type": "HC0"})
+    asked = sorted_words("glm", {"family": sm.families.Gamma(sm.families.links.Log()), "cov_type": "HC0"})
     assert fit_sets(Design("y ~ x", sets), sets, asked).notes == ()
-    asked = call("glm", {"family": sm.families.Gamma(sm.families.links.Identity())})
+    asked = sorted_words("glm", {"family": sm.families.Gamma(sm.families.links.Identity())})
     (note,) = fit_sets(Design("y ~ g", sets), sets, asked).notes
     assert note.startswith("statsmodels in all 3 sets: The Identity link function does not respect the domain")
 
@@ -324,8 +326,8 @@ def test_what_statsmodels_says_becomes_a_note_with_its_sets():
 def test_one_set_fitted_again_looks_native_and_predicts():
     sets = completed_sets()
     design = Design("y ~ np.log(x + 9) * g", sets)
-    kept = fit_sets(design, sets, call("ols", {}), keep=True).kept
-    again = fit_one(design, sets, call("ols", {}), 1)
+    kept = fit_sets(design, sets, sorted_words("ols", {}), keep=True).kept
+    again = fit_one(design, sets, sorted_words("ols", {}), 1)
     np.testing.assert_array_equal(kept[1].params, again.params)
     for result in (kept[1], again):
         assert list(result.params.index) == list(design.names)
@@ -340,19 +342,19 @@ def test_one_set_fitted_again_looks_native_and_predicts():
 
 def test_the_family_is_among_the_facts():
     sets = completed_sets()
-    fits = fit_sets(Design("b ~ x", sets), sets, call("glm", FAMILY))
+    fits = fit_sets(Design("b ~ x", sets), sets, sorted_words("glm", FAMILY))
     assert (fits.label, fits.facts) == ("GLM", {"Model Family": "Binomial", "Link Function": "Logit"})
 
 
 def test_two_workers_find_the_same_bits_as_one():
     sets = completed_sets()
-    asked = call("glm", {**FAMILY, "cov_type": "cluster", "cov_kwds": {"groups": "id"}})
+    asked = sorted_words("glm", {**FAMILY, "cov_type": "cluster", "cov_kwds": {"groups": "id"}})
     here, there = (fit_sets(Design("b ~ x + g", sets), sets, asked, n_jobs=n) for n in (None, 2))
     np.testing.assert_array_equal(here.estimates, there.estimates)
     np.testing.assert_array_equal(here.covariances, there.covariances)
     bad = Sets(tuple(f.assign(b=-f["b"] - 1) for f in sets.frames))
     with pytest.raises(FitError, match="completed set 0"):
-        fit_sets(Design("b ~ x", bad), bad, call("glm", {"family": sm.families.Poisson()}), n_jobs=2)
+        fit_sets(Design("b ~ x", bad), bad, sorted_words("glm", {"family": sm.families.Poisson()}), n_jobs=2)
 
 
 def test_the_rooms_load_nothing_slow():
@@ -367,7 +369,7 @@ def test_nearly_singular_sets_are_named_once():
     frames = [pd.DataFrame({"x": rng.normal(size=60), "z": rng.normal(size=60), "y": rng.normal(size=60)})] * 3
     frames[1] = frames[1].assign(z=2000 + frames[1]["x"] + 1e-5 * frames[1]["z"])
     sets = Sets(tuple(frames))
-    (note,) = fit_sets(Design("y ~ x + z", sets), sets, call("ols", {})).notes
+    (note,) = fit_sets(Design("y ~ x + z", sets), sets, sorted_words("ols", {})).notes
     assert note.startswith("The design is nearly singular in set 1 (condition number up to 2e+05)")
 
 
@@ -377,14 +379,14 @@ def test_a_far_origin_is_no_near_singularity():
     frame = pd.DataFrame({"year": year.astype(float), "y": rng.normal(size=80)})
     sets = Sets((frame, frame, frame))
     for formula in ("y ~ year", "y ~ year + I(year**2)"):
-        assert fit_sets(Design(formula, sets), sets, call("ols", {})).notes == ()
+        assert fit_sets(Design(formula, sets), sets, sorted_words("ols", {})).notes == ()
 
 
 @pytest.mark.parametrize("dfcom", ["a", -1, 0, float("nan")])
 def test_degrees_of_freedom_are_a_positive_number(dfcom):
     sets = completed_sets()
     with pytest.raises(ModelError, match="dfcom is .*; a positive number is needed") as caught:
-        fit_sets(Design("y ~ x", sets), sets, call("ols", {}), dfcom=dfcom)
+        fit_sets(Design("y ~ x", sets), sets, sorted_words("ols", {}), dfcom=dfcom)
     assert caught.value.do == "imp.fit('y ~ x', dfcom=96)"
 
 
@@ -400,19 +402,19 @@ def test_usual_names_of_models_are_known(alias, name):
 def test_words_of_others_end_in_a_call_to_paste():
     for word in ("seed", "random_state", "rng"):
         with pytest.raises(ModelError, match=f"{word}= belongs to the imputation") as caught:
-            call("ols", {word: 1}, formula="y ~ x")
+            sorted_words("ols", {word: 1}, formula="y ~ x")
         assert caught.value.do == "imp.fit('y ~ x')  # rng= is a word of df.mice.impute"
     with pytest.raises(ModelError, match="exposure") as caught:
-        call("ols", {"exposure": "t"}, formula="y ~ x")
+        sorted_words("ols", {"exposure": "t"}, formula="y ~ x")
     assert caught.value.do == "imp.fit('y ~ x', model='poisson', exposure='t')"
     with pytest.raises(ModelError, match="data= cannot be given") as caught:
-        call("ols", {"data": 1}, formula="y ~ x")
+        sorted_words("ols", {"data": 1}, formula="y ~ x")
     assert caught.value.do == "imp.fit('y ~ x')"
     with pytest.raises(ModelError, match="family") as caught:
-        call("ols", {"family": sm.families.Gamma()}, formula="y ~ x")
+        sorted_words("ols", {"family": sm.families.Gamma()}, formula="y ~ x")
     assert caught.value.do == "imp.fit('y ~ x', model='glm', family=sm.families.Gamma())"
     with pytest.raises(ModelError, match="fit_kwds is 3"):
-        call("ols", {}, 3)
+        sorted_words("ols", {}, 3)
 
 
 def test_a_number_is_no_yes_or_no():

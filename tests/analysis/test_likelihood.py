@@ -11,7 +11,7 @@ import statsmodels.formula.api as smf
 import mifit
 from mifit import ModelError
 from mifit.analysis.likelihood import loglik_at, loglik_fits, stacked, without_likelihood
-from mifit.analysis.models import MODELS, Call, call
+from mifit.analysis.models import MODELS, Call, sorted_words
 from mifit.formula.design import freeze
 from mifit.formula.question import ask
 from mifit.frame.sets_from_elsewhere import from_long
@@ -31,7 +31,7 @@ def completed():
 
 def parts(completed, model, formula, keywords):
     """Design, sets and call."""
-    words = call(model, keywords)
+    words = sorted_words(model, keywords)
     question = ask(formula, completed.table, model=model, keywords=words.init)
     return freeze(question, completed.table), completed, words
 

@@ -12,7 +12,7 @@ import statsmodels.formula.api as smf
 
 from mifit.analysis.likelihood import loglik_fits
 from mifit.analysis.mixed import composed, grouped, loglik_at, point, root_of
-from mifit.analysis.mixed_maximum import MixedFit, _climbed, distance, fixed_covariance, maximised, spread
+from mifit.analysis.mixed_maximum import MixedFit, _climbed, distance, fixed_covariance, maximised, scale_parameters
 from mifit.errors import FitError
 from support.pooled import imputed
 from support.references import stored
@@ -160,7 +160,7 @@ def test_a_boundary_is_where_no_variance_raises_the_likelihood():
     data = grouped(frame["y"].to_numpy(), ones, ones, [], frame["g"].to_numpy())
     best = maximised(data, False)
     height = point(data, best.root, False).loglik
-    assert spread(best) is None
+    assert scale_parameters(best) is None
     assert abs(distance(best)) < 1e-9
     rng = np.random.default_rng(0)
     for size in np.repeat([1e-3, 1e-2, 1e-1], 20):
@@ -334,7 +334,7 @@ def test_the_error_of_a_balanced_variance_component_is_the_classical_one():
     within = ((y - means) ** 2).sum() / (n_groups * (k - 1))
     between = k * ((np.unique(means) - y.mean()) ** 2).sum() / (n_groups - 1)
     ones = np.ones((len(y), 1))
-    at, covariance = spread(maximised(grouped(y, ones, ones, [], groups), True))
+    at, covariance = scale_parameters(maximised(grouped(y, ones, ones, [], groups), True))
     np.testing.assert_allclose(at, np.log([(between - within) / k, within]))
     np.testing.assert_allclose(covariance[1, 1], 2 / (n_groups * (k - 1)), rtol=1e-4)
     component = 2 / k**2 * (between**2 / (n_groups - 1) + within**2 / (n_groups * (k - 1)))

@@ -16,7 +16,7 @@ from statsmodels.regression.mixed_linear_model import MixedLM
 
 import mifit
 from mifit import FitError, ModelError
-from mifit.analysis.models import MODELS, call, load, model_name, spec, words
+from mifit.analysis.models import MODELS, load, model_name, sorted_words, spec, words
 from support.outcomes import N_GROUPS, design, frames
 
 
@@ -116,14 +116,14 @@ def test_every_model_says_which_words_it_takes(name):
     assert not {"formula", "data", "missing", "endog", "exog", "exog_vc"} & init
     assert ("cov_type" in fit) == (MODELS[name].robust or name == "gee")
     with pytest.raises(ModelError, match="takes no word 'nonsense'"):
-        call(name, {"nonsense": 1})
+        sorted_words(name, {"nonsense": 1})
 
 
 def test_words_that_name_columns_are_found_among_those_of_the_model_and_of_the_fit():
-    assert call("phreg", {"status": "d", "entry": "e", "strata": "s"}).columns == ("d", "e", "s")
-    robust = call("phreg", {"status": "d", "groups": "id"})
+    assert sorted_words("phreg", {"status": "d", "entry": "e", "strata": "s"}).columns == ("d", "e", "s")
+    robust = sorted_words("phreg", {"status": "d", "groups": "id"})
     assert (robust.columns, robust.clusters, robust.cov_label) == (("d", "id"), ("id",), "cluster (id)")
-    gee = call("gee", {"groups": "id", "time": "year"})
+    gee = sorted_words("gee", {"groups": "id", "time": "year"})
     assert (gee.columns, gee.clusters, gee.cov_label) == (("id", "year"), (), "robust")
 
 

@@ -81,21 +81,21 @@ def test_the_cox_model_that_ended_at_zero_reaches_its_optimum():
 def test_estimates_of_zero_are_never_at_the_optimum(name):
     from mifit.analysis.build import job_of, model_of
     from mifit.analysis.job import Job
-    from mifit.analysis.models import call
+    from mifit.analysis.models import sorted_words
     from mifit.analysis.optimum import SETTLED, curvature, slope
     from mifit.analysis.scaling import standardised
     from mifit.formula.design import freeze
-    from mifit.workflow.fit import Request, question_of
+    from mifit.workflow.fit import FitArguments, question_of
 
     model, outcome, words = CASES[name]
     if MODELS[model].equation not in ("likelihood", "family"):
         return  # the others are judged by what follows
     imp = completed()
     kwds = dict(words)
-    asked = Request(formula=f"{outcome} ~ x + z", model=model, fit_kwds=kwds.pop("fit_kwds", None), keywords=kwds)
+    asked = FitArguments(formula=f"{outcome} ~ x + z", model=model, fit_kwds=kwds.pop("fit_kwds", None), keywords=kwds)
     question, found = question_of(imp._record, asked)
     job = standardised(job_of(freeze(question, imp._record.table.filled), imp._record.completed, found, 0)).job
-    assert isinstance(job, Job) and call(model, {}).model == model
+    assert isinstance(job, Job) and sorted_words(model, {}).model == model
     made = model_of(job)
     fitted = MODELS[model].fit(made, job.fit)
     size = np.size(np.asarray(fitted.params))

@@ -137,7 +137,7 @@ def test_changing_the_frame_afterwards_does_not_change_the_imputations():
 def test_only_the_holes_are_stored():
     frame = incomplete()
     imp = frame.mice.impute(m=3, rng=1, iterations=1)
-    stored = [len(values) for holes in imp._record.completed.holes for values in holes.values()]
+    stored = [len(values) for holes in imp._record.completed.imputed for values in holes.values()]
     assert sum(stored) == 3 * int(frame.isna().sum().sum())
 
 

@@ -14,7 +14,7 @@ import mifit
 from mifit.analysis.fit import Fits
 from mifit.errors import ConvergenceWarning, ModelError, PlanError, PoolingError
 from mifit.pooling.rubin import pool
-from mifit.results.monte_carlo import Stability, settle, stable, undecided
+from mifit.results.monte_carlo import Stability, more_sets_until, stable, undecided
 from mifit.results.pooled import PooledResults
 from support.pooled import fit, frames, imputed
 
@@ -351,7 +351,7 @@ class Growing:
 
 def test_imputations_are_added_until_the_table_is_stable():
     with pytest.warns(ConvergenceWarning) as caught:
-        res = settle(Growing.fit, Growing(4), {"estimate": 0.1})
+        res = more_sets_until(Growing.fit, Growing(4), {"estimate": 0.1})
     assert len(caught) == 1
     assert caught[0].message.args == (f"{res.m} fits",)
     assert res.stability().enough
@@ -362,11 +362,11 @@ def test_imputations_are_added_until_the_table_is_stable():
 
 def test_too_few_imputations_are_said_at_the_limit():
     with pytest.warns(ConvergenceWarning):
-        res = settle(Growing.fit, Growing(4), {"estimate": 0.1}, max_m=9)
+        res = more_sets_until(Growing.fit, Growing(4), {"estimate": 0.1}, max_m=9)
     assert (res.m, res.stability().enough) == (9, False)
     assert res.stability().what.startswith("Not stable at max_m = 9: estimate <= 0.1 needs about m = ")
     with pytest.raises(PlanError, match="max_m is 2"):
-        settle(Growing.fit, Growing(4), {"estimate": 0.1}, max_m=2)
+        more_sets_until(Growing.fit, Growing(4), {"estimate": 0.1}, max_m=2)
 
 
 # R², area under the curve

@@ -8,12 +8,12 @@ from mifit.analysis.fit import fit_one, fit_sets
 from mifit.formula.design import freeze
 from mifit.pooling.rubin import pool
 from mifit.results.pooled import PooledResults
-from mifit.workflow.fit import Request, question_of
+from mifit.workflow.fit import FitArguments, question_of
 
 
 def fit(imp, formula, model=None, dfcom=None, df_method="barnard-rubin", **keywords):
     """Fit on the completed sets as they are, whatever the imputations foresaw."""
-    question, words = question_of(imp._record, Request(formula=formula, model=model, keywords=keywords))
+    question, words = question_of(imp._record, FitArguments(formula=formula, model=model, keywords=keywords))
     design, completed = freeze(question, imp._record.table.given), imp._record.completed
     fits = fit_sets(design, completed, words, dfcom=dfcom)
     pooled = pool(fits.estimates, fits.covariances, fits.df_complete, df_method, names=fits.names)

@@ -69,7 +69,7 @@ def is_rendered(node):
     while isinstance(node, ast.Call) and getattr(node.func, "attr", "") in (
         "then",
         "after",
-        "of",
+        "with_verb",
         "in_place_of",
         "joined",
     ):

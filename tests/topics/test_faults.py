@@ -17,7 +17,7 @@ import pytest
 
 import mifit
 from mifit.imputation.sampler import runs as chains
-from mifit.workers import Board, Halted, Parcel, alone, spread
+from mifit.workers import Board, Halted, Parcel, alone, run_jobs
 from support.mixed_kinds import mixed, same
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*yet drawn apart")  # frames of columns made of others
@@ -48,7 +48,7 @@ def ten_times(job, step):
 def test_results_come_in_the_order_of_the_jobs_and_steps_are_counted():
     for n_jobs in (1, 2):
         counted, kept = [], []
-        assert spread(ten_times, range(6), n_jobs, tick=counted.append, keep=kept.append) == [0, 10, 20, 30, 40, 50]
+        assert run_jobs(ten_times, range(6), n_jobs, tick=counted.append, keep=kept.append) == [0, 10, 20, 30, 40, 50]
         assert sum(counted) == 6
         assert sorted(kept) == [0, 10, 20, 30, 40, 50]
 
@@ -63,7 +63,7 @@ def fails_at_two(job, step):
 def test_what_was_finished_before_a_failure_is_kept():
     for n_jobs in (1, 2):
         with pytest.raises(Halted) as caught:
-            spread(fails_at_two, range(4), n_jobs)
+            run_jobs(fails_at_two, range(4), n_jobs)
         assert {0, 1} <= set(caught.value.finished)
         assert 2 in caught.value.begun
         assert isinstance(caught.value.cause, ValueError)
@@ -93,7 +93,7 @@ def seen(large, job, step):
 
 def test_what_jobs_share_is_mapped_once_and_not_sent():
     large = np.arange(50_000.0)
-    found = spread(functools.partial(seen, large), range(4), 2)
+    found = run_jobs(functools.partial(seen, large), range(4), 2)
     assert {total for _, _, total in found} == {large.sum()}
     assert not any(writeable for writeable, _, _ in found)
     assert len({path for _, path, _ in found}) == 1 and found[0][1] is not None
@@ -133,7 +133,7 @@ def test_workers_use_one_thread_for_algebra():
         with held:
             return [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
 
-    assert all(count == 1 for found in spread(threads, range(3), 2) for count in found)
+    assert all(count == 1 for found in run_jobs(threads, range(3), 2) for count in found)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signal here")

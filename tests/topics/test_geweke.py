@@ -194,8 +194,8 @@ def strain(world, missing, seed=0, rows=ROWS, sweeps=1):
     start = Chain(0, 1, {name: values[name][table[name].missing] for name in plan.order}, {}, {})
     moved = run(table, world.fix(plan, table), [0], 1 + sweeps, Seed(seed), before=[start], n_jobs=1)[0]
     after = {name: column.copy() for name, column in values.items()}
-    for name, drawn in moved.holes.items():
-        assert np.mean(drawn != start.holes[name]) > 0.05
+    for name, drawn in moved.imputed.items():
+        assert np.mean(drawn != start.imputed[name]) > 0.05
         after[name][table[name].missing] = drawn
     old, new = figures(values, exact), figures(after, exact)
     change = {name: new[name] - old[name] for name in old}

@@ -183,8 +183,8 @@ def strain_of(law, missing, seed):
     spread = float(complete["y"].std()) if law.echo else 1.0
     moved = run(table, law.fixed(plan, table, spread), [0], 2, Seed(seed), before=[start], n_jobs=1)[0]
     after = {name: column.copy() for name, column in values.items()}
-    for name, drawn in moved.holes.items():
-        assert np.mean(drawn != start.holes[name]) > 0.02
+    for name, drawn in moved.imputed.items():
+        assert np.mean(drawn != start.imputed[name]) > 0.02
         after[name][table[name].missing] = drawn
     old, new = figures(values, exact), figures(after, exact)
     change = {name: new[name] - old[name] for name in old}

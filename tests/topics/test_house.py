@@ -284,8 +284,9 @@ RETIRED = {
     "Asked": "Arguments", "Bench": "LikelihoodTerm", "Fence": "Constraint", "Ground": "Record",
     "Judging": "ScoresValues",
     "Left": "WarmStart", "Parts": "Record", "Ready": "FactorRuntime", "Running": "ChainState", "Study": "Record",
-    "Undone": "TransformedOutcome", "Wishes": "Options", "fence": "constraint", "hedge": "build_constraints",
-    "wish": "option", "wishes": "options",
+    "Undone": "TransformedOutcome", "Wishes": "Options", "fence": "constraint", "heads": "first_rows or headings",
+    "hedge": "build_constraints", "ready": "runtime", "settle": "a verb that says what is reached", "wish": "option",
+    "wished": "stated", "wishes": "options",
 }  # fmt: skip
 #: words that no message, docstring or comment has
 RETIRED_WORDS = re.compile(r"\b(holes?|wish|wishes|fences?|hedge|crooked)\b", re.IGNORECASE)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from mifit.analysis.likelihood import loglik_at, loglik_fits, stacked
-from mifit.analysis.models import call
+from mifit.analysis.models import sorted_words
 from mifit.formula.design import freeze
 from mifit.formula.question import ask
 from mifit.frame.sets_from_elsewhere import from_long
@@ -60,7 +60,7 @@ def test_long_data_fitted_and_pooled_give_every_figure(name, original):
 def parts_of(case, imp, formula):
     """Return design, completed sets and call of one formula of a case."""
     keywords = models_of(case)[0]
-    words = call(keywords.pop("model"), keywords)
+    words = sorted_words(keywords.pop("model"), keywords)
     question = ask(formula, imp.table, model=words.model, keywords=words.init)
     return freeze(question, imp.table), imp, words
 

@@ -177,11 +177,11 @@ class Cox:
 
         yardstick = found.unit * len(rows) / max(len(sets.died), 1)
         problem = Problem(likelihood, np.zeros(len(found.kept)), yardstick, SHRUNK, keeps_curvature=False)
-        peak, left, events = estimate(problem, found, NO_LEVELS, visit.warm, len(rows))
+        peak, warm_start, events = estimate(problem, found, NO_LEVELS, visit.warm, len(rows))
         coef = np.zeros(X.shape[1])
         coef[found.kept] = draw(peak.estimate, peak.root, rng)
         hazard = _baseline(sets, self.times, np.exp(X @ coef + offset))
-        return CoxFitted(coef, hazard, self.times.event, left, events, found.dropped)
+        return CoxFitted(coef, hazard, self.times.event, warm_start, events, found.dropped)
 
 
 class NelsonAalen:
@@ -268,19 +268,19 @@ def _partial(sets: RiskSets, X: Array, offset: Array | float = 0.0) -> Likelihoo
     X = np.ascontiguousarray(X[sets.order].T)
     known = offset[sets.order] if isinstance(offset, np.ndarray) else offset
     events = X[:, died].sum(axis=1)
-    heavy = np.empty((q + 1, n))
+    weighted = np.empty((q + 1, n))
     cumulative = np.zeros(len(sets.group) + 1)
     entered = bool(sets.after.any())
 
     def likelihood(beta: Array) -> tuple[float, Array, Array]:
         linear = beta @ X + known
         top = float(linear.max())
-        weight = np.exp(linear - top, out=heavy[q])
-        np.multiply(X, weight, out=heavy[:q])
-        sums = _at_risk(sets, heavy)
+        weight = np.exp(linear - top, out=weighted[q])
+        np.multiply(X, weight, out=weighted[:q])
+        sums = _at_risk(sets, weighted)
         copies = sets.deaths
         if tied:
-            gone = np.add.reduceat(heavy[:, died], sets.first, axis=1)
+            gone = np.add.reduceat(weighted[:, died], sets.first, axis=1)
             sums = sums[:, died_in] - sets.share * gone[:, died_in]
             copies = np.ones(len(died))
         total = sums[q]
@@ -295,7 +295,7 @@ def _partial(sets: RiskSets, X: Array, offset: Array | float = 0.0) -> Likelihoo
         if tied:
             load[died] -= np.bincount(died_in, sets.share * rise, len(sets.group))[died_in]
         value = float(linear[died].sum() - copies @ np.log(total)) - top * len(died)
-        hessian = (mean * copies) @ mean.T - (heavy[:q] * load) @ X.T
+        hessian = (mean * copies) @ mean.T - (weighted[:q] * load) @ X.T
         return value, events - mean @ copies, hessian
 
     return likelihood

@@ -131,11 +131,11 @@ class Glm:
         offset = np.zeros(len(y)) if visit.offset is None else visit.offset
         found = columns(X, visit.terms)
         data = _Data(self.family, found.X, y, weight, offset)
-        peak, left, events = _top(data, found, visit.warm)
+        peak, warm_start, events = _top(data, found, visit.warm)
         dispersion = self._dispersion(found.X @ peak.estimate + offset, y, weight, found.X.shape[1], rng)
         coef = np.zeros(X.shape[1])
         coef[found.kept] = _drawn(data, peak, dispersion, rng)
-        return GlmFitted(self.family, coef, dispersion, left, events, found.dropped)
+        return GlmFitted(self.family, coef, dispersion, warm_start, events, found.dropped)
 
     def _dispersion(self, linear: Array, y: Array, weight: Array, p: int, rng: np.random.Generator) -> float:
         """Draw the dispersion around its estimate."""
@@ -188,18 +188,18 @@ def _top(data: _Data, found: Columns, warm: Any) -> Estimate:
             return weak_prior(plain, found.X) if rescue else plain
 
         problem = Problem(likelihood, start, found.unit / worth, SHRUNK, keeps_curvature=False)
-        peak, left, events = estimate(problem, found, NO_LEVELS, warm, len(data.y))
+        peak, warm_start, events = estimate(problem, found, NO_LEVELS, warm, len(data.y))
     else:
         old, _ = resume(warm, found.kept, NO_LEVELS, len(found.kept))
         peak = maximise(_deviance(data, True), start if old is None else old, warm=old is not None)
         for observed in (True, False):
             if not peak.converged:
                 peak = maximise(_deviance(data, observed), start)
-        left, events = WarmStart(peak.estimate, found.kept, NO_LEVELS, False), incidents(peak, False, "")
+        warm_start, events = WarmStart(peak.estimate, found.kept, NO_LEVELS, False), incidents(peak, False, "")
     value, _, hessian = _deviance(data, False)(peak.estimate)
-    if left.rescued or not np.isfinite(value):
-        return Estimate(peak, left, events)
-    return Estimate(peak._replace(root=information_root(hessian)), left, events)
+    if warm_start.rescued or not np.isfinite(value):
+        return Estimate(peak, warm_start, events)
+    return Estimate(peak._replace(root=information_root(hessian)), warm_start, events)
 
 
 def _drawn(data: _Data, peak: Peak, dispersion: float, rng: np.random.Generator) -> Array:
@@ -280,14 +280,14 @@ def _gamma(mean: Array, dispersion: float, weight: Array, family: Any, rng: np.r
 
 def _tweedie(mean: Array, dispersion: float, weight: Array, family: Any, rng: np.random.Generator) -> Array:
     """A Poisson number of gamma jumps, variance power between 1 and 2."""
-    power, spread = family.var_power, dispersion / weight
+    power, phi = family.var_power, dispersion / weight
     if power == 1:
-        return rng.poisson(np.minimum(mean / spread, _LARGEST)) * spread
+        return rng.poisson(np.minimum(mean / phi, _LARGEST)) * phi
     if power == 2:
         return _gamma(mean, dispersion, weight, family, rng)
-    jumps = rng.poisson(np.minimum(mean ** (2 - power) / (spread * (2 - power)), _LARGEST))
+    jumps = rng.poisson(np.minimum(mean ** (2 - power) / (phi * (2 - power)), _LARGEST))
     shape = np.maximum(jumps * (2 - power) / (power - 1), 1e-12)
-    return np.where(jumps > 0, rng.gamma(shape, spread * (power - 1) * mean ** (power - 1)), 0.0)
+    return np.where(jumps > 0, rng.gamma(shape, phi * (power - 1) * mean ** (power - 1)), 0.0)
 
 
 _DRAWS: dict[str, Any] = {

@@ -99,12 +99,16 @@ class Logistic:
             coef[:1] = NEVER * (2 * levels - 1) if len(levels) else 0.0
             return LogisticFitted(coef, visit.warm, events)
         found = columns(X, visit.terms, visit.squares())
-        peak, left, said = estimate(self._problem(visit, found, position, count), found, levels, visit.warm, len(y))
+        peak, warm_start, said = estimate(
+            self._problem(visit, found, position, count), found, levels, visit.warm, len(y)
+        )
         root = peak.root
-        if self.firth or (left.rescued and self.rescue == "firth"):  # the draw takes the information of the data alone
+        if self.firth or (
+            warm_start.rescued and self.rescue == "firth"
+        ):  # the draw takes the information of the data alone
             root = information_root(_bernoulli(found.X, y, None, visit.offset)(peak.estimate)[2])
         coef[found.kept] = draw(peak.estimate, root, rng)
-        return LogisticFitted(coef, left, found.events + events + said, found.dropped)
+        return LogisticFitted(coef, warm_start, found.events + events + said, found.dropped)
 
     def _problem(self, visit: Visit, found: Columns, position: npt.NDArray[np.int64], count: Array) -> Problem:
         """Likelihood, its rescue, and what stands for them."""
@@ -237,7 +241,7 @@ def _penalised(X: Array, y: Array, offset: Array | None) -> Likelihood:
         half = lapack.dtrtrs(root, (X * np.sqrt(weight)[:, None] / size).T, lower=1)[0]
         leverage = np.einsum("ij,ij->j", half, half)
         score = score + X.T @ (leverage * (0.5 - probability))
-        spread = X * np.sqrt(leverage * weight)[:, None]
-        return value + float(np.sum(np.log(np.diag(root)))), score, hessian - spread.T @ spread
+        weighted = X * np.sqrt(leverage * weight)[:, None]
+        return value + float(np.sum(np.log(np.diag(root)))), score, hessian - weighted.T @ weighted
 
     return likelihood

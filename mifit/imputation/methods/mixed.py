@@ -154,8 +154,8 @@ def _inner(sums: _Sums, psi: Array, variance: float) -> Array:
 def _effects(sums: _Sums, inner: Array, b: Array, variance: float, rng: np.random.Generator) -> Array:
     """Effects of all clusters given the coefficients, (J, q)."""
     mean = np.einsum("jkl,jl->jk", inner, sums.mixed[:, :, -1] - sums.mixed[:, :, :-1] @ b)
-    spread = np.linalg.cholesky((inner + inner.transpose(0, 2, 1)) / 2) * np.sqrt(variance)
-    return np.asarray(mean + np.einsum("jkl,jl->jk", spread, rng.standard_normal(mean.shape)))
+    root = np.linalg.cholesky((inner + inner.transpose(0, 2, 1)) / 2) * np.sqrt(variance)
+    return np.asarray(mean + np.einsum("jkl,jl->jk", root, rng.standard_normal(mean.shape)))
 
 
 def _residual(sums: _Sums, b: Array, u: Array) -> float:

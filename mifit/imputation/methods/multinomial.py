@@ -72,21 +72,23 @@ class Multinomial:
         levels, position, count, events = observed(y, visit.n_levels)
         many = len(levels)
         if many < 2:
-            coef = _spread(np.zeros((X.shape[1], 0)), levels, visit.n_levels)
+            coef = _over_levels(np.zeros((X.shape[1], 0)), levels, visit.n_levels)
             return MultinomialFitted(coef, visit.warm, events)
         peak = repeated(visit.warm, X.shape, many, visit.n_levels, lambda: _Categorical(X, position, many, weights))
         if peak is not None:
             coef = draw(peak.estimate, peak.root, rng).reshape(many - 1, X.shape[1]).T
             return MultinomialFitted(coef, visit.warm.then(peak, len(y)))
         found = columns(X, visit.terms, visit.squares())
-        peak, left, said = estimate(self._problem(visit, found, position, count), found, levels, visit.warm, len(y))
+        peak, warm_start, said = estimate(
+            self._problem(visit, found, position, count), found, levels, visit.warm, len(y)
+        )
         root = peak.root
         if self.firth:  # the draw takes the information of the data alone
             root = information_root(_categorical(found.X, position, many, None)(peak.estimate)[2])
         contrast = np.zeros((X.shape[1], many - 1))
         contrast[found.kept] = draw(peak.estimate, root, rng).reshape(many - 1, -1).T
-        coef = _spread(contrast, levels, visit.n_levels)
-        return MultinomialFitted(coef, left, found.events + events + said, found.dropped)
+        coef = _over_levels(contrast, levels, visit.n_levels)
+        return MultinomialFitted(coef, warm_start, found.events + events + said, found.dropped)
 
     def _problem(self, visit: Visit, found: Columns, position: npt.NDArray[np.int64], count: Array) -> Problem:
         """Likelihood, its rescue, and what stands for them."""
@@ -158,7 +160,7 @@ def draw_levels(log_weights: Array, rng: np.random.Generator) -> Array:
     return np.sum(upto[:, :-1] <= (rng.random(len(upto)) * upto[:, -1])[:, None], axis=1).astype(np.float64)
 
 
-def _spread(contrast: Array, levels: npt.NDArray[np.int64], n_levels: int) -> Array:
+def _over_levels(contrast: Array, levels: npt.NDArray[np.int64], n_levels: int) -> Array:
     """Turn contrasts with the first observed level, (p, L - 1), into contrasts with level 0, (p, K - 1)."""
     if len(levels) == n_levels or not len(levels):
         return contrast if len(levels) else np.zeros((len(contrast), n_levels - 1))
@@ -250,11 +252,11 @@ def _firth(X: Array, position: npt.NDArray[np.int64], n_levels: int) -> Likeliho
         half = lapack.dtrtri(root, lower=1)[0]
         inverse = (half.T @ half / np.outer(size, size)).reshape(many, q, many, q)
         share = np.exp(_log_softmax((stacked.reshape(many, q) @ X.T).T))[:, 1:]
-        spread = np.empty((len(X), many, many))  # of the linear predictors of each row
+        variance = np.empty((len(X), many, many))  # of the linear predictors of each row
         for j in range(many):
             for k in range(many):
-                spread[:, j, k] = np.einsum("ij,ij->i", X @ inverse[j, :, k, :], X)
-        pull = np.einsum("ijj->ij", spread) - 2.0 * np.einsum("ijk,ik->ij", spread, share)
+                variance[:, j, k] = np.einsum("ij,ij->i", X @ inverse[j, :, k, :], X)
+        pull = np.einsum("ijj->ij", variance) - 2.0 * np.einsum("ijk,ik->ij", variance, share)
         pull = share * (pull - np.sum(share * pull, axis=1, keepdims=True))
         bonus = float(np.sum(np.log(root.diagonal())) + np.sum(np.log(size)))
         return value + bonus, score + 0.5 * (pull.T @ X).ravel(), hessian
@@ -268,7 +270,7 @@ def _curvature(half: Array, share: Array) -> Array:
     The block of two levels is X' diag(w) X, w the product of their probabilities.
     """
     many, q = len(share), half.shape[1]
-    if many >= _MANY:
+    if many >= _MANY_LEVELS:
         return _curvature_of_many(half, share)
     blocks = np.zeros((many, many, q, q))
     scaled = np.empty((min(BLOCK, len(half)), q))
@@ -285,7 +287,7 @@ def _curvature(half: Array, share: Array) -> Array:
     return blocks.transpose(0, 2, 1, 3).reshape(many * q, many * q)
 
 
-_MANY = 20  # levels from which one product of all pairs is faster than a product for each
+_MANY_LEVELS = 20  # levels from which one product of all pairs is faster than a product for each
 
 
 def _curvature_of_many(half: Array, share: Array) -> Array:

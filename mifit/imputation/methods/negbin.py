@@ -64,13 +64,13 @@ class NegBin:
             return NegBinFitted(coef, 0.0, largest, visit.warm)
         found = columns(X, visit.terms)
         coef, offset = np.zeros(X.shape[1]), visit.offset
-        plain, left, events = poisson_estimate(found, y, visit.warm, offset)
-        peak = _overdispersed(found, y, plain, left.rescued, visit.warm, 0.0 if offset is None else offset)
+        plain, warm_start, events = poisson_estimate(found, y, visit.warm, offset)
+        peak = _overdispersed(found, y, plain, warm_start.rescued, visit.warm, 0.0 if offset is None else offset)
         theta = draw(plain.estimate, plain.root, rng) if peak is None else draw(peak.estimate, peak.root, rng)
         coef[found.kept] = theta[: len(found.kept)]
         alpha = 0.0 if peak is None else float(np.exp(np.clip(theta[-1], *BOUNDS)))
-        left = left._replace(joint=None if peak is None else peak.estimate)
-        return NegBinFitted(coef, alpha, ceiling(y), left, found.events + events, found.dropped)
+        warm_start = warm_start._replace(joint=None if peak is None else peak.estimate)
+        return NegBinFitted(coef, alpha, ceiling(y), warm_start, found.events + events, found.dropped)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,10 +98,10 @@ class NegBinFitted:
             return float(betainc(k + 1, 1 / alpha, odds / (1 + odds)) if alpha > 0 else pdtrc(k, top))
 
         counts = support(survival, top, self.largest)
-        spread = np.log1p(alpha * mean) / alpha if alpha > 0 else mean
+        shape = np.log1p(alpha * mean) / alpha if alpha > 0 else mean
         rising = np.concatenate([[0.0], np.cumsum(np.log1p(alpha * counts[:-1]))]) - gammaln(counts + 1)
         # y log(mean) - (y + 1/alpha) log(1 + alpha mean), the two powers of y together
-        return np.asarray((np.log(mean) - alpha * spread)[:, None] * counts - spread[:, None] + rising)
+        return np.asarray((np.log(mean) - alpha * shape)[:, None] * counts - shape[:, None] + rising)
 
     def sample(self, X: Array, rng: np.random.Generator, shift: float = 0.0) -> Array:
         """Draw counts, shape (n_draw,); `shift` is added to the log mean."""

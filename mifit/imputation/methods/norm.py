@@ -57,13 +57,13 @@ class NormalFitted:
         return (y - self.centre) / self.scale
 
     @property
-    def spread(self) -> float:
+    def residual_sd(self) -> float:
         """Residual sd of the standardised response, kept above 0 for judging."""
         return max(self.sigma, NO_SPREAD)
 
     def log_accept(self, y: Array, linear: Array) -> Array:
         """Minus half the squared standardised residual, shape (n,)."""
-        return -0.5 * ((self.standardised(y) - linear) / self.spread) ** 2
+        return -0.5 * ((self.standardised(y) - linear) / self.residual_sd) ** 2
 
 
 @dataclass(frozen=True, slots=True)

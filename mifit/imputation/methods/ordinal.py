@@ -71,16 +71,20 @@ class Ordinal:
         levels, position, count, events = observed(y, visit.n_levels)
         coef, many, width = np.zeros(X.shape[1]), len(levels), X.shape[1] - 1
         if many < 2:
-            return OrdinalFitted(coef, _spread(np.zeros(0), levels, visit.n_levels), visit.warm, events, link=self.link)
+            return OrdinalFitted(
+                coef, _over_levels(np.zeros(0), levels, visit.n_levels), visit.warm, events, link=self.link
+            )
         peak = repeated(visit.warm, X.shape, many, visit.n_levels, lambda: _Cumulative(X, position, many, visit))
         if peak is not None and _ordered(peak.estimate[width:]):
             coef[1:], cuts = _draw(peak, width, rng)
             return OrdinalFitted(coef, cuts, visit.warm.then(peak, len(y)))
         found = columns(X, visit.terms, visit.squares())
-        peak, left, said = estimate(self._problem(visit, found, position, count), found, levels, visit.warm, len(y))
+        peak, warm_start, said = estimate(
+            self._problem(visit, found, position, count), found, levels, visit.warm, len(y)
+        )
         coef[found.kept[1:]], cuts = _draw(peak, len(found.kept) - 1, rng)
-        cuts = _spread(cuts, levels, visit.n_levels)
-        return OrdinalFitted(coef, cuts, left, found.events + events + said, found.dropped, self.link)
+        cuts = _over_levels(cuts, levels, visit.n_levels)
+        return OrdinalFitted(coef, cuts, warm_start, found.events + events + said, found.dropped, self.link)
 
     def _problem(self, visit: Visit, found: Columns, position: Codes, count: Array) -> Problem:
         """Likelihood, its rescue, and what stands for them."""
@@ -173,7 +177,7 @@ def _ordered(cuts: Array) -> bool:
     return bool(np.all(np.diff(cuts) > 0))
 
 
-def _spread(cuts: Array, levels: Codes, n_levels: int) -> Array:
+def _over_levels(cuts: Array, levels: Codes, n_levels: int) -> Array:
     """Repeat the cut points between observed levels for all K levels, shape (K - 1,)."""
     if not len(levels):
         share = np.arange(1, n_levels) / n_levels

@@ -66,10 +66,10 @@ class Poisson:
         if not np.any(y > 0):
             return PoissonFitted(*all_zero(X.shape[1]), visit.warm)
         found = columns(X, visit.terms)
-        peak, left, events = poisson_estimate(found, y, visit.warm, visit.offset)
+        peak, warm_start, events = poisson_estimate(found, y, visit.warm, visit.offset)
         coef = np.zeros(X.shape[1])
         coef[found.kept] = draw(peak.estimate, peak.root, rng)
-        return PoissonFitted(coef, ceiling(y), left, found.events + events, found.dropped)
+        return PoissonFitted(coef, ceiling(y), warm_start, found.events + events, found.dropped)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -155,13 +155,13 @@ class PowerFitted:
         return (self.forward(y) - self.centre) / self.scale
 
     @property
-    def spread(self) -> float:
+    def residual_sd(self) -> float:
         """Residual sd of the standardised response, kept above 0 for judging."""
         return max(self.sigma, NO_SPREAD)
 
     def log_accept(self, y: Array, linear: Array) -> Array:
         """Minus half the squared standardised residual, shape (n,)."""
-        return -0.5 * ((self.standardised(y) - linear) / self.spread) ** 2
+        return -0.5 * ((self.standardised(y) - linear) / self.residual_sd) ** 2
 
     def sample(self, X: Array, rng: np.random.Generator, shift: float = 0.0) -> Array:
         """Draw one value per row, shape (n_draw,): normal on the power scale, truncated to its range."""
@@ -259,14 +259,12 @@ class Power:
         solution = solve(cross, visit.terms)
         tilted = self.uneven and visit.limits is None
         profile = (_Tilted if tilted else _Profile)(X, y, on, cross, solution, visit.terms)
-        estimate, spread = profile.maximum(visit.warm)
-        if tilted and spread == 0.0:  # the tilted profile has no top to speak of: an even spread will do
+        estimate, sd = profile.maximum(visit.warm)
+        if tilted and sd == 0.0:  # the tilted profile has no top to speak of: an even spread will do
             profile = _Profile(X, y, on, cross, solution, visit.terms)
-            estimate, spread = profile.maximum(visit.warm)
+            estimate, sd = profile.maximum(visit.warm)
         low, high = on.range
-        drawn = (
-            float(truncated_normal(np.array([estimate]), spread, low, high, rng.random(1))[0]) if spread else estimate
-        )
+        drawn = float(truncated_normal(np.array([estimate]), sd, low, high, rng.random(1))[0]) if sd else estimate
         fresh, tilt = profile.drawn(drawn, rng)
         solution = solve(fresh, visit.terms)
         if visit.limits is not None:
@@ -324,8 +322,8 @@ class _Profile:
         w = self.on.forward(self.y, power)
         centre = float(w.mean())
         z = w - centre
-        spread = float(np.sqrt(np.mean(z * z)))
-        scale = float(2.0 ** np.round(np.log2(spread))) if spread > 0 else 1.0
+        sd = float(np.sqrt(np.mean(z * z)))
+        scale = float(2.0 ** np.round(np.log2(sd))) if sd > 0 else 1.0
         z /= scale
         return z, centre, scale
 
@@ -360,7 +358,7 @@ class _Profile:
             if not np.isfinite(found).all():
                 return 1.0, 0.0
             power = float(grid[np.argmax(found)])
-        spread = 0.0
+        sd = 0.0
         for _ in range(2 if warm is not None else 12):
             left, here, right = (self.value(power + d) for d in (-_STEP, 0.0, _STEP))
             slope, bend = (right - left) / (2 * _STEP), (right - 2 * here + left) / _STEP**2
@@ -368,13 +366,13 @@ class _Profile:
                 if warm is not None:
                     return self.maximum(None)
                 break
-            spread = float(1.0 / np.sqrt(-bend))
+            sd = float(1.0 / np.sqrt(-bend))
             step = float(np.clip(-slope / bend, -0.5, 0.5))
             fresh = min(max(power + step, low), high)
             moved, power = abs(fresh - power), fresh
-            if moved < 0.1 * spread:
+            if moved < 0.1 * sd:
                 break
-        return power, spread
+        return power, sd
 
 
 class _Tilted(_Profile):
@@ -439,8 +437,8 @@ class _Tilted(_Profile):
     def _weighed(self, z: Array, centre: float, scale: float, tilt: Array) -> Cross:
         """Cross-products of the rows, each divided by its spread."""
         weight = np.exp(-2.0 * (self.X @ tilt))
-        heavy = self.X * weight[:, None]
-        return Cross(heavy.T @ self.X, heavy.T @ z, float(z @ (weight * z)), float(len(z)), centre, scale)
+        weighted = self.X * weight[:, None]
+        return Cross(weighted.T @ self.X, weighted.T @ z, float(z @ (weight * z)), float(len(z)), centre, scale)
 
 
 def _scale_of(observed: Array) -> PowerScale:
@@ -448,8 +446,8 @@ def _scale_of(observed: Array) -> PowerScale:
     if (observed > 0).all():
         return PowerScale(True, 0.0, float(np.exp(np.mean(np.log(observed)))))
     middle = float(np.median(observed))
-    spread = float(np.median(np.abs(observed - middle))) or float(np.std(observed)) or 1.0
-    return PowerScale(False, middle, spread)
+    sd = float(np.median(np.abs(observed - middle))) or float(np.std(observed)) or 1.0
+    return PowerScale(False, middle, sd)
 
 
 def _box_cox(u: Array, power: float) -> Array:

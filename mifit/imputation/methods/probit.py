@@ -54,9 +54,9 @@ class Probit:
 
         yardstick = found.unit * np.sum(1 / count) * len(y)
         problem = Problem(likelihood, np.zeros(len(found.kept)), yardstick, _SHRUNK, keeps_curvature=False)
-        peak, left, said = estimate(problem, found, levels, visit.warm, len(y))
+        peak, warm_start, said = estimate(problem, found, levels, visit.warm, len(y))
         coef[found.kept] = draw(peak.estimate, peak.root, rng)
-        return ProbitFitted(coef, left, found.events + events + said, found.dropped)
+        return ProbitFitted(coef, warm_start, found.events + events + said, found.dropped)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

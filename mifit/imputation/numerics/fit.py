@@ -23,9 +23,9 @@ __all__ = [
     "WarmStart",
     "estimate",
     "incidents",
+    "maximise_or_rescue",
     "repeated",
     "resume",
-    "settle",
     "sketched",
 ]
 
@@ -43,7 +43,7 @@ class WarmStart(NamedTuple):
     kept: Codes  #: positions of the columns used
     levels: Codes  #: codes that occurred
     rescued: bool
-    spread: Array | None = None  #: variances of groups of coefficients that share a prior
+    prior_variance: Array | None = None  #: variances of groups of coefficients that share a prior
     root: Array | None = None  #: (q, q) root of its :class:`Peak`
     yardstick: Array | None = None  #: (q,) as :func:`settle` takes it
     n_fit: int = 0  #: rows
@@ -88,7 +88,7 @@ class Estimate(NamedTuple):
     """What an estimation finds."""
 
     peak: Peak
-    left: WarmStart  #: for the next fit of the same variable
+    warm_start: WarmStart  #: for the next fit of the same variable
     events: tuple[str, ...]
 
 
@@ -119,28 +119,30 @@ def estimate(problem: Problem, found: Columns, levels: Codes, warm: Any, n_fit: 
     if problem.groups is not None and np.any(problem.groups >= 0):
         peak, variance = shrunk(problem.likelihood(False), begin, problem.groups, spreads(warm))
         said = SHRUNK.format(len(variance), "s" if len(variance) > 1 else "")
-        left = WarmStart(peak.estimate, found.kept, levels, False, variance)
-        return Estimate(peak, left, (*incidents(peak, False, ""), said))
+        warm_start = WarmStart(peak.estimate, found.kept, levels, False, variance)
+        return Estimate(peak, warm_start, (*incidents(peak, False, ""), said))
     if problem.near:
         peak, rescued = maximise(problem.likelihood(False), begin), False
     else:
-        peak, rescued = settle(problem.likelihood, problem.null, start, problem.yardstick, rescued, problem.subsample)
+        peak, rescued = maximise_or_rescue(
+            problem.likelihood, problem.null, start, problem.yardstick, rescued, problem.subsample
+        )
     if problem.valid is not None and not problem.valid(peak.estimate):
         peak = maximise(problem.likelihood(rescued), problem.null)
-    left = WarmStart.of(
+    warm_start = WarmStart.of(
         peak, found.kept, levels, rescued, problem.yardstick if problem.keeps_curvature else None, n_fit
     )
-    return Estimate(peak, left, incidents(peak, rescued, problem.rescue))
+    return Estimate(peak, warm_start, incidents(peak, rescued, problem.rescue))
 
 
 def repeated(
-    left: WarmStart | None, shape: tuple[int, ...], many: int, n_levels: int, likelihood: Callable[[], Concave]
+    warm_start: WarmStart | None, shape: tuple[int, ...], many: int, n_levels: int, likelihood: Callable[[], Concave]
 ) -> Peak | None:
     """Find the estimate from what the last fit left, with its columns and levels; None where that is not enough.
 
     Parameters
     ----------
-    left : WarmStart or None
+    warm_start : WarmStart or None
     shape : (n_fit, p)
         Of the design, whose columns the last fit must have used, all of them: one that depends on others now, or
         explains the levels perfectly, shows in variances that run away from the yardstick.
@@ -149,13 +151,15 @@ def repeated(
     likelihood : callable
         Makes the log-likelihood of all columns.
     """
-    if not isinstance(left, WarmStart) or left.root is None or left.yardstick is None:  # older files hold plain tuples
+    if (
+        not isinstance(warm_start, WarmStart) or warm_start.root is None or warm_start.yardstick is None
+    ):  # older files hold plain tuples
         return None
-    if len(left.kept) != shape[1] or not len(left.levels) == many == n_levels:
+    if len(warm_start.kept) != shape[1] or not len(warm_start.levels) == many == n_levels:
         return None
-    more = shape[0] / left.n_fit  # the information grows with the rows
-    peak = again(likelihood(), left.estimate, left.root if more == 1.0 else np.sqrt(more) * left.root)
-    return peak if peak is not None and more * _loose(peak, left.yardstick) <= SUSPECT else None
+    more = shape[0] / warm_start.n_fit  # the information grows with the rows
+    peak = again(likelihood(), warm_start.estimate, warm_start.root if more == 1.0 else np.sqrt(more) * warm_start.root)
+    return peak if peak is not None and more * _loose(peak, warm_start.yardstick) <= SUSPECT else None
 
 
 def resume(warm: Any, kept: Codes, levels: Codes, size: int) -> tuple[Array | None, bool]:
@@ -192,7 +196,7 @@ def sketched(position: Codes, n_levels: int, width: int) -> slice | None:
     return slice(None, None, step)
 
 
-def settle(
+def maximise_or_rescue(
     make: Callable[[bool], Likelihood], null: Array, warm: Array | None, yardstick: Array, rescued: bool,
     sketch: Sketch | None = None,
 ) -> tuple[Peak, bool]:  # fmt: skip

@@ -105,15 +105,15 @@ def truncated_regression(
     Reviews* 8(2), 217-222. doi:10.1080/07474938908800171
     """
     kept, df = solution.kept, max(solution.df, 1.0)
-    spread = float(np.sqrt(solution.rss / df))
-    if not spread > 0.0:
+    residual_sd = float(np.sqrt(solution.rss / df))
+    if not residual_sd > 0.0:
         return None
-    start = np.append(solution.beta[kept], 1.0) / spread
+    start = np.append(solution.beta[kept], 1.0) / residual_sd
     own = _truncated(X[:, kept], z, low, high)
     first = warm if warm is not None and len(warm) == len(start) else start
     peak, events = maximise(own, first), tuple[str, ...]()
-    if not peak.converged or peak.estimate[-1] * spread < 1.0 / _WIDE:
-        peak, events = maximise(_held(own, spread), start), (_SHRUNK,)
+    if not peak.converged or peak.estimate[-1] * residual_sd < 1.0 / _WIDE:
+        peak, events = maximise(_held(own, residual_sd), start), (_SHRUNK,)
     theta = peak.estimate
     for _ in range(_DRAWS):
         theta = draw(peak.estimate, peak.root, rng)
@@ -160,7 +160,7 @@ def _truncated(X: Array, z: Array, low: Array, high: Array) -> Likelihood:
     return likelihood
 
 
-def _held(likelihood: Likelihood, spread: float) -> Likelihood:
+def _held(likelihood: Likelihood, residual_sd: float) -> Likelihood:
     """The same with a normal prior on the log of the spread, around that of least squares."""
 
     def posterior(theta: Array) -> tuple[float, Array, Array]:
@@ -168,10 +168,10 @@ def _held(likelihood: Likelihood, spread: float) -> Likelihood:
         if not np.isfinite(value):
             return value, gradient, hessian
         h = float(theta[-1])
-        away = np.log(h * spread) / _PRIOR**2
+        away = np.log(h * residual_sd) / _PRIOR**2
         gradient[-1] -= away / h
         hessian[-1, -1] -= (1.0 / _PRIOR**2 - away) / h**2
-        return value - 0.5 * away * np.log(h * spread), gradient, hessian
+        return value - 0.5 * away * np.log(h * residual_sd), gradient, hessian
 
     return posterior
 

@@ -15,8 +15,8 @@ __all__ = ["draw_afterwards", "waiting"]
 
 def waiting(draft: Draft, names: Sequence[Hashable]) -> list[Hashable]:
     """Columns among some that have missing values and are drawn after the joint model, fewest first."""
-    left = draft.options.methods
-    return sorted((n for n in names if draft.holes(n) and left.get(n) != "leave"), key=draft.holes)
+    methods = draft.options.methods
+    return sorted((n for n in names if draft.n_missing(n) and methods.get(n) != "leave"), key=draft.n_missing)
 
 
 def draw_afterwards(
@@ -46,9 +46,9 @@ def draw_afterwards(
         pieces: tuple[Piece, ...] = ()
         shown: tuple[str, ...] = ()
         if name in draft.options.predictors:
-            pieces, shown = draft.predictors(name, others, (), draft.table.n_rows - draft.holes(name))
+            pieces, shown = draft.predictors(name, others, (), draft.table.n_rows - draft.n_missing(name))
         elif label != "sample":
-            room = max(allowed_parameters(draft.table, name, draft.table.n_rows - draft.holes(name)) - len(told), 2)
+            room = max(allowed_parameters(draft.table, name, draft.table.n_rows - draft.n_missing(name)) - len(told), 2)
             kept = strongest(draft.table, name, others, (), room, draft.effects)
             pieces = (*told, *(Piece("main", other) for other in kept))
             shown = ("the outcome", *map(str, kept))

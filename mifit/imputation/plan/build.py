@@ -33,11 +33,11 @@ def build(
     """Decide what is done to every column; see :func:`~mifit.imputation.make_plan.make`."""
     check_options(table, options, bool(questions) and options.congeniality == "compatible")
     check_keywords(questions, table)
-    left, events = set_aside(table, questions, options)
+    excluded, events = set_aside(table, questions, options)
     mode = _mode(questions, table, options, events)
-    events += [*doubts_of_times(questions, table), *said_of_made(table, questions, options, left)]
+    events += [*doubts_of_times(questions, table), *said_of_made(table, questions, options, excluded)]
     draft = Draft(
-        table, tuple(questions), options, scope, mode, left, events, skips=skips or {}, derived=tuple(derived)
+        table, tuple(questions), options, scope, mode, excluded, events, skips=skips or {}, derived=tuple(derived)
     )
     apply_restrictions(draft)
     draft.recode([n for n, option in options.methods.items() if _reads_numbers(option)], {Kind.ORDINAL})

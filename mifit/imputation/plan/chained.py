@@ -24,30 +24,34 @@ __all__ = ["method_of", "plan_chained"]
 def plan_chained(draft: Draft) -> None:
     """Draw each column from the main effects of all others; in terms mode from the analysis terms too."""
     table = draft.table
-    asked = draft.asked
-    asked = tuple(n for n in asked if n not in _times(draft))
-    reserved = {v for q in draft.questions for v in q.reserved(table)} - set(asked)
+    in_analysis = draft.in_analysis
+    in_analysis = tuple(n for n in in_analysis if n not in _times(draft))
+    reserved = {v for q in draft.questions for v in q.reserved(table)} - set(in_analysis)
     alone = draft.options.auxiliary == "ignore" and bool(draft.questions)
     _refuse_ids_and_hazard(draft)
-    for name in [n for n in _copies_of_time(draft) if n not in asked]:
-        draft.left.setdefault(name, "(nearly) determines the survival time")
+    for name in [n for n in _copies_of_time(draft) if n not in in_analysis]:
+        draft.excluded.setdefault(name, "(nearly) determines the survival time")
         draft.events.append(f"{name!r} (nearly) determines the survival time: not a predictor")
-    usable = [n for n in table.columns if n not in draft.left and n not in reserved and (n in asked or not alone)]
+    usable = [
+        n for n in table.columns if n not in draft.excluded and n not in reserved and (n in in_analysis or not alone)
+    ]
     for name in (n for n in table.columns if n in reserved):
-        draft.left.setdefault(name, "belongs to the analysis")
+        draft.excluded.setdefault(name, "belongs to the analysis")
     draft.ignore_rest(usable)
     if draft.mode == "terms":
-        check_copies(draft.questions, table, [n for n in usable if draft.holes(n)])
-    draft.order = draft.ordered([n for n in usable if draft.holes(n)])
+        check_copies(draft.questions, table, [n for n in usable if draft.n_missing(n)])
+    draft.order = draft.ordered([n for n in usable if draft.n_missing(n)])
     monotone = _one_visit_suffices(draft)
-    related = any(draft.relations.of(n) or tied(draft, n) for n in draft.order)
+    related = any(draft.relations.held_by(n) or tied(draft, n) for n in draft.order)
     monotone = monotone and not related
-    settles = related or any(draft.holes(n) and n in draft.bounds and not draft.bounds[n].always for n in draft.order)
+    needs_sweeps = related or any(
+        draft.n_missing(n) and n in draft.bounds and not draft.bounds[n].always for n in draft.order
+    )
     for position, name in enumerate(draft.order):
         later = set(draft.order[position:]) if monotone else {name}
         others = [n for n in usable if n not in later]
         method, label, why = method_of(draft, name)
-        pieces, shown = draft.predictors(name, others, asked, table.n_rows - draft.holes(name))
+        pieces, shown = draft.predictors(name, others, in_analysis, table.n_rows - draft.n_missing(name))
         if draft.mode == "terms" and name not in draft.options.predictors:
             for question in draft.questions:
                 right = _terms_of(draft, question, name)
@@ -60,9 +64,9 @@ def plan_chained(draft: Draft) -> None:
             means = draft.cluster_means(name, others)
             pieces, shown = (*pieces, *means), (*shown, *(f"mean({p.which[0]}) by {p.which[1]}" for p in means))
         draft.add(name, "column", method, label, pieces, shown, why)
-    if (len(draft.order) == 1 or monotone) and not settles:
+    if (len(draft.order) == 1 or monotone) and not needs_sweeps:
         draft.iterations = 1
-    elif any(draft.holes(n) > table.n_rows / 2 for n in draft.order):
+    elif any(draft.n_missing(n) > table.n_rows / 2 for n in draft.order):
         draft.iterations = 20
 
 
@@ -75,7 +79,7 @@ def _copies_of_time(draft: Draft) -> list[Hashable]:
     """Columns outside the analyses that (nearly) determine a survival time, such as its logarithm."""
     table = draft.table
     reserved = {v for q in draft.questions for v in q.reserved(table)}
-    others = [n for n in table.columns if n not in draft.left and n not in reserved]
+    others = [n for n in table.columns if n not in draft.excluded and n not in reserved]
     times = [table[v].values for v in _times(draft) if table[v].number and not table[v].kind.discrete]
     return [n for n in others if any(nearly_determines(table, n, time) for time in times)]
 
@@ -86,7 +90,9 @@ def _refuse_ids_and_hazard(draft: Draft) -> None:
     if draft.mode != "terms" or unit is None:
         return
     for question in (q for q in draft.questions if q.facts.hazard):
-        level = [n for n in question.variables(draft.table) if draft.holes(n) and constant_within(draft.table, n, unit)]
+        level = [
+            n for n in question.variables(draft.table) if draft.n_missing(n) and constant_within(draft.table, n, unit)
+        ]
         if level:
             raise PlanError(
                 f"{level[0]!r} is constant within {unit!r}: terms of single rows do not draw it; compatible draws do.",
@@ -103,15 +109,15 @@ def _one_visit_suffices(draft: Draft) -> bool:
 
 def method_of(draft: Draft, name: Hashable) -> tuple[Method, str, str]:
     """The method of a column, its name, and why."""
-    wished = draft.wished(name)
-    if wished is not None:
-        refuse_without_donors(draft, name, wished[0])
-        if tied(draft, name) and not facts_of(wished[0]).density:
+    stated = draft.stated_method(name)
+    if stated is not None:
+        refuse_without_donors(draft, name, stated[0])
+        if tied(draft, name) and not facts_of(stated[0]).density:
             raise PlanError(
-                f"{wished[1]!r} has no density, and {name!r} is drawn given an observed value that derives from it.",
+                f"{stated[1]!r} has no density, and {name!r} is drawn given an observed value that derives from it.",
                 do=call("df.mice.impute", methods={name: "norm"}),
             )
-        return wished
+        return stated
     column = draft.table[name]
     if is_constant(column):
         draft.events.append(f"{name!r} has one observed value: every missing value gets it")

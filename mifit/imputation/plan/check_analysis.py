@@ -162,14 +162,14 @@ def _refuse_text(question: Question, column: Column) -> None:
 
 def _refuse_fractions(question: Question, y: Array, table: Table) -> None:
     """Refuse to draw counts into the missing values of an outcome whose observed values are not whole."""
-    holes = len(table[question.outcome[0]].missing)
+    missing = len(table[question.outcome[0]].missing)
     many = int(np.sum(y != np.floor(y)))
-    if not holes or not many or not (question.facts.counts or _family(question) in _WHOLE):
+    if not missing or not many or not (question.facts.counts or _family(question) in _WHOLE):
         return
     name = question.terms.outcome
     family = "Tweedie(var_power=1.5, " if (y == 0).any() else "Gamma("
     raise PlanError(
-        f"{_shown(question)} would draw counts for the {holes} missing values of {name!r}; "
+        f"{_shown(question)} would draw counts for the {missing} missing values of {name!r}; "
         f"{many} of its values are not whole.",
         analysis=question.formula,
         whole=f"df[{question.outcome[0]!r}] = df[{question.outcome[0]!r}].round()",
@@ -191,8 +191,8 @@ def check_copies(questions: Sequence[Question], table: Table, drawn: Sequence[Ha
     """A row that stands for several must be complete: each of them has missing values of its own."""
     for question in questions:
         copies = keyword_vector(question, "freq_weights", table)
-        holes = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *(table[name].missing for name in drawn)]))
-        many = 0 if copies is None else int(np.sum(copies[holes] != 1))
+        missing = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *(table[name].missing for name in drawn)]))
+        many = 0 if copies is None else int(np.sum(copies[missing] != 1))
         if many:
             word = question.keywords["freq_weights"]
             raise PlanError(
@@ -219,7 +219,7 @@ def _check_times(question: Question, table: Table) -> None:
     if any(len(table[v].missing) for v in question.outcome):
         raise PlanError(
             f"survival time {time!r} has missing values; it is not imputed.",
-            holes=len(table[time].missing),
+            missing=len(table[time].missing),
             analysis=question.formula,
             do=among(f"df[{time!r}].notna()", "a time"),
         )

@@ -20,7 +20,7 @@ __all__ = ["drawn_without_clusters", "mixed_outcome"]
 
 def mixed_outcome(draft: Draft, name: Hashable) -> Mixed | None:
     """The mixed model of an outcome that is analysed by cluster; None where the column is none, or cannot be normal."""
-    column, restricted = draft.table[name], name in draft.bounds or name in draft.skips or draft.relations.of(name)
+    column, restricted = draft.table[name], name in draft.bounds or name in draft.skips or draft.relations.held_by(name)
     if column.kind not in (Kind.NUMERIC, Kind.COUNT) or restricted or len(draft.relations.tied(name)):
         return None
     for question in draft.questions:

@@ -16,7 +16,7 @@ from .options import Options
 
 __all__ = ["allowances", "linear_copies", "linear_copy", "numbers_of", "short"]
 
-_ENOUGH = 10  # rows in which both are observed
+_ENOUGH_ROWS = 10  # rows in which both are observed
 _SCREEN = 500  # rows that a first look takes
 _ROUNDED = 0.02  # largest distance from the line, in standard deviations; what derived= allows for rounding too
 _EXACT = (1e-13, 1e-10)  # the same where nothing is rounded, relative to the largest value
@@ -54,10 +54,10 @@ def linear_copies(
     values = {n: numbers[n] for n in names}
     outcomes = {v for q in questions for v in q.outcome}
     reserved = {v for q in questions for v in (*q.variables(table), *q.reserved(table))} - outcomes
-    wished = {*options.methods, *options.predictors, *(options.order or ())}
+    named = {*options.methods, *options.predictors, *(options.order or ())}
 
     def stays(name: Hashable) -> tuple[bool, bool, bool, int]:
-        return name not in outcomes, name not in wished, name not in reserved, len(table[name].missing)
+        return name not in outcomes, name not in named, name not in reserved, len(table[name].missing)
 
     found: dict[Hashable, tuple[Hashable, str, int]] = {}
     pairs = [sorted(pair, key=stays) for pair in _alike(np.column_stack(list(values.values())), names)]
@@ -117,9 +117,9 @@ def linear_copy(x: Array, y: Array) -> tuple[float, float] | None:
     """
     both = np.flatnonzero(~np.isnan(x) & ~np.isnan(y))
     x, y = x[both], y[both]
-    if len(both) < _ENOUGH or np.ptp(x) == 0 or np.ptp(y) == 0:
+    if len(both) < _ENOUGH_ROWS or np.ptp(x) == 0 or np.ptp(y) == 0:
         return None
-    if min(np.unique(x, return_counts=True)[1].min(), _ENOUGH) < _ENOUGH // 2 and len(np.unique(x)) == 2:
+    if min(np.unique(x, return_counts=True)[1].min(), _ENOUGH_ROWS) < _ENOUGH_ROWS // 2 and len(np.unique(x)) == 2:
         return None  # two values agree by accident
     size, scale = float(np.abs(x).max()), float(np.abs(y).max())
     u, v = x / size, y / scale
@@ -132,7 +132,7 @@ def linear_copy(x: Array, y: Array) -> tuple[float, float] | None:
     return None
 
 
-def allowances(y: Array, scale: float, spread: float) -> list[float]:
+def allowances(y: Array, scale: float, variation: float) -> list[float]:
     """How far rows may be from the line, the strictest first."""
     found = [share * scale for share in _EXACT]
     with np.errstate(over="ignore", under="ignore"):
@@ -140,7 +140,7 @@ def allowances(y: Array, scale: float, spread: float) -> list[float]:
             found.append(_SINGLE * scale)
     decimals = next((k for k in range(7) if np.array_equal(y, y.round(k))), None)
     found += [] if decimals is None else [0.5 * 10.0**-decimals * (1.0 + 1e-9)]
-    return [min(allowed, _ROUNDED * spread) for allowed in found]
+    return [min(allowed, _ROUNDED * variation) for allowed in found]
 
 
 def _line(slope: float, x: Array, y: Array, allowed: float) -> tuple[float, float] | None:
@@ -178,9 +178,9 @@ def _alike(values: Array, names: Sequence[Hashable]) -> list[tuple[Hashable, Has
     mask = seen.astype(np.float64)
     many = np.maximum(mask.T @ mask, 1.0)
     total, square = some.T @ mask, (some * some).T @ mask
-    spread = np.maximum(square - total * total / many, 0.0)
+    variation = np.maximum(square - total * total / many, 0.0)
     product = some.T @ some - total * total.T / many
-    limit = np.sqrt(spread * spread.T)
+    limit = np.sqrt(variation * variation.T)
     near = np.abs(product) >= (1.0 - _ROUNDED**2) * limit
     near &= limit > 0
     return [(names[i], names[j]) for i, j in zip(*np.nonzero(np.triu(near, 1)), strict=True)]

@@ -106,14 +106,16 @@ def refuse_chained(questions: Sequence[Question], table: Table, options: Options
         if options.id is not None or not isinstance(entry, Hashable) or entry not in table or not question.bare:
             continue
         stop = question.outcome[0]
-        asked = (*question.variables(table), *question.reserved(table))
-        if not any(len(table[n].missing) for n in asked) or len(table[stop].missing) or len(table[entry].missing):
+        in_analysis = (*question.variables(table), *question.reserved(table))
+        if not any(len(table[n].missing) for n in in_analysis) or len(table[stop].missing) or len(table[entry].missing):
             continue
         start, end = (table[name].numbers(table[name].values) for name in (entry, stop))
         others = [n for n in table.columns if n not in question.reserved(table) and not len(table[n].missing)]
         found = {n: _chained(table[n].values, start, end) for n in others if table[n].kind is not Kind.OTHER}
         if any(found.values()):  # subjects, rather than a covariate that tells them apart
-            unit = max(found, key=lambda n: (found[n], n not in asked, not table[n].number or table[n].coding.whole))
+            unit = max(
+                found, key=lambda n: (found[n], n not in in_analysis, not table[n].number or table[n].coding.whole)
+            )
             raise PlanError(
                 f"{found[unit]} rows enter where another row with the same {unit!r} ends: each would be drawn alone.",
                 analysis=question.formula,
@@ -229,18 +231,18 @@ def refuse_undefined(derived: Sequence[Derived], table: Table, skips: Mapping[Ha
         middle, the largest or the smallest of their observed values.
     """
     for one in derived:
-        asked = np.ones(table.n_rows, dtype=bool)
+        to_check = np.ones(table.n_rows, dtype=bool)
         for parent in (p for p in one.parents if p in skips):
             inside = skips[parent].inside(table, {name: column.values for name, column in table.columns.items()})
-            asked[np.setdiff1d(np.arange(table.n_rows), inside)] = False
-        asked[table[one.name].observed] = False
-        if not asked.any():
+            to_check[np.setdiff1d(np.arange(table.n_rows), inside)] = False
+        to_check[table[one.name].observed] = False
+        if not to_check.any():
             continue
         for pick in _PICKS:
-            data = {p: _picked(table[p], pick)[asked] for p in one.parents}
+            data = {p: _picked(table[p], pick)[to_check] for p in one.parents}
             wrong = np.flatnonzero(~np.isfinite(one.unmasked(data)))
             if len(wrong):
-                row = int(np.flatnonzero(asked)[wrong[0]])
+                row = int(np.flatnonzero(to_check)[wrong[0]])
                 drawn = [p for p in one.parents if row in table[p].missing]
                 shown = ", ".join(f"{p} = {data[p][wrong[0]]:.6g}" + " (drawn)" * (p in drawn) for p in one.parents)
                 raise FormulaError(

@@ -32,8 +32,8 @@ __all__ = [
 ]
 
 MOST_LEVELS = 100  #: a multinomial model of more has a million second derivatives
-_THIN = 5  # rows for each level, below which a model of more than _SOME levels is worth an event
-_SOME = 20
+_THIN_ROWS = 5  # rows for each level, below which a model of more than _SOME_LEVELS levels is worth an event
+_SOME_LEVELS = 20
 _SKEWED = 0.25  # with skewness 0.4 and 40 % missing, a normal model biases the coefficient by 2 % (benchmarks/…)
 _NEGATIVE_SHARE = 0.01  # maximum acceptable share of negative draws from a normal model of a positive column
 _COPY = 0.98  # squared correlation above which a column is the outcome in disguise
@@ -91,13 +91,13 @@ def normal_or_power(
     X[:, 1:] -= X[:, 1:].mean(axis=0)
     fitted = _fitted(X, y)
     residual = y - fitted
-    spread = float(np.sqrt(np.mean(residual**2)))
-    if spread <= 1e-13 * np.abs(y).max(initial=0.0) or len(y) < 3:
+    sd = float(np.sqrt(np.mean(residual**2)))
+    if sd <= 1e-13 * np.abs(y).max(initial=0.0) or len(y) < 3:
         return "norm", "no spread to judge"
-    skewness = float(np.mean((residual / spread) ** 3))
+    skewness = float(np.mean((residual / sd) ** 3))
     if abs(skewness) > max(_SKEWED, 2.0 * np.sqrt(6.0 / len(y))):
         return "power", f"skewness of residuals {skewness:.2f}"
-    if positive and float(np.mean(ndtr(-fitted / spread))) > _NEGATIVE_SHARE:
+    if positive and float(np.mean(ndtr(-fitted / sd))) > _NEGATIVE_SHARE:
         return "power", "positive, and a normal would go below 0"
     return "norm", f"residuals near symmetric (skewness {skewness:.2f})"
 
@@ -249,17 +249,17 @@ def in_two_parts(name: Hashable, others: Sequence[Hashable]) -> Advice | None:
     return advice.after(f"df = df.assign({made}).drop(columns=[{name!r}]); ")
 
 
-def thin_levels(column: Column, asked: bool) -> str:
+def thin_levels(column: Column, in_analysis: bool) -> str:
     """What is said of a nominal column with few rows for each of its many levels; empty elsewhere.
 
     An analysis that has the column keeps its levels apart, unless the frame itself has fewer.
     """
     many, rows = column.n_levels, len(column.observed)
-    if many <= _SOME or rows >= _THIN * many:
+    if many <= _SOME_LEVELS or rows >= _THIN_ROWS * many:
         return ""
-    cure = f"min_count={_THIN}"
-    if asked:
-        cure = rare_together(column.name, _THIN)
+    cure = f"min_count={_THIN_ROWS}"
+    if in_analysis:
+        cure = rare_together(column.name, _THIN_ROWS)
     return (
         f"{column.name!r} has {many} levels in {rows} rows: a model of all of them is slow and knows little of each; "
         f"rare ones together: {cure}"

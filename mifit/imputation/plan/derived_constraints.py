@@ -67,7 +67,7 @@ class Relations(NamedTuple):
     ties: tuple[Tie, ...] = ()
     loose: Mapping[Hashable, int] = {}  #: derived column -> rows in which it is observed and cannot be kept
 
-    def of(self, name: Hashable) -> list[Held]:
+    def held_by(self, name: Hashable) -> list[Held]:
         """What is held by drawing a column."""
         return [held for held in self.held if name in held.one.parents]
 
@@ -215,8 +215,8 @@ def _solvable(one: Derived, parent: Hashable, table: Table) -> bool:
         return False
     seen = completed_numbers(table, parent, table[parent].values)
     found = solve_for(one, parent, {**data, one.name: one.value(data)}, seen)
-    spread = float(np.nanstd(seen)) or 1.0
-    return bool(np.all(np.isfinite(found)) and np.all(np.abs(found - data[parent]) <= 1e-6 * spread))
+    sd = float(np.nanstd(seen)) or 1.0
+    return bool(np.all(np.isfinite(found)) and np.all(np.abs(found - data[parent]) <= 1e-6 * sd))
 
 
 def _selected(one: Derived, table: Table, rows: Rows) -> Held:

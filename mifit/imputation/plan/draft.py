@@ -44,7 +44,7 @@ class Draft:
     options: Options
     scope: Mapping[str, Any]
     mode: str
-    left: dict[Hashable, str]  #: columns neither drawn nor predictors, and why
+    excluded: dict[Hashable, str]  #: columns neither drawn nor predictors, and why
     events: list[str]
     variables: dict[Hashable, Variable] = field(default_factory=dict)
     factors: list[Factor] = field(default_factory=list)
@@ -60,11 +60,11 @@ class Draft:
     effects: dict[Column, Array] = field(default_factory=dict)  #: standardised, for choosing among predictors
 
     @property
-    def asked(self) -> tuple[Hashable, ...]:
+    def in_analysis(self) -> tuple[Hashable, ...]:
         """Columns of the analyses, outcomes too."""
         return tuple(dict.fromkeys(v for q in self.questions for v in (*q.variables(self.table), *q.outcome)))
 
-    def holes(self, name: Hashable) -> int:
+    def n_missing(self, name: Hashable) -> int:
         """How many values of a column are missing."""
         return len(self.table[name].missing)
 
@@ -83,11 +83,11 @@ class Draft:
             self.note(f"{name!r}: fitted as if nothing were cut off, only its draws are truncated (approximate)")
         why = "; ".join([*([str(known)] if known else []), *([f"where {skip.condition.code}"] if skip else []), why])
         self.variables[name] = Variable(
-            name, kind, self.holes(name), role, method, label, "", tuple(pieces), tuple(shown), why, together, known,
-            skip,
+            name, kind, self.n_missing(name), role, method, label, "", tuple(pieces), tuple(shown), why, together,
+            known, skip,
         )  # fmt: skip
 
-    def wished(self, name: Hashable) -> tuple[Method, str, str] | None:
+    def stated_method(self, name: Hashable) -> tuple[Method, str, str] | None:
         """The method the user asked for, checked against the kind of its column; its name; why."""
         option = self.options.methods.get(name, "leave")
         if isinstance(option, str) and option == "leave":
@@ -130,7 +130,7 @@ class Draft:
             return False
         if skip.value is None and not self._asked_both(other, name):
             return True
-        return self.holes(name) > 0 and name in ancestors(other, self.skips)
+        return self.n_missing(name) > 0 and name in ancestors(other, self.skips)
 
     def _asked_both(self, other: Hashable, name: Hashable) -> bool:
         """Whether a column has a value wherever another is asked for, by the other's condition."""
@@ -200,7 +200,7 @@ class Draft:
     def ordered(self, names: Sequence[Hashable]) -> list[Hashable]:
         """Fewest missing values first, or as asked."""
         option = [n for n in self.options.order or () if n in set(names)]
-        found = option + [n for n in sorted(names, key=self.holes) if n not in option]
+        found = option + [n for n in sorted(names, key=self.n_missing) if n not in option]
         looks = {n: skip.condition.variables for n, skip in self.skips.items()}
         for name in nested([n for n in found if n in looks], looks):  # once its condition is settled
             after = [found.index(v) for v in looks[name] if v in found]
@@ -213,11 +213,11 @@ class Draft:
         known = set(used)
         for name in self.table.columns:
             if name not in known:
-                self.left.setdefault(name, "outside the analysis")
+                self.excluded.setdefault(name, "outside the analysis")
         kept = [
             n
-            for n in self.left
-            if self.holes(n) and self.options.methods.get(n) != "leave" and n not in self.options.derived
+            for n in self.excluded
+            if self.n_missing(n) and self.options.methods.get(n) != "leave" and n not in self.options.derived
         ]
         if kept:
             self.events.append(f"not imputed, missing values remain: {listed(map(repr, kept), len(kept))}")
@@ -229,11 +229,11 @@ class Draft:
             f.variable for f in self.factors if f.role == "auxiliary" and name_of(f.method) == "multinomial"
         ]
         for name in dict.fromkeys(multinomial):
-            if said := thin_levels(self.table[name], name in self.asked):
+            if said := thin_levels(self.table[name], name in self.in_analysis):
                 self.note(said)
         rest = [
-            Variable(name, self.table[name].kind, self.holes(name), "left", None, "", "", (), (), why)
-            for name, why in self.left.items()
+            Variable(name, self.table[name].kind, self.n_missing(name), "left", None, "", "", (), (), why)
+            for name, why in self.excluded.items()
             if name not in self.variables
         ]
         rest += self._silent_parents({v.name for v in [*self.variables.values(), *rest]})
@@ -256,13 +256,13 @@ class Draft:
     def _check_predictor(self, name: Hashable, other: Hashable) -> None:
         """Refuse a predictor that is no column, the variable itself, or keeps its missing values."""
         column = self.table.require(other, f"predictors of {name!r}")
-        good = [n for n in self.table.columns if n not in (name, other) and n not in self.left][:3]
+        good = [n for n in self.table.columns if n not in (name, other) and n not in self.excluded][:3]
         do = call("df.mice.impute", predictors={name: good})
         if other == name:
             raise PlanError(f"{name!r} cannot predict itself.", do=do)
         if self.silent(other, name):
             raise PlanError(f"{other!r} has no value where {self.skips[other].condition.code} does not hold.", do=do)
-        if len(column.missing) and other in self.left:
+        if len(column.missing) and other in self.excluded:
             raise PlanError(
                 f"{other!r} predicts {name!r} but has {len(column.missing)} missing values and is not imputed.",
                 do=do,

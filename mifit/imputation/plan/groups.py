@@ -24,8 +24,8 @@ from .skip_rules import Skip
 
 __all__ = ["plan_groups", "rows_of"]
 
-_FEWEST = 10  # rows of a group
-_SEEN = 5  # observed values of every incomplete column in a group
+_LEAST_ROWS = 10  # rows of a group
+_LEAST_OBSERVED = 5  # observed values of every incomplete column in a group
 
 
 def plan_groups(
@@ -108,25 +108,25 @@ def rows_of(table: Table, by: Hashable) -> dict[Any, Rows]:
 
 def _joined(small: list[Any], split: Mapping[Any, Rows]) -> Any:
     """What small groups are called together: the largest group where all of them are too few."""
-    if sum(len(split[level]) for level in small) < _FEWEST:
+    if sum(len(split[level]) for level in small) < _LEAST_ROWS:
         return max(split, key=lambda level: len(split[level]))
     return "other" if all(isinstance(level, str) for level in split) else small[0]
 
 
 def _refuse_small(table: Table, by: Hashable, split: Mapping[Any, Rows], options: Options) -> None:
     """A group must have rows, and values to learn from."""
-    small = [level for level, rows in split.items() if len(rows) < _FEWEST]
+    small = [level for level, rows in split.items() if len(rows) < _LEAST_ROWS]
     if small:
         shown = listed((f"{level} ({len(split[level])} rows)" for level in small), 5)
         raise PlanError(
-            f"{len(small)} of {len(split)} groups of {by!r} have fewer than {_FEWEST} rows: {shown}.",
+            f"{len(small)} of {len(split)} groups of {by!r} have fewer than {_LEAST_ROWS} rows: {shown}.",
             do=f"{renamed(by, dict.fromkeys(small, _joined(small, split)))}  # small groups together",
         )
     for name in (n for n in table.incomplete if options.methods.get(n) != "leave"):
         seen = table[name].observed
         for level, rows in split.items():
-            many, holes = len(np.intersect1d(rows, seen)), len(np.intersect1d(rows, table[name].missing))
-            if holes and many < _SEEN:
+            many, missing = len(np.intersect1d(rows, seen)), len(np.intersect1d(rows, table[name].missing))
+            if missing and many < _LEAST_OBSERVED:
                 raise PlanError(
                     f"{name!r} has {many} observed values where {by} = {level}: too few to learn from.",
                     do=call("df.mice.impute", **left_alone(name)),

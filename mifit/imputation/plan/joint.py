@@ -55,20 +55,20 @@ def plan_joint(draft: Draft) -> None:
     for sentence in (sentence for design in designs for sentence in design.confined):
         draft.note(sentence)
     baseline = tuple(draft.options.auxiliary["baseline"]) if isinstance(draft.options.auxiliary, Mapping) else ()
-    covariates = [n for n in table.columns if n in {*draft.asked, *baseline} and n not in outcomes]
+    covariates = [n for n in table.columns if n in {*draft.in_analysis, *baseline} and n not in outcomes]
     auxiliaries = _auxiliaries(draft, designs, covariates, outcomes)
     many = [n for n in auxiliaries if _has_many_levels(draft, n)]
     _set_aside_many_levels(draft, many)
     auxiliaries = [n for n in auxiliaries if n not in many]
-    constant = [n for n in (*covariates, *auxiliaries) if draft.holes(n) and is_constant(table[n])]
+    constant = [n for n in (*covariates, *auxiliaries) if draft.n_missing(n) and is_constant(table[n])]
     for name in (n for q in draft.questions for n in q.reserved(table) if n not in {*covariates, *outcomes}):
-        draft.left[name] = "belongs to the analysis"
-    after = waiting(draft, [n for n, why in draft.left.items() if why in (_TOO_MANY, _COPIES)])
+        draft.excluded[name] = "belongs to the analysis"
+    after = waiting(draft, [n for n, why in draft.excluded.items() if why in (_TOO_MANY, _COPIES)])
     for name in after:
-        del draft.left[name]
-    draft.ignore_rest([*covariates, *outcomes, *auxiliaries, *after, *(n for n in many if draft.holes(n))])
+        del draft.excluded[name]
+    draft.ignore_rest([*covariates, *outcomes, *auxiliaries, *after, *(n for n in many if draft.n_missing(n))])
     _draw_constants(draft, constant)
-    for name in (n for n in many if draft.holes(n)):
+    for name in (n for n in many if draft.n_missing(n)):
         draft.add(name, "column", METHODS["sample"], "sample", (), (), f"{table[name].n_levels} levels")
     auxiliaries = [n for n in auxiliaries if n not in constant]
     _add_analyses(draft, designs, baseline)
@@ -77,11 +77,11 @@ def plan_joint(draft: Draft) -> None:
     _draw_covariates(draft, covariates, designs, outcomes)
     _draw_auxiliaries(draft, why)
     _draw_outcomes(draft)
-    complete = [n for n, why in draft.left.items() if why == _TOO_MANY and not draft.holes(n)]
+    complete = [n for n, why in draft.excluded.items() if why == _TOO_MANY and not draft.n_missing(n)]
     analyses = [f.question for f in draft.factors if f.question is not None]
     usable = [n for n in table.columns if n in {*covariates, *auxiliaries, *after, *complete}]
     draw_afterwards(draft, after, usable, [tuple(_outcome_pieces(draft, n)) for n in analyses])
-    drawn = [n for n in draft.variables if draft.holes(n)]
+    drawn = [n for n in draft.variables if draft.n_missing(n)]
     early = draft.ordered([n for n in drawn if n not in outcomes and n not in after])
     if not draft.options.order:
         early.sort(key=lambda n: draft.variables[n].role != "covariate")
@@ -103,15 +103,15 @@ def _has_many_levels(draft: Draft, name: Hashable) -> bool:
 def _set_aside_many_levels(draft: Draft, names: Sequence[Hashable]) -> None:
     """Auxiliaries of very many levels judge nothing; a covariate of so many would have to, and is refused."""
     for name in names:
-        if draft.holes(name):
+        if draft.n_missing(name):
             draft.events.append(many_levels(name, draft.table[name].n_levels))
         else:
-            draft.left[name] = f"{draft.table[name].n_levels} levels are too many for an auxiliary"
-            draft.events.append(f"{name!r}: {draft.left[name]}")
-    for name in (n for n in draft.asked if draft.holes(n) and _has_many_levels(draft, n)):
+            draft.excluded[name] = f"{draft.table[name].n_levels} levels are too many for an auxiliary"
+            draft.events.append(f"{name!r}: {draft.excluded[name]}")
+    for name in (n for n in draft.in_analysis if draft.n_missing(n) and _has_many_levels(draft, n)):
         column, formula = draft.table[name], draft.questions[0].formula
         raise PlanError(
-            f"{name!r} has {column.n_levels} levels and {draft.holes(name)} missing values; "
+            f"{name!r} has {column.n_levels} levels and {draft.n_missing(name)} missing values; "
             f"no more than {MOST_LEVELS} can be "
             "weighed by the analysis.",
             analysis=formula,
@@ -141,17 +141,17 @@ def _right_sides(draft: Draft) -> list[tuple[Factor, set[Hashable]]]:
 def _check_outcomes(draft: Draft) -> None:
     """An outcome with missing values must be one that can be undone; outcomes do not explain each other in a circle."""
     for question in draft.questions:
-        holes = [v for v in question.outcome if draft.holes(v)]
-        if holes and question.inverse(draft.table) is None:
+        incomplete = [v for v in question.outcome if draft.n_missing(v)]
+        if incomplete and question.inverse(draft.table) is None:
             raise FormulaError(
-                f"outcome {question.terms.outcome!r} has missing values ({holes[0]!r}) and cannot be undone.",
+                f"outcome {question.terms.outcome!r} has missing values ({incomplete[0]!r}) and cannot be undone.",
                 formula=question.formula,
                 do=as_column(question, draft.table),
             )
         for option, word in ((draft.options.methods, "method"), (draft.options.predictors, "predictors")):
-            if holes and question.outcome[0] in option:
+            if incomplete and question.outcome[0] in option:
                 raise PlanError(
-                    f"the outcome {holes[0]!r} is drawn from its analysis; it takes no {word} of its own.",
+                    f"the outcome {incomplete[0]!r} is drawn from its analysis; it takes no {word} of its own.",
                     analysis=question.formula,
                     do=call("df.mice.impute", **{"methods" if word == "method" else word: {question.outcome[0]: None}}),
                 )
@@ -165,10 +165,10 @@ def _refuse_circle(draft: Draft) -> None:
     for question in questions:
         for v in question.outcome:
             waiting[v] |= set(question.variables(draft.table)) & set(waiting)
-    settled: list[Hashable] = []
-    while ready := [v for v in waiting if waiting[v] <= set(settled)]:
-        settled += ready
-        waiting = {v: needs for v, needs in waiting.items() if v not in ready}
+    in_order: list[Hashable] = []
+    while free := [v for v in waiting if waiting[v] <= set(in_order)]:
+        in_order += free
+        waiting = {v: needs for v, needs in waiting.items() if v not in free}
     round_ = [q.formula for q in questions if set(q.outcome) & set(waiting)]
     if round_:
         shown = " and ".join(map(repr, round_))
@@ -176,7 +176,7 @@ def _refuse_circle(draft: Draft) -> None:
             f"{shown} explain each other.",
             do=call("df.mice.impute", [q.formula for q in questions if q.formula not in round_[1:]]),
         )
-    sorted_ = sorted(questions, key=lambda q: max((settled.index(v) for v in q.outcome), default=0))
+    sorted_ = sorted(questions, key=lambda q: max((in_order.index(v) for v in q.outcome), default=0))
     names = [v for q in questions for v in q.outcome]
     if draft.options.link == "sequence":
         for number, question in enumerate(questions):
@@ -203,27 +203,27 @@ def _auxiliaries(
     if draft.options.auxiliary == "ignore":
         return []
     reserved = {v for q in draft.questions for v in q.reserved(table)}
-    found = [n for n in table.columns if n not in {*covariates, *outcomes, *reserved} and n not in draft.left]
-    for name in [n for n in found if n in draft.skips and draft.skips[n].value is None and not draft.holes(n)]:
-        draft.left[name] = "has no value in some rows"
+    found = [n for n in table.columns if n not in {*covariates, *outcomes, *reserved} and n not in draft.excluded]
+    for name in [n for n in found if n in draft.skips and draft.skips[n].value is None and not draft.n_missing(n)]:
+        draft.excluded[name] = "has no value in some rows"
         found.remove(name)
     responses = [d.response({v: table[v].values for v in d.question.outcome}) for d in designs]
     for name in [n for n in found if any(nearly_determines(table, n, r) for r in responses)]:
-        draft.left[name] = _COPIES
+        draft.excluded[name] = _COPIES
         draft.events.append(f"{name!r} (nearly) determines the outcome: not an auxiliary")
         found.remove(name)
     most = max(1, table.n_rows // 20)
     constant = [n for n in found if is_constant(table[n])]  # they judge nothing
     found = [n for n in found if n not in constant]
     if len(found) > most:
-        holes = [n for n in (*covariates, *outcomes) if draft.holes(n)]
-        scores = [association(table, n, found) for n in holes] or [np.zeros(len(found))]
+        incomplete = [n for n in (*covariates, *outcomes) if draft.n_missing(n)]
+        scores = [association(table, n, found) for n in incomplete] or [np.zeros(len(found))]
         kept = {found[i] for i in np.argsort(-np.max(scores, axis=0), kind="stable")[:most]}
         draft.events.append(
             f"{len(found) - most} of {len(found)} auxiliaries left out: at most {most} for {table.n_rows} rows, "
             "kept by their correlation with what is missing"
         )
-        draft.left.update((n, _TOO_MANY) for n in found if n not in kept)
+        draft.excluded.update((n, _TOO_MANY) for n in found if n not in kept)
         found = [n for n in found if n in kept]
     found += constant
     refused = [n for n in found if n in draft.options.predictors]
@@ -234,7 +234,7 @@ def _auxiliaries(
             f"{refused[0]!r} is an auxiliary: its predictors are the analysis and earlier auxiliaries.",
             do=call("df.mice.impute", auxiliary={"baseline": [*baseline, refused[0]]}),
         )
-    return sorted(found, key=draft.holes)
+    return sorted(found, key=draft.n_missing)
 
 
 def _add_analyses(draft: Draft, designs: list[Design], baseline: tuple[Hashable, ...]) -> None:
@@ -297,7 +297,7 @@ def _outcome_pieces(draft: Draft, number: int, unit: Hashable = None) -> list[Pi
         unit is not None
         and question.bare
         and draft.table[question.outcome[0]].number
-        and not draft.holes(question.outcome[0])
+        and not draft.n_missing(question.outcome[0])
     ):
         code, group = question.terms.outcome, code_of(unit)
         right = f"I(total_within({code}, {group}) / total_within(1 + 0 * {code}, {group}))"
@@ -314,10 +314,10 @@ def _choose_outcome_rows(draft: Draft) -> None:
         if factor.role != "analysis" or factor.question is None:
             continue
         outcome = draft.questions[factor.question].outcome
-        holes = any(draft.holes(v) for v in outcome)
+        incomplete = any(draft.n_missing(v) for v in outcome)
         fed = any(set(outcome) & right for other, right in sides if other is not factor)
         censored = any(v in draft.bounds and not draft.bounds[v].always for v in outcome)
-        if holes and not fed and not censored:
+        if incomplete and not fed and not censored:
             draft.factors[position] = dataclasses.replace(factor, rows="observed")
 
 
@@ -325,7 +325,7 @@ def _draw_covariates(
     draft: Draft, covariates: list[Hashable], designs: list[Design], outcomes: tuple[Hashable, ...]
 ) -> None:
     """Each incomplete covariate given the other covariates, never the outcome."""
-    for name in [n for n in covariates if draft.holes(n) and n not in draft.variables]:
+    for name in [n for n in covariates if draft.n_missing(n) and n not in draft.variables]:
         _refuse_outcome_as_predictor(draft, name, outcomes)
         others = [c for c in covariates if c != name]
         positive = any(d.needs_positive(name) for d in designs)
@@ -361,7 +361,7 @@ def _refuse_outcome_as_predictor(draft: Draft, name: Hashable, outcomes: tuple[H
 
 def _draw_auxiliaries(draft: Draft, reasons: Mapping[Hashable, str]) -> None:
     """Incomplete auxiliaries are drawn from their own factor times the later ones."""
-    for factor in [f for f in draft.factors if f.role == "auxiliary" and draft.holes(f.variable)]:
+    for factor in [f for f in draft.factors if f.role == "auxiliary" and draft.n_missing(f.variable)]:
         shown = ("the analysis", *(str(p.which) for p in factor.pieces if p.what == "main"))
         why = reasons[factor.variable]
         draft.add(factor.variable, "auxiliary", factor.method, factor.label, factor.pieces, shown, why)
@@ -371,7 +371,7 @@ def _draw_outcomes(draft: Draft) -> None:
     """Incomplete outcomes are drawn from the analysis times the factors they feed."""
     for factor in [f for f in draft.factors if f.question is not None]:
         for name in draft.questions[factor.question].outcome:  # type: ignore[index]
-            if draft.holes(name):
+            if draft.n_missing(name):
                 label, why = name_of(factor.method), "the analysis itself"
                 draft.add(name, "outcome", factor.method, label, factor.pieces, (factor.label,), why)
 
@@ -379,15 +379,15 @@ def _draw_outcomes(draft: Draft) -> None:
 def _method(draft: Draft, name: Hashable, others: Sequence[Hashable], positive: bool) -> tuple[Method, str, str]:
     """The own model of a covariate or auxiliary: one with a density; its name; why."""
     column = draft.table[name]
-    wished = draft.wished(name)
-    if wished is not None:
-        if not facts_of(wished[0]).density:
+    stated = draft.stated_method(name)
+    if stated is not None:
+        if not facts_of(stated[0]).density:
             raise PlanError(
-                f"{wished[1]!r} has no density and cannot draw {name!r} compatibly with the analysis.",
+                f"{stated[1]!r} has no density and cannot draw {name!r} compatibly with the analysis.",
                 suits=", ".join(suiting(column, True)),
                 do=call("df.mice.impute", methods={name: suiting(column, True)[0]}),
             )
-        return wished
+        return stated
     known = draft.bounds.get(name)
     if column.kind is Kind.NUMERIC and known is not None and not known.always and not positive:
         label, why = "norm", CENSORED
@@ -409,7 +409,7 @@ def _method(draft: Draft, name: Hashable, others: Sequence[Hashable], positive: 
 def _much_missing(draft: Draft) -> bool:
     """Whether more than half of a column (a quarter of a skewed one), or of a factor's rows, is missing."""
     half = draft.table.n_rows / 2
-    if any(draft.holes(n) > half / (2 if draft.variables[n].label == "power" else 1) for n in draft.order):
+    if any(draft.n_missing(n) > half / (2 if draft.variables[n].label == "power" else 1) for n in draft.order):
         return True
     for factor in draft.factors:
         own = (factor.variable,) if factor.question is None else draft.questions[factor.question].outcome

@@ -54,14 +54,14 @@ def _glm(question: Question, table: Table) -> Method:
     """A family and link by its own method where there is one, else by the general one."""
     family: Any = question.keywords.get("family")
     given = {word for word, value in question.keywords.items() if value is not None}
-    heavy = "var_weights" in given
+    weighted = "var_weights" in given
     pair = (type(family).__name__, type(family.link).__name__) if family is not None else ("Gaussian", "Identity")
     if pair == ("Gaussian", "Identity") and "offset" not in given:
         return Normal()
-    if pair == ("Poisson", "Log") and not heavy:
+    if pair == ("Poisson", "Log") and not weighted:
         return Poisson()
     two = question.bare and table[question.outcome[0]].kind is Kind.BINARY
-    if pair == ("Binomial", "Logit") and two and not heavy:
+    if pair == ("Binomial", "Logit") and two and not weighted:
         return Logistic(rescue="firth")
     return Glm(family)
 

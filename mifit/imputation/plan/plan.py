@@ -116,7 +116,7 @@ class Plan:
             return [(str(level), *row) for level, plan in self.groups for row in plan._rows()]
         left = [v for v in self.variables if v.role == "left"]
         alike = [[v for v in left if v.why == why] for why in dict.fromkeys(v.why for v in left)]
-        many = [group for group in alike if len(group) > _ALIKE]
+        many = [group for group in alike if len(group) > _ALIKE_COLUMNS]
         folded = {id(v) for group in many for v in group}
         shown = [v for v in self.variables if (v.n_missing or v.role in ("left", "outcome")) and id(v) not in folded]
         rows: list[tuple[str, ...]] = [
@@ -124,8 +124,8 @@ class Plan:
             for v in shown
         ]
         for group in many:
-            holes = sum(v.n_missing > 0 for v in group)
-            why = group[0].why + (f"; missing values remain in {holes}" if holes else "")
+            n_incomplete = sum(v.n_missing > 0 for v in group)
+            why = group[0].why + (f"; missing values remain in {n_incomplete}" if n_incomplete else "")
             rows.append((f"{len(group)} columns", "", "", "left", "", "", "", why))
         return rows
 
@@ -134,9 +134,9 @@ class Plan:
         drawn = f"{_counted(len(self.order), 'column')} with missing values will be drawn"
         facts = [f"{drawn} in {self.n_rows} rows; {self.title}."]
         if not self.order:
-            holes = sum(v.n_missing > 0 for v in self.variables)
-            kept = f"nothing will be drawn: {_counted(holes, 'column')} with missing values left alone"
-            facts = [f"{kept if holes else 'nothing is missing'} in {self.n_rows} rows."]
+            n_incomplete = sum(v.n_missing > 0 for v in self.variables)
+            kept = f"nothing will be drawn: {_counted(n_incomplete, 'column')} with missing values left alone"
+            facts = [f"{kept if n_incomplete else 'nothing is missing'} in {self.n_rows} rows."]
         shown = self.written or tuple(question.formula for question in self.questions)
         for one, question in zip(shown, self.questions, strict=True):
             facts.append(f"analysis   : {one}   ({question.model}, {question.said})")
@@ -234,8 +234,8 @@ _LEGEND = {
     "moves": "sampler: Metropolis steps together with another parent of an observed derived value, which they keep",
     "enumerate": "sampler: every level weighed by all models that contain the column",
 }
-_ALIKE = 4  # more columns left for one reason share a line
-_WIDE = 48  # characters for predictors in the table
+_ALIKE_COLUMNS = 4  # more columns left for one reason share a line
+_WIDE_CELL = 48  # characters for predictors in the table
 
 
 def _shown_outcome(plan: Plan, factor: Factor) -> str:
@@ -245,7 +245,7 @@ def _shown_outcome(plan: Plan, factor: Factor) -> str:
 
 def _cut(text: str) -> str:
     """A cell of the table, not too wide."""
-    return text if len(text) <= _WIDE else text[: _WIDE - 3] + "..."
+    return text if len(text) <= _WIDE_CELL else text[: _WIDE_CELL - 3] + "..."
 
 
 def _counted(many: int, noun: str) -> str:

@@ -33,9 +33,9 @@ class Joined(NamedTuple):
         """Draw a level of the column for each drawn one, by observed shares; both (n_mis,)."""
         out = np.full(len(codes), np.nan)
         for code in range(len(self.levels)):
-            rows, members = np.flatnonzero(codes == code), np.flatnonzero(self.place == code)
-            share = self.seen[members] / self.seen[members].sum()
-            out[rows] = members[0] if len(members) == 1 else rng.choice(members, len(rows), p=share)
+            rows, joined_levels = np.flatnonzero(codes == code), np.flatnonzero(self.place == code)
+            share = self.seen[joined_levels] / self.seen[joined_levels].sum()
+            out[rows] = joined_levels[0] if len(joined_levels) == 1 else rng.choice(joined_levels, len(rows), p=share)
         return out
 
 
@@ -57,7 +57,7 @@ def levels_together(table: Table, options: Options) -> dict[Hashable, Joined]:
     PlanError
         If a column has no levels, a level is unknown or named twice, or fewer than two would remain.
     """
-    found = {name: _asked(table.require(name, "collapse="), option) for name, option in options.collapse.items()}
+    found = {name: _joined(table.require(name, "collapse="), option) for name, option in options.collapse.items()}
     least = options.min_count
     if least is None:
         return found
@@ -71,7 +71,7 @@ def levels_together(table: Table, options: Options) -> dict[Hashable, Joined]:
             continue
         rare = [level for level, many in zip(column.coding.levels, _counts(column), strict=True) if many < least]
         if 1 < len(rare) < column.n_levels:
-            found[name] = _asked(column, {_free("other", column): rare})
+            found[name] = _joined(column, {_free("other", column): rare})
     return found
 
 
@@ -86,7 +86,7 @@ def _counts(column: Column) -> Array:
     return np.bincount(codes, minlength=column.n_levels).astype(np.float64)
 
 
-def _asked(column: Column, option: Any) -> Joined:
+def _joined(column: Column, option: Any) -> Joined:
     """Levels that the user wants together."""
     name, levels = column.name, column.coding.levels
     example = call("df.mice.impute", collapse={name: {"other": list(levels[-2:])}})
@@ -100,10 +100,10 @@ def _asked(column: Column, option: Any) -> Joined:
     ):
         raise PlanError(f"collapse= of {name!r} maps a new level to a list of levels, not {option!r}.", do=example)
     into: dict[Any, Any] = {}
-    for fresh, members in option.items():
-        if fresh in levels and fresh not in members:
+    for fresh, joined_levels in option.items():
+        if fresh in levels and fresh not in joined_levels:
             raise PlanError(f"{fresh!r} is a level of {name!r} already.", do=example)
-        for member in members:
+        for member in joined_levels:
             if member not in levels:
                 raise PlanError(f"{member!r} is no level of {name!r}{nearest(member, levels)}.", do=example)
             if member in into:
@@ -128,9 +128,9 @@ def collapsed(table: Table, together: Mapping[Hashable, Joined]) -> tuple[Table,
         coding = dataclasses.replace(column.coding, kind=kind, levels=found.levels)
         columns[name] = Column(name, coding, values, column.missing)
         for code, level in enumerate(found.levels):
-            members = np.flatnonzero(found.place == code)
-            if len(members) > 1:
-                shown = listed((repr(column.coding.levels[m]) for m in members), 6)
+            joined_levels = np.flatnonzero(found.place == code)
+            if len(joined_levels) > 1:
+                shown = listed((repr(column.coding.levels[m]) for m in joined_levels), 6)
                 shares = "observed shares"
                 events.append(f"{name!r}: {shown} are drawn together as {level!r}, then one of them by {shares}")
     return Table(columns, table.n_rows), events

@@ -62,7 +62,7 @@ def _where_values_lie(draft: Draft) -> None:
         skip = draft.skips.get(name)
         values = {v: draft.table[v].values for v in draft.table.columns}
         found = understood(name, options, draft.table, None if skip is None else skip.inside(draft.table, values))
-        if not draft.holes(name):
+        if not draft.n_missing(name):
             draft.events.append(f"bounds of {name!r}: it has no missing values")
             continue
         if options.methods.get(name) == "leave":
@@ -86,7 +86,7 @@ def _refuse_words_of_derived(draft: Draft, name: Hashable) -> None:
 
 def _relate(draft: Draft) -> None:
     """What derived columns say of those that are drawn: their bounds, and observed values to be kept."""
-    order = draft.ordered([n for n in draft.table.columns if draft.holes(n) and n not in draft.left])
+    order = draft.ordered([n for n in draft.table.columns if draft.n_missing(n) and n not in draft.excluded])
     draft.relations = relations(draft.derived, draft.table, order, draft.options, draft.skips)
     for name, many in draft.relations.loose.items():
         fact = f"{name!r}: {many} observed values do not determine what is missing of its parents"
@@ -116,7 +116,7 @@ def _set_aside_end(draft: Draft, name: Hashable, end: Hashable) -> None:
     baseline = options.auxiliary["baseline"] if isinstance(options.auxiliary, Mapping) else ()
     methods = [one for one, method in options.methods.items() if method != "leave"]
     drawn = {*methods, *options.bounds, *options.censored, *options.truncated, *(options.order or ())}
-    if end in {*draft.asked, *named, *baseline, *drawn}:
+    if end in {*draft.in_analysis, *named, *baseline, *drawn}:
         if len(column.missing):
             low = options.censored[name][0]
             raise PlanError(
@@ -125,7 +125,7 @@ def _set_aside_end(draft: Draft, name: Hashable, end: Hashable) -> None:
                 do=gap(name, end, end == low, "censored", options, draft.table),
             )
         return
-    draft.left.setdefault(end, f"says where missing values of {name!r} lie")
+    draft.excluded.setdefault(end, f"says where missing values of {name!r} lie")
     both = len(np.intersect1d(column.missing, draft.table[name].missing))
     if both:
         draft.events.append(f"{end!r} is missing in {both} rows where {name!r} is: it bounds nothing there")
@@ -135,15 +135,15 @@ def _skips(draft: Draft) -> None:
     """Conditions that this kind of plan can meet."""
     for name, skip in draft.skips.items():
         code = skip.condition.code
-        holed = [v for v in skip.condition.variables if draft.holes(v)]
-        left = [v for v in holed if v in draft.left]
-        if left:
+        incomplete = [v for v in skip.condition.variables if draft.n_missing(v)]
+        excluded = [v for v in incomplete if v in draft.excluded]
+        if excluded:
             raise PlanError(
-                f"the condition of {name!r} looks at {left[0]!r}, which keeps its missing values.",
+                f"the condition of {name!r} looks at {excluded[0]!r}, which keeps its missing values.",
                 condition=code,
-                do=call(_IMPUTE, methods={left[0]: None}).then(f"  # {left[0]!r} not left alone"),
+                do=call(_IMPUTE, methods={excluded[0]: None}).then(f"  # {excluded[0]!r} not left alone"),
             )
-        if skip.value is None and name in draft.asked:
+        if skip.value is None and name in draft.in_analysis:
             raise PlanError(
                 f"the analysis needs {name!r}, which has no value where its condition does not hold.",
                 condition=code,
@@ -153,9 +153,9 @@ def _skips(draft: Draft) -> None:
             inner = [n for n in draft.skips if n != name and not draft.silent(name, n)]
             told = f"it predicts {listed(map(repr, inner))} alone" if inner else "it predicts no other column"
             draft.events.append(f"{name!r} has no value where {code} does not hold: {told}")
-        if holed and draft.mode == "compatible" and draft.holes(name):
+        if incomplete and draft.mode == "compatible" and draft.n_missing(name):
             raise PlanError(
-                f"the condition of {name!r} looks at {holed[0]!r}, which has missing values: "
+                f"the condition of {name!r} looks at {incomplete[0]!r}, which has missing values: "
                 "chained equations draw both.",
                 condition=code,
                 do=call(_IMPUTE, congeniality="terms"),
@@ -169,10 +169,10 @@ def _ignore(draft: Draft) -> None:
         return
     if isinstance(option, str):
         found = condition(option, draft.table, draft.scope, "ignore=")
-        holed = [v for v in found.variables if draft.holes(v)]
-        if holed:
+        incomplete = [v for v in found.variables if draft.n_missing(v)]
+        if incomplete:
             raise PlanError(
-                f"ignore= looks at {holed[0]!r}, which has {draft.holes(holed[0])} missing values.",
+                f"ignore= looks at {incomplete[0]!r}, which has {draft.n_missing(incomplete[0])} missing values.",
                 do=call(_IMPUTE, ignore=Code(rows_where(found.code, draft.table.columns, True))).then(
                     "  # where it is not known, the row is not ignored"
                 ),
@@ -184,7 +184,7 @@ def _ignore(draft: Draft) -> None:
     kept = np.flatnonzero(~marked)
     for name in draft.table.incomplete:
         seen = len(np.setdiff1d(kept, draft.table[name].missing))
-        if name not in draft.left and seen < 2:
+        if name not in draft.excluded and seen < 2:
             raise PlanError(
                 f"without the rows of ignore=, {name!r} has {seen} observed values to learn from.",
                 do=call(_IMPUTE, **left_alone(name)),

@@ -22,7 +22,7 @@ from .skip_rules import Skip, ancestors, elsewhere, known_outside, nested, skips
 
 __all__ = ["Demand", "SkipPattern", "questionnaire", "refuse_contradiction"]
 
-_TRIED = 200  # observed values of a number among those at which conditions on it are tried
+_TRIED_VALUES = 200  # observed values of a number among those at which conditions on it are tried
 _CONTEXTS = 40  # values of a condition's other columns at which it is tried
 _POINTS = 60  # numbers that are kept of those
 _HALVINGS = 50  # of the interval between a value that suits and one that does not
@@ -54,14 +54,14 @@ class Demand:
         """Whether drawn values agree with what was observed, shape (len(rows),)."""
         good = np.ones(len(rows), dtype=bool)
         place = np.searchsorted(self.rows, rows)
-        asked = np.flatnonzero(np.append(self.rows, -1)[np.minimum(place, len(self.rows))] == rows)
-        if not len(asked):
+        in_analysis = np.flatnonzero(np.append(self.rows, -1)[np.minimum(place, len(self.rows))] == rows)
+        if not len(in_analysis):
             return good
         if self.pattern.table[self.name].kind.discrete:
-            good[asked] = self.suits[place[asked], drawn[asked].astype(np.int64)]
+            good[in_analysis] = self.suits[place[in_analysis], drawn[in_analysis].astype(np.int64)]
             return good
         for stuck, free in ((False, self.pattern.below(self.name)), (True, self.pattern.later(self.name))):
-            some = asked[self.stuck[rows[asked]] == stuck]
+            some = in_analysis[self.stuck[rows[in_analysis]] == stuck]
             if len(some):
                 good[some] = self.pattern.possible(rows[some], self.name, drawn[some], self.values, free)
         return good
@@ -156,8 +156,8 @@ class SkipPattern:
     def below(self, name: Hashable) -> list[Hashable]:
         """Missing columns that depend on a column and that some condition looks at, each after those above it."""
         if name not in self._below:
-            asked = {v for other in self.dependents(name) for v in self.skips[other].condition.variables}
-            found = [other for other in self.dependents(name) if other in asked and self.missing(other).any()]
+            parents = {v for other in self.dependents(name) for v in self.skips[other].condition.variables}
+            found = [other for other in self.dependents(name) if other in parents and self.missing(other).any()]
             self._below[name] = sorted(found, key=self.order.index)
         return self._below[name]
 
@@ -212,7 +212,11 @@ class SkipPattern:
             return np.arange(column.n_levels, dtype=np.float64)
         conditions = [s.condition for s in self.skips.values() if column.name in s.condition.variables]
         seen = np.unique(column.values[column.observed])
-        some = seen if len(seen) <= _TRIED else np.quantile(seen, np.linspace(0, 1, _TRIED), method="nearest")
+        some = (
+            seen
+            if len(seen) <= _TRIED_VALUES
+            else np.quantile(seen, np.linspace(0, 1, _TRIED_VALUES), method="nearest")
+        )
         named = np.array(sorted({n for one in conditions for n in _numbers_in(one.code)}), dtype=np.float64)
         edges = np.concatenate([named, *(named[:, None] + sign * named for sign in (-1.0, 1.0)), some], axis=None)
         with np.errstate(all="ignore"):
@@ -258,30 +262,32 @@ class SkipPattern:
         free : sequence of hashable
             Columns that are yet to be drawn where they are missing, each after those of its condition.
         """
-        asked = [other for other in self.linked(name) if not np.isnan(self.wanted[other][rows]).all()]
-        needed = {v for other in (*asked, *free) if other in self.skips for v in self.skips[other].condition.variables}
+        in_analysis = [other for other in self.linked(name) if not np.isnan(self.wanted[other][rows]).all()]
+        needed = {
+            v for other in (*in_analysis, *free) if other in self.skips for v in self.skips[other].condition.variables
+        }
         free = [v for v in free if v in needed and self.missing(v)[rows].any()]
         combinations = 1
         for other in free:
             combinations *= len(self.points(other))
         size = max(1, _BLOCK // combinations)
         blocks = [slice(start, start + size) for start in range(0, len(rows), size)]
-        found = [self._possible(rows[b], {name: drawn[b]}, values, free, asked, needed) for b in blocks]
+        found = [self._possible(rows[b], {name: drawn[b]}, values, free, in_analysis, needed) for b in blocks]
         return np.concatenate(found) if found else np.zeros(0, dtype=bool)
 
     def _possible(
         self, rows: Rows, given: dict[Hashable, Array], values: Mapping[Hashable, Array], free: list[Hashable],
-        asked: list[Hashable], needed: set[Hashable],
+        in_analysis: list[Hashable], needed: set[Hashable],
     ) -> npt.NDArray[np.bool_]:  # fmt: skip
         """The same for one block, column by column; combinations that contradict something are given up at once."""
         at = np.arange(len(rows))  # position of each combination
         held = {v: values[v][rows] for v in needed if v not in given} | given
-        waiting = list(asked)
+        waiting = list(in_analysis)
         for place in range(len(free) + 1):
             unknown = set(free[place:])
-            ready = [other for other in waiting if not unknown & set(self.skips[other].condition.variables)]
-            waiting = [other for other in waiting if other not in ready]
-            for other in ready:
+            decidable = [other for other in waiting if not unknown & set(self.skips[other].condition.variables)]
+            waiting = [other for other in waiting if other not in decidable]
+            for other in decidable:
                 wanted = self.wanted[other][rows[at]]
                 good = np.isnan(wanted) | (self.skips[other].condition.holds(self.table, held) == (wanted == 1.0))
                 at, held = at[good], {v: one[good] for v, one in held.items()}
@@ -297,8 +303,8 @@ class SkipPattern:
         """Combinations times the values that one more column can have in each."""
         points, column, skip = self.points(name), self.table[name], self.skips.get(name)
         drawn = self.missing(name)[rows[at]]
-        asked = np.ones(len(at), dtype=bool) if skip is None else skip.condition.holds(self.table, held)
-        several = drawn & asked
+        holds = np.ones(len(at), dtype=bool) if skip is None else skip.condition.holds(self.table, held)
+        several = drawn & holds
         counts = np.where(several, len(points), 1)
         index = np.repeat(np.arange(len(at)), counts)
         step = np.arange(len(index)) - np.repeat(np.cumsum(counts) - counts, counts)

@@ -20,8 +20,8 @@ from ...typing import Array, Rows
 
 __all__ = ["Skip", "ancestors", "elsewhere", "known_outside", "nested", "skips"]
 
-_FEW = 30  # rows that an error lists one by one
-_USUAL = 0.1  # minimum share of skipped rows that hold the same value; a smaller share is treated as a data error
+_FEW_ROWS = 30  # rows that an error lists one by one
+_LEAST_SHARE = 0.1  # minimum share of skipped rows that hold the same value; a smaller share is treated as a data error
 
 
 class Skip(NamedTuple):
@@ -77,14 +77,14 @@ def skips(options: Mapping[Hashable, Any], table: Table, scope: Mapping[str, Any
     DataError
         If observed values outside the condition contradict it.
     """
-    asked = {name: _asked(name, option, table, scope) for name, option in options.items()}
-    for name in asked:
-        _refuse_circle(name, asked, ())
+    in_analysis = {name: _condition(name, option, table, scope) for name, option in options.items()}
+    for name in in_analysis:
+        _refuse_circle(name, in_analysis, ())
     found: dict[Hashable, Skip] = {}
-    for name in nested(asked, {name: one.variables for name, one in asked.items()}):
-        above = {other: found[other] for other in asked[name].variables if other in found}
-        skip = _skip(name, options[name], table, _within(asked[name], above))
-        table, found[name] = _settled(table, name, skip)[0], skip
+    for name in nested(in_analysis, {name: one.variables for name, one in in_analysis.items()}):
+        above = {other: found[other] for other in in_analysis[name].variables if other in found}
+        skip = _skip(name, options[name], table, _within(in_analysis[name], above))
+        table, found[name] = _filled_outside(table, name, skip)[0], skip
     return found
 
 
@@ -140,7 +140,7 @@ def _within(one: Condition, above: Mapping[Hashable, Skip]) -> Condition:
     return Condition(whole, tuple(variables), Captured(names) if live else names)
 
 
-def _asked(name: Hashable, option: Any, table: Table, scope: Mapping[str, Any]) -> Condition:
+def _condition(name: Hashable, option: Any, table: Table, scope: Mapping[str, Any]) -> Condition:
     """The condition of an option, as written."""
     column = table.require(name, "conditional=")
     code, *given = list(option) if isinstance(option, tuple | list) and len(option) else [option]
@@ -177,7 +177,7 @@ def _skip(name: Hashable, option: Any, table: Table, found: Condition) -> Skip:
     if given and given[0] is not None:
         return Skip(found, _checked(name, table, given[0], np.setdiff1d(outside, column.missing), found))
     distinct = np.unique(seen)
-    if len(distinct) > 1 or 0 < len(seen) < _USUAL * len(outside):
+    if len(distinct) > 1 or 0 < len(seen) < _LEAST_SHARE * len(outside):
         shown = listed(column.coding.decode(distinct))
         raise DataError(
             f"{name!r} has {len(seen)} values where its condition does not hold: {shown}.",
@@ -189,7 +189,7 @@ def _skip(name: Hashable, option: Any, table: Table, found: Condition) -> Skip:
 
 def _rewritten(name: Hashable, rows: Rows, found: Condition, value: Any, columns: Iterable[Hashable]) -> str:
     """The assignment that ends a contradiction, in the rows that show it and no other."""
-    if len(rows) <= _FEW:
+    if len(rows) <= _FEW_ROWS:
         return f"df.iloc[{rows.tolist()}, df.columns.get_loc({name!r})] = {value!r}"
     other = "" if value is None else f", {value!r}"
     return f"df[{name!r}] = df[{name!r}].mask({rows_where(found.code, columns, False)}{other})"
@@ -255,27 +255,27 @@ def known_outside(table: Table, skipped: Mapping[Hashable, Skip]) -> tuple[Table
     """
     events = []
     for name, skip in skipped.items():
-        table, settled = _settled(table, name, skip)
-        if settled:
+        table, filled = _filled_outside(table, name, skip)
+        if filled:
             column = table[name]
             shown = "stay missing" if skip.value is None else f"are {column.coding.decode(np.array([skip.value]))[0]}"
-            events.append(f"{name!r}: {settled} missing values {shown}, for {skip.condition.code} does not hold there")
+            events.append(f"{name!r}: {filled} missing values {shown}, for {skip.condition.code} does not hold there")
     return table, events
 
 
-def _settled(table: Table, name: Hashable, skip: Skip) -> tuple[Table, int]:
+def _filled_outside(table: Table, name: Hashable, skip: Skip) -> tuple[Table, int]:
     """The table with the missing values filled that a condition settles, and how many those are."""
     column = table[name]
     known = np.zeros(table.n_rows, dtype=bool)
     known[table.complete_rows(skip.condition.variables)] = True
     holds = skip.condition.holds(table, {v: table[v].values for v in skip.condition.variables})
-    settled = column.missing[(known & ~holds)[column.missing]]
-    if not len(settled) or not len(column.observed):
+    filled = column.missing[(known & ~holds)[column.missing]]
+    if not len(filled) or not len(column.observed):
         return table, 0
     values = column.values.copy()
-    values[settled] = elsewhere(column, skip)
-    fewer = Column(name, column.coding, values, np.setdiff1d(column.missing, settled))
-    return Table({**table.columns, name: fewer}, table.n_rows), len(settled)
+    values[filled] = elsewhere(column, skip)
+    fewer = Column(name, column.coding, values, np.setdiff1d(column.missing, filled))
+    return Table({**table.columns, name: fewer}, table.n_rows), len(filled)
 
 
 def elsewhere(column: Column, skip: Skip) -> float:

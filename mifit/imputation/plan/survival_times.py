@@ -100,7 +100,7 @@ def unnamed_status(question: Question, table: Table) -> str:
     if first is None:
         return f"{NO_STATUS}; look at {others}, which may say who had the event" if others else NO_STATUS
     also = f"; {others} may say so too" if others else ""
-    advice = _call(question, table, first, values[first])
+    advice = _advised(question, table, first, values[first])
     return advice.after(f"{NO_STATUS}{also}; if {first!r} says who had the event: ")
 
 
@@ -150,7 +150,7 @@ def _event_of(name: Hashable, column: Column) -> object | None:
     return found
 
 
-def _call(question: Question, table: Table, name: Hashable, value: object) -> Advice:
+def _advised(question: Question, table: Table, name: Hashable, value: object) -> Advice:
     """The call with its status; rows without one stay out, for a status is not imputed."""
     column, frame, formula = table[name], "df", question.formula
     if name in question.variables(table):  # who had the event is no covariate of when

@@ -148,7 +148,7 @@ def set_aside(table: Table, questions: Sequence[Question], options: Options) -> 
 
     Returns
     -------
-    left : dict
+    excluded : dict
         Column -> why it is left.
     events : list of str
         What a reader should know.
@@ -160,23 +160,23 @@ def set_aside(table: Table, questions: Sequence[Question], options: Options) -> 
     PlanError
         If the analysis needs a column that is left with missing values.
     """
-    asked = {v for q in questions for v in (*q.variables(table), *q.outcome)}
-    left: dict[Hashable, str] = {}
+    in_analysis = {v for q in questions for v in (*q.variables(table), *q.outcome)}
+    excluded: dict[Hashable, str] = {}
     events: list[str] = []
     telling = _tell_ignored(table, options)
     for name, column in table.columns.items():
-        if name in telling and name not in asked and name not in options.methods:
-            left[name] = "tells which rows are ignored"
+        if name in telling and name not in in_analysis and name not in options.methods:
+            excluded[name] = "tells which rows are ignored"
             events.append(f"{name!r} tells which rows are ignored: not used as a predictor")
             continue
         if options.methods.get(name) == "leave":
-            left[name] = "left alone, as asked"
+            excluded[name] = "left alone, as asked"
             continue
         if name in options.derived:
-            left[name] = f"derived: {options.derived[name]}"
+            excluded[name] = f"derived: {options.derived[name]}"
             continue
-        if name == options.id and name not in asked:
-            left[name] = "names the subjects"
+        if name == options.id and name not in in_analysis:
+            excluded[name] = "names the subjects"
             continue
         said = name in options.kinds or name in options.methods
         if not said:
@@ -187,24 +187,24 @@ def set_aside(table: Table, questions: Sequence[Question], options: Options) -> 
                 f"df[{name!r}] = pd.to_numeric(df[{name!r}]) makes it a number"
             )
         events += [] if said else _stand_for_missing(column)
-        if name in asked and not said:
+        if name in in_analysis and not said:
             _refuse_names(table, column, questions)
-        if column.coding.unused and (name in asked or len(column.missing)):
+        if column.coding.unused and (name in in_analysis or len(column.missing)):
             events.append(_never_observed(column))
-        reason = _unusable(table, column, name in asked, name in options.methods)
+        reason = _unusable(table, column, name in in_analysis, name in options.methods)
         if reason:
-            left[name] = reason
+            excluded[name] = reason
             events.append(f"{name!r} {reason}: not used as a predictor")
     for question in questions:
         for name in (*question.outcome, *question.variables(table)):
-            if name in left and len(table[name].missing):
+            if name in excluded and len(table[name].missing):
                 raise PlanError(
                     f"the analysis needs {name!r}, which has {len(table[name].missing)} missing values "
                     "and is left alone.",
                     analysis=question.formula,
                     do=call(_IMPUTE, methods={name: None}).then(f"  # without {name!r} among methods"),
                 )
-    return left, events
+    return excluded, events
 
 
 def _tell_ignored(table: Table, options: Options) -> set[Hashable]:
@@ -364,9 +364,9 @@ def _is_number_as_text(column: Column) -> bool:
     return bool(np.isfinite(found).all()) and not any(v[0] == "0" and v.isdigit() and len(v) > 1 for v in levels)
 
 
-def _unusable(table: Table, column: Column, asked: bool, wished: bool) -> str:
+def _unusable(table: Table, column: Column, in_analysis: bool, has_method: bool) -> str:
     """Why a column is set aside; empty if it is of use. Dates and mixed types with missing values are refused."""
-    name, holes = column.name, len(column.missing)
+    name, n_missing = column.name, len(column.missing)
     if column.coding.problem == "holds infinite values":
         rows = np.flatnonzero(np.isinf(column.values))
         raise DataError(
@@ -380,20 +380,22 @@ def _unusable(table: Table, column: Column, asked: bool, wished: bool) -> str:
             f"column {name!r} has values up to {largest:.3g}: their squares overflow (float64); rescale it.",
             do=f"df[{name!r}] = df[{name!r}] / {10.0 ** np.floor(np.log10(largest)):g}",
         )
-    if holes == table.n_rows:
-        cure = f"df = df.drop(columns=[{name!r}])  # and leave it out of the formula" if asked else _leave(name)
-        raise DataError(f"all {holes} values of column {name!r} are missing.", do=cure)
+    if n_missing == table.n_rows:
+        cure = f"df = df.drop(columns=[{name!r}])  # and leave it out of the formula" if in_analysis else _leave(name)
+        raise DataError(f"all {n_missing} values of column {name!r} are missing.", do=cure)
     reason = ""
     if column.kind is Kind.OTHER:
         reason = column.coding.problem
-    elif not asked and not holes and is_constant(column):
+    elif not in_analysis and not n_missing and is_constant(column):
         reason = "is constant"
-    elif not asked and not (holes and wished) and is_identifier(table, name):
+    elif not in_analysis and not (n_missing and has_method) and is_identifier(table, name):
         return "only names its rows"
-    if reason and holes:
+    if reason and n_missing:
         cure = usable(column) if column.kind is Kind.OTHER else _leave(name)
-        text = asked or "to_numeric" in cure
-        raise DataError(f"column {name!r} {reason} and has {holes} missing values.", do=cure if text else _leave(name))
+        text = in_analysis or "to_numeric" in cure
+        raise DataError(
+            f"column {name!r} {reason} and has {n_missing} missing values.", do=cure if text else _leave(name)
+        )
     return reason
 
 

@@ -47,7 +47,7 @@ class Chain:
 
     number: int
     sweeps: int
-    holes: Mapping[Hashable, Array]  #: column -> (n_mis,) values or level codes
+    imputed: Mapping[Hashable, Array]  #: column -> (n_mis,) values or level codes
     traces: Mapping[str, Array]  #: mean(x), sd(x), share(g = level), beta(term) -> (sweeps,)
     warm: Mapping[Any, Any] = field(repr=False)
     events: Mapping[str, int] = field(default_factory=dict)  #: what happened -> in how many visits
@@ -129,7 +129,7 @@ class ChainState:
         if values is not None:
             self.store = engine.new_store(self.values)
         elif before is not None:
-            self._fill(before.holes)
+            self._fill(before.imputed)
 
     def start(self, rng: np.random.Generator) -> None:
         """Fill the missing values for the first time; find rows for the first parameter draws."""
@@ -149,11 +149,11 @@ class ChainState:
         self.warm.update(self.engine.opening)
         self.put(begin(self.engine, self.values, rng))
 
-    def _fill(self, holes: Mapping[Hashable, Array]) -> None:
+    def _fill(self, imputed: Mapping[Hashable, Array]) -> None:
         """Put values into all missing values and build the store."""
         for name in self.plan.order:
             self.values[name] = self.table[name].values.copy()
-            self.values[name][self.table[name].missing] = holes[name]
+            self.values[name][self.table[name].missing] = imputed[name]
         self.store = self.engine.new_store(self.values)
 
     def _ordinary_pass(self, rng: np.random.Generator) -> None:
@@ -161,8 +161,8 @@ class ChainState:
         engine = self.engine
         filled = dict.fromkeys(name for name in engine.layout.main if not len(self.table[name].missing))
         complete = [
-            Piece("outcome", ready.factor.question) for ready in engine.factors
-            if ready.question is not None and not any(len(self.table[v].missing) for v in ready.outcome)
+            Piece("outcome", runtime.factor.question) for runtime in engine.factors
+            if runtime.question is not None and not any(len(self.table[v].missing) for v in runtime.outcome)
         ]  # fmt: skip
         for name in sorted(self.plan.order, key=lambda n: len(self.table[n].missing)):
             if self.plan.mode != "compatible" and self.table[name].kind.discrete:
@@ -193,7 +193,7 @@ class ChainState:
             fitted, X = self._widened(Fit(fitted, method, model), name)
             constraint, current = engine.constraint(name, self.values), self.values[name][column.missing]
             found = draw(engine.choice_alone(name, method), fitted, X, (), constraint, current, rng)
-            self.store.write(name, self._asked(variable, found).values)
+            self.store.write(name, self._where_asked(variable, found).values)
             if name in engine.layout.main:
                 filled[name] = None
 
@@ -246,7 +246,7 @@ class ChainState:
         for name in dict.fromkeys(n for tie in ties for n in (tie.free, tie.pivot)):
             self.visiting, variable = name, self.engine.variables[name]
             own = self._own(variable, rng)
-            terms = [(self._parameters(ready, rng), ready) for ready in self.engine.feeds[name]]
+            terms = [(self._parameters(runtime, rng), runtime) for runtime in self.engine.feeds[name]]
             conditionals[name] = Conditional(name, own.fitted, own.model, terms, self.engine, self.store)
         moved, counted = move(ties, conditionals, self.engine, self.values, rng)
         self.put(moved)
@@ -258,7 +258,7 @@ class ChainState:
         """Draw a variable from its own model times every factor that it feeds."""
         name = variable.name
         own = self._own(variable, rng)
-        terms = [(ready.label, self._term(ready, name, rng)) for ready in self.engine.feeds[name]]
+        terms = [(runtime.label, self._term(runtime, name, rng)) for runtime in self.engine.feeds[name]]
         fitted, X = self._widened(own, name)
         if variable.role == "column":
             self._note_extrapolation(variable, fitted, X)
@@ -284,7 +284,7 @@ class ChainState:
 
     def _note_extrapolation(self, variable: Variable, fitted: Any, X: Array) -> None:
         """Say where matching has no donors near the rows that it draws."""
-        name, alone = variable.name, variable.name not in self.engine.members
+        name, alone = variable.name, variable.name not in self.engine.grouped_rows
         if alone and isinstance(fitted, PMMFitted) and self.number == 1 and fitted.outside(X) > _STRAYED:
             self._count(
                 f"{name}: predictions lie outside those of all donors; methods={{{name!r}: 'norm'}} extrapolates"
@@ -296,29 +296,31 @@ class ChainState:
         """Draw from the product of a variable's own model and its likelihood terms, by the sampler chosen for it."""
         name, choice = variable.name, self.engine.choices[variable.name]
         constraint, missing = self.engine.constraint(name, self.values), self.table[name].missing
-        current, members = self.values[name][missing], self.engine.members.get(name)
-        if members is not None:  # one value for all rows of an id, weighted by the product over its rows
-            terms = [GroupedTerm(term, members) for term in terms]
-            constraint = None if constraint is None else constraint.shared(members)
-            found = draw(choice, own, X[members.heads], terms, constraint, current[members.heads], rng)
-            found = found.of(found.values[members.unit])
+        current, grouped_rows = self.values[name][missing], self.engine.grouped_rows.get(name)
+        if grouped_rows is not None:  # one value for all rows of an id, weighted by the product over its rows
+            terms = [GroupedTerm(term, grouped_rows) for term in terms]
+            constraint = None if constraint is None else constraint.shared(grouped_rows)
+            found = draw(
+                choice, own, X[grouped_rows.first_rows], terms, constraint, current[grouped_rows.first_rows], rng
+            )
+            found = found.with_values(found.values[grouped_rows.unit])
         else:
             weights, shift = self._given(name, missing)
             found = draw(choice, own, X, terms, constraint, current, rng, shift + effect, weights)
-        return self._asked(variable, found)
+        return self._where_asked(variable, found)
 
-    def _asked(self, variable: Variable, found: Draw) -> Draw:
+    def _where_asked(self, variable: Variable, found: Draw) -> Draw:
         """The draw where a column is asked for, and elsewhere its value there."""
         name, skip = variable.name, variable.skip
         if skip is None:
             return found
         inside = np.isin(self.table[name].missing, skip.inside(self.table, self.values))
-        return found.of(np.where(inside, found.values, elsewhere(self.table[name], skip)))
+        return found.with_values(np.where(inside, found.values, elsewhere(self.table[name], skip)))
 
     def _given(self, name: Hashable, rows: Rows) -> tuple[Array | None, Any]:
         """Weights and offset of an own factor that is an analysis, on some rows."""
-        ready = self.engine.own_factor[name]
-        weights, offset = (None, None) if ready is None else (ready.weights, ready.offset)
+        runtime = self.engine.own_factor[name]
+        weights, offset = (None, None) if runtime is None else (runtime.weights, runtime.offset)
         return None if weights is None else weights[rows], 0.0 if offset is None else offset[rows]
 
     def _widened(self, own: Fit, name: Hashable) -> tuple[Any, Array]:
@@ -346,9 +348,9 @@ class ChainState:
     def _fit(self, variable: Variable, rng: np.random.Generator) -> Fit:
         """Draw the parameters of a variable's own model: where it is a factor as that says, else on its own rows."""
         name = variable.name
-        ready = self.engine.own_factor[name]
-        if ready is not None:
-            return Fit(self._parameters(ready, rng), ready.method, ready.model)
+        runtime = self.engine.own_factor[name]
+        if runtime is not None:
+            return Fit(self._parameters(runtime, rng), runtime.method, runtime.model)
         assert variable.method is not None
         model = self.engine.own[name]
         seen = self._visit(name, model, self._fit_rows(variable), self.warm.get(name))
@@ -358,13 +360,13 @@ class ChainState:
 
     def _fit_rows(self, variable: Variable) -> Rows | None:
         """Rows that a variable's own model is fitted on; None for all."""
-        name, heads = variable.name, self.engine.unit_heads
+        name, first_rows = variable.name, self.engine.unit_first_rows
         if variable.role != "column":
             rows = self.first.get(name)
-            return heads if variable.together and rows is None else rows
+            return first_rows if variable.together and rows is None else rows
         rows = self.first[name] if name in self.first else self._own_rows(variable)
-        if name in self.engine.members and heads is not None:
-            rows = heads if rows is None else np.intersect1d(rows, heads)
+        if name in self.engine.grouped_rows and first_rows is not None:
+            rows = first_rows if rows is None else np.intersect1d(rows, first_rows)
         return rows
 
     def _visit(self, name: Hashable, model: Model, rows: Rows | None, warm: Any) -> StoreVisit:
@@ -379,50 +381,50 @@ class ChainState:
             rows, without = self.engine.repeated(rows), None
         return StoreVisit(
             self.store, model, self.values[name], self.engine.place(name), rows=rows, without=without,
-            kind=column.kind, n_levels=column.n_levels, warm=warm, limits=limits, weights=self.engine.heavy(rows),
-            missing=column.missing, clusters=self.engine.clusters.get(name),
+            kind=column.kind, n_levels=column.n_levels, warm=warm, limits=limits,
+            weights=self.engine.survey_weights(rows), missing=column.missing, clusters=self.engine.clusters.get(name),
         )  # fmt: skip
 
-    def _parameters(self, ready: FactorRuntime, rng: np.random.Generator) -> Any:
+    def _parameters(self, runtime: FactorRuntime, rng: np.random.Generator) -> Any:
         """Draw a factor's parameters: the analysis before every use, an auxiliary's once a sweep."""
-        if ready.position in self.drawn and (self.hold or ready.question is None):
-            return self.drawn[ready.position]
-        rows = self.first.get(ready.key, ready.rows)
-        whole = rows is ready.rows and ready.factor.rows != "units"
-        single = ready.outcome[0] if whole and len(ready.outcome) == 1 else None
+        if runtime.position in self.drawn and (self.hold or runtime.question is None):
+            return self.drawn[runtime.position]
+        rows = self.first.get(runtime.key, runtime.rows)
+        whole = rows is runtime.rows and runtime.factor.rows != "units"
+        single = runtime.outcome[0] if whole and len(runtime.outcome) == 1 else None
         if self.engine.ignored is not None:
             every = np.arange(self.table.n_rows) if rows is None else rows
             rows, single = every[~self.engine.ignored[every]], None
         if self.engine.copies is not None:
             rows, single = self.engine.repeated(rows), None
         visit = StoreVisit(
-            self.store, ready.model, self._response(ready), ready.place, rows=rows, without=single,
-            kind=ready.kind, n_levels=ready.n_levels, warm=self.warm.get(ready.key), weights=ready.weights,
-            offset=ready.offset,
+            self.store, runtime.model, self._response(runtime), runtime.place, rows=rows, without=single,
+            kind=runtime.kind, n_levels=runtime.n_levels, warm=self.warm.get(runtime.key), weights=runtime.weights,
+            offset=runtime.offset,
         )  # fmt: skip
-        self.drawn[ready.position] = self._noted(ready.key, ready.method.fit(visit, rng), ready.label)
-        return self.drawn[ready.position]
+        self.drawn[runtime.position] = self._noted(runtime.key, runtime.method.fit(visit, rng), runtime.label)
+        return self.drawn[runtime.position]
 
-    def _response(self, ready: FactorRuntime) -> Array:
+    def _response(self, runtime: FactorRuntime) -> Array:
         """A factor's outcome as it stands, shape (n,); one without missing values is made once."""
-        if any(len(self.table[name].missing) for name in ready.outcome):
-            return ready.response(self.values)
-        if ready.position not in self.responses:
-            self.responses[ready.position] = ready.response(self.values)
-        return self.responses[ready.position]
+        if any(len(self.table[name].missing) for name in runtime.outcome):
+            return runtime.response(self.values)
+        if runtime.position not in self.responses:
+            self.responses[runtime.position] = runtime.response(self.values)
+        return self.responses[runtime.position]
 
-    def _term(self, ready: FactorRuntime, name: Hashable, rng: np.random.Generator) -> Any:
+    def _term(self, runtime: FactorRuntime, name: Hashable, rng: np.random.Generator) -> Any:
         """Make the likelihood term of a factor for one variable."""
-        fitted = self._parameters(ready, rng)
+        fitted = self._parameters(runtime, rng)
         silent = None
-        if ready.rows is not None:
-            silent = np.flatnonzero(np.isin(self.table[name].missing, ready.rows, invert=True))
+        if runtime.rows is not None:
+            silent = np.flatnonzero(np.isin(self.table[name].missing, runtime.rows, invert=True))
         term = LikelihoodTerm.of_factor(
-            fitted, ready.model, self.store, name, self._response(ready), silent, ready.weights, ready.offset,
-            affine=self.engine.straight(ready, name),
+            fitted, runtime.model, self.store, name, self._response(runtime), silent, runtime.weights, runtime.offset,
+            affine=self.engine.straight(runtime, name),
         )  # fmt: skip
         if isinstance(fitted, MixtureFitted):
-            return MixtureTerm.of(term, ready.model, self.store, name, STEPS if self.number > 1 else FIRST_STEPS)
+            return MixtureTerm.of(term, runtime.model, self.store, name, STEPS if self.number > 1 else FIRST_STEPS)
         return term
 
     def _noted(self, key: Any, fitted: Fitted, label: Hashable) -> Fitted:
@@ -452,10 +454,10 @@ class ChainState:
                 apart = drawn - mean
                 traced[0].append(float(mean))
                 traced[1].append(math.sqrt(apart @ apart / max(len(drawn) - 1, 1)))
-        analyses = [(ready, ready.question) for ready in self.engine.factors if ready.question is not None]
-        for ready, question in analyses:
-            fitted = self.drawn.get(ready.position) or self._parameters(ready, rng)
-            self._note_analysis(ready, fitted, f"{question.terms.outcome}: " if len(analyses) > 1 else "")
+        analyses = [(runtime, runtime.question) for runtime in self.engine.factors if runtime.question is not None]
+        for runtime, question in analyses:
+            fitted = self.drawn.get(runtime.position) or self._parameters(runtime, rng)
+            self._note_analysis(runtime, fitted, f"{question.terms.outcome}: " if len(analyses) > 1 else "")
 
     def _traced(self, name: Hashable) -> list[list[float]]:
         """Traces of a variable: the share of each level, or mean and spread."""
@@ -466,10 +468,10 @@ class ChainState:
             self.traced[name] = [self.past.setdefault(word, []) for word in words]
         return self.traced[name]
 
-    def _note_analysis(self, ready: FactorRuntime, fitted: Any, outcome: str) -> None:
+    def _note_analysis(self, runtime: FactorRuntime, fitted: Any, outcome: str) -> None:
         """The analysis coefficients, from centred and scaled columns back to the user's."""
-        layout, number = self.engine.layout, ready.factor.question or 0
-        columns = ready.model.columns
+        layout, number = self.engine.layout, runtime.factor.question or 0
+        columns = runtime.model.columns
         for level, coef in enumerate(np.atleast_2d(fitted.coef.T), start=1):
             slope = getattr(fitted, "scale", 1.0) * coef / layout.scale[columns]
             shift = getattr(fitted, "centre", 0.0) - float(slope @ layout.centre[columns])
@@ -484,6 +486,6 @@ class ChainState:
         """The chain as a value."""
         refuse_contradiction(self.engine.pattern, self.values, number)
         check(self.engine, self.values)
-        holes = {name: self.values[name][self.table[name].missing] for name in self.plan.order}
+        imputed = {name: self.values[name][self.table[name].missing] for name in self.plan.order}
         traces = {name: np.asarray(values) for name, values in self.past.items()}
-        return Chain(number, sweeps, holes, traces, self.warm, self.events, self.sampled, self.seen)
+        return Chain(number, sweeps, imputed, traces, self.warm, self.events, self.sampled, self.seen)

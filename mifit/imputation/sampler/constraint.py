@@ -35,14 +35,14 @@ class Constraint:
         """Whether any missing value has a bound."""
         return bool(np.isfinite(self.low).any() or np.isfinite(self.high).any())
 
-    def shared(self, members: GroupedRows) -> Constraint:
+    def shared(self, grouped_rows: GroupedRows) -> Constraint:
         """The constraint of units whose values are drawn together: what holds for a unit holds for all its rows."""
-        allowed, order, begin = self.allowed, members.order, members.begin[:-1]
+        allowed, order, begin = self.allowed, grouped_rows.order, grouped_rows.begin[:-1]
 
         def all_of(at: Rows, values: Array) -> npt.NDArray[np.bool_]:
             assert allowed is not None
-            holes, position = members.spread(at)
-            return np.bincount(position[~allowed(holes, values[position])], minlength=len(at)) == 0
+            cells, position = grouped_rows.expanded(at)
+            return np.bincount(position[~allowed(cells, values[position])], minlength=len(at)) == 0
 
         low, high = np.maximum.reduceat(self.low[order], begin), np.minimum.reduceat(self.high[order], begin)
         return Constraint(low, high, self.numbers, None if allowed is None else all_of)
@@ -105,7 +105,7 @@ def _span(
 
 def narrowed(
     around: Constraint, held: Sequence[Held], name: Hashable, density: bool, table: Table,
-    values: Mapping[Hashable, Array], tied: Rows, members: GroupedRows | None,
+    values: Mapping[Hashable, Array], tied: Rows, grouped_rows: GroupedRows | None,
 ) -> Constraint:  # fmt: skip
     """The constraint on a column's missing values, narrowed to what keeps derived columns within their bounds.
 
@@ -118,11 +118,11 @@ def narrowed(
     for one in (one for one in held if name in one.linear):
         least, most = _span(one, name, table, values, rows)
         low, high = np.maximum(low, least), np.minimum(high, most)
-    if members is not None:  # one value for all rows of an id
-        least, most = np.full(len(members.heads), -np.inf), np.full(len(members.heads), np.inf)
-        np.maximum.at(least, members.unit, low)
-        np.minimum.at(most, members.unit, high)
-        low, high = least[members.unit], most[members.unit]
+    if grouped_rows is not None:  # one value for all rows of an id
+        least, most = np.full(len(grouped_rows.first_rows), -np.inf), np.full(len(grouped_rows.first_rows), np.inf)
+        np.maximum.at(least, grouped_rows.unit, low)
+        np.minimum.at(most, grouped_rows.unit, high)
+        low, high = least[grouped_rows.unit], most[grouped_rows.unit]
     low, high = np.maximum(low, around.low), np.minimum(high, around.high)
     with np.errstate(invalid="ignore"):
         point = np.clip(0.5 * (low + high), around.low, around.high)
@@ -136,13 +136,15 @@ def narrowed(
         return dataclasses.replace(around, low=low, high=high)
 
     def allowed(at: Rows, drawn: Array) -> npt.NDArray[np.bool_]:
-        holes, position = (at, np.arange(len(at))) if members is None else members.spread(members.unit[at])
-        some, good = rows[holes], np.ones(len(holes), dtype=bool)
+        cells, position = (
+            (at, np.arange(len(at))) if grouped_rows is None else grouped_rows.expanded(grouped_rows.unit[at])
+        )
+        some, good = rows[cells], np.ones(len(cells), dtype=bool)
         for one in curved:
             data = {**one.numbers(table, values, some), name: completed_numbers(table, name, drawn[position])}
             found = one.one.value(data)
             good &= amiss(one, found, some) <= 0
-        good |= loose[holes]
+        good |= loose[cells]
         return np.bincount(position, ~good, len(at)) == 0
 
     return dataclasses.replace(around, low=low, high=high, allowed=allowed)

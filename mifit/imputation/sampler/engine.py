@@ -48,7 +48,7 @@ class _ModelInfo(NamedTuple):
     model: Model
     outcome: tuple[Hashable, ...]
     n_levels: int
-    ready: FactorRuntime | None  #: None of a variable's own model
+    runtime: FactorRuntime | None  #: None of a variable's own model
 
 
 class FactorRuntime:
@@ -66,7 +66,7 @@ class FactorRuntime:
         if factor.rows == "observed":
             self.rows = engine.table.complete_rows(self.outcome)
         elif factor.rows == "units":
-            self.rows = engine.heads
+            self.rows = engine.first_rows
         self.method = self._bound()
         self.model = self._without_constant(engine.layout.model(factor.pieces, constant=factor.question is None))
         if isinstance(self.method, Mixture) and self.method.spread:
@@ -151,16 +151,16 @@ class Engine:
         self.observed = {name: table[name].observed for name in plan.order}
         self.designs, self.layout = self._columns() if like is None else (like.designs, like.layout.on(table))
         self.own = {name: self.layout.model(v.pieces) for name, v in self.variables.items()}
-        self.heads = self._heads()
+        self.first_rows = self._first_rows()
         self.factors = [FactorRuntime(self, factor, position) for position, factor in enumerate(plan.factors)]
         self.own_factor = {name: self._own_factor(name) for name in plan.order}
-        self.unit_heads, self.members = self._units()
+        self.unit_first_rows, self.grouped_rows = self._units()
         self.clusters = {name: self._clusters(name, v.method) for name, v in self.variables.items()}
         self.feeds = {name: self._fed(name) for name in plan.order}
         self.ignored = self._ignored()
         self.build_constraints()
-        for ready in self.factors:
-            ready.rows = self._learnt(ready)
+        for runtime in self.factors:
+            runtime.rows = self._learnt(runtime)
         self.grams = like is None and any(facts_of(h.method).cross for h in self._holders())
         self._affine: dict[tuple[int, Hashable], bool] = {}
         self._known: dict[frozenset[Hashable], Rows] = {}
@@ -187,7 +187,7 @@ class Engine:
         """Rows where all columns of each model were observed; empty if they do not suffice for one of them."""
         found: dict[Any, Rows] = {}
         for each in self.models:
-            if each.ready is None and self.variables[each.key].role == "column":
+            if each.runtime is None and self.variables[each.key].role == "column":
                 continue  # columns of chained equations need no complete-case start
             found[each.key] = self._complete(each)
             if len(found[each.key]) < 3 * len(each.model.columns) or not self._levels_present(each, found[each.key]):
@@ -209,16 +209,18 @@ class Engine:
                 continue
             rows, enough = self._complete(each), 10 * len(each.model.columns) * max(each.n_levels - 1, 1)
             if len(rows) >= enough and self._levels_present(each, rows):
-                left = each.method.fit(self._seen(each, rows), np.random.default_rng(0)).warm
-                if left is not None and not getattr(left, "rescued", False):  # of one level there is nothing left
-                    found[each.key] = left
+                warm_start = each.method.fit(self._seen(each, rows), np.random.default_rng(0)).warm
+                if warm_start is not None and not getattr(
+                    warm_start, "rescued", False
+                ):  # of one level there is nothing left
+                    found[each.key] = warm_start
         return found
 
     @cached_property
     def room(self) -> int:
         """How many numbers the curvature of a model may take in a finished chain: together no more than all draws."""
-        holes = sum(len(self.table[name].missing) for name in self.plan.order)
-        return max(_LITTLE, holes // max(sum(facts_of(each.method).curvature for each in self.models), 1))
+        n_missing = sum(len(self.table[name].missing) for name in self.plan.order)
+        return max(_LITTLE, n_missing // max(sum(facts_of(each.method).curvature for each in self.models), 1))
 
     @cached_property
     def models(self) -> list[_ModelInfo]:
@@ -238,9 +240,9 @@ class Engine:
         if names not in self._known:
             rows = self.table.complete_rows(names)
             self._known[names] = rows if self.ignored is None else rows[~self.ignored[rows]]
-        single = each.key in self.members or (each.ready is not None and each.ready.factor.rows == "units")
+        single = each.key in self.grouped_rows or (each.runtime is not None and each.runtime.factor.rows == "units")
         rows = self._known[names]
-        return np.intersect1d(rows, self.heads) if single and self.heads is not None else rows
+        return np.intersect1d(rows, self.first_rows) if single and self.first_rows is not None else rows
 
     def _levels_present(self, each: _ModelInfo, rows: Rows) -> bool:
         """Whether every level of every column of a model occurs in some rows."""
@@ -253,13 +255,13 @@ class Engine:
 
     def _seen(self, each: _ModelInfo, rows: Rows) -> Visit:
         """What a method sees of a model on rows where nothing is drawn."""
-        columns, ready = each.model.columns, each.ready
+        columns, runtime = each.model.columns, each.runtime
         rows = rows if self.copies is None else np.repeat(rows, self.copies[rows])
         data = {name: self.table[name].values[rows] for name in self.layout.needs(columns)}
         X = self.layout.standard(columns, data, len(rows))
         values = {name: column.values for name, column in self.table.columns.items()}
-        y = self.table[each.outcome[0]].values if ready is None else ready.response(values)
-        weights, offset = (self.heavy(rows), None) if ready is None else (ready.weights, ready.offset)
+        y = self.table[each.outcome[0]].values if runtime is None else runtime.response(values)
+        weights, offset = (self.survey_weights(rows), None) if runtime is None else (runtime.weights, runtime.offset)
         return Visit(
             y[rows], X, each.model.terms, self.table[each.outcome[0]].kind, each.n_levels,
             weights=None if weights is None else weights[rows], offset=None if offset is None else offset[rows],
@@ -300,17 +302,17 @@ class Engine:
 
     def _narrowed(self, name: Hashable, values: Mapping[Hashable, Array]) -> Constraint | None:
         """The bounds of a column, and those of what derives from it, the other columns as they stand."""
-        found, held = self.constraints.get(name), self.relations.of(name)
+        found, held = self.constraints.get(name), self.relations.held_by(name)
         if not held:
             return found
         density = facts_of(self.variables[name].method).density
         around, tied = found or constraint(self.table[name], None), self.relations.tied(name)
-        return narrowed(around, held, name, density, self.table, values, tied, self.members.get(name))
+        return narrowed(around, held, name, density, self.table, values, tied, self.grouped_rows.get(name))
 
     def cut(self, name: Hashable, values: Mapping[Hashable, Array]) -> tuple[Array, Array] | None:
         """Where a column's distribution is cut off in every row, each (n,); None where it is not."""
         static = self.cuts.get(name)
-        held = [one for one in self.relations.of(name) if one.always and name in one.linear]
+        held = [one for one in self.relations.held_by(name) if one.always and name in one.linear]
         return cut_off(static, held, name, self.table, values) if held else static
 
     def chosen(self) -> dict[Hashable, Choice]:
@@ -319,25 +321,25 @@ class Engine:
 
     def _chosen(self, name: Hashable) -> Choice:
         """The sampler of a variable: from its own factor, the factors it feeds, and its constraint."""
-        variable, ready, column = self.variables[name], self.own_factor[name], self.table[name]
+        variable, runtime, column = self.variables[name], self.own_factor[name], self.table[name]
         assert variable.method is not None
         if variable.role == "column":
             return self.choice_alone(name, variable.method)
-        own, undone = offers(variable.method if ready is None else ready.method, column), self.inverse(name)
+        own, undone = offers(variable.method if runtime is None else runtime.method, column), self.inverse(name)
         inverse = None if undone is None else undone[0]
         feeds = [(offers(f.method, self.table[f.outcome[0]]).gaussian, self.affine(f, name)) for f in self.feeds[name]]
         found = choose(
             own, [multiplies(own, gaussian, affine, inverse) for gaussian, affine in feeds],
-            self._constraint_kind(name), inverse=inverse, weights=ready is not None and ready.weights is not None,
-            offset=ready is not None and ready.offset is not None,
+            self._constraint_kind(name), inverse=inverse, weights=runtime is not None and runtime.weights is not None,
+            offset=runtime is not None and runtime.offset is not None,
         )  # fmt: skip
         moving = found.sampler is Sampler.CLOSED_FORM and any(self._spreads(f, name) for f in self.feeds[name])
         return found._replace(sampler=Sampler.STEPS) if moving else found
 
-    def _spreads(self, ready: FactorRuntime, name: Hashable) -> bool:
+    def _spreads(self, runtime: FactorRuntime, name: Hashable) -> bool:
         """Whether the spread of a factor changes with a variable."""
-        places = ready.method.columns if isinstance(ready.method, Mixture) else None
-        return places is not None and name in self.layout.needs(ready.model.columns[list(places)])
+        places = runtime.method.columns if isinstance(runtime.method, Mixture) else None
+        return places is not None and name in self.layout.needs(runtime.model.columns[list(places)])
 
     def choice_alone(self, name: Hashable, method: Method) -> Choice:
         """The sampler of a variable whose own model is all there is."""
@@ -347,7 +349,7 @@ class Engine:
 
     def _constraint_kind(self, name: Hashable) -> ConstraintKind:
         """What kind of thing is known of the missing values of a variable."""
-        held = self.relations.of(name)
+        held = self.relations.held_by(name)
         curved = any(name not in one.linear for one in held)
         return ConstraintKind(name in self.constraints or bool(held), len(self.pattern.bound_rows(name)) > 0 or curved)
 
@@ -356,41 +358,41 @@ class Engine:
         column = self.table[name]
         return self.layout.main[name][0] if name in self.layout.main and column.number and not column.n_levels else None
 
-    def affine(self, ready: FactorRuntime, name: Hashable) -> bool:
+    def affine(self, runtime: FactorRuntime, name: Hashable) -> bool:
         """Whether a factor's linear predictor is affine in what is drawn for a variable."""
-        key = (ready.position, name)
+        key = (runtime.position, name)
         if key not in self._affine:
-            formulas = [self.designs[p.which] for p in ready.factor.pieces if p.what == "formula"]
+            formulas = [self.designs[p.which] for p in runtime.factor.pieces if p.what == "formula"]
             inside = [design for design in formulas if name in design.variables]
             # An outcome expression is drawn as such: an auxiliary sees it as it is, another formula sees the column.
             self._affine[key] = all(self.inverse(name) is None and design.affine_in(name) for design in inside)
         return self._affine[key]
 
-    def straight(self, ready: FactorRuntime, name: Hashable) -> bool:
+    def straight(self, runtime: FactorRuntime, name: Hashable) -> bool:
         """Whether a factor's linear predictor is a line in a number's own values."""
         column = self.table[name]
         return (
             not column.kind.discrete
             and name in self.layout.main
             and self.inverse(name) is None
-            and self.affine(ready, name)
+            and self.affine(runtime, name)
         )
 
     def inverse(self, name: Hashable) -> tuple[Inverse, Any] | None:
         """How an outcome expression is undone, and its design; None where the outcome is a column as it stands."""
-        ready = self.own_factor[name]
-        if ready is None or ready.question is None or ready.question.bare:
+        runtime = self.own_factor[name]
+        if runtime is None or runtime.question is None or runtime.question.bare:
             return None
-        inverse = ready.question.inverse(self.table)
+        inverse = runtime.question.inverse(self.table)
         assert inverse is not None  # the plan refuses an outcome that cannot be undone
-        return inverse, self.designs[ready.factor.question or 0]
+        return inverse, self.designs[runtime.factor.question or 0]
 
     def _columns(self) -> tuple[list[Design], Layout]:
         """The designs, frozen on the table, and the columns of the store."""
         designs = [freeze(question, self.table) for question in self._formulas()]
         return designs, Layout(self.table, designs, self._mains(), self._means())
 
-    def _heads(self) -> Rows | None:
+    def _first_rows(self) -> Rows | None:
         """The first row of every id, sorted; None where there are no ids."""
         unit = self.plan.options.id
         return None if unit is None else np.sort(np.unique(self.table[unit].values, return_index=True)[1])
@@ -402,7 +404,7 @@ class Engine:
             return None, {}
         codes = np.unique(self.table[self.plan.options.id].values, return_inverse=True)[1].reshape(-1)
         units = {name: np.unique(codes[self.table[name].missing], return_inverse=True)[1] for name in together}
-        return self.heads, {name: GroupedRows.of(unit.reshape(-1)) for name, unit in units.items()}
+        return self.first_rows, {name: GroupedRows.of(unit.reshape(-1)) for name, unit in units.items()}
 
     def _clusters(self, name: Hashable, method: Any) -> Clusters | None:
         """The clusters of a column that is drawn from a mixed model, in all rows; None of any other."""
@@ -421,16 +423,16 @@ class Engine:
             return None if found is None else found.marked
         return found.holds(self.table, {v: self.table[v].values for v in found.variables})
 
-    def _learnt(self, ready: FactorRuntime) -> Rows | None:
+    def _learnt(self, runtime: FactorRuntime) -> Rows | None:
         """Rows that a factor is fitted on and has a likelihood in; None for all."""
-        variable = None if ready.question is not None else self.variables.get(ready.factor.variable)
+        variable = None if runtime.question is not None else self.variables.get(runtime.factor.variable)
         skip = None if variable is None else variable.skip
         if skip is None:
-            return ready.rows
+            return runtime.rows
         inside = skip.inside(self.table, {v: self.table[v].values for v in skip.condition.variables})
-        return inside if ready.rows is None else np.intersect1d(ready.rows, inside)
+        return inside if runtime.rows is None else np.intersect1d(runtime.rows, inside)
 
-    def heavy(self, rows: Rows | None) -> Array | None:
+    def survey_weights(self, rows: Rows | None) -> Array | None:
         """Survey weights of plain chained equations, shape (n,), of mean 1 on the fit rows; None without."""
         option = self.plan.options.weights
         if option is None or isinstance(option, Mapping):
@@ -476,11 +478,11 @@ class Engine:
         """The factor that is a variable's own model: of an outcome or an auxiliary."""
         if self.variables[name].role not in ("outcome", "auxiliary"):
             return None
-        return next(ready for ready in self.factors if name in ready.outcome)
+        return next(runtime for runtime in self.factors if name in runtime.outcome)
 
     def _fed(self, name: Hashable) -> list[FactorRuntime]:
         """Factors whose right side contains a variable."""
         if self.variables[name].role == "column":
             return []
         places = set(self.layout.depends.get(name, np.empty(0, dtype=np.int64)).tolist())
-        return [ready for ready in self.factors if places & set(ready.model.columns.tolist())]
+        return [runtime for runtime in self.factors if places & set(runtime.model.columns.tolist())]

@@ -50,17 +50,17 @@ def with_error_laws(plan: Plan, engine: Engine) -> Plan:
     if plan.mode != "compatible":
         return plan
     factors, changed = [], {}
-    for ready in engine.factors:
-        law = _law(plan, engine, ready)
+    for runtime in engine.factors:
+        law = _law(plan, engine, runtime)
         if law is None:
-            factors.append(ready.factor)
+            factors.append(runtime.factor)
             continue
-        method: Any = ready.factor.method
+        method: Any = runtime.factor.method
         if law.learned:
             method = Mixture(law.components, law.form == WITH_SPREAD)
-            changed.update(dict.fromkeys(ready.outcome, method))
-        label = "mixture" if law.learned and ready.question is None else ready.factor.label
-        factors.append(dataclasses.replace(ready.factor, method=method, law=law, label=label))
+            changed.update(dict.fromkeys(runtime.outcome, method))
+        label = "mixture" if law.learned and runtime.question is None else runtime.factor.label
+        factors.append(dataclasses.replace(runtime.factor, method=method, law=law, label=label))
     variables = tuple(_following(variable, changed) for variable in plan.variables)
     return dataclasses.replace(plan, factors=tuple(factors), variables=variables)
 
@@ -72,20 +72,20 @@ def _following(variable: Variable, changed: dict[Hashable, Mixture]) -> Variable
     return dataclasses.replace(variable, method=changed[variable.name], label="mixture")
 
 
-def _law(plan: Plan, engine: Engine, ready: FactorRuntime) -> ErrorLaw | None:
+def _law(plan: Plan, engine: Engine, runtime: FactorRuntime) -> ErrorLaw | None:
     """The error law of a factor; None of one that has none, or of which no value is drawn."""
     option = plan.options.error_law
-    if type(ready.method) is not Normal or ready.factor.rows == "units" or not _matters(engine, ready):
+    if type(runtime.method) is not Normal or runtime.factor.rows == "units" or not _matters(engine, runtime):
         return None
-    if ready.question is None and ready.factor.variable in plan.options.methods:
+    if runtime.question is None and runtime.factor.variable in plan.options.methods:
         return None
-    if any(ready.vector(word) is not None for word in _WEIGHTED) or any(n in engine.limits for n in ready.outcome):
+    if any(runtime.vector(word) is not None for word in _WEIGHTED) or any(n in engine.limits for n in runtime.outcome):
         return None
     if engine.layout.means or any(variable.skip for variable in engine.variables.values()):
         return None  # the rows that count there depend on what is drawn
-    (each,) = (one for one in engine.models if one.ready is ready)
+    (each,) = (one for one in engine.models if one.runtime is runtime)
     rows = engine._complete(each)
-    if len(rows) < max(_LEAST_ROWS, _PER_COLUMN * len(ready.model.columns)):
+    if len(rows) < max(_LEAST_ROWS, _PER_COLUMN * len(runtime.model.columns)):
         return ErrorLaw(DECLARED, option, len(rows), untested=f"{len(rows)} complete rows are too few to test it")
     seen = engine._seen(each, rows)
     distinct = len(np.unique(seen.y))
@@ -94,16 +94,16 @@ def _law(plan: Plan, engine: Engine, ready: FactorRuntime) -> ErrorLaw | None:
     value, share = repeated(seen.y)
     if share:
         return ErrorLaw(DECLARED, option, len(rows), value=value, share=share)
-    return _tested(seen, engine, ready, option)
+    return _tested(seen, engine, runtime, option)
 
 
-def _matters(engine: Engine, ready: FactorRuntime) -> bool:
+def _matters(engine: Engine, runtime: FactorRuntime) -> bool:
     """Whether some incomplete column is drawn from a factor, or weighed by it."""
-    names = engine.layout.needs(ready.model.columns) | set(ready.outcome)
+    names = engine.layout.needs(runtime.model.columns) | set(runtime.outcome)
     return any(len(engine.table[name].missing) for name in names)
 
 
-def _tested(seen: Visit, engine: Engine, ready: FactorRuntime, option: str) -> ErrorLaw | None:
+def _tested(seen: Visit, engine: Engine, runtime: FactorRuntime, option: str) -> ErrorLaw | None:
     """The law of a factor by the tests of normal errors and of equal spread."""
     cross = seen.cross()
     solution = solve(cross, seen.terms)
@@ -114,14 +114,14 @@ def _tested(seen: Visit, engine: Engine, ready: FactorRuntime, option: str) -> E
         return None
     components = _COMPONENTS[engine.table.n_rows >= _MANY_ROWS]
     skewed = shape.p_value < NORMAL_AT or option == LEARNED
-    places = spread_columns(engine.layout, ready.model.columns)
+    places = spread_columns(engine.layout, runtime.model.columns)
     spread, each = _unequal(seen, z, places, components if skewed else 1, solution.beta)
     uneven = spread is not None and spread < SPREAD_AT
     learned = option != DECLARED and (skewed or uneven)
     form = DECLARED if not learned else WITH_SPREAD if uneven else LEARNED
     by: tuple[str, ...] = ()
     if uneven:
-        labels = [engine.layout.label(int(place)) for place in ready.model.columns[places]]
+        labels = [engine.layout.label(int(place)) for place in runtime.model.columns[places]]
         by = tuple(dict.fromkeys(name for name, p in zip(labels, each, strict=True) if p < SPREAD_AT))
     return ErrorLaw(
         form, option, n, components if learned else 0, shape.p_value, shape.skewness, shape.tails, spread, by

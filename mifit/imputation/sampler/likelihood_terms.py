@@ -84,8 +84,10 @@ class LikelihoodTerm:
         rows = store.layout.table[variable].missing
         staying, changing = store.layout.split(model, variable)
         places, slope = model.columns[changing], fitted.coef[changing]
-        heavy = None if weights is None else weights[rows]
-        of_factor = functools.partial(cls, fitted, store, variable, rows, response[rows], silent, places, slope, heavy)
+        survey_weights = None if weights is None else weights[rows]
+        of_factor = functools.partial(
+            cls, fitted, store, variable, rows, response[rows], silent, places, slope, survey_weights
+        )
         steps = store.steps(variable, places) if store.finite else None
         full = model.wide(fitted.coef, len(store.layout)) if store.finite else None
         if steps is None and full is not None:
@@ -168,7 +170,7 @@ class LikelihoodTerm:
         """Precision and pull from the slopes, and the linear predictor where the current mean is."""
         fitted: Any = self.fitted
         gap = fitted.standardised(self.response) - middle
-        weight = (1.0 if self.weights is None else self.weights) / fitted.spread**2
+        weight = (1.0 if self.weights is None else self.weights) / fitted.residual_sd**2
         precision, pull = weight * slope * slope, weight * slope * gap
         if self.silent is not None:
             precision[self.silent], pull[self.silent] = 0.0, 0.0
@@ -186,7 +188,7 @@ class GroupedRows(NamedTuple):
     unit: Rows  #: (n_mis,) unit of each missing value
     order: Rows  #: (n_mis,) missing values sorted by unit
     begin: Rows  #: (n_units + 1,) where each unit's missing values begin in that order
-    heads: Rows  #: (n_units,) the first missing value of each unit
+    first_rows: Rows  #: (n_units,) the first missing value of each unit
 
     @classmethod
     def of(cls, unit: Rows) -> GroupedRows:
@@ -195,7 +197,7 @@ class GroupedRows(NamedTuple):
         begin = np.searchsorted(unit[order], np.arange(unit.max(initial=-1) + 2))
         return cls(unit, order, begin, order[begin[:-1]])
 
-    def spread(self, at: Rows) -> tuple[Rows, Rows]:
+    def expanded(self, at: Rows) -> tuple[Rows, Rows]:
         """Missing values of some units, and for each the position of its unit among them."""
         counts = self.begin[at + 1] - self.begin[at]
         position = np.repeat(np.arange(len(at)), counts)
@@ -208,7 +210,7 @@ class GroupedTerm:
     """The likelihood term of values that all rows of an id share: the product over its rows."""
 
     term: Any  #: LikelihoodTerm, or MixtureTerm
-    members: GroupedRows
+    grouped_rows: GroupedRows
 
     @property
     def gaussian(self) -> bool:
@@ -225,24 +227,24 @@ class GroupedTerm:
         current: Array,
     ) -> tuple[Array, Array] | None:  # fmt: skip
         """Draw the component of each row given the value of its unit; then sums over the rows of each unit."""
-        unit_of = self.members.unit
+        unit_of = self.grouped_rows.unit
         args = (backward, mean[unit_of], spread[unit_of], unit, rng, current[unit_of])
         return self._summed(self.term.information_of_components(*args))
 
     def log_accept(self, at: Rows, values: Array) -> Array:
         """Sum over the rows of each unit, shape (len(at),)."""
-        holes, position = self.members.spread(at)
-        score = self.term.log_accept(holes, values[position])
+        cells, position = self.grouped_rows.expanded(at)
+        score = self.term.log_accept(cells, values[position])
         return np.bincount(position, score, len(at)).astype(np.float64)
 
     def information(self, backward: Callable[[Array], Array], mean: Array, unit: float) -> tuple[Array, Array] | None:
         """Sums over the rows of each unit, each (n_units,)."""
-        return self._summed(self.term.information(backward, mean[self.members.unit], unit))
+        return self._summed(self.term.information(backward, mean[self.grouped_rows.unit], unit))
 
     def _summed(self, found: tuple[Array, Array] | None) -> tuple[Array, Array] | None:
         """Sums over the rows of each unit."""
         if found is None:
             return None
-        n_units = len(self.members.heads)
-        precision, pull = (np.bincount(self.members.unit, part, n_units).astype(np.float64) for part in found)
+        n_units = len(self.grouped_rows.first_rows)
+        precision, pull = (np.bincount(self.grouped_rows.unit, part, n_units).astype(np.float64) for part in found)
         return precision, pull

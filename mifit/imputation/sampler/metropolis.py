@@ -61,9 +61,9 @@ class Conditional:
         self.name, self.own, self.model, self.terms = name, own, model, terms
         self.engine, self.store = engine, store
         self.responses: dict[int, Array | None] = {}  #: of terms whose outcome is complete
-        for _, ready in terms:
-            drawn = any(len(engine.table[v].missing) for v in ready.outcome)
-            self.responses[ready.position] = None if drawn else ready.response(store.values)
+        for _, runtime in terms:
+            drawn = any(len(engine.table[v].missing) for v in runtime.outcome)
+            self.responses[runtime.position] = None if drawn else runtime.response(store.values)
 
     def log_density(self, data: Mapping[Hashable, Array], rows: Rows) -> Array:
         """Log density of its values in some rows, up to a constant of the row, (len(rows),); -inf where impossible."""
@@ -76,8 +76,8 @@ class Conditional:
                 codes = values.astype(np.int64)
                 inside = (codes >= 0) & (codes < table.shape[1])
                 total = np.where(inside, table[np.arange(len(rows)), np.clip(codes, 0, table.shape[1] - 1)], -np.inf)
-            for fitted, ready in self.terms:
-                total = total + self._judged(fitted, ready, data, rows)
+            for fitted, runtime in self.terms:
+                total = total + self._judged(fitted, runtime, data, rows)
         return np.where(np.isnan(total), -np.inf, total)
 
     def _design(self, model: Model, data: Mapping[Hashable, Array], rows: Rows) -> Array:
@@ -87,19 +87,19 @@ class Conditional:
             X[:, model.columns == place] = self.store.X[rows, place][:, None]
         return X
 
-    def _judged(self, fitted: Any, ready: FactorRuntime, data: Mapping[Hashable, Array], rows: Rows) -> Array:
+    def _judged(self, fitted: Any, runtime: FactorRuntime, data: Mapping[Hashable, Array], rows: Rows) -> Array:
         """How much a model that it feeds likes its values, (len(rows),)."""
-        X = self._design(ready.model, data, rows)
+        X = self._design(runtime.model, data, rows)
         linear = X @ fitted.coef
-        linear = linear if ready.offset is None else linear + ready.offset[rows]
-        whole = self.responses[ready.position]
-        response = ready.response(data) if whole is None else whole[rows]
+        linear = linear if runtime.offset is None else linear + runtime.offset[rows]
+        whole = self.responses[runtime.position]
+        response = runtime.response(data) if whole is None else whole[rows]
         if isinstance(fitted, MixtureFitted):
             score = fitted.log_density(response, X)
         else:
             score = fitted.log_accept(response, linear)
-        score = score if ready.weights is None else score * ready.weights[rows]
-        return score if ready.rows is None else np.where(np.isin(rows, ready.rows), score, 0.0)
+        score = score if runtime.weights is None else score * runtime.weights[rows]
+        return score if runtime.rows is None else np.where(np.isin(rows, runtime.rows), score, 0.0)
 
 
 def move(
@@ -254,7 +254,7 @@ def _wrong(engine: Engine, data: Mapping[Hashable, Array], rows: Rows, names: Se
             total += np.maximum(np.maximum(low - seen, seen - high), 0.0)
         if _positive(engine, name):
             total += np.maximum(_NEAREST * float(table[name].values[table[name].observed].min()) - seen, 0.0)
-    for held in {id(h): h for name in names for h in engine.relations.of(name)}.values():
+    for held in {id(h): h for name in names for h in engine.relations.held_by(name)}.values():
         found = held.one.value({p: completed_numbers(table, p, data[p]) for p in held.one.parents})
         total += amiss(held, found, rows)
     return total
@@ -324,7 +324,7 @@ def _mended(
 ) -> dict[Hashable, Array]:
     """First values of parents whose derived columns would lie outside their ends: observed ones, then others near."""
     table, relations = engine.table, engine.relations
-    names = [n for n in engine.plan.order if relations.of(n) and n not in engine.members]
+    names = [n for n in engine.plan.order if relations.held_by(n) and n not in engine.grouped_rows]
     gone = {n: np.setdiff1d(table[n].missing, relations.tied(n)) for n in names}
     found = {n: done.get(n, values[n]).copy() for n in names}
     rows = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *gone.values()]))
@@ -414,8 +414,8 @@ def check(engine: Engine, values: Mapping[Hashable, Array]) -> None:
     for tie in engine.relations.ties:
         found = derived_value(tie.one, table, values, tie.rows)
         wanted = completed_numbers(table, tie.one.name, table[tie.one.name].values[tie.rows])
-        spread = float(np.nanstd(completed_numbers(table, tie.one.name, table[tie.one.name].values)))
-        wrong = tie.rows[~(np.abs(found - wanted) <= 1e-6 * (np.abs(wanted) + spread))]
+        sd = float(np.nanstd(completed_numbers(table, tie.one.name, table[tie.one.name].values)))
+        wrong = tie.rows[~(np.abs(found - wanted) <= 1e-6 * (np.abs(wanted) + sd))]
         _refuse_outside(repr(tie.one.name), wrong, options, {"derived": f"{tie.one.name} = {tie.one.code}"})
 
 

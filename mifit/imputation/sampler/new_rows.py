@@ -82,15 +82,15 @@ def complete_rows(
     with one_thread():
         old = Engine(known, drawn, derived)
         engine = Engine(_below(known, new, drawn.order), drawn, derived, like=old)
-        return [_completed(engine, old, chain, seed, sweeps) for chain in chains]
+        return [_draws_of_set(engine, old, chain, seed, sweeps) for chain in chains]
 
 
 def needed(known: Table, plan: Plan, derived: Sequence[Derived] = ()) -> set[Hashable]:
     """Columns that new rows must have: those that some model reads."""
     engine = Engine(known, plan, derived)
-    models = [*engine.own.values(), *(ready.model for ready in engine.factors)]
+    models = [*engine.own.values(), *(runtime.model for runtime in engine.factors)]
     found = set().union(*(engine.layout.needs(model.columns) for model in models), plan.order)
-    found |= {name for ready in engine.factors for name in ready.outcome}
+    found |= {name for runtime in engine.factors for name in runtime.outcome}
     found |= {name for question in plan.questions for name in question.reserved(known)}
     means = [p.which for v in plan.variables for p in v.pieces if p.what == "mean"]
     found |= {p for held in engine.relations.held for p in held.one.parents}
@@ -103,13 +103,13 @@ def _for_new(
 ) -> Plan:
     """The plan for the new rows: what was drawn, and outcomes and auxiliaries that were complete."""
     needs = needed(known, plan, derived) | (set(given) & _imputable(known, plan))
-    holes = [name for name in new.incomplete if name in needs]
+    incomplete = [name for name in new.incomplete if name in needs]
     factors = {
         name: factor for factor in plan.factors
         for name in (plan.questions[factor.question].outcome if factor.question is not None else (factor.variable,))
     }  # fmt: skip
     extra = []
-    for name in (name for name in holes if name not in plan.order):
+    for name in (name for name in incomplete if name not in plan.order):
         factor = factors.get(name)
         if factor is None or facts_of(factor.method).survival:
             judged = [n for n in factors if not facts_of(factors[n].method).survival]
@@ -127,19 +127,19 @@ def _for_new(
         extra.append(Variable(name, kind, 0, role, factor.method, label, "own", factor.pieces, (), "for new rows"))
     extra.sort(key=lambda variable: variable.role)
     variables = [v for v in plan.variables if v.name not in {one.name for one in extra}]
-    order = (*(n for n in plan.order if n in holes), *(variable.name for variable in extra))
+    order = (*(n for n in plan.order if n in incomplete), *(variable.name for variable in extra))
     return dataclasses.replace(plan, variables=(*variables, *extra), order=order)
 
 
 def _imputable(known: Table, plan: Plan) -> set[Hashable]:
     """Columns that the plan would have drawn, had they had missing values; one value seen is drawn as well."""
-    left = {v.name for v in plan.variables if v.role == "left"}
-    left -= {n for n in left if known[n].kind is not Kind.OTHER and is_constant(known[n])}
-    left |= {n for n, option in plan.options.methods.items() if option == "leave"} | {
+    excluded = {v.name for v in plan.variables if v.role == "left"}
+    excluded -= {n for n in excluded if known[n].kind is not Kind.OTHER and is_constant(known[n])}
+    excluded |= {n for n, option in plan.options.methods.items() if option == "leave"} | {
         *plan.options.derived,
         plan.options.id,
     }
-    return set(plan.columns) - left
+    return set(plan.columns) - excluded
 
 
 def _below(known: Table, new: Table, order: Collection[Hashable]) -> Table:
@@ -155,7 +155,7 @@ def _below(known: Table, new: Table, order: Collection[Hashable]) -> Table:
     return Table(columns, n + new.n_rows)
 
 
-def _completed(engine: Engine, old: Engine, chain: Chain, seed: Seed, sweeps: int) -> dict[Hashable, Array]:
+def _draws_of_set(engine: Engine, old: Engine, chain: Chain, seed: Seed, sweeps: int) -> dict[Hashable, Array]:
     """The missing values of the new rows under the parameters of one chain."""
     rng = seed.stream(chain.number, chain.sweeps, 1)
     state = ChainState(engine, chain, _opening(engine, old, chain, rng), _old_rows(old))
@@ -168,8 +168,8 @@ def _completed(engine: Engine, old: Engine, chain: Chain, seed: Seed, sweeps: in
 
 def _opening(engine: Engine, old: Engine, chain: Chain, rng: np.random.Generator) -> dict[Hashable, Array]:
     """Whole columns, (n,) each: among the old rows as the chain completed them, among the new filled with observed."""
-    values = {name: engine.table[name].values.copy() for name in {*chain.holes, *engine.plan.order}}
-    for name, drawn in chain.holes.items():
+    values = {name: engine.table[name].values.copy() for name in {*chain.imputed, *engine.plan.order}}
+    for name, drawn in chain.imputed.items():
         values[name][old.table[name].missing] = drawn
     for name in engine.plan.order:
         column, missing = old.table[name], engine.table[name].missing
@@ -183,8 +183,8 @@ def _old_rows(old: Engine) -> dict[Any, Rows]:
     rows: dict[Any, Rows] = {}
     for name, variable in old.variables.items():
         rows[name] = old.table[name].observed if variable.role == "column" else every
-        if variable.together and old.unit_heads is not None:
-            rows[name] = np.intersect1d(rows[name], old.unit_heads)
-    for ready in old.factors:
-        rows[ready.key] = every if ready.rows is None else ready.rows
+        if variable.together and old.unit_first_rows is not None:
+            rows[name] = np.intersect1d(rows[name], old.unit_first_rows)
+    for runtime in old.factors:
+        rows[runtime.key] = every if runtime.rows is None else runtime.rows
     return rows

@@ -24,13 +24,13 @@ from .likelihood_terms import GroupedTerm, ScoresValues
 from .runs import one_thread
 from .samplers import TransformedOutcome
 
-__all__ = ["ReplayedDraw", "Spread", "replay"]
+__all__ = ["ReplayedDraw", "ValueDistribution", "replay"]
 
 _GRID = np.linspace(-8.0, 8.0, 4001)  # standard deviations of the own model, where the likelihood terms are evaluated
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class ValueDistribution:
     """A distribution of one value: its median and where 90 % of it lie, or a probability for each level."""
 
     low: float = np.nan  #: 5 % lie below
@@ -47,8 +47,8 @@ class ReplayedDraw:
     names: tuple[str, ...]  #: columns of the own model (p)
     stood: Array  #: (p,) their values in this row, in the user's units
     coef: Array  #: (p,) or (p, k) drawn coefficients in the user's units
-    own: Spread | None  #: what the own model alone says of this row; None where it has no density
-    weighed: Spread | None  #: the same after all likelihood terms; None where there is none
+    own: ValueDistribution | None  #: what the own model alone says of this row; None where it has no density
+    weighed: ValueDistribution | None  #: the same after all likelihood terms; None where there is none
     acceptance: (
         float  #: probability that a proposal of the own model is accepted in this row; NaN without likelihood terms
     )
@@ -174,14 +174,14 @@ class _Seen:
         slope[columns == 0] += shift
         return slope.reshape(np.shape(coef))
 
-    def _spreads(self) -> tuple[Spread | None, Spread | None, float]:
+    def _spreads(self) -> tuple[ValueDistribution | None, ValueDistribution | None, float]:
         """What the own model says of the row, alone and weighed, and the probability of acceptance."""
         own, at, x, constraint = self.own, self.at, self.x, self.constraint
         terms: list[ScoresValues] = [term for _, term in self.record.terms]
-        members = self.engine.members.get(self.name)
-        if members is not None:
-            terms, at = [GroupedTerm(term, members) for term in terms], int(members.unit[at])
-            constraint = None if constraint is None else constraint.shared(members)
+        grouped_rows = self.engine.grouped_rows.get(self.name)
+        if grouped_rows is not None:
+            terms, at = [GroupedTerm(term, grouped_rows) for term in terms], int(grouped_rows.unit[at])
+            constraint = None if constraint is None else constraint.shared(grouped_rows)
         inverse = self.engine.inverse(self.name)
         if inverse is not None:
             own = TransformedOutcome(own, self.name, *inverse)
@@ -203,7 +203,7 @@ class _Seen:
         start = start / start.sum()
         terms = terms if constraint is None else [*terms, constraint]
         liked = np.exp(_score(terms, at, points[good]))
-        shown = _spread(points[good], start[good], levels, whole)
+        shown = _distribution(points[good], start[good], levels, whole)
         if not terms or not (start[good] * liked).any():
             return shown, None, np.nan
         choice = self.engine.choices[self.name]
@@ -214,15 +214,15 @@ class _Seen:
         if constraint is not None and constraint.bounded and choice.normals:
             numbers = constraint.numbers(points[good])
             proposed[good] *= (constraint.low[at] <= numbers) & (numbers <= constraint.high[at])
-        weighed = _spread(points[good], start[good] * liked, levels, whole)
+        weighed = _distribution(points[good], start[good] * liked, levels, whole)
         return shown, weighed, float((start[good] * liked).sum() / proposed.sum())
 
     def _weight(self) -> tuple[float, float]:
         """Prior weight and offset of the row in its own factor."""
-        ready, row = self.engine.own_factor[self.name], self.engine.table[self.name].missing[self.at]
-        if ready is None:
+        runtime, row = self.engine.own_factor[self.name], self.engine.table[self.name].missing[self.at]
+        if runtime is None:
             return 1.0, float(np.broadcast_to(self.record.effect, len(self.record.draw.values))[self.at])
-        weights, offset = ready.weights, ready.offset
+        weights, offset = runtime.weights, runtime.offset
         return 1.0 if weights is None else float(weights[row]), 0.0 if offset is None else float(offset[row])
 
 
@@ -235,14 +235,14 @@ def _score(terms: Sequence[ScoresValues], at: int, points: Array) -> Array:
     return total
 
 
-def _spread(points: Array, weights: Array, levels: bool, whole: bool) -> Spread:
+def _distribution(points: Array, weights: Array, levels: bool, whole: bool) -> ValueDistribution:
     """Quantiles of weighted points in ascending order, or the share of each."""
     weights = weights / weights.sum()
     if levels:
-        return Spread(levels=tuple(weights.tolist()))
+        return ValueDistribution(levels=tuple(weights.tolist()))
     quantiles = [0.05, 0.5, 0.95]
     if whole:
         low, median, high = points[np.searchsorted(np.cumsum(weights), quantiles)].tolist()
     else:
         low, median, high = np.interp(quantiles, np.cumsum(weights) - 0.5 * weights, points).tolist()
-    return Spread(low, median, high)
+    return ValueDistribution(low, median, high)

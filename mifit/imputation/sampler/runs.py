@@ -14,7 +14,7 @@ from ...calls import left_alone
 from ...errors import ImputationError, MifitError, PlanError, call
 from ...formula.derived import Derived
 from ...frame.table import Table
-from ...workers import spread
+from ...workers import run_jobs
 from ..plan.groups import rows_of
 from ..plan.plan import Plan
 from ..seed import Seed
@@ -65,7 +65,7 @@ def run(
     work = functools.partial(_job, uuid.uuid4().hex, table, plan, tuple(derived), sweeps, seed)
     try:
         with one_thread():  # here too: chains in threads of this process end at different times
-            return spread(work, list(zip(numbers, starts, strict=True)), n_jobs, tick=tick, keep=keep)
+            return run_jobs(work, list(zip(numbers, starts, strict=True)), n_jobs, tick=tick, keep=keep)
     finally:
         _HELD[0] = None
 
@@ -165,8 +165,8 @@ def _way_out(engine: Engine, visiting: Hashable) -> str:
     plan = engine.plan
     if visiting is None:
         return call("df.mice.plan").after("plan = ")
-    asked = {v for q in plan.questions for v in (*q.variables(engine.table), *q.outcome)}
-    if visiting in plan.order and visiting not in asked:
+    in_analysis = {v for q in plan.questions for v in (*q.variables(engine.table), *q.outcome)}
+    if visiting in plan.order and visiting not in in_analysis:
         return call("df.mice.impute", **left_alone(visiting))
     if plan.mode == "compatible":
         return call("df.mice.impute", congeniality="terms")
@@ -195,19 +195,19 @@ def tables_of(table: Table, plan: Plan) -> list[Table]:
 def joined(table: Table, plan: Plan, parts: Sequence[Chain], sweeps: int) -> Chain:
     """Chains of the groups as one chain of the whole, with theirs in ``parts``."""
     split = rows_of(table, plan.options.by)
-    holes = {name: np.full(len(table[name].missing), np.nan) for name in plan.order}
+    imputed = {name: np.full(len(table[name].missing), np.nan) for name in plan.order}
     traces: dict[str, Any] = {}
     events: dict[str, int] = {}
     first: dict[str, tuple[Hashable, int]] = {}
     sampled: dict[Hashable, tuple[int, int, int]] = {}
     for (level, rows), chain in zip(split.items(), parts, strict=True):
         ahead = f"{plan.options.by} = {level}: "
-        for name, drawn in chain.holes.items():
-            holes[name][np.isin(table[name].missing, rows)] = drawn
+        for name, drawn in chain.imputed.items():
+            imputed[name][np.isin(table[name].missing, rows)] = drawn
         traces.update({ahead + name: trace for name, trace in chain.traces.items()})
         events.update({ahead + event: visits for event, visits in chain.events.items()})
         first.update({ahead + event: seen for event, seen in chain.first.items()})
         for name, (drawn_, tried, sliced) in chain.sampled.items():
             past = sampled.get(name, (0, 0, 0))
             sampled[name] = (past[0] + drawn_, past[1] + tried, past[2] + sliced)
-    return Chain(parts[0].number, sweeps, holes, traces, {}, events, sampled, first, tuple(parts))
+    return Chain(parts[0].number, sweeps, imputed, traces, {}, events, sampled, first, tuple(parts))

@@ -47,7 +47,7 @@ class Draw:
     def __init__(self, values: Array, tried: int = 0, sliced: int = 0) -> None:
         self.values, self.drawn, self.tried, self.sliced = values, len(values), tried, sliced
 
-    def of(self, values: Array) -> Draw:
+    def with_values(self, values: Array) -> Draw:
         """The same draw with other values: shared by several rows, or replaced in some."""
         found = Draw(values, self.tried, self.sliced)
         found.drawn = self.drawn
@@ -225,7 +225,7 @@ def draw_continuous(
     """
     own = _with_components(own, X, current, rng)
     mean, sd = own.mean_sd(X)
-    spread = np.broadcast_to(sd, len(X)) if weights is None else sd / np.sqrt(weights)
+    row_sd = np.broadcast_to(sd, len(X)) if weights is None else sd / np.sqrt(weights)
     waiting: list[ScoresValues] = []
     mixed: list[Any] = []
     unit = float(np.max(sd, initial=0.0))
@@ -233,29 +233,29 @@ def draw_continuous(
         if normal and getattr(term, "moving", None) is not None:
             mixed.append(term)
             continue
-        product = _multiply(own, mean, spread, term, unit) if normal else None
+        product = _multiply(own, mean, row_sd, term, unit) if normal else None
         if product is None:
             waiting.append(term)
         else:
-            mean, spread = product
+            mean, row_sd = product
     if mixed:
         alone = not waiting and constraint is None and getattr(own, "reach", None) is None
-        mean, spread, last = _components_drawn(own, mean, spread, mixed, waiting, current, unit, alone, rng)
+        mean, row_sd, last = _components_drawn(own, mean, row_sd, mixed, waiting, current, unit, alone, rng)
         if last is not None:
-            return Draw(own.backward(last.stepped(own.backward, mean, spread, own.forward(current), unit, rng)))
+            return Draw(own.backward(last.stepped(own.backward, mean, row_sd, own.forward(current), unit, rng)))
     limits = None if constraint is None else _limits(own, constraint)
     if getattr(own, "reach", None) is not None:
         limits, current = _reached(own, X, limits, current)
     if constraint is not None and constraint.allowed is not None:
         waiting.append(constraint)
     if not waiting:
-        drawn = own.backward(_normals(mean, spread, limits, rng))
+        drawn = own.backward(_normals(mean, row_sd, limits, rng))
         if np.isfinite(drawn).all():
             return Draw(
                 drawn if constraint is None else np.clip(drawn, constraint.low, constraint.high)
             )  # rounding may put a truncated draw 1 ulp outside its bound
-    found = _settle(own, mean, spread, waiting, current, rng, limits)
-    return found if constraint is None else found.of(np.clip(found.values, constraint.low, constraint.high))
+    found = _reject_or_slice(own, mean, row_sd, waiting, current, rng, limits)
+    return found if constraint is None else found.with_values(np.clip(found.values, constraint.low, constraint.high))
 
 
 def _with_components(own: Any, X: Array, current: Array, rng: np.random.Generator) -> Any:
@@ -267,7 +267,7 @@ def _with_components(own: Any, X: Array, current: Array, rng: np.random.Generato
 
 
 def _components_drawn(
-    own: Any, mean: Array, spread: Array, mixed: Sequence[Any], waiting: list[ScoresValues], current: Array,
+    own: Any, mean: Array, row_sd: Array, mixed: Sequence[Any], waiting: list[ScoresValues], current: Array,
     unit: float, alone: bool, rng: np.random.Generator,
 ) -> tuple[Array, Array, Any]:  # fmt: skip
     """Multiply factors whose errors are mixtures into a normal: each is normal once its components are drawn.
@@ -277,20 +277,20 @@ def _components_drawn(
     multiplied: it is returned where it is the last one of all, else it waits.
     """
     if unit == 0.0:
-        return mean, spread, None
+        return mean, row_sd, None
     ordered = sorted(mixed, key=lambda term: term.moving)
     for position, term in enumerate(ordered, start=1):
         last = alone and not waiting and position == len(ordered) and isinstance(term, MixtureTerm)
         if term.moving and last:
-            return mean, spread, term
+            return mean, row_sd, term
         given, known = () if last else (own.forward(current),), None
         if not term.moving:
-            known = term.information_of_components(own.backward, mean, spread, unit, rng, *given)
+            known = term.information_of_components(own.backward, mean, row_sd, unit, rng, *given)
         if known is None:
             waiting.append(term)
         else:
-            mean, spread = _product(mean, spread, *known)
-    return mean, spread, None
+            mean, row_sd = _product(mean, row_sd, *known)
+    return mean, row_sd, None
 
 
 def _limits(own: Any, constraint: Constraint) -> tuple[Array, Array]:
@@ -314,11 +314,11 @@ def _reached(
     return (low, high), np.where((low <= w) & (w <= high), current, own.backward(np.clip(w, low, high)))
 
 
-def _normals(mean: Array, spread: Array, limits: tuple[Array, Array] | None, rng: np.random.Generator) -> Array:
+def _normals(mean: Array, row_sd: Array, limits: tuple[Array, Array] | None, rng: np.random.Generator) -> Array:
     """Normal draws of the shape of ``mean``, truncated where there are limits."""
     if limits is None:
-        return np.asarray(mean + spread * rng.standard_normal(mean.shape))
-    size = np.where(spread > 0, spread, np.finfo(float).tiny)
+        return np.asarray(mean + row_sd * rng.standard_normal(mean.shape))
+    size = np.where(row_sd > 0, row_sd, np.finfo(float).tiny)
     return truncated_normal(mean, size, *limits, np.asarray(rng.random(mean.shape)))
 
 
@@ -332,8 +332,8 @@ def draw_proposed(
     shift = np.broadcast_to(np.asarray(shift, dtype=np.float64), (n,))
 
     def propose(at: Rows) -> Array:
-        heavy = () if weights is None else (weights[at],)
-        return np.asarray(own.sample(X[at], rng, shift[at], *heavy))
+        survey_weights = () if weights is None else (weights[at],)
+        return np.asarray(own.sample(X[at], rng, shift[at], *survey_weights))
 
     for proposals in ROUNDS:
         if not len(waiting):
@@ -359,24 +359,24 @@ def draw_proposed(
     return Draw(out, tried, len(waiting))
 
 
-def _multiply(own: Any, mean: Array, spread: Array, term: ScoresValues, unit: float) -> tuple[Array, Array] | None:
+def _multiply(own: Any, mean: Array, row_sd: Array, term: ScoresValues, unit: float) -> tuple[Array, Array] | None:
     """Multiply a normal by a normal factor that is affine in what is drawn; None where it is not defined."""
     if unit == 0.0:
-        return mean, spread
+        return mean, row_sd
     known = term.information(own.backward, mean, unit)
     if known is None:
         return None
-    return _product(mean, spread, *known)
+    return _product(mean, row_sd, *known)
 
 
-def _product(mean: Array, spread: Array, precision: Array, pull: Array) -> tuple[Array, Array]:
+def _product(mean: Array, row_sd: Array, precision: Array, pull: Array) -> tuple[Array, Array]:
     """Mean and spread of a normal times another one."""
-    narrowed = 1.0 / (1.0 / spread**2 + precision)
+    narrowed = 1.0 / (1.0 / row_sd**2 + precision)
     return mean + narrowed * pull, np.sqrt(narrowed)
 
 
-def _settle(
-    own: Any, mean: Array, spread: Array, terms: Sequence[ScoresValues], current: Array, rng: np.random.Generator,
+def _reject_or_slice(
+    own: Any, mean: Array, row_sd: Array, terms: Sequence[ScoresValues], current: Array, rng: np.random.Generator,
     limits: tuple[Array, Array] | None = None,
 ) -> Draw:  # fmt: skip
     """Propose from the normal, accept by the likelihood terms; rows still waiting take slice steps."""
@@ -389,7 +389,7 @@ def _settle(
             break
         still, many = [], 1 + len(waiting) * proposals // _BLOCK
         for block in np.array_split(waiting, many) if many > 1 else [waiting]:
-            values, accepted = _propose(own, mean, spread, terms, block, proposals, rng, limits)
+            values, accepted = _propose(own, mean, row_sd, terms, block, proposals, rng, limits)
             first = accepted.argmax(axis=1)
             got = accepted[np.arange(len(block)), first]
             tried += _needed(first, got, proposals)
@@ -397,7 +397,7 @@ def _settle(
             still.append(block[~got])
         waiting = np.concatenate(still) if many > 1 else still[0]
     if len(waiting):
-        out[waiting] = _slice(own, mean, spread, terms, waiting, current[waiting], rng, limits)
+        out[waiting] = _slice(own, mean, row_sd, terms, waiting, current[waiting], rng, limits)
     return Draw(out, tried, len(waiting))
 
 
@@ -407,13 +407,13 @@ def _needed(first: Rows, got: npt.NDArray[np.bool_], proposals: int) -> int:
 
 
 def _propose(
-    own: Any, mean: Array, spread: Array, terms: Sequence[ScoresValues], at: Rows, proposals: int,
+    own: Any, mean: Array, row_sd: Array, terms: Sequence[ScoresValues], at: Rows, proposals: int,
     rng: np.random.Generator, limits: tuple[Array, Array] | None,
 ) -> tuple[Array, npt.NDArray[np.bool_]]:  # fmt: skip
     """Several proposals for each row and whether each is accepted, both (len(at), proposals)."""
     many = np.repeat(at, proposals)
     ends = None if limits is None else (limits[0][many], limits[1][many])
-    w = _normals(mean[many], spread[many], ends, rng).reshape(len(at), proposals)
+    w = _normals(mean[many], row_sd[many], ends, rng).reshape(len(at), proposals)
     values = own.backward(w)
     log_share = -rng.standard_exponential((len(at), proposals))  # as the log of a uniform number
     score = _score(terms, many, values.ravel()).reshape(values.shape)
@@ -437,7 +437,7 @@ def _score(terms: Sequence[ScoresValues], at: Rows, values: Array) -> Array:
 
 
 def _slice(
-    own: Any, mean: Array, spread: Array, terms: Sequence[ScoresValues], at: Rows, current: Array,
+    own: Any, mean: Array, row_sd: Array, terms: Sequence[ScoresValues], at: Rows, current: Array,
     rng: np.random.Generator, limits: tuple[Array, Array] | None,
 ) -> Array:  # fmt: skip
     """Elliptical slice steps (Murray, Adams & MacKay 2010) from the current values."""
@@ -457,11 +457,11 @@ def _slice(
         if not len(lost):
             break
         within = None if ends is None else (ends[0][lost], ends[1][lost])
-        drawn = _normals(mean[at[lost]], spread[at[lost]], within, rng)
+        drawn = _normals(mean[at[lost]], row_sd[at[lost]], within, rng)
         w[lost], values[lost] = drawn - mean[at[lost]], own.backward(drawn)
         level[lost] = _score(terms, at[lost], values[lost])
     for _ in range(SLICE_STEPS):
-        ellipse = spread[at] * rng.standard_normal(len(at))
+        ellipse = row_sd[at] * rng.standard_normal(len(at))
         floor = level + np.log(rng.random(len(at)))
         angle = rng.random(len(at)) * 2.0 * np.pi
         low, high = angle - 2.0 * np.pi, angle.copy()

@@ -63,7 +63,7 @@ class _Imagined(NamedTuple):
     values: Array
     columns: Array
 
-    def of(self, change: Change, rows: Rows, values: Array) -> bool:
+    def matches(self, change: Change, rows: Rows, values: Array) -> bool:
         """Whether they are these."""
         return change is self.change and np.array_equal(values, self.values) and np.array_equal(rows, self.rows)
 
@@ -266,9 +266,9 @@ class Layout:
             keep = slot.design is not None and not self._has_constant(slot.design)
             self.centre[place] = 0.0 if keep else values.mean()
             apart = values - self.centre[place]
-            spread = float(np.sqrt(apart @ apart / len(apart)))
-            if spread > 0 and np.isfinite(spread):
-                self.scale[place] = 2.0 ** np.round(np.log2(spread))
+            sd = float(np.sqrt(apart @ apart / len(apart)))
+            if sd > 0 and np.isfinite(sd):
+                self.scale[place] = 2.0 ** np.round(np.log2(sd))
 
     def _names(self, slot: _Slot) -> frozenset[Hashable]:
         if slot.variable is not None:
@@ -431,7 +431,7 @@ class ColumnStore:
         """Columns as they would be with other values of a variable, shape (len(rows), len(places))."""
         change = self.layout.change(variable, places)
         held = self._imagined
-        if change.costly and held is not None and held.of(change, rows, values):
+        if change.costly and held is not None and held.matches(change, rows, values):
             return held.columns
         data = {name: self.values[name][rows] for name in change.needs}
         data[variable] = values

@@ -110,7 +110,7 @@ def test_the_rows_of_a_unit_multiply():
     precision, pull = judge.information(lambda x: x, np.array([1.0, 2.0, 3.0]), 1.0)
     assert precision.tolist() == [2, 1, 3]
     assert pull.tolist() == [1 + 4 - 2, 2 - 2, 0 + 3 + 5 - 9]
-    assert [unit[head] for head in members.heads] == [0, 1, 2]
+    assert [unit[head] for head in members.first_rows] == [0, 1, 2]
 
 
 EVERY = "y ~ x*t + b + c + k + r + v"

@@ -31,7 +31,7 @@ class Watched:
         self.ran, self.tried = defaultdict(set), defaultdict(bool)
         self.name = None
         for primitive, word in (
-            ("_settle", "rejection"), ("draw_proposed", "rejection"), ("draw_discrete", "enumerate"),
+            ("_reject_or_slice", "rejection"), ("draw_proposed", "rejection"), ("draw_discrete", "enumerate"),
             ("_product", "product"),
         ):  # fmt: skip
             monkeypatch.setattr(samplers, primitive, self._noting(getattr(samplers, primitive), word))

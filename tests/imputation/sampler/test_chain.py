@@ -34,7 +34,7 @@ def holes(frame, formula, k=0, sweeps=5, seed=5, chains=2, **options):
     table = read(frame)
     questions = [ask(formula, table, scope={"np": np})] if formula else []
     plan, table = make(table, questions, Options(**options), {})
-    return [chain.holes for chain in run(table, plan, list(range(chains)), sweeps, Seed(seed), n_jobs=1)]
+    return [chain.imputed for chain in run(table, plan, list(range(chains)), sweeps, Seed(seed), n_jobs=1)]
 
 
 # Law 4: the same bits
@@ -175,8 +175,8 @@ def next_x(frame, shove, **options):
     table = read(frame)
     plan, table = make(table, [ask("y ~ x * z", table)], Options(**options), {})
     before = run(table, plan, [0], 3, Seed(6), n_jobs=1)[0]
-    changed = {**before.holes, "y": before.holes["y"] + shove}
-    running = ChainState(Engine(table, plan), dataclasses.replace(before, holes=changed))
+    changed = {**before.imputed, "y": before.imputed["y"] + shove}
+    running = ChainState(Engine(table, plan), dataclasses.replace(before, imputed=changed))
     running.store.refresh()
     return running.visit(plan["x"], np.random.default_rng(7)).draw.values, plan
 
@@ -315,9 +315,9 @@ def test_traces_have_a_name_for_every_statistic_and_a_value_for_every_sweep():
     assert set(chain.traces) == wanted
     assert {len(values) for values in chain.traces.values()} == {6}
     assert all(np.isfinite(values).all() for values in chain.traces.values())
-    np.testing.assert_allclose(chain.traces["mean(x)"][-1], chain.holes["x"].mean())
-    np.testing.assert_allclose(chain.traces["sd(x)"][-1], chain.holes["x"].std(ddof=1))
-    np.testing.assert_allclose(chain.traces["share(g = b)"][-1], np.mean(chain.holes["g"] == 1))
+    np.testing.assert_allclose(chain.traces["mean(x)"][-1], chain.imputed["x"].mean())
+    np.testing.assert_allclose(chain.traces["sd(x)"][-1], chain.imputed["x"].std(ddof=1))
+    np.testing.assert_allclose(chain.traces["share(g = b)"][-1], np.mean(chain.imputed["g"] == 1))
 
 
 @pytest.mark.parametrize(

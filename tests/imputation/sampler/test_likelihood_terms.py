@@ -166,7 +166,7 @@ def counts(n=300, seed=0):
 
 def drawn(frame, formula, model, m=1, sweeps=5, **keywords):
     plan, table = plan_of(frame, formula, model, **keywords)
-    return [chain.holes for chain in run(table, plan, range(m), sweeps, Seed(1), n_jobs=1)]
+    return [chain.imputed for chain in run(table, plan, range(m), sweeps, Seed(1), n_jobs=1)]
 
 
 REPEATED = [
@@ -232,7 +232,7 @@ def test_terms_count_a_row_as_often_as_its_frequency_weight():
         table = read(one)
         question = ask("y ~ x * z", table, model="glm", keywords={**POISSON, **words})
         plan, table = make(table, [question], Options(congeniality="terms", methods={"x": "norm"}), {})
-        found.append(run(table, plan, [0], 1, Seed(1), n_jobs=1)[0].holes["x"])
+        found.append(run(table, plan, [0], 1, Seed(1), n_jobs=1)[0].imputed["x"])
     np.testing.assert_allclose(found[0], found[1], rtol=1e-6)
     with pytest.raises(PlanError, match="frequency weight other than 1"):
         make(read(counts().assign(w=2)), [question_of("w")], Options(congeniality="terms"), {})
@@ -349,7 +349,7 @@ def test_an_incomplete_two_valued_outcome_keeps_its_two_values(model, words):
     frame.loc[:20, "y"] = np.nan
     plan, table = plan_of(frame, "y ~ x", model, **words)
     assert "'y' has two values: drawn by logistic (approximate)" in plan.events
-    holes = run(table, plan, [0], 5, Seed(1))[0].holes["y"]
+    holes = run(table, plan, [0], 5, Seed(1))[0].imputed["y"]
     assert set(holes) <= {0.0, 1.0}  # level codes
 
 
@@ -536,9 +536,9 @@ def test_a_missing_outcome_says_something_of_a_covariate_only_through_an_auxilia
     plan, table = plan_of(with_missing_outcomes(label, later), "y ~ x * z", model, **words)
     chain = run(table, plan, [0], 2, Seed(1), n_jobs=1)[0]
     many = table["y"].n_levels
-    moved = (chain.holes["y"] + 1) % many if many else chain.holes["y"] + (1.0 if later else 1e6)
-    other = replace(chain, holes={**chain.holes, "y": moved})
-    one, two = (run(table, plan, [0], 3, Seed(1), before=[c], n_jobs=1)[0].holes["x"] for c in (chain, other))
+    moved = (chain.imputed["y"] + 1) % many if many else chain.imputed["y"] + (1.0 if later else 1e6)
+    other = replace(chain, imputed={**chain.imputed, "y": moved})
+    one, two = (run(table, plan, [0], 3, Seed(1), before=[c], n_jobs=1)[0].imputed["x"] for c in (chain, other))
     assert np.array_equal(one, two) != later
 
 
@@ -553,7 +553,7 @@ def test_one_incomplete_covariate_settles_in_five_sweeps(label):
     z = table["z"].values[rows]
     found = []
     for sweeps in (5, 40):
-        holes = [chain.holes["x"] for chain in run(table, plan, range(40), sweeps, Seed(1), n_jobs=1)]
+        holes = [chain.imputed["x"] for chain in run(table, plan, range(40), sweeps, Seed(1), n_jobs=1)]
         found.append([(x.mean(), np.polyfit(z, x, 1)[0]) for x in holes])
     gap = np.array(found[1]) - np.array(found[0])
     # four standard errors on two figures for 16 analyses: false alarm 0.2 %, and the seed is fixed

@@ -454,8 +454,8 @@ def test_the_codes_of_two_values_do_not_matter(formula, codes):
         return run(table, plan, [0, 1], 5, Seed(17), n_jobs=1)
 
     for plain, other in zip(holes(0, 1), holes(*codes), strict=True):
-        np.testing.assert_array_equal(plain.holes["k"], other.holes["k"])
-        assert 0 < plain.holes["k"].mean() < 1
+        np.testing.assert_array_equal(plain.imputed["k"], other.imputed["k"])
+        assert 0 < plain.imputed["k"].mean() < 1
 
 
 def test_no_holes_are_drawn_without_complaint():

@@ -146,7 +146,7 @@ def test_finished_chains_hold_little_more_than_the_holes():
     assert engine.room == 1_024
     assert all(left.root is None and left.yardstick is None for left in chain.warm.values())
     again_ = run(known, plan, [0], 2, Seed(1), before=run(known, plan, [0], 1, Seed(1)))[0]
-    assert all(np.array_equal(values, again_.holes[name]) for name, values in chain.holes.items())
+    assert all(np.array_equal(values, again_.imputed[name]) for name, values in chain.imputed.items())
     small = run(*held(with_holes(300, 0.2))[1:], [0], 2, Seed(1))[0]
     assert small.warm["b"].root.shape == (3, 3)
 
@@ -185,7 +185,7 @@ def test_a_chain_is_the_same_whatever_ran_before_it(questions, together):
     _, known, plan = held(with_holes(300, 0.3, together=together), questions)
     both, alone = run(known, plan, [0, 1], 3, Seed(1))[1], run(known, plan, [1], 3, Seed(1))[0]
     assert both.events == alone.events
-    assert all(np.array_equal(values, alone.holes[name]) for name, values in both.holes.items())
+    assert all(np.array_equal(values, alone.imputed[name]) for name, values in both.imputed.items())
     for key, left in both.warm.items():
         if isinstance(left, WarmStart):
             assert all(np.array_equal(*pair) for pair in zip(left, alone.warm[key], strict=True))
@@ -201,4 +201,4 @@ def test_near_copies_missing_together_are_judged_alike_by_every_chain():
     data.loc[gone, ["x", "near", "b"]] = np.nan
     _, known, plan = held(data)
     both, alone = run(known, plan, [0, 1], 3, Seed(1))[1], run(known, plan, [1], 3, Seed(1))[0]
-    assert all(np.array_equal(values, alone.holes[name]) for name, values in both.holes.items())
+    assert all(np.array_equal(values, alone.imputed[name]) for name, values in both.imputed.items())
