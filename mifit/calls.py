@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import math
 import re
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-__all__ = ["Advice", "Code", "call", "coded", "left_alone", "with_request", "written"]
+__all__ = ["Advice", "Code", "Correction", "call", "coded", "left_alone", "with_request", "written"]
 
 
 class Code(str):
@@ -96,6 +97,89 @@ class Advice(str):
             if not (word == "model" and word in models):
                 words[word] = code
         return Advice(*self._parts(formula=formula, words=words, whole=True))
+
+
+class Correction(str):
+    """A line for a name that is no column: alone it shows the columns, joined to a request it is that, corrected.
+
+    Parameters
+    ----------
+    word : str
+        The option that names it, with ``=`` or without; anything else for the formula.
+    old, new : object
+        The name, and the column that was probably meant; None where none is near.
+    """
+
+    word: str
+    old: Any
+    new: Any
+
+    def __new__(cls, word: str, old: Any, new: Any) -> Correction:
+        """Keep what is corrected beside the line."""
+        made = super().__new__(cls, "df.columns.tolist()")
+        made.word, made.old, made.new = word.removesuffix("="), old, new
+        return made
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Correction, (self.word, self.old, self.new)
+
+    def of(self, base: Advice) -> str:
+        """Return a request with the column that was meant, or without what names none.
+
+        Examples
+        --------
+        >>> asked = call("df.mice.impute", "y ~ x", bounds={"xx": (0, 9)}, ignore="zz > 0", rng=1)
+        >>> print(Correction("bounds=", "xx", "x").of(asked))
+        df.mice.impute('y ~ x', bounds={'x': (0, 9)}, ignore='zz > 0', rng=1)
+        >>> print(Correction("", "zz", None).of(asked))
+        df.mice.impute('y ~ x', bounds={'xx': (0, 9)}, rng=1)
+        """
+        words = {w: self._without(c) if self.new is None else self._changed(c) for w, c in base.words.items()}
+        words = {
+            w: c if self.word in (w, "") or self.word not in base.words else base.words[w] for w, c in words.items()
+        }
+        formula = base.formula
+        if self.new is not None and self.word not in base.words:
+            formula = [self._in(one) for one in formula] if isinstance(formula, list) else formula and self._in(formula)
+        made = Advice(*base._parts(words=words, formula=formula, whole=True))
+        return self if made == base else made
+
+    def _in(self, text: str) -> str:
+        """Return a text with the name of the column that was meant."""
+        if text == self.old:
+            return str(self.new)
+        name = self.new if isinstance(self.new, str) and self.new.isidentifier() else f"Q({self.new!r})"
+        return re.sub(rf"(?<![\w.]){re.escape(str(self.old))}(?!\w)", lambda _: name, text)
+
+    def _changed(self, code: Any) -> Any:
+        """Return the code of a word with the column that was meant."""
+        if isinstance(code, Mapping):
+            return {self._changed(key): self._changed(one) for key, one in code.items()}
+        try:
+            value = ast.literal_eval(code) if isinstance(code, str) else code
+        except (ValueError, SyntaxError):  # the name of a variable
+            return code
+        return code if value is None else written(self._value(value))
+
+    def _value(self, value: Any) -> Any:
+        """Return a value with the column that was meant."""
+        if isinstance(value, str):
+            return self.new if value == self.old else self._in(value)
+        if isinstance(value, list | tuple):
+            return type(value)(self._value(one) for one in value)
+        if isinstance(value, dict):
+            return {self._value(key): self._value(one) for key, one in value.items()}
+        return self.new if value == self.old else value
+
+    def _without(self, code: Any) -> Any:
+        """Return the code of a word without what names no column."""
+        if isinstance(code, Mapping):
+            return {key: None if self._names(key) or self._names(one) else one for key, one in code.items()}
+        return None if self._names(code) else code
+
+    def _names(self, code: Any) -> bool:
+        """Return whether code names it."""
+        return re.search(rf"(?<!\w){re.escape(str(self.old))}(?!\w)", str(code)) is not None
 
 
 def call(verb: str, formula: Any = None, /, **words: Any) -> Advice:
@@ -218,6 +302,8 @@ def _place(word: str) -> int:
 
 def with_request(line: Any, base: Advice, verb: str | None = None) -> Any:
     """Return a line of a message; where it is a call of ``impute``, with what else was asked."""
+    if isinstance(line, Correction):
+        return line.of(base)
     if not isinstance(line, Advice) or line.whole:
         return line
     of_impute = verb is not None or _IMPUTE.search(base.verb)

@@ -59,6 +59,7 @@ __all__ = [
     "call",
     "help",
     "listed",
+    "near",
     "nearest",
     "outside",
     "warn",
@@ -265,6 +266,18 @@ def nearest(word: object, known: Iterable[object]) -> str:
     >>> nearest("bim", ["bmi", "age"])
     " (did you mean 'bmi'?)"
     """
+    found = near(word, known)
+    return "" if found is None else f" (did you mean {found!r}?)"
+
+
+def near(word: object, known: Iterable[object]) -> Any:
+    """Return the known word that is closest; None where none is close.
+
+    Examples
+    --------
+    >>> near("BMI", ["bmi", "age"]), near("w", ["bmi"])
+    ('bmi', None)
+    """
     spelled = {str(k): k for k in known}
     match = difflib.get_close_matches(str(word), list(spelled), n=1, cutoff=0.5)
     small = {text.casefold(): text for text in reversed(spelled)}
@@ -272,7 +285,7 @@ def nearest(word: object, known: Iterable[object]) -> str:
         match = [small[str(word).casefold()]]
     elif not match:
         match = [small[one] for one in difflib.get_close_matches(str(word).casefold(), list(small), n=1, cutoff=0.5)]
-    return f" (did you mean {spelled[match[0]]!r}?)" if match else ""
+    return spelled[match[0]] if match else None
 
 
 def outside() -> int:

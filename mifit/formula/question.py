@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import patsy.builtins
 
-from ..errors import FormulaError, ModelError, call, listed, nearest
+from ..calls import Correction
+from ..errors import FormulaError, ModelError, call, listed, near, nearest
 from ..frame.kinds import Kind
 from ..frame.table import Table, free_name
 from ..typing import Array
@@ -253,10 +254,10 @@ def capture(code: str, table: Table, scope: Mapping[str, Any], formula: str) -> 
                 if spelled != formula
                 else instead_of(name, formula)
             )
-            near = "" if advice else nearest(name, patsy.builtins.__all__)
-            meant = corrected(formula, name, near)
+            hint = "" if advice else nearest(name, patsy.builtins.__all__)
+            meant = corrected(formula, name, hint)
             raise FormulaError(
-                f"the formula calls {name!r}, which is not defined{near}.",
+                f"the formula calls {name!r}, which is not defined{hint}.",
                 formula=formula,
                 do=advice
                 or (
@@ -274,15 +275,16 @@ def capture(code: str, table: Table, scope: Mapping[str, Any], formula: str) -> 
             kept[name] = refer(value)
             continue
         if not pieces.variables or not pieces.called or not _constant(value, table.n_rows):
-            near = nearest(name, table.columns)
+            hint = nearest(name, table.columns)
             spelled = quoted(recased(formula, table.columns), table.columns)
-            spelled = corrected(formula, name, near) if spelled == formula and near else spelled
+            spelled = corrected(formula, name, hint) if spelled == formula and hint else spelled
+            typo = Correction("", name, near(name, table.columns))
             raise FormulaError(
-                f"the formula names {name!r}, which is not a column{near}.",
+                f"the {'formula' if '~' in formula else 'expression'} names {name!r}, which is not a column{hint}.",
                 formula=formula,
                 columns=listed(table.columns, 8),
-                do="df.columns.tolist()"
-                if spelled == formula
+                do=typo
+                if spelled == formula or "~" not in formula
                 else call("df.mice.impute", spelled).in_place_of(formula),
             )
         kept[name] = value
@@ -346,12 +348,12 @@ def _refuse_absent(code: str, scope: Mapping[str, Any], formula: str) -> None:
         module = scope.get(name, np if name in ("np", "numpy") else None)
         if isinstance(module, types.ModuleType) and not hasattr(module, node.attr):
             known = [k for k in dir(module) if k.islower() and callable(getattr(module, k, None))]
-            near = difflib.get_close_matches(node.attr, known, n=1, cutoff=0.5)
-            cured = formula.replace(f"{name}.{node.attr}", f"{name}.{near[0]}") if near else ""
+            close = difflib.get_close_matches(node.attr, known, n=1, cutoff=0.5)
+            cured = formula.replace(f"{name}.{node.attr}", f"{name}.{close[0]}") if close else ""
             raise FormulaError(
                 f"{module.__name__} has no {node.attr!r}{nearest(node.attr, known)}.",
                 formula=formula,
-                do=call("df.mice.impute", cured).in_place_of(formula) if near else f"dir({name})",
+                do=call("df.mice.impute", cured).in_place_of(formula) if close else f"dir({name})",
             )
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..errors import DataError, call, listed, nearest
+from ..calls import Correction
+from ..errors import DataError, call, listed, near, nearest
 from ..typing import Array, Rows
 from .kinds import Coding, Kind, classify, encode, is_missing
 
@@ -110,7 +111,7 @@ class Table:
             raise DataError(
                 f"{word} names {name!r}, which is not a column{nearest(name, self.columns)}.",
                 columns=listed(self.columns, 8),
-                do="df.columns.tolist()",
+                do=Correction(word, name, near(name, self.columns)),
             )
         return self.columns[name]
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..calls import left_alone
-from ..errors import PlanError, call, listed, nearest
+from ..calls import Correction, left_alone
+from ..errors import PlanError, call, listed, near, nearest
 from .kinds import Coding, Kind, classify, is_missing
 from .numbers_as_text import spelled
 from .table import Column, Table
@@ -48,7 +48,7 @@ def codings(frame: pd.DataFrame, kinds: Mapping[Hashable, Any]) -> dict[Hashable
     for name, option in kinds.items():
         if name not in frame.columns:
             fact = f"kinds= names {name!r}, which is not a column{nearest(name, frame.columns)}."
-            raise PlanError(fact, do="df.columns.tolist()")
+            raise PlanError(fact, do=Correction("kinds", name, near(name, frame.columns)))
         found[name] = _recast(name, frame[name], option)
     return found
 

@@ -203,8 +203,11 @@ def question_of(record: Record, given: FitArguments) -> tuple[Question, Any]:
 def _refuse(given: FitArguments) -> None:
     """Refuse words nobody knows."""
     if given.uncovered not in ("reimpute", "raise", "ignore"):
+        meant = "ignore" if str(given.uncovered).lower() in ("no", "none", "off", "false", "skip") else "raise"
         raise PlanError(
-            f"uncovered is {given.uncovered!r}.", known="reimpute, raise, ignore", do='imp.fit(uncovered="raise")'
+            f"uncovered is {given.uncovered!r}; it is 'reimpute', 'raise' or 'ignore'.",
+            known="reimpute imputes again, raise refuses, ignore fits the sets as they are",
+            do=errors.call("imp.fit", given.formula, uncovered=meant),
         )
     if given.keep not in (None, "results"):
         raise PlanError(f"keep is {given.keep!r}.", known='None, "results"', do='imp.fit(keep="results")')

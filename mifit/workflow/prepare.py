@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -118,10 +119,36 @@ def plan_for(frame: pd.DataFrame, given: Arguments) -> Record:
                 f"{word}= belongs to the fit, not to the imputation.",
                 do=errors.call(IMPUTE, **{word: None}).then(f".fit({word}={written(value, otherwise=word)})"),
             )
+        if words.spec.groups and words.init.get("groups") is None:
+            _refuse_no_groups(chosen, one, read_in.table.given)
         require_columns(read_in.table.given, words)
         spelled = substitute(one, read_in.derived) if read_in.derived else one
         questions.append(ask(spelled, read_in.table.given, model=name, keywords=dict(words.init), scope=scope))
     return planned(read_in, questions, options, scope, tuple(formulas), events)
+
+
+def _refuse_no_groups(model: str, formula: str, table: Table) -> None:
+    """Refuse a model of clusters without their column."""
+    repeated = [
+        n for n, c in table.columns.items()
+        if not len(c.missing) and 2 < len(np.unique(c.values)) <= table.n_rows / 2 and c.kind is not Kind.OTHER
+        and (not c.number or np.array_equal(c.values, np.rint(c.values)))
+    ]  # fmt: skip
+    named = [n for n in repeated if _CLUSTER.search(str(n))]
+    group = next(iter([*named, *repeated]), None)
+    raise PlanError(
+        f"a {model} model needs to know the groups.",
+        analysis=formula,
+        do=errors.call(IMPUTE, formula, model="ols")
+        if group is None
+        else errors.call(IMPUTE, groups=group).then(f"  # if {group!r} says which rows belong together"),
+    )
+
+
+_CLUSTER = re.compile(
+    r"id$|^id|subject|person|patient|cluster|group|site|cent(er|re)|school|clinic|hospital|household|family|pupil|region",
+    re.IGNORECASE,
+)
 
 
 def _each(model: Any, formulas: Sequence[str]) -> list[Any]:

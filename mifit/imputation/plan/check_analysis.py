@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 from collections.abc import Hashable, Sequence
 
@@ -94,7 +95,20 @@ _TAKEN = ("exposure", "freq_weights", "offset", "var_weights")  # words of a gen
 def as_column(question: Question, table: Table) -> str:
     """The lines that make an outcome expression a column, and ask for that one."""
     made = of_expression(question.terms.outcome, table.columns)
-    return with_outcome(made, question.formula, table.columns, {"model": question.model}, question.outcome)
+    model = question.model
+    if model == USUAL_MODEL and not question.said.startswith("model=") and _is_condition(question.terms.outcome):
+        model = "logit"
+    return with_outcome(made, question.formula, table.columns, {"model": model}, question.outcome)
+
+
+def _is_condition(code: str) -> bool:
+    """Whether an expression is true or false: a comparison, or one of several, also inside I()."""
+    node = ast.parse(code.strip(), mode="eval").body
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "I" and len(node.args) == 1:
+        node = node.args[0]
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitAnd | ast.BitOr):
+        return isinstance(node.left, ast.Compare) and isinstance(node.right, ast.Compare)
+    return isinstance(node, ast.Compare)
 
 
 def _with_model(question: Question, *, model: str, family: str = "") -> Advice:
