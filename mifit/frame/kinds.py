@@ -93,9 +93,9 @@ def classify(series: pd.Series, missing: npt.NDArray[np.bool_] | None = None) ->
     -------
     Coding
         Two observed values are binary whatever their codes; text is nominal; whole numbers from 0 to at most
-        200 are a count; 3 to 7 consecutive whole numbers without 0 are a rating scale (ordinal, entering
-        formulas as numbers); unused categories are not levels. What cannot be imputed has kind *other* and
-        says why in ``problem``.
+        200 are a count (a plan may find that they are none); 3 to 7 consecutive whole numbers without 0 are a
+        rating scale (ordinal, entering formulas as numbers); unused categories are not levels. What cannot be
+        imputed has kind *other* and says why in ``problem``.
 
     Examples
     --------

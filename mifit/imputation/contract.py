@@ -169,6 +169,7 @@ class Facts(NamedTuple):
 
     offers: Offers | None = None  #: what samplers may ask of its fitted half; None: it is tried on some observed values
     density: bool = True  #: whether it has a density; False: it draws copies of observed values
+    unseen: bool = True  #: whether it can draw values that were not observed; False: levels, or copies
     weighted: bool = False  #: uses ``Visit.weights`` in chained equations
     truncates: bool = True  #: uses ``Visit.limits``; False: it is fitted as if nothing were cut off
     linear: bool = False  #: its fitted half, a dataclass, uses X only through X @ coef: more coefficients may be 0

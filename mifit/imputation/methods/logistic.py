@@ -71,7 +71,7 @@ class Logistic:
         "doi:10.1002/9780470316696"
     )
     facts: ClassVar[Facts] = Facts(
-        offers=Offers(levels=True), weighted=True, truncates=False, linear=True, curvature=True,
+        offers=Offers(levels=True), unseen=False, weighted=True, truncates=False, linear=True, curvature=True,
         called="logistic regression", link="the log odds of the last level",
     )  # fmt: skip
 

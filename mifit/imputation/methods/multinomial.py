@@ -56,7 +56,7 @@ class Multinomial:
         "issues and guidance for practice. Statistics in Medicine 30(4), 377-399. doi:10.1002/sim.4067"
     )
     facts: ClassVar[Facts] = Facts(
-        offers=Offers(levels=True), weighted=True, truncates=False, linear=True, curvature=True,
+        offers=Offers(levels=True), unseen=False, weighted=True, truncates=False, linear=True, curvature=True,
         called="multinomial logistic regression", link="the log odds of each level against the first",
     )  # fmt: skip
 

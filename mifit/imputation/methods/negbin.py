@@ -72,6 +72,20 @@ class NegBin:
         warm_start = warm_start._replace(joint=None if peak is None else peak.estimate)
         return NegBinFitted(coef, alpha, ceiling(y), warm_start, found.events + events, found.dropped)
 
+    def judged(self, visit: Visit) -> tuple[float, float]:
+        """Largest log-likelihood of counts, some above 0, and how many it expects beyond the largest of them."""
+        found, y = columns(visit.X, visit.terms), visit.y
+        plain, left, _ = poisson_estimate(found, y, None)
+        peak = _overdispersed(found, y, plain, left.rescued, None, 0.0)
+        best = plain if peak is None else peak
+        mean = np.exp(np.minimum(found.X @ best.estimate[: len(found.kept)], CLIP))
+        if peak is None:
+            beyond = pdtrc(y.max(), mean)
+        else:
+            odds = np.exp(best.estimate[-1]) * mean
+            beyond = betainc(y.max() + 1, np.exp(-best.estimate[-1]), odds / (1 + odds))
+        return best.value - float(np.sum(gammaln(y + 1))), float(np.sum(beyond))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NegBinFitted:

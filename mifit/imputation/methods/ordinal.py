@@ -45,7 +45,8 @@ class Ordinal:
     3. Draw each value from its probabilities.
 
     A level without a row in the fit is merged with its neighbour: the cut points around it coincide and it is
-    never drawn.
+    never drawn. The levels of a count are the counts that were observed: a bounded score that has a 0 stays one of
+    its possible values.
 
     References
     ----------
@@ -55,26 +56,25 @@ class Ordinal:
 
     link: str = "logit"
     shrink: bool = False
-    kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.ORDINAL, Kind.BINARY})
+    kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.ORDINAL, Kind.BINARY, Kind.COUNT})
     reference: ClassVar[str] = (
         "McCullagh, P. (1980). Regression models for ordinal data. Journal of the Royal Statistical Society B "
         "42(2), 109-142. doi:10.1111/j.2517-6161.1980.tb01109.x"
     )
     facts: ClassVar[Facts] = Facts(
-        offers=Offers(levels=True), weighted=True, truncates=False, linear=True, curvature=True,
+        offers=Offers(levels=True), unseen=False, weighted=True, truncates=False, linear=True, curvature=True,
         called="proportional-odds regression", link="the log odds of a higher level, cut points aside",
     )  # fmt: skip
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> OrdinalFitted:
         """Estimate, then draw coefficients and cut points."""
-        X, y = visit.X, visit.y
-        levels, position, count, events = observed(y, visit.n_levels)
+        X, y, n_levels = visit.X, visit.y, _levels_of(visit)
+        levels, position, count, events = observed(y, n_levels)
+        events = () if visit.kind is Kind.COUNT and len(levels) else events
         coef, many, width = np.zeros(X.shape[1]), len(levels), X.shape[1] - 1
         if many < 2:
-            return OrdinalFitted(
-                coef, _over_levels(np.zeros(0), levels, visit.n_levels), visit.warm, events, link=self.link
-            )
-        peak = repeated(visit.warm, X.shape, many, visit.n_levels, lambda: _Cumulative(X, position, many, visit))
+            return OrdinalFitted(coef, _over_levels(np.zeros(0), levels, n_levels), visit.warm, events, link=self.link)
+        peak = repeated(visit.warm, X.shape, many, n_levels, lambda: _Cumulative(X, position, many, visit))
         if peak is not None and _ordered(peak.estimate[width:]):
             coef[1:], cuts = _draw(peak, width, rng)
             return OrdinalFitted(coef, cuts, visit.warm.then(peak, len(y)))
@@ -83,8 +83,14 @@ class Ordinal:
             self._problem(visit, found, position, count), found, levels, visit.warm, len(y)
         )
         coef[found.kept[1:]], cuts = _draw(peak, len(found.kept) - 1, rng)
-        cuts = _over_levels(cuts, levels, visit.n_levels)
+        cuts = _over_levels(cuts, levels, n_levels)
         return OrdinalFitted(coef, cuts, warm_start, found.events + events + said, found.dropped, self.link)
+
+    def log_likelihood(self, visit: Visit) -> float:
+        """Largest log-likelihood of the observed levels: what a plan compares with that of other models."""
+        found = columns(visit.X, visit.terms)
+        levels, position, count, _ = observed(visit.y, _levels_of(visit))
+        return estimate(self._problem(visit, found, position, count), found, levels, None, len(visit.y)).peak.value
 
     def _problem(self, visit: Visit, found: Columns, position: Codes, count: Array) -> Problem:
         """Likelihood, its rescue, and what stands for them."""
@@ -134,8 +140,12 @@ class OrdinalFitted:
         return draw_levels(self._weigh(X @ self.coef + shift), rng)
 
     def log_accept(self, y: Array, linear: Array) -> Array:
-        """Log probability of the level that y, shape (n,), has when X @ coef is `linear`, shape (n,)."""
-        level, edges = y.astype(np.int64), _edges(self.cuts)
+        """Log probability of the level that y, shape (n,), has when X @ coef is `linear`, shape (n,).
+
+        A level that no fit row had counts as the next one above it that some row had, or else as the highest.
+        """
+        edges = _edges(self.cuts)
+        level = _fitted_level(y.astype(np.int64), edges)
         if self.link == "probit":
             return _log_between(edges[level] - linear, edges[level + 1] - linear)
         upper, lower = log_expit(edges[level + 1] - linear), log_expit(linear - edges[level])
@@ -149,9 +159,22 @@ class OrdinalFitted:
         return np.asarray(log_expit(edges[1:] - linear) + log_expit(linear - edges[:-1]) + _log_width(edges))
 
 
+def _levels_of(visit: Visit) -> int:
+    """How many levels there are; of a count those up to the largest one."""
+    return int(np.max(visit.y, initial=0.0)) + 1 if visit.kind is Kind.COUNT else visit.n_levels
+
+
 def _edges(cuts: Array) -> Array:
     """Return the cut points between -inf and inf, shape (K + 1,)."""
     return np.concatenate([[-np.inf], cuts, [np.inf]])
+
+
+def _fitted_level(level: Codes, edges: Array) -> Codes:
+    """Levels, those without a row in the fit replaced by the neighbour that they are merged with."""
+    known = np.flatnonzero(edges[1:] > edges[:-1])
+    if len(known) == len(edges) - 1 and level.max(initial=0) < len(known):
+        return level
+    return known[np.minimum(np.searchsorted(known, level), len(known) - 1)]
 
 
 def _log_between(lower: Array, upper: Array) -> Array:

@@ -43,7 +43,7 @@ class Sample:
         "Rubin, D. B. (1981). The Bayesian bootstrap. Annals of Statistics 9(1), 130-134. doi:10.1214/aos/1176345338"
     )
     facts: ClassVar[Facts] = Facts(
-        offers=Offers(), density=False, called="the Bayesian bootstrap of the observed values",
+        offers=Offers(), density=False, unseen=False, called="the Bayesian bootstrap of the observed values",
     )  # fmt: skip
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> SampleFitted:

@@ -10,9 +10,9 @@ from scipy.special import log_ndtr, ndtri_exp
 
 from ...typing import Array
 from .linear import Solution
-from .newton import Likelihood, draw, maximise
+from .newton import Likelihood, Peak, draw, maximise
 
-__all__ = ["Cut", "tails", "truncated_normal", "truncated_regression"]
+__all__ = ["Cut", "tails", "truncated_fit", "truncated_normal", "truncated_regression"]
 
 _PRIOR = 0.7  # sd of the log of the spread around that of least squares, where the data do not determine it
 _WIDE = 5.0  # an untruncated spread of so many times that of least squares is not determined by the data
@@ -104,16 +104,10 @@ def truncated_regression(
     Orme, C. (1989). On the uniqueness of the maximum likelihood estimator in truncated regression models. *Econometric
     Reviews* 8(2), 217-222. doi:10.1080/07474938908800171
     """
-    kept, df = solution.kept, max(solution.df, 1.0)
-    residual_sd = float(np.sqrt(solution.rss / df))
-    if not residual_sd > 0.0:
+    kept, found = solution.kept, _top(X, z, low, high, solution, warm)
+    if found is None:
         return None
-    start = np.append(solution.beta[kept], 1.0) / residual_sd
-    own = _truncated(X[:, kept], z, low, high)
-    first = warm if warm is not None and len(warm) == len(start) else start
-    peak, events = maximise(own, first), tuple[str, ...]()
-    if not peak.converged or peak.estimate[-1] * residual_sd < 1.0 / _WIDE:
-        peak, events = maximise(_held(own, residual_sd), start), (_SHRUNK,)
+    peak, events = found
     theta = peak.estimate
     for _ in range(_DRAWS):
         theta = draw(peak.estimate, peak.root, rng)
@@ -124,6 +118,33 @@ def truncated_regression(
     coef = np.zeros(X.shape[1])
     coef[kept] = theta[:-1] / theta[-1]
     return Cut(coef, float(1.0 / theta[-1]), peak.estimate, events)
+
+
+def truncated_fit(X: Array, z: Array, low: Array, high: Array, solution: Solution) -> tuple[Array, float] | None:
+    """Estimated coefficients, shape (p,), and spread of the model of :func:`truncated_regression`, or None as there."""
+    found = _top(X, z, low, high, solution, None)
+    if found is None or not found[0].estimate[-1] > 0.0:
+        return None
+    theta, coef = found[0].estimate, np.zeros(X.shape[1])
+    coef[solution.kept] = theta[:-1] / theta[-1]
+    return coef, float(1.0 / theta[-1])
+
+
+def _top(
+    X: Array, z: Array, low: Array, high: Array, solution: Solution, warm: Array | None
+) -> tuple[Peak, tuple[str, ...]] | None:
+    """The top of the log-likelihood in (g, h), and what is said of it; None where there is no spread."""
+    kept, df = solution.kept, max(solution.df, 1.0)
+    spread = float(np.sqrt(solution.rss / df))
+    if not spread > 0.0:
+        return None
+    start = np.append(solution.beta[kept], 1.0) / spread
+    own = _truncated(X[:, kept], z, low, high)
+    first = warm if warm is not None and len(warm) == len(start) else start
+    peak = maximise(own, first)
+    if peak.converged and peak.estimate[-1] * spread >= 1.0 / _WIDE:
+        return peak, ()
+    return maximise(_held(own, spread), start), (_SHRUNK,)
 
 
 def _truncated(X: Array, z: Array, low: Array, high: Array) -> Likelihood:

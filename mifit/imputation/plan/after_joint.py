@@ -50,8 +50,8 @@ def draw_afterwards(
         elif label != "sample":
             room = max(allowed_parameters(draft.table, name, draft.table.n_rows - draft.n_missing(name)) - len(told), 2)
             kept = strongest(draft.table, name, others, (), room, draft.effects)
-            pieces = (*told, *(Piece("main", other) for other in kept))
-            shown = ("the outcome", *map(str, kept))
+            mains, words = draft.mains(name, kept)
+            pieces, shown = (*told, *mains), ("the outcome", *words)
         draft.add(name, "column", method, label, pieces, shown, f"after the joint model, feeds nothing; {why}")
     if names:
         named = listed(map(repr, names), len(names))

@@ -6,13 +6,16 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 from ...calls import Advice
 from ...errors import call
 from ...frame.kinds import Kind
 from ...frame.table import Column, Table
 from ...typing import Array
+from ..contract import Visit
+from ..numerics.linear import solve
+from ..numerics.truncated import truncated_fit
 
 __all__ = [
     "MOST_LEVELS",
@@ -20,6 +23,7 @@ __all__ = [
     "association",
     "commonest",
     "constant_within",
+    "design",
     "in_two_parts",
     "is_identifier",
     "is_monotone",
@@ -54,9 +58,29 @@ def main_effects(table: Table, name: Hashable, rows: npt.NDArray[np.int64]) -> A
     return found
 
 
+def design(
+    table: Table, predictors: Sequence[Hashable], rows: npt.NDArray[np.int64], most: int = 0
+) -> tuple[npt.NDArray[np.int64], Array]:
+    """Rows where some predictors were observed, and their main effects there, standardised after a column of ones.
+
+    Without predictors where too few rows have them, or fewer than five for each column. More than ``most`` rows are
+    thinned.
+    """
+    complete = np.intersect1d(rows, table.complete_rows(predictors)) if predictors else rows
+    effects = [main_effects(table, p, complete) for p in predictors]
+    if 1 + sum(found.shape[1] for found in effects) > len(complete) // 5:
+        complete, effects = rows, []
+    step = max(1, len(complete) // most) if most else 1
+    X = np.column_stack([np.ones(len(complete)), *effects])[::step]
+    spread = X[:, 1:].std(axis=0)
+    X[:, 1:] = (X[:, 1:] - X[:, 1:].mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    return complete[::step], X
+
+
 def normal_or_power(
-    table: Table, name: Hashable, predictors: Sequence[Hashable], needs_positive: bool
-) -> tuple[str, str]:
+    table: Table, name: Hashable, predictors: Sequence[Hashable], needs_positive: bool,
+    limits: tuple[Array, Array] | None = None,
+) -> tuple[str, str]:  # fmt: skip
     """Choose the model of a numeric covariate.
 
     Parameters
@@ -68,6 +92,10 @@ def normal_or_power(
         Columns of its own model.
     needs_positive : bool
         Whether the formula is undefined where it is not positive.
+    limits : tuple of ndarray, each (n_rows,), optional
+        Where no value can be seen below and above. A normal that is cut off is skewed, and yet a normal: then not
+        the residuals are judged, but what they would be of, had nothing been cut off (the normal quantiles of the
+        truncated regression's probabilities).
 
     Returns
     -------
@@ -94,12 +122,43 @@ def normal_or_power(
     sd = float(np.sqrt(np.mean(residual**2)))
     if sd <= 1e-13 * np.abs(y).max(initial=0.0) or len(y) < 3:
         return "norm", "no spread to judge"
+    below, cut = ndtr(-fitted / sd), None if limits is None else _uncut(X, y, limits[0][rows], limits[1][rows])
+    if cut is not None:
+        residual, below = cut
+        sd = float(np.sqrt(np.mean(residual**2)))
     skewness = float(np.mean((residual / sd) ** 3))
     if abs(skewness) > max(_SKEWED, 2.0 * np.sqrt(6.0 / len(y))):
         return "power", f"skewness of residuals {skewness:.2f}"
-    if positive and float(np.mean(ndtr(-fitted / sd))) > _NEGATIVE_SHARE:
+    if positive and float(np.mean(below)) > _NEGATIVE_SHARE:
         return "power", "positive, and a normal would go below 0"
     return "norm", f"residuals near symmetric (skewness {skewness:.2f})"
+
+
+def _uncut(X: Array, y: Array, low: Array, high: Array) -> tuple[Array, Array] | None:
+    """Normal quantiles of a truncated regression's probabilities, and the probabilities of less than 0, each (n,).
+
+    If the regression is true the quantiles are those of a normal that nothing has been cut off. None where there is
+    nothing to cut or to fit.
+    """
+    if not (np.isfinite(low).any() or np.isfinite(high).any()):
+        return None
+    X = X * (np.sqrt(len(X)) / _size(X))
+    visit = Visit(y, X, np.arange(X.shape[1]), Kind.NUMERIC)
+    cross = visit.cross()
+    centre, unit = cross.centre, cross.scale
+    z, least, most = ((end - centre) / unit for end in (y, low, high))
+    known = truncated_fit(X, z, least, most, solve(cross, visit.terms))
+    if known is None:
+        return None
+    mean, sd = centre + unit * (X @ known[0]), unit * known[1]
+    turned = np.where(low > mean, -1.0, 1.0)  # the lower tail of a normal keeps its digits
+    ends = turned * (low - mean) / sd, turned * (high - mean) / sd
+    least, most = ndtr(np.minimum(*ends)), ndtr(np.maximum(*ends))
+    share = (ndtr(turned * (y - mean) / sd) - least) / (most - least)
+    tiny = 1.0 / (2.0 * len(y))  # values at a bound, rounded to it, are no farther out than the last of so many
+    nought = (ndtr(turned * -mean / sd) - least) / (most - least)
+    nought = np.clip(np.where(turned > 0, nought, 1.0 - nought), 0.0, 1.0)
+    return turned * ndtri(np.clip(share, tiny, 1.0 - tiny)), nought
 
 
 def _size(X: Array) -> Array:

@@ -21,6 +21,7 @@ from ...typing import Array
 from ..contract import Method
 from ..methods import METHODS, Power, name_of
 from ..methods.cox import nelson_aalen
+from .analysed_scale import Scale, on_their_scales
 from .bounds import Bounds
 from .defaults import allowed_parameters, constant_within, strongest, thin_levels
 from .derived_constraints import Relations
@@ -58,6 +59,7 @@ class Draft:
     derived: tuple[Derived, ...] = ()
     relations: Relations = field(default_factory=Relations)  #: what derived columns say of those that are drawn
     effects: dict[Column, Array] = field(default_factory=dict)  #: standardised, for choosing among predictors
+    scales: dict[Hashable, Scale] = field(default_factory=dict)  #: numbers that the analyses have on another scale
 
     @property
     def in_analysis(self) -> tuple[Hashable, ...]:
@@ -121,7 +123,26 @@ class Draft:
         kept = strongest(self.table, name, others, first, most, self.effects)
         if len(kept) < len(others):
             self.events.append(f"{name!r}: {len(kept)} of {len(others)} predictors kept, for {n_fit} rows")
-        return tuple(Piece("main", other) for other in kept), tuple(map(str, kept))
+        return self.mains(name, kept)
+
+    def mains(self, name: Hashable, others: Sequence[Hashable]) -> tuple[tuple[Piece, ...], tuple[str, ...]]:
+        """Main effects in a column's own model, each on the scale that the analyses have it on; as pieces and words."""
+        pieces, shown = [], []
+        for other in others:
+            scale = self.scales.get(other)
+            if scale is None:
+                pieces.append(Piece("main", other))
+            else:
+                pieces.append(Piece("formula", self.formula(name, scale.code)))
+                self.note(f"{other!r} predicts other columns as {scale.code}, as the analysis has it")
+            shown.append(str(other) if scale is None else scale.code)
+        return tuple(pieces), tuple(shown)
+
+    def seen_by(self, name: Hashable) -> Table:
+        """The table as the own model of a column looks at it: predictors on the scale of the analyses."""
+        if name in self.options.predictors:
+            return self.table
+        return on_their_scales(self.table, {n: scale for n, scale in self.scales.items() if n != name})
 
     def silent(self, other: Hashable, name: Hashable) -> bool:
         """Whether a column says nothing about another: it has no value somewhere, or waits for the other's."""

@@ -17,6 +17,7 @@ from ...frame.kinds import Kind
 from ..contract import Method, facts_of
 from ..methods import COMPATIBLE, METHODS, Glm, Power, name_of
 from .after_joint import draw_afterwards, waiting
+from .analysed_scale import scales
 from .check_analysis import as_column, check_copies, check_outcomes
 from .defaults import (
     MOST_LEVELS,
@@ -32,7 +33,7 @@ from .defaults import (
 from .draft import Draft, by_kind, hazard_of
 from .likelihoods import likelihood_of
 from .plan import Factor, Piece
-from .restrictions import CENSORED, many_levels
+from .restrictions import censored_model, count_or_not, cut_of, many_levels
 from .usable_columns import is_constant, suiting
 
 __all__ = ["plan_joint"]
@@ -50,6 +51,7 @@ def plan_joint(draft: Draft) -> None:
     table = draft.table
     designs = [freeze(q, table) for q in draft.questions]
     check_outcomes(draft.questions, designs, table)
+    draft.scales = scales(draft.questions, table, draft.scope)
     for label in (label for design in designs for label in design.redundant):
         draft.note(f"{label} follows from the columns before it: left out of the design")
     for sentence in (sentence for design in designs for sentence in design.confined):
@@ -282,7 +284,7 @@ def _add_auxiliary_factors(
         before = [other for other in auxiliaries[:position] if not draft.silent(other, name)]
         room = allowed_parameters(draft.table, name, n_fit) - base
         earlier = strongest(draft.table, name, before, (), room + 1) if room > 0 else []
-        method, label, reasons[name] = _method(draft, name, [], False)
+        method, label, reasons[name] = _method(draft, name, [], False, [n for n in draft.asked if n != name])
         pieces = (*start, *(Piece("main", e) for e in earlier))
         draft.factors.append(Factor("auxiliary", method, pieces, None, name, "units" if level else "all", label))
     return reasons
@@ -376,8 +378,13 @@ def _draw_outcomes(draft: Draft) -> None:
                 draft.add(name, "outcome", factor.method, label, factor.pieces, (factor.label,), why)
 
 
-def _method(draft: Draft, name: Hashable, others: Sequence[Hashable], positive: bool) -> tuple[Method, str, str]:
-    """The own model of a covariate or auxiliary: one with a density; its name; why."""
+def _method(
+    draft: Draft, name: Hashable, others: Sequence[Hashable], positive: bool, given: Sequence[Hashable] = ()
+) -> tuple[Method, str, str]:
+    """The own model of a covariate or auxiliary: one with a density; its name; why.
+
+    A count is judged given the others, or what else is ``given``.
+    """
     column = draft.table[name]
     stated = draft.stated_method(name)
     if stated is not None:
@@ -388,11 +395,13 @@ def _method(draft: Draft, name: Hashable, others: Sequence[Hashable], positive: 
                 do=call("df.mice.impute", methods={name: suiting(column, True)[0]}),
             )
         return stated
-    known = draft.bounds.get(name)
-    if column.kind is Kind.NUMERIC and known is not None and not known.always and not positive:
-        label, why = "norm", CENSORED
+    censored = name in draft.bounds and not draft.bounds[name].always
+    if column.kind is Kind.NUMERIC and censored and not positive:
+        label, why = censored_model(draft, name, others)
     elif column.kind is Kind.NUMERIC:
-        label, why = normal_or_power(draft.table, name, others, positive)
+        label, why = normal_or_power(draft.seen_by(name), name, others, positive, cut_of(draft, name))
+    elif column.kind is Kind.COUNT:
+        label, why = count_or_not(draft, name, others or given)
     else:
         label, why = COMPATIBLE[column.kind], by_kind(column)
     method = METHODS[label]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,18 +14,23 @@ from ...formula.condition import condition
 from ...formula.question import Question
 from ...formula.terms import take_apart
 from ...frame.kinds import Kind
+from ...typing import Array
 from ..contract import Method, facts_of
 from ..methods import METHODS
+from .censored_choice import normal_or_power_censored
+from .count_choice import count_model
 from .derived_constraints import relations
 from .draft import Draft
 from .read_bounds import gap, named_ends, understood
 from .usable_columns import suiting
 
 __all__ = [
-    "CENSORED",
     "apply_restrictions",
     "beyond_donors",
+    "censored_model",
     "check_weights",
+    "count_or_not",
+    "cut_of",
     "donors_within",
     "many_levels",
     "refuse_without_donors",
@@ -284,8 +289,33 @@ def refuse_without_donors(draft: Draft, name: Hashable, method: Method) -> None:
 def beyond_donors(draft: Draft, name: Hashable) -> tuple[Method, str, str]:
     """A model with a density for a column whose missing values lie where none were observed."""
     if draft.table[name].kind is Kind.COUNT:
-        return METHODS["negbin"], "negbin", "nothing to match within the bounds"
-    return METHODS["norm"], "norm", CENSORED
+        label, _ = count_or_not(draft, name, ())
+        return METHODS[label], label, "nothing to match within the bounds"
+    label, why = censored_model(draft, name, ())
+    return METHODS[label], label, why
+
+
+def censored_model(draft: Draft, name: Hashable, predictors: Sequence[Hashable]) -> tuple[str, str]:
+    """The model of a number whose missing values lie where few or none were observed, and why."""
+    known = draft.bounds.get(name)
+    if known is None or known.always or known.cut is not None or draft.table[name].kind.discrete:
+        return "norm", CENSORED
+    return normal_or_power_censored(draft.seen_by(name), name, predictors, known.ends(draft.table, draft.table[name]))
+
+
+def count_or_not(draft: Draft, name: Hashable, predictors: Sequence[Hashable]) -> tuple[str, str]:
+    """The model of whole numbers from 0, and why; a count where it is one, is said to be, or takes unseen values."""
+    if draft.options.kinds.get(name) == "count":
+        return "negbin", "a count, as asked"
+    if tied(draft, name) or name in draft.bounds and not (draft.bounds[name].always and donors_within(draft, name)):
+        return "negbin", "whole numbers from 0"
+    return count_model(draft.seen_by(name), name, predictors, cut_of(draft, name))
+
+
+def cut_of(draft: Draft, name: Hashable) -> tuple[Array, Array] | None:
+    """Where the distribution of a column's observed values is cut off, each (n,); None where it is not."""
+    known = draft.bounds.get(name)
+    return None if known is None else known.limits(draft.table, draft.table[name])
 
 
 def many_levels(name: Hashable, many: int) -> str:

@@ -82,5 +82,8 @@ def _of_model(method: Any, column: Column) -> tuple[float, float]:
     if column.kind.discrete:
         levels = np.asarray(column.coding.levels, dtype=np.float64) if column.number else np.empty(0)
         return (float(levels.min()), float(levels.max())) if len(levels) else _ANYWHERE
+    if not facts_of(method).unseen and len(column.observed):
+        seen = column.values[column.observed]
+        return float(seen.min()), float(seen.max())
     by_family = _FAMILIES.get(type(getattr(method, "family", None)).__name__, _ANYWHERE)
     return max(by_family[0], facts_of(method).lowest), by_family[1]

@@ -104,7 +104,7 @@ def _span(
 
 
 def narrowed(
-    around: Constraint, held: Sequence[Held], name: Hashable, density: bool, table: Table,
+    around: Constraint, held: Sequence[Held], name: Hashable, unseen: bool, table: Table,
     values: Mapping[Hashable, Array], tied: Rows, grouped_rows: GroupedRows | None,
 ) -> Constraint:  # fmt: skip
     """The constraint on a column's missing values, narrowed to what keeps derived columns within their bounds.
@@ -128,7 +128,7 @@ def narrowed(
         point = np.clip(0.5 * (low + high), around.low, around.high)
     crossed = low > high
     low, high = np.where(crossed, point, low), np.where(crossed, point, high)
-    low, high = _reach(low, high, column, density)
+    low, high = _reach(low, high, column, unseen)
     loose = np.isin(rows, tied)
     low, high = np.where(loose, around.low, low), np.where(loose, around.high, high)
     curved = [one for one in held if name not in one.linear]
@@ -150,11 +150,11 @@ def narrowed(
     return dataclasses.replace(around, low=low, high=high, allowed=allowed)
 
 
-def _reach(low: Array, high: Array, column: Column, density: bool) -> tuple[Array, Array]:
+def _reach(low: Array, high: Array, column: Column, unseen: bool) -> tuple[Array, Array]:
     """Bounds widened to the nearest value that a method can draw, where none lies between them."""
     if column.kind.discrete:
         support = np.sort(column.numbers(np.arange(float(column.n_levels))))
-    elif not density:
+    elif not unseen:
         support = np.unique(column.values[column.observed])
     elif column.kind is Kind.COUNT:
         most = np.where(np.isfinite(high), np.floor(high), np.inf)

@@ -245,9 +245,14 @@ class Engine:
         return np.intersect1d(rows, self.first_rows) if single and self.first_rows is not None else rows
 
     def _levels_present(self, each: _ModelInfo, rows: Rows) -> bool:
-        """Whether every level of every column of a model occurs in some rows."""
+        """Whether every level of every column of a model occurs in some rows, and of a count drawn by its levels."""
         discrete = [self.table[name] for name in self._named(each) if self.table[name].kind.discrete]
-        return all(len(np.unique(column.values[rows])) == column.n_levels for column in discrete)
+        if not all(len(np.unique(column.values[rows])) == column.n_levels for column in discrete):
+            return False
+        own = self.table[each.outcome[0]]
+        if own.kind is not Kind.COUNT or facts_of(each.method).unseen:
+            return True
+        return bool(np.isin(own.values[own.observed], own.values[rows]).all())
 
     def _named(self, each: _ModelInfo) -> frozenset[Hashable]:
         """All columns of the table that a model contains."""
@@ -305,9 +310,9 @@ class Engine:
         found, held = self.constraints.get(name), self.relations.held_by(name)
         if not held:
             return found
-        density = facts_of(self.variables[name].method).density
+        unseen = facts_of(self.variables[name].method).unseen
         around, tied = found or constraint(self.table[name], None), self.relations.tied(name)
-        return narrowed(around, held, name, density, self.table, values, tied, self.grouped_rows.get(name))
+        return narrowed(around, held, name, unseen, self.table, values, tied, self.grouped_rows.get(name))
 
     def cut(self, name: Hashable, values: Mapping[Hashable, Array]) -> tuple[Array, Array] | None:
         """Where a column's distribution is cut off in every row, each (n,); None where it is not."""

@@ -82,6 +82,39 @@ def test_a_column_without_spread_is_norm():
     assert normal_or_power(found, "x", ["z"], False)[0] == "norm"
 
 
+@pytest.mark.parametrize("unit", [1e-9, -1.0, 1e9])
+@pytest.mark.parametrize(("least", "most"), [(0.0, np.inf), (-np.inf, 1.2), (0.3, 3.0)])
+def test_a_normal_that_is_cut_off_is_a_normal(least, most, unit):
+    # Skewness 0.25 and 2 sqrt(6/n) is a border of 2 standard errors and more: 40 frames, at most 6 false alarms.
+    wrong = blind = 0
+    for seed in range(40):
+        rng = np.random.default_rng([seed, 3])
+        z = rng.standard_normal(300)
+        law = stats.truncnorm(least - 0.5 - 0.4 * z, most - 0.5 - 0.4 * z, loc=0.5 + 0.4 * z)
+        x = law.rvs(random_state=rng)
+        ends = np.sort([unit * least, unit * most])
+        limits = np.full(300, ends[0]), np.full(300, ends[1])
+        found = table(x=unit * x, z=z)
+        wrong += normal_or_power(found, "x", ["z"], False, limits)[0] == "power"
+        blind += normal_or_power(found, "x", ["z"], False)[0] == "power"
+    assert wrong <= 6
+    assert blind > wrong
+
+
+def test_without_limits_that_bind_the_choice_and_its_reason_stay():
+    rng = np.random.default_rng(4)
+    x, far = np.exp(rng.standard_normal(300)), np.full(300, np.inf)
+    assert normal_or_power(table(x=x), "x", [], False, (-far, far)) == normal_or_power(table(x=x), "x", [], False)
+
+
+def test_a_skewed_column_that_is_cut_off_is_skewed():
+    rng = np.random.default_rng(5)
+    x = np.exp(rng.standard_normal(2000))
+    x = x[x < 4]
+    limits = np.full(len(x), 0.0), np.full(len(x), 4.0)
+    assert normal_or_power(table(x=rng.permutation(x)), "x", [], False, limits)[0] == "power"
+
+
 def test_main_effects_are_numbers_or_indicators_with_holes_kept():
     found = table(x=[1.5, np.nan, 3.0, 4.0], g=pd.Categorical(["a", "c", None, "b"]), r=[1.0, 3.0, 2.0, np.nan])
     rows = np.arange(4)
