@@ -53,12 +53,12 @@ class Coding:
     unused: tuple[Any, ...] = field(default=(), compare=False)  #: categories declared but never observed
 
     def decode(self, values: Array) -> npt.NDArray[Any]:
-        """Level codes back to levels (an object array); numbers stay, rounded where the dtype is whole."""
+        """Level codes back to levels (an object array); numbers stay, counts and those of a whole dtype rounded."""
         if self.kind.discrete:
             lookup = np.empty(len(self.levels), dtype=object)
             lookup[:] = self.levels
             return lookup[values.astype(np.int64)]
-        return np.rint(values) if self.whole else values
+        return np.rint(values) if self.whole or self.kind is Kind.COUNT else values
 
     def view(self, values: Array) -> Any:
         """Return what a formula sees: floats, numpy booleans, or a categorical with frozen levels."""

@@ -50,8 +50,8 @@ class Column:
         return self.coding.number and self.kind is not Kind.OTHER
 
     def completed(self, values: Array) -> Array:
-        """Values as the completed set has them: numbers of a whole dtype rounded, all others as they are."""
-        return np.rint(values) if self.coding.whole and not self.kind.discrete else values
+        """Values as the completed set has them: counts and numbers of a whole dtype rounded, all others as they are."""
+        return np.rint(values) if (self.coding.whole and not self.kind.discrete) or self.kind is Kind.COUNT else values
 
     def numbers(self, values: Array) -> Array:
         """What a formula sees of a number: values as they are, level codes as their levels."""

@@ -57,7 +57,7 @@ def _said(pair: tuple[Any, Any]) -> str:
 def _ends(pair: tuple[Any, Any], table: Table, column: Column) -> tuple[Array, Array]:
     """A pair of bounds in every row, each (n,); of a column of whole numbers as far as they reach when rounded."""
     low, high = (_end(end, table, infinite) for end, infinite in zip(pair, (-np.inf, np.inf), strict=True))
-    if column.coding.whole and not column.kind.discrete:
+    if column.kind is Kind.COUNT or (column.coding.whole and not column.kind.discrete):
         low, high = np.ceil(low), np.floor(high)
         if column.kind is Kind.NUMERIC:
             low, high = low - HALF, high + HALF

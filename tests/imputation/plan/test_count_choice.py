@@ -237,6 +237,8 @@ def test_more_values_than_few_are_drawn_as_numbers():
     assert frame["x"].nunique() > FEW
     assert frame.mice.plan("y ~ x")["x"].label == "norm"
     assert frame.mice.plan("y ~ x", bounds={"x": (0, 99)})["x"].label == "norm"
+    for one in frame.mice.impute("y ~ x", bounds={"x": (0, 99)}, m=2, rng=1, iterations=5):
+        assert (one["x"] == np.rint(one["x"])).all() and one["x"].between(0, 99).all()
 
 
 def test_the_slope_of_an_item_is_not_pulled_towards_0():
