@@ -196,7 +196,7 @@ def test_a_value_that_no_fit_row_has_is_judged_as_its_neighbour():
 
 def test_new_rows_and_ignored_rows_may_hold_a_value_that_was_never_fitted():
     frame = questionnaire(2).assign(item=lambda f: f["other"].fillna(2.0)).drop(columns="other")
-    frame.loc[:4, "item"] = 9.0
+    frame.loc[:4, "item"] = 5.0
     frame.loc[:4, "x"] = np.nan
     marked = np.arange(len(frame)) < 5
     imp = frame.mice.impute("y ~ x + z", ignore=marked, m=2, rng=1, iterations=5)
