@@ -284,7 +284,7 @@ def _add_auxiliary_factors(
         before = [other for other in auxiliaries[:position] if not draft.silent(other, name)]
         room = allowed_parameters(draft.table, name, n_fit) - base
         earlier = strongest(draft.table, name, before, (), room + 1) if room > 0 else []
-        method, label, reasons[name] = _method(draft, name, [], False, [n for n in draft.asked if n != name])
+        method, label, reasons[name] = _method(draft, name, [], False, [n for n in draft.in_analysis if n != name])
         pieces = (*start, *(Piece("main", e) for e in earlier))
         draft.factors.append(Factor("auxiliary", method, pieces, None, name, "units" if level else "all", label))
     return reasons
