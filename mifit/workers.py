@@ -134,7 +134,7 @@ class Parcel:
         return pickle.loads(pieces[0], buffers=pieces[1:])
 
 
-#: the parcel that was opened last in this process
+#: the parcel that was opened last in this process: jobs come each in a pickle of its own, what they share comes once
 _OPEN: list[tuple[str, Any] | None] = [None]
 
 

@@ -13,9 +13,8 @@ from scipy.special import chdtrc
 
 from ..analysis.models import spec
 from ..display import Markup, block, chip, facts, latex, markdown, table
-from ..formula.design import Design, freeze
+from ..formula.design import Designs
 from ..formula.question import Question
-from ..frame.table import Table
 from ..imputation.plan.likelihoods import likelihood_of
 from ..imputation.plan.plan import Plan
 from .verdict import Verdict, Where, law_of, verdict
@@ -27,7 +26,7 @@ _UNEQUAL_VARIANCES = 0.01  # p-value below which unequal variances are reported
 
 
 def certificate(
-    plan: Plan | None, table: Table, question: Question, as_written: Question, robust: str = "", do: str = "",
+    plan: Plan | None, designs: Designs, question: Question, as_written: Question, robust: str = "", do: str = "",
     where: Where | None = None,
 ) -> pd.DataFrame:  # fmt: skip
     """Compare an analysis with the imputations, one row per term.
@@ -36,7 +35,8 @@ def certificate(
     ----------
     plan : Plan or None
         None for sets made elsewhere.
-    table : Table
+    designs : Designs
+        Of analyses, on the table whose missing values were drawn.
     question : Question
         In terms of what was drawn: derived columns written out.
     as_written : Question
@@ -61,8 +61,9 @@ def certificate(
     >>> imp.check("chl ~ age * bmi")["verdict"].to_dict()
     {'Intercept': 'implied', 'age': 'implied', 'bmi': 'implied', 'age:bmi': 'absent'}
     """
-    found = judged(plan, table, question, as_written, robust, where)[0]
-    needs = _needs(question, table)
+    table = designs.table
+    found = judged(plan, designs, question, as_written, robust, where)[0]
+    needs = _needs(question, designs)
     rows = []
     free = do if plan is None else do.replace(f", congeniality={plan.options.congeniality!r}", "")
     curable = plan is None or plan.mode != "compatible" and likelihood_of(question, table) is not None
@@ -110,7 +111,7 @@ def _written(frame: pd.DataFrame, how: Callable[[object], str]) -> pd.DataFrame:
 
 
 def judged(
-    plan: Plan | None, table: Table, question: Question, as_written: Question, robust: str = "",
+    plan: Plan | None, designs: Designs, question: Question, as_written: Question, robust: str = "",
     where: Where | None = None,
 ) -> tuple[Verdict, str]:  # fmt: skip
     """The verdict in the user's words, and what speaks against the working model of robust standard errors.
@@ -121,15 +122,15 @@ def judged(
     warning : str
         Empty, or that the residual variances are unequal although the draws assume equal ones.
     """
-    found = in_users_terms(verdict(plan, table, question, robust, where), plan, question, as_written)
+    found = in_users_terms(verdict(plan, designs, question, robust, where), plan, question, as_written)
     if robust == "spread" and "error_law=" in found.reason:  # the user chose a law that the data contradict
         return found, found.reason
-    drawn = any(len(table[name].missing) for name in question.variables(table))
+    drawn = any(len(designs.table[name].missing) for name in question.variables(designs.table))
     law = None if plan is None else law_of(plan, question)
     known = law is not None and (law.learned or bool(law.doubt))
     if known or not (robust and found.word == "approximate" and question.facts.one_variance and drawn):
         return found, ""
-    p_value = breusch_pagan(question, table)
+    p_value = breusch_pagan(question, designs)
     if not p_value < _UNEQUAL_VARIANCES:
         return found, ""
     said = f"the draws assume equal residual variances, the complete rows speak against it (p = {p_value:.2g})"
@@ -165,23 +166,23 @@ def _declared(plan: Plan | None) -> list[str]:
     return list(plan.written) if plan is not None and plan.questions else ["main effects"]
 
 
-def _needs(question: Question, table: Table) -> dict[str, set[object]]:
+def _needs(question: Question, designs: Designs) -> dict[str, set[object]]:
     """Columns each term is computed from."""
-    design: Design = freeze(question, table)
+    design = designs.of(question)
     needs: dict[str, set[object]] = {code: set() for code in question.terms.codes}
     for column in design.columns:
         needs[question.terms.codes[column.term]] |= column.variables
     return needs
 
 
-def breusch_pagan(question: Question, table: Table) -> float:
+def breusch_pagan(question: Question, designs: Designs) -> float:
     """p-value for residual variance that depends on the predictors, on complete rows.
 
     Parameters
     ----------
     question : Question
         A linear analysis.
-    table : Table
+    designs : Designs
 
     Returns
     -------
@@ -193,7 +194,7 @@ def breusch_pagan(question: Question, table: Table) -> float:
     Breusch, T. S. and Pagan, A. R. (1979). A simple test for heteroscedasticity and random coefficient variation.
     *Econometrica* 47(5), 1287-1294; studentised by Koenker, R. (1981). *Journal of Econometrics* 17(1), 107-112.
     """
-    design = freeze(question, table)
+    design, table = designs.of(question), designs.table
     rows = table.complete_rows((*design.variables, *question.outcome))
     data = {name: table[name].values[rows] for name in (*design.variables, *question.outcome)}
     X = design.evaluate(range(len(design.columns)), data, len(rows))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..formula.design import Design, covered, freeze
+from ..formula.design import Design, Designs, covered
 from ..formula.identity import likelihood
 from ..formula.question import Question, ask, resolve
 from ..formula.source import sourced
@@ -54,7 +54,7 @@ class Where:
 
 
 def verdict(
-    plan: Plan | None, table: Table, question: Question, robust: str = "", where: Where | None = None
+    plan: Plan | None, designs: Designs, question: Question, robust: str = "", where: Where | None = None
 ) -> Verdict:
     """Compare an analysis with what the imputations were made for.
 
@@ -62,7 +62,8 @@ def verdict(
     ----------
     plan : Plan or None
         None for sets made elsewhere.
-    table : Table
+    designs : Designs
+        Of analyses, on the table whose missing values were drawn.
     question : Question
         The analysis asked for.
     robust : str, default ""
@@ -83,13 +84,14 @@ def verdict(
     """
     if plan is None:
         return Verdict("unknown", "the sets were made elsewhere")
+    table = designs.table
     used = (*question.variables(table), *question.reserved(table))
     if not _imputed(table, used, where):
         return Verdict("exact", "no imputed value is used")
-    design = freeze(question, table)
-    found = _by_mode(plan, table, question, design)
+    design = designs.of(question)
+    found = _by_mode(plan, designs, question, design)
     if where is not None and where.said and found.word != "absent":
-        found = _in_rows(plan, table, question, where, found)
+        found = _in_rows(plan, designs, question, where, found)
     loose = _without_derived(plan, table, used) or _not_cut_off(plan, table, (*used, *question.outcome))
     loose = loose or late_cases(question, table)
     if loose and found.word in ("exact", "implied"):
@@ -150,14 +152,15 @@ def _imputed(table: Table, used: Sequence[Hashable], where: Where | None) -> boo
     return chosen or any(np.isin(table[name].missing, where.rows).any() for name in used)
 
 
-def _in_rows(plan: Plan, table: Table, question: Question, where: Where, found: Verdict) -> Verdict:
+def _in_rows(plan: Plan, designs: Designs, question: Question, where: Where, found: Verdict) -> Verdict:
     """The verdict on an analysis of some rows, from that on the same analysis of all rows."""
     if where.wide is None or where.crossed is None:
         return Verdict("absent", f"nothing says what the rows of {where.said} have in common")
+    table = designs.table
     least = min(50 * table.n_rows // len(where.rows), 50_000)  # probe rows, so that the chosen ones are among them
     same = [q for q in plan.questions if likelihood(q) == likelihood(question)]
-    known = [freeze(_widened(q, plan, table), table) for q in same]
-    wide, crossed = freeze(where.wide, table), freeze(where.crossed, table)
+    known = [designs.of(_widened(q, plan, table)) for q in same]
+    wide, crossed = designs.of(where.wide), designs.of(where.crossed)
     if known and (covered(wide, known, least) or covered(crossed, known, least)):
         if found.word == "approximate":
             return found
@@ -179,12 +182,12 @@ def _differing(question: Question, wide: Question, beyond: set[int]) -> tuple[st
     return tuple(code for code in question.terms.codes if code in found) or question.terms.codes
 
 
-def _by_mode(plan: Plan, table: Table, question: Question, design: Design) -> Verdict:
+def _by_mode(plan: Plan, designs: Designs, question: Question, design: Design) -> Verdict:
     """The verdict of a plan on an analysis that uses imputed values."""
     if plan.mode in ("plain", "ignore"):
         said = "no analysis declared" if plan.mode == "plain" else "the analysis ignored, as asked"
         usual = likelihood(question)[2:] in (("Gaussian", "Identity"), ("Binomial", "Logit"))
-        straight = _straight_outcome(question, table)
+        straight = _straight_outcome(question, designs.table)
         if usual and straight and _main_effects(design):
             return Verdict("approximate", f"chained equations with main effects, {said}")
         beyond = _beyond(design, []) if straight else (question.terms.outcome,)
@@ -196,7 +199,7 @@ def _by_mode(plan: Plan, table: Table, question: Question, design: Design) -> Ve
     if not same:
         declared = "; ".join(f"{q.formula} ({_shown(q)})" for q in plan.questions)
         return Verdict("absent", f"declared was {declared}")
-    known = [freeze(_widened(q, plan, table), table) for q in same]
+    known = [designs.of(_widened(q, plan, designs.table)) for q in same]
     if not covered(design, known):
         beyond = _beyond(design, known)
         return Verdict("absent", f"the imputations never saw {', '.join(beyond)}", beyond)
@@ -208,7 +211,7 @@ def _by_mode(plan: Plan, table: Table, question: Question, design: Design) -> Ve
     before = list(dict.fromkeys(one.terms.outcome for q in same for one in _earlier(q, plan)))
     if before and likelihood(question)[2:4] != ("Gaussian", "Identity"):
         return Verdict("approximate", f"drawn in sequence, given {', '.join(before)} too")
-    if any(covered(freeze(q, table), [design]) for q in same):
+    if any(covered(designs.of(q), [design]) for q in same):
         return Verdict("exact", "as declared")
     return Verdict("implied", f"nested in {' and '.join(q.formula for q in same)}")
 

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import itertools
 import re
-import weakref
-from collections import deque
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import patsy
 
 from ..errors import FormulaError, call, listed
-from ..frame.kinds import Coding, Kind
+from ..frame.kinds import Kind
 from ..frame.table import Table
-from ..typing import Array, Rows
+from ..typing import Array
 from .column_code import usable
 from .evaluate import environment, known_names
 from .factor import LARGEST, Block, Frozen, block_of, plain_view, refuse_wide, widened
 from .question import Question
 from .terms import code_of, described, take_apart
 
-__all__ = ["Design", "FormulaColumn", "covered", "freeze"]
+__all__ = ["Design", "Designs", "FormulaColumn", "covered", "freeze"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,11 +280,7 @@ def freeze(question: Question, table: Table) -> Design:
     FormulaError
         If a variable cannot be used, or a factor is not finite on observed values.
     """
-    used = dict.fromkeys((*question.variables(table), *question.outcome))
-    again = next((made for made in _MADE if made.of(question, table, used)), None)
-    if again is not None:
-        return Design(question, table, again.columns, again.blocks, again.info, again.redundant)
-    for variable in used:
+    for variable in dict.fromkeys((*question.variables(table), *question.outcome)):
         column = table[variable]
         if column.kind is Kind.OTHER:
             raise FormulaError(
@@ -322,8 +316,47 @@ def freeze(question: Question, table: Table) -> Design:
         if bad.any():
             raise design.not_finite(int(rows[bad][0]))
     _refuse_products(design)
-    _MADE.append(_Made.by(design, used))
     return design
+
+
+class Designs:
+    """The designs of analyses on one table, each frozen when it is first asked for.
+
+    Planning, drawing and fitting hand it on, so that each analysis is frozen once. A pickle of it has the table alone.
+
+    Parameters
+    ----------
+    table : Table
+    """
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self._frozen: list[Design] = []  #: the last of them
+
+    def of(self, question: Question) -> Design:
+        """The design of a question on the table."""
+        found = next((design for design in self._frozen if design.question is question), None)
+        if found is None:
+            found = freeze(question, self.table)
+            self._frozen = [*self._frozen[1 - _KEPT :], found]
+        return found
+
+    def on(self, table: Table) -> Designs:
+        """The same on another view of the frame, of analyses whose columns are the very same there."""
+        if table is self.table:
+            return self
+        found = Designs(table)
+        for design in self._frozen:
+            used = (*design.variables, *design.question.outcome)
+            if all(name in table and table[name] is self.table[name] for name in used):
+                found._frozen.append(replace(design, table=table))
+        return found
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Designs, (self.table,)
+
+
+_KEPT = 32  # designs of one table: more than analyses are declared together
 
 
 def _refuse_products(design: Design) -> None:
@@ -353,36 +386,6 @@ def _refuse_products(design: Design) -> None:
 #: a number with more values than this is no category
 _FEW_LEVELS = 10
 _NAMED = 5  # categories that a sentence names
-
-
-class _Made(NamedTuple):
-    """A design that was frozen lately, without the data: planning, imputing and fitting ask for the same one."""
-
-    question: weakref.ref[Question]
-    known: dict[Hashable, tuple[Coding, weakref.ref[Array], weakref.ref[Rows]]]
-    columns: tuple[FormulaColumn, ...]
-    blocks: tuple[Block, ...]
-    info: Any
-    redundant: tuple[str, ...]
-
-    @classmethod
-    def by(cls, design: Design, used: Iterable[Hashable]) -> _Made:
-        """Remember a design by the very arrays it was frozen on."""
-        seen = {v: design.table[v] for v in used}
-        known = {v: (c.coding, weakref.ref(c.values), weakref.ref(c.missing)) for v, c in seen.items()}
-        return cls(weakref.ref(design.question), known, design.columns, design.blocks, design.info, design.redundant)
-
-    def of(self, question: Question, table: Table, used: Iterable[Hashable]) -> bool:
-        """Whether it is the design of a question on a table."""
-        if self.question() is not question or self.known.keys() != set(used):
-            return False
-        return all(
-            table[v].coding is coding and table[v].values is values() and table[v].missing is missing()
-            for v, (coding, values, missing) in self.known.items()
-        )
-
-
-_MADE: deque[_Made] = deque(maxlen=4)
 
 
 def _memorise(terms: list[Any], env: patsy.EvalEnvironment, question: Question) -> Any:

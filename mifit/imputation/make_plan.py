@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..formula.derived import Derived
+from ..formula.design import Designs
 from ..formula.question import Question
 from ..frame.table import Table
 from .plan.build import build
@@ -26,7 +27,7 @@ __all__ = ["make"]
 def make(
     table: Table, questions: Sequence[Question], options: Options, scope: Mapping[str, Any],
     skips: Mapping[Hashable, Skip] | None = None, derived: Sequence[Derived] = (),
-) -> tuple[Plan, Table]:  # fmt: skip
+) -> tuple[Plan, Designs]:  # fmt: skip
     """Decide what is done to every column.
 
     Parameters
@@ -45,8 +46,9 @@ def make(
     Returns
     -------
     plan : Plan
-    table : Table
-        As the plan reads it: a rating scale drawn as a number is a number.
+    designs : Designs
+        Of its analyses, on the table as the plan reads it: in ``designs.table`` a rating scale that is drawn as a
+        number is a number.
 
     Raises
     ------
@@ -57,16 +59,16 @@ def make(
     """
     if options.by is not None:
         return plan_groups(make, table, questions, options, scope, skips or {}, derived)
-    plan, table = build(table, questions, options, scope, skips, derived)
-    return _with_samplers(plan, table, derived), table
+    plan, designs = build(table, questions, options, scope, skips, derived)
+    return _with_samplers(plan, designs, derived), designs
 
 
-def _with_samplers(plan: Plan, table: Table, derived: Sequence[Derived]) -> Plan:
+def _with_samplers(plan: Plan, designs: Designs, derived: Sequence[Derived]) -> Plan:
     """The plan with the sampler of every column as its chains will choose it."""
-    engine = Engine(table, plan, derived)
+    engine = Engine(designs.table, plan, derived, designs=designs)
     drafted, plan = plan, with_error_laws(plan, engine)
     if plan is not drafted and plan.factors != drafted.factors:
-        engine = Engine(table, plan, derived)
+        engine = Engine(designs.table, plan, derived, designs=designs)
     stated = [
         dataclasses.replace(v, sampler=_stated(engine, v.name)) if v.name in engine.choices else v
         for v in plan.variables

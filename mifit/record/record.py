@@ -12,7 +12,7 @@ import pandas as pd
 
 from ..errors import PlanError
 from ..formula.derived import Derived
-from ..formula.design import Design, freeze
+from ..formula.design import Design, Designs
 from ..formula.question import Question
 from ..frame.completed import Completed
 from ..frame.masks import Mask
@@ -42,6 +42,7 @@ class Record:
 
     frame: pd.DataFrame  #: as given, with the derived columns that it did not have
     table: Views  #: the frame as the plan reads it
+    designs: Designs  #: of analyses, on the view that is filled
     derived: tuple[Derived, ...] = ()  #: columns that are functions of others
     skips: Mapping[Hashable, Skip] = dataclasses.field(default_factory=dict)  #: columns with a condition
     where: Mapping[Hashable, Mask] | None = None  #: cells to be completed; None for all
@@ -57,7 +58,9 @@ class Record:
     def elsewhere(cls, completed: Completed, origin: str) -> Record:
         """The record of completed sets that were made elsewhere."""
         learnt = completed.learnt()
-        return cls(completed.original, Views(completed.table, learnt, learnt), sets=completed, origin=origin)
+        return cls(
+            completed.original, Views(completed.table, learnt, learnt), Designs(learnt), sets=completed, origin=origin
+        )
 
     def with_chains(self, chains: Sequence[Chain], seed: Seed | None = None) -> Record:
         """The same imputation with other chains."""
@@ -131,7 +134,7 @@ class Record:
 
     def design(self, question: Question) -> Design:
         """The design of an analysis, its levels and knots learnt on the view that is filled."""
-        return freeze(question, self.table.filled)
+        return self.designs.of(question)
 
     def require_own(self, results: Any, call: str) -> None:
         """Refuse results that were pooled from other imputations."""

@@ -118,7 +118,7 @@ def _fitted(record: Record, given: FitArguments, present: Present) -> PooledResu
     sample = sample_of(record, question, given)
     where = where_of(record, question, given, sample)
     robust, written_out = _allowed_for(words), foreseen(record, question)
-    found, doubt = judged(record.plan, record.table.filled, written_out, question, robust, where)
+    found, doubt = judged(record.plan, record.designs, written_out, question, robust, where)
     used = record
     if likelihood(question) not in map(likelihood, record.questions):
         warn_of_times([question], record.table.given, lambda: request_of(record.plan, record.m, record.seed))
@@ -130,7 +130,7 @@ def _fitted(record: Record, given: FitArguments, present: Present) -> PooledResu
     ):
         used = reimputed(record, question, found, where, given.uncovered, given.n_jobs, present)
         sample = sample_of(used, question, given)
-        found, doubt = judged(used.plan, used.table.filled, written_out, question, robust, where)
+        found, doubt = judged(used.plan, used.designs, written_out, question, robust, where)
         if where is not None and found.word == "implied":
             found = dataclasses.replace(found, reason="imputed again for it")
         elif found.word in ("exact", "same mean"):
@@ -163,7 +163,7 @@ def certified(record: Record, given: FitArguments) -> pd.DataFrame:
     robust = _allowed_for(words)
     where = where_of(record, question, given, sample_of(record, question, given))
     do = call_for(record, meant(question, where))[1]
-    return certificate(record.plan, record.table.filled, foreseen(record, question), question, robust, do, where)
+    return certificate(record.plan, record.designs, foreseen(record, question), question, robust, do, where)
 
 
 def _allowed_for(words: Any) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from ..calls import Code
 from ..errors import DataError, PlanError, call, listed, nearest
+from ..formula.design import Designs
 from ..frame.completed import Completed, copied
 from ..frame.kinds import Coding, Kind, is_missing
 from ..frame.table import Column, Table, Views, check_frame, read
@@ -50,7 +51,9 @@ def completed_rows(record: Record, frame: pd.DataFrame, iterations: int | None) 
         old, known, plan, record.chains, record.seed, sweeps, derived, list(given.columns), _together(record)
     )
     chains = [Chain(k, sweeps, one, {}, {}) for k, one in enumerate(imputed)]
-    parts = Record(given, Views(wide, known, known), record.derived, shared=record.shared, chains=tuple(chains))
+    parts = Record(
+        given, Views(wide, known, known), Designs(known), record.derived, shared=record.shared, chains=tuple(chains)
+    )
     made = parts.completed.imputed
     shown = Table({name: _as_given(wide[name], given[name]) for name in given.columns if name in wide}, wide.n_rows)
     for name in given.columns:
@@ -62,7 +65,9 @@ def completed_rows(record: Record, frame: pd.DataFrame, iterations: int | None) 
     said += f" in {sweeps} iteration{'s' * (sweeps > 1)}" if iterations else ""
     rest = [repr(name) for name in ordered.incomplete if name not in own[0]]
     said += f"; missing values remain in {listed(rest)}" if rest else ""
-    return Record(given, Views(ordered, ordered, ordered), sets=Completed(given, ordered, own), origin=said)
+    return Record(
+        given, Views(ordered, ordered, ordered), Designs(ordered), sets=Completed(given, ordered, own), origin=said
+    )
 
 
 def _whole(record: Record) -> str:

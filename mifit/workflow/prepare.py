@@ -18,6 +18,7 @@ from ..errors import PlanError, listed
 from ..formula.analyses_not_built import refuse_unbuilt
 from ..formula.column_code import renamed
 from ..formula.derived import numbers, substitute, understand
+from ..formula.design import Designs
 from ..formula.formulas_without_tilde import refuse_names
 from ..formula.model_facts import USUAL_MODEL
 from ..formula.question import Question, ask, caller_scope, resolve
@@ -65,7 +66,7 @@ def prepare(frame: pd.DataFrame, options: Options, scope: Mapping[str, Any]) -> 
     skipped, known, outside = questionnaire(options.conditional, derived, known, scope)
     shared = shared_parents(derived, known, options.id)
     events += [*more, *outside]
-    return Record(frame, Views(table, known, known), derived, skipped, options.where, shared), events
+    return Record(frame, Views(table, known, known), Designs(known), derived, skipped, options.where, shared), events
 
 
 def _with_columns(frame: pd.DataFrame, options: Mapping[Hashable, str], scope: Mapping[str, Any]) -> pd.DataFrame:
@@ -233,15 +234,18 @@ def planned(
             + "  # the analysis with fewer levels too",
         )
     drawn, joined = collapsed(known, together)
-    plan, drawn = make(drawn, questions, options, scope, read_in.skips, read_in.derived)
+    plan, designs = make(drawn, questions, options, scope, read_in.skips, read_in.derived)
     refuse_undefined(read_in.derived, known, read_in.skips)
-    filled = Table({**drawn.columns, **{name: known[name] for name in together}}, drawn.n_rows)
+    drawn = filled = designs.table
+    if together:
+        filled = Table({**drawn.columns, **{name: known[name] for name in together}}, drawn.n_rows)
+        designs = designs.on(filled)
     plan = dataclasses.replace(plan, written=tuple(written), together=together)
     request = request_of(plan)
     every = (*events, *joined, *(str(with_request(event, request)) for event in plan.events))
     plan = dataclasses.replace(plan, events=every)
     table = Views(recoded(read_in.table.given, plan.numeric), filled, drawn)
-    return dataclasses.replace(read_in, plan=plan, table=table)
+    return dataclasses.replace(read_in, plan=plan, table=table, designs=designs)
 
 
 def _of_model(given: Arguments) -> dict[str, Any]:
@@ -283,10 +287,13 @@ def with_plan(read_in: Record, plan: Plan) -> Record:
     """
     filled = read_in.table.filled
     together = levels_together(filled, plan.options)
-    drawn = collapsed(filled, together)[0]
-    table = Views(*(recoded(view, plan.numeric) for view in (read_in.table.given, filled, drawn)))
+    drawn = recoded(collapsed(filled, together)[0], plan.numeric)
+    filled = recoded(filled, plan.numeric) if together else drawn
+    table = Views(recoded(read_in.table.given, plan.numeric), filled, drawn)
     _refuse_other_columns(plan, table.drawn)
-    return dataclasses.replace(read_in, plan=dataclasses.replace(plan, together=together), table=table)
+    return dataclasses.replace(
+        read_in, plan=dataclasses.replace(plan, together=together), table=table, designs=Designs(filled)
+    )
 
 
 def _refuse_other_columns(plan: Plan, table: Table) -> None:

@@ -69,7 +69,7 @@ def chains_of(
         with _bar(sum(len(table[name].missing) for name in plan.order) * steps, steps, progress) as tick:
             fresh = run(
                 table, plan, rest, sweeps, seed, derived=record.derived, before=begin or None, n_jobs=n_jobs, tick=tick,
-                keep=keep,
+                keep=keep, designs=record.designs.on(table),
             )  # fmt: skip
     except Halted as halted:
         done = {**found, **{chain.number: chain for chain in halted.finished}}

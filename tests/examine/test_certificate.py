@@ -12,6 +12,7 @@ from statsmodels.stats.diagnostic import het_breuschpagan
 import mifit
 from mifit import CongenialityWarning
 from mifit.examine.certificate import breusch_pagan
+from mifit.formula.design import Designs
 from mifit.formula.question import ask
 from mifit.frame.table import read
 
@@ -131,7 +132,7 @@ def test_breusch_pagan_is_that_of_statsmodels(formula, unequal):
     fit = smf.ols(formula, frame.dropna(subset=["x", "g"] if "g" in formula else ["x"])).fit()
     expected = het_breuschpagan(fit.resid, fit.model.exog)[1]
     table = read(frame)
-    found = breusch_pagan(ask(formula, table), table)
+    found = breusch_pagan(ask(formula, table), Designs(table))
     if "bs(" in formula:  # knots learnt on all rows
         assert (found < 0.01) == (expected < 0.01)
     else:
@@ -176,4 +177,4 @@ def test_otherwise_nothing_is_said(unequal, formula, words):
 
 def test_too_few_rows_give_no_p_value():
     frame = study().head(6)
-    assert np.isnan(breusch_pagan(ask("y ~ x + z", read(frame)), read(frame)))
+    assert np.isnan(breusch_pagan(ask("y ~ x + z", read(frame)), Designs(read(frame))))

@@ -12,6 +12,7 @@ from statsmodels.genmod.families import links
 import mifit
 from mifit import CongenialityError, CongenialityWarning
 from mifit.examine.verdict import verdict
+from mifit.formula.design import Designs
 from mifit.formula.identity import likelihood
 from mifit.formula.question import ask
 from mifit.frame.table import read
@@ -158,7 +159,7 @@ def test_sets_made_elsewhere_are_never_imputed_again(drawn):
 
 
 def test_sets_of_nested_questions_name_what_was_unseen(drawn):
-    found = verdict(drawn("y ~ x + z").plan, read(study()), ask("y ~ x*g + I(z**2)", read(study())))
+    found = verdict(drawn("y ~ x + z").plan, Designs(read(study())), ask("y ~ x*g + I(z**2)", read(study())))
     assert found.word == "absent" and set(found.unseen) == {"g", "x:g", "I(z ** 2)"}
 
 

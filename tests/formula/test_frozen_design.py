@@ -1,6 +1,7 @@
 """Transforms are learnt once: the same basis in imputation, fit and prediction, here and in workers."""
 
 import gc
+import pickle
 import warnings
 import weakref
 from dataclasses import replace
@@ -12,7 +13,8 @@ from patsy import bs as splines  # noqa: F401
 from scipy import special  # noqa: F401
 
 import mifit
-from mifit.formula.design import freeze
+from mifit.formula import design as design_module
+from mifit.formula.design import Designs
 from mifit.formula.question import ask
 from mifit.frame.table import Table, read
 
@@ -138,20 +140,47 @@ def test_what_a_users_function_raises_in_a_worker_comes_back_by_name():
         frame.mice.impute("y ~ moody(x)*k", m=2, rng=1, iterations=50)
 
 
-def test_a_design_is_frozen_once_for_planning_imputing_and_fitting():
-    table = read(study())
-    question = ask("y ~ bs(x, df=4) + g", table)
-    design = freeze(question, table)
-    assert freeze(question, Table(dict(table.columns), table.n_rows)).columns is design.columns
-    copied = {n: replace(c, values=c.values.copy()) for n, c in table.columns.items()}
-    assert freeze(question, Table(copied, table.n_rows)).columns is not design.columns  # its values may be others
-    assert freeze(ask("y ~ bs(x, df=4) + g", table), table).columns is not design.columns
-
-
 def test_a_frozen_design_does_not_keep_the_data_of_its_frame():
     table = read(study())
-    freeze(ask("y ~ bs(x, df=4) + g", table), table)
+    Designs(table).of(ask("y ~ bs(x, df=4) + g", table))
     kept = weakref.ref(table["x"].values)
     del table
     gc.collect()
     assert kept() is None
+
+
+def test_an_analysis_is_frozen_once_by_whoever_asks_first(monkeypatch):
+    frozen, real = [], design_module.freeze
+    monkeypatch.setattr(design_module, "freeze", lambda *given: frozen.append(given) or real(*given))
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"x": rng.normal(size=80), "z": rng.normal(size=80), "g": rng.choice(list("abcd"), 80)})
+    frame["y"] = frame["x"] * frame["z"] + rng.normal(size=80)
+    for name in ("x", "g"):
+        frame[name] = frame[name].mask(rng.random(80) < 0.2)
+    for words in ({}, {"collapse": {"g": {"rare": ["c", "d"]}}}):
+        imp = frame.mice.impute("y ~ x * z", m=2, iterations=1, rng=1, n_jobs=1, **words)
+        assert len(frozen) == 1  # planned, its samplers chosen, drawn
+        imp.extend(1, n_jobs=1)
+        imp.explain(int(np.flatnonzero(frame["x"].isna())[0]), "x")
+        assert len(frozen) == 1
+        frozen.clear()
+        imp.fit(n_jobs=1)  # judged against what was declared, and fitted
+        imp.fit("y ~ x", n_jobs=1)
+        assert len(frozen) == 2
+        frozen.clear()
+
+
+def test_designs_are_those_of_the_table_and_pickle_without_them():
+    table = read(pd.DataFrame({"y": [1.0, 2, 3, 5], "x": [1.0, 4, 9, 17]}))
+    designs, question = Designs(table), ask("y ~ x", table)
+    assert designs.of(question) is designs.of(question) is not designs.of(ask("y ~ x", table))
+    with_more = Table({**table.columns, "z": table["x"]}, 4)
+    assert designs.on(with_more).of(question).table is with_more and designs.on(table) is designs
+    assert designs.on(with_more).of(question).columns is designs.of(question).columns
+    copied = Table({name: replace(column, values=column.values.copy()) for name, column in table.columns.items()}, 4)
+    assert designs.on(copied).of(question).columns is not designs.of(question).columns  # its values may be others
+    again = pickle.loads(pickle.dumps(designs))
+    assert again.of(question).names == ("Intercept", "x") and again.table is not table
+    for _ in range(100):  # as many analyses as one likes, of which the last are kept
+        last = designs.of(ask("y ~ x", table))
+    assert designs.of(last.question) is last and designs.of(question).question is question

@@ -18,7 +18,6 @@ from scipy import stats
 import mifit
 from mifit.formula.question import ask
 from mifit.frame.table import read
-from mifit.imputation.make_plan import make
 from mifit.imputation.methods import norm
 from mifit.imputation.methods.mixture import MixtureFitted
 from mifit.imputation.methods.multinomial import MultinomialFitted
@@ -47,6 +46,7 @@ from support.known_parameters import (
     ordered,
     pick,
 )
+from support.made import make
 from support.scenarios import run_after_run
 
 ROWS = 40_000

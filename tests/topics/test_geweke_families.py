@@ -17,7 +17,6 @@ from statsmodels.genmod.families import links
 
 from mifit.formula.question import ask
 from mifit.frame.table import read
-from mifit.imputation.make_plan import make
 from mifit.imputation.methods.glm import GlmFitted
 from mifit.imputation.methods.multinomial import MultinomialFitted
 from mifit.imputation.methods.negbin import NegBinFitted
@@ -33,6 +32,7 @@ from mifit.imputation.sampler.runs import run
 from mifit.imputation.seed import Seed
 from support.coefficients import coefficients
 from support.known_parameters import COVARIATES, LIMIT, Fixed, figures
+from support.made import make
 
 F, ROWS, PHI = sm.families, 30_000, 0.4
 SLOPES = {"Intercept": 0.2, "z": 0.3, "x": 0.9, "x:z": 0.6}

@@ -378,6 +378,37 @@ def machine_paths(files: list[Path]) -> list[str]:
     ]
 
 
+# Modules that keep something for later calls, and must: a worker opens what its jobs share once.
+_KEEPERS = {("workers.py", "_OPEN")}
+_CHANGES = frozenset({"append", "add", "update", "setdefault", "extend", "insert", "appendleft"})
+
+
+def module_memos(folder: Path) -> list[str]:
+    """Containers at the top of a module that a function changes: what is computed once is handed on instead."""
+    wrong = []
+    for name, path in modules(folder).items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        top = {target.id for node in tree.body for target in _targets(node) if isinstance(target, ast.Name)}
+        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+        for node in (inner for function in functions for inner in ast.walk(function)):
+            if isinstance(node, ast.Global):
+                changed = set(node.names)
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _CHANGES:
+                changed = {node.func.value.id} if isinstance(node.func.value, ast.Name) else set()
+            else:
+                items = [target.value for target in _targets(node) if isinstance(target, ast.Subscript)]
+                changed = {item.id for item in items if isinstance(item, ast.Name)}
+            wrong += [f"{name}:{node.lineno} changes {one}" for one in changed & top if (name, one) not in _KEEPERS]
+    return sorted(set(wrong))
+
+
+def _targets(node: ast.AST) -> list[ast.expr]:
+    """What a statement assigns to."""
+    if isinstance(node, ast.Assign):
+        return node.targets
+    return [node.target] if isinstance(node, ast.AnnAssign | ast.AugAssign) else []
+
+
 # The files that may name a model: the tables of models, and words of other programs for methods.
 _MODEL_FILES = (
     "analysis/catalogue.py", "analysis/models.py", "formula/model_facts.py", "imputation/plan/likelihoods.py",
@@ -479,6 +510,10 @@ def test_docstrings_describe_parameters_that_are_there():
 def test_no_retired_name_or_word_comes_back():
     assert retired_names(PACKAGE) == []
     assert retired_words(PACKAGE) == []
+
+
+def test_modules_keep_nothing_from_one_call_to_the_next():
+    assert module_memos(PACKAGE) == []
 
 
 def test_what_is_known_of_a_method_is_said_by_the_method():
@@ -586,6 +621,9 @@ FAULTY = {
         "imputation/plan/build.py",
         "from ..sampler.chain import Chain\n",
     ),
+    "a memo that grows": (module_memos, "formula/design.py", "_MADE = []\ndef f(x):\n    _MADE.append(x)\n"),
+    "a memo that is set": (module_memos, "imputation/sampler/runs.py", "HELD = [None]\ndef f(x):\n    HELD[0] = x\n"),
+    "a global": (module_memos, "frame/table.py", "last = None\ndef f(x):\n    global last\n    last = x\n"),
     "a model by name": (named_models, "results/effects.py", 'if call.model == "phreg":\n    pass\n'),
     "a model whose name means more": (named_models, "analysis/fit.py", 'x = 1 if job.model == "ordinal" else 2\n'),
     "models in a table": (named_models, "examine/verdict.py", 'x = {"mixedlm": 1}\n'),

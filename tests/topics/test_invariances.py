@@ -8,12 +8,12 @@ from scipy import stats
 
 from mifit.formula.question import ask
 from mifit.frame.table import read
-from mifit.imputation.make_plan import make
 from mifit.imputation.plan.options import Options
 from mifit.imputation.sampler.chain import ChainState
 from mifit.imputation.sampler.engine import Engine
 from mifit.imputation.seed import Seed
 from mifit.pooling.rubin import pool
+from support.made import make
 
 EXAMPLES = {"derandomize": True, "deadline": None, "suppress_health_check": list(HealthCheck)}
 FORMULAS = [None, "y ~ x + z", "y ~ x*z + g", "y ~ x + I(z**2)", "b ~ x + z", "y ~ b + o"]

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from ...formula.derived import Derived
+from ...formula.design import Designs
 from ...formula.question import Question
 from ...frame.kinds import Kind
 from ...frame.table import Table
@@ -29,7 +30,7 @@ __all__ = ["build"]
 def build(
     table: Table, questions: Sequence[Question], options: Options, scope: Mapping[str, Any],
     skips: Mapping[Hashable, Skip] | None = None, derived: Sequence[Derived] = (),
-) -> tuple[Plan, Table]:  # fmt: skip
+) -> tuple[Plan, Designs]:  # fmt: skip
     """Decide what is done to every column; see :func:`~mifit.imputation.make_plan.make`."""
     check_options(table, options, bool(questions) and options.congeniality == "compatible")
     check_keywords(questions, table)
@@ -43,7 +44,7 @@ def build(
     draft.recode([n for n, option in options.methods.items() if _reads_numbers(option)], {Kind.ORDINAL})
     (plan_joint if mode == "compatible" else plan_chained)(draft)
     check_weights(draft)
-    return draft.plan(), draft.table
+    return draft.plan(), draft.designs
 
 
 def _reads_numbers(option: Any) -> bool:

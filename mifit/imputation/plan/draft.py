@@ -11,6 +11,7 @@ import numpy as np
 from ...errors import PlanError, call, listed
 from ...formula.condition import Condition
 from ...formula.derived import Derived
+from ...formula.design import Designs
 from ...formula.question import Question, ask_right
 from ...formula.terms import code_of
 from ...frame.kinds import Kind
@@ -60,6 +61,14 @@ class Draft:
     relations: Relations = field(default_factory=Relations)  #: what derived columns say of those that are drawn
     effects: dict[Column, Array] = field(default_factory=dict)  #: standardised, for choosing among predictors
     scales: dict[Hashable, Scale] = field(default_factory=dict)  #: numbers that the analyses have on another scale
+    frozen: Designs | None = None  #: on the table as it was when they were asked for
+
+    @property
+    def designs(self) -> Designs:
+        """The designs of analyses on the table as it is now read."""
+        if self.frozen is None or self.frozen.table is not self.table:
+            self.frozen = Designs(self.table)
+        return self.frozen
 
     @property
     def in_analysis(self) -> tuple[Hashable, ...]:

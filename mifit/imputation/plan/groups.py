@@ -12,6 +12,7 @@ from ...calls import Advice, left_alone
 from ...errors import MifitError, PlanError, call, listed
 from ...formula.column_code import renamed
 from ...formula.derived import Derived
+from ...formula.design import Designs
 from ...formula.question import Question
 from ...frame.kinds import Kind
 from ...frame.masks import Mask
@@ -29,10 +30,10 @@ _LEAST_OBSERVED = 5  # observed values of every incomplete column in a group
 
 
 def plan_groups(
-    plan_one: Callable[..., tuple[Plan, Table]],
+    plan_one: Callable[..., tuple[Plan, Designs]],
     table: Table, questions: Sequence[Question], options: Options, scope: Mapping[str, Any],
     skips: Mapping[Hashable, Skip], derived: Sequence[Derived] = (),
-) -> tuple[Plan, Table]:  # fmt: skip
+) -> tuple[Plan, Designs]:  # fmt: skip
     """Plan each group by itself.
 
     Parameters
@@ -46,8 +47,8 @@ def plan_groups(
     -------
     plan : Plan
         With one plan for each group in ``groups``.
-    table : Table
-        As the plans read it.
+    designs : Designs
+        On the table as the plans read it.
 
     Raises
     ------
@@ -81,7 +82,7 @@ def plan_groups(
         plans[0], variables=tuple(whole), order=tuple(n for n in table.columns if n in drawn), options=options,
         iterations=max(plan.iterations for plan in plans), events=tuple(events), n_rows=table.n_rows,
         groups=tuple(found),
-    ), recoded(table, plans[0].numeric)  # fmt: skip
+    ), Designs(recoded(table, plans[0].numeric))  # fmt: skip
 
 
 def rows_of(table: Table, by: Hashable) -> dict[Any, Rows]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import FormulaError, PlanError, call
-from ...formula.design import Design, freeze
+from ...formula.design import Design
 from ...formula.identity import likelihood
 from ...formula.question import Question
 from ...formula.terms import code_of, take_apart
@@ -49,7 +49,7 @@ def plan_joint(draft: Draft) -> None:
     _check_outcomes(draft)
     _read_ratings_as_numbers(draft)
     table = draft.table
-    designs = [freeze(q, table) for q in draft.questions]
+    designs = [draft.designs.of(q) for q in draft.questions]
     check_outcomes(draft.questions, designs, table)
     draft.scales = scales(draft.questions, table, draft.scope)
     for label in (label for design in designs for label in design.redundant):

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...formula.derived import Derived
-from ...formula.design import Design, freeze
+from ...formula.design import Design, Designs
 from ...formula.question import Inverse, Question
 from ...frame.kinds import Kind
 from ...frame.masks import Mask
@@ -140,16 +140,23 @@ class Engine:
     derived : sequence of Derived
     like : Engine, optional
         The engine whose designs, centres and scales are taken: that of the first rows, where the table has more.
+    designs : Designs, optional
+        Of the plan's analyses on the table, where some were frozen before.
     """
 
-    def __init__(self, table: Table, plan: Plan, derived: Sequence[Derived] = (), like: Engine | None = None) -> None:
+    def __init__(
+        self, table: Table, plan: Plan, derived: Sequence[Derived] = (), like: Engine | None = None,
+        designs: Designs | None = None,
+    ) -> None:  # fmt: skip
         self.table, self.plan, self.derived = table, plan, tuple(derived)
         self.designs: list[Design]
         self.layout: Layout
         self.copies = self._copies()
         self.variables = {name: plan[name] for name in plan.order}
         self.observed = {name: table[name].observed for name in plan.order}
-        self.designs, self.layout = self._columns() if like is None else (like.designs, like.layout.on(table))
+        self.designs, self.layout = (
+            self._columns(designs or Designs(table)) if like is None else (like.designs, like.layout.on(table))
+        )
         self.own = {name: self.layout.model(v.pieces) for name, v in self.variables.items()}
         self.first_rows = self._first_rows()
         self.factors = [FactorRuntime(self, factor, position) for position, factor in enumerate(plan.factors)]
@@ -392,9 +399,9 @@ class Engine:
         assert inverse is not None  # the plan refuses an outcome that cannot be undone
         return inverse, self.designs[runtime.factor.question or 0]
 
-    def _columns(self) -> tuple[list[Design], Layout]:
+    def _columns(self, frozen: Designs) -> tuple[list[Design], Layout]:
         """The designs, frozen on the table, and the columns of the store."""
-        designs = [freeze(question, self.table) for question in self._formulas()]
+        designs = [frozen.of(question) for question in self._formulas()]
         return designs, Layout(self.table, designs, self._mains(), self._means())
 
     def _first_rows(self) -> Rows | None:

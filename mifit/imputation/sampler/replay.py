@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...formula.derived import Derived
+from ...formula.design import Designs
 from ...frame.table import Table
 from ...typing import Array, Rows
 from ..methods.mixed import Mixed
@@ -61,7 +62,7 @@ class ReplayedDraw:
 
 def replay(
     table: Table, plan: Plan, seed: Seed, number: int, sweeps: int, name: Hashable, row: int,
-    derived: Sequence[Derived] = (),
+    derived: Sequence[Derived] = (), designs: Designs | None = None,
 ) -> ReplayedDraw:  # fmt: skip
     """Run a chain again and watch the last visit to one missing value.
 
@@ -80,10 +81,12 @@ def replay(
     row : int
         A row of its missing values.
     derived : sequence of Derived, optional
+    designs : Designs, optional
+        Of the plan's analyses on the table, where some were frozen before.
 
     Returns
     -------
-    Witnessed
+    ReplayedDraw
         Costs as much as one of the m chains did.
     """
     if plan.groups:
@@ -96,7 +99,7 @@ def replay(
                 return replace(seen, donors=rows[seen.donors])
     found: list[ReplayedDraw] = []
     with one_thread():
-        engine = Engine(table, plan, derived)
+        engine = Engine(table, plan, derived, designs=designs)
         state, at = ChainState(engine, None), int(np.searchsorted(table[name].missing, row))
 
         def watch(record: VisitRecord) -> None:

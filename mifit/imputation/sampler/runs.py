@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import uuid
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from ...calls import left_alone
 from ...errors import ImputationError, MifitError, PlanError, call
 from ...formula.derived import Derived
+from ...formula.design import Designs
 from ...frame.table import Table
 from ...workers import run_jobs
 from ..plan.groups import rows_of
@@ -27,7 +29,7 @@ __all__ = ["engines", "joined", "one_thread", "run", "tables_of"]
 def run(
     table: Table, plan: Plan, numbers: Sequence[int], sweeps: int, seed: Seed, *, derived: Sequence[Derived] = (),
     before: Sequence[Chain] | None = None, n_jobs: int | None = None, tick: Callable[[int], Any] | None = None,
-    keep: Callable[[Chain], Any] | None = None,
+    keep: Callable[[Chain], Any] | None = None, designs: Designs | None = None,
 ) -> list[Chain]:  # fmt: skip
     """Run chains, each with one BLAS thread.
 
@@ -51,6 +53,8 @@ def run(
         Told how many sweeps were done since it was told last.
     keep : callable, optional
         Given each chain as soon as it is finished.
+    designs : Designs, optional
+        Of the plan's analyses on the table, where some were frozen before; workers freeze their own.
 
     Returns
     -------
@@ -62,45 +66,50 @@ def run(
         If a chain cannot go on, a worker dies or the keyboard interrupts; it holds the finished chains.
     """
     starts = list(before) if before is not None else [None] * len(numbers)
-    work = functools.partial(_job, uuid.uuid4().hex, table, plan, tuple(derived), sweeps, seed)
-    try:
-        with one_thread():  # here too: chains in threads of this process end at different times
-            return run_jobs(work, list(zip(numbers, starts, strict=True)), n_jobs, tick=tick, keep=keep)
-    finally:
-        _HELD[0] = None
+    work = _Work(table, plan, tuple(derived), sweeps, seed, designs)
+    with one_thread():  # here too: chains in threads of this process end at different times
+        return run_jobs(work, list(zip(numbers, starts, strict=True)), n_jobs, tick=tick, keep=keep)
 
 
-def _job(
-    run_id: str, table: Table, plan: Plan, derived: tuple[Derived, ...], sweeps: int, seed: Seed,
-    pair: tuple[int, Chain | None],
-    tick: Callable[[], Any] | None = None,
-) -> Chain:  # fmt: skip
-    """One chain, in this process; where groups are imputed separately, one of each, put together."""
-    number, before = pair
-    with one_thread():
-        held = _HELD[0]
-        if held is None or held[0] != run_id:
-            _HELD[0] = held = (run_id, engines(table, plan, derived))
-        if not plan.groups:
-            return _chain(held[1][0], number, before, sweeps, seed, tick)
-        parts = [
-            _chain(
-                engine, number, None if before is None else before.parts[place], sweeps if engine.plan.order else 0,
-                seed.child(place), None if place else tick,
-            )
-            for place, engine in enumerate(held[1])
-        ]  # fmt: skip
-    return joined(table, plan, parts, sweeps)
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """What the chains of one run share; a worker receives it once, and makes its own engines."""
+
+    table: Table
+    plan: Plan
+    derived: tuple[Derived, ...]
+    sweeps: int
+    seed: Seed
+    designs: Designs | None
+
+    @cached_property
+    def engines(self) -> list[Engine]:
+        """What runs in this process."""
+        return engines(self.table, self.plan, self.derived, self.designs)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _Work, (self.table, self.plan, self.derived, self.sweeps, self.seed, None)
+
+    def __call__(self, pair: tuple[int, Chain | None], tick: Callable[[], Any] | None = None) -> Chain:
+        """One chain, in this process; where groups are imputed separately, one of each, put together."""
+        number, before = pair
+        with one_thread():
+            if not self.plan.groups:
+                return _chain(self.engines[0], number, before, self.sweeps, self.seed, tick)
+            parts = [
+                _chain(
+                    engine, number, None if before is None else before.parts[place],
+                    self.sweeps if engine.plan.order else 0, self.seed.child(place), None if place else tick,
+                )
+                for place, engine in enumerate(self.engines)
+            ]  # fmt: skip
+        return joined(self.table, self.plan, parts, self.sweeps)
 
 
-#: what the chains of one run share in a process: made once there, by the first of them
-_HELD: list[tuple[str, list[Engine]] | None] = [None]
-
-
-def engines(table: Table, plan: Plan, derived: tuple[Derived, ...]) -> list[Engine]:
+def engines(table: Table, plan: Plan, derived: tuple[Derived, ...], designs: Designs | None = None) -> list[Engine]:
     """What runs: one engine, or one for each group."""
     if not plan.groups:
-        return [Engine(table, plan, derived)]
+        return [Engine(table, plan, derived, designs=designs)]
     parts = zip(tables_of(table, plan), plan.groups, strict=True)
     return [Engine(part, inner, derived) for part, (_, inner) in parts]
 

@@ -8,11 +8,11 @@ from mifit.formula.question import ask
 from mifit.frame.kinds import Kind
 from mifit.frame.table import read
 from mifit.imputation.contract import Visit
-from mifit.imputation.make_plan import make
 from mifit.imputation.numerics.linear import draw_coefficients, draw_sigma, independent, solve
 from mifit.imputation.plan.options import Options
 from mifit.imputation.sampler.engine import Engine
 from mifit.imputation.sampler.visit import StoreVisit
+from support.made import make
 
 
 def design(n=200, p=5, seed=0):

@@ -255,9 +255,9 @@ def test_frequencies_are_rows_written_out():
         np.testing.assert_allclose(left["x"][gone].mean(), right["x"][rows][gone.to_numpy()].mean(), atol=0.35)
     # Exact where it can be: the fits see the same cross-products.
     from mifit.frame.table import read
-    from mifit.imputation.make_plan import make
     from mifit.imputation.plan.options import Options
     from mifit.imputation.sampler.engine import Engine
+    from support.made import make
 
     plan, table = make(read(frame), [], Options(weights={"frequency": "n"}), {})
     repeated = Engine(table, plan).repeated(None)

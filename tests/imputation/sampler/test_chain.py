@@ -12,12 +12,12 @@ import mifit
 from mifit import ImputationError
 from mifit.formula.question import ask
 from mifit.frame.table import read
-from mifit.imputation.make_plan import make
 from mifit.imputation.plan.options import Options
 from mifit.imputation.sampler.chain import ChainState
 from mifit.imputation.sampler.engine import Engine
 from mifit.imputation.sampler.runs import _chain, run
 from mifit.imputation.seed import Seed
+from support.made import make
 from support.mixed_kinds import ASKED, mixed, same
 from support.scenarios import run_after_run
 

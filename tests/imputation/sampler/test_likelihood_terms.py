@@ -15,7 +15,6 @@ from statsmodels.genmod.families import links
 from mifit.errors import DataError, FormulaError, ModelError, PlanError
 from mifit.formula.question import ask
 from mifit.frame.table import read
-from mifit.imputation.make_plan import make
 from mifit.imputation.methods.cox import CoxFitted
 from mifit.imputation.methods.glm import Glm, GlmFitted
 from mifit.imputation.methods.multinomial import MultinomialFitted
@@ -31,6 +30,7 @@ from mifit.imputation.sampler.likelihood_terms import LikelihoodTerm
 from mifit.imputation.sampler.runs import run
 from mifit.imputation.sampler.samplers import draw_continuous, draw_proposed
 from mifit.imputation.seed import Seed
+from support.made import make
 
 GAMMA = {"family": sm.families.Gamma(links.Log())}
 POISSON = {"family": sm.families.Poisson()}

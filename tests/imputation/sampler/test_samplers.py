@@ -11,7 +11,6 @@ from scipy import stats
 from mifit.errors import ImputationError
 from mifit.formula.question import ask
 from mifit.frame.table import read
-from mifit.imputation.make_plan import make
 from mifit.imputation.methods.logistic import LogisticFitted
 from mifit.imputation.methods.multinomial import MultinomialFitted
 from mifit.imputation.methods.negbin import NegBinFitted
@@ -26,6 +25,7 @@ from mifit.imputation.sampler.engine import Engine
 from mifit.imputation.sampler.likelihood_terms import LikelihoodTerm
 from mifit.imputation.sampler.samplers import draw_continuous, draw_discrete
 from support.coefficients import coefficients
+from support.made import make
 
 DRAWS = 50_000
 Z = 0.7  # of the row that is repeated

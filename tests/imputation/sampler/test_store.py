@@ -7,11 +7,11 @@ import pytest
 from mifit.formula.question import ask
 from mifit.frame.kinds import Kind
 from mifit.frame.table import read
-from mifit.imputation.make_plan import make
 from mifit.imputation.plan.options import Options
 from mifit.imputation.sampler import store as stores
 from mifit.imputation.sampler.engine import Engine
 from mifit.imputation.sampler.visit import StoreVisit
+from support.made import make
 
 FORMULAS = [
     "y ~ x * g + I(x**2) + np.exp(z / 10) * b + r:c + bs(w, df=4)",

@@ -12,7 +12,6 @@ from mifit.formula.question import ask
 from mifit.frame.kinds import Kind
 from mifit.frame.masks import Mask
 from mifit.frame.table import read
-from mifit.imputation.make_plan import make
 from mifit.imputation.methods.logistic import Logistic, _Bernoulli, _bernoulli
 from mifit.imputation.methods.multinomial import Multinomial, _Categorical, _categorical
 from mifit.imputation.methods.ordinal import Ordinal, _Cumulative, _cumulative
@@ -23,6 +22,7 @@ from mifit.imputation.sampler.engine import Engine
 from mifit.imputation.sampler.runs import run
 from mifit.imputation.seed import Seed
 from support.discrete import OWN, estimates, fit, frame, visit
+from support.made import make
 
 METHODS = [Logistic(), Multinomial(), Ordinal()]
 
