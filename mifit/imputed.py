@@ -350,13 +350,14 @@ class ImputedSet:
             Prints complete cases, chained equations with main effects, with the terms of the analysis, and compatible
             draws, with the same m and seed; sets made elsewhere stand first, "as given". ``to_frame()`` is long;
             ``shifts`` and ``shares`` say what each variable brings; ``results`` holds the pooled fits; ``failed`` says
-            which way could not be gone, and why.
+            which way failed, and why.
 
         Notes
         -----
         The shift of a coefficient is its estimate from compatible draws minus that from complete cases. The part of a
-        variable is the shift when the rows that lack nothing else are added to the complete cases, with its imputed
-        values; "together" is the rest: the rows that lack several. Parts sum to the shift; a share is a part over it.
+        variable is the shift when rows in which only it is missing are added to the complete cases, with its imputed
+        values; "together" is the rest, from rows with several missing values. Parts sum to the shift; a share is a part
+        divided by it.
 
         Examples
         --------

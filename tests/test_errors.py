@@ -116,7 +116,7 @@ WISHES = {
         ModelError,
         "WLS takes no word 'wieghts' (did you mean 'weights'?)",
     ),
-    "word of the fit": ({"cov_type": "HC1"}, "y ~ x", PlanError, "cov_type= belongs to the fit"),
+    "word of the fit": ({"cov_type": "HC1"}, "y ~ x", PlanError, "cov_type= is an argument of fit"),
     "unknown model": ({"model": "osl"}, "y ~ x", ModelError, "unknown model 'osl' (did you mean 'ols'?)"),
     "itself as predictor": ({"predictors": {"x": ["x", "z"]}}, None, PlanError, "'x' cannot predict itself"),
     "itself in a formula": ({"predictors": {"x": "x + z"}}, None, PlanError, "'x' cannot predict itself"),

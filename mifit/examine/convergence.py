@@ -249,7 +249,7 @@ def _required(plan: Plan | None) -> Plan:
     """The plan of sets made here, or a refusal: sets made elsewhere came without their chains."""
     if plan is None:
         raise PlanError(
-            "sets made elsewhere came without their chains: nothing here says whether those settled.",
+            "sets made elsewhere have no chains here: their convergence cannot be judged.",
             do=call("df.mice.impute", "y ~ x1 + x2", m=20, rng=1).after("imp = ").then("; imp.convergence()"),
         )
     return plan

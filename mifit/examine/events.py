@@ -1,4 +1,4 @@
-"""What a reader of imputations should know: choices of the plan, incidents in the chains, values far out."""
+"""What a reader of imputations should know: choices of the plan, incidents in the chains, values out of range."""
 
 from __future__ import annotations
 

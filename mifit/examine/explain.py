@@ -1,4 +1,4 @@
-"""Why a cell has the values it has: the equation, the predictors as they stood, donors or acceptance, all m values."""
+"""Explain an imputed cell: its equation, the predictors at the last draw, donors or acceptance, all m values."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def _first(record: Record, column: Hashable) -> str:
 
 
 def _moved(record: Record, plan: Plan, column: Hashable, place: int) -> str:
-    """With what a cell was drawn, so that an observed derived value is kept; empty where it was drawn by itself."""
+    """What a cell was drawn together with to keep an observed derived value; empty if it was drawn alone."""
     skips = {v.name: v.skip for v in plan.variables if v.skip is not None}
     ties = relations(record.derived, record.table.filled, plan.order, plan.options, skips).ties
     mine = [tie for tie in ties if column in (tie.free, tie.pivot) and place in tie.rows]
@@ -197,7 +197,7 @@ def _how(record: Record, column: Hashable, seen: ReplayedDraw) -> list[tuple[str
 
 
 def _weighed(record: Record, column: Hashable, seen: ReplayedDraw) -> list[tuple[str, str]]:
-    """What the own model says, and what the judges make of it."""
+    """The prediction of the column's own model, alone and weighted by the other models."""
     said = []
     assert record.plan is not None
     link = facts_of(record.plan[column].method).link

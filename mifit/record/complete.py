@@ -1,4 +1,4 @@
-"""Complete the table: drawn values, what followed without a draw, and derived columns in step with them."""
+"""Complete the table: drawn values, deductively imputed values, and derived columns computed from both."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def completed_values(
 
 
 def _apart(chain: Chain, together: Mapping[Hashable, Joined], seed: Seed) -> Chain:
-    """A chain whose levels that were drawn together are told apart, from a stream of its own."""
+    """A chain in which levels that were drawn together are separated again, with a random stream of their own."""
     rng = seed.stream(chain.number, _NO_SWEEP)
     told = {name: one.apart(chain.imputed[name], rng) for name, one in together.items() if name in chain.imputed}
     return dataclasses.replace(chain, imputed={**chain.imputed, **told})

@@ -1,4 +1,4 @@
-"""What was asked, as a digest that neither the machine nor the version of pandas changes."""
+"""A digest of what was asked: the same on every machine and with every version of pandas."""
 
 from __future__ import annotations
 
@@ -246,7 +246,7 @@ def _(given: Seed, depth: int) -> Any:
 
 
 def _usual(given: Any, name: str, value: Any) -> bool:
-    """Whether a field of a dataclass is at its default: words that come later change nothing for calls without."""
+    """Whether a field has its default value: options added later do not change the digest of calls without them."""
     (field,) = (f for f in dataclasses.fields(given) if f.name == name)
     if field.default_factory is not dataclasses.MISSING:
         return bool(value is None or (isinstance(value, Mapping | Sequence) and not len(value)))

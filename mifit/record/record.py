@@ -78,7 +78,7 @@ class Record:
 
     @cached_property
     def identity(self) -> str:
-        """Eight characters that tell what was asked from any other request; see :attr:`mifit.ImputedSet.identity`."""
+        """Eight characters that identify the request; see :attr:`mifit.ImputedSet.identity`."""
         if self.plan is not None:
             numbers = sorted(chain.number for chain in self.chains)
             return digest_of_request(self.table.given, self.frame, self.plan, self.seed, numbers, self.iterations)
@@ -89,7 +89,7 @@ class Record:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Eight characters that tell completed sets from any others; see :attr:`mifit.ImputedSet.fingerprint`."""
+        """Eight characters that identify the drawn values; see :attr:`mifit.ImputedSet.fingerprint`."""
         return digest_of_values(self.table.given, self.completed.imputed)
 
     @property

@@ -54,7 +54,7 @@ def request_of(
     plan: Plan | None, m: int | None = None, seed: Seed | None = None, formulas: Sequence[str] | None = None,
     model: Any = None, keywords: Mapping[str, Any] | None = None,
 ) -> Advice:  # fmt: skip
-    """Return the call that makes a plan, and its imputations; for other formulas, where some are given.
+    """Return the call of ``impute`` that makes a plan; with other formulas, if some are given.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ _NARROWEST = 4.8  # inches that a legend of three entries needs
 
 
 def axes_of(ax: Any, width: float, height: float) -> Any:
-    """The axes given, or new ones of some inches on a figure that pyplot never hears of."""
+    """The axes given, or new ones of some inches on a figure that pyplot does not manage."""
     _require_matplotlib()
     return ax if ax is not None else panels(1, 1, width, height)[1][0]
 
@@ -80,7 +80,7 @@ def panels(count: int, columns: int, width: float, height: float | Sequence[floa
 
 
 def plain(ax: Any, across: bool = True) -> Any:
-    """Take away what says nothing: two spines, the ticks' strokes; a faint grid stays."""
+    """Remove two spines and the tick marks; keep a faint grid."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(which="both", length=0, labelsize=_FONT_SIZE)
     ax.grid(axis="y" if across else "x", color=MUTED, alpha=0.25, linewidth=0.6)
@@ -147,7 +147,7 @@ def _require_matplotlib() -> None:
 
 
 def _lettered(figure: Any, name: str, *given: Any, **words: Any) -> Any:
-    """What a figure does by a name, with letters of every script that a font here has, and no word on the others."""
+    """A method of a figure that uses the installed fonts of every script, without warnings about other letters."""
     import matplotlib
     from matplotlib.text import Text
 
@@ -163,7 +163,7 @@ def _lettered(figure: Any, name: str, *given: Any, **words: Any) -> Any:
 
 @functools.cache
 def _fonts() -> tuple[str, ...]:
-    """Fonts of other scripts that are installed; matplotlib speaks of each that is not."""
+    """Installed fonts of other scripts; matplotlib would warn about each that is not installed."""
     from matplotlib.font_manager import fontManager
 
     known = {font.name for font in fontManager.ttflist}

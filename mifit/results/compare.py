@@ -189,7 +189,7 @@ def _refuse_other_columns(larger: PooledEstimates, smaller: PooledEstimates) -> 
     for j, name in enumerate(smaller.design.names):
         if name in larger.design.names and not np.allclose(big[:, larger.design.names.index(name)], small[:, j]):
             raise ModelError(
-                f"{name!r} is not the same column in both models: a constant in it changed, or its learnt centre.",
+                f"{name!r} is not the same column in both models: a constant in it, or its centre, has changed.",
                 do=f"larger.imputations.fit({smaller.fits.formula!r})",
             )
 

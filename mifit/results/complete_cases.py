@@ -63,7 +63,7 @@ def complete_cases(results: PooledEstimates, alpha: float = 0.05) -> pd.DataFram
         fits = fit_sets(dataclasses.replace(design, table=alone.table), alone, call)
     except MifitError as failed:
         raise FitError(
-            f"the analysis has no answer on complete cases: {len(rows)} of {completed.table.n_rows} rows.",
+            f"the analysis cannot be fitted to the complete cases: {len(rows)} of {completed.table.n_rows} rows.",
             said=failed.fact,
             do="df.mice.pattern()",
         ) from failed

@@ -166,7 +166,7 @@ def pool_table(
     counts = {name: len(which) for name, which in rows.items()}
     if len(set(counts.values())) > 1:
         raise PoolingError(
-            "not every figure is there in every set.",
+            "some estimates are missing in some sets.",
             rows=listed((f"{name}: {count}" for name, count in counts.items()), 8),
             do="frame.groupby('term').size()",
         )

@@ -170,7 +170,7 @@ def positions_by_term(results: PooledEstimates) -> dict[str, list[int]]:
     design = results.design
     if design is None:
         raise ModelError(
-            "these coefficients come from no formula, so nothing says which belong to one term.",
+            "these coefficients come from no formula, so it is not known which belong to one term.",
             do=f"res.wald_test('{results.fits.names[-1]} = 0')",
         )
     codes, columns = design.question.terms.codes, design.columns

@@ -1,4 +1,4 @@
-"""What any function of a completed frame gives, set by set, and pooled on a scale where it is near normal."""
+"""Apply any function to each completed frame, and pool its estimates on a scale where they are nearly normal."""
 
 from __future__ import annotations
 
@@ -178,10 +178,12 @@ def pool_figures(
     for k, one in enumerate(sets):
         if set(one) != set(names):
             odd = ", ".join(sorted(map(str, set(one) ^ set(names))))
-            raise PoolingError(f"set {k} has other figures than set 0: {odd}.", do=f"func(imp[{k}])")
+            raise PoolingError(
+                f"the function returned other estimates for set {k} than for set 0: {odd}.", do=f"func(imp[{k}])"
+            )
     chosen = scale if isinstance(scale, Mapping) else dict.fromkeys(names, scale)
     if unknown := [name for name in chosen if name not in names]:
-        raise PoolingError(f"scale= names {unknown[0]!r}, which is no figure.", figures=", ".join(map(str, names)))
+        raise PoolingError(f"scale= names {unknown[0]!r}, which is no estimate.", figures=", ".join(map(str, names)))
     rows = {name: _row(name, [one[name] for one in sets], chosen.get(name), n_obs, dfcom, alpha) for name in names}
     table = pd.DataFrame.from_dict(rows, orient="index")
     bare = [str(name) for name in table.index[table["std_error"].isna()]]

@@ -1,4 +1,4 @@
-"""The frozen design on rows it has never seen, and the link between its linear predictor and the mean."""
+"""The design of an analysis on new rows, and the link between its linear predictor and the mean."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ def offset_of(call: Call, series: Callable[[str], Any], n_rows: int, take: Calla
         column = np.asarray(found, dtype=np.float64)
         if column.ndim and len(column) != n_rows:
             raise ModelError(
-                f"{word}= was an array of {len(column)} values; nothing says what it is for {n_rows} other rows.",
+                f"{word}= was an array of {len(column)} values; its values for the {n_rows} new rows are not known.",
                 do=f"imp.fit('y ~ x1 + x2', {word}='column')   # then newdata has that column",
             )
         total = total + (np.log(column) if word == "exposure" else column)

@@ -1,4 +1,4 @@
-"""Sentences for the foot of a summary: where pooled figures must not be read as they stand."""
+"""Notes below a summary: where a pooled estimate or interval must not be used as it is."""
 
 from __future__ import annotations
 

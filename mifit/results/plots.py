@@ -235,7 +235,8 @@ def predictions_frame(
     predicted = get_prediction(results, frame).summary_frame(alpha)
     for name in frame.columns.intersection(predicted.columns):
         raise DataError(
-            f"a column is called {name!r}, as predictions are.", do=f"df = df.rename(columns={{{name!r}: 'x_{name}'}})"
+            f"a column is called {name!r}, which is also a column of the predictions.",
+            do=f"df = df.rename(columns={{{name!r}: 'x_{name}'}})",
         )
     return frame.join(predicted)
 
@@ -269,7 +270,7 @@ def _groups(column: Column) -> list[Any]:
     if column.kind.discrete:
         if column.n_levels > _LEVELS:
             raise DataError(
-                f"{column.name!r} has {column.n_levels} levels; one picture bears {_LEVELS}.",
+                f"{column.name!r} has {column.n_levels} levels; a picture shows at most {_LEVELS}.",
                 do=f"res.plot.predictions('x', at={{{column.name!r}: {column.coding.levels[0]!r}}})",
             )
         return list(column.coding.levels)

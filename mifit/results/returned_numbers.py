@@ -1,4 +1,4 @@
-"""What a function gave for one set, read as figures: name -> estimate, variance, degrees of freedom."""
+"""Read what a user's function returned for one set: named estimates, with variances and degrees of freedom."""
 
 from __future__ import annotations
 
@@ -246,8 +246,8 @@ def _known_test(value: Any, k: int, n_obs: int | None, asked: str = "") -> tuple
             return {"correlation": (r, factor * (1 - r**2) ** 2 / (n - 3))}, True
         estimate = f"imp.map(lambda d: {asked}.statistic).pool()   # without a standard error: none is known"
         raise PoolingError(
-            f"set {k} gave a {type(value).__name__}, and its p-value does not tell the rows behind the correlation "
-            f"{r:.4g}.",
+            f"set {k} gave a {type(value).__name__}, and the number of rows behind the correlation {r:.4g} cannot be "
+            "computed from its p-value.",
             scale="on Fisher's, Spearman's rho has the variance 1.06 / (n - 3), Kendall's tau 0.437 / (n - 4)",
             do=_pooled_ranks(asked) or (f"from scipy import stats; {estimate}" if asked else _RHO),
         )

@@ -1,4 +1,4 @@
-"""Tests of which only the statistic of each set is known, pooled by D2."""
+"""Pool a test by D2, from the statistic of each set alone."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def pool_statistics(values: Iterable[float], df: float, method: str = "D2", *, k
     """
     if method != "D2":
         raise PoolingError(
-            f"method {method!r} needs more than statistics.",
+            f"method {method!r} needs estimates or likelihoods, not the statistics alone.",
             known="D2; D1 by res.wald_test, D3 and D4 by res.compare",
             do=f"mifit.pool_statistics([5.0, 7.0, 6.0], df={df!r})",
         )

@@ -1,4 +1,4 @@
-"""Names that an ImputedSet does not have, and what does what users of other programs look for under them."""
+"""What an error says of attributes that an ImputedSet lacks: which verb does what users of other programs look for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why an estimate moves: one analysis on complete cases and under each way to impute, and what each variable brings."""
+"""Why an estimate changes: one analysis on complete cases and under each way to impute, and each variable's share."""
 
 from __future__ import annotations
 
@@ -119,8 +119,9 @@ class Alternatives:
 
 
 _MEANING = (
-    "A variable's part arises when the rows that lack nothing else are added, with its imputed values; together: the "
-    "rest, rows that lack several. No shares where the shift is below 0.1 standard errors."
+    "A variable's part: the change when rows in which only that variable is missing are added, with its imputed "
+    "values; together: the rest, from rows with several missing values. No shares where the shift is below 0.1 "
+    "standard errors."
 )
 
 
@@ -150,7 +151,11 @@ def alternatives(record: Record, given: FitArguments, present: Present) -> Alter
             figures[way], rows[way], results[way] = found.to_frame(), found.nobs, found
         shifts = _shifts(design, words, used, figures, results)
     if not figures:
-        raise FitError("no way to answer this analysis succeeded.", **_few(failed), do="imp.fit()")
+        raise FitError(
+            "the analysis could be fitted neither to the complete cases nor after any way to impute.",
+            **_few(failed),
+            do="imp.fit()",
+        )
     return Alternatives(question.formula, question.model, figures, rows, shifts, failed, results)
 
 
@@ -160,7 +165,7 @@ def _few(failed: Mapping[str, str]) -> dict[str, object]:
 
 
 def _ways(record: Record, question: Question, failed: dict[str, str]) -> Iterable[tuple[str, Record]]:
-    """The imputed sets of each way: as they are where they were made so, else drawn anew."""
+    """The imputed sets of each way to impute: these ones if they were made that way, otherwise drawn again."""
     if record.plan is None:
         yield "as given", record
     for way, mode in _MODES.items():
@@ -214,7 +219,7 @@ def _shifts(
 def _part(design: Design, completed: Completed, words: Call, rows: Any, sets: int | None = None) -> Fits:
     """Fit some rows of the completed sets on the same design."""
     if not len(rows):
-        raise FitError("no row has everything it needs.", do="df.mice.pattern()")
+        raise FitError("no row is complete in the columns of the analysis.", do="df.mice.pattern()")
     part = completed.part(rows, sets)
     n = completed.table.n_rows
 

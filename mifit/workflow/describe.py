@@ -1,4 +1,4 @@
-"""What an imputed set says of itself: its printed lines, the header and the notes of a summary, its warnings."""
+"""Texts about an imputed set: its printed lines, the header and the notes of a summary, its warnings."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def convergence_of(record: Record) -> pd.DataFrame:
 
 
 def remaining(record: Record) -> dict[Hashable, int]:
-    """Columns with cells that stay missing in every set, and how many; what where= and conditional= leave is none."""
+    """Count the cells of each column that stay missing in every set, those outside where= and conditional= aside."""
     completed, plan = record.completed, record.plan
     if plan is not None and plan.options.where is not None:
         return {}
@@ -83,14 +83,14 @@ def remaining(record: Record) -> dict[Hashable, int]:
 
 
 def said_of_remaining(rest: Mapping[Hashable, int]) -> str:
-    """What the first line of an imputed set adds where values stay missing."""
+    """What the first printed line adds if values stay missing."""
     if not rest:
         return ""
     return f"; {sum(rest.values())} values in {len(rest)} column{'s' * (len(rest) != 1)} still missing"
 
 
 def _unasked(rest: Mapping[Hashable, int], plan: Plan | None) -> dict[Hashable, int]:
-    """Those of the columns with remaining missing values that nobody asked to leave alone."""
+    """Columns with remaining missing values, without those that the user asked to leave alone."""
     if plan is None:
         return {}
     options = plan.options
@@ -106,7 +106,7 @@ def _unasked(rest: Mapping[Hashable, int], plan: Plan | None) -> dict[Hashable, 
 
 
 def said_of_incomplete(rest: Mapping[Hashable, int], plan: Plan | None, request: Callable[[], Advice]) -> str:
-    """What is warned of where values stay missing without anybody's asking for it; empty where none do."""
+    """The warning about values that stay missing although nobody asked for it; empty if there are none."""
     unasked = _unasked(rest, plan)
     if not unasked:
         return ""
@@ -141,7 +141,7 @@ def notes_of(record: Record) -> list[str]:
 
 
 def warn_of_times(questions: Sequence[Question], known: Table, request: Callable[[], Advice]) -> None:
-    """Warn where the times or the events of a survival analysis are not what they are taken for."""
+    """Warn if times or events of a survival analysis may not mean what the model assumes."""
     for text in doubts_of_times(questions, known):
         if text != NO_STATUS:
             warn(with_request(text, request()))

@@ -1,4 +1,4 @@
-"""Fit what the user asks of completed sets, and pool."""
+"""Fit an analysis to every completed set, and pool the results."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ __all__ = ["FitArguments", "certified", "fitted", "question_of", "with_covarianc
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitArguments:
-    """What the user wrote; see :meth:`mifit.ImputedSet.fit` for each word."""
+    """The arguments of ``fit``, unchecked; see :meth:`mifit.ImputedSet.fit`."""
 
     formula: str | None = None
     model: Any = None
@@ -105,7 +105,7 @@ def _call_of_fit(given: FitArguments) -> Advice:
 
 
 def _fitted(record: Record, given: FitArguments, present: Present) -> PooledResults:
-    """Fit an analysis whose words are known."""
+    """Fit an analysis whose arguments were checked."""
     question, words = question_of(record, given)
     if given.drop_imputed_outcome:
         refuse_informed(record.plan, question, record.table.given)
@@ -174,7 +174,7 @@ def _allowed_for(words: Any) -> str:
 
 
 def question_of(record: Record, given: FitArguments) -> tuple[Question, Any]:
-    """The analysis asked for, its words sorted by who takes them; what was declared of it is inherited."""
+    """The analysis to fit, and its keywords, of the model and of its fit; a declared analysis passes on its own."""
     formula, (model, keywords) = given.formula, with_link(given.model, given.keywords)
     declared = record.questions
     written = record.written
@@ -201,7 +201,7 @@ def question_of(record: Record, given: FitArguments) -> tuple[Question, Any]:
 
 
 def _refuse(given: FitArguments) -> None:
-    """Refuse words nobody knows."""
+    """Refuse unknown values of ``uncovered`` and ``keep``."""
     if given.uncovered not in ("reimpute", "raise", "ignore"):
         meant = "ignore" if str(given.uncovered).lower() in ("no", "none", "off", "false", "skip") else "raise"
         raise PlanError(
@@ -231,7 +231,7 @@ def _refuse_drawn_clusters(record: Record, question: Question, clusters: Sequenc
     for name in _incomplete(record, clusters, sample):
         many = len(record.table.filled[name].missing)
         raise DataError(
-            f"{name!r} makes the clusters and was imputed in {many} rows: drawn clusters tell no standard errors.",
+            f"{name!r} defines the clusters and was imputed in {many} rows: no standard errors by imputed clusters.",
             analysis=question.formula,
             do=among(f"df[{name!r}].notna()", f"a value of {name!r}"),
         )

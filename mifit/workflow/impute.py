@@ -1,4 +1,4 @@
-"""Plan an imputation that was asked for, and run it."""
+"""Make the plan of an imputation, and run its chains."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["extended", "imputed", "plan_of"]
 
 
 def plan_of(frame: pd.DataFrame, given: Arguments) -> Plan:
-    """What ``impute`` would do, nothing of it done; see :func:`mifit.plan`."""
+    """The plan of an imputation, without drawing anything; see :func:`mifit.plan`."""
     with _advice_for(given):
         planned = _planned(frame, given)
         # A generator would give another seed the next time; it is not to move for a plan.
@@ -89,7 +89,7 @@ def extended(
 
 
 def _planned(frame: pd.DataFrame, given: Arguments) -> Record:
-    """The record with its plan, all that was given checked."""
+    """The record with its plan, after all arguments were checked."""
     refuse_unseeded(given.checkpoint, one_seed(given))
     refuse_number(given.m)
     return checked(given.formula, frame, given) if isinstance(given.formula, Plan) else plan_for(frame, given)
@@ -97,7 +97,7 @@ def _planned(frame: pd.DataFrame, given: Arguments) -> Record:
 
 @contextlib.contextmanager
 def _advice_for(given: Arguments) -> Iterator[None]:
-    """Context manager: errors advise changes of what was given."""
+    """Context manager: an error advises a change of the user's own call."""
     try:
         yield
     except MifitError as error:

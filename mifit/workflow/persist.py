@@ -1,4 +1,4 @@
-"""Imputed sets into files and back: what is written, and what is made again from it."""
+"""Write imputed sets to files and read them: what is stored, and what is computed again from it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def loaded(path: str | os.PathLike[str], names: Mapping[str, Any] | None) -> Rec
         found = with_plan(_read_again(study, plan), plan).with_chains(study.chains, study.seed)
         known = found.table.drawn
         if any(plan[name].method is None for name in plan.order):
-            raise ValueError("its plan draws a column by no method")
+            raise ValueError("its plan has no method for a column that it draws")
         for chain in study.chains:
             _check_chain(chain, plan, known)
         if len({chain.number for chain in study.chains}) < max(len(study.chains), 2) or study.seed is None:
@@ -65,10 +65,10 @@ def loaded(path: str | os.PathLike[str], names: Mapping[str, Any] | None) -> Rec
 
 
 def _read_again(study: Contents, plan: Plan) -> Record:
-    """What was known before anything was drawn, made again from the frame."""
+    """What was known before anything was drawn, computed again from the frame."""
     found, _ = prepare(study.frame, plan.options, {})
     if tuple(found.table.given.columns) != plan.columns or found.table.n_rows != plan.n_rows:
-        raise ValueError("its plan is one for another frame")
+        raise ValueError("its plan was made for another frame")
     return found
 
 
@@ -83,7 +83,7 @@ def _check_factors(engine: Engine) -> None:
 def _check_chain(chain: Chain, plan: Plan, known: Table) -> None:
     """A chain has a value for every missing value that is drawn, and each is one its column can have."""
     if set(chain.imputed) != set(plan.order) or chain.number < 0 or chain.sweeps < 0:
-        raise ValueError(f"chain {chain.number} is not one of its plan")
+        raise ValueError(f"chain {chain.number} does not belong to its plan")
     swept = {len(trace) for trace in chain.traces.values()} or {0}
     if swept != {chain.sweeps}:
         raise ValueError(f"chain {chain.number} has not done as many iterations as it says")

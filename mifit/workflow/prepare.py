@@ -49,7 +49,7 @@ __all__ = ["by_column", "checked", "plan_for", "planned", "prepare", "require_co
 
 
 def prepare(frame: pd.DataFrame, options: Options, scope: Mapping[str, Any]) -> tuple[Record, list[str]]:
-    """Read a frame and fill what follows from what is there; say what was filled."""
+    """Read a frame, fill the missing values that follow from observed ones, and list what was filled."""
     events: list[str] = []
     if options.derived:
         check_frame(frame)
@@ -117,7 +117,7 @@ def plan_for(frame: pd.DataFrame, given: Arguments) -> Record:
         if words.fit:
             word, value = next(iter(words.fit.items()))
             raise PlanError(
-                f"{word}= belongs to the fit, not to the imputation.",
+                f"{word}= is an argument of fit(), not of impute().",
                 do=errors.call(IMPUTE, **{word: None}).then(f".fit({word}={written(value, otherwise=word)})"),
             )
         if words.spec.groups and words.init.get("groups") is None:
@@ -167,27 +167,27 @@ def _each(model: Any, formulas: Sequence[str]) -> list[Any]:
 
 
 def _taken(keywords: Mapping[str, Any], model: str, models: Sequence[str | None]) -> dict[str, Any]:
-    """The words that a model takes, and those that none of the models does."""
+    """The keywords that a model takes, and those that no model takes."""
     known = {name: frozenset().union(*words_of(name)) for name in {model, *filter(None, models)}}
     return {w: v for w, v in keywords.items() if w in known[model] or not any(w in one for one in known.values())}
 
 
 def _takes_weights(model: str) -> bool:
-    """Whether weights are a word of the analysis."""
+    """Whether a model has the keyword weights."""
     return "weights" in words_of(model)[0]
 
 
 def by_column(keywords: Mapping[str, Any], table: Table, formulas: Sequence[str]) -> dict[str, Any]:
-    """Keywords with arrays replaced by the columns they are.
+    """Keywords with each array replaced by the name of the column that holds its values.
 
-    An array is a fact about the rows that the frame may hold too; left among the columns it would be used twice, as a
-    part of the analysis and as an auxiliary.
+    If the frame holds the values of an array too, that column would be used twice: as a part of the analysis and as an
+    auxiliary.
     """
     return {word: _column_of(word, value, table, formulas) for word, value in keywords.items()}
 
 
 def _column_of(word: str, value: Any, table: Table, formulas: Sequence[str]) -> Any:
-    """The name of the column an array is; the array where it is none; refused where it follows from one."""
+    """The name of the column with the values of an array, else the array; refused if it follows from a column."""
     if isinstance(value, str) or not hasattr(value, "__len__") or len(value) != table.n_rows or np.ndim(value) != 1:
         return value
     try:
@@ -203,14 +203,14 @@ def _column_of(word: str, value: Any, table: Table, formulas: Sequence[str]) -> 
             array = written(value, caller_scope(), word)
             named = errors.call(IMPUTE, **{word: word}, methods={name: "leave"}).after(f"df[{word!r}] = {array}; ")
             raise PlanError(
-                f"{word}= is an array that follows from column {name!r}; named, the column is not used twice.",
+                f"{word}= is an array that follows from {name!r}, which would be used twice; name a column instead.",
                 do=errors.call(IMPUTE, **{word: None}, exposure=name) if logarithm else named,
             )
     return value
 
 
 def _follows(column: Any, numbers: Any) -> bool:
-    """Whether one order sorts both, up and with the same ties."""
+    """Whether both arrays are sorted by one order, both increasing, with the same ties."""
     order = np.argsort(column, kind="stable")
     steps, others = np.diff(column[order]), np.diff(numbers[order])
     return bool(np.array_equal(steps > 0, others > 0) and (others >= 0).all() and (steps > 0).sum() > 1)
@@ -220,7 +220,7 @@ def planned(
     read_in: Record, questions: Sequence[Question], options: Options, scope: Mapping[str, Any], written: Sequence[str],
     events: Sequence[str],
 ) -> Record:  # fmt: skip
-    """The record with the plan of some questions, its tables as the plan reads them."""
+    """The record with a plan for some questions, its tables coded as the plan reads them."""
     known = read_in.table.filled
     refuse_derived_outcome(questions, known, read_in.derived)
     refuse_chained(questions, known, options)
@@ -228,7 +228,7 @@ def planned(
     together = levels_together(known, options)
     for name in (name for q in questions for name in (*q.variables(known), *q.outcome) if name in together):
         raise PlanError(
-            f"the analysis needs {name!r} level by level: levels drawn together do not know their difference.",
+            f"the analysis distinguishes the levels of {name!r}, but some of them are drawn together.",
             levels=listed(together[name].levels, 6),
             do=renamed(name, together[name].becomes(known[name].coding.levels))
             + "  # the analysis with fewer levels too",
@@ -261,7 +261,7 @@ def checked(plan: Plan, frame: pd.DataFrame, given: Arguments) -> Record:
     """The record of a frame with a finished plan, which is checked against it."""
     for word in given.given():
         if word not in _OF_RUNS:
-            raise PlanError(f"the plan is made; {word}= comes too late.", do=_anew())
+            raise PlanError(f"{word}= cannot change a plan that is already made.", do=_anew())
     read_in, _ = prepare(frame, plan.options, scope_of(plan.questions, plan.questions))
     table = read_in.table.given
     if tuple(table.columns) != plan.columns or table.n_rows != plan.n_rows:
@@ -278,7 +278,7 @@ def checked(plan: Plan, frame: pd.DataFrame, given: Arguments) -> Record:
 
 
 def with_plan(read_in: Record, plan: Plan) -> Record:
-    """The record with a plan that was made before, its tables as the plan reads them.
+    """The record with a plan that was made before, its tables coded as the plan reads them.
 
     Raises
     ------
@@ -297,7 +297,7 @@ def with_plan(read_in: Record, plan: Plan) -> Record:
 
 
 def _refuse_other_columns(plan: Plan, table: Table) -> None:
-    """A plan runs where the same columns are incomplete, their kinds are the same, and every model suits its column."""
+    """Refuse a plan if other columns are incomplete, their kinds differ, or a model does not suit its column."""
     planned = {v.name: v.kind for v in plan.variables if v.n_missing}
     for name in table.columns:
         now, then = name in table.incomplete, name in planned
@@ -324,12 +324,12 @@ def _anew() -> Advice:
 
 
 def scope_of(declared: Sequence[Question], same: Sequence[Question]) -> dict[str, Any]:
-    """Where names of a formula are looked up: what a declared formula captured stays what it was."""
+    """The variables that formulas may use; those that a declared formula used keep their values."""
     captured = {name: value for question in declared for name, value in resolve(question.names).items()}
     return {**caller_scope(), **captured} if same else {**captured, **caller_scope()}
 
 
 def require_columns(table: Table, words: Call) -> None:
-    """Refuse words that name a column which is none."""
+    """Refuse keywords that name a column the frame does not have."""
     for name in words.columns:
         table.require(name, "the analysis")

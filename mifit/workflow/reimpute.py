@@ -1,4 +1,4 @@
-"""Impute again for an analysis that the imputations did not foresee, with everything else as it was asked."""
+"""Impute again for an analysis that the imputations did not foresee, with all other options unchanged."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def reimputed(
     assert record.plan is not None
     if where is not None and where.said and where.wide is None:
         raise CongenialityError(
-            f"the analysis of {where.said} was not foreseen, and nothing says what those rows have in common.",
+            f"the analysis of {where.said} was not foreseen, and no condition describes those rows.",
             analysis=analysis.formula, otherwise="uncovered='ignore' fits it as it is",
             do=errors.call("df.assign(chosen=mask).mice.impute", widened_by(analysis.formula, ["chosen"]))
             .after("imp = "),
@@ -109,7 +109,7 @@ def _replanned(
     assert first is not None
     first.complete(do)
     raise CongenialityError(
-        f"the analysis was not foreseen, and imputing again as before fails: {first.fact}",
+        f"the analysis was not foreseen, and imputing again with the same options fails: {first.fact}",
         analysis=analysis.formula, do=first.do or do,
     ) from first  # fmt: skip
 
@@ -125,7 +125,7 @@ def _weighs(question: Question, weights: Any) -> bool:
 
 
 def foreseen(record: Record, question: Question) -> Question:
-    """An analysis in terms of what was drawn: derived columns written out."""
+    """An analysis in terms of drawn columns: derived ones replaced by their expressions."""
     if not record.derived:
         return question
     formula = substitute(question.formula, record.derived)
@@ -145,7 +145,7 @@ def call_for(record: Record, question: Question, plan: Plan | None = None) -> tu
 
 
 def scope_for(record: Record) -> dict[str, Any]:
-    """Where names are looked up when an imputed set is drawn anew: the caller's, and what derived columns need."""
+    """The variables that formulas may use when sets are drawn again: the caller's, and those of derived columns."""
     return {**caller_scope(), **_derived_scope(record)}
 
 
@@ -155,5 +155,5 @@ def _derived_scope(record: Record) -> dict[str, Any]:
 
 
 def meant(question: Question, where: Where | None) -> Question:
-    """The analysis that imputations must be made for: of some rows, one whose terms may differ there."""
+    """The analysis that imputations must be made for: for a subset, one whose terms may differ inside it."""
     return question if where is None or where.wide is None else where.wide

@@ -24,7 +24,7 @@ _MANY_VALUES = 200_000  # values drawn, times sweeps, from which a progress bar 
 
 
 def refuse_run(record: Record, n_jobs: int | None, checkpoint: str | os.PathLike[str] | None) -> None:
-    """Refuse, as the run itself would, workers or a folder that it could not use; nothing is made or drawn."""
+    """Refuse workers or a folder that the run itself would refuse; nothing is created or drawn."""
     plan, seed = record.plan, record.seed
     assert plan is not None and seed is not None
     if not plan.order:
@@ -42,7 +42,7 @@ def chains_of(
     record: Record, numbers: Sequence[int], sweeps: int, n_jobs: int | None = None, progress: bool | None = None,
     before: Sequence[Chain] | None = None, checkpoint: str | os.PathLike[str] | None = None,
 ) -> list[Chain]:  # fmt: skip
-    """Run chains, with a bar when it is wished or when someone watches and there is much to do.
+    """Run chains, with a progress bar if asked for, or in a terminal if there is much to do.
 
     Those that a checkpoint has are not run again, and those that are finished go there at once.
     """
@@ -87,7 +87,7 @@ def chains_of(
 
 @contextlib.contextmanager
 def _bar(work: int, steps: int, progress: bool | None) -> Iterator[Callable[[int], Any] | None]:
-    """What is told of sweeps that are done: a bar, or nothing."""
+    """Context manager: a function that moves a progress bar, or None."""
     if not steps or not (progress if progress is not None else sys.stderr.isatty() and work > _MANY_VALUES):
         yield None
         return

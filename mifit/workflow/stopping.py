@@ -1,4 +1,4 @@
-"""What is left where an imputation stops before its end: finished sets, what happened, the call that goes on."""
+"""When an imputation stops before its end: the finished sets, the reason, and the call that continues it."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def salvaged(
 
 
 def _told(halted: Halted, finished: str, do: str, where: str) -> BaseException:
-    """What stopped the chains, with what is finished and how to go on."""
+    """The error that stopped the chains, with the number of finished ones and the call that continues."""
     cause = halted.cause
     lines = {"finished": where} if where else {}
     told: MifitError

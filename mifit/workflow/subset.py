@@ -1,4 +1,4 @@
-"""Which rows an analysis is asked of: a query, a mask, the rows with an observed outcome; whether that was foreseen."""
+"""The rows of an analysis: those of a query or mask, or with an observed outcome; and whether they were foreseen."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["refuse_informed", "sample_notes", "sample_of", "where_of"]
 
 
 def sample_of(record: Record, question: Question, given: Any) -> Completed | Sample:
-    """The rows of each completed set that an analysis is asked of; the sets themselves where it is all rows.
+    """The rows of each completed set that an analysis uses; the completed sets themselves if it uses all rows.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def sample_of(record: Record, question: Question, given: Any) -> Completed | Sam
 
 
 def where_of(record: Record, question: Question, given: Any, sample: Completed | Sample) -> Where | None:
-    """What the certificate must know of the rows; None where they are all."""
+    """The rows of an analysis as the certificate describes them; None if they are all."""
     if not isinstance(sample, Sample):
         return None
     rows = np.unique(np.concatenate(sample.rows))
@@ -129,8 +129,8 @@ def refuse_informed(plan: Plan | None, question: Question, table: Table) -> None
         informing += [name for piece in variable.pieces for name in _named(plan, piece, table) if name not in own]
     if informing:
         raise CongenialityError(
-            f"{informing[0]!r} informs the imputed values of {question.outcome[0]!r}: rows with an imputed outcome are "
-            "worth keeping.",
+            f"{informing[0]!r} predicts the imputed values of {question.outcome[0]!r}, so rows with an imputed "
+            "outcome carry information.",
             analysis=question.formula,
             do=call("df.mice.impute", auxiliary="ignore").then(".fit(drop_imputed_outcome=True)"),
         )

@@ -92,7 +92,7 @@ def test_functions_that_fail_or_give_something_else_are_refused(sets):
     assert isinstance(caught.value.__cause__, KeyError)
     with pytest.raises(PoolingError, match="set 0 gave DataFrame"):
         mapped(sets, lambda d: d).pool()
-    with pytest.raises(PoolingError, match="set 1 has other figures than set 0: b"):
+    with pytest.raises(PoolingError, match="other estimates for set 1 than for set 0: b"):
         Mapped([{"a": 1.0}, {"a": 1.0, "b": 2.0}], 9).pool()
     with pytest.raises(PoolingError, match="scale= names 'sd'"):
         Mapped([1.0, 2.0], 9).pool({"sd": "log"})
@@ -209,7 +209,7 @@ def test_a_table_of_estimates_pools_each_term(sets):
     pd.testing.assert_frame_equal(pool_table(renamed, "b", "e", "what", dfcom=148), found)
     with pytest.raises(PoolingError, match="no column of estimates 'beta'"):
         pool_table(table, "beta")
-    with pytest.raises(PoolingError, match="not every figure is there in every set"):
+    with pytest.raises(PoolingError, match="some estimates are missing in some sets"):
         pool_table(table.iloc[:-1])
 
 

@@ -328,7 +328,7 @@ def test_complete_cases_that_cannot_bear_the_analysis_say_so():
     frame = pd.DataFrame({"y": rng.normal(size=60), "x": rng.normal(size=60), "z": rng.normal(size=60)})
     frame.loc[:29, "x"] = frame.loc[32:, "z"] = np.nan  # rows 30 and 31 are whole
     few = frame.mice.impute("y ~ x + z", m=2, iterations=2, rng=1).fit()
-    with pytest.raises(FitError, match="no answer on complete cases: 2 of 60 rows"):
+    with pytest.raises(FitError, match="cannot be fitted to the complete cases: 2 of 60 rows"):
         few.plot.forest(complete_cases=True)
 
 
@@ -498,7 +498,7 @@ def test_columns_that_cannot_be_drawn_are_refused_by_name():
     imp = frame.mice.impute("y ~ mean", m=2, rng=1)
     with pytest.raises(DataError, match="'when' holds dates or times; only numbers and categories"):
         imp.plot.scatter("when", "y")
-    with pytest.raises(DataError, match="a column is called 'mean', as predictions are"):
+    with pytest.raises(DataError, match="a column is called 'mean', which is also a column of the predictions"):
         imp.fit().plot.predictions("mean")
 
 

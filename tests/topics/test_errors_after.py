@@ -47,7 +47,7 @@ def test_a_plan_does_not_run_on_another_frame():
              {"auxiliary": "ignore"}, {"model": "ols"}, {"weights": "z"}],
 )  # fmt: skip
 def test_a_wish_beside_a_plan_comes_too_late(late):
-    check(of(late, formula=study().mice.plan("y ~ x")), PlanError, f"{next(iter(late))}= comes too late")
+    check(of(late, formula=study().mice.plan("y ~ x")), PlanError, f"{next(iter(late))}= cannot change a plan")
 
 
 @pytest.mark.parametrize(

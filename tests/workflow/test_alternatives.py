@@ -121,7 +121,7 @@ def test_a_way_that_cannot_be_gone_says_why():
     frame.loc[:19, "a"], frame.loc[20:, "b"] = np.nan, np.nan  # no row is complete
     told = frame.mice.impute("y ~ a", m=3, rng=1, iterations=2).alternatives("y ~ a + b")
     assert "complete cases" in told.failed and told.shifts.empty
-    assert told.failed["complete cases"] == "no row has everything it needs."
+    assert told.failed["complete cases"] == "no row is complete in the columns of the analysis."
     assert told.failed["complete cases"] in str(told) and "compatible" in told.figures
 
 

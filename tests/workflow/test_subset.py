@@ -123,7 +123,7 @@ def test_a_mask_is_taken_as_it_is_and_foreseen_only_where_nothing_was_imputed(in
     res = interacted.fit("y ~ x*g", subset=d["x"].notna())
     assert str(res.congeniality) == "exact: no imputed value is used"
     np.testing.assert_allclose(res.params, smf.ols("y ~ x*g", d.dropna()).fit().params)
-    with pytest.raises(CongenialityError, match="nothing says what those rows have in common"):
+    with pytest.raises(CongenialityError, match="no condition describes those rows"):
         interacted.fit("y ~ x*g", subset=(d["age"] > 50).to_numpy())
     masked = interacted.fit("y ~ x*g", subset=(d["age"] > 50).tolist(), uncovered="ignore")
     queried = interacted.fit("y ~ x*g", subset="age > 50", uncovered="ignore")
@@ -215,14 +215,14 @@ def test_rows_with_an_imputed_outcome_are_left_out_of_each_fit():
 @pytest.mark.parametrize("words", [{}, {"auxiliary": {"baseline": ["age"]}}, {"congeniality": "terms"}])
 def test_imputed_outcomes_that_an_auxiliary_informs_are_worth_keeping(words):
     imp = incomplete_outcome().mice.impute("y ~ x + g", m=2, rng=1, iterations=5, **words)
-    with pytest.raises(CongenialityError, match="'age' informs the imputed values of 'y'"):
+    with pytest.raises(CongenialityError, match="'age' predicts the imputed values of 'y'"):
         imp.fit(drop_imputed_outcome=True)
     assert imp.fit("y ~ x + g + age", drop_imputed_outcome=True, uncovered="ignore").nobs < 300
 
 
 def test_an_undeclared_set_whose_other_columns_predict_the_outcome_keeps_its_rows():
     imp = incomplete_outcome().mice.impute(m=2, rng=1, iterations=5)
-    with pytest.raises(CongenialityError, match="'age' informs"):
+    with pytest.raises(CongenialityError, match="'age' predicts"):
         imp.fit("y ~ x + g", drop_imputed_outcome=True)
 
 
@@ -271,7 +271,7 @@ def test_standard_errors_by_imputed_clusters_are_refused(words):
     frame.loc[::7, "x"] = np.nan
     frame.loc[1:23:11, "id"] = np.nan
     imp = frame.mice.impute("y ~ x", m=2, rng=1)
-    with pytest.raises(DataError, match="'id' makes the clusters and was imputed in 3 rows") as told:
+    with pytest.raises(DataError, match="'id' defines the clusters and was imputed in 3 rows") as told:
         imp.fit(cov_type="cluster", **words)
     kept = eval(told.value.do.partition("  #")[0], {"df": frame})
     assert len(kept[0]) == 117 and kept.fit(cov_type="cluster", **words).nobs == 117

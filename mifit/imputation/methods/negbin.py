@@ -75,8 +75,8 @@ class NegBin:
     def judged(self, visit: Visit) -> tuple[float, float]:
         """Largest log-likelihood of counts, some above 0, and how many it expects beyond the largest of them."""
         found, y = columns(visit.X, visit.terms), visit.y
-        plain, left, _ = poisson_estimate(found, y, None)
-        peak = _overdispersed(found, y, plain, left.rescued, None, 0.0)
+        plain, warm_start, _ = poisson_estimate(found, y, None)
+        peak = _overdispersed(found, y, plain, warm_start.rescued, None, 0.0)
         best = plain if peak is None else peak
         mean = np.exp(np.minimum(found.X @ best.estimate[: len(found.kept)], CLIP))
         if peak is None:

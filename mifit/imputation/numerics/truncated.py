@@ -135,16 +135,16 @@ def _top(
 ) -> tuple[Peak, tuple[str, ...]] | None:
     """The top of the log-likelihood in (g, h), and what is said of it; None where there is no spread."""
     kept, df = solution.kept, max(solution.df, 1.0)
-    spread = float(np.sqrt(solution.rss / df))
-    if not spread > 0.0:
+    residual_sd = float(np.sqrt(solution.rss / df))
+    if not residual_sd > 0.0:
         return None
-    start = np.append(solution.beta[kept], 1.0) / spread
+    start = np.append(solution.beta[kept], 1.0) / residual_sd
     own = _truncated(X[:, kept], z, low, high)
     first = warm if warm is not None and len(warm) == len(start) else start
     peak = maximise(own, first)
-    if peak.converged and peak.estimate[-1] * spread >= 1.0 / _WIDE:
+    if peak.converged and peak.estimate[-1] * residual_sd >= 1.0 / _WIDE:
         return peak, ()
-    return maximise(_held(own, spread), start), (_SHRUNK,)
+    return maximise(_held(own, residual_sd), start), (_SHRUNK,)
 
 
 def _truncated(X: Array, z: Array, low: Array, high: Array) -> Likelihood:

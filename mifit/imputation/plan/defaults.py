@@ -72,8 +72,8 @@ def design(
         complete, effects = rows, []
     step = max(1, len(complete) // most) if most else 1
     X = np.column_stack([np.ones(len(complete)), *effects])[::step]
-    spread = X[:, 1:].std(axis=0)
-    X[:, 1:] = (X[:, 1:] - X[:, 1:].mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    sd = X[:, 1:].std(axis=0)
+    X[:, 1:] = (X[:, 1:] - X[:, 1:].mean(axis=0)) / np.where(sd > 0, sd, 1.0)
     return complete[::step], X
 
 

@@ -288,7 +288,7 @@ def test_a_complete_column_takes_its_bounds_as_a_note():
     frame = study()
     imp = frame.mice.impute(m=2, rng=1, bounds={"z": (0, 1)})
     assert "bounds of 'z': it has no missing values" in " ".join(imp.events["event"])
-    with pytest.raises(PlanError, match="comes too late"):
+    with pytest.raises(PlanError, match="cannot change a plan that is already made"):
         frame.mice.impute(imp.plan, m=2, bounds={"x": (0, 1)})
 
 

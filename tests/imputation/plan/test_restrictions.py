@@ -408,7 +408,7 @@ def test_levels_told_apart_do_not_depend_on_how_the_sets_came_about():
         (None, {"diet": ["vegan"]}, "maps a new level"),
         (None, {"z": {"a": [1]}}, "no levels"),
         (None, {"diet": {"all": ["raw", "vegan", "fish", "meat"]}}, "one level"),
-        ("y ~ diet", {"diet": {"other": ["vegan", "raw"]}}, "level by level"),
+        ("y ~ diet", {"diet": {"other": ["vegan", "raw"]}}, "distinguishes the levels"),
     ],
 )
 def test_levels_that_cannot_be_taken_together_are_one_clear_error(formula, option, said):
