@@ -18,6 +18,7 @@ from ..plan.error_law import DECLARED, FEW_VALUES, LEARNED, NORMAL_AT, SPREAD_AT
 from ..plan.plan import Plan, Variable
 from .engine import Engine, FactorRuntime
 from .mixture_term import spread_columns
+from .store import Model
 
 __all__ = ["with_error_laws"]
 
@@ -25,6 +26,7 @@ _LEAST_ROWS = 30  # complete rows without which nothing is tested
 _PER_COLUMN = 5  # and as many for each coefficient
 _PER_TILT = 20  # and for each predictor of the spread
 _MANY_ROWS, _COMPONENTS = 1_000, (5, 8)
+OWN_AT = 0.01  #: p-value of normal errors of a covariate below which they are learned: a scale of its own was tried
 _WEIGHTED = ("weights", "var_weights")
 
 
@@ -61,7 +63,7 @@ def with_error_laws(plan: Plan, engine: Engine) -> Plan:
             changed.update(dict.fromkeys(runtime.outcome, method))
         label = "mixture" if law.learned and runtime.question is None else runtime.factor.label
         factors.append(dataclasses.replace(runtime.factor, method=method, law=law, label=label))
-    variables = tuple(_following(variable, changed) for variable in plan.variables)
+    variables = tuple(_following(_own(plan, engine, one), changed) for one in plan.variables)
     return dataclasses.replace(plan, factors=tuple(factors), variables=variables)
 
 
@@ -94,7 +96,30 @@ def _law(plan: Plan, engine: Engine, runtime: FactorRuntime) -> ErrorLaw | None:
     value, share = repeated(seen.y)
     if share:
         return ErrorLaw(DECLARED, option, len(rows), value=value, share=share)
-    return _tested(seen, engine, runtime, option)
+    return _tested(seen, engine, runtime.model, option, NORMAL_AT)
+
+
+def _own(plan: Plan, engine: Engine, variable: Variable) -> Variable:
+    """A covariate that is normal by default: its law is learned where complete rows speak against that."""
+    name = variable.name
+    if variable.role != "covariate" or type(variable.method) is not Normal or name in plan.options.methods:
+        return variable
+    if plan.options.error_law == DECLARED or variable.together or variable.bounds is not None or engine.layout.means:
+        return variable
+    if any(one.skip for one in engine.variables.values()):
+        return variable
+    (each,) = (one for one in engine.models if one.key == name)
+    rows = engine._complete(each)
+    if len(rows) < max(_LEAST_ROWS, _PER_COLUMN * len(each.model.columns)):
+        return variable
+    seen = engine._seen(each, rows)
+    if len(np.unique(seen.y)) <= FEW_VALUES or repeated(seen.y)[1]:
+        return variable
+    law = _tested(seen, engine, each.model, "auto", OWN_AT)
+    if law is None or not law.learned:
+        return variable
+    method = Mixture(law.components, law.form == WITH_SPREAD)
+    return dataclasses.replace(variable, method=method, label="mixture", why=f"{variable.why}; {law.said}")
 
 
 def _matters(engine: Engine, runtime: FactorRuntime) -> bool:
@@ -103,8 +128,8 @@ def _matters(engine: Engine, runtime: FactorRuntime) -> bool:
     return any(len(engine.table[name].missing) for name in names)
 
 
-def _tested(seen: Visit, engine: Engine, runtime: FactorRuntime, option: str) -> ErrorLaw | None:
-    """The law of a factor by the tests of normal errors and of equal spread."""
+def _tested(seen: Visit, engine: Engine, model: Model, option: str, least: float) -> ErrorLaw | None:
+    """The law of a model by the tests of normal errors, below the p-value ``least``, and of equal spread."""
     cross = seen.cross()
     solution = solve(cross, seen.terms)
     z, n = (seen.y - cross.centre) / cross.scale, len(seen.y)
@@ -113,15 +138,15 @@ def _tested(seen: Visit, engine: Engine, runtime: FactorRuntime, option: str) ->
     if not shape.p_value >= 0.0 or not np.sqrt(np.mean(residual**2)) > 1e-8 * np.sqrt(np.mean(z**2)):
         return None
     components = _COMPONENTS[engine.table.n_rows >= _MANY_ROWS]
-    skewed = shape.p_value < NORMAL_AT or option == LEARNED
-    places = spread_columns(engine.layout, runtime.model.columns)
+    skewed = shape.p_value < least or option == LEARNED
+    places = spread_columns(engine.layout, model.columns)
     spread, each = _unequal(seen, z, places, components if skewed else 1, solution.beta)
     uneven = spread is not None and spread < SPREAD_AT
     learned = option != DECLARED and (skewed or uneven)
     form = DECLARED if not learned else WITH_SPREAD if uneven else LEARNED
     by: tuple[str, ...] = ()
     if uneven:
-        labels = [engine.layout.label(int(place)) for place in runtime.model.columns[places]]
+        labels = [engine.layout.label(int(place)) for place in model.columns[places]]
         by = tuple(dict.fromkeys(name for name, p in zip(labels, each, strict=True) if p < SPREAD_AT))
     return ErrorLaw(
         form, option, n, components if learned else 0, shape.p_value, shape.skewness, shape.tails, spread, by

@@ -15,6 +15,7 @@ from ...formula.design import Designs
 from ...frame.table import Table
 from ...typing import Array, Rows
 from ..methods.mixed import Mixed
+from ..methods.mixture import MixtureFitted
 from ..methods.pmm import PMMFitted, nearest
 from ..plan.groups import rows_of
 from ..plan.plan import Plan
@@ -193,6 +194,8 @@ class _Seen:
             weight, shift = self._weight()
             points = own.backward(mean[0] + shift + np.ravel(sd)[0] / np.sqrt(weight) * _GRID)
             start = np.exp(-0.5 * _GRID**2)
+            if isinstance(own, MixtureFitted):
+                start = np.exp(own.log_density(points, np.tile(x, (len(points), 1))))
             if getattr(own, "reach", None) is not None:
                 low, high = own.ends(mean + shift)
                 points[(own.forward(points) < low) | (own.forward(points) > high)] = np.nan

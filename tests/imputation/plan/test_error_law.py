@@ -195,6 +195,24 @@ def test_a_mixture_draws_a_covariate_that_asks_for_it():
     assert np.isfinite(imp[1]["x1"]).all()
 
 
+def test_a_covariate_of_unequal_spread_learns_it():
+    rng = np.random.default_rng(16)
+    df = frame()
+    x1 = 0.5 * df["x2"] + np.exp(0.6 * df["x2"]) * rng.standard_normal(400)
+    df["y"] = 1 + x1 + df["x2"] + 0.5 * x1 * df["x2"] + rng.standard_normal(400)
+    df["x1"] = x1.where(np.arange(400) % 10 > 2)
+    variable = df.mice.plan("y ~ x1 * x2")["x1"]
+    assert variable.label == "mixture"
+    assert "error law and spread were learned (" in variable.why and "spread differs with x2" in variable.why
+    assert df.mice.plan("y ~ x1 * x2", error_law="declared")["x1"].label == "norm"
+    assert df.mice.plan("y ~ x1 * x2", methods={"x1": "norm"})["x1"].label == "norm"
+    imp = df.mice.impute("y ~ x1 * x2", **WORDS)
+    spread = np.log(np.abs(imp[1]["x1"] - 0.5 * df["x2"])[df["x1"].isna()])
+    assert np.corrcoef(spread, df["x2"][df["x1"].isna()])[0, 1] > 0.3
+    row = int(np.flatnonzero(df["x1"].isna())[0])
+    assert "own model" in str(imp.explain(row, "x1"))
+
+
 SLOW = {"log-normal": (8.0, 20.0), "uneven": (4.0, 0.0)}
 
 

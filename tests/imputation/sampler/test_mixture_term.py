@@ -42,6 +42,12 @@ def own_model(name, layout, model):
         return NormalFitted(coefficients(layout, model, {"Intercept": 2.5, "z": 0.5}), 1.0, 0.0, 1.0), stats.norm(
             2.5 + 0.5 * Z, 1.0
         ).logpdf
+    if name == "mixture":
+        coef = coefficients(layout, model, {"Intercept": 2.5, "z": 0.5})
+        tilt = coefficients(layout, model, {"Intercept": 0.1, "z": 0.3})
+        law = MixtureFitted(coef, Law(WEIGHT, MEAN, VARIANCE, 1.0, coef, np.empty(0)), tilt, 0.0, 1.0)
+        size = np.exp(0.1 + 0.3 * Z)
+        return law, lambda v: log_mixture((v - 2.5 - 0.5 * Z) / size) - np.log(size)
     coef = coefficients(layout, model, {"Intercept": 0.4, "z": 0.3})
 
     def log_density(v):
@@ -86,7 +92,7 @@ def seat(term, own, uneven="even"):
         return np.where(np.isnan(score), -np.inf, score)
 
     found = Seat(made, store.gathered("x")[:, engine.own["x"].columns], affine)
-    return found, MixtureTerm.of(plain, ready.model, store, "x"), affine and own == "norm", log_target
+    return found, MixtureTerm.of(plain, ready.model, store, "x"), affine and own in ("norm", "mixture"), log_target
 
 
 def settled(found, terms, multiplied, rounds=1, seed=3):
@@ -125,6 +131,21 @@ def test_steps_reach_the_density_where_the_spread_changes_with_the_variable(own)
     found, bench, normal, log_target = seat("x", own, "with x")
     assert bench.moving
     assert fits(settled(found, [bench], [normal], rounds=40).values, log_target) > 1e-3
+
+
+@pytest.mark.parametrize(("term", "uneven"), [("x", "even"), ("x", "with x"), ("log x", "even")])
+def test_an_own_model_with_a_learned_law_is_multiplied(term, uneven):
+    found, bench, normal, log_target = seat(term, "mixture", uneven)
+    assert normal == (term == "x")
+    assert fits(settled(found, [bench], [normal], rounds=40).values, log_target) > 1e-3
+
+
+def test_an_own_model_with_a_learned_law_draws_alone():
+    found, _, _, log_target = seat("x", "mixture")
+    drawn = found.own.sample(found.X, np.random.default_rng(5))
+    assert fits(drawn, lambda v: log_target(v, 0)) > 1e-3
+    density = found.own.log_density(np.linspace(-3.0, 9.0, len(found.X)), found.X)
+    np.testing.assert_allclose(density, log_target(np.linspace(-3.0, 9.0, len(found.X)), 0), atol=1e-9)
 
 
 @pytest.mark.parametrize("second", [True, False], ids=["multiplied", "waits"])
