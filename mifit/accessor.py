@@ -138,8 +138,9 @@ def impute(
     min_count : int, optional
         The same for all levels of a column that are observed in fewer rows than this.
     error_law : {"auto", "declared", "learned"}
-        Errors of numeric outcomes: normal as declared unless complete rows speak against it, then a mixture of normals
-        of mean zero that is learned from the data; the normal in any case; the mixture in any case.
+        The law of outcomes around their mean, which stays that of the analysis: as declared unless complete rows speak
+        against it, then learned from the data (errors of numbers: a mixture of normals; counts and shares: another
+        variance, a share of zeros); as declared in any case; learned in any case.
     rng : int, SeedSequence or Generator, optional
         Source of randomness; the same one gives the same bits. ``random_state`` is an alias.
     n_jobs : int, optional

@@ -71,5 +71,7 @@ _CONSEQUENCES = (
     ("missing values remain", "the columns keep their missing values in every set"),
     ("has one observed value", "every set has that value"),
     ("has no compatible draws", "pooled results of this analysis are approximate"),
+    ("was drawn again", "the other chains are as they were"),
+    ("stays far from all others", "its coefficients widen the pooled standard errors: look at the traces"),
     ("nothing is missing", "the standard errors are those of the complete data"),
 )

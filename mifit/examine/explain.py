@@ -100,11 +100,12 @@ def explain(record: Record, row: Any, column: Hashable, position: bool = False, 
     if told:
         return Explanation(label, column, (("together", told), *_seen(record, column, codes)), values)
     assert record.seed is not None
+    chain = record.chains[k]
     seen = replay(
-        known, plan, record.seed, record.chains[k].number, record.iterations, column, place, record.derived,
-        record.designs.on(known),
+        known, plan, record.seed, chain.number, record.iterations, column, place, record.derived,
+        record.designs.on(known), chain.attempt,
     )  # fmt: skip
-    same = seen.value == record.chains[k].imputed[column][int(np.searchsorted(known[column].missing, place))]
+    same = seen.value == chain.imputed[column][int(np.searchsorted(known[column].missing, place))]
     said = [*_how(record, column, seen), *_weighed(record, column, seen), *_seen(record, column, codes)]
     shown = f"set {k} of 0 to {record.m - 1}, at its last visit: {_text(values.loc[k])} was drawn"
     if not same:

@@ -15,7 +15,9 @@ from ..display import latex
 from ..errors import PlanError, nearest
 from ..formula.model_facts import model_facts
 from ..imputation.contract import facts_of
+from ..imputation.plan.error_law import ErrorLaw
 from ..imputation.plan.plan import Factor, Variable
+from ..imputation.plan.working_law import DECLARED, WorkingLaw
 from ..record.record import Record
 from .events import events_of
 from .references import KNOWN, Numbered, software
@@ -229,23 +231,46 @@ def _models(record: Record, write: _Style, cite: Numbered) -> list[str]:
             f"Missing values of the {'outcome' if len(outcomes) == 1 else 'outcomes'} {names} were drawn from the "
             "analysis model, its parameters from their posterior distribution."
         )
-    return [*said, *(_learned(factor, record, write, cite) for factor in plan.factors if _is_learned(factor))]
+    return [*said, *(_law(factor, record, write, cite) for factor in plan.factors if _differs(factor))]
 
 
-def _is_learned(factor: Factor) -> bool:
-    """Whether the error law of an analysis was learned."""
-    return factor.question is not None and factor.law is not None and factor.law.learned
+def _differs(factor: Factor) -> bool:
+    """Whether an analysis is drawn from another law than its own."""
+    return factor.question is not None and factor.law is not None and factor.law.form != DECLARED
+
+
+def _law(factor: Factor, record: Record, write: _Style, cite: Numbered) -> str:
+    """The law that the outcome of an analysis is drawn from, where it is not the declared one."""
+    return (_learned if isinstance(factor.law, ErrorLaw) else _worked)(factor, record, write, cite)
 
 
 def _learned(factor: Factor, record: Record, write: _Style, cite: Numbered) -> str:
     """How the errors of an analysis were drawn that are not normal."""
-    assert record.plan is not None and factor.law is not None and factor.question is not None
+    assert record.plan is not None and isinstance(factor.law, ErrorLaw) and factor.question is not None
     outcome = write.name(record.plan.questions[factor.question].terms.outcome)
     ranged = ", with a spread that depends on the predictors" if factor.law.uneven else ""
     return (
         f"The residuals of {outcome} were taken to follow a mixture of {factor.law.components} normal distributions "
         f"around the mean of the analysis{cite(*_sources([factor]))}{ranged}, re-estimated in every iteration."
     )
+
+
+def _worked(factor: Factor, record: Record, write: _Style, cite: Numbered) -> str:
+    """How an outcome of counts, shares or two values was drawn that is not as declared."""
+    assert record.plan is not None and isinstance(factor.law, WorkingLaw) and factor.question is not None
+    outcome = write.name(record.plan.questions[factor.question].terms.outcome)
+    called = facts_of(factor.method).called or "binomial regression with a dispersion learned from the data"
+    mean = "the mean of the analysis" if factor.law.learned else "the terms of the analysis"
+    why = f" ({write.escape(factor.law.fact)})" if factor.law.learned else ""
+    return (
+        f"The likelihood of {outcome} in these draws was that of {_article(called)} {called}"
+        f"{cite(*_sources([factor]))} with {mean}, its parameters re-estimated in every iteration{why}."
+    )
+
+
+def _article(noun: str) -> str:
+    """The indefinite article of a noun."""
+    return "an" if noun[0] in "aeiou" else "a"
 
 
 def _called(variable: Variable) -> str:

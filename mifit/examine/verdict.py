@@ -14,15 +14,17 @@ from ..formula.question import Question, ask, resolve
 from ..formula.source import sourced
 from ..formula.terms import code_of, take_apart
 from ..frame.table import Table
-from ..imputation.methods import name_of
 from ..imputation.plan.defaults import constant_within
 from ..imputation.plan.error_law import DECLARED, ErrorLaw
 from ..imputation.plan.plan import Plan
 from ..imputation.plan.support import truncated_unawares
 from ..imputation.plan.survival_times import late_cases
+from ..imputation.plan.working_law import WorkingLaw
 from ..typing import Rows
 
 __all__ = ["Verdict", "Where", "law_of", "verdict"]
+
+_NOT_ROBUST = "the draws use the model's likelihood, the standard errors do not"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +102,13 @@ def verdict(
         return found
     law = law_of(plan, question)
     if robust and (robust != "spread" or law is None or not (law.learned or law.supported)):
-        found = Verdict("approximate", "the draws use the model's likelihood, the standard errors do not")
+        alone = "the draws take the rows for independent, the standard errors do not"
+        found = Verdict("approximate", alone if law is not None and law.learned else _NOT_ROBUST)
     return found if law is None else _with_law(found, law)
 
 
-def law_of(plan: Plan, question: Question) -> ErrorLaw | None:
-    """The error law that an analysis was drawn with."""
+def law_of(plan: Plan, question: Question) -> ErrorLaw | WorkingLaw | None:
+    """The law of an analysis' outcome around its mean, where it is known."""
     for factor in plan.factors:
         declared = None if factor.question is None else plan.questions[factor.question]
         if declared is not None and likelihood(declared) == likelihood(question):
@@ -113,7 +116,7 @@ def law_of(plan: Plan, question: Question) -> ErrorLaw | None:
     return None
 
 
-def _with_law(found: Verdict, law: ErrorLaw) -> Verdict:
+def _with_law(found: Verdict, law: ErrorLaw | WorkingLaw) -> Verdict:
     """A verdict on the mean of an analysis, and what is known of its error law."""
     if law.doubt:
         more = "; error_law='learned'" if law.option == DECLARED and law.against else ""
@@ -205,26 +208,12 @@ def _by_mode(plan: Plan, designs: Designs, question: Question, design: Design) -
         return Verdict("absent", f"the imputations never saw {', '.join(beyond)}", beyond)
     if plan.mode == "terms":
         return Verdict("approximate", "analysis terms as predictors")
-    twofold = _drawn_as_levels(plan, question)
-    if twofold:
-        return Verdict("approximate", twofold)
     before = list(dict.fromkeys(one.terms.outcome for q in same for one in _earlier(q, plan)))
     if before and likelihood(question)[2:4] != ("Gaussian", "Identity"):
         return Verdict("approximate", f"drawn in sequence, given {', '.join(before)} too")
     if any(covered(designs.of(q), [design]) for q in same):
         return Verdict("exact", "as declared")
     return Verdict("implied", f"nested in {' and '.join(q.formula for q in same)}")
-
-
-def _drawn_as_levels(plan: Plan, question: Question) -> str:
-    """Why an analysis of numbers whose incomplete outcome has two values is approximate; empty where it is not."""
-    for factor in plan.factors:
-        declared = None if factor.question is None else plan.questions[factor.question]
-        if declared is None or likelihood(declared) != likelihood(question) or name_of(factor.method) != "logistic":
-            continue
-        if likelihood(question)[2:4] != ("Binomial", "Logit"):
-            return f"{question.terms.outcome} has two values and is drawn by logistic"
-    return ""
 
 
 def _shown(question: Question) -> str:

@@ -178,6 +178,7 @@ class Facts(NamedTuple):
     opened: bool = False  #: its first fit takes long: chains go on from one on complete rows
     survival: bool = False  #: ``bound`` gives it times and events before it is fitted; it has no constant
     lowest: float = -np.inf  #: no value that it draws is below
+    doubted: str = ""  #: what its outcome is taken for and need not be: "number", "count", "family"; the data are asked
     called: str = ""  #: its name in a paper
     link: str = ""  #: what its linear predictor gives, where that is not the value itself
 

@@ -20,6 +20,7 @@ from .plan.skip_rules import Skip
 from .sampler.engine import Engine
 from .sampler.learned_laws import with_error_laws
 from .sampler.metropolis import MOVES
+from .sampler.working_laws import with_working_laws
 
 __all__ = ["make"]
 
@@ -66,6 +67,9 @@ def make(
 def _with_samplers(plan: Plan, designs: Designs, derived: Sequence[Derived]) -> Plan:
     """The plan with the sampler of every column as its chains will choose it."""
     engine = Engine(designs.table, plan, derived, designs=designs)
+    drafted, plan = plan, with_working_laws(plan, engine)
+    if plan is not drafted and plan.factors != drafted.factors:
+        engine = Engine(designs.table, plan, derived, designs=designs)
     drafted, plan = plan, with_error_laws(plan, engine)
     if plan is not drafted and plan.factors != drafted.factors:
         engine = Engine(designs.table, plan, derived, designs=designs)

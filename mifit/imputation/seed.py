@@ -8,6 +8,8 @@ import numpy as np
 
 __all__ = ["Seed"]
 
+_AGAIN = 1_000_000_000  # beyond the numbers of chains and groups
+
 
 class Seed(NamedTuple):
     """Where the random streams of an imputation come from."""
@@ -22,3 +24,7 @@ class Seed(NamedTuple):
     def child(self, place: int) -> Seed:
         """The seed of a group, as if it were imputed alone."""
         return Seed(self.entropy, (*self.key, place))
+
+    def again(self, attempt: int) -> Seed:
+        """The seed of a chain that is drawn again, for the so many-th time; itself for none."""
+        return self if not attempt else Seed(self.entropy, (*self.key, _AGAIN + attempt))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,7 @@ from ..errors import PlanError, StorageWarning
 from ..imputation.plan.check_arguments import is_whole
 from ..imputation.sampler.chain import Chain
 from ..imputation.sampler.runs import run
+from ..imputation.sampler.siblings import ATTEMPTS, DRAWN_AGAIN, STAYS, apart
 from ..record.record import Record
 from ..record.request import IMPUTE
 from ..storage.checkpoint import Checkpoint
@@ -76,6 +78,8 @@ def chains_of(
         kept = [done[number] for number in numbers if number in done]
         raise Halted(kept, [rest[position] for position in halted.begun], halted.cause) from halted.cause
     found.update({chain.number: chain for chain in fresh})
+    if before is None:
+        _draw_trapped_again(record, found, sweeps, n_jobs, keep)
     chains = [found[number] for number in numbers]
     if folder is not None and folder.lost is not None:
         try:
@@ -83,6 +87,44 @@ def chains_of(
         except StorageWarning as error:
             raise Halted(chains, [], error) from error
     return chains
+
+
+def _draw_trapped_again(
+    record: Record, found: dict[int, Chain], sweeps: int, n_jobs: int | None, keep: Callable[[Chain], Any]
+) -> None:
+    """Draw again chains that stay far from all others; each says so among its events.
+
+    What is drawn again follows from the chains alone, so that workers and checkpoints make no difference.
+    """
+    plan, seed = record.plan, record.seed
+    assert plan is not None and seed is not None
+    beside = [chain for chain in record.chains if chain.number not in found]
+    for _ in range(ATTEMPTS + 1):
+        every = sorted([*beside, *found.values()], key=lambda chain: chain.number)
+        far = {number: trace for number, trace in apart(every).items() if number in found}
+        for number, trace in far.items():
+            if found[number].attempt >= ATTEMPTS:
+                found[number] = _told(found[number], f"{trace}: {STAYS}")
+        again = {number: trace for number, trace in far.items() if found[number].attempt < ATTEMPTS}
+        for attempt in sorted({found[number].attempt + 1 for number in again}):
+            numbers = [number for number in again if found[number].attempt == attempt - 1]
+            try:
+                fresh = run(
+                    record.table.drawn, plan, numbers, sweeps, seed, derived=record.derived, n_jobs=n_jobs,
+                    designs=record.designs.on(record.table.drawn), attempt=attempt,
+                )  # fmt: skip
+            except Halted as halted:
+                raise Halted(list(found.values()), [], halted.cause) from halted.cause
+            for chain in fresh:
+                found[chain.number] = _told(chain, f"{again[chain.number]}: {DRAWN_AGAIN}")
+                keep(found[chain.number])
+        if not again:
+            return
+
+
+def _told(chain: Chain, event: str) -> Chain:
+    """A chain with one more event."""
+    return dataclasses.replace(chain, events={**chain.events, event: 1}, first={**chain.first, event: ("", 0)})
 
 
 @contextlib.contextmanager

@@ -90,15 +90,15 @@ CODE = {
 }  # fmt: skip
 #: labels of columns, words from a list, sentences, names of traces: compared and printed, never evaluated
 DATA = {
-    "ErrorLaw.by", "ErrorLaw.form", "ErrorLaw.option", "ErrorLaw.untested", "Wishes.error_law",
-    "Bounds.cut", "Bounds.high", "Bounds.low", "Condition.names", "Condition.variables", "Factor.label", "Factor.role",
-    "Factor.rows",
+    "Bounds.cut", "Bounds.high", "Bounds.low", "Condition.names", "Condition.variables", "ErrorLaw.by",
+    "ErrorLaw.form", "ErrorLaw.option", "ErrorLaw.untested", "Factor.label", "Factor.role", "Factor.rows",
     "Factor.variable", "Piece.what", "Piece.which", "Plan.columns", "Plan.events", "Plan.groups", "Plan.mode",
     "Plan.numeric", "Plan.order", "Question.level", "Question.model", "Question.names", "Question.outcome",
     "Question.said", "Variable.label", "Variable.name", "Variable.predictors", "Variable.role", "Variable.sampler",
-    "Variable.why", "Wishes.auxiliary", "Wishes.bounds", "Wishes.by", "Wishes.censored", "Wishes.truncated",
-    "Wishes.collapse", "Wishes.congeniality",
-    "Wishes.id", "Wishes.kinds", "Wishes.link", "Wishes.methods", "Wishes.order", "Wishes.weights", "Wishes.where",
+    "Variable.why", "Wishes.auxiliary", "Wishes.bounds", "Wishes.by", "Wishes.censored", "Wishes.collapse",
+    "Wishes.congeniality", "Wishes.error_law", "Wishes.id", "Wishes.kinds", "Wishes.link", "Wishes.methods",
+    "Wishes.order", "Wishes.truncated", "Wishes.weights", "Wishes.where", "WorkingLaw.drawn", "WorkingLaw.fact",
+    "WorkingLaw.form", "WorkingLaw.option",
 }  # fmt: skip
 
 

@@ -6,11 +6,13 @@ from ...frame.kinds import Kind
 from ..contract import Method
 from .check_method import check_method
 from .cox import Cox
+from .double_poisson import DoublePoisson
 from .glm import Glm
 from .logistic import Logistic
 from .mixed import Mixed
 from .mixture import Mixture
 from .multinomial import Multinomial
+from .nb1 import NB1
 from .negbin import NegBin
 from .norm import Normal
 from .ordinal import Ordinal
@@ -19,13 +21,17 @@ from .poisson import Poisson
 from .power import Power
 from .probit import Probit
 from .sample import Sample
+from .shares import Shares
+from .zero_inflated import ZeroInflated
 
 __all__ = [
     "CHAINED",
     "COMPATIBLE",
     "METHODS",
+    "NB1",
     "PMM",
     "Cox",
+    "DoublePoisson",
     "Glm",
     "Logistic",
     "Mixed",
@@ -38,6 +44,8 @@ __all__ = [
     "Power",
     "Probit",
     "Sample",
+    "Shares",
+    "ZeroInflated",
     "check_method",
     "name_of",
 ]

@@ -18,7 +18,7 @@ from ..numerics.priors import weak_prior
 from ..numerics.separation import Columns, columns
 from .poisson import NO_LEVELS, SHRUNK
 
-__all__ = ["Glm", "GlmFitted"]
+__all__ = ["Data", "Glm", "GlmFitted", "drawn_from", "top_of"]
 
 #: family -> open interval in which its means lie; tested before a library could clip them
 _DOMAIN = {
@@ -114,7 +114,7 @@ class Glm:
         "McCullagh, P. and Nelder, J. A. (1989). Generalized Linear Models, 2nd ed. London: Chapman and Hall. "
         "doi:10.1007/978-1-4899-3242-6"
     )
-    facts: ClassVar[Facts] = Facts(offers=Offers(), truncates=False)
+    facts: ClassVar[Facts] = Facts(offers=Offers(), truncates=False, doubted="family")
 
     def __post_init__(self) -> None:
         if type(self.family).__name__ not in _DOMAIN:
@@ -130,11 +130,11 @@ class Glm:
         weight = np.ones(len(y)) if visit.weights is None else visit.weights
         offset = np.zeros(len(y)) if visit.offset is None else visit.offset
         found = columns(X, visit.terms)
-        data = _Data(self.family, found.X, y, weight, offset)
-        peak, warm_start, events = _top(data, found, visit.warm)
+        data = Data(self.family, found.X, y, weight, offset)
+        peak, warm_start, events = top_of(data, found, visit.warm)
         dispersion = self._dispersion(found.X @ peak.estimate + offset, y, weight, found.X.shape[1], rng)
         coef = np.zeros(X.shape[1])
-        coef[found.kept] = _drawn(data, peak, dispersion, rng)
+        coef[found.kept] = drawn_from(data, peak, dispersion, rng)
         return GlmFitted(self.family, coef, dispersion, warm_start, events, found.dropped)
 
     def _dispersion(self, linear: Array, y: Array, weight: Array, p: int, rng: np.random.Generator) -> float:
@@ -151,7 +151,7 @@ class Glm:
         return max(total, least, _TINY) / float(rng.chisquare(max(len(y) - p, 1)))
 
 
-class _Data(NamedTuple):
+class Data(NamedTuple):
     """What a fit sees."""
 
     family: Any
@@ -175,7 +175,7 @@ def _inside(family: Any, mean: Array) -> Any:
     return np.isfinite(mean) & (mean > low) & (mean < high)
 
 
-def _top(data: _Data, found: Columns, warm: Any) -> Estimate:
+def top_of(data: Data, found: Columns, warm: Any) -> Estimate:
     """The estimate with its expected information, under a weak prior where it is not finite."""
     family, start = data.family, _start(*data)
     name, link = type(family).__name__, type(family.link).__name__
@@ -202,7 +202,7 @@ def _top(data: _Data, found: Columns, warm: Any) -> Estimate:
     return Estimate(peak._replace(root=information_root(hessian)), warm_start, events)
 
 
-def _drawn(data: _Data, peak: Peak, dispersion: float, rng: np.random.Generator) -> Array:
+def drawn_from(data: Data, peak: Peak, dispersion: float, rng: np.random.Generator) -> Array:
     """Draw coefficients under which every mean is possible."""
     root = peak.root / np.sqrt(dispersion)
     for _ in range(_TRIES):
@@ -216,7 +216,7 @@ def _drawn(data: _Data, peak: Peak, dispersion: float, rng: np.random.Generator)
     return peak.estimate
 
 
-def _deviance(data: _Data, observed: bool) -> Likelihood:
+def _deviance(data: Data, observed: bool) -> Likelihood:
     """Minus half the deviance, its gradient, and its observed or expected Hessian; -inf outside the domain."""
     family, X, y, weight, offset = data
 

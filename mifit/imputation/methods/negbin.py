@@ -18,7 +18,7 @@ from ..numerics.priors import weak_prior
 from ..numerics.separation import Columns, columns
 from .poisson import CLIP, NO_LEVELS, PoissonFitted, all_zero, ceiling, mean_of, poisson_estimate, support
 
-__all__ = ["NegBin", "NegBinFitted"]
+__all__ = ["BOUNDS", "GAIN", "NegBin", "NegBinFitted", "negative_binomial", "overdispersed"]
 
 GAIN = 0.5  #: log-likelihood that alpha must add; with less it is within about one standard error of 0
 BOUNDS = (-20.0, 8.0)  #: of log(alpha)
@@ -52,20 +52,24 @@ class NegBin:
         "Statistics 15(3), 209-225. doi:10.2307/3314912"
     )
     facts: ClassVar[Facts] = Facts(
-        offers=Offers(levels=True), truncates=False, lowest=0.0, called="negative binomial regression",
-        link="the log of the mean",
+        offers=Offers(levels=True), truncates=False, lowest=0.0, doubted="count",
+        called="negative binomial regression", link="the log of the mean",
     )  # fmt: skip
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> NegBinFitted:
         """Estimate, then draw coefficients and dispersion."""
+        return self.fit_from(visit, visit.warm, rng)
+
+    def fit_from(self, visit: Visit, warm: Any, rng: np.random.Generator) -> NegBinFitted:
+        """The same from a warm start that is not the visit's own."""
         X, y = visit.X, visit.y
         if not np.any(y > 0):
             coef, largest = all_zero(X.shape[1])
-            return NegBinFitted(coef, 0.0, largest, visit.warm)
+            return NegBinFitted(coef, 0.0, largest, warm)
         found = columns(X, visit.terms)
         coef, offset = np.zeros(X.shape[1]), visit.offset
-        plain, warm_start, events = poisson_estimate(found, y, visit.warm, offset)
-        peak = _overdispersed(found, y, plain, warm_start.rescued, visit.warm, 0.0 if offset is None else offset)
+        plain, warm_start, events = poisson_estimate(found, y, warm, offset)
+        peak = overdispersed(found, y, plain, warm_start.rescued, warm, 0.0 if offset is None else offset)
         theta = draw(plain.estimate, plain.root, rng) if peak is None else draw(peak.estimate, peak.root, rng)
         coef[found.kept] = theta[: len(found.kept)]
         alpha = 0.0 if peak is None else float(np.exp(np.clip(theta[-1], *BOUNDS)))
@@ -76,7 +80,7 @@ class NegBin:
         """Largest log-likelihood of counts, some above 0, and how many it expects beyond the largest of them."""
         found, y = columns(visit.X, visit.terms), visit.y
         plain, warm_start, _ = poisson_estimate(found, y, None)
-        peak = _overdispersed(found, y, plain, warm_start.rescued, None, 0.0)
+        peak = overdispersed(found, y, plain, warm_start.rescued, None, 0.0)
         best = plain if peak is None else peak
         mean = np.exp(np.minimum(found.X @ best.estimate[: len(found.kept)], CLIP))
         if peak is None:
@@ -138,7 +142,7 @@ class NegBinFitted:
         return np.asarray(np.where(y < 0, -np.inf, np.minimum(value, 0.0)))
 
 
-def _overdispersed(
+def overdispersed(
     found: Columns, y: Array, plain: Peak, rescued: bool, warm: Any, offset: Array | float
 ) -> Peak | None:
     """Estimate (beta, log alpha) from the Poisson estimate; None where the data show no overdispersion."""
@@ -150,7 +154,7 @@ def _overdispersed(
     q = len(beta)
     start = np.append(beta, np.log(np.clip(score / np.sum(mean * mean), 1e-4, 10.0)))
     old = warm.joint if isinstance(warm, WarmStart) else None  # older files hold plain tuples
-    likelihood = _negative_binomial(found.X, y, offset)
+    likelihood = negative_binomial(found.X, y, offset)
     if rescued:
         likelihood = weak_prior(likelihood, found.X)
     peak = None
@@ -162,7 +166,7 @@ def _overdispersed(
     return peak if inside and peak.value - plain.value > GAIN else None
 
 
-def _negative_binomial(X: Array, y: Array, offset: Array | float) -> Likelihood:
+def negative_binomial(X: Array, y: Array, offset: Array | float) -> Likelihood:
     """Log-likelihood of a negative binomial regression in (beta, log alpha), without the factorials."""
     q = X.shape[1]
     rising = _rising(y)

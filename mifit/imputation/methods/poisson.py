@@ -18,7 +18,9 @@ from ..numerics.newton import Likelihood, draw
 from ..numerics.priors import weak_prior
 from ..numerics.separation import NEVER, Columns, columns
 
-__all__ = ["SHRUNK", "Poisson", "PoissonFitted", "all_zero", "ceiling", "mean_of", "poisson_estimate", "support"]
+__all__ = [
+    "SHRUNK", "Poisson", "PoissonFitted", "all_zero", "ceiling", "mean_of", "poisson", "poisson_estimate", "support",
+]  # fmt: skip
 
 LARGEST = 4096  #: counts beyond this are not enumerated unless the data reach a quarter of it
 TAIL = 1e-8  #: probability left out above the support
@@ -56,8 +58,8 @@ class Poisson:
         "Statistical Society A 135(3), 370-384. doi:10.2307/2344614"
     )
     facts: ClassVar[Facts] = Facts(
-        offers=Offers(levels=True), truncates=False, lowest=0.0, called="Poisson regression",
-        link="the log of the mean",
+        offers=Offers(levels=True), truncates=False, lowest=0.0, doubted="count",
+        called="Poisson regression", link="the log of the mean",
     )  # fmt: skip
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> PoissonFitted:
@@ -155,14 +157,14 @@ def poisson_estimate(found: Columns, y: Array, warm: Any, offset: Array | None =
         null[0] = np.log(np.sum(y) / np.sum(np.exp(np.minimum(offset, CLIP))))
 
     def likelihood(rescue: bool) -> Likelihood:
-        plain = _poisson(found.X, y, 0.0 if offset is None else offset)
+        plain = poisson(found.X, y, 0.0 if offset is None else offset)
         return weak_prior(plain, found.X) if rescue else plain
 
     problem = Problem(likelihood, null, found.unit / centre, SHRUNK, keeps_curvature=False)
     return estimate(problem, found, NO_LEVELS, warm, len(y))
 
 
-def _poisson(X: Array, y: Array, offset: Array | float) -> Likelihood:
+def poisson(X: Array, y: Array, offset: Array | float) -> Likelihood:
     """Log-likelihood of a Poisson regression, without the factorials."""
 
     def likelihood(beta: Array) -> tuple[float, Array, Array]:

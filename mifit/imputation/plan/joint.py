@@ -11,11 +11,10 @@ import numpy as np
 from ...errors import FormulaError, PlanError, call
 from ...formula.design import Design
 from ...formula.identity import likelihood
-from ...formula.question import Question
 from ...formula.terms import code_of, take_apart
 from ...frame.kinds import Kind
 from ..contract import Method, facts_of
-from ..methods import COMPATIBLE, METHODS, Glm, Power, name_of
+from ..methods import COMPATIBLE, METHODS, Power, name_of
 from .after_joint import draw_afterwards, waiting
 from .analysed_scale import scales
 from .check_analysis import as_column, check_copies, check_outcomes
@@ -250,22 +249,11 @@ def _add_analyses(draft: Draft, designs: list[Design], baseline: tuple[Hashable,
         pieces = [Piece("formula", n) for n in numbers] + [Piece("main", b) for b in baseline if b not in inside]
         method = likelihood_of(question, draft.table)
         assert method is not None  # other analyses are planned as terms
-        drawn_as_number = not {Kind.BINARY, Kind.ORDINAL} & method.kinds or isinstance(method, Glm)
-        binomial = type(question.keywords.get("family")).__name__ == "Binomial"
-        if drawn_as_number and not binomial and _has_two_values(draft, question):
-            method = METHODS["logistic"]
-            draft.events.append(f"{question.terms.outcome!r} has two values: drawn by logistic (approximate)")
         if draft.options.link == "sequence":
             earlier = [f.question for f in draft.factors if f.question is not None]
             pieces += [piece for n in earlier for piece in _outcome_pieces(draft, n)]
         label = " + ".join(draft.questions[n].formula for n in numbers)
         draft.factors.append(Factor("analysis", method, tuple(pieces), numbers[0], None, "all", label))
-
-
-def _has_two_values(draft: Draft, question: Question) -> bool:
-    """Whether an outcome has missing values and only two values."""
-    column = draft.table[question.outcome[0]]
-    return question.bare and column.kind is Kind.BINARY and len(column.missing) > 0
 
 
 def _add_auxiliary_factors(

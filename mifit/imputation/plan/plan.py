@@ -18,6 +18,7 @@ from .error_law import ErrorLaw
 from .options import Options
 from .rare_levels import Joined
 from .skip_rules import Skip
+from .working_law import WorkingLaw
 
 __all__ = ["Factor", "Piece", "Plan", "Variable"]
 
@@ -52,7 +53,7 @@ class Factor:
     variable: Hashable = None  #: auxiliary: the column
     rows: str = "all"  #: fitted on, and applied to: "observed" where its outcome was, "units" the first row of each id
     label: str = ""
-    law: ErrorLaw | None = None  #: of the errors of a model of a number
+    law: ErrorLaw | WorkingLaw | None = None  #: of its outcome around the mean; None where complete rows were not asked
 
 
 @dataclass(frozen=True)

@@ -94,8 +94,8 @@ def check_options(table: Table, options: Options, density: bool = False) -> None
             )
         _check_kind(table[name], method)
     _check_predictors_and_order(table, options)
-    _check_word("link", options.link, ("independent", "sequence"))
     _check_word("error_law", options.error_law, ("auto", "declared", "learned"))
+    _check_word("link", options.link, ("independent", "sequence"))
     _check_word("congeniality", options.congeniality, ("compatible", "terms", "ignore"))
     _check_auxiliary(table, options.auxiliary)
 

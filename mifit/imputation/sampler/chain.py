@@ -54,6 +54,7 @@ class Chain:
     sampled: Mapping[Hashable, tuple[int, int, int]] = field(default_factory=dict)  #: drawn, tried, sliced
     first: Mapping[str, tuple[Hashable, int]] = field(default_factory=dict)  #: event -> its variable, its first sweep
     parts: tuple[Chain, ...] = field(default=(), repr=False)  #: of groups that are imputed separately
+    attempt: int = 0  #: how often it was drawn again, for it stayed far from the others
 
 
 def spelled(names: Iterable[Hashable]) -> dict[Hashable, str]:

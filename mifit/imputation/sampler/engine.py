@@ -84,7 +84,8 @@ class FactorRuntime:
             return values[self.outcome[0]]
         found = self.design.response({v: values[v] for v in self.outcome})
         if self.kind is Kind.BINARY and self.question.level is None:
-            return (found == self.table[self.outcome[0]].coding.levels[-1]).astype(np.float64)
+            last = self.table[self.outcome[0]].coding.levels[-1] if self.question.bare else 1.0
+            return (found == last).astype(np.float64)
         return found
 
     def vector(self, word: str) -> Array | None:

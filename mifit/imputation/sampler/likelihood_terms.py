@@ -14,7 +14,7 @@ from ...typing import Array, Rows
 from ..contract import ScoresOutcome
 from .store import ColumnStore, Model
 
-__all__ = ["GroupedRows", "GroupedTerm", "LikelihoodTerm", "LinearInVariable", "ScoresValues"]
+__all__ = ["GroupedRows", "GroupedTerm", "LikelihoodTerm", "LinearInVariable", "ScoresValues", "prior_weights"]
 
 
 #: log weight of a candidate whose mean is outside the domain of the family, in rows without an observed outcome: very
@@ -84,10 +84,8 @@ class LikelihoodTerm:
         rows = store.layout.table[variable].missing
         staying, changing = store.layout.split(model, variable)
         places, slope = model.columns[changing], fitted.coef[changing]
-        survey_weights = None if weights is None else weights[rows]
-        of_factor = functools.partial(
-            cls, fitted, store, variable, rows, response[rows], silent, places, slope, survey_weights
-        )
+        heavy = prior_weights(fitted, weights, rows)
+        of_factor = functools.partial(cls, fitted, store, variable, rows, response[rows], silent, places, slope, heavy)
         steps = store.steps(variable, places) if store.finite else None
         full = model.wide(fitted.coef, len(store.layout)) if store.finite else None
         if steps is None and full is not None:
@@ -180,6 +178,15 @@ class LikelihoodTerm:
     def gaussian(self) -> bool:
         """Whether the factor is normal in its linear predictor."""
         return hasattr(self.fitted, "standardised")
+
+
+def prior_weights(fitted: ScoresOutcome, weights: Array | None, rows: Rows) -> Array | None:
+    """Prior weights of a factor on some rows, as its fitted half has them; None where all are 1."""
+    if weights is None:
+        return None
+    worth = getattr(fitted, "worth", None)
+    heavy = weights[rows]
+    return heavy if worth is None else np.asarray(worth(heavy))
 
 
 class GroupedRows(NamedTuple):

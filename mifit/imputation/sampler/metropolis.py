@@ -18,6 +18,7 @@ from ..methods.mixture import MixtureFitted
 from ..plan.derived_constraints import SLACK, Tie, amiss, completed_numbers, derived_value
 from ..plan.options import Options
 from .engine import Engine, FactorRuntime
+from .likelihood_terms import prior_weights
 from .store import ColumnStore, Model
 
 __all__ = ["MOVES", "Conditional", "begin", "check", "move"]
@@ -98,7 +99,8 @@ class Conditional:
             score = fitted.log_density(response, X)
         else:
             score = fitted.log_accept(response, linear)
-        score = score if runtime.weights is None else score * runtime.weights[rows]
+        heavy = prior_weights(fitted, runtime.weights, rows)
+        score = score if heavy is None else score * heavy
         return score if runtime.rows is None else np.where(np.isin(rows, runtime.rows), score, 0.0)
 
 

@@ -63,7 +63,7 @@ class ReplayedDraw:
 
 def replay(
     table: Table, plan: Plan, seed: Seed, number: int, sweeps: int, name: Hashable, row: int,
-    derived: Sequence[Derived] = (), designs: Designs | None = None,
+    derived: Sequence[Derived] = (), designs: Designs | None = None, attempt: int = 0,
 ) -> ReplayedDraw:  # fmt: skip
     """Run a chain again and watch the last visit to one missing value.
 
@@ -84,6 +84,8 @@ def replay(
     derived : sequence of Derived, optional
     designs : Designs, optional
         Of the plan's analyses on the table, where some were frozen before.
+    attempt : int, default 0
+        How often the chain was drawn before.
 
     Returns
     -------
@@ -96,7 +98,9 @@ def replay(
         ):
             if row in rows:
                 at = int(np.searchsorted(rows, row))
-                seen = replay(table.part(rows), inner, seed.child(place), number, sweeps, name, at, derived)
+                seen = replay(
+                    table.part(rows), inner, seed.child(place), number, sweeps, name, at, derived, attempt=attempt
+                )
                 return replace(seen, donors=rows[seen.donors])
     found: list[ReplayedDraw] = []
     with one_thread():
@@ -107,6 +111,7 @@ def replay(
             if record.variable.name == name:
                 found.append(_Seen(engine, state, record, at).witnessed())
 
+        seed = seed.again(attempt)
         state.start(seed.stream(number, 0))
         for sweep in range(1, sweeps + 1):
             state.sweep(seed.stream(number, sweep), sweep, watch if sweep == sweeps else None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ __all__ = ["engines", "joined", "one_thread", "run", "tables_of"]
 def run(
     table: Table, plan: Plan, numbers: Sequence[int], sweeps: int, seed: Seed, *, derived: Sequence[Derived] = (),
     before: Sequence[Chain] | None = None, n_jobs: int | None = None, tick: Callable[[int], Any] | None = None,
-    keep: Callable[[Chain], Any] | None = None, designs: Designs | None = None,
+    keep: Callable[[Chain], Any] | None = None, designs: Designs | None = None, attempt: int = 0,
 ) -> list[Chain]:  # fmt: skip
     """Run chains, each with one BLAS thread.
 
@@ -55,6 +56,8 @@ def run(
         Given each chain as soon as it is finished.
     designs : Designs, optional
         Of the plan's analyses on the table, where some were frozen before; workers freeze their own.
+    attempt : int, default 0
+        How often these chains were drawn before; one that goes on keeps its own.
 
     Returns
     -------
@@ -66,7 +69,7 @@ def run(
         If a chain cannot go on, a worker dies or the keyboard interrupts; it holds the finished chains.
     """
     starts = list(before) if before is not None else [None] * len(numbers)
-    work = _Work(table, plan, tuple(derived), sweeps, seed, designs)
+    work = _Work(table, plan, tuple(derived), sweeps, seed, designs, attempt)
     with one_thread():  # here too: chains in threads of this process end at different times
         return run_jobs(work, list(zip(numbers, starts, strict=True)), n_jobs, tick=tick, keep=keep)
 
@@ -81,6 +84,7 @@ class _Work:
     sweeps: int
     seed: Seed
     designs: Designs | None
+    attempt: int = 0
 
     @cached_property
     def engines(self) -> list[Engine]:
@@ -88,18 +92,20 @@ class _Work:
         return engines(self.table, self.plan, self.derived, self.designs)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _Work, (self.table, self.plan, self.derived, self.sweeps, self.seed, None)
+        return _Work, (self.table, self.plan, self.derived, self.sweeps, self.seed, None, self.attempt)
 
     def __call__(self, pair: tuple[int, Chain | None], tick: Callable[[], Any] | None = None) -> Chain:
         """One chain, in this process; where groups are imputed separately, one of each, put together."""
         number, before = pair
+        attempt = self.attempt if before is None else before.attempt
         with one_thread():
             if not self.plan.groups:
-                return _chain(self.engines[0], number, before, self.sweeps, self.seed, tick)
+                return _chain(self.engines[0], number, before, self.sweeps, self.seed, tick, attempt)
             parts = [
                 _chain(
                     engine, number, None if before is None else before.parts[place],
                     self.sweeps if engine.plan.order else 0, self.seed.child(place), None if place else tick,
+                    attempt,
                 )
                 for place, engine in enumerate(self.engines)
             ]  # fmt: skip
@@ -130,10 +136,12 @@ def _blas() -> Any:
 
 
 def _chain(
-    engine: Engine, number: int, before: Chain | None, sweeps: int, seed: Seed, tick: Callable[[], Any] | None
-) -> Chain:
+    engine: Engine, number: int, before: Chain | None, sweeps: int, seed: Seed, tick: Callable[[], Any] | None,
+    attempt: int,
+) -> Chain:  # fmt: skip
     """One chain, up to a number of sweeps."""
     state: ChainState | None = None
+    seed = seed.again(attempt)
     first = 0 if before is None else before.sweeps
     sweep = first
     try:
@@ -160,7 +168,7 @@ def _chain(
             f"chain {number}, sweep {sweep}: {what} could not be drawn ({said}).",
             do=_way_out(engine, visiting),
         ) from error
-    return state.freeze(number, max(sweeps, first))
+    return dataclasses.replace(state.freeze(number, max(sweeps, first)), attempt=attempt)
 
 
 def _visited(state: ChainState | None) -> tuple[Hashable, str]:
@@ -219,4 +227,4 @@ def joined(table: Table, plan: Plan, parts: Sequence[Chain], sweeps: int) -> Cha
         for name, (drawn_, tried, sliced) in chain.sampled.items():
             past = sampled.get(name, (0, 0, 0))
             sampled[name] = (past[0] + drawn_, past[1] + tried, past[2] + sliced)
-    return Chain(parts[0].number, sweeps, imputed, traces, {}, events, sampled, first, tuple(parts))
+    return Chain(parts[0].number, sweeps, imputed, traces, {}, events, sampled, first, tuple(parts), parts[0].attempt)

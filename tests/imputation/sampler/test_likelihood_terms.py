@@ -16,13 +16,17 @@ from mifit.errors import DataError, FormulaError, ModelError, PlanError
 from mifit.formula.question import ask
 from mifit.frame.table import read
 from mifit.imputation.methods.cox import CoxFitted
+from mifit.imputation.methods.double_poisson import DoublePoissonFitted
 from mifit.imputation.methods.glm import Glm, GlmFitted
 from mifit.imputation.methods.multinomial import MultinomialFitted
+from mifit.imputation.methods.nb1 import NB1Fitted
 from mifit.imputation.methods.negbin import NegBinFitted
 from mifit.imputation.methods.norm import NormalFitted
 from mifit.imputation.methods.ordinal import OrdinalFitted
 from mifit.imputation.methods.poisson import PoissonFitted
 from mifit.imputation.methods.probit import ProbitFitted
+from mifit.imputation.methods.shares import SharesFitted
+from mifit.imputation.methods.zero_inflated import ZeroInflatedFitted
 from mifit.imputation.plan.likelihoods import likelihood_of
 from mifit.imputation.plan.options import Options
 from mifit.imputation.sampler.engine import Engine
@@ -34,6 +38,7 @@ from support.made import make
 
 GAMMA = {"family": sm.families.Gamma(links.Log())}
 POISSON = {"family": sm.families.Poisson()}
+BINOMIAL = {"family": sm.families.Binomial(), "var_weights": "trials"}
 LOGIT = {"distr": "logit"}
 N_DRAW = 20_000
 Z, MEAN, SD = 0.8, 1.2, 0.7  # the companion, and the covariate's own normal, in every incomplete row
@@ -60,6 +65,14 @@ def analysis(outcome):
         "poisson": ("glm", POISSON, 3.0, lambda eta: st.poisson.logpmf(3, np.exp(eta))),
         "gamma": ("glm", GAMMA, 2.5, lambda eta: st.gamma.logpdf(2.5, 1 / 0.4, scale=0.4 * np.exp(eta))),
         "negbin": ("negativebinomial", {}, 4.0, lambda eta: st.nbinom.logpmf(4, 2.0, 1 / (1 + 0.5 * np.exp(eta)))),
+        "nb1": ("poisson", {}, 4.0, lambda eta: st.nbinom.logpmf(4, np.exp(eta) / 1.5, 1 / 2.5)),
+        "many zeros": (
+            "poisson", {}, 0.0,
+            lambda eta: np.log(0.3 + 0.7 * st.nbinom.pmf(0, 2.0, 1 / (1 + 0.5 * np.exp(eta) / 0.7))),
+        ),
+        "few zeros": ("poisson", {}, 3.0, lambda eta: np.log(0.7 * st.poisson.pmf(3, np.exp(eta) / 0.7))),
+        "double poisson": ("poisson", {}, 3.0, lambda eta: st.poisson.logpmf(3, np.exp(eta)) / 0.6),
+        "shares": ("glm", BINOMIAL, 0.4, lambda eta: st.binom.logpmf(2, 5, expit(eta)) / 1.8),
         "probit": ("probit", {}, 1.0, lambda eta: st.norm.logcdf(eta)),
         "cox": ("phreg", {"status": "died"}, 5.0, lambda eta: eta - LEVEL - 0.5 * np.exp(eta - LEVEL)),
         "ordinal": ("ordinal", LOGIT, "b", lambda eta: np.log(expit(1.5 - eta) - expit(0.2 - eta))),
@@ -79,6 +92,15 @@ def fixed(outcome, coef, level, n):
         return GlmFitted(GAMMA["family"], np.r_[level, coef], 0.4, None)
     if outcome == "negbin":
         return NegBinFitted(np.r_[level, coef], 0.5, 4096, None)
+    if outcome == "nb1":
+        return NB1Fitted(np.r_[level, coef], 1.5, 4096, np.zeros(1), np.zeros(1), None)
+    if outcome in ("many zeros", "few zeros"):
+        alpha, both = 0.5 if outcome == "many zeros" else 0.0, np.r_[level, coef]
+        return ZeroInflatedFitted(both, 0.3, NegBinFitted(both, alpha, 4096, None), None)
+    if outcome == "double poisson":
+        return DoublePoissonFitted(np.r_[level, coef], 0.6, 4096, None)
+    if outcome == "shares":
+        return SharesFitted(BINOMIAL["family"], np.r_[level, coef], 0.2, 1.0, None)
     if outcome == "probit":
         return ProbitFitted(np.r_[level, coef], None)
     if outcome == "cox":
@@ -91,19 +113,25 @@ def fixed(outcome, coef, level, n):
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(
-    "outcome", ["poisson", "gamma", "negbin", "probit", "cox", "ordinal", "ordered probit", "multinomial"]
+    "outcome",
+    [
+        "poisson", "gamma", "negbin", "nb1", "many zeros", "few zeros", "double poisson", "shares", "probit", "cox",
+        "ordinal", "ordered probit", "multinomial",
+    ],
 )
 def test_draws_of_one_hole_follow_the_normalised_density(outcome, shape):
     model, keywords, seen, log_density = analysis(outcome)
     rng = np.random.default_rng(3)
     n = 60 + N_DRAW
     levels = ["a", "b", "c"] if outcome in ("ordinal", "ordered probit", "multinomial") else None
-    known = np.resize(levels or ([0.0, 1.0] if outcome == "probit" else [1.0, 2.0, 3.0]), 60)
+    few = {"probit": [0.0, 1.0], "shares": [0.2, 0.4, 0.8]}.get(outcome, [1.0, 2.0, 3.0])
+    known = np.resize(levels or few, 60)
     y = pd.Series([*known, *[seen] * N_DRAW])
     if levels:
         y = y.astype(pd.CategoricalDtype(levels, ordered=outcome != "multinomial"))
     x = np.r_[rng.uniform(0.3, 3.0, 60), np.full(N_DRAW, np.nan)]
-    frame = pd.DataFrame({"y": y, "x": x, "z": np.r_[rng.normal(size=60), np.full(N_DRAW, Z)], "died": 1.0})
+    z = np.r_[rng.normal(size=60), np.full(N_DRAW, Z)]
+    frame = pd.DataFrame({"y": y, "x": x, "z": z, "died": 1.0, "trials": 5.0})
     frame.loc[:9, "died"] = 0.0
     plan, table = plan_of(frame, f"y ~ {SHAPES[shape]}", model, **keywords)
     engine = Engine(table, plan)
@@ -116,7 +144,7 @@ def test_draws_of_one_hole_follow_the_normalised_density(outcome, shape):
     slope = np.array([SLOPES[label[place]] for place in columns])
     level = LEVEL + float(slope @ layout.centre[columns])
     judge = fixed(outcome, slope * layout.scale[columns], level, n)
-    bench = LikelihoodTerm.of_factor(judge, ready.model, store, "x", ready.response(values), None)
+    bench = LikelihoodTerm.of_factor(judge, ready.model, store, "x", ready.response(values), None, ready.weights)
     grid = np.linspace(0.05, 3.0, 7)
     wanted = linear_of(shape, grid) - (level if outcome in ("cox", "ordinal", "ordered probit") else 0.0)
     got = bench.linear(np.zeros(7, dtype=np.int64), grid)
@@ -130,7 +158,7 @@ def test_draws_of_one_hole_follow_the_normalised_density(outcome, shape):
         logs = st.norm.logpdf(fine, MEAN, SD) + log_density(linear_of(shape, fine))
     weight = np.exp(np.nan_to_num(logs, nan=-np.inf) - np.nanmax(logs))
     cumulative = np.cumsum(weight) / weight.sum()
-    # 32 tests at 1e-3: false alarm 3 %, and the seed is fixed
+    # 52 tests at 1e-3: false alarm 5 %, and the seed is fixed
     assert st.kstest(draw.values, lambda v: np.interp(v, fine, cumulative)).pvalue > 1e-3
 
 
@@ -348,7 +376,7 @@ def test_an_incomplete_two_valued_outcome_keeps_its_two_values(model, words):
     frame["y"] = np.where(frame["y"] > 0, 2.0, 1.0)
     frame.loc[:20, "y"] = np.nan
     plan, table = plan_of(frame, "y ~ x", model, **words)
-    assert "'y' has two values: drawn by logistic (approximate)" in plan.events
+    assert str(plan.factors[0].law).startswith("a 0/1 outcome is drawn by a logistic model with the same terms")
     holes = run(table, plan, [0], 5, Seed(1))[0].imputed["y"]
     assert set(holes) <= {0.0, 1.0}  # level codes
 
