@@ -12,7 +12,8 @@ from scipy.special import ndtri, stdtr
 from ..errors import PlanError, call, listed
 from ..frame.table import Table
 from ..imputation.plan.plan import Plan
-from ..imputation.sampler.chain import Chain, spelled
+from ..imputation.sampler.chain import Chain
+from ..imputation.sampler.traces import spelled
 from ..typing import Array
 
 __all__ = ["bulk_ess", "convergence", "drift", "rhat", "state", "trace_frame", "unsettled"]

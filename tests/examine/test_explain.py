@@ -11,6 +11,7 @@ from scipy.stats import poisson
 import mifit
 from mifit.imputation.sampler.chain import ChainState
 from mifit.imputation.sampler.engine import Engine
+from mifit.imputation.sampler.first_fill import start
 from mifit.imputation.sampler.replay import replay
 
 
@@ -38,7 +39,7 @@ def mixed(n: int = 90) -> pd.DataFrame:
 def watched(imp, at: int):
     """The last visit of set 0 to a missing value of x, the only incomplete column, and the term of the analysis."""
     running = ChainState(Engine(imp._record.table.filled, imp.plan), None)
-    running.start(imp._record.seed.stream(0, 0))
+    start(running, imp._record.seed.stream(0, 0))
     seen = []
     for sweep in range(1, imp.iterations + 1):
         running.sweep(imp._record.seed.stream(0, sweep), sweep, seen.append)

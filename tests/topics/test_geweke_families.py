@@ -276,7 +276,11 @@ def test_a_sweep_leaves_the_other_likelihoods_as_they_are(name):
 @pytest.mark.parametrize("name", ["Gamma log", "NegativeBinomial", "Poisson identity", "Tweedie"])
 def test_an_offset_or_weight_that_is_forgotten_is_noticed(name, monkeypatch):
     of_factor = LikelihoodTerm.of_factor.__func__
-    monkeypatch.setattr(LikelihoodTerm, "of_factor", classmethod(lambda cls, *a, **k: of_factor(cls, *a[:6])))
+    monkeypatch.setattr(
+        LikelihoodTerm,
+        "of_factor",
+        classmethod(lambda cls, *a, **k: of_factor(cls, *a[:4], a[4]._replace(weights=None, offset=None), a[5])),
+    )
     law = of_family(name, "norm", echo=False)
     wide = replace(law, draw=lambda f, eta, rng: law.draw(f.assign(off=20 * f["off"].abs()), eta, rng))
     assert strain_of(wide, [["x"]], seed=15)[0] > 2 * LIMIT

@@ -11,6 +11,7 @@ from mifit.frame.table import read
 from mifit.imputation.plan.options import Options
 from mifit.imputation.sampler.chain import ChainState
 from mifit.imputation.sampler.engine import Engine
+from mifit.imputation.sampler.first_fill import start
 from mifit.imputation.seed import Seed
 from mifit.pooling.rubin import pool
 from support.made import make
@@ -125,7 +126,7 @@ def test_the_store_is_what_a_rebuild_gives_after_any_number_of_visits(study, swe
     table = read(frame)
     plan, table = make(table, [ask(formula, table)] if formula else [], Options(methods=METHODS), {})
     running = ChainState(Engine(table, plan), None)
-    running.start(Seed(5).stream(0, 0))
+    start(running, Seed(5).stream(0, 0))
     for sweep in range(1, sweeps + 1):
         running.sweep(Seed(5).stream(0, sweep), sweep)
         assert running.store.verify() < 1e-9

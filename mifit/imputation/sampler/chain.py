@@ -6,10 +6,7 @@ filled values and its warm starts. So workers, back ends and continued chains gi
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -17,28 +14,25 @@ import numpy as np
 
 from ...typing import Array, Rows
 from ..contract import Fitted, facts_of
-from ..methods import CHAINED, METHODS
 from ..methods.mixture import MixtureFitted
-from ..methods.pmm import PMM, PMMFitted
+from ..methods.pmm import PMMFitted
 from ..numerics.fit import WarmStart
-from ..plan.defaults import allowed_parameters
-from ..plan.plan import Piece, Variable
+from ..plan.plan import Variable
 from ..plan.skip_patterns import refuse_contradiction
 from ..plan.skip_rules import elsewhere
 from .engine import Engine, FactorRuntime
 from .likelihood_terms import GroupedTerm, LikelihoodTerm
-from .metropolis import Conditional, begin, check, move
+from .metropolis import Conditional, check, move
 from .mixture_term import FIRST_STEPS, STEPS, MixtureTerm
 from .samplers import Draw, TransformedOutcome, draw
 from .store import ColumnStore, Model
-from .visit import StoreVisit
+from .traces import Traces
+from .visit import Response, StoreVisit
 
-__all__ = ["Chain", "ChainState", "Fit", "VisitRecord", "spelled"]
+__all__ = ["Chain", "ChainState", "Fit", "VisitRecord"]
 
 
 _STRAYED = 0.05  # share of recipients outside the donors' range that is worth an event
-_START_COLUMNS = 50  # columns that suffice for a first fill that every sweep visits anew
-_START_ROWS = 1_000  # rows that suffice for the parameters of a first fill, or ten for each
 
 
 @dataclass(frozen=True)
@@ -55,19 +49,6 @@ class Chain:
     first: Mapping[str, tuple[Hashable, int]] = field(default_factory=dict)  #: event -> its variable, its first sweep
     parts: tuple[Chain, ...] = field(default=(), repr=False)  #: of groups that are imputed separately
     attempt: int = 0  #: how often it was drawn again, for it stayed far from the others
-
-
-def spelled(names: Iterable[Hashable]) -> dict[Hashable, str]:
-    """Column names as traces spell them: as they print, or as code where two print alike.
-
-    Examples
-    --------
-    >>> spelled(["x", 1, "1"])
-    {'x': 'x', 1: '1', '1': "'1'"}
-    """
-    names = list(names)
-    printed = Counter(map(str, names))
-    return {name: str(name) if printed[str(name)] == 1 else repr(name) for name in names}
 
 
 class Fit(NamedTuple):
@@ -116,87 +97,26 @@ class ChainState:
         self.events: dict[str, int] = dict(before.events) if before else {}
         self.sampled: dict[Hashable, tuple[int, int, int]] = dict(before.sampled) if before else {}
         self.seen: dict[str, tuple[Hashable, int]] = dict(before.first) if before else {}
-        self.past = {k: list(v) for k, v in before.traces.items()} if before else {}
+        self.traces = Traces(engine, before.traces if before else None)
         self.start_rows: dict[Any, Rows] = {}  #: rows for the first parameter draws, by model
         self.first: dict[Any, Rows] = dict(held_rows or {})  #: the same during the first sweep, or held
-        self.spelled = spelled(self.plan.columns)
-        self.traced: dict[Hashable, list[list[float]]] = {}  #: of each variable, among ``past``
         self.number = 0  #: of the sweep
         self.drawn: dict[int, Any] = {}  #: parameters of factors drawn in this sweep
         self.held: dict[Hashable, Fit] = {}  #: own models that are drawn once
-        self.responses: dict[int, Array] = {}  #: complete outcomes of factors
+        self.responses: dict[int, Response] = {}  #: complete outcomes of factors
         self.values = {name: column.values for name, column in self.table.columns.items()} | dict(values or {})
         self.store: ColumnStore
         if values is not None:
             self.store = engine.new_store(self.values)
         elif before is not None:
-            self._fill(before.imputed)
+            self.fill(before.imputed)
 
-    def start(self, rng: np.random.Generator) -> None:
-        """Fill the missing values for the first time; find rows for the first parameter draws."""
-        columns, observed = [self.table[name] for name in self.plan.order], self.engine.observed
-        first = {c.name: rng.choice(c.values[observed[c.name]], len(c.missing)) for c in columns}
-        for name, (
-            low,
-            high,
-        ) in self.engine.limits.items():  # these first values are replaced before any model uses them
-            if not self.table[name].kind.discrete:
-                first[name] = np.clip(first[name], low[self.table[name].missing], high[self.table[name].missing])
-        self._fill(first)
-        if self.plan.mode == "compatible":
-            self.start_rows = self.engine.starts
-        if not self.start_rows:
-            self._ordinary_pass(rng)
-        self.warm.update(self.engine.opening)
-        self.put(begin(self.engine, self.values, rng))
-
-    def _fill(self, imputed: Mapping[Hashable, Array]) -> None:
+    def fill(self, imputed: Mapping[Hashable, Array]) -> None:
         """Put values into all missing values and build the store."""
         for name in self.plan.order:
             self.values[name] = self.table[name].values.copy()
             self.values[name][self.table[name].missing] = imputed[name]
         self.store = self.engine.new_store(self.values)
-
-    def _ordinary_pass(self, rng: np.random.Generator) -> None:
-        """One visit each, from least to most missing, each from complete or already filled columns."""
-        engine = self.engine
-        filled = dict.fromkeys(name for name in engine.layout.main if not len(self.table[name].missing))
-        complete = [
-            Piece("outcome", runtime.factor.question) for runtime in engine.factors
-            if runtime.question is not None and not any(len(self.table[v].missing) for v in runtime.outcome)
-        ]  # fmt: skip
-        for name in sorted(self.plan.order, key=lambda n: len(self.table[n].missing)):
-            if self.plan.mode != "compatible" and self.table[name].kind.discrete:
-                continue  # a random observed level is a sufficient start: every column is drawn again in sweep 1
-            self.visiting, column, variable = name, self.table[name], engine.variables[name]
-            named = [p.which for p in variable.pieces if p.what == "main" and p.which in filled]
-            room = max(allowed_parameters(self.table, name, len(engine.observed[name])), 2)
-            room = room if self.plan.mode == "compatible" else min(room, _START_COLUMNS)
-            pieces: list[Piece] = []
-            width = 1
-            for piece in itertools.chain(complete, (Piece("main", other) for other in named or filled)):
-                wider = width + (len(engine.layout.main[piece.which]) if piece.what == "main" else 1)
-                if wider <= room:
-                    pieces.append(piece)
-                    width = wider
-                if width == room:
-                    break
-            model = engine.layout.model(pieces)
-            usual = variable.role != "column" and variable.bounds is None
-            method: Any = METHODS[CHAINED[column.kind]] if usual else variable.method
-            if self.plan.mode != "compatible" and isinstance(method, PMM):
-                method = METHODS["norm"]  # draws of parameters too, without the matching
-            rows = engine.observed[name]
-            enough = max(_START_ROWS, 10 * len(model.columns) * max(column.n_levels - 1, 1))
-            if enough < min(len(rows), len(column.missing)):
-                rows = np.sort(rng.choice(rows, enough, replace=False))
-            fitted = method.fit(self._visit(name, model, rows, None), rng)
-            fitted, X = self._widened(Fit(fitted, method, model), name)
-            constraint, current = engine.constraint(name, self.values), self.values[name][column.missing]
-            found = draw(engine.choice_alone(name, method), fitted, X, (), constraint, current, rng)
-            self.store.write(name, self._where_asked(variable, found).values)
-            if name in engine.layout.main:
-                filled[name] = None
 
     def sweep(self, rng: np.random.Generator, number: int, watch: Callable[[VisitRecord], None] | None = None) -> None:
         """Visit every incomplete column once, and note what the traces need.
@@ -260,7 +180,7 @@ class ChainState:
         name = variable.name
         own = self._own(variable, rng)
         terms = [(runtime.label, self._term(runtime, name, rng)) for runtime in self.engine.feeds[name]]
-        fitted, X = self._widened(own, name)
+        fitted, X = self.widened(own, name)
         if variable.role == "column":
             self._note_extrapolation(variable, fitted, X)
         inverse = self.engine.inverse(name)
@@ -308,9 +228,9 @@ class ChainState:
         else:
             weights, shift = self._given(name, missing)
             found = draw(choice, own, X, terms, constraint, current, rng, shift + effect, weights)
-        return self._where_asked(variable, found)
+        return self.where_asked(variable, found)
 
-    def _where_asked(self, variable: Variable, found: Draw) -> Draw:
+    def where_asked(self, variable: Variable, found: Draw) -> Draw:
         """The draw where a column is asked for, and elsewhere its value there."""
         name, skip = variable.name, variable.skip
         if skip is None:
@@ -324,7 +244,7 @@ class ChainState:
         weights, offset = (None, None) if runtime is None else (runtime.weights, runtime.offset)
         return None if weights is None else weights[rows], 0.0 if offset is None else offset[rows]
 
-    def _widened(self, own: Fit, name: Hashable) -> tuple[Any, Array]:
+    def widened(self, own: Fit, name: Hashable) -> tuple[Any, Array]:
         """A fitted model and its predictors on the rows to draw; with coefficients for all columns none is copied."""
         X = self.store.gathered(name)
         fitted, model = own.fitted, own.model
@@ -354,7 +274,7 @@ class ChainState:
             return Fit(self._parameters(runtime, rng), runtime.method, runtime.model)
         assert variable.method is not None
         model = self.engine.own[name]
-        seen = self._visit(name, model, self._fit_rows(variable), self.warm.get(name))
+        seen = self.seen_by(name, model, self._fit_rows(variable), self.warm.get(name))
         fitted = self._noted(name, variable.method.fit(seen, rng), name)
         seen.release()
         return Fit(fitted, variable.method, model, seen)
@@ -370,7 +290,7 @@ class ChainState:
             rows = first_rows if rows is None else np.intersect1d(rows, first_rows)
         return rows
 
-    def _visit(self, name: Hashable, model: Model, rows: Rows | None, warm: Any) -> StoreVisit:
+    def seen_by(self, name: Hashable, model: Model, rows: Rows | None, warm: Any) -> StoreVisit:
         """What a column's own method sees; ``rows`` None for all."""
         column, limits = self.table[name], self.engine.cut(name, self.values)
         kept = self.engine.kept(name, rows, self.values)
@@ -380,11 +300,11 @@ class ChainState:
         rows, without = kept, name if whole else None
         if self.engine.copies is not None:
             rows, without = self.engine.repeated(rows), None
-        return StoreVisit(
-            self.store, model, self.values[name], self.engine.place(name), rows=rows, without=without,
-            kind=column.kind, n_levels=column.n_levels, warm=warm, limits=limits,
-            weights=self.engine.survey_weights(rows), missing=column.missing, clusters=self.engine.clusters.get(name),
+        response = Response(
+            self.values[name], column.kind, column.n_levels, weights=self.engine.survey_weights(rows), limits=limits,
+            missing=column.missing, clusters=self.engine.clusters.get(name),
         )  # fmt: skip
+        return StoreVisit(self.store, model, response, self.engine.place(name), rows=rows, without=without, warm=warm)
 
     def _parameters(self, runtime: FactorRuntime, rng: np.random.Generator) -> Any:
         """Draw a factor's parameters: the analysis before every use, an auxiliary's once a sweep."""
@@ -398,21 +318,20 @@ class ChainState:
             rows, single = every[~self.engine.ignored[every]], None
         if self.engine.copies is not None:
             rows, single = self.engine.repeated(rows), None
-        visit = StoreVisit(
-            self.store, runtime.model, self._response(runtime), runtime.place, rows=rows, without=single,
-            kind=runtime.kind, n_levels=runtime.n_levels, warm=self.warm.get(runtime.key), weights=runtime.weights,
-            offset=runtime.offset,
-        )  # fmt: skip
+        warm, response = self.warm.get(runtime.key), self._response(runtime)
+        visit = StoreVisit(self.store, runtime.model, response, runtime.place, rows=rows, without=single, warm=warm)
         self.drawn[runtime.position] = self._noted(runtime.key, runtime.method.fit(visit, rng), runtime.label)
         return self.drawn[runtime.position]
 
-    def _response(self, runtime: FactorRuntime) -> Array:
-        """A factor's outcome as it stands, shape (n,); one without missing values is made once."""
-        if any(len(self.table[name].missing) for name in runtime.outcome):
-            return runtime.response(self.values)
-        if runtime.position not in self.responses:
-            self.responses[runtime.position] = runtime.response(self.values)
-        return self.responses[runtime.position]
+    def _response(self, runtime: FactorRuntime) -> Response:
+        """A factor's outcome as it stands; one without missing values is made once."""
+        if runtime.position in self.responses:
+            return self.responses[runtime.position]
+        y = runtime.response(self.values)
+        found = Response(y, runtime.kind, runtime.n_levels, weights=runtime.weights, offset=runtime.offset)
+        if not any(len(self.table[name].missing) for name in runtime.outcome):
+            self.responses[runtime.position] = found
+        return found
 
     def _term(self, runtime: FactorRuntime, name: Hashable, rng: np.random.Generator) -> Any:
         """Make the likelihood term of a factor for one variable."""
@@ -420,10 +339,9 @@ class ChainState:
         silent = None
         if runtime.rows is not None:
             silent = np.flatnonzero(np.isin(self.table[name].missing, runtime.rows, invert=True))
-        term = LikelihoodTerm.of_factor(
-            fitted, runtime.model, self.store, name, self._response(runtime), silent, runtime.weights, runtime.offset,
-            affine=self.engine.straight(runtime, name),
-        )  # fmt: skip
+        straight = self.engine.straight(runtime, name)
+        seen = self._response(runtime)
+        term = LikelihoodTerm.of_factor(fitted, runtime.model, self.store, name, seen, silent, straight)
         if isinstance(fitted, MixtureFitted):
             return MixtureTerm.of(term, runtime.model, self.store, name, STEPS if self.number > 1 else FIRST_STEPS)
         return term
@@ -443,50 +361,15 @@ class ChainState:
 
     def _record(self, rng: np.random.Generator) -> None:
         """Note mean and spread of what was drawn, shares of levels, and the analysis coefficients."""
-        for name in self.plan.order:
-            column = self.table[name]
-            drawn, traced = self.values[name][column.missing], self._traced(name)
-            if column.kind.discrete:
-                shares = np.bincount(drawn.astype(np.int64), minlength=column.n_levels) / len(drawn)
-                for trace, share in zip(traced, shares.tolist(), strict=True):
-                    trace.append(share)
-            else:
-                mean = drawn.sum() / len(drawn)
-                apart = drawn - mean
-                traced[0].append(float(mean))
-                traced[1].append(math.sqrt(apart @ apart / max(len(drawn) - 1, 1)))
+        self.traces.of_values(self.values)
         analyses = [(runtime, runtime.question) for runtime in self.engine.factors if runtime.question is not None]
         for runtime, question in analyses:
             fitted = self.drawn.get(runtime.position) or self._parameters(runtime, rng)
-            self._note_analysis(runtime, fitted, f"{question.terms.outcome}: " if len(analyses) > 1 else "")
-
-    def _traced(self, name: Hashable) -> list[list[float]]:
-        """Traces of a variable: the share of each level, or mean and spread."""
-        if name not in self.traced:
-            column, shown = self.table[name], self.spelled[name]
-            shares = [f"share({shown} = {level})" for level in column.coding.levels]
-            words = shares if column.kind.discrete else [f"mean({shown})", f"sd({shown})"]
-            self.traced[name] = [self.past.setdefault(word, []) for word in words]
-        return self.traced[name]
-
-    def _note_analysis(self, runtime: FactorRuntime, fitted: Any, outcome: str) -> None:
-        """The analysis coefficients, from centred and scaled columns back to the user's."""
-        layout, number = self.engine.layout, runtime.factor.question or 0
-        columns = runtime.model.columns
-        for level, coef in enumerate(np.atleast_2d(fitted.coef.T), start=1):
-            slope = getattr(fitted, "scale", 1.0) * coef / layout.scale[columns]
-            shift = getattr(fitted, "centre", 0.0) - float(slope @ layout.centre[columns])
-            by_place = dict(zip(columns.tolist(), slope.tolist(), strict=True))
-            ahead = outcome + (f"{level}:" if fitted.coef.ndim > 1 else "")
-            for name, place in zip(self.engine.designs[number].names, layout.formula[number], strict=True):
-                if place in by_place and not (place == 0 and hasattr(fitted, "cuts")):
-                    value = by_place[place] + (shift if place == 0 else 0.0)
-                    self.past.setdefault(f"beta({ahead}{name})", []).append(value)
+            self.traces.of_analysis(runtime, fitted, f"{question.terms.outcome}: " if len(analyses) > 1 else "")
 
     def freeze(self, number: int, sweeps: int) -> Chain:
         """The chain as a value."""
         refuse_contradiction(self.engine.pattern, self.values, number)
         check(self.engine, self.values)
         imputed = {name: self.values[name][self.table[name].missing] for name in self.plan.order}
-        traces = {name: np.asarray(values) for name, values in self.past.items()}
-        return Chain(number, sweeps, imputed, traces, self.warm, self.events, self.sampled, self.seen)
+        return Chain(number, sweeps, imputed, self.traces.arrays(), self.warm, self.events, self.sampled, self.seen)

@@ -13,6 +13,7 @@ import numpy as np
 from ...typing import Array, Rows
 from ..contract import ScoresOutcome
 from .store import ColumnStore, Model
+from .visit import Response
 
 __all__ = ["GroupedRows", "GroupedTerm", "LikelihoodTerm", "LinearInVariable", "ScoresValues", "prior_weights"]
 
@@ -70,10 +71,8 @@ class LikelihoodTerm:
         model: Model,
         store: ColumnStore,
         variable: Hashable,
-        response: Array,
-        silent: Rows | None,
-        weights: Array | None = None,
-        offset: Array | None = None,
+        response: Response,
+        silent: Rows | None = None,
         affine: bool = False,
     ) -> LikelihoodTerm:
         """Split the linear predictor into what stays and what changes with the variable.
@@ -84,15 +83,15 @@ class LikelihoodTerm:
         rows = store.layout.table[variable].missing
         staying, changing = store.layout.split(model, variable)
         places, slope = model.columns[changing], fitted.coef[changing]
-        heavy = prior_weights(fitted, weights, rows)
-        of_factor = functools.partial(cls, fitted, store, variable, rows, response[rows], silent, places, slope, heavy)
+        y, heavy = response.y[rows], prior_weights(fitted, response.weights, rows)
+        of_factor = functools.partial(cls, fitted, store, variable, rows, y, silent, places, slope, heavy)
         steps = store.steps(variable, places) if store.finite else None
         full = model.wide(fitted.coef, len(store.layout)) if store.finite else None
         if steps is None and full is not None:
             full[places] = 0.0
         seen = store.gathered(variable)
         known = seen[:, model.columns[staying]] @ fitted.coef[staying] if full is None else seen @ full
-        known = known if offset is None else known + offset[rows]
+        known = known if response.offset is None else known + response.offset[rows]
         if steps is not None:
             return of_factor(line=LinearInVariable(store.values[variable][rows], known, steps @ slope))
         term = of_factor(rest=known)

@@ -14,6 +14,7 @@ from ..methods.mixture import MixtureFitted
 from ..numerics.mixture import MOST_TILT, pick, summed
 from .likelihood_terms import LikelihoodTerm
 from .store import ColumnStore, Layout, Model
+from .visit import Response
 
 __all__ = ["MixtureTerm", "spread_columns"]
 
@@ -53,7 +54,7 @@ class MixtureTerm:
         if fitted.tilt is None:
             return cls(term, fitted, known)
         tilt: Any = _Tilt(fitted.tilt)
-        spread = LikelihoodTerm.of_factor(tilt, model, store, variable, np.zeros(store.n_rows), None)
+        spread = LikelihoodTerm.of_factor(tilt, model, store, variable, Response(np.zeros(store.n_rows)))
         if spread.slope.any():
             return cls(term, fitted, known, spread, steps)
         seen = store.gathered(variable)[:, model.columns]

@@ -22,6 +22,7 @@ from ..plan.plan import Plan
 from ..seed import Seed
 from .chain import ChainState, VisitRecord
 from .engine import Engine
+from .first_fill import start
 from .likelihood_terms import GroupedTerm, ScoresValues
 from .runs import one_thread
 from .samplers import TransformedOutcome
@@ -112,7 +113,7 @@ def replay(
                 found.append(_Seen(engine, state, record, at).witnessed())
 
         seed = seed.again(attempt)
-        state.start(seed.stream(number, 0))
+        start(state, seed.stream(number, 0))
         for sweep in range(1, sweeps + 1):
             state.sweep(seed.stream(number, sweep), sweep, watch if sweep == sweeps else None)
     return found[0]

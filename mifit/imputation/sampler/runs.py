@@ -23,6 +23,7 @@ from ..plan.plan import Plan
 from ..seed import Seed
 from .chain import Chain, ChainState
 from .engine import Engine
+from .first_fill import start
 
 __all__ = ["engines", "joined", "one_thread", "run", "tables_of"]
 
@@ -147,7 +148,7 @@ def _chain(
     try:
         state = ChainState(engine, before)
         if before is None:
-            state.start(seed.stream(number, 0))
+            start(state, seed.stream(number, 0))
         for sweep in range(first + 1, sweeps + 1):
             state.sweep(seed.stream(number, sweep), sweep)
             if tick is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,33 @@ from ...typing import Array, Rows
 from ..contract import Clusters, Cross, Visit
 from .store import BLOCK, ColumnStore, Model
 
-__all__ = ["StoreVisit"]
+__all__ = ["Response", "StoreVisit"]
 
 _FEW = 3  # cross-products of observed rows: subtract the missing rows when they are fewer than 1/3 of all
+
+
+class Response(NamedTuple):
+    """The variable that a model is of, in all rows, and what belongs to its rows."""
+
+    y: Array  #: (n,) in the user's units; level codes of discrete kinds
+    kind: Any = None
+    n_levels: int = 0
+    weights: Array | None = None  #: (n,) prior weights
+    offset: Array | None = None  #: (n,) known part of the linear predictor
+    limits: tuple[Array, Array] | None = None  #: (n,) each: bounds that the variable never leaves
+    missing: Rows | None = None  #: rows where it was drawn
+    clusters: Clusters | None = None
+
+    def on(self, rows: Rows | None) -> Response:
+        """The same on some rows, its values left to who asks for them; None for all."""
+        if rows is None:
+            return self
+        return self._replace(
+            weights=None if self.weights is None else self.weights[rows],
+            offset=None if self.offset is None else self.offset[rows],
+            limits=None if self.limits is None else (self.limits[0][rows], self.limits[1][rows]),
+            clusters=None if self.clusters is None else self.clusters._replace(codes=self.clusters.codes[rows]),
+        )
 
 
 class StoreVisit(Visit):
@@ -23,21 +47,13 @@ class StoreVisit(Visit):
     __slots__ = ("_X", "_cross", "_y", "missing", "model", "place", "rows", "store", "without")
 
     def __init__(
-        self, store: ColumnStore, model: Model, y: Array, place: int | None, *,
-        rows: Rows | None = None, without: Hashable | None = None, kind: Any = None, n_levels: int = 0,
-        warm: Any = None, weights: Array | None = None, offset: Array | None = None,
-        limits: tuple[Array, Array] | None = None, missing: Rows | None = None,
-        clusters: Clusters | None = None,
+        self, store: ColumnStore, model: Model, response: Response, place: int | None, *,
+        rows: Rows | None = None, without: Hashable | None = None, warm: Any = None,
     ) -> None:  # fmt: skip
-        self.missing = missing
-        self.store, self.model, self._y, self.place, self.rows, self.without = store, model, y, place, rows, without
-        self.terms, self.kind, self.n_levels, self.warm = model.terms, kind, n_levels, warm
-        self.weights = weights if weights is None or rows is None else weights[rows]
-        self.offset = offset if offset is None or rows is None else offset[rows]
-        self.clusters = clusters
-        if clusters is not None and rows is not None:
-            self.clusters = clusters._replace(codes=clusters.codes[rows])
-        self.limits = limits if limits is None or rows is None else (limits[0][rows], limits[1][rows])
+        self.store, self.model, self.place, self.rows, self.without = store, model, place, rows, without
+        self.terms, self.warm, seen = model.terms, warm, response.on(rows)
+        self._y, self.kind, self.n_levels, self.missing = seen.y, seen.kind, seen.n_levels, seen.missing
+        self.weights, self.offset, self.limits, self.clusters = seen.weights, seen.offset, seen.limits, seen.clusters
         self._X: Array | None = None
 
     @property

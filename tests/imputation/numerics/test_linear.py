@@ -11,7 +11,7 @@ from mifit.imputation.contract import Visit
 from mifit.imputation.numerics.linear import draw_coefficients, draw_sigma, independent, solve
 from mifit.imputation.plan.options import Options
 from mifit.imputation.sampler.engine import Engine
-from mifit.imputation.sampler.visit import StoreVisit
+from mifit.imputation.sampler.visit import Response, StoreVisit
 from support.made import make
 
 
@@ -42,7 +42,7 @@ def analysis(frame, formula):
     engine = Engine(table, plan)
     values = {n: np.where(np.isnan(c.values), np.nanmean(c.values), c.values) for n, c in table.columns.items()}
     store, ready = engine.new_store(values), engine.factors[0]
-    return engine, StoreVisit(store, ready.model, ready.response(values), ready.place), values
+    return engine, StoreVisit(store, ready.model, Response(ready.response(values)), ready.place), values
 
 
 def test_least_squares_from_cross_products_equal_lstsq():
@@ -194,7 +194,7 @@ def test_a_level_seen_only_where_the_variable_is_missing_is_dropped_not_guessed(
     engine = Engine(table, plan)
     store = engine.new_store({name: np.nan_to_num(c.values) for name, c in table.columns.items()})
     rows = table["x"].observed
-    seen = StoreVisit(store, engine.own["x"], store.values["x"], engine.place("x"), rows=rows, without="x")
+    seen = StoreVisit(store, engine.own["x"], Response(store.values["x"]), engine.place("x"), rows=rows, without="x")
     solution = solve(seen.cross(), seen.terms)
     assert np.linalg.matrix_rank(store.X[np.ix_(rows[:2000], engine.own["x"].columns)]) == 3
     assert solution.dropped == (engine.layout.terms[engine.layout.main["group"][0]],)

@@ -15,6 +15,7 @@ from mifit.frame.table import read
 from mifit.imputation.plan.options import Options
 from mifit.imputation.sampler.chain import ChainState
 from mifit.imputation.sampler.engine import Engine
+from mifit.imputation.sampler.first_fill import start
 from mifit.imputation.sampler.runs import _chain, run
 from mifit.imputation.seed import Seed
 from support.made import make
@@ -211,7 +212,7 @@ def started(frame, formula, **options):
     table = read(frame)
     plan, table = make(table, [ask(formula, table)], Options(**options), {})
     running = ChainState(Engine(table, plan), None)
-    running.start(np.random.default_rng(8))
+    start(running, np.random.default_rng(8))
     return running
 
 

@@ -33,6 +33,7 @@ from mifit.imputation.sampler.engine import Engine
 from mifit.imputation.sampler.likelihood_terms import LikelihoodTerm
 from mifit.imputation.sampler.runs import run
 from mifit.imputation.sampler.samplers import draw_continuous, draw_proposed
+from mifit.imputation.sampler.visit import Response
 from mifit.imputation.seed import Seed
 from support.made import make
 
@@ -115,8 +116,19 @@ def fixed(outcome, coef, level, n):
 @pytest.mark.parametrize(
     "outcome",
     [
-        "poisson", "gamma", "negbin", "nb1", "many zeros", "few zeros", "double poisson", "shares", "probit", "cox",
-        "ordinal", "ordered probit", "multinomial",
+        "poisson",
+        "gamma",
+        "negbin",
+        "nb1",
+        "many zeros",
+        "few zeros",
+        "double poisson",
+        "shares",
+        "probit",
+        "cox",
+        "ordinal",
+        "ordered probit",
+        "multinomial",
     ],
 )
 def test_draws_of_one_hole_follow_the_normalised_density(outcome, shape):
@@ -144,7 +156,8 @@ def test_draws_of_one_hole_follow_the_normalised_density(outcome, shape):
     slope = np.array([SLOPES[label[place]] for place in columns])
     level = LEVEL + float(slope @ layout.centre[columns])
     judge = fixed(outcome, slope * layout.scale[columns], level, n)
-    bench = LikelihoodTerm.of_factor(judge, ready.model, store, "x", ready.response(values), None, ready.weights)
+    response = Response(ready.response(values), weights=ready.weights)
+    bench = LikelihoodTerm.of_factor(judge, ready.model, store, "x", response)
     grid = np.linspace(0.05, 3.0, 7)
     wanted = linear_of(shape, grid) - (level if outcome in ("cox", "ordinal", "ordered probit") else 0.0)
     got = bench.linear(np.zeros(7, dtype=np.int64), grid)

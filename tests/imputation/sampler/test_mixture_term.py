@@ -9,7 +9,6 @@ from scipy import stats
 
 from mifit.formula.question import ask
 from mifit.frame.table import read
-from mifit.imputation.make_plan import make
 from mifit.imputation.methods.mixture import MixtureFitted
 from mifit.imputation.methods.norm import NormalFitted
 from mifit.imputation.methods.power import PowerFitted, PowerScale
@@ -20,7 +19,9 @@ from mifit.imputation.sampler.engine import Engine
 from mifit.imputation.sampler.likelihood_terms import LikelihoodTerm
 from mifit.imputation.sampler.mixture_term import MixtureTerm
 from mifit.imputation.sampler.samplers import draw_continuous
+from mifit.imputation.sampler.visit import Response
 from support.coefficients import coefficients
+from support.made import make
 
 DRAWS = 50_000
 Z = 0.7  # of the row that is repeated
@@ -80,7 +81,7 @@ def seat(term, own, uneven="even"):
     coef = coefficients(engine.layout, ready.model, {"Intercept": 0.2, "z": 0.4, label: slope})
     tilt = coefficients(engine.layout, ready.model, slopes) if slopes else None
     fitted = MixtureFitted(coef, Law(WEIGHT, MEAN, VARIANCE, 1.0, coef, np.empty(0)), tilt, 0.0, 1.0)
-    plain = LikelihoodTerm.of_factor(fitted, ready.model, store, "x", np.full(DRAWS + 200, 2.5), None)
+    plain = LikelihoodTerm.of_factor(fitted, ready.model, store, "x", Response(np.full(DRAWS + 200, 2.5)))
     made, own_density = own_model(own, engine.layout, engine.own["x"])
     affine = engine.affine(ready, "x")
 

@@ -24,6 +24,7 @@ from mifit.imputation.sampler import samplers
 from mifit.imputation.sampler.engine import Engine
 from mifit.imputation.sampler.likelihood_terms import LikelihoodTerm
 from mifit.imputation.sampler.samplers import draw_continuous, draw_discrete
+from mifit.imputation.sampler.visit import Response
 from support.coefficients import coefficients
 from support.made import make
 
@@ -162,7 +163,7 @@ def hole(term, own, judge, n=DRAWS, slope=None):
         coefficients(engine.layout, ready.model, {"Intercept": 0.2, "z": 0.4, **slopes})
     )
     made, own_density = OWNS[own](engine.layout, engine.own["x"])
-    bench = LikelihoodTerm.of_factor(fitted, ready.model, store, "x", np.full(n + 200, response), None)
+    bench = LikelihoodTerm.of_factor(fitted, ready.model, store, "x", Response(np.full(n + 200, response)))
     X = store.gathered("x")[:, engine.own["x"].columns]
 
     def log_target(v):
@@ -272,7 +273,7 @@ def bimodal(n=20_000):
     coef = coefficients(engine.layout, ready.model, {"Intercept": 0.0, "I(x ** 2)": 1.0})
     own = NormalFitted(coefficients(engine.layout, engine.own["x"], {"Intercept": 0.3}), 1.5, 0.0, 1.0)
     judge = NormalFitted(coef, 0.3, 0.0, 1.0)
-    bench = LikelihoodTerm.of_factor(judge, ready.model, store, "x", np.full(n + 200, 4.0), None)
+    bench = LikelihoodTerm.of_factor(judge, ready.model, store, "x", Response(np.full(n + 200, 4.0)))
     X = store.gathered("x")[:, engine.own["x"].columns]
     return Hole(engine, store, own, bench, X, False,
                 lambda v: stats.norm(0.3, 1.5).logpdf(v) + stats.norm(v**2, 0.3).logpdf(4.0))  # fmt: skip
@@ -394,7 +395,7 @@ def count_hole(slope, n=DRAWS):
     own = NegBinFitted(coefficients(engine.layout, engine.own["c"], {"Intercept": 1.0, "z": 0.5}), 0.8, 10_000, None)
     coef = coefficients(engine.layout, ready.model, {"Intercept": 0.2, "z": 0.4, "np.log1p(c)": slope})
     bench = LikelihoodTerm.of_factor(
-        NormalFitted(coef, 0.8, 0.0, 1.0), ready.model, store, "c", np.full(n + 200, 2.5), None
+        NormalFitted(coef, 0.8, 0.0, 1.0), ready.model, store, "c", Response(np.full(n + 200, 2.5))
     )
     return own, store.gathered("c")[:, engine.own["c"].columns], bench
 

@@ -10,7 +10,7 @@ from mifit.frame.table import read
 from mifit.imputation.plan.options import Options
 from mifit.imputation.sampler import store as stores
 from mifit.imputation.sampler.engine import Engine
-from mifit.imputation.sampler.visit import StoreVisit
+from mifit.imputation.sampler.visit import Response, StoreVisit
 from support.made import make
 
 FORMULAS = [
@@ -146,7 +146,7 @@ def test_cross_products_of_observed_rows_equal_direct_ones_by_subtraction_and_by
     for name in ("x", "w", "y"):
         rows = engine.table[name].observed
         assert (3 * (400 - len(rows)) < 400) == (share < 0.3)
-        seen = StoreVisit(store, engine.own[name], values[name], engine.place(name), rows=rows, without=name)
+        seen = StoreVisit(store, engine.own[name], Response(values[name]), engine.place(name), rows=rows, without=name)
         cross = seen.cross()
         z = (values[name][rows] - cross.centre) / cross.scale
         X = store.X[np.ix_(rows, engine.own[name].columns)]
@@ -162,7 +162,7 @@ def test_cross_products_of_observed_rows_equal_direct_ones_by_subtraction_and_by
 def test_cross_products_of_all_rows_are_a_block_of_the_stores():
     engine, store, values = prepared(FORMULAS[1], frame())
     ready = engine.factors[0]
-    seen = StoreVisit(store, ready.model, ready.response(values), ready.place)
+    seen = StoreVisit(store, ready.model, Response(ready.response(values)), ready.place)
     cross, X = seen.cross(), store.X[:, ready.model.columns]
     z = (seen.y - cross.centre) / cross.scale
     np.testing.assert_allclose(cross.xx, X.T @ X, atol=1e-10)
