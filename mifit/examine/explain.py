@@ -78,7 +78,7 @@ def explain(record: Record, row: Any, column: Hashable, position: bool = False, 
             do=f"imp.explain({row!r}, {column!r}, k=0)",
         )
     coding = record.table.given[column].coding
-    codes = np.array([missing_places[column][at] for missing_places in record.completed.imputed], dtype=np.float64)
+    codes = np.array([values[column][at] for values in record.completed.imputed], dtype=np.float64)
     there = ~np.isnan(codes)
     if not there[k]:
         raise DataError(
@@ -220,9 +220,9 @@ def _weighed(record: Record, column: Hashable, seen: ReplayedDraw) -> list[tuple
     return said
 
 
-def _mean(sd: ValueDistribution) -> str:
+def _mean(values: ValueDistribution) -> str:
     """A median and a range."""
-    return f"median {sd.median:.4g}, 90 % between {sd.low:.4g} and {sd.high:.4g}"
+    return f"median {values.median:.4g}, 90 % between {values.low:.4g} and {values.high:.4g}"
 
 
 def _seen(record: Record, column: Hashable, codes: Any) -> list[tuple[str, str]]:

@@ -248,10 +248,10 @@ def _learned(factor: Factor, record: Record, write: _Style, cite: Numbered) -> s
     """How the errors of an analysis were drawn that are not normal."""
     assert record.plan is not None and isinstance(factor.law, ErrorLaw) and factor.question is not None
     outcome = write.name(record.plan.questions[factor.question].terms.outcome)
-    ranged = ", with a spread that depends on the predictors" if factor.law.uneven else ""
+    spread_clause = ", with a spread that depends on the predictors" if factor.law.uneven else ""
     return (
         f"The residuals of {outcome} were taken to follow a mixture of {factor.law.components} normal distributions "
-        f"around the mean of the analysis{cite(*_sources([factor]))}{ranged}, re-estimated in every iteration."
+        f"around the mean of the analysis{cite(*_sources([factor]))}{spread_clause}, re-estimated in every iteration."
     )
 
 

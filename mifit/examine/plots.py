@@ -243,7 +243,7 @@ def values_frame(completed: Completed, which: Any = None) -> pd.DataFrame:
     for name in _chosen(completed, which):
         column = completed.table[name]
         seen = column.coding.decode(column.values[column.observed])
-        there = [~np.isnan(incomplete[name]) for incomplete in completed.imputed]  # what is not there stays missing
+        there = [~np.isnan(values[name]) for values in completed.imputed]  # what is not there stays missing
         drawn = [column.coding.decode(one[name][some]) for one, some in zip(completed.imputed, there, strict=True)]
         rows = [column.observed, *(column.missing[some] for some in there)]
         values = np.concatenate([seen, *drawn])
@@ -468,7 +468,7 @@ def _n_bars(completed: Completed, name: Hashable) -> int:
     column = completed.table[name]
     if column.kind.discrete:
         return min(column.n_levels, _BARS)
-    values = np.concatenate([column.values[column.observed], *(incomplete[name] for incomplete in completed.imputed)])
+    values = np.concatenate([column.values[column.observed], *(imputed[name] for imputed in completed.imputed)])
     values = values[~np.isnan(values)]
     different = len(np.unique(np.rint(values))) if column.coding.whole or column.kind is Kind.COUNT else _COUNTS + 1
     return different if different <= _COUNTS else 0

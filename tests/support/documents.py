@@ -9,6 +9,7 @@ import contextlib
 import io
 import re
 import sys
+import tempfile
 import types
 import warnings
 from collections.abc import Iterator
@@ -94,5 +95,6 @@ def _trimmed(text: str) -> str:
 
 if __name__ == "__main__":
     warnings.simplefilter("error")
-    for name in sys.argv[1:]:
-        paste(Path(name))
+    for name in [Path(one).resolve() for one in sys.argv[1:]]:
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):  # pages write files
+            paste(name)

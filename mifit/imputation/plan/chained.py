@@ -24,8 +24,7 @@ __all__ = ["method_of", "plan_chained"]
 def plan_chained(draft: Draft) -> None:
     """Draw each column from the main effects of all others; in terms mode from the analysis terms too."""
     table = draft.table
-    in_analysis = draft.in_analysis
-    in_analysis = tuple(n for n in in_analysis if n not in _times(draft))
+    in_analysis = tuple(n for n in draft.in_analysis if n not in _times(draft))
     reserved = {v for q in draft.questions for v in q.reserved(table)} - set(in_analysis)
     alone = draft.options.auxiliary == "ignore" and bool(draft.questions)
     _refuse_ids_and_hazard(draft)

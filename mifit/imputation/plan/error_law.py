@@ -95,7 +95,7 @@ class ErrorLaw:
             reasons = [self.shape] * self.odd + [self.unequal]
             return f"error law and spread were learned ({'; '.join(reasons)})"
         if self.learned:
-            why = self.shape if self.odd or not self.in_analysis else f"as asked; {said_p(self.normal)}"
+            why = self.shape if self.odd or not self.asked_for else f"as asked; {said_p(self.normal)}"
             return f"the error law was learned ({self.components} normals, {why})"
         if self.supported:
             even = "" if self.spread is None else f", equal spread ({said_p(self.spread)})"
@@ -103,7 +103,7 @@ class ErrorLaw:
         return ""
 
     @property
-    def in_analysis(self) -> bool:
+    def asked_for(self) -> bool:
         """Whether the user chose the law."""
         return self.option != "auto"
 

@@ -54,14 +54,14 @@ class Demand:
         """Whether drawn values agree with what was observed, shape (len(rows),)."""
         good = np.ones(len(rows), dtype=bool)
         place = np.searchsorted(self.rows, rows)
-        in_analysis = np.flatnonzero(np.append(self.rows, -1)[np.minimum(place, len(self.rows))] == rows)
-        if not len(in_analysis):
+        conditioned = np.flatnonzero(np.append(self.rows, -1)[np.minimum(place, len(self.rows))] == rows)
+        if not len(conditioned):
             return good
         if self.pattern.table[self.name].kind.discrete:
-            good[in_analysis] = self.suits[place[in_analysis], drawn[in_analysis].astype(np.int64)]
+            good[conditioned] = self.suits[place[conditioned], drawn[conditioned].astype(np.int64)]
             return good
         for stuck, free in ((False, self.pattern.below(self.name)), (True, self.pattern.later(self.name))):
-            some = in_analysis[self.stuck[rows[in_analysis]] == stuck]
+            some = conditioned[self.stuck[rows[conditioned]] == stuck]
             if len(some):
                 good[some] = self.pattern.possible(rows[some], self.name, drawn[some], self.values, free)
         return good
@@ -262,9 +262,9 @@ class SkipPattern:
         free : sequence of hashable
             Columns that are yet to be drawn where they are missing, each after those of its condition.
         """
-        in_analysis = [other for other in self.linked(name) if not np.isnan(self.wanted[other][rows]).all()]
+        conditioned = [other for other in self.linked(name) if not np.isnan(self.wanted[other][rows]).all()]
         needed = {
-            v for other in (*in_analysis, *free) if other in self.skips for v in self.skips[other].condition.variables
+            v for other in (*conditioned, *free) if other in self.skips for v in self.skips[other].condition.variables
         }
         free = [v for v in free if v in needed and self.missing(v)[rows].any()]
         combinations = 1
@@ -272,17 +272,17 @@ class SkipPattern:
             combinations *= len(self.points(other))
         size = max(1, _BLOCK // combinations)
         blocks = [slice(start, start + size) for start in range(0, len(rows), size)]
-        found = [self._possible(rows[b], {name: drawn[b]}, values, free, in_analysis, needed) for b in blocks]
+        found = [self._possible(rows[b], {name: drawn[b]}, values, free, conditioned, needed) for b in blocks]
         return np.concatenate(found) if found else np.zeros(0, dtype=bool)
 
     def _possible(
         self, rows: Rows, given: dict[Hashable, Array], values: Mapping[Hashable, Array], free: list[Hashable],
-        in_analysis: list[Hashable], needed: set[Hashable],
+        conditioned: list[Hashable], needed: set[Hashable],
     ) -> npt.NDArray[np.bool_]:  # fmt: skip
         """The same for one block, column by column; combinations that contradict something are given up at once."""
         at = np.arange(len(rows))  # position of each combination
         held = {v: values[v][rows] for v in needed if v not in given} | given
-        waiting = list(in_analysis)
+        waiting = list(conditioned)
         for place in range(len(free) + 1):
             unknown = set(free[place:])
             decidable = [other for other in waiting if not unknown & set(self.skips[other].condition.variables)]

@@ -77,13 +77,13 @@ def skips(options: Mapping[Hashable, Any], table: Table, scope: Mapping[str, Any
     DataError
         If observed values outside the condition contradict it.
     """
-    in_analysis = {name: _condition(name, option, table, scope) for name, option in options.items()}
-    for name in in_analysis:
-        _refuse_circle(name, in_analysis, ())
+    conditions = {name: _condition(name, option, table, scope) for name, option in options.items()}
+    for name in conditions:
+        _refuse_circle(name, conditions, ())
     found: dict[Hashable, Skip] = {}
-    for name in nested(in_analysis, {name: one.variables for name, one in in_analysis.items()}):
-        above = {other: found[other] for other in in_analysis[name].variables if other in found}
-        skip = _skip(name, options[name], table, _within(in_analysis[name], above))
+    for name in nested(conditions, {name: one.variables for name, one in conditions.items()}):
+        above = {other: found[other] for other in conditions[name].variables if other in found}
+        skip = _skip(name, options[name], table, _within(conditions[name], above))
         table, found[name] = _filled_outside(table, name, skip)[0], skip
     return found
 

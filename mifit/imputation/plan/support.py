@@ -66,8 +66,8 @@ def truncated_unawares(
     if cut is None or not (role in ("outcome", "auxiliary") or not facts_of(method).truncates):
         return False
     inside = _ANYWHERE
-    in_analysis = [q for q in questions if role == "outcome" and name in q.outcome]
-    undone = in_analysis[0].inverse(table) if in_analysis else None
+    of_outcome = [q for q in questions if role == "outcome" and name in q.outcome]
+    undone = of_outcome[0].inverse(table) if of_outcome else None
     if undone is None or undone.name == "identity":
         inside = _of_model(method, table[name])
     elif undone.name in _UNDONE:

@@ -83,8 +83,8 @@ class LikelihoodTerm:
         rows = store.layout.table[variable].missing
         staying, changing = store.layout.split(model, variable)
         places, slope = model.columns[changing], fitted.coef[changing]
-        y, heavy = response.y[rows], prior_weights(fitted, response.weights, rows)
-        of_factor = functools.partial(cls, fitted, store, variable, rows, y, silent, places, slope, heavy)
+        y, row_weights = response.y[rows], prior_weights(fitted, response.weights, rows)
+        of_factor = functools.partial(cls, fitted, store, variable, rows, y, silent, places, slope, row_weights)
         steps = store.steps(variable, places) if store.finite else None
         full = model.wide(fitted.coef, len(store.layout)) if store.finite else None
         if steps is None and full is not None:

@@ -332,8 +332,8 @@ def draw_proposed(
     shift = np.broadcast_to(np.asarray(shift, dtype=np.float64), (n,))
 
     def propose(at: Rows) -> Array:
-        survey_weights = () if weights is None else (weights[at],)
-        return np.asarray(own.sample(X[at], rng, shift[at], *survey_weights))
+        row_weights = () if weights is None else (weights[at],)
+        return np.asarray(own.sample(X[at], rng, shift[at], *row_weights))
 
     for proposals in ROUNDS:
         if not len(waiting):
