@@ -69,6 +69,10 @@ class Advice(str):
         """Return the call with text behind it, such as ``".fit()"`` or a remark."""
         return Advice(*self._parts(behind=self.behind + text))
 
+    def with_name(self, name: str) -> Advice:
+        """Return the call whose value has another name."""
+        return Advice(*self._parts(before=re.sub(r"\w+ = $", f"{name} = ", self.before)))
+
     def with_verb(self, verb: str) -> Advice:
         """Return the call with another verb, or of another frame."""
         return Advice(*self._parts(verb=verb))

@@ -90,6 +90,7 @@ class MifitError(Exception):
     partial: Any = None  #: an ImputedSet of the chains that were finished before the error, where two were
 
     def __init__(self, fact: str, *, do: str | None = None, **lines: object) -> None:
+        do = _with_import(do)
         labelled = {**lines, "more": _explained(type(self)), **({} if do is None else {"do": do})}
         width = max(map(len, labelled))
         body = "".join(f"\n  {label:<{width}} : {text}" for label, text in labelled.items())
@@ -107,6 +108,30 @@ class MifitError(Exception):
         lines = {label: with_request(line, base, verb) for label, line in self.lines.items()}
         made = type(self)(self.fact, do=do, **lines)
         self.do, self.lines, self.args = made.do, made.lines, made.args
+
+    def rename(self, given: dict[str, object], names: dict[str, Any]) -> None:
+        """Let what it advises have the names that the user's variables have: ``{"long": the frame}``."""
+        for placeholder, value in given.items():
+            own = next((n for n, one in names.items() if one is value and n.isidentifier()), None)
+            if own is None or value is None or not isinstance(self.do, str):
+                continue
+            text = re.sub(rf"(?<![\w.'\"]){placeholder}(?=[\[\].,) ]|$)", own, self.do)
+            if text != self.do:
+                made = type(self)(self.fact, do=text, **self.lines)
+                self.do, self.args = made.do, made.args
+
+
+def _with_import(do: str | None) -> str | None:
+    """Return a line that imports what it calls statsmodels, where its reader has no ``sm``."""
+    if do is None or not re.search(r"(?<![\w.'\"])sm\.", do) or "import statsmodels" in do:
+        return do
+    frame: Any = sys._getframe(1)
+    while frame is not None and str(frame.f_globals.get("__name__", "")).split(".")[0] in ("mifit", "contextlib"):
+        frame = frame.f_back
+    if frame is not None and ("sm" in frame.f_locals or "sm" in frame.f_globals):
+        return do
+    line = "import statsmodels.api as sm; "
+    return do.after(line) if isinstance(do, Advice) else line + do
 
 
 def _remake(kind: type[MifitError], fact: str, do: str | None, lines: dict[str, object]) -> MifitError:

@@ -11,6 +11,7 @@ from typing import Any, overload
 import numpy as np
 import pandas as pd
 
+from .errors import DataError
 from .examine.convergence import trace_frame
 from .examine.events import events_of
 from .examine.explain import Explanation, explain
@@ -19,6 +20,7 @@ from .examine.notebook import imputed_html
 from .examine.plots import Plots
 from .examine.report import report
 from .examine.values import value_table
+from .formula.question import caller_scope
 from .frame.sets_from_elsewhere import from_frames as _from_frames
 from .frame.sets_from_elsewhere import from_long as _from_long
 from .imputation.plan.plan import Plan
@@ -688,9 +690,11 @@ def from_long(
     long : DataFrame
         The sets stacked, with two columns that number sets and rows.
     imp : hashable, default ".imp"
-        Column with the number of the set, as a number or as text; rows numbered 0 are the incomplete frame.
+        Column with the number of the set, as a number or as text; rows numbered 0 are the incomplete frame. Where there
+        is none, Stata's ``_mi_m`` is taken.
     id : hashable, default ".id"
-        Column with the number of the row within its set.
+        Column with the number of the row within its set; where there is none, Stata's ``_mi_id``. Stata's ``_mi_miss``
+        and the names of rows that R writes into a file ("Unnamed: 0") are no columns of the sets.
     original : DataFrame, optional
         The incomplete frame, where ``long`` has no set 0. Without either, the cells that differ between sets are taken
         for the missing ones, and the repr says so.
@@ -712,7 +716,11 @@ def from_long(
     >>> imp.m, imp[1]["x"].tolist()
     (2, [1.5, 4.0])
     """
-    return ImputedSet(Record.elsewhere(*_from_long(long, imp, id, original)))
+    try:
+        return ImputedSet(Record.elsewhere(*_from_long(long, imp, id, original)))
+    except DataError as error:
+        error.rename({"long": long, "df": original}, caller_scope())
+        raise
 
 
 def from_frames(frames: Sequence[pd.DataFrame], original: pd.DataFrame | None = None) -> ImputedSet:
@@ -743,4 +751,8 @@ def from_frames(frames: Sequence[pd.DataFrame], original: pd.DataFrame | None = 
     >>> imp.m, imp[1]["x"].tolist()
     (2, [1.5, 4.0])
     """
-    return ImputedSet(Record.elsewhere(*_from_frames(frames, original)))
+    try:
+        return ImputedSet(Record.elsewhere(*_from_frames(frames, original)))
+    except DataError as error:
+        error.rename({"frames": frames, "df": original}, caller_scope())
+        raise

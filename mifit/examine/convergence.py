@@ -250,8 +250,8 @@ def _required(plan: Plan | None) -> Plan:
     """The plan of sets made here, or a refusal: sets made elsewhere came without their chains."""
     if plan is None:
         raise PlanError(
-            "sets made elsewhere have no chains here: their convergence cannot be judged.",
-            do=call("df.mice.impute", "y ~ x1 + x2", m=20, rng=1).after("imp = ").then("; imp.convergence()"),
+            "sets made elsewhere have no chains here: their convergence cannot be judged; the call below imputes anew.",
+            do=call("df.mice.impute", m=20, rng=1).after("imp = ").then("; imp.convergence()"),
         )
     return plan
 

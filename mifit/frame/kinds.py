@@ -124,6 +124,8 @@ def classify(series: pd.Series, missing: npt.NDArray[np.bool_] | None = None) ->
         return _object(list(present))
     if isinstance(dtype, pd.StringDtype) or pd.api.types.is_object_dtype(dtype) or pd.api.types.is_string_dtype(dtype):
         return _object(list(present))
+    if _is_span(dtype):
+        return Coding(Kind.OTHER, problem="holds spans of time")
     if _is_time(dtype):
         return Coding(Kind.OTHER, problem="holds dates or times")
     return Coding(Kind.OTHER, problem=f"has the dtype {dtype}, which mifit does not know")
@@ -201,7 +203,8 @@ def _object(present: list[Any]) -> Coding:
     if types <= {str, int, float}:
         # words first: a few of them tell whether the rest are numbers
         texts = sorted({v for v in plain if isinstance(v, str)}, key=lambda v: (any(map(str.isdigit, v)), v))
-        some = listed(map(repr, texts))
+        firsts = {v.strip()[:1]: v for v in reversed(texts) if v.strip()[:1] in "<>"}  # limits from both sides
+        some = listed(map(repr, dict.fromkeys([*(v for v in texts[:1]), *sorted(firsts.values()), *texts])))
         return Coding(Kind.OTHER, problem=f"mixes values of the types {names} ({some})")
     return Coding(Kind.OTHER, problem=f"mixes values of the types {names}" if len(types) > 1 else f"holds {names}")
 
@@ -223,11 +226,17 @@ def _once(level: Any) -> Any:
     return sys.intern(level) if type(level) is str else level
 
 
+def _is_span(dtype: Any) -> bool:
+    """Whether a dtype holds spans of time."""
+    arrow = isinstance(dtype, pd.ArrowDtype)
+    return dtype.kind == "m" if arrow else bool(pd.api.types.is_timedelta64_dtype(dtype))
+
+
 def _is_time(dtype: Any) -> bool:
-    """Whether a dtype holds dates, times or spans of time."""
+    """Whether a dtype holds dates or times of day."""
     api = pd.api.types
     if isinstance(dtype, pd.PeriodDtype):
         return True
     if isinstance(dtype, pd.ArrowDtype):
         return dtype.kind in "mM" or "date" in str(dtype) or "time" in str(dtype)
-    return bool(api.is_datetime64_any_dtype(dtype) or api.is_timedelta64_dtype(dtype))
+    return bool(api.is_datetime64_any_dtype(dtype))

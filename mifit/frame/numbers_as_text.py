@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import listed
+from ..calls import Advice
+from ..errors import call, listed
 from ..typing import Array
 
 __all__ = ["MISSING", "Spelled", "codes_of_missing", "spelled", "words_of_missing"]
@@ -21,6 +22,7 @@ _PLAIN = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")  # 24,9
 _POINTS = re.compile(r"[-+]?\d{1,3}(?:\.\d{3})+,\d+")  # 1.234,5
 _COMMAS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")  # 1,234.5
+_LIMIT = re.compile(r"([<>\u2264\u2265])\s*=?\s*(\S+)")  # <0.3: all that is known is a limit
 _MOST_OTHER = 0.2  # share of texts that may be no number in a column of numbers
 _CODE = re.compile(r"(9+|8+|7+|[789]*9[789]*)(\.[0789])?")
 
@@ -32,13 +34,24 @@ class Spelled(NamedTuple):
     lost: tuple[str, ...]  #: texts that are no numbers
     odd: bool  #: whether the texts are more than plain numbers
     number: str  #: code with ``{}`` for the column
+    limits: tuple[str, ...] = ()  #: texts that are a limit: ``"<0.3"``
 
-    def line(self, name: Hashable) -> str:
-        """The line that makes a column of numbers."""
-        return f"df[{name!r}] = {self.number.format(f'df[{name!r}]')}"
+    def line(self, name: Hashable) -> str | Advice:
+        """The line that makes a column of numbers; of limits it makes columns, and the values are drawn within them."""
+        made = f"df[{name!r}] = {self.number.format(f'df[{name!r}]')}"
+        ends: list[str | None] = [None, None]
+        for place, (signs, word) in enumerate(((">\u2265", "low"), ("<\u2264", "high"))):
+            if any(limit[0] in signs for limit in self.limits):
+                ends[place] = f"{name}_{word}"
+                own = f"df[{name!r}].astype(str).str.extract(r'^\\s*[{signs}]\\s*=?(.*)$')[0].str.strip()"
+                made = f"df[{ends[place]!r}] = {self.number.format(own)}; {made}"
+        return call("df.mice.impute", censored={name: tuple(ends)}).after(f"{made}; ") if self.limits else made
 
     def said(self, name: Hashable) -> str:
         """What the column is, in one sentence."""
+        if self.limits:
+            lost = f"; {listed(map(repr, self.lost))} is made missing" if self.lost else ""
+            return f"{name!r} is numbers{self.how} and limits such as {self.limits[0]!r}, as text{lost}."
         beside = f" and {listed(map(repr, self.lost))}, which the call below makes missing" if self.lost else ""
         return f"{name!r} is text that looks like numbers{self.how}{beside}."
 
@@ -64,6 +77,8 @@ def spelled(values: Iterable[object]) -> Spelled | None:
     """
     distinct = list(values)
     texts = [v.strip() for v in distinct if isinstance(v, str)]
+    limits = tuple(t for t in texts if (found := _LIMIT.fullmatch(t)) and _is_written_number(found[2]))
+    texts = [t for t in texts if t not in limits] + [_LIMIT.fullmatch(t)[2] for t in limits]  # type: ignore[index]
     others = [v for v in distinct if not isinstance(v, str)]
     if not texts or any(isinstance(v, bool) or not isinstance(v, int | float | np.number) for v in others):
         return None
@@ -97,8 +112,13 @@ def spelled(values: Iterable[object]) -> Spelled | None:
     if many < 3 or len(unknown) > _MOST_OTHER * many:
         return None
     decimals = any("." in t or "," in t for t in texts if t not in lost)
-    odd = bool(commas or others or how or (lost and (decimals or many > 10)))
-    return Spelled(how, tuple(lost), odd, number)
+    odd = bool(commas or others or how or limits or (lost and (decimals or many > 10)))
+    return Spelled(how, tuple(lost), odd, number, limits)
+
+
+def _is_written_number(text: str) -> bool:
+    """Whether a text is a number in one of the spellings."""
+    return any(one.fullmatch(text) for one in (_PLAIN, _COMMA, _POINTS, _COMMAS))
 
 
 def words_of_missing(levels: Iterable[object]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..errors import DataError, call
+from ..errors import DataError, call, listed
 from ..typing import Array
 from .completed import Completed
 from .kinds import Coding, Kind, classify, encode, is_missing
@@ -51,16 +51,30 @@ def from_long(long: pd.DataFrame, imp: Hashable, row: Hashable, original: pd.Dat
     if isinstance(several, list | tuple) and several and all(isinstance(one, pd.DataFrame) for one in several):
         raise DataError("the long format is one frame; several are taken by from_frames.", do="mifit.from_frames(long)")
     check_frame(long)
+    long, imp, row = _as_others_write(long, imp, row)
     sets, zero, first = _split(long, imp, row)
     words = "".join(f", {w}={n!r}" for w, n, usual in (("imp", imp, ".imp"), ("id", row, ".id")) if n != usual)
     if zero is not None:
         said = "missing values from the rows numbered 0"
         without = f"mifit.from_long(long[long[{imp!r}] != {first!r}]{words})"
         if original is not None:
-            _agree(_like(original, zero), [zero], "the rows numbered 0", f"mifit.from_long(long{words})")
+            _agree(_like(original, zero, without), [zero], "the rows numbered 0", f"mifit.from_long(long{words})")
     else:
         said, without = "missing values from original=", f"mifit.from_long(long{words})"
     return _read(sets, zero, original, said, without)
+
+
+def _as_others_write(long: pd.DataFrame, imp: Hashable, row: Hashable) -> tuple[pd.DataFrame, Hashable, Hashable]:
+    """Stata's columns where the usual ones are absent, without what numbers rows of the whole or marks missing ones."""
+    known = set(long.columns)
+    if imp == ".imp" and imp not in known and "_mi_m" in known:
+        imp = "_mi_m"
+    if row == ".id" and row not in known and "_mi_id" in known:
+        row = "_mi_id"
+    marks = ["_mi_miss"] if imp == "_mi_m" else []
+    marks += ["Unnamed: 0"] if "Unnamed: 0" in known and long["Unnamed: 0"].is_unique else []  # R's names of rows
+    gone = [name for name in marks if name in known and name not in (imp, row)]
+    return (long.drop(columns=gone) if gone else long), imp, row
 
 
 def from_frames(given: Any, original: pd.DataFrame | None) -> tuple[Completed, str]:
@@ -113,8 +127,8 @@ def _numbering(long: pd.DataFrame, word: str) -> Hashable | None:
     return next((n for n in long.columns if isinstance(n, str) and n.strip("._ ").lower() in names), None)
 
 
-_SETS = ("imp", "imputation", "imputations", "mj", "imputation_number", "imputationnumber")
-_ROWS = ("id", "mi", "rowid", "row_id", "rownumber")
+_SETS = ("imp", "mi_m", "imputation", "imputations", "mj", "imputation_number", "imputationnumber")
+_ROWS = ("id", "mi", "mi_id", "rowid", "row_id", "rownumber")
 
 
 def _unnumbered(long: pd.DataFrame, name: Hashable, word: str, imp: Hashable, row: Hashable) -> DataError:
@@ -155,7 +169,7 @@ def _read(
     source = "set 0" if zero is not None else "original="
     if zero is None and original is not None:
         check_frame(original)
-        zero = _like(original, sets[0])
+        zero = _like(original, sets[0], without)
         left = [name for name in original.columns if name not in zero.columns]
         said += f"; not in the sets: {', '.join(map(str, left[:4]))}{', ...' if len(left) > 4 else ''}" if left else ""
     elif zero is None:
@@ -269,18 +283,33 @@ def _repeat(number: Any, imp: Hashable, row: Hashable) -> DataError:
     return DataError(f"set {number} has rows with the same {row!r}.", do=f"long[long.duplicated([{imp!r}, {row!r}])]")
 
 
-def _like(original: pd.DataFrame, first: pd.DataFrame) -> pd.DataFrame:
-    """The incomplete frame, its columns as in the sets."""
-    if len(original) != len(first) or set(first.columns) - set(original.columns):
+def _like(original: pd.DataFrame, first: pd.DataFrame, without: str) -> pd.DataFrame:
+    """The incomplete frame, its columns as in the sets; ``without`` is the call that does without it."""
+    absent = [name for name in first.columns if name not in original.columns]
+    if absent:
+        many = f"{len(absent)} columns of the sets" if len(absent) > 1 else "a column of the sets"
         raise DataError(
-            f"original= has {len(original)} rows, the sets have {len(first)}, or columns are absent from it.",
-            do="mifit.from_long(long, original=df)",
+            f"original= lacks {many}: {listed(map(repr, absent))}.",
+            do=_narrowed(without, absent).removesuffix(")") + ", original=df)",
+        )
+    if len(original) != len(first):
+        raise DataError(
+            f"original= has {len(original)} rows, the sets have {len(first)}.",
+            do=f"{without}  # missing are then the cells that differ between sets",
         )
     other = original.index.is_unique and not original.index.equals(first.index)
     if other and set(original.index) == set(first.index):
         fact = "original= has the rows of the sets in another order."
-        raise DataError(fact, do="df = df.loc[frames[0].index]  # then original=df")
+        order = "frames[0].index" if "from_frames" in without else "long.index.unique()"
+        raise DataError(fact, do=f"{without.removesuffix(')')}, original=df.loc[{order}])")
     return original[list(first.columns)]
+
+
+def _narrowed(without: str, absent: list[Hashable]) -> str:
+    """A call that reads sets without some of their columns."""
+    if "from_frames" in without:
+        return without.replace("frames)", f"[frame.drop(columns={absent!r}) for frame in frames])")
+    return without.replace("(long", f"(long.drop(columns={absent!r})", 1)
 
 
 def _differing(sets: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -54,6 +54,8 @@ def codings(frame: pd.DataFrame, kinds: Mapping[Hashable, Any]) -> dict[Hashable
 
 
 _IMPUTE = "df.mice.impute"
+_FEW = 20  # levels that are never too many
+_ROWS = 3  # for each level, from which on numbers may be codes
 
 
 def _recast(name: Hashable, series: pd.Series, option: Any) -> Coding:
@@ -101,7 +103,13 @@ def _as(name: Hashable, series: pd.Series, own: Coding, kind: Kind) -> Coding:
     if kind is Kind.BINARY and len(levels) != 2:
         raise PlanError(
             f"{name!r} has {len(levels)} values and cannot be binary: {_shown(levels)}.",
-            do=call(_IMPUTE, kinds={name: "nominal"}),
+            do=call(_IMPUTE, kinds={name: own.kind.value if _is_measured(levels, series) else "nominal"}),
+        )
+    if kind is Kind.NOMINAL and _is_measured(levels, series):
+        raise PlanError(
+            f"{name!r} has {len(levels)} different numbers in {int(series.notna().sum())} rows: "
+            f"too many to be nominal: {_shown(levels)}.",
+            do=call(_IMPUTE, kinds={name: own.kind.value}),
         )
     if kind is Kind.ORDINAL and not own.number and own.kind is not Kind.ORDINAL and len(levels) > 2:
         raise PlanError(
@@ -112,6 +120,13 @@ def _as(name: Hashable, series: pd.Series, own: Coding, kind: Kind) -> Coding:
         return own if own.kind is Kind.BINARY else Coding(Kind.BINARY, levels, own.number, own.whole)
     number = own.number and kind is Kind.ORDINAL
     return Coding(kind, _numbers_as_such(levels, own.whole), number, own.whole)
+
+
+def _is_measured(levels: Sequence[Any], series: pd.Series) -> bool:
+    """Whether numbers are too many for levels: more than a few, and fractions or hardly ever twice the same."""
+    if len(levels) <= _FEW or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in levels):
+        return False
+    return any(v != round(v) for v in levels) or len(levels) * _ROWS > int(series.notna().sum())
 
 
 def _levels_as_numbers(name: Hashable, levels: Sequence[Any]) -> str:

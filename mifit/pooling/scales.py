@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit
 
-from ..errors import PoolingError, nearest
+from ..errors import PoolingError, near, nearest
 from ..typing import Array
 from .rubin import Pooled, pool, t_quantile, upper_level
 
@@ -103,7 +103,7 @@ def scale_named(name: str | None) -> Scale:
         raise PoolingError(
             f"unknown scale {name!r}{nearest(name, SCALES)}." if why is None else f"no scale {name!r}: {why}.",
             known="; ".join(f"{s.name} ({s.meant_for})" for s in _ALL),
-            do="imp.map(func).pool(scale='logit')",
+            do=f"scale = {near(name, SCALES) or 'logit'!r}  # for .pool(scale=scale)",
         )
     return SCALES[name]
 

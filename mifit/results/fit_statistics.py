@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..errors import ModelError
+from ..errors import MifitError, ModelError
 from ..pooling.scales import OnScale, adjusted, auc_delong, on_scale, pool_rsquared, scale_named
 from .estimates import PooledEstimates, of_each
 from .predict import positions, require_source
@@ -52,7 +52,7 @@ def auc(results: PooledEstimates, alpha: float = 0.05) -> pd.DataFrame:
         if not np.isin(outcome, (0.0, 1.0)).all():
             raise ModelError(
                 f"the area under the curve needs an outcome of yes and no; {results.fits.outcome!r} has other values.",
-                do="res.rsquared",
+                do="res.rsquared" if _has_rsquared(results) else "res.summary()",
             )
         score = design.matrix(values)[:, chosen] @ results.fits.estimates[k][own]
         found.append(auc_delong(outcome, score))
@@ -60,6 +60,21 @@ def auc(results: PooledEstimates, alpha: float = 0.05) -> pd.DataFrame:
     one = on_scale(areas[:, :1], areas[:, 1:], scale_named("logit"), alpha=alpha, names=["AUC"])
     row = {"estimate": one.estimate, "conf_low": one.conf_low, "conf_high": one.conf_high, "fmi": one.pooled.fmi}
     return pd.DataFrame(row, index=["AUC"])
+
+
+def _has_rsquared(results: PooledEstimates) -> bool:
+    """Return whether the model has R²."""
+    meant = results.call is None or results.call.spec.equation == "least squares"
+    return meant and of_each(results, "rsquared") is not None
+
+
+def _yes_no(results: PooledEstimates) -> bool:
+    """Return whether the outcome is 0 and 1, so that the area under the curve is known."""
+    try:
+        design, completed, _ = require_source(results, "the area under the curve")
+        return bool(np.isin(design.outcome(completed.values(0)), (0.0, 1.0)).all())
+    except MifitError:
+        return False
 
 
 def _figures(one: OnScale) -> npt.NDArray[np.float64]:
@@ -73,6 +88,8 @@ def _pooled(results: PooledEstimates, alpha: float = 0.05, name: str = "rsquared
     found = of_each(results, name) if meant else None
     if found is None:
         raise ModelError(
-            f"{results.fits.label} has no R².", known="ols, wls, gls", do="res.auc()   # for a yes-no outcome"
+            f"{results.fits.label} has no R².",
+            known="ols, wls, gls",
+            do="res.auc()" if _yes_no(results) else "res.summary()",
         )
     return pool_rsquared(found, results.nobs, alpha)

@@ -149,7 +149,7 @@ def map_sets(
             raise
         raise FitError(
             "a worker died while the function was called, most often because memory ran out.",
-            do="imp.map(func, n_jobs=1)",
+            do=f"imp.map({_named(func)}, n_jobs=1)" if _named(func) else "n_jobs = 1  # for imp.map",
         ) from error
 
 
@@ -179,7 +179,7 @@ def pool_figures(
         if set(one) != set(names):
             odd = ", ".join(sorted(map(str, set(one) ^ set(names))))
             raise PoolingError(
-                f"the function returned other estimates for set {k} than for set 0: {odd}.", do=f"func(imp[{k}])"
+                f"the function returned other estimates for set {k} than for set 0: {odd}.", do=f"imp[{k}]  # its frame"
             )
     chosen = scale if isinstance(scale, Mapping) else dict.fromkeys(names, scale)
     if unknown := [name for name in chosen if name not in names]:
@@ -243,5 +243,13 @@ def _applied(func: Callable[[pd.DataFrame], Any], frame: pd.DataFrame, k: int) -
         return func(frame)
     except Exception as error:
         raise FitError(
-            f"the function failed on completed set {k}: {type(error).__name__}.", said=str(error), do=f"func(imp[{k}])"
+            f"the function failed on completed set {k}: {type(error).__name__}.",
+            said=str(error),
+            do=f"{_named(func)}(imp[{k}])" if _named(func) else f"imp[{k}]  # its frame",
         ) from error
+
+
+def _named(func: Callable[[pd.DataFrame], Any]) -> str | None:
+    """Return the name of a function; None where it has none that its caller could write."""
+    name = getattr(func, "__name__", "")
+    return name if name.isidentifier() else None

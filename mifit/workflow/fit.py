@@ -86,6 +86,7 @@ def fitted(record: Record, given: FitArguments, present: Present) -> PooledResul
     except MifitError as error:
         error.complete(_call_of_fit(given))
         error.complete(request_of(record.plan, record.m, record.seed))
+        error.rename({"mask": given.subset}, caller_scope())
         raise
 
 

@@ -29,7 +29,8 @@ def completed_rows(record: Record, frame: pd.DataFrame, iterations: int | None) 
     """New rows completed with the draws of an ImputedSet; see :meth:`mifit.ImputedSet.impute_new`."""
     if record.plan is None or record.seed is None:
         raise PlanError(
-            "sets made elsewhere have no models for new rows.", do=call("df.mice.impute", "y ~ x1 + x2", m=record.m)
+            "sets made elsewhere have no models for new rows; the call below imputes anew.",
+            do=call("df.mice.impute", m=record.m),
         )
     if iterations is not None and (not is_whole(iterations) or iterations < 1):
         raise PlanError(f"iterations is {iterations!r}; a whole number from 1 is needed.", do="imp.impute_new(new)")

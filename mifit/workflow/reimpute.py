@@ -50,9 +50,10 @@ def reimputed(
     declared = tuple(q for one, q in pairs if one in shown[:-1])
     questions = (*declared, foreseen(record, question))
     if uncovered == "raise":
+        advised, apart = _advised(record, question, shown, do)
         raise CongenialityError(
             "the analysis was not foreseen by the imputations.",
-            analysis=analysis.formula, reason=found.reason, do=do,
+            analysis=analysis.formula, reason=found.reason, **({"declared": apart} if apart else {}), do=advised,
         )  # fmt: skip
     started = time.perf_counter()
     scope = scope_for(record)
@@ -60,6 +61,8 @@ def reimputed(
     plan = again.plan
     assert plan is not None
     do = call_for(record, question, plan)[1]
+    both, apart = _advised(record, question, shown, do)
+    do = do if apart else both
     sweeps = plan.iterations + max(record.iterations - record.plan.iterations, 0)  # as many more as were asked for
 
     again = again.with_chains((), record.seed)
@@ -75,6 +78,29 @@ def reimputed(
     text = f"{analysis.formula}: {found.reason}. Imputed again in {seconds:.1f} s; to avoid it: {do}"
     errors.warn(text, CongenialityWarning)
     return done
+
+
+def _advised(record: Record, question: Question, shown: Sequence[str], do: Advice) -> tuple[Advice, str]:
+    """The call for an analysis beside all that were declared, else for itself under another name; why not beside them.
+
+    Without it two analyses that were not foreseen take turns: the call for one makes imputations without the other.
+    """
+    plan = record.plan
+    left = [one for one in record.written if one not in shown]
+    if plan is None or not left:
+        return do, ""
+    alike = all(q.model == question.model and q.keywords == question.keywords for q in record.questions)
+    every = [*record.written, question.formula]
+    if alike:
+        try:
+            scope = scope_for(record)
+            read_in, events = prepare(record.frame, plan.options, scope)
+            planned(read_in, (*plan.questions, foreseen(record, question)), plan.options, scope, every, events)
+        except MifitError as error:
+            return do.with_name("imp2"), error.fact
+        model = question.model if question.said == f"model={question.model!r}" else ""
+        return request_of(plan, record.m, record.seed, every, model, question.keywords).after("imp = "), ""
+    return do.with_name("imp2"), f"{left[0]}, by another model"
 
 
 def _replanned(

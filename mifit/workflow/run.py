@@ -146,7 +146,8 @@ def more_chains(
     """The chains of a record, with more of them or more sweeps in each; see :meth:`mifit.ImputedSet.extend`."""
     if record.plan is None or record.seed is None:
         raise PlanError(
-            "sets made elsewhere cannot be extended.", do=errors.call(IMPUTE, "y ~ x1 + x2", m=record.m + (m or 0))
+            "sets made elsewhere cannot be extended; the call below imputes anew.",
+            do=errors.call(IMPUTE, m=record.m + (m or 0)),
         )
     for word, given in (("m", m), ("iterations", iterations)):
         if given is not None and not is_whole(given):

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import PlanError, call, listed
+from ...calls import Advice
+from ...errors import PlanError, call, listed, near, nearest
 from ...formula.terms import code_of
 from ...frame.table import Column, Table
 from ...typing import Rows
@@ -102,6 +103,21 @@ def _pair(name: Hashable, option: Any, word: str, table: Table, options: Options
     return low, high
 
 
+def _number_columns(table: Table, name: Hashable) -> list[Hashable]:
+    """Columns that could bound a column: numbers."""
+    return [n for n, c in table.columns.items() if c.number and n != name]
+
+
+def _known_ends(name: Hashable, word: str, table: Table, options: Options) -> Advice | None:
+    """The call with each end that is known, or the column that was probably meant; None where neither is."""
+    kept: list[Any] = []
+    for end in getattr(options, word)[name]:
+        there = isinstance(end, _NUMBERS) and not isinstance(end, bool | np.bool_) and not np.isnan(end)
+        there = there or (isinstance(end, Hashable) and end in table)
+        kept.append(end if there else near(end, _number_columns(table, name)) if isinstance(end, str) else None)
+    return None if kept == [None, None] else call(_IMPUTE, **{word: {name: tuple(kept)}})
+
+
 def _check_end(
     name: Hashable, end: Any, word: str, lower: bool, table: Table, options: Options, example: str
 ) -> None:  # fmt: skip
@@ -109,7 +125,11 @@ def _check_end(
     if end is None or (isinstance(end, _NUMBERS) and not isinstance(end, bool) and not np.isnan(end)):
         return
     if isinstance(end, bool | np.bool_ | float) or not isinstance(end, Hashable) or end not in table:
-        raise PlanError(f"{end!r} bounds {name!r} and is neither a number nor a column.", do=example)
+        hint = nearest(end, _number_columns(table, name)) if isinstance(end, str) else ""
+        raise PlanError(
+            f"{end!r} bounds {name!r} and is neither a number nor a column{hint}.",
+            do=_known_ends(name, word, table, options) or example,
+        )
     if end == name:
         raise PlanError(f"{name!r} cannot bound itself.", do=example)
     other = table[end]

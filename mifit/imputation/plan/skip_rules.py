@@ -21,6 +21,7 @@ from ...typing import Array, Rows
 __all__ = ["Skip", "ancestors", "elsewhere", "known_outside", "nested", "skips"]
 
 _FEW_ROWS = 30  # rows that an error lists one by one
+_ERRORS = 0.05  # share of the observed values that may be errors of the data; of more the condition is the error
 _LEAST_SHARE = 0.1  # minimum share of skipped rows that hold the same value; a smaller share is treated as a data error
 
 
@@ -182,17 +183,30 @@ def _skip(name: Hashable, option: Any, table: Table, found: Condition) -> Skip:
         raise DataError(
             f"{name!r} has {len(seen)} values where its condition does not hold: {shown}.",
             condition=found.code,
-            do=_rewritten(name, np.setdiff1d(outside, column.missing), found, None, table.columns),
+            **_kept(column, np.setdiff1d(outside, column.missing)),
+            do=_rewritten(column, np.setdiff1d(outside, column.missing), found, None, table.columns),
         )
     return Skip(found, float(distinct[0]) if len(distinct) else None)
 
 
-def _rewritten(name: Hashable, rows: Rows, found: Condition, value: Any, columns: Iterable[Hashable]) -> str:
+def _rewritten(column: Column, rows: Rows, found: Condition, value: Any, columns: Iterable[Hashable]) -> str:
     """The assignment that ends a contradiction, in the rows that show it and no other."""
+    name = column.name
     if len(rows) <= _FEW_ROWS:
         return f"df.iloc[{rows.tolist()}, df.columns.get_loc({name!r})] = {value!r}"
     other = "" if value is None else f", {value!r}"
-    return f"df[{name!r}] = df[{name!r}].mask({rows_where(found.code, columns, False)}{other})"
+    lost = f"  # {len(rows)} of {len(column.observed)} observed values are lost" if _are_many(column, rows) else ""
+    return f"df[{name!r}] = df[{name!r}].mask({rows_where(found.code, columns, False)}{other}){lost}"
+
+
+def _are_many(column: Column, rows: Rows) -> bool:
+    """Whether contradictions are so many that the condition may be the error, not the values."""
+    return len(rows) > max(_FEW_ROWS, _ERRORS * len(column.observed))
+
+
+def _kept(column: Column, rows: Rows) -> dict[str, str]:
+    """The call that keeps many observed values, as a line of the error."""
+    return {"otherwise": call("df.mice.impute", conditional={column.name: None})} if _are_many(column, rows) else {}
 
 
 def _checked(name: Hashable, table: Table, value: Any, rows: Rows, found: Condition) -> float:
@@ -216,7 +230,8 @@ def _checked(name: Hashable, table: Table, value: Any, rows: Rows, found: Condit
         raise DataError(
             f"{name!r} is to be {value!r} where its condition does not hold, and is {first!r} in {len(other)} rows.",
             condition=found.code,
-            do=_rewritten(name, other, found, value, table.columns),
+            **_kept(column, other),
+            do=_rewritten(column, other, found, value, table.columns),
         )
     return code
 
