@@ -10,7 +10,7 @@ import pandas as pd
 import statsmodels.api as sm
 import statsmodels.formula.api as smf
 
-from .scenarios import Estimate, Loss, Scenario, coin, expit
+from support.scenarios import Estimate, Loss, Scenario, coin, expit
 
 __all__ = ["COUNTS_AND_SHARES", "sized"]
 
