@@ -77,7 +77,7 @@ def impute(
     checkpoint: str | os.PathLike[str] | None = None,
     **model_keywords: Any,
 ) -> ImputedSet:
-    """Draw m plausible completions of an incomplete frame, in harmony with the analysis to come.
+    """Draw m plausible completions of an incomplete frame, compatible with the analysis to come.
 
     Parameters
     ----------

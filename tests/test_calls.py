@@ -19,7 +19,7 @@ from mifit.errors import PlanError, call, listed
 from mifit.imputation.plan.options import Options
 from mifit.record.request import request_of
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*yet drawn apart")  # frames of columns made of others
+pytestmark = pytest.mark.filterwarnings("ignore:.*but imputed independently")  # frames of columns made of others
 
 N = 80
 

@@ -355,7 +355,7 @@ def _refuse_follow_up(times: pd.Series, init: Mapping[str, Any], call: Call, k: 
         shown = call.init["status"] if isinstance(call.init["status"], str) else ""
         raise ModelError(
             f"status={_short(call.init['status'])} has no event in the {len(times)} rows of set {k}: "
-            "nothing tells a coefficient.",
+            "no coefficient can be estimated.",
             do=f"imp[{k}][{shown!r}].value_counts()" if shown else "np.unique(status)",
         )
     many = 0 if entry is None else int(np.sum(entry >= times.to_numpy(dtype=np.float64)))

@@ -483,7 +483,7 @@ def _unknown(
         do = calls.call(verb, formula, model=entry.name, fit_kwds={word: value}, **{word: None})
         do = do.then("   # if its optimizer takes it")
     near = "" if word in _COVARIANCES else nearest(word, known)
-    fact = f"{entry.label} takes no word {word!r}{near}."
+    fact = f"The {entry.label} model has no keyword {word!r}{near}."
     return ModelError(fact, known=", ".join(sorted(known)), do=do)
 
 

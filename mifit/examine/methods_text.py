@@ -248,7 +248,7 @@ def _learned(factor: Factor, record: Record, write: _Style, cite: Numbered) -> s
     """How the errors of an analysis were drawn that are not normal."""
     assert record.plan is not None and isinstance(factor.law, ErrorLaw) and factor.question is not None
     outcome = write.name(record.plan.questions[factor.question].terms.outcome)
-    spread_clause = ", with a spread that depends on the predictors" if factor.law.uneven else ""
+    spread_clause = ", with a spread that depends on the predictors" if factor.law.heteroscedastic else ""
     return (
         f"The residuals of {outcome} were taken to follow a mixture of {factor.law.components} normal distributions "
         f"around the mean of the analysis{cite(*_sources([factor]))}{spread_clause}, re-estimated in every iteration."
@@ -277,7 +277,8 @@ def _called(variable: Variable) -> str:
     """What the method of a variable is called in a journal."""
     donors = getattr(variable.method, "donors", None)
     extra = f" with {_counted(donors, 'donor')}" if isinstance(donors, int) else ""
-    extra += " with a residual spread that may change with the mean" if getattr(variable.method, "uneven", 0) else ""
+    if getattr(variable.method, "heteroscedastic", False):
+        extra += " with a residual spread that may change with the mean"
     return (facts_of(variable.method).called or f"the method {variable.label}") + extra
 
 

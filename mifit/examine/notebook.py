@@ -8,7 +8,7 @@ from ..display import Markup, bar, block, chip, facts, table
 from ..imputation.plan.plan import Variable
 from ..record.record import Record
 
-__all__ = ["holes_table", "imputed_html"]
+__all__ = ["imputed_html", "missing_table"]
 
 
 def imputed_html(record: Record, rest: str = "") -> str:
@@ -26,10 +26,10 @@ def imputed_html(record: Record, rest: str = "") -> str:
         questions = zip(record.written, record.plan.questions, strict=True)
         pairs = [("analysis", f"{one}   ({question.model})") for one, question in questions]
         pairs.append(("drawn", f"{record.plan.title}, {record.iterations} iterations"))
-    return block(f"ImputedSet {record.identity}", said, facts(pairs), holes_table(record) if filled else "")
+    return block(f"ImputedSet {record.identity}", said, facts(pairs), missing_table(record) if filled else "")
 
 
-def holes_table(record: Record) -> Markup:
+def missing_table(record: Record) -> Markup:
     """Return the columns with missing values: how many, what share, and how they were filled."""
     n = record.table.n_rows
     rows = [(name, k, f"{100 * k / n:.1f} %", bar(k / n), *_how(record, name)) for name, k in record.filled.items()]

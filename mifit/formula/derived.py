@@ -156,7 +156,8 @@ def _written_out(name: Hashable, codes: Mapping[Hashable, str], above: tuple[Has
     if name in above:
         circle = " -> ".join(map(str, (*above, name)))
         raise FormulaError(
-            f"derived columns go round in a circle: {circle}.", do=call("df.mice.impute", derived=dict.fromkeys(above))
+            f"derived columns depend on each other in a circle: {circle}.",
+            do=call("df.mice.impute", derived=dict.fromkeys(above)),
         )
     others = {
         other: _written_out(other, codes, (*above, name))

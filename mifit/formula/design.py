@@ -89,13 +89,13 @@ class Design:
         """Sentences on incomplete variables whose draws a spline keeps within what was observed of them."""
         found = []
         for block in self.blocks:
-            holed = [v for v in block.variables if len(self.table[v].missing)]
-            if holed and block.knots and "_bound" not in block.code:
+            incomplete = [v for v in block.variables if len(self.table[v].missing)]
+            if incomplete and block.knots and "_bound" not in block.code:
                 low, high = block.knots[0][1:]
                 data = {v: self.table[v].values[self.table[v].observed[:1]] for v in block.variables}
                 found.append(
-                    f"{holed[0]!r} is drawn within the outermost knots of {block.code}, {low:.6g} to {high:.6g}; if "
-                    f"values beyond may be missing: {widened(self.question, block, data)!r}"
+                    f"{incomplete[0]!r} is drawn within the outermost knots of {block.code}, {low:.6g} to {high:.6g}; "
+                    f"if values beyond may be missing: {widened(self.question, block, data)!r}"
                 )
         return tuple(found)
 

@@ -103,7 +103,7 @@ class Block:
             return self.lookup[data[self.variables[0]].astype(np.int64)]
         if self.bare:
             return data[self.variables[0]][:, None]
-        if not n_rows:  # splines and functions of one's own may not bear an empty argument
+        if not n_rows:  # splines and user-defined functions may fail on an empty argument
             return np.empty((0, self.width))
         seen = {v: plain_view(self.codings[v], data[v]) for v in self.variables}
         inside = self._inside(seen, n_rows)

@@ -146,9 +146,9 @@ def _unnumbered(long: pd.DataFrame, name: Hashable, word: str, imp: Hashable, ro
         made = f"long['.id'] = long.groupby({found['imp']!r}).cumcount()"
         return DataError(fact, columns=columns, do=f"{made}; mifit.from_long(long{named})  # rows in the same order")
     if found["id"] == ".id" and not long[".id"].is_unique:
-        holed = long.isna().any(axis=1).to_numpy()
+        incomplete = long.isna().any(axis=1).to_numpy()
         number = long.groupby(".id").cumcount()
-        zero = bool(holed.any() and not holed[number.to_numpy() > 0].any())  # the incomplete frame comes first
+        zero = bool(incomplete.any() and not incomplete[number.to_numpy() > 0].any())  # the incomplete frame is first
         made = f"long['.imp'] = long.groupby('.id').cumcount(){'' if zero else ' + 1'}"
         return DataError(fact, columns=columns, do=f"{made}; mifit.from_long(long)  # sets one after another")
     return DataError(

@@ -47,6 +47,7 @@ CLASSES = {
 _RENAMED = {
     "Chain": {"imputed": "holes"},
     "Plan": {"options": "wishes"},
+    "Power": {"heteroscedastic": "uneven"},
     "WarmStart": {"prior_variance": "spread"},
 }
 

@@ -39,7 +39,7 @@ class Contents:
     seed: Seed | None = None
     helpers: Mapping[str, Any] = field(default_factory=dict)  #: names that derived columns are made with
     codings: Mapping[Hashable, Coding] = field(default_factory=dict)  #: of sets made elsewhere
-    holes: tuple[Mapping[Hashable, Array], ...] = ()  #: of sets made elsewhere
+    imputed: tuple[Mapping[Hashable, Array], ...] = ()  #: of sets made elsewhere
     said: str = ""  #: how their missing values were found
 
 
@@ -62,7 +62,7 @@ def write_study(path: str | os.PathLike[str], study: Contents) -> None:
     packer = Packer()
     document = {
         "frame": pack_frame(packer, study.frame),
-        **{name: packer.value(getattr(study, name)) for name in _PARTS},
+        **{in_file: packer.value(getattr(study, name)) for name, in_file in _PARTS.items()},
     }
     write(path, document, packer.arrays)
     if packer.owed:
@@ -71,7 +71,9 @@ def write_study(path: str | os.PathLike[str], study: Contents) -> None:
         warn(f"{text}mifit.load({str(path)!r}, names={{{given}}})", StorageWarning)
 
 
-_PARTS = ("plan", "chains", "seed", "helpers", "codings", "holes", "said")
+#: field of the contents -> what files call it
+_PARTS = {name: name for name in ("plan", "chains", "seed", "helpers", "codings", "imputed", "said")}
+_PARTS["imputed"] = "holes"
 
 
 def read_study(path: str | os.PathLike[str], names: Mapping[str, Any]) -> Contents:
@@ -94,7 +96,7 @@ def read_study(path: str | os.PathLike[str], names: Mapping[str, Any]) -> Conten
         refuse_lacking(document, names)
         unpacker = Unpacker(arrays, names)
         frame = unpack_frame(unpacker, document["frame"])
-        study = Contents(frame, **{name: unpacker.value(document[name]) for name in _PARTS})
+        study = Contents(frame, **{name: unpacker.value(document[in_file]) for name, in_file in _PARTS.items()})
         for name, declared in typing.get_type_hints(Contents).items():
             if not fits(getattr(study, name), declared):
                 raise ValueError(f"its {name} cannot be {type(getattr(study, name)).__name__}")

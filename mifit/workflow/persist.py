@@ -29,7 +29,7 @@ def saved(record: Record, path: str | os.PathLike[str]) -> None:
     target_of(path, "imp.save({})", "study.mifit")
     if record.plan is None:
         codings = {name: column.coding for name, column in record.table.given.columns.items()}
-        study = Contents(record.frame, codings=codings, holes=record.completed.imputed, said=record.origin)
+        study = Contents(record.frame, codings=codings, imputed=record.completed.imputed, said=record.origin)
     else:
         names = [*(one.names for one in record.derived), *(skip.condition.names for skip in record.skips.values())]
         helpers = {name: value for one in names for name, value in one.items()}
@@ -116,11 +116,11 @@ def _drawn_in(name: Hashable, plan: Plan, known: Table) -> Any:
 def _elsewhere(study: Contents) -> Record:
     """Sets that were made elsewhere."""
     table = read(study.frame, dict(study.codings))
-    for one in study.holes:
+    for one in study.imputed:
         for name, values in one.items():
             if values.shape != table[name].missing.shape or values.dtype != np.float64:
                 raise ValueError(f"its sets do not fill the missing values of {name!r}")
-    if len(study.holes) < 2:
+    if len(study.imputed) < 2:
         raise ValueError("it holds fewer than two sets")
-    completed = Completed(study.frame, table, tuple(dict(one) for one in study.holes))
+    completed = Completed(study.frame, table, tuple(dict(one) for one in study.imputed))
     return Record.elsewhere(completed, study.said)

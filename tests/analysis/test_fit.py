@@ -172,9 +172,9 @@ def test_words_are_sorted_by_the_signatures():
 
 
 def test_a_word_nobody_knows_is_an_error_with_the_nearest_spelling():
-    with pytest.raises(ModelError, match=r"WLS takes no word 'wieghts' \(did you mean 'weights'\?\)"):
+    with pytest.raises(ModelError, match=r"The WLS model has no keyword 'wieghts' \(did you mean 'weights'\?\)"):
         sorted_words("wls", {"wieghts": "w"})
-    with pytest.raises(ModelError, match=r"OLS takes no word 'weights'") as caught:
+    with pytest.raises(ModelError, match=r"The OLS model has no keyword 'weights'") as caught:
         sorted_words("ols", {"weights": "w"})
     assert caught.value.do == "imp.fit('y ~ x1 + x2', model='wls', weights='w')"
 

@@ -115,7 +115,7 @@ def test_every_model_says_which_words_it_takes(name):
     init, fit = words(name)
     assert not {"formula", "data", "missing", "endog", "exog", "exog_vc"} & init
     assert ("cov_type" in fit) == (MODELS[name].robust or name == "gee")
-    with pytest.raises(ModelError, match="takes no word 'nonsense'"):
+    with pytest.raises(ModelError, match="has no keyword 'nonsense'"):
         sorted_words(name, {"nonsense": 1})
 
 

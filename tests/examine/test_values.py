@@ -9,7 +9,7 @@ import pytest
 import mifit
 from mifit.examine import plots
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*yet drawn apart")  # frames of columns made of others
+pytestmark = pytest.mark.filterwarnings("ignore:.*but imputed independently")  # frames of columns made of others
 
 FAST = {"m": 3, "iterations": 5, "rng": 1}
 

@@ -12,7 +12,7 @@ from mifit.imputation.plan import rare_levels
 from mifit.record.record import remembered
 from mifit.workflow import prepare
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*yet drawn apart")  # frames of columns made of others
+pytestmark = pytest.mark.filterwarnings("ignore:.*but imputed independently")  # frames of columns made of others
 
 N = 120
 

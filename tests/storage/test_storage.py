@@ -268,6 +268,7 @@ def test_generated_frames_come_back_as_they_were(labels, kinds, cells, index):
         ("y ~ x + z", {"model": "quantreg"}),
     ],
 )  # fmt: skip
+@pytest.mark.filterwarnings("ignore:.*but imputed independently")
 def test_a_study_goes_on_as_if_there_had_been_no_file(formula, words, tmp_path):
     frame = mixed().assign(pos=lambda d: np.exp(d["y"] / 4)).drop(columns=["y"] if formula and "pos" in formula else [])
     imp = mifit.impute(frame, formula, m=3, iterations=4, rng=7, **words)

@@ -323,7 +323,7 @@ def test_codes_for_missing_are_warned_of_once_and_printed_until_they_are_gone_or
     assert "look at" not in repr(kept) and (kept[0]["x"] == -99).sum() >= 4
 
 
-@pytest.mark.filterwarnings("ignore:.*yet drawn apart")
+@pytest.mark.filterwarnings("ignore:.*but imputed independently")
 def test_a_level_that_nothing_tells_is_merged_and_no_row_is_lost():
     df = base().assign(g=spread(list("abcd"), "category", holes=False), y=lambda d: d["z"] + 1)
     df.loc[df["g"] == "d", "y"] = np.nan

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import mifit
 from mifit import DataError, FormulaError, MifitError, PlanError
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*yet drawn apart")  # frames of columns made of others
+pytestmark = pytest.mark.filterwarnings("ignore:.*but imputed independently")  # frames of columns made of others
 
 N = 60
 

@@ -96,7 +96,7 @@ def test_a_set_is_chosen_by_its_number(imputed):
 
 
 FITS = {
-    "unknown word": ({"cov_typ": "HC1"}, None, ModelError, "OLS takes no word 'cov_typ' (did you mean 'cov_type'?)"),
+    "unknown word": ({"cov_typ": "HC1"}, None, ModelError, "no keyword 'cov_typ' (did you mean 'cov_type'?)"),
     "unknown model": ({"model": "logt"}, None, ModelError, "unknown model 'logt' (did you mean 'logit'?)"),
     "uncovered": ({"uncovered": "rais"}, None, PlanError, "uncovered is 'rais'"),
     "keep": ({"keep": True}, None, PlanError, "keep is True"),

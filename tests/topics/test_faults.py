@@ -20,7 +20,7 @@ from mifit.imputation.sampler import runs as chains
 from mifit.workers import Board, Halted, Parcel, alone, run_jobs
 from support.mixed_kinds import mixed, same
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*yet drawn apart")  # frames of columns made of others
+pytestmark = pytest.mark.filterwarnings("ignore:.*but imputed independently")  # frames of columns made of others
 
 WORDS = {"formula": "y ~ x * z + g", "iterations": 3, "rng": 7}
 

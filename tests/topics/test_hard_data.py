@@ -8,7 +8,7 @@ import pytest
 
 from mifit import MifitError
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*yet drawn apart")  # frames of columns made of others
+pytestmark = pytest.mark.filterwarnings("ignore:.*but imputed independently")  # frames of columns made of others
 
 FAST = {"m": 2, "rng": 1, "iterations": 5}
 

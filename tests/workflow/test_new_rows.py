@@ -40,7 +40,7 @@ def test_a_loaded_study_completes_new_rows_with_the_same_bits(tmp_path):
     same(mifit.load(tmp_path / "study.mifit").impute_new(new), imp.impute_new(new))
 
 
-@pytest.mark.filterwarnings("ignore:.*yet drawn apart")
+@pytest.mark.filterwarnings("ignore:.*but imputed independently")
 def test_the_parameters_do_not_see_the_new_rows():
     """A row's values may depend on how many came with it, the parameters may not: two batches, the same slope."""
     rng = np.random.default_rng(2)

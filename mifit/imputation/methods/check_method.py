@@ -160,7 +160,7 @@ def _values(name: str, where: str, visit: Visit, fitted: Fitted, values: Array, 
 
 
 def _faces(name: str, where: str, fitted: Fitted, visit: Visit, X: Array, values: Array) -> None:
-    """What a discrete fit, a continuous one and a judge owe beyond their values."""
+    """Checks of a discrete fit, a continuous one and one with a likelihood, beyond their values."""
     if isinstance(fitted, Discrete):
         weights = fitted.log_probabilities(X)
         _owe(len(weights) == len(X), name, "log_probabilities has a row per row", where)

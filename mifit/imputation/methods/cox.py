@@ -1,4 +1,4 @@
-"""Cox's proportional hazards model as a judge of its covariates, with ties, strata and left truncation."""
+"""Cox's proportional hazards model with ties, strata and left truncation: a likelihood for covariates."""
 
 from __future__ import annotations
 

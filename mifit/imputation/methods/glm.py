@@ -84,7 +84,7 @@ class GlmFitted:
 
 @dataclass(frozen=True, slots=True)
 class Glm:
-    """An outcome drawn from a generalised linear model, and a judge of its predictors.
+    """An outcome drawn from a generalised linear model, which also gives the likelihood of its predictors.
 
     Parameters
     ----------
@@ -209,7 +209,7 @@ def drawn_from(data: Data, peak: Peak, dispersion: float, rng: np.random.Generat
         beta = draw(peak.estimate, root, rng)
         if data.mean(beta) is not None:
             return beta
-    for _ in range(_TRIES):  # a domain that the estimate touches: come as near as it allows
+    for _ in range(_TRIES):  # the estimate lies on the edge of the domain: shrink the draw towards it
         beta = 0.5 * (beta + peak.estimate)
         if data.mean(beta) is not None:
             return beta

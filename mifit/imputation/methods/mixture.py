@@ -11,7 +11,7 @@ from ...frame.kinds import Kind
 from ...typing import Array, Rows
 from ..contract import Facts, Offers, Visit
 from ..numerics.linear import draw_coefficients, draw_sigma, solve
-from ..numerics.mixture import LEAST, MOST_TILT, Law, first_law, gibbs_pass, log_weights, pick, summed
+from ..numerics.mixture import LEAST, MOST_LOG_SD, Law, first_law, gibbs_pass, log_weights, pick, summed
 from .norm import NO_SPREAD
 
 __all__ = ["Labelled", "Mixture", "MixtureFitted"]
@@ -26,7 +26,7 @@ class MixtureFitted:
 
     coef: Array  #: (p,)
     law: Law  #: of the standardised response; its ``coef`` are those above
-    tilt: Array | None  #: (p,) coefficients of the log spread; None where all rows have the same
+    log_sd_slope: Array | None  #: (p,) coefficients of the log spread; None where all rows have the same
     centre: float  #: the response is centre + scale * standardised
     scale: float
     dropped: tuple[int, ...] = ()
@@ -35,9 +35,9 @@ class MixtureFitted:
 
     def log_spread(self, X: Array) -> Array:
         """Log of each row's spread relative to an ordinary one, shape (n_draw,)."""
-        if self.tilt is None:
+        if self.log_sd_slope is None:
             return np.zeros(len(X))
-        return np.clip(X @ self.tilt, -MOST_TILT, MOST_TILT)
+        return np.clip(X @ self.log_sd_slope, -MOST_LOG_SD, MOST_LOG_SD)
 
     def mean_sd(self, X: Array) -> tuple[Array, Array]:
         """Mean and standard deviation of all components together, each (n_draw,), in the user's units."""
@@ -171,11 +171,11 @@ class Mixture:
         if found is None:
             return _normal(visit, z, centre, scale, rng)
         law, dropped = found
-        places, tilt = self._places(X), None
+        places, log_sd_slope = self._places(X), None
         if self.spread:
-            tilt = np.zeros(X.shape[1])
-            tilt[places] = law.tilt
-        return MixtureFitted(law.coef, law, tilt, centre, scale, dropped, (), (*law, centre, scale))
+            log_sd_slope = np.zeros(X.shape[1])
+            log_sd_slope[places] = law.log_sd_slope
+        return MixtureFitted(law.coef, law, log_sd_slope, centre, scale, dropped, (), (*law, centre, scale))
 
     def _passes(
         self, visit: Visit, z: Array, known: Array | None, warm: Any, rng: np.random.Generator

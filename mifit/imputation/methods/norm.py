@@ -15,7 +15,7 @@ from ..numerics.truncated import truncated_regression
 
 __all__ = ["NO_SPREAD", "Normal", "NormalFitted"]
 
-NO_SPREAD = 1e-9  # a judge's smallest residual sd, in units of the outcome's sd: an exact relation stays finite
+NO_SPREAD = 1e-9  # smallest residual sd in a likelihood, in units of the outcome's sd: finite for an exact relation
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class NormalFitted:
 
     @property
     def residual_sd(self) -> float:
-        """Residual sd of the standardised response, kept above 0 for judging."""
+        """Residual sd of the standardised response, kept above 0 in likelihoods."""
         return max(self.sigma, NO_SPREAD)
 
     def log_accept(self, y: Array, linear: Array) -> Array:

@@ -24,10 +24,10 @@ _STEP = 0.02  # distance of the points from which the profile's slope and curvat
 _INSIDE = 1e-12  # draws keep this share of the way to a bound of the scale: at the bound itself lies no number
 _LARGEST = 600.0  # log of the largest ratio to the unit that the inverse returns
 _FLAT = 1e-8  # variance below which a fit, or what it leaves, is none
-_CLIMBS = 30  # steps of Newton's method for a tilt; from the last one it takes two or three
-_NEAR = 1e-4  # standard errors at which it ends: second differences over exponents need a smooth profile
+_CLIMBS = 30  # most Newton steps for the slope of the log sd; from the last estimate it takes two or three
+_NEAR = 1e-4  # last Newton step, in standard errors: second differences over exponents need a smooth profile
 _RARE = 1e-3  # draws expected beyond its reach from as many rows as were fitted, from which a model is cut off there
-_STEEPEST = float(np.log(10.0))  # log of the largest ratio of a row's spread to the usual one
+_STEEPEST = float(np.log(10.0))  # log of the largest ratio of a row's sd to the usual one
 
 
 class PowerScale(NamedTuple):
@@ -118,15 +118,15 @@ class PowerFitted:
     warm: float  #: estimated exponent
     dropped: tuple[int, ...] = ()
     events: tuple[str, ...] = ()
-    tilt: Array | None = None  #: (p,) where the spread is uneven: X @ tilt is the log of its ratio to sigma
+    log_sd_slope: Array | None = None  #: (p,) if heteroscedastic: X @ log_sd_slope is log(sd / sigma)
     reach: Reach | None = None  #: where the model would put values much farther out than any that was observed
 
     def mean_sd(self, X: Array) -> tuple[Array, Array | float]:
-        """Mean (n_draw,) and standard deviation, (n_draw,) where it is uneven, on the power scale."""
+        """Mean (n_draw,) and standard deviation, (n_draw,) if heteroscedastic, on the power scale."""
         mean, sd = self.centre + self.scale * (X @ self.coef), self.scale * self.sigma
-        if self.tilt is None:
+        if self.log_sd_slope is None:
             return mean, sd
-        return mean, sd * np.exp(np.clip(X @ self.tilt, -_STEEPEST, _STEEPEST))
+        return mean, sd * np.exp(np.clip(X @ self.log_sd_slope, -_STEEPEST, _STEEPEST))
 
     def ends(self, mean: Array) -> tuple[float | Array, float | Array]:
         """Ends of what is drawn around a mean (n_draw,) on the power scale: of the scale, or of the model's reach."""
@@ -196,10 +196,10 @@ class Power:
     ----------
     on : PowerScale, optional
         Frozen constants; taken from the observed values when the plan is made.
-    uneven : bool, default False
-        Whether the spread on the power scale may grow or shrink with the fitted mean. A gamma variable has no power
-        scale on which it is both symmetric and even. The plan lets covariates of an analysis be so; a factor that
-        judges others is even, and so is one within bounds.
+    heteroscedastic : bool, default False
+        Whether the residual sd on the power scale may grow or shrink with the fitted mean. A gamma variable has no
+        power scale on which it is both symmetric and homoscedastic. The plan uses this for covariates of an analysis; a
+        model whose likelihood weights the draws of others is homoscedastic, and so is one within bounds.
 
     Notes
     -----
@@ -207,10 +207,10 @@ class Power:
     normal around it, truncated to [-1, 2] (Box-Cox) or [0, 2] (Yeo-Johnson); coefficients and spread are then
     drawn at the drawn exponent.
 
-    Uneven: the log standard deviation is linear in the least-squares fit m, centred (Harvey 1976), no row's being more
-    than ten times the usual one, or less than a tenth. Two steps: the slope that is likeliest for the least-squares
-    residuals, drawn from N(slope, 1 / (2 m'm)); then the regression weighted by exp(-2 slope m), whose
-    weighted RSS is that of the profile.
+    Heteroscedastic: the log standard deviation is linear in the least-squares fit m, centred (Harvey 1976); that of no
+    row is more than ten times the usual one, or less than a tenth. Two steps: the maximum-likelihood slope for
+    the least-squares residuals, drawn from N(slope, 1 / (2 m'm)); then the regression weighted by exp(-2 slope m),
+    whose weighted RSS is that of the profile.
 
     Reach: below an exponent of 0 the power scale ends, and near its end a normal is as heavy-tailed as a Pareto
     variable without a mean. A drawn model is therefore compared with what was observed, in log ratios of values to the
@@ -232,7 +232,7 @@ class Power:
     """
 
     on: PowerScale | None = None
-    uneven: bool = False
+    heteroscedastic: bool = False
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.NUMERIC, Kind.COUNT})
     reference: ClassVar[str] = (
         "Box, G. E. P. and Cox, D. R. (1964). An analysis of transformations. Journal of the Royal "
@@ -257,15 +257,15 @@ class Power:
         on = self.on or _scale_of(y)
         X, cross = visit.X, visit.cross()
         solution = solve(cross, visit.terms)
-        tilted = self.uneven and visit.limits is None
-        profile = (_Tilted if tilted else _Profile)(X, y, on, cross, solution, visit.terms)
+        heteroscedastic = self.heteroscedastic and visit.limits is None
+        profile = (_HeteroscedasticProfile if heteroscedastic else _Profile)(X, y, on, cross, solution, visit.terms)
         estimate, sd = profile.maximum(visit.warm)
-        if tilted and sd == 0.0:  # the tilted profile has no top to speak of: an even spread will do
+        if heteroscedastic and sd == 0.0:  # its profile is flat: use a constant sd
             profile = _Profile(X, y, on, cross, solution, visit.terms)
             estimate, sd = profile.maximum(visit.warm)
         low, high = on.range
         drawn = float(truncated_normal(np.array([estimate]), sd, low, high, rng.random(1))[0]) if sd else estimate
-        fresh, tilt = profile.drawn(drawn, rng)
+        fresh, log_sd_slope = profile.drawn(drawn, rng)
         solution = solve(fresh, visit.terms)
         if visit.limits is not None:
             ends = [(limit - fresh.centre) / fresh.scale for limit in on.limits(visit.limits, drawn)]
@@ -277,7 +277,7 @@ class Power:
         sigma = draw_sigma(solution, rng)
         coef = draw_coefficients(solution, sigma, rng)
         fitted = (coef, sigma, fresh.centre, fresh.scale, drawn, on, estimate, solution.dropped)
-        return _within_reach(PowerFitted(*fitted, (), tilt), X, y, visit.observed(), visit.limits)
+        return _within_reach(PowerFitted(*fitted, (), log_sd_slope), X, y, visit.observed(), visit.limits)
 
 
 def _within_reach(
@@ -333,7 +333,7 @@ class _Profile:
         return Cross(self.xx, self.X.T @ z, float(z @ z), float(len(z)), centre, scale)
 
     def drawn(self, power: float, rng: np.random.Generator) -> tuple[Cross, Array | None]:
-        """The regression at a drawn exponent, and how its spread is tilted."""
+        """The regression at a drawn exponent, and the slopes of its log sd; None if homoscedastic."""
         return self.cross(power), None
 
     def value(self, power: float) -> float:
@@ -375,8 +375,8 @@ class _Profile:
         return power, sd
 
 
-class _Tilted(_Profile):
-    """The same where the log spread is linear in the fitted mean."""
+class _HeteroscedasticProfile(_Profile):
+    """Profile of a heteroscedastic model: the log sd is linear in the fitted mean."""
 
     def __init__(self, X: Array, y: Array, on: PowerScale, cross: Cross, solution: Solution, terms: Rows) -> None:
         super().__init__(X, y, on, cross, solution, terms)
@@ -387,21 +387,21 @@ class _Tilted(_Profile):
     def value(self, power: float) -> float:
         """Profile log-likelihood."""
         z, centre, scale = self.scaled(power)
-        tilt, _ = self.tilt(z)
-        cross = self._weighed(z, centre, scale, tilt)
+        log_sd_slope, _ = self.log_sd_slope(z)
+        cross = self._weighed(z, centre, scale, log_sd_slope)
         return self._height(power, cross, solve(cross, self.terms).rss)
 
     def drawn(self, power: float, rng: np.random.Generator) -> tuple[Cross, Array | None]:
-        """The regression at a drawn exponent, weighted by a drawn tilt, and the tilt, (p,)."""
+        """The regression at a drawn exponent, weighted by drawn slopes of the log sd, and these, (p,)."""
         z, centre, scale = self.scaled(power)
-        along, known = self.tilt(z)
+        along, known = self.log_sd_slope(z)
         if known > 0.0:
             slope = self.slope + rng.standard_normal() / np.sqrt(known)
             along = min(max(slope, -self.end), self.end) * self.fit
         return self._weighed(z, centre, scale, along), along
 
-    def tilt(self, z: Array) -> tuple[Array, float]:
-        """The tilt, (p,), and the information on its slope along the least-squares fit; 0 and 0 where that is flat.
+    def log_sd_slope(self, z: Array) -> tuple[Array, float]:
+        """Slopes of the log sd, (p,), and the information on the slope along the least-squares fit; 0 and 0 if flat.
 
         Newton's method climbs the log-likelihood of the squared residuals, which is concave in the slope.
         """
@@ -434,9 +434,9 @@ class _Tilted(_Profile):
                 break
         return self.slope * beta, known
 
-    def _weighed(self, z: Array, centre: float, scale: float, tilt: Array) -> Cross:
+    def _weighed(self, z: Array, centre: float, scale: float, log_sd_slope: Array) -> Cross:
         """Cross-products of the rows, each divided by its spread."""
-        weight = np.exp(-2.0 * (self.X @ tilt))
+        weight = np.exp(-2.0 * (self.X @ log_sd_slope))
         weighted = self.X * weight[:, None]
         return Cross(weighted.T @ self.X, weighted.T @ z, float(z @ (weight * z)), float(len(z)), centre, scale)
 

@@ -37,7 +37,7 @@ _SKETCH = 2_000  # rows from which a few parameters are known well enough for a 
 
 
 class WarmStart(NamedTuple):
-    """What a fit leaves for the next one of the same variable."""
+    """Warm start: what one fit stores for the next fit of the same variable."""
 
     estimate: Array  #: (q,) before the draw
     kept: Codes  #: positions of the columns used
@@ -45,7 +45,7 @@ class WarmStart(NamedTuple):
     rescued: bool
     prior_variance: Array | None = None  #: variances of groups of coefficients that share a prior
     root: Array | None = None  #: (q, q) root of its :class:`Peak`
-    yardstick: Array | None = None  #: (q,) as :func:`settle` takes it
+    yardstick: Array | None = None  #: (q,) variances of the estimates in a model without effects
     n_fit: int = 0  #: rows
     joint: Array | None = None  #: estimate of a larger model found from this one
 
@@ -75,13 +75,13 @@ class Problem:
 
     likelihood: Callable[[bool], Likelihood]  #: log-likelihood as it is (False), or made finite by a rescue (True)
     null: Array  #: (q,) estimates without effects, the cold start
-    yardstick: Array  #: (q,) variances of the estimates at `null`; infinite where nothing can run away
+    yardstick: Array  #: (q,) variances of the estimates at `null`; infinite where no estimate can diverge
     rescue: str = ""  #: the event that tells of a rescue
     subsample: Sketch | None = None  #: some rows that stand for all
     groups: Codes | None = None  #: (q,) number of the prior that a parameter shares, -1 for none; None without priors
     valid: Callable[[Array], bool] | None = None  #: whether an estimate lies in the parameter space
     keeps_curvature: bool = True  #: whether the next fit may begin with the information found here
-    near: bool = False  #: whether the Hessian is only near, so that every climb goes to convergence
+    near: bool = False  #: whether the Hessian is approximate, so that every maximisation goes to convergence
 
 
 class Estimate(NamedTuple):

@@ -14,7 +14,7 @@ from .linear import draw_coefficients, solve
 
 __all__ = [
     "LEAST",
-    "MOST_TILT",
+    "MOST_LOG_SD",
     "Law",
     "Shape",
     "first_law",
@@ -28,12 +28,12 @@ __all__ = [
 ]
 
 LEAST = 10  #: residual degrees of freedom below which no law is learned
-MOST_TILT = 4.0  #: log spreads are kept within this distance of 0: nobody learns more from a few rows
+MOST_LOG_SD = 4.0  #: largest absolute log sd of a row, relative to an ordinary one: few rows cannot support more
 
 _SPARSE = 0.3  # Dirichlet weight of a component: surplus components empty
 _PULL = 0.05  # prior rows that a component's mean is worth
 _DF = 4.0  # degrees of freedom of a component's variance, a priori
-_TILT_SD = 0.5  # prior standard deviation of a coefficient of the log spread
+_SLOPE_SD = 0.5  # prior standard deviation of a coefficient of the log spread
 _EMPTY = 1e-12  # least weight of a component
 
 
@@ -45,7 +45,7 @@ class Law(NamedTuple):
     variance: Array  #: (K,)
     rate: float  #: of the variances' prior
     coef: Array  #: (p,)
-    tilt: Array  #: (q,) coefficients of the log spread; empty where all rows have one
+    log_sd_slope: Array  #: (q,) coefficients of the log spread; empty where all rows have one
 
 
 class Shape(NamedTuple):
@@ -78,7 +78,7 @@ def shape_of(residual: Array) -> Shape:
     return Shape(float(chdtrc(2, len(u) * (skewness**2 / 6.0 + tails**2 / 24.0))), skewness, tails)
 
 
-def first_law(X: Array, z: Array, terms: Rows, components: int, n_tilt: int = 0) -> Law:
+def first_law(X: Array, z: Array, terms: Rows, components: int, n_log_sd: int = 0) -> Law:
     """Least squares, and components spread over the quantiles of its residuals: where the passes begin."""
     beta = solve(Cross(X.T @ X, X.T @ z, float(z @ z), float(len(z)), 0.0, 1.0), terms).beta
     residual = z - X @ beta
@@ -86,7 +86,7 @@ def first_law(X: Array, z: Array, terms: Rows, components: int, n_tilt: int = 0)
     points = np.quantile(residual, (np.arange(components) + 0.5) / components)
     even = np.full(components, 1.0 / components)
     mean, variance = 0.7 * (points - points.mean()), np.full(components, 0.4 * size)
-    return Law(even, mean, variance, 0.3 * size, beta, np.zeros(n_tilt))
+    return Law(even, mean, variance, 0.3 * size, beta, np.zeros(n_log_sd))
 
 
 def log_weights(u: Array, law: Law) -> Array:
@@ -115,9 +115,9 @@ def pick(weights: Array, rng: np.random.Generator) -> Rows:
     return np.asarray(drawn, dtype=np.int64)
 
 
-def spread_of(Z: Array, tilt: Array) -> Array:
+def spread_of(Z: Array, log_sd_slope: Array) -> Array:
     """Spread of each row relative to an ordinary one, shape (n,)."""
-    return np.asarray(np.exp(np.clip(Z @ tilt, -MOST_TILT, MOST_TILT)))
+    return np.asarray(np.exp(np.clip(Z @ log_sd_slope, -MOST_LOG_SD, MOST_LOG_SD)))
 
 
 def gibbs_pass(
@@ -169,22 +169,23 @@ def gibbs_pass(
     posterior distribution in generalized linear mixed models. *Statistics and Computing* 7, 57-68.
     """
     base = np.ones(len(z)) if known is None else known
-    spread = base * spread_of(Z, law.tilt) if len(law.tilt) else base
+    spread = base * spread_of(Z, law.log_sd_slope) if len(law.log_sd_slope) else base
     u = (z - X @ law.coef) / spread
     labels = pick(log_weights(u, law), rng)
     law, moved = _components(u, labels, law, rng)
     coef = law.coef.copy()
     if np.ptp(X[:, 0]) == 0.0 and X[0, 0] != 0.0:  # the mean of the mixture is part of the constant
         coef[0] += moved * float(np.mean(spread)) / X[0, 0]
-    tilt = law.tilt
-    if len(tilt):
-        tilt = _tilted(Z, (z - X @ coef) / base, law.mean[labels], law.variance[labels], tilt, rng)
-        spread = base * spread_of(Z, tilt)
+    log_sd_slope = law.log_sd_slope
+    if len(log_sd_slope):
+        e = (z - X @ coef) / base
+        log_sd_slope = _drawn_log_sd(Z, e, law.mean[labels], law.variance[labels], log_sd_slope, rng)
+        spread = base * spread_of(Z, log_sd_slope)
     heavy = 1.0 / (spread * spread * law.variance[labels])
     left, weighted = z - spread * law.mean[labels], X * heavy[:, None]
     squares = float(heavy @ (left * left))
     solution = solve(Cross(weighted.T @ X, left @ weighted, squares, float(len(z)), 0.0, 1.0), terms)
-    return law._replace(coef=draw_coefficients(solution, 1.0, rng), tilt=tilt), solution.dropped
+    return law._replace(coef=draw_coefficients(solution, 1.0, rng), log_sd_slope=log_sd_slope), solution.dropped
 
 
 def _components(u: Array, labels: Rows, law: Law, rng: np.random.Generator) -> tuple[Law, float]:
@@ -206,15 +207,17 @@ def _components(u: Array, labels: Rows, law: Law, rng: np.random.Generator) -> t
     return law._replace(weight=weight, mean=mean - moved, variance=variance, rate=rate), moved
 
 
-def _tilted(Z: Array, e: Array, mean: Array, variance: Array, tilt: Array, rng: np.random.Generator) -> Array:
+def _drawn_log_sd(
+    Z: Array, e: Array, mean: Array, variance: Array, log_sd_slope: Array, rng: np.random.Generator
+) -> Array:
     """Draw the coefficients of the log spread given labels: Gamerman's Newton step, accepted or not."""
-    prior = 1.0 / _TILT_SD**2
-    precision = (Z.T * (2.0 + mean**2 / variance)) @ Z + prior * np.eye(len(tilt))  # expected, whatever the tilt
+    prior = 1.0 / _SLOPE_SD**2
+    precision = (Z.T * (2.0 + mean**2 / variance)) @ Z + prior * np.eye(len(log_sd_slope))  # expected
     root = np.linalg.cholesky(precision)
 
     def target(at: Array) -> tuple[float, Array]:
         """Log posterior, and the point that one Newton step reaches."""
-        linear = np.clip(Z @ at, -MOST_TILT, MOST_TILT)
+        linear = np.clip(Z @ at, -MOST_LOG_SD, MOST_LOG_SD)
         u = e * np.exp(-linear)
         t = (u - mean) / variance
         value = -float(linear.sum()) - 0.5 * float(t @ (u - mean)) - 0.5 * prior * float(at @ at)
@@ -222,13 +225,13 @@ def _tilted(Z: Array, e: Array, mean: Array, variance: Array, tilt: Array, rng: 
         length = float(np.linalg.norm(root.T @ step))
         return value, at + step * min(1.0, 3.0 / max(length, 1e-9))
 
-    value, centre = target(tilt)
-    noise = rng.standard_normal(len(tilt))
+    value, centre = target(log_sd_slope)
+    noise = rng.standard_normal(len(log_sd_slope))
     proposed = centre + lapack.dtrtrs(root, noise, lower=1, trans=1)[0]
     new, back = target(proposed)
-    away = root.T @ (tilt - back)
+    away = root.T @ (log_sd_slope - back)
     log_ratio = new - value + 0.5 * float(noise @ noise) - 0.5 * float(away @ away)
-    return np.asarray(proposed if _accepts(log_ratio, rng) else tilt)
+    return np.asarray(proposed if _accepts(log_ratio, rng) else log_sd_slope)
 
 
 def _accepts(log_ratio: float, rng: np.random.Generator) -> bool:
@@ -245,7 +248,7 @@ def score_test(X: Array, z: Array, Z: Array, law: Law) -> tuple[float, Array]:
     z : ndarray, shape (n,)
     Z : ndarray, shape (n, q)
     law : Law
-        One without a tilt.
+        A homoscedastic one.
 
     Returns
     -------

@@ -28,15 +28,15 @@ Likelihood = Callable[[Array], tuple[float, Array, Array]]
 
 
 class Thinned(Protocol):
-    """A log-likelihood whose Hessian some rows can stand for."""
+    """A log-likelihood whose Hessian can be approximated from a subsample of the rows."""
 
     def __call__(self, theta: Array, /, some: slice | None = None) -> tuple[float, Array, Array]:
-        """Log-likelihood, gradient, and Hessian from `some` rows (all unless given), as if they were all."""
+        """Log-likelihood, gradient, and Hessian from `some` rows (default: all), scaled to all rows."""
         ...
 
 
 class Concave(Protocol):
-    """A log-likelihood without bays, which tells its gradient and its Hessian without its height."""
+    """A concave log-likelihood that returns its gradient and Hessian without its value."""
 
     def slope(self, theta: Array) -> Array:
         """Gradient, shape (q,)."""
@@ -48,21 +48,21 @@ class Concave(Protocol):
 
 
 BLOCK = 1_024  #: rows whose weighted copies stay in the cache
-TIGHT = 1e-7  #: a cold start stops when the next step would be this small, in standard errors
-TENTH = 0.1  #: a warm start stops here: what is left is about a thousandth of a standard error
-FAR = 1.0  #: after a rough step of more a second one may be rough
-SECOND = 0.3  #: its second step may be this long: what is left is at most about a hundredth
-STEPS = 60  #: separated data take about thirty, everything else fewer than ten
-HALVINGS = 30
+TIGHT = 1e-7  #: a cold start stops when the next step is this small; all steps are in standard errors
+WARM_TOLERANCE = 0.1  #: a warm start stops at a first step this small: the error left is about 0.001 standard errors
+LONG_STEP = 1.0  #: if the first step, with an approximate Hessian, was longer, so may the second use one
+SECOND_TOLERANCE = 0.3  #: a warm start stops at a second step this small: the error left is at most about 0.01
+STEPS = 60  #: most Newton steps of one fit: separated data take about 30, other data fewer than 10
+HALVINGS = 30  #: most times that one step is halved
 
 
 class Peak(NamedTuple):
-    """The top of a log-likelihood."""
+    """The maximum of a log-likelihood."""
 
     estimate: Array  #: (q,) where it is
     root: Array  #: (q, q) lower Cholesky factor of the information, the negative Hessian
     value: float  #: log-likelihood at the last point evaluated
-    converged: bool  #: False when it has no top, or none that could be reached
+    converged: bool  #: False where there is no maximum, or none was reached
 
 
 def maximise(likelihood: Likelihood, start: Array, *, warm: bool = False, rough: Likelihood | None = None) -> Peak:
@@ -79,7 +79,7 @@ def maximise(likelihood: Likelihood, start: Array, *, warm: bool = False, rough:
         Whether `start` is the estimate of almost the same data. Two Newton steps are then the rule, the second
         only if the first moved more than a tenth of a standard error; a third if the second moved more than 0.3.
     rough : callable, optional
-        The same log-likelihood and gradient with a Hessian that is only near. It serves the first step, and where that
+        The same log-likelihood and gradient with an approximate Hessian. It serves the first step, and where that
         moved more than a standard error the second one; another one then always follows.
 
     Returns
@@ -99,7 +99,7 @@ def maximise(likelihood: Likelihood, start: Array, *, warm: bool = False, rough:
     >>> peak.estimate, peak.converged
     (array([3.]), True)
     """
-    theta, tolerance, exact = start, TENTH if warm else TIGHT, rough is None
+    theta, tolerance, exact = start, WARM_TOLERANCE if warm else TIGHT, rough is None
     value, gradient, hessian = (rough or likelihood)(theta)
     if not np.isfinite(value):
         return Peak(theta, np.eye(len(theta)), value, False)
@@ -111,10 +111,10 @@ def maximise(likelihood: Likelihood, start: Array, *, warm: bool = False, rough:
         moved = float(np.sqrt(half @ half / max(len(half), 1)))
         root = root * size[:, None]
         ahead = moved if warm or not before else min(moved, moved * (moved / before))  # shrinks at least as it did
-        if exact and ahead <= (SECOND if warm and number else tolerance):
+        if exact and ahead <= (SECOND_TOLERANCE if warm and number else tolerance):
             return Peak(theta + step, root, value, sound)
         before = moved
-        near = rough is None or number > 0 or moved <= FAR
+        near = rough is None or number > 0 or moved <= LONG_STEP
         higher = _climb(likelihood if near else rough or likelihood, theta, step, value)
         if higher is None and exact:
             break
@@ -124,7 +124,7 @@ def maximise(likelihood: Likelihood, start: Array, *, warm: bool = False, rough:
 
 
 def again(likelihood: Concave, start: Array, root: Array) -> Peak | None:
-    """Find the top once more, of almost the same data: two steps, the first by the curvature found there before.
+    """Find the maximum for almost the same data in two Newton steps, the first with the previous information matrix.
 
     Parameters
     ----------
@@ -137,12 +137,13 @@ def again(likelihood: Concave, start: Array, root: Array) -> Peak | None:
     Returns
     -------
     Peak or None
-        None where the second step is longer than 0.3 standard errors: a climb must see to it. Its value is not known.
+        None where the second step is longer than 0.3 standard errors: call :func:`maximise` then. The value of the
+        peak is NaN.
 
     Notes
     -----
-    Where a concave function's own curvature says that a short step is left, the top is near: its height need not be
-    looked at. What remains after the second step is at most about a hundredth of a standard error, in root mean square.
+    Where the curvature of a concave function gives a short step, the maximum is near: its value need not be computed.
+    The error left after the second step is at most about a hundredth of a standard error, in root mean square.
 
     Examples
     --------
@@ -163,7 +164,7 @@ def again(likelihood: Concave, start: Array, root: Array) -> Peak | None:
     if info != 0:
         return None
     half = lapack.dtrtrs(fresh, gradient, lower=1)[0]
-    if not half @ half <= SECOND**2 * len(half):
+    if not half @ half <= SECOND_TOLERANCE**2 * len(half):
         return None
     return Peak(theta + lapack.dtrtrs(fresh, half, lower=1, trans=1)[0], fresh, np.nan, True)
 

@@ -22,7 +22,7 @@ def waiting(draft: Draft, names: Sequence[Hashable]) -> list[Hashable]:
 def draw_afterwards(
     draft: Draft, names: Sequence[Hashable], usable: Sequence[Hashable], outcomes: Sequence[tuple[Piece, ...]]
 ) -> None:
-    """Plan chained equations for columns that judge nothing.
+    """Plan chained equations for columns that predict nothing in the joint model.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def draw_afterwards(
     usable : sequence of hashable
         All columns that may predict them, themselves among these.
     outcomes : sequence of tuple of Piece
-        What the outcomes of the analyses lend to such a model.
+        The outcomes of the analyses, as predictors of these columns.
 
     Notes
     -----

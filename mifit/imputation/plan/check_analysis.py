@@ -56,7 +56,7 @@ def check_keywords(questions: Sequence[Question], table: Table) -> None:
     for question in questions:
         for word, value in question.keywords.items():
             if isinstance(value, Hashable) and value in table:
-                _refuse_holes(question, word, value, table)
+                _refuse_missing(question, word, value, table)
             elif isinstance(value, str) and word in _WORDS:
                 table.require(value, f"{word}=")
         if question.facts.hazard:
@@ -138,7 +138,7 @@ def _check_distribution(question: Question, table: Table) -> None:
 
 
 def _refuse_untold_levels(question: Question, table: Table) -> None:
-    """Refuse a level of a covariate that is never seen beside the outcome: nothing tells its coefficient."""
+    """Refuse a level of a covariate that is never observed with the outcome: its coefficient cannot be estimated."""
     outcome = question.outcome[0]
     rows = table.complete_rows(question.outcome)
     if len(rows) == table.n_rows:
@@ -153,7 +153,7 @@ def _refuse_untold_levels(question: Question, table: Table) -> None:
             kept = [level for code, level in enumerate(column.coding.levels) if code in told]
             plain = without(question.terms, name, table.columns)
             raise PlanError(
-                f"{name!r} is {untold[0]!r} only where {outcome!r} is missing; nothing tells that coefficient.",
+                f"{name!r} is {untold[0]!r} only where {outcome!r} is missing: its coefficient cannot be estimated.",
                 analysis=question.formula,
                 rows=str(int(np.sum(column.values[column.observed] == column.coding.levels.index(untold[0])))),
                 do=f"{renamed(name, dict.fromkeys(untold, kept[-1]))}  # the level that it is taken together with"
@@ -216,7 +216,7 @@ def check_copies(questions: Sequence[Question], table: Table, drawn: Sequence[Ha
             )
 
 
-def _refuse_holes(question: Question, word: str, name: Hashable, table: Table) -> None:
+def _refuse_missing(question: Question, word: str, name: Hashable, table: Table) -> None:
     """What an analysis is given must be complete."""
     if len(table[name].missing):
         raise PlanError(

@@ -99,7 +99,7 @@ def refuse_words(
         meant = meant or (close[0] if close else None)
         instead = _as_meant(meant, value, frame, formula) if meant else {}
         raise PlanError(
-            f"impute takes no word {word!r}{hint or ' without a formula'}.",
+            f"impute() has no argument {word!r}{hint or ' without a formula'}.",
             known=", ".join(known),
             do=call("df.mice.impute", **{word: None}, **instead),
         )

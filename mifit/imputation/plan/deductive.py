@@ -117,7 +117,8 @@ def refuse_chained(questions: Sequence[Question], table: Table, options: Options
                 found, key=lambda n: (found[n], n not in in_analysis, not table[n].number or table[n].coding.whole)
             )
             raise PlanError(
-                f"{found[unit]} rows enter where another row with the same {unit!r} ends: each would be drawn alone.",
+                f"{found[unit]} rows continue the interval of another row with the same {unit!r}; without id= they "
+                "would be imputed independently.",
                 analysis=question.formula,
                 do=call("df.mice.impute", id=unit),
             )
@@ -140,7 +141,7 @@ def refuse_clustered(questions: Sequence[Question], table: Table, options: Optio
             if _of_groups(table[name], table[unit].values) and constant_within(table, name, unit):
                 raise PlanError(
                     f"{name!r} is constant within {unit!r} and has {len(table[name].missing)} missing values: "
-                    "each row would be drawn alone.",
+                    "without id= its rows would be imputed independently.",
                     analysis=question.formula,
                     do=call("df.mice.impute", id=unit),
                 )

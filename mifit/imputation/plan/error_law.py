@@ -61,7 +61,7 @@ class ErrorLaw:
         return self.normal is not None and self.normal < NORMAL_AT
 
     @property
-    def uneven(self) -> bool:
+    def heteroscedastic(self) -> bool:
         """Whether their spread is not the same in all rows."""
         return self.spread is not None and self.spread < SPREAD_AT
 
@@ -80,7 +80,7 @@ class ErrorLaw:
     @property
     def against(self) -> str:
         """What speaks against equal normal errors; empty where nothing does."""
-        found = [self.shape] * self.odd + [self.unequal] * self.uneven
+        found = [self.shape] * self.odd + [self.unequal] * self.heteroscedastic
         return "; ".join(found)
 
     @property

@@ -37,7 +37,7 @@ from .usable_columns import is_constant, suiting
 
 __all__ = ["plan_joint"]
 
-_TOO_MANY, _COPIES = "one auxiliary too many", "(nearly) determines the outcome"  # why columns judge nothing
+_TOO_MANY, _COPIES = "one auxiliary too many", "(nearly) determines the outcome"  # why columns are no auxiliaries
 _SPIKE = 0.1  # share of equal values that is worth an event
 _LEAST_SWEEPS = 5  # a compatible draw needs the analysis' parameters to settle, also with one incomplete variable
 
@@ -102,7 +102,7 @@ def _has_many_levels(draft: Draft, name: Hashable) -> bool:
 
 
 def _set_aside_many_levels(draft: Draft, names: Sequence[Hashable]) -> None:
-    """Auxiliaries of very many levels judge nothing; a covariate of so many would have to, and is refused."""
+    """Exclude auxiliaries with very many levels; a covariate with so many is refused."""
     for name in names:
         if draft.n_missing(name):
             draft.events.append(many_levels(name, draft.table[name].n_levels))
@@ -214,7 +214,7 @@ def _auxiliaries(
         draft.events.append(f"{name!r} (nearly) determines the outcome: not an auxiliary")
         found.remove(name)
     most = max(1, table.n_rows // 20)
-    constant = [n for n in found if is_constant(table[n])]  # they judge nothing
+    constant = [n for n in found if is_constant(table[n])]  # a constant predicts nothing
     found = [n for n in found if n not in constant]
     if len(found) > most:
         incomplete = [n for n in (*covariates, *outcomes) if draft.n_missing(n)]
@@ -239,7 +239,7 @@ def _auxiliaries(
 
 
 def _add_analyses(draft: Draft, designs: list[Design], baseline: tuple[Hashable, ...]) -> None:
-    """One factor per likelihood; formulas that share one join, so that no outcome judges twice."""
+    """One factor per likelihood; formulas that share one join, so that no outcome enters the likelihood twice."""
     joined: dict[tuple[Any, ...], list[int]] = {}
     for number, question in enumerate(draft.questions):
         joined.setdefault(likelihood(question), []).append(number)
@@ -321,7 +321,7 @@ def _draw_covariates(
         positive = any(d.needs_positive(name) for d in designs)
         method, label, why = _method(draft, name, others, positive)
         if isinstance(method, Power):
-            method = dataclasses.replace(method, uneven=name not in draft.bounds)
+            method = dataclasses.replace(method, heteroscedastic=name not in draft.bounds)
         pieces, shown = draft.predictors(name, others, others, draft.table.n_rows)
         if name not in draft.options.predictors:
             given, named = draft.around(name, others)
@@ -371,7 +371,7 @@ def _method(
 ) -> tuple[Method, str, str]:
     """The own model of a covariate or auxiliary: one with a density; its name; why.
 
-    A count is judged given the others, or what else is ``given``.
+    The distribution of a count is chosen given the others, or what else is ``given``.
     """
     column = draft.table[name]
     stated = draft.stated_method(name)

@@ -1,4 +1,4 @@
-"""Which method judges the covariates of an analysis: its likelihood, chosen from model and keywords."""
+"""The likelihood of an analysis, chosen from its model and keywords: it weights the draws of the covariates."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AROUND = ("strata", "entry", "weights", "var_weights", "offset", "exposure")
 
 
 def likelihood_of(question: Question, table: Table) -> Method | None:
-    """The method that judges by an analysis; None where the analysis has no likelihood here.
+    """The method with the likelihood of an analysis; None where it has none here.
 
     Examples
     --------

@@ -27,7 +27,7 @@ from .written_functions import levels_code, product_code, steps_code, sum_code
 
 __all__ = ["APART", "Made", "said_of_made"]
 
-APART = "yet drawn apart"  # what a sentence of this kind says
+APART = "but imputed independently"  # what a sentence of this kind says
 _RICH = 20  # values from which a column is a number, not a few levels
 _SAMPLE = 200
 _LEVELS = 3  # values up to which no curve is told from a line
@@ -108,7 +108,7 @@ def _made(
     outcomes = {v for q in questions for v in q.outcome}
     reserved = {v for q in questions for v in q.reserved(table)}
     told = _conditions(table, options)
-    holes = np.array([len(table[n].missing) for n in names])
+    n_missing = np.array([len(table[n].missing) for n in names])
     gone = np.isnan(values)
 
     def rank(one: Made) -> tuple[Any, ...]:
@@ -116,11 +116,11 @@ def _made(
         after = bool(np.all(gone[:, child] >= gone[:, sources].any(axis=1)))
         total = len(sources) > 2 and one.sum and " - " not in one.code
         others = max((places[s] for s in one.sources if s in accepted), default=-1)
-        return others >= 0, not after, not one.derivable, not total, -child, -int(holes[child])
+        return others >= 0, not after, not one.derivable, not total, -child, -int(n_missing[child])
 
     def fits(one: Made) -> bool:
         every = {one.name, *one.sources}
-        if one.name in accepted or one.name in outcomes | reserved or not holes[[places[v] for v in every]].any():
+        if one.name in accepted or one.name in outcomes | reserved or not n_missing[[places[v] for v in every]].any():
             return False
         if every <= told or one.name in options.conditional or _goes_round(one, accepted):
             return False

@@ -65,7 +65,7 @@ class Plan:
 
     questions: tuple[Question, ...]
     mode: str  #: "compatible", "terms", "ignore" or "plain"
-    extra: tuple[Question, ...]  #: right sides wished for as predictors, as formulas
+    extra: tuple[Question, ...]  #: formulas without an outcome, whose terms are used as predictors
     variables: tuple[Variable, ...]
     factors: tuple[Factor, ...]
     order: tuple[Hashable, ...]  #: columns drawn, in the order of the visits
@@ -164,7 +164,7 @@ class Plan:
             facts.append(f"outcomes   : {linked}")
         auxiliaries = [str(f.variable) for f in self.factors if f.role == "auxiliary"]
         if auxiliaries:
-            facts.append(f"auxiliary  : {listed(auxiliaries, 8)} (outside the analysis, drawn in harmony with it)")
+            facts.append(f"auxiliary  : {listed(auxiliaries, 8)} (outside the analysis, imputed compatibly with it)")
         if self.order:
             facts.append(f"iterations : {self.iterations}")
         return facts
@@ -224,16 +224,16 @@ _HEAD = ("column", "kind", "missing", "role", "method", "sampler", "predictors",
 
 #: role or sampler -> what it means
 _LEGEND = {
-    "covariate": "in the analysis: from its own model given the other covariates, weighed by the analysis",
+    "covariate": "in the analysis: from its own model given the other covariates, weighted by the analysis' likelihood",
     "outcome": "from the analysis itself, with parameters drawn from what is known about them",
     "auxiliary": "outside the analysis: from a model of its own given the analysis' outcome and terms",
     "column": "from its own model given other columns",
-    "own": "sampler: drawn from the model of its row as it stands",
+    "own": "sampler: drawn directly from the column's own model",
     "closed form": "sampler: exact, from the product of the models that contain the column",
-    "steps": "sampler: Metropolis steps, as the spread of the outcome changes with the column",
-    "rejection": "sampler: proposed by its own model, accepted as often as all else that is known of it says",
-    "moves": "sampler: Metropolis steps together with another parent of an observed derived value, which they keep",
-    "enumerate": "sampler: every level weighed by all models that contain the column",
+    "steps": "sampler: Metropolis steps, as the outcome's residual sd depends on the column",
+    "rejection": "sampler: proposed from its own model, accepted with probability given by the other models with it",
+    "moves": "sampler: Metropolis steps together with another source of an observed derived value, which they keep",
+    "enumerate": "sampler: each level drawn with probability given by all models that contain the column",
 }
 _ALIKE_COLUMNS = 4  # more columns left for one reason share a line
 _WIDE_CELL = 48  # characters for predictors in the table

@@ -344,7 +344,7 @@ class SkipPattern:
 def questionnaire(
     options: Mapping[Hashable, Any], derived: Sequence[Derived], table: Table, scope: Mapping[str, Any]
 ) -> tuple[dict[Hashable, Skip], Table, list[str]]:
-    """Understand all conditions, and fill what they settle.
+    """Read all conditions, and fill the values that follow from them.
 
     Parameters
     ----------
@@ -403,7 +403,7 @@ def _refuse_impossible(table: Table, skips: Mapping[Hashable, Skip]) -> None:
         said = [other for other in pattern.dependents(name) if not np.isnan(pattern.wanted[other][rows]).all()]
         codes = "; ".join(f"{other} where {skips[other].condition.code}" for other in said)
         raise DataError(
-            f"no value of {name!r} agrees with what was observed below it in {len(rows)} rows.",
+            f"no value of {name!r} agrees, in {len(rows)} rows, with the observed columns that depend on it.",
             conditions=codes,
             rows=listed(rows, 5),
             do=f"df.iloc[{rows.tolist()}][{list(dict.fromkeys([name, *looks.get(name, ()), *said]))!r}]",

@@ -245,7 +245,7 @@ def _refuse_circle(name: Hashable, found: Mapping[Hashable, Condition], above: t
     """Conditions that wait for each other have no order."""
     if name in above:
         raise PlanError(
-            f"conditions go round in a circle: {' -> '.join(map(str, (*above, name)))}.",
+            f"conditions depend on each other in a circle: {' -> '.join(map(str, (*above, name)))}.",
             do=call("df.mice.impute", conditional={above[-1]: None}),
         )
     for other in found[name].variables:
@@ -254,7 +254,7 @@ def _refuse_circle(name: Hashable, found: Mapping[Hashable, Condition], above: t
 
 
 def known_outside(table: Table, skipped: Mapping[Hashable, Skip]) -> tuple[Table, list[str]]:
-    """Fill the missing values that a condition settles: where all its columns are observed and it does not hold.
+    """Fill the missing values that follow from a condition: where all its columns are observed and it does not hold.
 
     Parameters
     ----------
@@ -279,7 +279,7 @@ def known_outside(table: Table, skipped: Mapping[Hashable, Skip]) -> tuple[Table
 
 
 def _filled_outside(table: Table, name: Hashable, skip: Skip) -> tuple[Table, int]:
-    """The table with the missing values filled that a condition settles, and how many those are."""
+    """The table with the missing values filled that follow from a condition, and how many those are."""
     column = table[name]
     known = np.zeros(table.n_rows, dtype=bool)
     known[table.complete_rows(skip.condition.variables)] = True

@@ -24,9 +24,9 @@ __all__ = ["with_error_laws"]
 
 _LEAST_ROWS = 30  # complete rows without which nothing is tested
 _PER_COLUMN = 5  # and as many for each coefficient
-_PER_TILT = 20  # and for each predictor of the spread
+_PER_LOG_SD = 20  # and for each predictor of the spread
 _MANY_ROWS, _COMPONENTS = 1_000, (5, 8)
-OWN_AT = 0.01  #: p-value of normal errors of a covariate below which they are learned: a scale of its own was tried
+OWN_AT = 0.01  #: p-value of the normality test below which a covariate's error law is learned (after a transformation)
 _WEIGHTED = ("weights", "var_weights")
 
 
@@ -141,11 +141,11 @@ def _tested(seen: Visit, engine: Engine, model: Model, option: str, least: float
     skewed = shape.p_value < least or option == LEARNED
     places = spread_columns(engine.layout, model.columns)
     spread, each = _unequal(seen, z, places, components if skewed else 1, solution.beta)
-    uneven = spread is not None and spread < SPREAD_AT
-    learned = option != DECLARED and (skewed or uneven)
-    form = DECLARED if not learned else WITH_SPREAD if uneven else LEARNED
+    heteroscedastic = spread is not None and spread < SPREAD_AT
+    learned = option != DECLARED and (skewed or heteroscedastic)
+    form = DECLARED if not learned else WITH_SPREAD if heteroscedastic else LEARNED
     by: tuple[str, ...] = ()
-    if uneven:
+    if heteroscedastic:
         labels = [engine.layout.label(int(place)) for place in model.columns[places]]
         by = tuple(dict.fromkeys(name for name, p in zip(labels, each, strict=True) if p < SPREAD_AT))
     return ErrorLaw(
@@ -155,7 +155,7 @@ def _tested(seen: Visit, engine: Engine, model: Model, option: str, least: float
 
 def _unequal(seen: Visit, z: Array, places: Rows, components: int, beta: Array) -> tuple[float | None, Array]:
     """Test equal spread under the law of the complete rows; p-values of all columns together and of each."""
-    if not len(places) or len(z) < _PER_TILT * len(places):
+    if not len(places) or len(z) < _PER_LOG_SD * len(places):
         return None, np.ones(len(places))
     none = np.empty((len(z), 0))
     if components == 1:

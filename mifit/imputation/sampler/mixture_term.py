@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ...typing import Array, Rows
 from ..methods.mixture import MixtureFitted
-from ..numerics.mixture import MOST_TILT, pick, summed
+from ..numerics.mixture import MOST_LOG_SD, pick, summed
 from .likelihood_terms import LikelihoodTerm
 from .store import ColumnStore, Layout, Model
 from .visit import Response
@@ -23,7 +23,7 @@ __all__ = ["MixtureTerm", "spread_columns"]
 FIRST_STEPS, STEPS = 15, 2
 
 
-class _Tilt(NamedTuple):
+class _LogSd(NamedTuple):
     """The log spread of a factor as a linear predictor."""
 
     coef: Array  #: (p,)
@@ -41,7 +41,7 @@ class MixtureTerm:
     term: LikelihoodTerm  #: its mean
     fitted: MixtureFitted
     still: Array  #: (n_mis,) log spread of each row, where it does not change with the variable
-    tilt: LikelihoodTerm | None = None  #: log spread, where it changes with the variable
+    log_sd: LikelihoodTerm | None = None  #: log sd, where it changes with the variable
     steps: int = STEPS
 
     @classmethod
@@ -51,10 +51,10 @@ class MixtureTerm:
         """A likelihood term whose factor has a learned error law."""
         fitted: Any = term.fitted
         known = np.zeros(len(term.rows)) if term.weights is None else -0.5 * np.log(term.weights)
-        if fitted.tilt is None:
+        if fitted.log_sd_slope is None:
             return cls(term, fitted, known)
-        tilt: Any = _Tilt(fitted.tilt)
-        spread = LikelihoodTerm.of_factor(tilt, model, store, variable, Response(np.zeros(store.n_rows)))
+        log_sd: Any = _LogSd(fitted.log_sd_slope)
+        spread = LikelihoodTerm.of_factor(log_sd, model, store, variable, Response(np.zeros(store.n_rows)))
         if spread.slope.any():
             return cls(term, fitted, known, spread, steps)
         seen = store.gathered(variable)[:, model.columns]
@@ -68,21 +68,21 @@ class MixtureTerm:
     @property
     def moving(self) -> bool:
         """Whether the spread changes with the variable."""
-        return self.tilt is not None
+        return self.log_sd is not None
 
     def log_spread(self, at: Rows | slice, values: Array) -> Array:
         """Log spread of some rows at other values of the variable."""
-        if self.tilt is None:
+        if self.log_sd is None:
             return self.still[at]
-        return self.still[at] + np.clip(self.tilt.linear(at, values), -MOST_TILT, MOST_TILT)
+        return self.still[at] + np.clip(self.log_sd.linear(at, values), -MOST_LOG_SD, MOST_LOG_SD)
 
     def log_accept(self, at: Rows, values: Array) -> Array:
         """Log-likelihood of values less a bound of it, components summed out; 0 in rows without an outcome."""
         linear = self.term.linear(at, values)
         spread = self.log_spread(at, values)
         score = self.fitted.log_accept(self.term.response[at], linear, spread)
-        if self.tilt is not None:  # the density is the higher, the smaller the spread
-            score = score - (spread - self.still[at]) - MOST_TILT
+        if self.log_sd is not None:  # the density is the higher, the smaller the spread
+            score = score - (spread - self.still[at]) - MOST_LOG_SD
         score = np.where(np.isfinite(linear) & ~np.isnan(score), score, -np.inf)
         if self.term.silent is None:
             return score

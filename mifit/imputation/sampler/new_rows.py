@@ -115,9 +115,9 @@ def _for_new(
             judged = [n for n in factors if not facts_of(factors[n].method).survival]
             drawn = listed(map(repr, dict.fromkeys([*plan.order, *judged])), 8)
             many = len(new[name].missing)
-            holed = "is missing in all new rows" if many == new.n_rows else f"is missing in {many} of the new rows"
+            gap = "is missing in all new rows" if many == new.n_rows else f"is missing in {many} of the new rows"
             raise PlanError(
-                f"{name!r} {holed}, and no model draws it.",
+                f"{name!r} {gap}, and no model draws it.",
                 reason="survival times are not imputed" if factor else "it was complete in the rows that were imputed",
                 drawn=drawn or "nothing",
                 do=f"imp.impute_new(new[new[{name!r}].notna()])" if factor and name in given else together,

@@ -52,7 +52,7 @@ class Change(NamedTuple):
     needs: tuple[Hashable, ...]  #: the other variables they are computed from
     centre: Array  #: (k,)
     scale: Array  #: (k,)
-    costly: bool  #: whether some are splines, logarithms or functions of one's own
+    costly: bool  #: whether some are splines, logarithms or user-defined functions
 
 
 class _Imagined(NamedTuple):
@@ -120,7 +120,7 @@ class Layout:
         designed = (
             place for place, slot in enumerate(self.slots) if slot.design is not None and slot.position is not None
         )
-        #: columns that are NaN where a variable leaves their domain: splines, logarithms, functions of one's own
+        #: columns that are NaN where a variable leaves their domain: splines, logarithms, user-defined functions
         self.narrow = np.array([place for place in designed if not self._product(place)], dtype=np.int64)
 
     def __len__(self) -> int:

@@ -11,7 +11,7 @@ from mifit.frame.kinds import Kind
 from mifit.imputation.contract import Visit
 from mifit.imputation.methods import PMM, Normal, Power, Sample, check_method
 from mifit.imputation.methods.pmm import ascending, match
-from mifit.imputation.methods.power import PowerFitted, PowerScale, _Profile, _scale_of, _Tilted
+from mifit.imputation.methods.power import PowerFitted, PowerScale, _HeteroscedasticProfile, _Profile, _scale_of
 from mifit.imputation.numerics.linear import solve
 from mifit.imputation.numerics.truncated import truncated_normal
 
@@ -44,8 +44,8 @@ def profile(y, X, on):
     [
         Power(),
         Power(on=YEO_JOHNSON),
-        Power(uneven=True),
-        Power(on=YEO_JOHNSON, uneven=True),
+        Power(heteroscedastic=True),
+        Power(on=YEO_JOHNSON, heteroscedastic=True),
         Normal(),
         PMM(),
         PMM(donors=12),
@@ -153,7 +153,7 @@ def test_drawn_exponents_scatter_around_the_estimate_by_their_standard_error():
     assert stats.kstest(drawn, stats.norm(estimate, spread).cdf).pvalue > 1e-3
 
 
-def uneven(n=800, seed=0, slope=0.35, power=0.4):
+def heteroscedastic(n=800, seed=0, slope=0.35, power=0.4):
     """The same where the log spread rises with the mean on the power scale."""
     rng = np.random.default_rng(seed)
     X = np.column_stack([np.ones(n), rng.standard_normal((n, 2))])
@@ -162,16 +162,16 @@ def uneven(n=800, seed=0, slope=0.35, power=0.4):
     return (1 + power * w) ** (1 / power), X
 
 
-def tilted(y, X):
+def profile_of(y, X):
     seen = visit(y, X)
     cross = seen.cross()
-    return _Tilted(X, y, _scale_of(y), cross, solve(cross, seen.terms), seen.terms)
+    return _HeteroscedasticProfile(X, y, _scale_of(y), cross, solve(cross, seen.terms), seen.terms)
 
 
 @pytest.mark.parametrize("power", [0.1, 0.4, 0.8])
-def test_the_tilted_profile_is_that_of_a_weighted_regression(power):
-    y, X = uneven()
-    found = tilted(y, X)
+def test_the_heteroscedastic_profile_is_that_of_a_weighted_regression(power):
+    y, X = heteroscedastic()
+    found = profile_of(y, X)
     z, _, scale = found.scaled(power)
     fit = X @ np.linalg.lstsq(X, z, rcond=None)[0]
     lean = fit - fit.mean()
@@ -188,10 +188,10 @@ def test_the_tilted_profile_is_that_of_a_weighted_regression(power):
     brute = optimize.minimize(against, np.zeros(2), method="trust-exact", **words)
     slope, hessian = brute.x, derivatives(brute.x)[1]
     np.testing.assert_allclose(derivatives(slope)[0] @ np.linalg.solve(hessian, derivatives(slope)[0]), 0, atol=1e-6)
-    tilt, known = found.tilt(z)
+    log_sd_slope, known = found.log_sd_slope(z)
     np.testing.assert_allclose(found.slope, slope[1], atol=0.01 / np.sqrt(known))
     np.testing.assert_allclose(1 / np.sqrt(known), np.sqrt(np.linalg.inv(hessian)[1, 1]), rtol=0.1)
-    np.testing.assert_allclose(X @ tilt, found.slope * lean, atol=1e-10)
+    np.testing.assert_allclose(X @ log_sd_slope, found.slope * lean, atol=1e-10)
     root = np.exp(-found.slope * lean)
     rss = np.linalg.lstsq(X * root[:, None], z * root, rcond=None)[1][0]
     jumps = (power - 1) * found.log_sum - len(y) * np.log(scale)
@@ -206,9 +206,9 @@ def test_the_slope_is_the_likeliest_one_also_with_a_value_far_out():
         X = np.column_stack([np.ones(300), x])
         if seed % 3 == 0:
             x[0], y[0] = X[0, 1], y.max() * 50
-        found = tilted(y, X)
+        found = profile_of(y, X)
         z, _, _ = found.scaled(float(rng.choice([-0.5, 0.0, 0.5, 1.0])))
-        found.tilt(z)
+        found.log_sd_slope(z)
         fit = X @ np.linalg.lstsq(X, z, rcond=None)[0]
         lean = fit - fit.mean()
         grid = np.linspace(-1, 1, 4001) * np.log(10) / np.abs(lean).max()
@@ -216,40 +216,40 @@ def test_the_slope_is_the_likeliest_one_also_with_a_value_far_out():
         assert abs(found.slope - grid[np.argmax(height)]) <= grid[1] - grid[0]
 
 
-def test_a_drawn_tilt_scatters_around_its_estimate_by_its_standard_error():
-    y, X = uneven()
-    found = tilted(y, X)
-    tilt, known = found.tilt(found.scaled(0.4)[0])
+def test_a_drawn_slope_of_the_log_sd_scatters_around_its_estimate_by_its_standard_error():
+    y, X = heteroscedastic()
+    found = profile_of(y, X)
+    log_sd_slope, known = found.log_sd_slope(found.scaled(0.4)[0])
     slope, rng = found.slope, np.random.default_rng(2)
-    drawn = np.array([found.drawn(0.4, rng)[1][1] for _ in range(1500)]) / (tilt[1] / slope)
+    drawn = np.array([found.drawn(0.4, rng)[1][1] for _ in range(1500)]) / (log_sd_slope[1] / slope)
     # Kolmogorov-Smirnov: false alarm 1e-3
     assert stats.kstest(drawn, stats.norm(found.slope, 1 / np.sqrt(known)).cdf).pvalue > 1e-3
     rows = np.column_stack([np.ones(3), [-2.0, 0.0, 2.0], np.zeros(3)])
-    fits = [Power(uneven=True).fit(visit(y, X), np.random.default_rng(k)) for k in range(200)]
+    fits = [Power(heteroscedastic=True).fit(visit(y, X), np.random.default_rng(k)) for k in range(200)]
     ratio = np.array([np.log(sd[2] / sd[0]) for _, sd in (fit.mean_sd(rows) for fit in fits)])
     wanted = 0.35 * 0.6 * 4  # by how much the log spread differs between these rows
     assert abs(ratio.mean() - wanted) < 4 * ratio.std()
     assert wanted / ratio.std() > 4  # it is seen
 
 
-def test_an_even_spread_is_not_tilted_beyond_chance():
+def test_a_constant_sd_gets_no_slope_beyond_chance():
     found = []
     for seed in range(40):
-        profile = tilted(*uneven(seed=seed, slope=0.0))
-        _, known = profile.tilt(profile.scaled(0.4)[0])
+        profile = profile_of(*heteroscedastic(seed=seed, slope=0.0))
+        _, known = profile.log_sd_slope(profile.scaled(0.4)[0])
         found.append(profile.slope * np.sqrt(known))
     assert abs(np.mean(found)) < 4 / np.sqrt(40)
     assert 0.6 < np.std(found) < 1.5
 
 
 def test_a_spread_never_leaves_a_tenth_and_ten_times_the_usual_one():
-    y, X = uneven(n=60, slope=0.0)
-    fit = Power(uneven=True).fit(visit(y, X), np.random.default_rng(1))
+    y, X = heteroscedastic(n=60, slope=0.0)
+    fit = Power(heteroscedastic=True).fit(visit(y, X), np.random.default_rng(1))
     far = np.column_stack([np.ones(2), [-1e6, 1e6], np.zeros(2)])
     _, sd = fit.mean_sd(far)
     assert np.all((sd > 0.0999 * fit.scale * fit.sigma) & (sd < 10.001 * fit.scale * fit.sigma))
-    plain = Power(uneven=True).fit(visit(y), np.random.default_rng(1))  # nothing to be uneven along
-    assert np.all(plain.tilt == 0)
+    plain = Power(heteroscedastic=True).fit(visit(y), np.random.default_rng(1))  # the sd has no predictor
+    assert np.all(plain.log_sd_slope == 0)
 
 
 def test_heavy_tails_and_few_rows_leave_an_exponent_that_is_drawn():
@@ -261,27 +261,27 @@ def test_heavy_tails_and_few_rows_leave_an_exponent_that_is_drawn():
             x = rng.standard_normal(n)
             y = np.exp(0.7 * x + 0.7 * rng.standard_t(3, n) * np.exp(0.3 * x))
             X = np.column_stack([np.ones(n), x])
-            fits.append(Power(uneven=True).fit(visit(y, X), np.random.default_rng(seed)))
+            fits.append(Power(heteroscedastic=True).fit(visit(y, X), np.random.default_rng(seed)))
         for power in (-1.0, -3.0):  # one row has all the weight
-            y, X = uneven(n=60, slope=0.0)
+            y, X = heteroscedastic(n=60, slope=0.0)
             X[0, 1], y[0] = 1e3, 1e3
-            profile = tilted(y, X)
+            profile = profile_of(y, X)
             profile.slope = power
-            fits.append(Power(uneven=True).fit(visit(y, X), np.random.default_rng(1)))
+            fits.append(Power(heteroscedastic=True).fit(visit(y, X), np.random.default_rng(1)))
             assert np.isfinite(profile.drawn(0.5, np.random.default_rng(1))[1]).all()
     assert all(np.isfinite([*fit.coef, fit.sigma, fit.power]).all() for fit in fits)
     assert all(fit.power != fit.warm for fit in fits)
 
 
 @pytest.mark.parametrize("spread", [0.1, 0.3, 1.0])
-def test_the_curvature_of_the_tilted_profile_does_not_hang_on_where_its_search_began(spread):
+def test_the_curvature_of_the_heteroscedastic_profile_does_not_hang_on_where_its_search_began(spread):
     for seed in range(10):
         rng = np.random.default_rng([100, seed])
         x = rng.standard_normal(100)
         y = np.exp(spread * 0.7 * (x + rng.standard_normal(100) * np.exp(0.3 * x)))
         X = np.column_stack([np.ones(100), x])
-        estimate, width = tilted(y, X).maximum(None)
-        found = tilted(y, X)
+        estimate, width = profile_of(y, X).maximum(None)
+        found = profile_of(y, X)
         found.slope = 0.5
         heights = [found.value(estimate + d) for d in (-0.02, 0.0, 0.02)]
         bend = (heights[0] - 2 * heights[1] + heights[2]) / 0.02**2
@@ -299,7 +299,7 @@ def test_a_gamma_covariate_leaves_its_companion_alone():
         held = data.assign(x=data["x"].mask(rng.random(4_000) < special.expit(-0.5 + 0.7 * stats.zscore(data["y"]))))
         full = np.linalg.lstsq(np.column_stack([np.ones(4_000), x, z]), data["y"], rcond=None)[0]
         imp = mifit.impute(held, "y ~ x + z", m=5, rng=seed, progress=False)
-        assert imp.plan["x"].method.uneven
+        assert imp.plan["x"].method.heteroscedastic
         gaps.append(imp.fit().params["z"] - full[2])
     assert abs(np.mean(gaps)) < 0.01 + 3 * np.std(gaps, ddof=1) / np.sqrt(12)
 

@@ -42,20 +42,20 @@ COLUMNS = {
 }
 
 
-def fits(name, uneven, many=25, alone=False):
+def fits(name, heteroscedastic, many=25, alone=False):
     y, Z = COLUMNS[name]
     Z = (Z - Z.mean(axis=0)) / Z.std(axis=0)
     X = np.ones((len(y), 1)) if alone else np.column_stack([np.ones(len(y)), Z])
-    method = Power(uneven=uneven).tuned(y)
+    method = Power(heteroscedastic=heteroscedastic).tuned(y)
     for seed in range(many):
         seen = Visit(y, X, np.arange(X.shape[1]), Kind.NUMERIC)
         yield y, X, method.fit(seen, np.random.default_rng(seed)), np.random.default_rng([1, seed])
 
 
-@pytest.mark.parametrize("uneven", [False, True])
+@pytest.mark.parametrize("heteroscedastic", [False, True])
 @pytest.mark.parametrize("name", COLUMNS)
-def test_the_largest_of_many_draws_lies_within_what_the_observed_values_warrant(name, uneven):
-    for y, X, fitted, rng in fits(name, uneven):
+def test_the_largest_of_many_draws_lies_within_what_the_observed_values_warrant(name, heteroscedastic):
+    for y, X, fitted, rng in fits(name, heteroscedastic):
         drawn = fitted.sample(X[rng.integers(len(X), size=2_000)], rng)
         middle = np.median(y) if not fitted.on.positive else 0.0
         size = np.median(np.abs(y - middle))
@@ -142,6 +142,6 @@ def test_a_row_whose_own_bound_lies_far_out_reaches_on_from_there_and_the_others
         assert one["chol"][~high].max() < 6 * frame["chol"].max()
 
 
-@pytest.mark.parametrize("uneven", [False, True])
-def test_the_contract_is_kept_where_nothing_is_uneven(uneven):
-    check_method(Power(uneven=uneven))
+@pytest.mark.parametrize("heteroscedastic", [False, True])
+def test_the_contract_is_kept_where_nothing_is_uneven(heteroscedastic):
+    check_method(Power(heteroscedastic=heteroscedastic))

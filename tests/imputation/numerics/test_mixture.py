@@ -18,7 +18,7 @@ def test_the_step_of_the_spread_keeps_the_prior():
 
 
 def test_a_spread_step_with_another_prior_is_noticed(monkeypatch):
-    monkeypatch.setattr(mixture, "_TILT_SD", 1.0)
+    monkeypatch.setattr(mixture, "_SLOPE_SD", 1.0)
     assert abs(_moved(2_500)).max() > 2 * LIMIT
 
 
@@ -32,7 +32,7 @@ def _moved(many):
         before[k] = 0.5 * rng.standard_normal(2)
         s = mixture.spread_of(Zs, before[k])
         e = s * (mean + np.sqrt(variance) * rng.standard_normal(8))
-        after[k] = mixture._tilted(Zs, e, mean, variance, before[k], rng)
+        after[k] = mixture._drawn_log_sd(Zs, e, mean, variance, before[k], rng)
     assert np.mean(before != after) > 0.3
     changes = np.column_stack([after**p - before**p for p in (1, 2, 4)])
     return changes.mean(axis=0) / (changes.std(axis=0) / np.sqrt(many))
@@ -72,10 +72,10 @@ def regression(errors, n=300, seed=7):
     return X, X @ [1.0, 2.0, -1.0] + errors(rng, n)
 
 
-def passes(X, z, many, tilt=0, seed=8):
-    law, rng, found = first_law(X, z, np.arange(3), 5, tilt), np.random.default_rng(seed), []
+def passes(X, z, many, log_sd_slope=0, seed=8):
+    law, rng, found = first_law(X, z, np.arange(3), 5, log_sd_slope), np.random.default_rng(seed), []
     for number in range(many + 100):
-        law, _ = gibbs_pass(X, z, X[:, 3 - tilt :], np.arange(3), law, rng)
+        law, _ = gibbs_pass(X, z, X[:, 3 - log_sd_slope :], np.arange(3), law, rng)
         found += [law] if number >= 100 else []
     return found
 
@@ -102,9 +102,9 @@ def test_a_spread_that_differs_is_found():
     rng = np.random.default_rng(9)
     X = np.column_stack([np.ones(500), rng.standard_normal((500, 2))])
     z = X @ [1.0, 2.0, -1.0] + np.exp(0.5 * X[:, 2]) * rng.standard_normal(500)
-    tilt = np.mean([law.tilt for law in passes(X, z, 300, tilt=2)], axis=0)
-    assert abs(tilt[0]) < 0.15
-    assert abs(tilt[1] - 0.5) < 0.15
+    log_sd_slope = np.mean([law.log_sd_slope for law in passes(X, z, 300, log_sd_slope=2)], axis=0)
+    assert abs(log_sd_slope[0]) < 0.15
+    assert abs(log_sd_slope[1] - 0.5) < 0.15
 
 
 def test_units_do_not_matter():

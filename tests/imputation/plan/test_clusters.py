@@ -165,7 +165,7 @@ def test_an_outcome_that_is_drawn_without_its_clusters_is_said_to_be(kind):
     assert res.nobs == frame["y"].notna().sum()
 
 
-@pytest.mark.filterwarnings("ignore:.*yet drawn apart")
+@pytest.mark.filterwarnings("ignore:.*but imputed independently")
 def test_nothing_is_said_where_the_outcome_is_complete():
     full = long_frame(3)[0]
     full["x"] = np.where(np.arange(len(full)) % 5, full["visit"], np.nan)

@@ -77,7 +77,7 @@ def test_inside_its_condition_a_column_is_drawn_from_the_rows_inside_alone():
         assert stats.kstest((one["cigarettes"] - 12 - one["age"])[gone], "norm").pvalue > 1e-3
 
 
-@pytest.mark.filterwarnings("ignore:.*yet drawn apart")
+@pytest.mark.filterwarnings("ignore:.*but imputed independently")
 def test_a_condition_on_a_number_and_one_on_two_columns():
     frame = smokers().assign(extra=lambda f: np.where(f["age"] > 0.3, f["age"], np.nan))
     frame.loc[frame.index[:60], "age"] = np.nan
@@ -324,7 +324,7 @@ def test_a_weighted_ordinal_fit_is_that_of_rows_written_out(link, separated):
     np.testing.assert_allclose(found[0], truth[0], rtol=0.1 if separated else 1e-5)
 
 
-@pytest.mark.filterwarnings("ignore:.*yet drawn apart")
+@pytest.mark.filterwarnings("ignore:.*but imputed independently")
 def test_survey_weights_reach_ordered_levels_and_are_refused_by_a_penalty():
     frame = sites().assign(w=np.linspace(0.5, 2, 240), o=lambda f: pd.cut(f["z"], 3, labels=list("abc")))
     frame["o"] = frame["o"].mask(np.arange(240) % 5 == 0)

@@ -247,7 +247,7 @@ def test_observed_values_that_contradict_each_other_are_refused_by_name():
     frame.mice.impute(conditional=NESTED, m=2, iterations=1, rng=1)
     both = smoking().assign(none=lambda f: np.where(f["now"] == "n", 1.0, np.nan), other=1.0)
     both.loc[both["packs"].notna().idxmax(), ["now", "none"]] = [None, 1.0]
-    with pytest.raises(DataError, match="no value of 'now' agrees with what was observed below it in 1 rows"):
+    with pytest.raises(DataError, match="no value of 'now' agrees, in 1 rows, with the observed columns that depend"):
         both.mice.impute(conditional={**NESTED, "none": "now == 'n'"}, **FAST)
 
 

@@ -45,8 +45,8 @@ def own_model(name, layout, model):
         ).logpdf
     if name == "mixture":
         coef = coefficients(layout, model, {"Intercept": 2.5, "z": 0.5})
-        tilt = coefficients(layout, model, {"Intercept": 0.1, "z": 0.3})
-        law = MixtureFitted(coef, Law(WEIGHT, MEAN, VARIANCE, 1.0, coef, np.empty(0)), tilt, 0.0, 1.0)
+        log_sd_slope = coefficients(layout, model, {"Intercept": 0.1, "z": 0.3})
+        law = MixtureFitted(coef, Law(WEIGHT, MEAN, VARIANCE, 1.0, coef, np.empty(0)), log_sd_slope, 0.0, 1.0)
         size = np.exp(0.1 + 0.3 * Z)
         return law, lambda v: log_mixture((v - 2.5 - 0.5 * Z) / size) - np.log(size)
     coef = coefficients(layout, model, {"Intercept": 0.4, "z": 0.3})
@@ -79,8 +79,8 @@ def seat(term, own, uneven="even"):
     values["x"][200:] = 3.0
     store, ready = engine.new_store(values), engine.factors[0]
     coef = coefficients(engine.layout, ready.model, {"Intercept": 0.2, "z": 0.4, label: slope})
-    tilt = coefficients(engine.layout, ready.model, slopes) if slopes else None
-    fitted = MixtureFitted(coef, Law(WEIGHT, MEAN, VARIANCE, 1.0, coef, np.empty(0)), tilt, 0.0, 1.0)
+    log_sd_slope = coefficients(engine.layout, ready.model, slopes) if slopes else None
+    fitted = MixtureFitted(coef, Law(WEIGHT, MEAN, VARIANCE, 1.0, coef, np.empty(0)), log_sd_slope, 0.0, 1.0)
     plain = LikelihoodTerm.of_factor(fitted, ready.model, store, "x", Response(np.full(DRAWS + 200, 2.5)))
     made, own_density = own_model(own, engine.layout, engine.own["x"])
     affine = engine.affine(ready, "x")

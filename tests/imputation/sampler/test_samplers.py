@@ -61,8 +61,8 @@ def normal_own(layout, model):
     return NormalFitted(coef, 1.0, 0.0, 1.0), stats.norm(2.5 + 0.5 * Z, 1.0).logpdf
 
 
-def power_own(positive, power, tilt=0.0):
-    """Normal with mean 0.4 + 0.3 z and spread 0.6 exp(tilt z) on a power scale."""
+def power_own(positive, power, log_sd_slope=0.0):
+    """Normal with mean 0.4 + 0.3 z and spread 0.6 exp(log_sd_slope z) on a power scale."""
 
     def make_own(layout, model):
         on = PowerScale(True, 0.0, 2.0) if positive else PowerScale(False, 2.5, 0.8)
@@ -77,11 +77,11 @@ def power_own(positive, power, tilt=0.0):
                 else:
                     w = stats.yeojohnson(u, power)
                     jump = (power - 1) * np.sign(u) * np.log1p(np.abs(u))
-                law = stats.norm(0.4 + 0.3 * Z, 0.6 * np.exp(tilt * Z))
+                law = stats.norm(0.4 + 0.3 * Z, 0.6 * np.exp(log_sd_slope * Z))
                 return np.where(np.isfinite(w), law.logpdf(w) + jump, -np.inf)
 
-        lean = coefficients(layout, model, {"z": tilt}) if tilt else None
-        return PowerFitted(coef, 0.6, 0.0, 1.0, power, on, power, tilt=lean), log_density
+        lean = coefficients(layout, model, {"z": log_sd_slope}) if log_sd_slope else None
+        return PowerFitted(coef, 0.6, 0.0, 1.0, power, on, power, log_sd_slope=lean), log_density
 
     return make_own
 
