@@ -68,6 +68,7 @@ def impute(
     ignore: Any = None,
     by: Hashable | None = None,
     weights: Any = None,
+    weights_as: str | None = None,
     collapse: Mapping[Hashable, Any] | None = None,
     min_count: int | None = None,
     error_law: str = "auto",
@@ -133,6 +134,10 @@ def impute(
         Column of groups that are imputed separately.
     weights : hashable or {"frequency": column}, optional
         Column of survey weights, or of frequencies, for the imputation models of chained equations.
+    weights_as : {"sampling", "precision"}, optional
+        What ``weights=`` of WLS or ``var_weights=`` of a GLM are. Sampling and inverse-probability weights do not enter
+        the likelihood of the draws: they are predictors, and the fit is weighted. Precisions (known variances, numbers
+        of trials) multiply it. By default the complete rows decide, and the plan says how.
     collapse : mapping, optional
         Column -> {new level: [levels]}: drawn together, then one of them by their observed shares.
     min_count : int, optional
@@ -191,8 +196,8 @@ def impute(
         formula=formula, model=model, m=m, iterations=iterations, methods=methods, predictors=predictors,
         auxiliary=auxiliary, congeniality=congeniality, order=order, derived=derived, id=id, link=link,
         kinds=kinds, bounds=bounds, censored=censored, truncated=truncated, conditional=conditional,
-        where=where, ignore=ignore, by=by, weights=weights, collapse=collapse, min_count=min_count,
-        error_law=error_law, rng=rng, n_jobs=n_jobs, progress=progress, checkpoint=checkpoint,
+        where=where, ignore=ignore, by=by, weights=weights, weights_as=weights_as, collapse=collapse,
+        min_count=min_count, error_law=error_law, rng=rng, n_jobs=n_jobs, progress=progress, checkpoint=checkpoint,
         model_keywords=model_keywords,
     )  # fmt: skip
     return ImputedSet(imputed(frame, given, ImputedSet))

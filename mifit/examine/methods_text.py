@@ -180,6 +180,7 @@ def _imputing(record: Record, write: _Style, cite: Numbered) -> list[str]:
         how = "each covariate was drawn from its distribution given the other covariates, weighted by the likelihood of"
         how = f"{how} the outcome in the analysis model, so that imputations and analysis are congenial"
         tail = f": {how}." if fed else ", here from the analysis model itself."
+        tail += _weights(record)
         principle = f"by fully conditional specification compatible with the analysis{cite('compatible')}"
         return [*said, f"Missing values were {times} {principle}{tail}", _chains(record)]
     principle = f"by chained equations{cite('chained')}"
@@ -189,6 +190,16 @@ def _imputing(record: Record, write: _Style, cite: Numbered) -> list[str]:
     else:
         tail = "with main effects as predictors; these models were not derived from an analysis"
     return [*said, f"Missing values were {times} {principle} {tail}.", _chains(record)]
+
+
+def _weights(record: Record) -> str:
+    """What became of sampling weights."""
+    found = {factor.weighting for factor in record.plan.factors} if record.plan is not None else set()
+    if not found & {"predictor", "auxiliary", "none"}:
+        return ""
+    among = "; they were among the predictors" if "predictor" in found else ""
+    among = "; they were an auxiliary variable" if "auxiliary" in found else among
+    return f" The sampling weights of the analysis did not enter this likelihood{among}."
 
 
 def _chains(record: Record) -> str:

@@ -208,12 +208,30 @@ def _by_mode(plan: Plan, designs: Designs, question: Question, design: Design) -
         return Verdict("absent", f"the imputations never saw {', '.join(beyond)}", beyond)
     if plan.mode == "terms":
         return Verdict("approximate", "analysis terms as predictors")
+    if loose := _without_weights(plan, question):
+        return Verdict("approximate", loose)
     before = list(dict.fromkeys(one.terms.outcome for q in same for one in _earlier(q, plan)))
     if before and likelihood(question)[2:4] != ("Gaussian", "Identity"):
         return Verdict("approximate", f"drawn in sequence, given {', '.join(before)} too")
     if any(covered(designs.of(q), [design]) for q in same):
         return Verdict("exact", "as declared")
     return Verdict("implied", f"nested in {' and '.join(q.formula for q in same)}")
+
+
+_BESIDE = {
+    "predictor": ", the weight among the predictors of the covariates",
+    "auxiliary": ", the weight an auxiliary that follows the outcome",
+    "none": "",
+}
+
+
+def _without_weights(plan: Plan, question: Question) -> str:
+    """Why a weighted analysis is approximate; empty where its weights are part of the draws, or it has none."""
+    for factor in plan.factors:
+        declared = None if factor.question is None else plan.questions[factor.question]
+        if declared is not None and likelihood(declared) == likelihood(question) and factor.weighting != "likelihood":
+            return f"drawn without weights{_BESIDE.get(factor.weighting, '')}"
+    return ""
 
 
 def _shown(question: Question) -> str:

@@ -11,6 +11,7 @@ from ...formula.question import Question
 from ...frame.kinds import Kind
 from ...frame.table import Table
 from ..methods import METHODS
+from .analysis_weights import check_weights_as
 from .chained import plan_chained
 from .check_analysis import check_keywords
 from .draft import Draft
@@ -40,6 +41,7 @@ def build(
     draft = Draft(
         table, tuple(questions), options, scope, mode, excluded, events, skips=skips or {}, derived=tuple(derived)
     )
+    check_weights_as(draft)
     apply_restrictions(draft)
     draft.recode([n for n, option in options.methods.items() if _reads_numbers(option)], {Kind.ORDINAL})
     (plan_joint if mode == "compatible" else plan_chained)(draft)

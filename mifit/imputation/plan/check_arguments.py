@@ -155,6 +155,7 @@ def options_of(given: Arguments, frame: Any) -> Options:
         ignore=ignore if ignore is None or isinstance(ignore, str) else rows(frame, ignore, "ignore="),
         by=given.by,
         weights=given.weights,
+        weights_as=given.weights_as,
         min_count=given.min_count,
         error_law=given.error_law,
         **{word: dict(getattr(given, word) or {}) for word in _BY_COLUMN},

@@ -59,6 +59,8 @@ class Draft:
     ignored: Condition | Mask | None = None
     derived: tuple[Derived, ...] = ()
     relations: Relations = field(default_factory=Relations)  #: what derived columns say of those that are drawn
+    sampled: dict[int, list[Piece]] = field(default_factory=dict)  #: sampling weights of analyses, as predictors
+    later: list[Hashable] = field(default_factory=list)  #: sampling weights that follow the outcome: auxiliaries
     effects: dict[Column, Array] = field(default_factory=dict)  #: standardised, for choosing among predictors
     scales: dict[Hashable, Scale] = field(default_factory=dict)  #: numbers that the analyses have on another scale
     frozen: Designs | None = None  #: on the table as it was when they were asked for
@@ -190,8 +192,11 @@ class Draft:
         """What an analysis is given and a covariate may follow: strata, entry, weights, offset, log exposure."""
         told = {v for q in self.questions for v in q.outcome} | {name}
         found: dict[str, Piece] = {}
-        for question in self.questions:
-            for word in (word for word in AROUND if question.keywords.get(word) is not None):
+        for number, question in enumerate(self.questions):
+            words = [word for word in AROUND if not (number in self.sampled and word.endswith("weights"))]
+            for piece in self.sampled.get(number, ()):
+                found[self.shown(piece)] = piece
+            for word in (word for word in words if question.keywords.get(word) is not None):
                 given = question.keywords[word]
                 if not isinstance(given, Hashable) or given not in self.table:
                     if np.ndim(given):
@@ -209,6 +214,10 @@ class Draft:
                 elif given not in others:
                     found[code] = Piece("main", given)
         return tuple(found.values()), tuple(found)
+
+    def shown(self, piece: Piece) -> str:
+        """The right side of a registered formula."""
+        return [*self.questions, *self.extra][piece.which].formula.partition("~")[2].strip()
 
     def note(self, event: str) -> None:
         """Keep an event, once."""

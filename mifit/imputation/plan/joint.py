@@ -17,6 +17,7 @@ from ..contract import Method, facts_of
 from ..methods import COMPATIBLE, METHODS, Power, name_of
 from .after_joint import draw_afterwards, waiting
 from .analysed_scale import scales
+from .analysis_weights import as_predictor, weigh_by
 from .check_analysis import as_column, check_copies, check_outcomes
 from .defaults import (
     MOST_LEVELS,
@@ -73,6 +74,7 @@ def plan_joint(draft: Draft) -> None:
         draft.add(name, "column", METHODS["sample"], "sample", (), (), f"{table[name].n_levels} levels")
     auxiliaries = [n for n in auxiliaries if n not in constant]
     _add_analyses(draft, designs, baseline)
+    auxiliaries += [n for n in draft.later if n not in auxiliaries]
     why = _add_auxiliary_factors(draft, auxiliaries, baseline)
     _choose_outcome_rows(draft)
     _draw_covariates(draft, covariates, designs, outcomes)
@@ -247,13 +249,20 @@ def _add_analyses(draft: Draft, designs: list[Design], baseline: tuple[Hashable,
         question = draft.questions[numbers[0]]
         inside = {v for n in numbers for v in designs[n].variables} | set(question.outcome)
         pieces = [Piece("formula", n) for n in numbers] + [Piece("main", b) for b in baseline if b not in inside]
-        method = likelihood_of(question, draft.table)
+        weighting = weigh_by(draft, question, designs[numbers[0]])
+        if weighting == "predictor":
+            found = as_predictor(draft, question, designs[numbers[0]])
+            draft.sampled.update(dict.fromkeys(numbers, found.pieces))
+            draft.later += [n for n in found.after if n not in draft.later]
+            pieces += found.pieces
+            weighting = found.word
+        method = likelihood_of(question, draft.table, weighting == "likelihood")
         assert method is not None  # other analyses are planned as terms
         if draft.options.link == "sequence":
             earlier = [f.question for f in draft.factors if f.question is not None]
             pieces += [piece for n in earlier for piece in _outcome_pieces(draft, n)]
         label = " + ".join(draft.questions[n].formula for n in numbers)
-        draft.factors.append(Factor("analysis", method, tuple(pieces), numbers[0], None, "all", label))
+        draft.factors.append(Factor("analysis", method, tuple(pieces), numbers[0], label=label, weighting=weighting))
 
 
 def _add_auxiliary_factors(
@@ -262,6 +271,7 @@ def _add_auxiliary_factors(
     """Each auxiliary given the outcomes, the analysis terms and the auxiliaries before it; why its model."""
     analyses = [f.question for f in draft.factors if f.question is not None]
     rest = [Piece("formula", n) for n in range(len(draft.questions))] + [Piece("main", b) for b in baseline]
+    rest += list(dict.fromkeys(piece for pieces in draft.sampled.values() for piece in pieces))
     base = len(analyses) + len(rest) + sum(len(q.terms.codes) for q in draft.questions)
     reasons: dict[Hashable, str] = {}
     for position, name in enumerate(auxiliaries):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,10 @@ __all__ = ["AROUND", "keyword_vector", "likelihood_of"]
 AROUND = ("strata", "entry", "weights", "var_weights", "offset", "exposure")
 
 
-def likelihood_of(question: Question, table: Table) -> Method | None:
+def likelihood_of(question: Question, table: Table, weighted: bool = True) -> Method | None:
     """The method with the likelihood of an analysis; None where it has none here.
+
+    ``weighted`` says whether its weights multiply the likelihood, where it has any.
 
     Examples
     --------
@@ -36,7 +39,11 @@ def likelihood_of(question: Question, table: Table) -> Method | None:
         return None
     words, make = _LIKELIHOODS[question.model]
     given = {word for word, value in question.keywords.items() if value is not None}
-    return make(question, table) if given <= set(words) else None
+    if not given <= set(words):
+        return None
+    if not weighted:
+        question = replace(question, keywords={w: v for w, v in question.keywords.items() if w != "var_weights"})
+    return make(question, table)
 
 
 def keyword_vector(question: Question, word: str, table: Table) -> Array | None:

@@ -37,6 +37,7 @@ class Arguments:
     ignore: Any = None
     by: Any = None
     weights: Any = None
+    weights_as: Any = None
     collapse: Any = None
     min_count: Any = None
     error_law: Any = "auto"
@@ -93,6 +94,7 @@ class Options:
     censored: Mapping[Hashable, Any] = field(default_factory=dict)
     truncated: Mapping[Hashable, Any] = field(default_factory=dict)
     error_law: str = "auto"
+    weights_as: str | None = None
 
 
 def is_usual(value: Any, usual: Any) -> bool:

@@ -54,6 +54,7 @@ class Factor:
     rows: str = "all"  #: fitted on, and applied to: "observed" where its outcome was, "units" the first row of each id
     label: str = ""
     law: ErrorLaw | WorkingLaw | None = None  #: of its outcome around the mean; None where complete rows were not asked
+    weighting: str = "likelihood"  #: what weights of the analysis are: that, "predictor", "auxiliary" or "none"
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ class FactorRuntime:
         self.place = self._place(engine)
         self.kind, self.n_levels = self._kind()
         self.offset = self._offset()
-        self.weights = self._product("weights", "var_weights")
+        self.weights = self._product("weights", "var_weights") if factor.weighting == "likelihood" else None
 
     def response(self, values: Mapping[Hashable, Array]) -> Array:
         """The outcome with its current values, shape (n,): in the user's units, level codes, or row numbers."""

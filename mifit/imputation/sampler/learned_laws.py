@@ -27,7 +27,6 @@ _PER_COLUMN = 5  # and as many for each coefficient
 _PER_LOG_SD = 20  # and for each predictor of the spread
 _MANY_ROWS, _COMPONENTS = 1_000, (5, 8)
 OWN_AT = 0.01  #: p-value of the normality test below which a covariate's error law is learned (after a transformation)
-_WEIGHTED = ("weights", "var_weights")
 
 
 def with_error_laws(plan: Plan, engine: Engine) -> Plan:
@@ -81,7 +80,7 @@ def _law(plan: Plan, engine: Engine, runtime: FactorRuntime) -> ErrorLaw | None:
         return None
     if runtime.question is None and runtime.factor.variable in plan.options.methods:
         return None
-    if any(runtime.vector(word) is not None for word in _WEIGHTED) or any(n in engine.limits for n in runtime.outcome):
+    if runtime.weights is not None or any(n in engine.limits for n in runtime.outcome):
         return None
     if engine.layout.means or any(variable.skip for variable in engine.variables.values()):
         return None  # the rows that count there depend on what is drawn

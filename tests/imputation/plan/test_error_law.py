@@ -178,7 +178,8 @@ def test_auxiliaries_and_several_outcomes_have_laws_of_their_own():
 def test_weighted_bounded_and_plain_models_keep_theirs():
     df = frame("log-normal")
     df["g"] = 1.0 + (np.arange(len(df)) % 3)
-    assert law(df, model="wls", weights="g") is None
+    assert law(df, model="wls", weights="g", weights_as="precision") is None
+    assert law(df, model="wls", weights="g", weights_as="sampling").learned  # its likelihood has no weights
     df.loc[::7, "y"] = np.nan
     assert law(df, bounds={"y": (-50, 50)}) is None
     assert df.mice.plan().factors == ()
