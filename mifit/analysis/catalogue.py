@@ -1,4 +1,4 @@
-"""The table of statsmodels models, one entry each: what mifit knows of them.
+"""The table of statsmodels models, one entry each: their properties here.
 
 A later model is one more entry: where the class lives, what it is called, and where it departs from the
 ordinary: words of its own, a design without constant, parameters of an odd shape, other degrees of freedom.
@@ -42,7 +42,7 @@ _EVERY = ("nonrobust", "fixed scale", *_HC, "cluster", "HAC", "hac-panel", "nw-p
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What mifit knows of one statsmodels model."""
+    """Properties of one statsmodels model."""
 
     name: str  #: as in statsmodels.formula.api
     path: str  #: dotted path of the class, imported on use
@@ -76,7 +76,7 @@ class Spec:
 
     @property
     def facts(self) -> ModelFacts:
-        """What formulas and imputations know of it too."""
+        """The properties that formulas and imputations use too."""
         return model_facts(self.name)
 
 
@@ -109,7 +109,7 @@ def _ordinal_facts(result: Any, job: Job) -> dict[str, str]:
 
 
 def _fit_ordinal(model: Any, words: Mapping[str, Any]) -> Any:
-    """Fit by Newton's method, and by BFGS where that does not get there; statsmodels' default stops far off."""
+    """Fit by Newton's method, or by BFGS if that does not converge; statsmodels' default stops too early."""
     if "method" in words:
         return model.fit(**words)
     try:
@@ -170,7 +170,7 @@ def _n_events(job: Job) -> int:
 
 
 def _within_groups(job: Job) -> float:
-    """Return what conditioning leaves: rows minus one for each group whose outcome varies, minus coefficients."""
+    """Return residual degrees of freedom of a conditional model: rows - groups whose outcome varies - coefficients."""
     codes, outcome = np.asarray(job.init["groups"]), job.endog.to_numpy()
     order = np.argsort(codes, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(codes[order]) != 0])

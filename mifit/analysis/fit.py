@@ -47,7 +47,7 @@ _ALONE = threading.Lock()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fits:
-    """What m fits of one analysis leave behind; q coefficients."""
+    """Estimates and facts of m fits of one analysis; q coefficients."""
 
     names: tuple[str, ...]  #: (q,) as statsmodels spells them
     estimates: Array  #: (m, q)
@@ -62,7 +62,7 @@ class Fits:
     facts: Mapping[str, str]  #: lines the model adds to a summary, such as the family
     converged: npt.NDArray[np.bool_]  #: (m,)
     separated: npt.NDArray[np.bool_]  #: (m,) the estimate of this set is not finite
-    notes: tuple[str, ...]  #: what statsmodels had to say, each with its sets
+    notes: tuple[str, ...]  #: warnings of statsmodels, each with its sets
     kept: tuple[Any, ...] | None = None  #: (m,) statsmodels results, if they were to be kept
 
 
@@ -371,7 +371,7 @@ def _without_scale(reading: Reading) -> Reading:
 
 
 def _one_thread() -> AbstractContextManager[Any]:
-    """Keep BLAS to one thread: its number changes the last bits, and many threads on small matrices only wait."""
+    """Keep BLAS to one thread: the number of threads changes the last bits, and is slow for small matrices."""
     from threadpoolctl import threadpool_limits
 
     limits: AbstractContextManager[Any] = threadpool_limits(limits=1, user_api="blas")
@@ -379,7 +379,7 @@ def _one_thread() -> AbstractContextManager[Any]:
 
 
 def _attempt(job: Job) -> _One | FitError:
-    """Return the error instead of raising it: which worker is first is chance, which set is first is not."""
+    """Return the error instead of raising it, so that the error of the first set is the one raised."""
     try:
         with _one_thread():
             return _run(job)
@@ -398,7 +398,7 @@ def _unless_failed(ones: Iterable[_One | FitError]) -> list[_One]:
 
 
 def _converged(result: Any) -> bool:
-    """Tell whether an optimizer reached its end; a closed form always has."""
+    """Tell whether an optimizer converged; a closed form always has."""
     retvals = getattr(result, "mle_retvals", None) or {}
     return bool(retvals.get("converged", getattr(result, "converged", True)))
 

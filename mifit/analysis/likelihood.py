@@ -1,4 +1,4 @@
-"""Log-likelihoods of an analysis: at each set's own maximum, at given parameters, and on the m sets stacked."""
+"""Log-likelihoods of an analysis: at each set's own maximum, at given parameters, and on the m stacked sets."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ _NOTHING_LEFT = 1e-11
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grouped:
-    """What n rows in G groups say of a mixed model: p fixed columns X and the outcome y, w random columns Z.
+    """Sufficient statistics of a mixed model for n rows in G groups: p fixed columns X, outcome y, w random columns Z.
 
     The fixed columns and the first q random ones are made orthogonal over the rows, all columns have mean square 1, and
     the outcome is what least squares leave of it: whatever origins and units the user's columns have, these are alike.
@@ -48,7 +48,7 @@ class Grouped:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Point:
-    """A mixed model at some covariance of its random effects, everything else at its best for that."""
+    """A mixed model at some covariance of its random effects, all other parameters maximised given that."""
 
     loglik: float  #: but for the units of the outcome and of the fixed columns
     slope: Array  #: (w, w) derivative of ``loglik`` by the root of the covariance

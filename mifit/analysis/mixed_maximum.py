@@ -1,4 +1,4 @@
-"""The maximum of a mixed model's likelihood: the way there, how far away a fit is, and the errors of its variances."""
+"""The maximum of a mixed model's likelihood: maximisation, distance of a fit from it, standard errors of variances."""
 
 from __future__ import annotations
 
@@ -269,7 +269,7 @@ def _figures(data: Grouped, root: Array, log_residual: float) -> Array:
 
 
 def _starts(data: Grouped) -> list[Array]:
-    """Return where to climb from: random effects that vary as much as the residuals, and less and more than that."""
+    """Return starting values: random effects that vary as much as the residuals, and less and more than that."""
     q, c = len(data.random), len(data.widths)
     return [composed(size * np.eye(q), np.full(c, size), data.widths) for size in (0.5, 0.05, 5.0)]
 
@@ -285,7 +285,7 @@ def _least_residual(data: Grouped) -> float:
 
 
 def _climbed(data: Grouped, root: Array, reml: bool) -> tuple[Array, Point]:
-    """Climb by Newton's method with halved steps from a root, shape (w, w), to a maximum."""
+    """Maximise by Newton's method with halved steps from a root, shape (w, w)."""
     for _ in range(_MANY_STEPS):
         chart = _chart(data, root)
         root, here = chart.middle, point(data, chart.middle, reml)
@@ -351,7 +351,7 @@ def _information(chart: _Chart, reml: bool, here: Point) -> Array:
 
 
 def _saddle(chart: _Chart, reml: bool, here: Point) -> tuple[float, Array]:
-    """Return how much the log-likelihood rises on some way that is level at its start, and where; 0 at a maximum."""
+    """Return the rise of the log-likelihood along a direction of zero slope, and where; 0 at a maximum."""
     values, vectors = np.linalg.eigh(_curvature(chart, reml))
     best, where = 0.0, np.zeros(len(values))
     for value, way in zip(values, vectors.T, strict=True):

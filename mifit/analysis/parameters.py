@@ -1,4 +1,4 @@
-"""What a fitted model says, as names, numbers and a covariance on scales that can be averaged."""
+"""Parameters of a fitted model: names, estimates and covariance on scales that can be averaged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What went wrong in some of the m fits: told apart, and said once with the numbers of the sets."""
+"""Problems in some of the m fits: each kind reported once, with the numbers of the sets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _FAR = 10.0
 #: with fewer groups, what varies between them only needs a t of its own
 _MANY_GROUPS = 50
 
-#: condition numbers of centred and scaled columns beyond which estimates hang on a few rows: always, and where
+#: condition numbers of centred and scaled columns beyond which estimates depend on a few rows: always, and where
 #: another set has a tenth of it
 _NEAR_SINGULAR, _NEARER_THAN_OTHERS = 1e4, 1e3
 
@@ -129,7 +129,7 @@ def _on_the_way(warning: warnings.WarningMessage) -> bool:
 def notes(
     said: Sequence[tuple[str, ...]], converged: Flags, separated: Flags, infinite: Sequence[str] = ()
 ) -> tuple[str, ...]:
-    """Return what a reader of the summary should know about the m fits.
+    """Return the notes of a summary about the m fits.
 
     Examples
     --------

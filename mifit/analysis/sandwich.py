@@ -1,4 +1,4 @@
-"""Covariances that do without the model's likelihood, from the scores of the rows; arrays only."""
+"""Sandwich covariances from the scores of the rows; arrays only."""
 
 from __future__ import annotations
 

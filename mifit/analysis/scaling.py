@@ -1,4 +1,4 @@
-"""Designs on one scale: some optimizers stop early where a column is a calendar year or an income."""
+"""Standardised designs: some optimizers stop early where columns have very different sizes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _UNEVEN = 1e4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scaled:
-    """A job whose design is standardised, and the way back for its p coefficients."""
+    """A job whose design is standardised, and the transformation back for its p coefficients."""
 
     job: Job
     matrix: Array  #: (p, p) raw coefficients from standardised ones

@@ -1,4 +1,4 @@
-"""One fit brought to its optimum: judged by its score, and fitted again where statsmodels stopped short."""
+"""One fit at its optimum: its score is checked, and it is fitted again where statsmodels stopped too early."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ _OWN_WAY = {"method", "start_params"} | _ANOTHER_CRITERION
 
 
 class Unsettled(ArithmeticError):
-    """No way led to the optimum."""
+    """No optimizer reached the optimum."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Settled:
-    """A fit, what it says of the design as it was, and how far it is from its optimum."""
+    """A fit, its parameters on the user's scale, and its distance from the optimum."""
 
     result: Any  #: on the scale of ``job``
     reading: Reading  #: on the scale of the user's columns
@@ -60,7 +60,7 @@ class Settled:
 
 
 def settled_fit(job: Job, design: FrozenDesign | None = None) -> Settled:
-    """Fit a job, judge the fit by its score, and fit again where it stopped short.
+    """Fit a job, check its score, and fit again where the optimizer stopped too early.
 
     Parameters
     ----------
@@ -216,7 +216,7 @@ def _evaluated(fit: MixedFit, job: Job, design: FrozenDesign) -> Any:
 
 
 def _separated(job: Job, result: Any, reading: Reading) -> bool:
-    """Tell whether some block of p coefficients has run away."""
+    """Tell whether some block of p coefficients diverged."""
     if not MODELS[job.model].separates(result):
         return False
     exog, parts = blocks(job, reading)
@@ -273,7 +273,7 @@ def _other_ways(job: Job, first: Settled | None) -> Iterator[dict[str, Any]]:
 
 
 def _starts(job: Job, first: Settled | None) -> Iterator[Array]:
-    """Return where to climb from: no effect of any column, and where a fit on the same scale ended."""
+    """Return starting values: no effect of any column, and the end of a fit on the same scale."""
     if first is not None and first.level is not None and np.isfinite(params_of(first.result)).all():
         yield params_of(first.result)
     model = model_of(job)
@@ -294,7 +294,7 @@ def _starts(job: Job, first: Settled | None) -> Iterator[Array]:
 
 
 def _newton(model: Any, job: Job, start: Array) -> Array | None:
-    """Climb by Newton's method with halved steps; None where there is no way up from the start."""
+    """Maximise by Newton's method with halved steps; None where no step from the start increases the likelihood."""
     at, top = start, height(model, job, start)
     if not np.isfinite(top):
         return None
@@ -322,7 +322,7 @@ def _newton(model: Any, job: Job, start: Array) -> Array | None:
 
 
 def _bfgs(model: Any, job: Job, start: Array) -> Array | None:
-    """Climb by BFGS, with Newton's last steps."""
+    """Maximise by BFGS, then by Newton steps."""
     from scipy.optimize import minimize
 
     def depth(params: Array) -> float:

@@ -1,4 +1,4 @@
-"""The few statsmodels tools that other packages need, imported on use."""
+"""Tables and summaries of statsmodels for other packages, imported on use."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What was asked: formulas taken apart, questions, and frozen designs; the only door for patsy."""
+"""What was asked: formulas taken apart, questions, and frozen designs; the only package that imports patsy."""

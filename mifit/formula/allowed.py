@@ -1,4 +1,4 @@
-"""What code from a file may say: columns, arithmetic, and functions known to do no more than compute."""
+"""Allowed code in a file: columns, arithmetic, and functions that only compute."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Approved:
-    """Code that was approved, ready to be evaluated; made by :func:`approve` alone."""
+    """Approved code that may be evaluated; made by :func:`approve` alone."""
 
     code: str
     compiled: types.CodeType
@@ -136,7 +136,7 @@ class _Refused(Exception):
 
 
 class _Reader:
-    """Reads a syntax tree from the outside in; whatever it does not know, it refuses."""
+    """Reads a syntax tree from the outside in; refuses every unknown node."""
 
     def __init__(self, columns: Collection[Any], names: Mapping[str, Any], odd: Collection[Any]) -> None:
         self.columns = columns if isinstance(columns, set | frozenset | dict) else set(columns)

@@ -1,4 +1,4 @@
-"""Derived columns: known functions of other columns, such as a body mass index, kept in step with them."""
+"""Derived columns: known functions of other columns, such as a body mass index, kept consistent with them."""
 
 from __future__ import annotations
 

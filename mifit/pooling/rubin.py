@@ -395,7 +395,7 @@ def _refuse(
         )
     if not df_complete > 0:
         raise PoolingError(
-            f"the complete data leave {df_complete:g} degrees of freedom: there is nothing to judge a t by.",
+            f"the complete data leave {df_complete:g} degrees of freedom: a t test needs more than 0.",
             do="imp.fit('y ~ x1 + x2', dfcom=float('inf'))",
         )
     labels = list(names) if names is not None else [f"number {j}" for j in range(q)]

@@ -181,7 +181,7 @@ def _figure(value: float, digits: int, supported: int = 99) -> str:
 
 
 def _number(value: float) -> str:
-    """Return degrees of freedom: one decimal while it matters, "inf" where nothing tells the t from the normal."""
+    """Return degrees of freedom: one decimal while it matters, "inf" where the t is the normal."""
     if value >= _ENDLESS:
         return "inf"
     if value < 0.1:

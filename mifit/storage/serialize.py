@@ -44,7 +44,7 @@ class Packer:
     arrays : dict
         Name -> array, as ``{"is": "array", "of": name}`` refers to it.
     owed : dict
-        Name -> object that no file can hold: a function made in a script, a method of one's own.
+        Name -> object that no file can hold: a function made in a script, a user-defined method.
     """
 
     def __init__(self) -> None:

@@ -281,7 +281,12 @@ def absent_files(folder: Path, text: str) -> list[str]:
 
 #: names that were given up for the terms of the field, and what to say instead
 RETIRED = {
-    "Asked": "Arguments", "Bench": "LikelihoodTerm", "Fence": "Constraint", "Ground": "Record",
+    "Asked": "Arguments", "FAR": "LONG_STEP", "Judge": "ScoresValues", "Members": "GroupedMissing",
+    "SECOND": "SECOND_TOLERANCE", "TENTH": "WARM_TOLERANCE", "bench": "a likelihood term", "hole": "missing",
+    "holed": "incomplete", "holes": "missing or imputed", "seat": "a likelihood term",
+    "silent": "uninformative, without_outcome or held_at_zero", "tilt": "log_sd_slope", "tilted": "heteroscedastic",
+    "uneven": "heteroscedastic",
+    "Bench": "LikelihoodTerm", "Fence": "Constraint", "Ground": "Record",
     "Judging": "ScoresValues",
     "Left": "WarmStart", "Parts": "Record", "Ready": "FactorRuntime", "Running": "ChainState", "Study": "Record",
     "Undone": "TransformedOutcome", "Wishes": "Options", "fence": "constraint", "heads": "first_rows or headings",
@@ -289,7 +294,11 @@ RETIRED = {
     "wished": "stated", "wishes": "options",
 }  # fmt: skip
 #: words that no message, docstring or comment has
-RETIRED_WORDS = re.compile(r"\b(holes?|wish|wishes|fences?|hedge|crooked)\b", re.IGNORECASE)
+RETIRED_WORDS = re.compile(
+    r"\b(holes?|holed|wish|wishes|wished|fences?|hedge|crooked|bays|bench|tilt|tilted|uneven|drawn apart|in harmony"
+    r"|takes no word|nothing tells|round in a circle|of one's own|to speak of|a judge)\b",
+    re.IGNORECASE,
+)
 #: labels of columns of frames that users have had since the first release
 LABELS = ("holes",)
 
@@ -615,6 +624,7 @@ FAULTY = {
     ),
     "a retired name": (retired_names, "frame/table.py", "def f(wishes): ...\n"),
     "a retired word in a message": (retired_words, "frame/table.py", 'x = f"{3} holes are left"\n'),
+    "an image in a message": (retired_words, "frame/table.py", 'x = "impute takes no word {word!r}"\n'),
     "a retired word in a comment": (retired_words, "frame/table.py", "x = 1  # no hole is left\n"),
     "a plan that imports the sampler": (
         wrong_order_within_imputation,

@@ -1,4 +1,4 @@
-"""The contract test: whether a method, ours or a user's own, keeps what it owes the chain."""
+"""The contract test: whether a built-in or user-defined method fulfils its interface."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def _world() -> tuple[Any, ...]:
 
 
 def _examine(method: Method, name: str, where: str, visit: Visit, X_draw: Array) -> None:
-    """Fit and draw once, and look at everything."""
+    """Fit and draw once, and check every requirement."""
     inputs = [visit.y, visit.X, visit.terms, X_draw]
     before, world = [a.copy() for a in inputs], _world()
     fitted = method.fit(visit, np.random.default_rng(1))

@@ -21,7 +21,7 @@ __all__ = ["Cox", "CoxFitted", "NelsonAalen", "RiskSets", "Times", "nelson_aalen
 
 
 class Times(NamedTuple):
-    """When each row was at risk, by rank: units and origins of time leave no trace."""
+    """When each row was at risk, by rank: units and origin of time do not matter."""
 
     stop: Rows  #: (n,) rank of the end within all times, strata far apart
     start: Rows  #: (n,) rank of the entry; below every end of its stratum where there is none
@@ -210,7 +210,7 @@ class NelsonAalen:
             self.steps[level] = (np.unique(time[rows][event[rows] > 0]), np.cumsum(sets.deaths / risk))
 
     def memorize_finish(self) -> None:
-        """Nothing is left to learn."""
+        """No further step is needed after the first pass."""
 
     def transform(self, time: Any, event: Any, entry: Any = None, strata: Any = None) -> Array:
         """Each row's cumulative hazard over its time at risk, shape (n,)."""

@@ -1,4 +1,4 @@
-"""Generalised linear models of any family and link, handed over as an object that knows its link and deviance."""
+"""Generalised linear models of any family and link, given as an object with its link and deviance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A number that is normal on a power scale, the exponent drawn like any parameter."""
+"""A number that is normal on a power scale, with the exponent drawn from its posterior."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ __all__ = ["Power", "PowerFitted", "PowerScale", "Reach"]
 _STEP = 0.02  # distance of the points from which the profile's slope and curvature are taken
 _INSIDE = 1e-12  # draws keep this share of the way to a bound of the scale: at the bound itself lies no number
 _LARGEST = 600.0  # log of the largest ratio to the unit that the inverse returns
-_FLAT = 1e-8  # variance below which a fit, or what it leaves, is none
+_FLAT = 1e-8  # variance below which the fitted values, or the residuals, count as constant
 _CLIMBS = 30  # most Newton steps for the slope of the log sd; from the last estimate it takes two or three
 _NEAR = 1e-4  # last Newton step, in standard errors: second differences over exponents need a smooth profile
-_RARE = 1e-3  # draws expected beyond its reach from as many rows as were fitted, from which a model is cut off there
+_RARE = 1e-3  # expected draws beyond the reach, for as many rows as were fitted, above which a model is truncated there
 _STEEPEST = float(np.log(10.0))  # log of the largest ratio of a row's sd to the usual one
 
 
@@ -349,7 +349,7 @@ class _Profile:
         return -0.5 * len(self.y) * (np.log(rss) + 2 * np.log(cross.scale)) + (power - 1.0) * self.log_sum
 
     def maximum(self, warm: float | None) -> tuple[float, float]:
-        """Estimate of the exponent and its standard deviation; 0 where the data say nothing."""
+        """Estimate of the exponent and its standard deviation; 0 where the data do not determine it."""
         low, high = self.on.range
         power = min(max(1.0 if warm is None else warm, low), high)
         if warm is None:

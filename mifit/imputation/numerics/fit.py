@@ -33,7 +33,7 @@ SUSPECT = 1e2  #: variance, relative to that without effects, above which a warm
 DIVERGED = 1e7  #: and above which the estimate is not finite; one event among a million rows gives 2.5e5
 Codes = npt.NDArray[np.int64]
 
-_SKETCH = 2_000  # rows from which a few parameters are known well enough for a start
+_SKETCH = 2_000  # rows of a subsample that gives starting values
 
 
 class WarmStart(NamedTuple):
@@ -53,31 +53,31 @@ class WarmStart(NamedTuple):
     def of(
         cls, peak: Peak, kept: Codes, levels: Codes, rescued: bool, yardstick: Array | None, n_fit: int
     ) -> WarmStart:
-        """What a fit on so many rows leaves; no curvature of what was rescued or has no yardstick."""
+        """The warm start after a fit on n_fit rows; without curvature if rescued or without reference variances."""
         if rescued or yardstick is None:
             return cls(peak.estimate, kept, levels, rescued)
         return cls(peak.estimate, kept, levels, rescued, None, peak.root, yardstick, n_fit)
 
     def then(self, peak: Peak, n_fit: int) -> WarmStart:
-        """What the next fit of the same columns leaves in its turn."""
-        assert self.yardstick is not None  # else no fit came of it
+        """The warm start after another fit of the same columns."""
+        assert self.yardstick is not None  # set wherever a fit was made
         yardstick = self.yardstick if n_fit == self.n_fit else self.yardstick * (self.n_fit / n_fit)
         return WarmStart(peak.estimate, self.kept, self.levels, False, None, peak.root, yardstick, n_fit)
 
     def within(self, room: int) -> WarmStart:
-        """The same without a curvature that takes more numbers than there is room for."""
+        """The same without the information matrix, where that has more than ``room`` numbers."""
         return self if self.root is None or self.root.size <= room else self._replace(root=None, yardstick=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What an estimation must know of its model."""
+    """A model to be estimated: its likelihood, starting values and rules."""
 
     likelihood: Callable[[bool], Likelihood]  #: log-likelihood as it is (False), or made finite by a rescue (True)
     null: Array  #: (q,) estimates without effects, the cold start
     yardstick: Array  #: (q,) variances of the estimates at `null`; infinite where no estimate can diverge
     rescue: str = ""  #: the event that tells of a rescue
-    subsample: Sketch | None = None  #: some rows that stand for all
+    subsample: Sketch | None = None  #: a subsample of the rows
     groups: Codes | None = None  #: (q,) number of the prior that a parameter shares, -1 for none; None without priors
     valid: Callable[[Array], bool] | None = None  #: whether an estimate lies in the parameter space
     keeps_curvature: bool = True  #: whether the next fit may begin with the information found here
@@ -93,7 +93,7 @@ class Estimate(NamedTuple):
 
 
 def estimate(problem: Problem, found: Columns, levels: Codes, warm: Any, n_fit: int) -> Estimate:
-    """Estimate a model, whatever the state of its data.
+    """Estimate a model by maximum likelihood, with a penalty where the data are separated.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def estimate(problem: Problem, found: Columns, levels: Codes, warm: Any, n_fit: 
 def repeated(
     warm_start: WarmStart | None, shape: tuple[int, ...], many: int, n_levels: int, likelihood: Callable[[], Concave]
 ) -> Peak | None:
-    """Find the estimate from what the last fit left, with its columns and levels; None where that is not enough.
+    """Estimate from the previous warm start, same columns and levels; None where that does not suffice.
 
     Parameters
     ----------
@@ -172,14 +172,14 @@ def resume(warm: Any, kept: Codes, levels: Codes, size: int) -> tuple[Array | No
 
 
 class Sketch(NamedTuple):
-    """Some rows that stand for all, where there are very many."""
+    """A subsample that gives starting values and an approximate Hessian, where rows are many."""
 
-    pilot: Likelihood  #: of these rows alone: its top is a start for all rows
-    rough: Likelihood  #: of all rows, with a Hessian from these alone: enough for a first step
+    pilot: Likelihood  #: of the subsample alone: its maximum is the starting value for all rows
+    rough: Likelihood  #: of all rows, with the Hessian of the subsample, for the first step
 
 
 def sketched(position: Codes, n_levels: int, width: int) -> slice | None:
-    """Every k-th row, where a sketch of them will do; None where there are too few, or a level is too rare.
+    """Every k-th row as a subsample; None where rows are too few, or a level is too rare.
 
     Parameters
     ----------
@@ -253,10 +253,10 @@ def _climb(
 
 
 def _loose(peak: Peak, yardstick: Array) -> float:
-    """By how much the largest variance exceeds its yardstick."""
+    """Largest ratio of an estimate's variance to its reference variance."""
     return float((variances(peak.root) / yardstick).max()) if len(yardstick) else 0.0
 
 
 def incidents(peak: Peak, rescued: bool, text: str) -> tuple[str, ...]:
-    """What a reader should know about the climb; `text` tells of the rescue."""
+    """Events of the maximisation that are reported; `text` describes the rescue."""
     return ((text,) if rescued else ()) + (() if peak.converged else ("the estimates did not converge",))

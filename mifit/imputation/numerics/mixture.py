@@ -235,7 +235,7 @@ def _drawn_log_sd(
 
 
 def _accepts(log_ratio: float, rng: np.random.Generator) -> bool:
-    """The rule of Metropolis and Hastings."""
+    """Whether the Metropolis-Hastings rule accepts a proposal."""
     return bool(np.log(rng.random()) < log_ratio)
 
 

@@ -1,4 +1,4 @@
-"""What a fit can use of its data: independent columns, levels that occur, and added rows that keep slopes finite.
+"""Independent columns, observed levels, and augmentation rows that keep slopes finite, for one fit.
 
 Some data are explained perfectly by a predictor (a rare level whose rows all have the same outcome). The likelihood
 then has no maximum: it rises for ever, and the estimates and their standard errors with it.
@@ -36,7 +36,7 @@ class Columns(NamedTuple):
 
     @property
     def events(self) -> tuple[str, ...]:
-        """What a reader should know about the columns."""
+        """Events about dropped columns."""
         many = len(self.dropped)
         return (f"dropped {many} dependent term{'s' if many > 1 else ''}",) if many else ()
 
@@ -100,7 +100,7 @@ def observed(y: Array, n_levels: int) -> tuple[Codes, Codes, Array, tuple[str, .
 
 
 def augmentation(X: Array, n_levels: int, first: int = 1) -> Extra:
-    """Make rows that pull every slope a little towards 0, and with it back to a finite value.
+    """Make augmentation rows that shrink every slope slightly towards 0, so that it is finite.
 
     For every predictor and level, two rows: the predictor at its mean plus and minus half a standard deviation
     (within its range), the others at their means. Together they weigh as much as p + 1 rows.

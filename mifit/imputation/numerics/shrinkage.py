@@ -1,4 +1,4 @@
-"""A hierarchical normal prior: coefficients of one term share a spread that the data choose, so rare levels borrow."""
+"""Hierarchical normal prior: coefficients of one term share an estimated variance, so rare levels are shrunk."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["SHRUNK", "refuse_both", "shared", "shrunk", "spreads"]
 
 SHRUNK = "coefficients of {} term{} shrunk by a common normal prior, its spread estimated"
 
-_ROUNDS = 40  # of re-estimating the spreads from a cold start
-_SETTLED = 1e-2  # relative change of the spreads at which they are settled
-_LEAST = 1e-4  # variance below which a term is as good as absent
+_ROUNDS = 40  # most re-estimations of the prior variances from a cold start
+_SETTLED = 1e-2  # relative change of the prior sds at which they have converged
+_LEAST = 1e-4  # prior variance below which a term has no effect
 
 Codes = npt.NDArray[np.int64]
 
@@ -99,7 +99,7 @@ def shrunk(likelihood: Likelihood, start: Array, group: Codes, warm: Array | Non
 
 
 def spreads(warm: Any) -> Array | None:
-    """Variances that the last fit left behind."""
+    """Prior variances of the previous fit."""
     return warm[4] if warm is not None and len(warm) > 4 else None
 
 

@@ -16,7 +16,7 @@ __all__ = ["Cut", "tails", "truncated_fit", "truncated_normal", "truncated_regre
 
 _PRIOR = 0.7  # sd of the log of the spread around that of least squares, where the data do not determine it
 _WIDE = 5.0  # an untruncated spread of so many times that of least squares is not determined by the data
-_DRAWS = 50  # attempts at a drawn spread above 0
+_DRAWS = 50  # most attempts to draw an sd above 0
 _SHRUNK = "the bounds cut off more than the data can tell: spread held near that of least squares"
 
 
@@ -53,7 +53,7 @@ def truncated_normal(mean: Array, sd: float | Array, low: float | Array, high: f
     mirrored, top, below = tails((low - mean) / sd, (high - mean) / sd)
     z = ndtri_exp(top + np.log(np.maximum(below + share * (1.0 - below), np.finfo(float).tiny)))
     found = np.clip(mean + sd * np.where(mirrored, -z, z), low, high)
-    # Bounds so far from the mean that their logarithm has no number: the nearer one is all there is.
+    # Bounds so far from the mean that their logarithm has no number: only the nearer one matters.
     return np.asarray(np.where(np.isfinite(top), found, np.where(mirrored, low, high)))
 
 
@@ -133,7 +133,7 @@ def truncated_fit(X: Array, z: Array, low: Array, high: Array, solution: Solutio
 def _top(
     X: Array, z: Array, low: Array, high: Array, solution: Solution, warm: Array | None
 ) -> tuple[Peak, tuple[str, ...]] | None:
-    """The top of the log-likelihood in (g, h), and what is said of it; None where there is no spread."""
+    """The maximum of the log-likelihood in (g, h), and events; None where the sd is 0."""
     kept, df = solution.kept, max(solution.df, 1.0)
     residual_sd = float(np.sqrt(solution.rss / df))
     if not residual_sd > 0.0:

@@ -42,7 +42,7 @@ def draw_afterwards(
     told = [piece for pieces in outcomes for piece in pieces]
     for name in names:
         method, label, why = method_of(draft, name)
-        others = [n for n in usable if n != name and not draft.silent(n, name)]
+        others = [n for n in usable if n != name and not draft.uninformative(n, name)]
         pieces: tuple[Piece, ...] = ()
         shown: tuple[str, ...] = ()
         if name in draft.options.predictors:

@@ -1,4 +1,4 @@
-"""The model of a number that is censored: chosen by the likelihood of what was observed and of where the rest lies."""
+"""The model of a censored number, chosen by the likelihood of observed values and censoring intervals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an analysis is given must suit it: complete keywords, events coded 0 and 1, outcomes its family can have."""
+"""Checks of an analysis' data: complete keywords, events coded 0 and 1, outcomes that its family allows."""
 
 from __future__ import annotations
 

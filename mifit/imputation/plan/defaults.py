@@ -1,4 +1,4 @@
-"""The statistical choices of a plan: which shape, which predictors when there are too many, how many sweeps."""
+"""The statistical choices of a plan: distribution of each column, predictors if there are too many, sweeps."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _THIN_ROWS = 5  # rows for each level, below which a model of more than _SOME_LE
 _SOME_LEVELS = 20
 _SKEWED = 0.25  # with skewness 0.4 and 40 % missing, a normal model biases the coefficient by 2 % (benchmarks/…)
 _NEGATIVE_SHARE = 0.01  # maximum acceptable share of negative draws from a normal model of a positive column
-_COPY = 0.98  # squared correlation above which a column is the outcome in disguise
+_COPY = 0.98  # squared correlation above which a column nearly determines the outcome
 
 
 def main_effects(table: Table, name: Hashable, rows: npt.NDArray[np.int64]) -> Array:
@@ -94,7 +94,7 @@ def normal_or_power(
         Whether the formula is undefined where it is not positive.
     limits : tuple of ndarray, each (n_rows,), optional
         Where no value can be seen below and above. A normal that is cut off is skewed, and yet a normal: then not
-        the residuals are judged, but what they would be of, had nothing been cut off (the normal quantiles of the
+        the residuals are examined, but what they would be of, had nothing been cut off (the normal quantiles of the
         truncated regression's probabilities).
 
     Returns
@@ -121,7 +121,7 @@ def normal_or_power(
     residual = y - fitted
     sd = float(np.sqrt(np.mean(residual**2)))
     if sd <= 1e-13 * np.abs(y).max(initial=0.0) or len(y) < 3:
-        return "norm", "no spread to judge"
+        return "norm", "constant residuals"
     below, cut = ndtr(-fitted / sd), None if limits is None else _uncut(X, y, limits[0][rows], limits[1][rows])
     if cut is not None:
         residual, below = cut

@@ -122,7 +122,7 @@ class Draft:
         self, name: Hashable, others: Sequence[Hashable], first: Sequence[Hashable], n_fit: int
     ) -> tuple[tuple[Piece, ...], tuple[str, ...]]:
         """Main effects of the other columns, or what the user asked for; as pieces and as a reader names them."""
-        others = [other for other in others if not self.silent(other, name)] if self.skips else others
+        others = [other for other in others if not self.uninformative(other, name)] if self.skips else others
         option = self.options.predictors.get(name)
         if isinstance(option, str):
             return (Piece("formula", self.formula(name, option)),), (option,)
@@ -155,8 +155,8 @@ class Draft:
             return self.table
         return on_their_scales(self.table, {n: scale for n, scale in self.scales.items() if n != name})
 
-    def silent(self, other: Hashable, name: Hashable) -> bool:
-        """Whether a column says nothing about another: it has no value somewhere, or waits for the other's."""
+    def uninformative(self, other: Hashable, name: Hashable) -> bool:
+        """Whether a column is no predictor of another: it lacks values, or its condition depends on the other."""
         skip = self.skips.get(other)
         if skip is None:
             return False
@@ -299,7 +299,7 @@ class Draft:
         do = call("df.mice.impute", predictors={name: good})
         if other == name:
             raise PlanError(f"{name!r} cannot predict itself.", do=do)
-        if self.silent(other, name):
+        if self.uninformative(other, name):
             raise PlanError(f"{other!r} has no value where {self.skips[other].condition.code} does not hold.", do=do)
         if len(column.missing) and other in self.excluded:
             raise PlanError(

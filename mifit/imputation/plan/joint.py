@@ -279,7 +279,7 @@ def _add_auxiliary_factors(
         level = unit is not None and constant_within(draft.table, name, unit)
         start = [piece for n in analyses for piece in _outcome_pieces(draft, n, unit if level else None)] + rest
         n_fit = len(np.unique(draft.table[unit].values)) if level else draft.table.n_rows
-        before = [other for other in auxiliaries[:position] if not draft.silent(other, name)]
+        before = [other for other in auxiliaries[:position] if not draft.uninformative(other, name)]
         room = allowed_parameters(draft.table, name, n_fit) - base
         earlier = strongest(draft.table, name, before, (), room + 1) if room > 0 else []
         method, label, reasons[name] = _method(draft, name, [], False, [n for n in draft.in_analysis if n != name])

@@ -1,4 +1,4 @@
-"""Columns that were made of others before imputing: named, with the call that keeps them in step with their sources."""
+"""Columns computed from others before imputing: reported, with the call that keeps them consistent."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Made:
 def said_of_made(
     table: Table, questions: Sequence[Question], options: Options, left: Collection[Hashable]
 ) -> list[str]:
-    """Name columns that are functions of others, with the call that keeps them in step.
+    """Name columns that are functions of others, with the call that keeps them consistent.
 
     Parameters
     ----------
@@ -266,7 +266,7 @@ def _level(column: Column, value: float) -> Any:
 
 
 def _sentence(found: list[Made], table: Table, questions: Sequence[Question], options: Options) -> str:
-    """What is said of all of them, and the one call that keeps them in step."""
+    """The warning about all of them, and the one call that keeps them consistent."""
     _refuse_redundant(found, table, questions)
     before, facts, written = list[str](), list[str](), list[Made]()
     dropped: dict[Hashable, None] = {}

@@ -25,12 +25,12 @@ __all__ = ["Factor", "Piece", "Plan", "Variable"]
 
 @dataclass(frozen=True)
 class Variable:
-    """All that is decided about one column."""
+    """The decisions of a plan about one column."""
 
     name: Hashable
     kind: Kind
     n_missing: int
-    role: str  #: "covariate", "outcome", "auxiliary", "column" (plain chained equations), "left"
+    role: str  #: "covariate", "outcome", "auxiliary", "column" (plain chained equations), "left" (excluded)
     method: Method | None  #: its own model; None where nothing is drawn
     label: str  #: the method's name
     sampler: str  #: one of sampler_choice.Sampler by its name; "" where nothing is drawn
@@ -39,7 +39,7 @@ class Variable:
     why: str
     together: bool = False  #: drawn once for all rows of an id
     bounds: Bounds | None = None  #: where its values lie
-    skip: Skip | None = None  #: where it is asked for at all
+    skip: Skip | None = None  #: condition under which it has values
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Factor:
 
 @dataclass(frozen=True)
 class Plan:
-    """The recipe of an imputation: plain and small, never the data.
+    """The specification of an imputation; it holds no data.
 
     Printed, it says for every column what will be done and why. ``df.mice.impute(plan, m=20)`` runs it.
     """
@@ -122,14 +122,19 @@ class Plan:
         folded = {id(v) for group in many for v in group}
         shown = [v for v in self.variables if (v.n_missing or v.role in ("left", "outcome")) and id(v) not in folded]
         rows: list[tuple[str, ...]] = [
-            (str(v.name), v.kind.value, str(v.n_missing), v.role, v.label, v.sampler, _cut(listed(v.predictors)), v.why)
+            (str(v.name), v.kind.value, str(v.n_missing), _ROLES.get(v.role, v.role), *self._drawn_by(v), v.why)
             for v in shown
         ]
         for group in many:
             n_incomplete = sum(v.n_missing > 0 for v in group)
             why = group[0].why + (f"; missing values remain in {n_incomplete}" if n_incomplete else "")
-            rows.append((f"{len(group)} columns", "", "", "left", "", "", "", why))
+            rows.append((f"{len(group)} columns", "", "", _ROLES["left"], "", "", "", why))
         return rows
+
+    @staticmethod
+    def _drawn_by(one: Variable) -> tuple[str, str, str]:
+        """Method, sampler and predictors as the table prints them."""
+        return one.label, one.sampler, _cut(listed(one.predictors))
 
     def _facts(self) -> list[str]:
         """Lines above the table."""
@@ -236,7 +241,8 @@ _LEGEND = {
     "moves": "sampler: Metropolis steps together with another source of an observed derived value, which they keep",
     "enumerate": "sampler: each level drawn with probability given by all models that contain the column",
 }
-_ALIKE_COLUMNS = 4  # more columns left for one reason share a line
+_ROLES = {"left": "excluded"}  # role -> how it is printed
+_ALIKE_COLUMNS = 4  # more columns excluded for one reason share a line
 _WIDE_CELL = 48  # characters for predictors in the table
 
 

@@ -155,7 +155,7 @@ def _skips(draft: Draft) -> None:
                 do=call(_IMPUTE, conditional={name: (code, 0)}).then("  # its value there"),
             )
         if skip.value is None:
-            inner = [n for n in draft.skips if n != name and not draft.silent(name, n)]
+            inner = [n for n in draft.skips if n != name and not draft.uninformative(name, n)]
             told = f"it predicts {listed(map(repr, inner))} alone" if inner else "it predicts no other column"
             draft.events.append(f"{name!r} has no value where {code} does not hold: {told}")
         if incomplete and draft.mode == "compatible" and draft.n_missing(name):

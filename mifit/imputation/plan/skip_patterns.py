@@ -1,4 +1,4 @@
-"""Skip patterns: what nested conditions and observed values below them say of the missing values above."""
+"""Skip patterns: nested conditions, and what observed dependent columns imply for the missing values of a condition."""
 
 from __future__ import annotations
 
@@ -411,7 +411,7 @@ def _refuse_impossible(table: Table, skips: Mapping[Hashable, Skip]) -> None:
 
 
 def refuse_contradiction(pattern: SkipPattern, values: Mapping[Hashable, Array], number: int) -> None:
-    """A finished chain keeps all conditions.
+    """Raise if a finished chain violates a condition.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Skip rules: columns that are asked for only where a condition holds, and what they are elsewhere."""
+"""Skip rules: columns that exist only where a condition holds, and their value elsewhere."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LEAST_SHARE = 0.1  # minimum share of skipped rows that hold the same value; a 
 
 
 class Skip(NamedTuple):
-    """A column that is asked for only where a condition holds."""
+    """A column that has values only where a condition holds."""
 
     condition: Condition
     value: float | None  #: what it is elsewhere, as the chain sees it; None: it stays missing there
@@ -56,7 +56,7 @@ class Skip(NamedTuple):
 
 
 def skips(options: Mapping[Hashable, Any], table: Table, scope: Mapping[str, Any]) -> dict[Hashable, Skip]:
-    """Understand conditions.
+    """Read the conditions of ``conditional=``.
 
     Parameters
     ----------
@@ -242,7 +242,7 @@ def _levels_of(found: Condition, table: Table) -> str:
 
 
 def _refuse_circle(name: Hashable, found: Mapping[Hashable, Condition], above: tuple[Hashable, ...]) -> None:
-    """Conditions that wait for each other have no order."""
+    """Refuse conditions that depend on each other in a circle."""
     if name in above:
         raise PlanError(
             f"conditions depend on each other in a circle: {' -> '.join(map(str, (*above, name)))}.",
@@ -294,5 +294,5 @@ def _filled_outside(table: Table, name: Hashable, skip: Skip) -> tuple[Table, in
 
 
 def elsewhere(column: Column, skip: Skip) -> float:
-    """What a chain sees where the condition does not hold: a value that nobody looks at if it stays missing."""
+    """The value in a chain where the condition does not hold: a placeholder if it stays missing."""
     return float(column.values[column.observed[0]]) if skip.value is None else skip.value

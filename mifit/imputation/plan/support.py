@@ -1,4 +1,4 @@
-"""Where the values of a model lie by themselves, and which truncation it knows nothing of."""
+"""The support of each model, and truncations that a model does not take into account."""
 
 from __future__ import annotations
 

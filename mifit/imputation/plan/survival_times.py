@@ -1,4 +1,4 @@
-"""What the times of a survival analysis say of how its rows were sampled, and whether its events were named."""
+"""Checks of survival times: delayed entry that looks like a coding error, and a missing ``status=``."""
 
 from __future__ import annotations
 

@@ -24,10 +24,10 @@ class TotalWithin:
         self.totals = np.bincount(position.reshape(-1), np.asarray(values, dtype=np.float64))
 
     def memorize_finish(self) -> None:
-        """Nothing is left to learn."""
+        """No further step is needed after the first pass."""
 
     def transform(self, values: Any, unit: Any) -> Array:
-        """Each row's total of its unit, shape (n,)."""
+        """Each row's total over its unit, shape (n,)."""
         return np.asarray(self.totals[np.searchsorted(self.units, np.asarray(unit))])
 
 

@@ -1,4 +1,4 @@
-"""Which columns can be used at all: what is left alone, what is set aside, what is refused."""
+"""Usable columns of the frame: which are excluded, which are refused."""
 
 from __future__ import annotations
 

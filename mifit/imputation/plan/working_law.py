@@ -1,4 +1,4 @@
-"""Which law stands for the likelihood of an analysis of counts, shares or two values, and what is said of it.
+"""Which distribution gives the likelihood of an analysis of counts, shares or two values, and what is said of it.
 
 Complete data forgive a wrong law: the mean is still found. Draws do not, for they multiply a covariate's model by the
 likelihood. The complete rows decide the form of the law once; its parameters are drawn anew in every sweep.

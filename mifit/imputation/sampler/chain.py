@@ -37,7 +37,7 @@ _STRAYED = 0.05  # share of recipients outside the donors' range that is worth a
 
 @dataclass(frozen=True)
 class Chain:
-    """What remains of a chain: the values in the missing values, its traces, its warm starts."""
+    """Result of a chain: imputed values, traces, warm starts."""
 
     number: int
     sweeps: int
@@ -65,13 +65,13 @@ class VisitRecord(NamedTuple):
 
     variable: Variable
     own: Fit
-    terms: Sequence[tuple[str, Any]]  #: the factors that the variable feeds, and their names
+    terms: Sequence[tuple[str, Any]]  #: likelihood terms: factors with the variable as a predictor
     draw: Draw
     effect: Any = 0.0  #: (n_mis,) what the clusters of the rows add to the mean of its own model
 
 
 class ChainState:
-    """A chain while it runs.
+    """State of a running chain.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ class ChainState:
             self.sampled[named] = (past[0] + taken, past[1] + proposed, 0)
 
     def visit(self, variable: Variable, rng: np.random.Generator) -> VisitRecord:
-        """Draw a variable from its own model times every factor that it feeds."""
+        """Draw a variable from its own model times every factor that contains it as a predictor."""
         name = variable.name
         own = self._own(variable, rng)
         terms = [(runtime.label, self._term(runtime, name, rng)) for runtime in self.engine.feeds[name]]
@@ -204,7 +204,7 @@ class ChainState:
         return fitted.effect(X, clusters.codes[self.table[name].missing])
 
     def _note_extrapolation(self, variable: Variable, fitted: Any, X: Array) -> None:
-        """Say where matching has no donors near the rows that it draws."""
+        """Report rows without near donors in predictive mean matching."""
         name, alone = variable.name, variable.name not in self.engine.grouped_rows
         if alone and isinstance(fitted, PMMFitted) and self.number == 1 and fitted.outside(X) > _STRAYED:
             self._count(
@@ -231,7 +231,7 @@ class ChainState:
         return self.where_asked(variable, found)
 
     def where_asked(self, variable: Variable, found: Draw) -> Draw:
-        """The draw where a column is asked for, and elsewhere its value there."""
+        """The draw where the column's condition holds, and its fixed value elsewhere."""
         name, skip = variable.name, variable.skip
         if skip is None:
             return found
@@ -336,18 +336,18 @@ class ChainState:
     def _term(self, runtime: FactorRuntime, name: Hashable, rng: np.random.Generator) -> Any:
         """Make the likelihood term of a factor for one variable."""
         fitted = self._parameters(runtime, rng)
-        silent = None
+        without_outcome = None
         if runtime.rows is not None:
-            silent = np.flatnonzero(np.isin(self.table[name].missing, runtime.rows, invert=True))
+            without_outcome = np.flatnonzero(np.isin(self.table[name].missing, runtime.rows, invert=True))
         straight = self.engine.straight(runtime, name)
         seen = self._response(runtime)
-        term = LikelihoodTerm.of_factor(fitted, runtime.model, self.store, name, seen, silent, straight)
+        term = LikelihoodTerm.of_factor(fitted, runtime.model, self.store, name, seen, without_outcome, straight)
         if isinstance(fitted, MixtureFitted):
             return MixtureTerm.of(term, runtime.model, self.store, name, STEPS if self.number > 1 else FIRST_STEPS)
         return term
 
     def _noted(self, key: Any, fitted: Fitted, label: Hashable) -> Fitted:
-        """Keep what a fit leaves behind."""
+        """Keep the warm start and the events of a fit."""
         self.warm[key] = fitted.warm.within(self.engine.room) if isinstance(fitted.warm, WarmStart) else fitted.warm
         for event in fitted.events:
             self._count(f"{label}: {event}")

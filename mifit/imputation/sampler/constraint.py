@@ -1,4 +1,4 @@
-"""Constraint: what is known of missing values before they are drawn, row by row."""
+"""Constraint: bounds and conditions on missing values, row by row."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Constraint:
         return score
 
     def information(self, backward: Callable[[Array], Array], mean: Array, unit: float) -> tuple[Array, Array] | None:
-        """It is no normal factor."""
+        """None: it is no normal factor."""
         return None
 
 
@@ -183,6 +183,6 @@ def cut_off(
         least, most = _span(one, name, table, values, every)
         low, high = np.maximum(low, least), np.minimum(high, most)
     seen = column.numbers(values[name]) if column.kind.discrete else values[name]
-    outside = ~((low <= seen) & (seen <= high))  # not yet mended
+    outside = ~((low <= seen) & (seen <= high))  # derived columns still outside their bounds
     low, high = np.where(outside, -np.inf, low), np.where(outside, np.inf, high)
     return (low, high) if np.isfinite(low).any() or np.isfinite(high).any() else None

@@ -1,4 +1,4 @@
-"""Engine: a plan made ready to run on its table; designs frozen, models resolved to positions in the store.
+"""Engine: the plan prepared for its table: designs frozen, model columns resolved to positions in the store.
 
 A pure function of (table, plan), made again in every process and shared by the chains there.
 """
@@ -37,7 +37,7 @@ from .store import ColumnStore, Layout, Model
 __all__ = ["Engine", "FactorRuntime"]
 
 
-_LITTLE = 1_024  # numbers that a finished chain has room for anyway
+_LITTLE = 1_024  # numbers that a finished chain may always keep
 
 
 class _ModelInfo(NamedTuple):
@@ -52,7 +52,7 @@ class _ModelInfo(NamedTuple):
 
 
 class FactorRuntime:
-    """One factor, ready: its columns, the rows it is fitted on, and how its outcome is read."""
+    """One factor at run time: its columns, the rows it is fitted on, and how its outcome is read."""
 
     def __init__(self, engine: Engine, factor: Factor, position: int) -> None:
         self.factor, self.position = factor, position
@@ -104,7 +104,7 @@ class FactorRuntime:
         return method.bound(times)
 
     def _without_constant(self, model: Model) -> Model:
-        """A survival analysis has no constant."""
+        """Whether a constant is included: a survival analysis has none."""
         keep = model.columns != 0 if facts_of(self.method).survival else slice(None)
         return Model(model.columns[keep], model.terms[keep])
 
@@ -187,8 +187,8 @@ class Engine:
 
     def new_store(self, values: dict[Hashable, Array]) -> ColumnStore:
         """A store for one chain's values."""
-        silent = [r.place for r in self.factors if r.factor.rows == "observed" and r.place is not None]
-        return ColumnStore(self.layout, values, silent, self.grams)
+        held_at_zero = [r.place for r in self.factors if r.factor.rows == "observed" and r.place is not None]
+        return ColumnStore(self.layout, values, held_at_zero, self.grams)
 
     @cached_property
     def starts(self) -> dict[Any, Rows]:
@@ -288,7 +288,7 @@ class Engine:
         return np.repeat(every, self.copies[every])
 
     def kept(self, name: Hashable, rows: Rows | None, values: Mapping[Hashable, Array]) -> Rows | None:
-        """Rows that a column's own model is fitted on: those asked for, less the ignored and those without a value."""
+        """Rows on which a column's own model is fitted: its condition holds, it has a value, not ignored."""
         skip = self.variables[name].skip
         if self.ignored is None and skip is None:
             return rows
@@ -333,7 +333,7 @@ class Engine:
         return {name: self._chosen(name) for name in self.plan.order}
 
     def _chosen(self, name: Hashable) -> Choice:
-        """The sampler of a variable: from its own factor, the factors it feeds, and its constraint."""
+        """The sampler of a variable: from its own factor, the factors that contain it, and its constraint."""
         variable, runtime, column = self.variables[name], self.own_factor[name], self.table[name]
         assert variable.method is not None
         if variable.role == "column":
@@ -355,13 +355,13 @@ class Engine:
         return places is not None and name in self.layout.needs(runtime.model.columns[list(places)])
 
     def choice_alone(self, name: Hashable, method: Method) -> Choice:
-        """The sampler of a variable whose own model is all there is."""
+        """The sampler of a variable with no likelihood terms."""
         constraint = self._constraint_kind(name)
         own = offers(method, self.table[name]) if any(constraint) else Offers()
         return choose(own, (), constraint)
 
     def _constraint_kind(self, name: Hashable) -> ConstraintKind:
-        """What kind of thing is known of the missing values of a variable."""
+        """The kind of constraint on the missing values of a variable."""
         held = self.relations.held_by(name)
         curved = any(name not in one.linear for one in held)
         return ConstraintKind(name in self.constraints or bool(held), len(self.pattern.bound_rows(name)) > 0 or curved)

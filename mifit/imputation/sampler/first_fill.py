@@ -1,4 +1,4 @@
-"""The first fill of a chain: an observed value in every missing cell, then a draw from what is complete or filled."""
+"""Starting values of a chain: a random observed value in each missing cell, then a draw given complete columns."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from .store import Model
 
 __all__ = ["start"]
 
-_COLUMNS = 50  # columns that suffice for a first fill that every sweep visits anew
-_ROWS = 1_000  # rows that suffice for the parameters of a first fill, or ten for each
+_COLUMNS = 50  # most predictors of a first fill; each sweep redraws all values
+_ROWS = 1_000  # most rows for the parameters of a first fill, or ten per parameter
 
 
 def start(state: ChainState, rng: np.random.Generator) -> None:
@@ -42,7 +42,7 @@ def start(state: ChainState, rng: np.random.Generator) -> None:
 
 
 def _ordinary_pass(state: ChainState, rng: np.random.Generator) -> None:
-    """One visit each, from least to most missing, each from complete or alruntime filled columns."""
+    """One visit each, from least to most missing, each from complete or already filled columns."""
     engine, table = state.engine, state.table
     filled = dict.fromkeys(name for name in engine.layout.main if not len(table[name].missing))
     complete = [
@@ -92,7 +92,7 @@ def _method(engine: Engine, variable: Variable) -> Any:
 
 
 def _rows(engine: Engine, name: Hashable, model: Model, rng: np.random.Generator) -> Rows:
-    """Observed rows to learn from; of many, some."""
+    """Observed rows for the fit; a random subset of many."""
     column, rows = engine.table[name], engine.observed[name]
     enough = max(_ROWS, 10 * len(model.columns) * max(column.n_levels - 1, 1))
     if enough < min(len(rows), len(column.missing)):

@@ -1,4 +1,4 @@
-"""The error laws of a plan: what the complete rows say of each model of a number, and the method that follows."""
+"""The error laws of a plan: tests of normal errors of each numeric model on complete rows, and the resulting method."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from .store import Model
 
 __all__ = ["with_error_laws"]
 
-_LEAST_ROWS = 30  # complete rows without which nothing is tested
-_PER_COLUMN = 5  # and as many for each coefficient
-_PER_LOG_SD = 20  # and for each predictor of the spread
+_LEAST_ROWS = 30  # fewest complete rows for a test
+_PER_COLUMN = 5  # fewest complete rows per coefficient
+_PER_LOG_SD = 20  # fewest complete rows per predictor of the residual sd
 _MANY_ROWS, _COMPONENTS = 1_000, (5, 8)
 OWN_AT = 0.01  #: p-value of the normality test below which a covariate's error law is learned (after a transformation)
 
@@ -99,7 +99,7 @@ def _law(plan: Plan, engine: Engine, runtime: FactorRuntime) -> ErrorLaw | None:
 
 
 def _own(plan: Plan, engine: Engine, variable: Variable) -> Variable:
-    """A covariate that is normal by default: its law is learned where complete rows speak against that."""
+    """A covariate that is normal by default: its law is learned where the test on complete rows rejects normality."""
     name = variable.name
     if variable.role != "covariate" or type(variable.method) is not Normal or name in plan.options.methods:
         return variable

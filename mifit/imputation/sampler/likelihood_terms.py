@@ -57,7 +57,7 @@ class LikelihoodTerm:
     variable: Hashable
     rows: Rows  #: (n_mis,) rows where the variable is missing
     response: Array  #: (n_mis,) the factor's outcome there, in the user's units
-    silent: Rows | None  #: positions among ``rows`` where the factor is omitted
+    without_outcome: Rows | None  #: positions among ``rows`` where the factor is omitted
     places: Rows  #: store columns that change with the variable
     slope: Array  #: their coefficients
     weights: Array | None = None  #: (n_mis,) prior weights of the factor
@@ -72,7 +72,7 @@ class LikelihoodTerm:
         store: ColumnStore,
         variable: Hashable,
         response: Response,
-        silent: Rows | None = None,
+        without_outcome: Rows | None = None,
         affine: bool = False,
     ) -> LikelihoodTerm:
         """Split the linear predictor into what stays and what changes with the variable.
@@ -84,7 +84,8 @@ class LikelihoodTerm:
         staying, changing = store.layout.split(model, variable)
         places, slope = model.columns[changing], fitted.coef[changing]
         y, row_weights = response.y[rows], prior_weights(fitted, response.weights, rows)
-        of_factor = functools.partial(cls, fitted, store, variable, rows, y, silent, places, slope, row_weights)
+        given = (rows, y, without_outcome, places, slope, row_weights)
+        of_factor = functools.partial(cls, fitted, store, variable, *given)
         steps = store.steps(variable, places) if store.finite else None
         full = model.wide(fitted.coef, len(store.layout)) if store.finite else None
         if steps is None and full is not None:
@@ -117,20 +118,20 @@ class LikelihoodTerm:
         return np.asarray(self.rest[at] + fresh @ self.slope)
 
     def log_accept(self, at: Rows, values: Array) -> Array:
-        """How much the factor likes values, at most 0; -inf outside its domain."""
+        """Log-likelihood of values minus its maximum, at most 0; -inf outside the factor's domain."""
         linear = self.linear(at, values)
         score = self.fitted.log_accept(self.response[at], linear)
         if self.weights is not None:
             score = score * self.weights[at]
-        if self.silent is None and math.isfinite(score.sum() + linear.sum()):
+        if self.without_outcome is None and math.isfinite(score.sum() + linear.sum()):
             return score
         outside = ~np.isfinite(linear if linear.ndim == 1 else linear.sum(axis=1))
         score = np.where(outside | np.isnan(score), -np.inf, score)
         if (
-            self.silent is not None
+            self.without_outcome is not None
         ):  # a row without observed outcome contributes only the domain of the mean, no likelihood
             possible = getattr(self.fitted, "possible", None)
-            quiet = np.isin(at, self.silent) & ~outside
+            quiet = np.isin(at, self.without_outcome) & ~outside
             score = np.where(quiet, 0.0 if possible is None else np.where(possible(linear), 0.0, _NOWHERE), score)
         return score
 
@@ -169,8 +170,8 @@ class LikelihoodTerm:
         gap = fitted.standardised(self.response) - middle
         weight = (1.0 if self.weights is None else self.weights) / fitted.residual_sd**2
         precision, pull = weight * slope * slope, weight * slope * gap
-        if self.silent is not None:
-            precision[self.silent], pull[self.silent] = 0.0, 0.0
+        if self.without_outcome is not None:
+            precision[self.without_outcome], pull[self.without_outcome] = 0.0, 0.0
         return precision, pull
 
     @property

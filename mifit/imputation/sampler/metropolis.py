@@ -1,4 +1,4 @@
-"""Joint Metropolis moves of the missing parents of an observed derived value, which they keep."""
+"""Joint Metropolis moves of missing parents that keep their observed derived value."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _TRIES = 200  # random starts of rows whose parents cannot be solved for in clos
 
 
 class Conditional:
-    """Density of a variable given all others: its own model times the models it feeds.
+    """Density of a variable given all others: its own model times the models that contain it as a predictor.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class Conditional:
         return X
 
     def _judged(self, fitted: Any, runtime: FactorRuntime, data: Mapping[Hashable, Array], rows: Rows) -> Array:
-        """How much a model that it feeds likes its values, (len(rows),)."""
+        """Log-likelihood of its values under a model that contains it, (len(rows),)."""
         X = self._design(runtime.model, data, rows)
         linear = X @ fitted.coef
         linear = linear if runtime.offset is None else linear + runtime.offset[rows]
@@ -221,7 +221,7 @@ def _solved(tie: Tie, table: Table, numbers: Mapping[Hashable, Array], target: A
         seen = completed_numbers(table, tie.pivot, table[tie.pivot].values)
         return solve_for(tie.one, tie.pivot, {**numbers, tie.one.name: target}, seen)
     at = np.where(np.isfinite(numbers[tie.pivot]), numbers[tie.pivot], 0.0)
-    for _ in range(2):  # once more, for the last bits
+    for _ in range(2):  # a second pass removes rounding errors
         unit = np.maximum(np.abs(at), 1.0)
         here, there = (tie.one.value({**numbers, tie.pivot: x}) for x in (at, at + unit))
         with np.errstate(all="ignore"):
@@ -422,7 +422,7 @@ def check(engine: Engine, values: Mapping[Hashable, Array]) -> None:
 
 
 def _refuse_outside(name: str, rows: Rows, options: Options, lines: Mapping[str, str]) -> None:
-    """Nothing that was drawn lies outside."""
+    """None: no drawn value lies outside."""
     if len(rows):
         raise ImputationError(
             f"{len(rows)} completed values of {name} lie outside what is known of them: no draw within was found.",

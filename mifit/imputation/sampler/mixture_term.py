@@ -30,7 +30,7 @@ class _LogSd(NamedTuple):
     events: tuple[str, ...] = ()
 
     def log_accept(self, y: Array, linear: Array) -> Array:
-        """It weighs nothing by itself."""
+        """Zero: it is no likelihood term by itself."""
         return np.zeros(len(linear))
 
 
@@ -84,9 +84,9 @@ class MixtureTerm:
         if self.log_sd is not None:  # the density is the higher, the smaller the spread
             score = score - (spread - self.still[at]) - MOST_LOG_SD
         score = np.where(np.isfinite(linear) & ~np.isnan(score), score, -np.inf)
-        if self.term.silent is None:
+        if self.term.without_outcome is None:
             return score
-        return np.where(np.isin(at, self.term.silent) & np.isfinite(linear), 0.0, score)
+        return np.where(np.isin(at, self.term.without_outcome) & np.isfinite(linear), 0.0, score)
 
     def information_of_components(
         self, backward: Callable[[Array], Array], mean: Array, spread: Array, unit: float, rng: np.random.Generator,
@@ -145,8 +145,8 @@ class MixtureTerm:
         weight = 1.0 / (law.variance[labels] * size * size)
         pull = weight * slope
         precision, pull = pull * slope, pull * gap
-        if self.term.silent is not None:
-            precision[self.term.silent], pull[self.term.silent] = 0.0, 0.0
+        if self.term.without_outcome is not None:
+            precision[self.term.without_outcome], pull[self.term.without_outcome] = 0.0, 0.0
         return precision, pull
 
     def stepped(
@@ -195,8 +195,8 @@ class MixtureTerm:
             other = np.exp(self.log_spread(every, backward(drawn)))
             ratio = density(drawn, other) + density(current, other) - summed(self._shares(slope, middle, spread, other))
             ratio -= density(current, size) + density(drawn, size) - summed(shares)
-            if self.term.silent is not None:
-                ratio[self.term.silent] = 0.0
+            if self.term.without_outcome is not None:
+                ratio[self.term.without_outcome] = 0.0
             current = np.where(_accepted(ratio, rng), drawn, current)
         return current
 

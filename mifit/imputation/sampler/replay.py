@@ -44,18 +44,18 @@ class ValueDistribution:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReplayedDraw:
-    """What was seen of one missing value at its last visit."""
+    """Record of the last draw of one missing value."""
 
     value: float  #: drawn: a number or a level code
     names: tuple[str, ...]  #: columns of the own model (p)
     stood: Array  #: (p,) their values in this row, in the user's units
     coef: Array  #: (p,) or (p, k) drawn coefficients in the user's units
-    own: ValueDistribution | None  #: what the own model alone says of this row; None where it has no density
+    own: ValueDistribution | None  #: distribution under the own model alone; None where it has no density
     weighed: ValueDistribution | None  #: the same after all likelihood terms; None where there is none
     acceptance: (
         float  #: probability that a proposal of the own model is accepted in this row; NaN without likelihood terms
     )
-    terms: tuple[str, ...]  #: who weighs
+    terms: tuple[str, ...]  #: names of the likelihood terms
     donors: Rows  #: rows whose values could have been taken, nearest first; empty but for matching
     distances: Array  #: of the donors' predictions from this row's
     sampler: str = "own"  #: which drew it
@@ -138,7 +138,7 @@ class _Seen:
         self.x = state.store.gathered(self.name)[at, self.model.columns]
 
     def witnessed(self) -> ReplayedDraw:
-        """All that is said of the value."""
+        """The record of the draw."""
         layout, columns = self.engine.layout, self.model.columns
         own, weighed, acceptance = self._spreads()
         stood = layout.centre[columns] + self.x * layout.scale[columns]
@@ -185,7 +185,7 @@ class _Seen:
         return slope.reshape(np.shape(coef))
 
     def _spreads(self) -> tuple[ValueDistribution | None, ValueDistribution | None, float]:
-        """What the own model says of the row, alone and weighed, and the probability of acceptance."""
+        """Distribution of the row under its own model, alone and weighted, and the probability of acceptance."""
         own, at, x, constraint = self.own, self.at, self.x, self.constraint
         terms: list[ScoresValues] = [term for _, term in self.record.terms]
         grouped_rows = self.engine.grouped_rows.get(self.name)

@@ -123,7 +123,7 @@ def engines(table: Table, plan: Plan, derived: tuple[Derived, ...], designs: Des
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Arithmetic as every chain does it: one BLAS thread, silent where a number leaves its range."""
+    """Arithmetic as every chain does it: one BLAS thread, without warnings where a number overflows."""
     with _blas().limit(limits=1, user_api="blas"), np.errstate(over="ignore", under="ignore"):
         yield
 

@@ -1,4 +1,4 @@
-"""The samplers: draw a variable from its own factor times every factor it feeds.
+"""The samplers: draw a variable from its own model times every factor that contains it as a predictor.
 
 Which of them draws a column is decided in ``sampler_choice.py``; :func:`draw` does as decided.
 
@@ -40,7 +40,7 @@ _BLOCK = 200_000  # candidate rows worked on at once: a few MB
 
 
 class Draw:
-    """Values drawn, and how it went: how many were drawn, the proposals it took, and how many took steps instead."""
+    """Values drawn, with counts: draws, proposals, and rows that took steps instead."""
 
     __slots__ = ("drawn", "sliced", "tried", "values")
 
@@ -402,7 +402,7 @@ def _reject_or_slice(
 
 
 def _needed(first: Rows, got: npt.NDArray[np.bool_], proposals: int) -> int:
-    """Proposals of one round up to the first accepted one of each row: those after it decide nothing."""
+    """Proposals of one round up to the first accepted one of each row: later ones are not needed."""
     return int((first[got] + 1).sum()) + proposals * int((~got).sum())
 
 

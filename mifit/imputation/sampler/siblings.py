@@ -1,4 +1,4 @@
-"""A chain against its siblings: whether one stays where no other goes.
+"""Detection of a trapped chain: its traces stay far from those of all other chains.
 
 One influential row can trap a chain: its drawn value bends the coefficients, and these keep the value where it is.
 """

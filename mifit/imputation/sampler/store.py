@@ -56,7 +56,7 @@ class Change(NamedTuple):
 
 
 class _Imagined(NamedTuple):
-    """Columns imagined last."""
+    """Columns computed last for candidate values."""
 
     change: Change
     rows: Rows
@@ -382,15 +382,15 @@ class ColumnStore:
     layout : Layout
     values : dict
         Column -> filled values or level codes, shape (n,); changed in place by ``write``.
-    silent : sequence of int
+    held_at_zero : sequence of int
         Positions of outcomes that stay 0 (their centre) in rows where the outcome was missing: no model may
         look at them there.
     grams : bool
         Whether any linear model asks for cross-products.
     """
 
-    def __init__(self, layout: Layout, values: dict[Hashable, Array], silent: Sequence[int], grams: bool) -> None:
-        self.layout, self.values, self.silent, self.grams = layout, values, frozenset(silent), grams
+    def __init__(self, layout: Layout, values: dict[Hashable, Array], held_at_zero: Sequence[int], grams: bool) -> None:
+        self.layout, self.values, self.held_at_zero, self.grams = layout, values, frozenset(held_at_zero), grams
         self.X = self._build()
         self._gram: Array | None = None
         self._imagined: _Imagined | None = None
@@ -428,7 +428,7 @@ class ColumnStore:
         self._gathered.clear()
 
     def imagine(self, places: Rows, variable: Hashable, rows: Rows, values: Array) -> Array:
-        """Columns as they would be with other values of a variable, shape (len(rows), len(places))."""
+        """Columns computed for candidate values of a variable, shape (len(rows), len(places))."""
         change = self.layout.change(variable, places)
         held = self._imagined
         if change.costly and held is not None and held.matches(change, rows, values):
@@ -456,7 +456,7 @@ class ColumnStore:
         return out
 
     def write(self, variable: Hashable, drawn: Array) -> None:
-        """Put values into the missing values of a variable and bring every column and cross-product in step."""
+        """Write the missing values of a variable and update every column and cross-product."""
         missing = self.layout.table[variable].missing
         self.values[variable][missing] = drawn
         places = self._written(variable)
@@ -481,7 +481,7 @@ class ColumnStore:
         """Columns that change with a variable and are kept, shape (k,)."""
         if variable not in self._places:
             depends = self.layout.depends.get(variable, ())
-            self._places[variable] = np.array([p for p in depends if p not in self.silent], dtype=np.int64)
+            self._places[variable] = np.array([p for p in depends if p not in self.held_at_zero], dtype=np.int64)
         return self._places[variable]
 
     def verify(self) -> float:
@@ -502,7 +502,7 @@ class ColumnStore:
             X[rows] = layout.standard(np.arange(len(layout)), values, rows.stop - first)
         for (variable, unit), place in layout.means.items():
             X[:, place] = self._cluster_means(variable, unit, place)
-        for place in self.silent:
+        for place in self.held_at_zero:
             X[np.isnan(X[:, place]) | self._missing_outcome(place), place] = 0.0
         return X
 

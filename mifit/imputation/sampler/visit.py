@@ -42,7 +42,7 @@ class Response(NamedTuple):
 
 
 class StoreVisit(Visit):
-    """A visit that gathers nothing until it is asked."""
+    """A visit that computes its design columns on first use."""
 
     __slots__ = ("_X", "_cross", "_y", "missing", "model", "place", "rows", "store", "without")
 
@@ -76,7 +76,7 @@ class StoreVisit(Visit):
         return self._X
 
     def release(self) -> None:
-        """Free the predictors that were gathered; asked for again, they are gathered again."""
+        """Free the gathered predictors; they are computed again on the next use."""
         self._X = None
 
     def observed(self) -> npt.NDArray[np.bool_]:
@@ -100,7 +100,7 @@ class StoreVisit(Visit):
         if self.place is None or not self.store.grams or self.weights is not None:
             return super().cross()
         columns, layout = self.model.columns, self.store.layout
-        if self._subtracts() and 2 * len(columns) < len(layout):  # most columns of the store are of no use here
+        if self._subtracts() and 2 * len(columns) < len(layout):  # most columns of the store are not needed
             places = np.append(columns, self.place)
             gone = self.store.gathered(self.without).take(places, axis=1)
             some = self.store.gram[places[:, None], places] - gone.T @ gone

@@ -247,12 +247,13 @@ def test_two_normal_factors_are_multiplied_exactly():
     assert kolmogorov(mixed.values, lambda v: 2 * one(v) - own(v)) > 1e-3
 
 
-def test_a_judge_is_silent_where_its_outcome_was_missing():
+def test_a_factor_has_no_likelihood_where_its_outcome_was_missing():
     found = hole("x squared", "norm", "OLS", n=20_000)
-    silent = np.arange(0, 20_000, 2)
+    without = np.arange(0, 20_000, 2)
     for affine, term in ((False, "x squared"), (True, "x")):
         found = hole(term, "norm", "OLS", n=20_000)
-        bench = LikelihoodTerm(**{f: getattr(found.bench, f) for f in found.bench.__slots__} | {"silent": silent})
+        kept = {f: getattr(found.bench, f) for f in found.bench.__slots__}
+        bench = LikelihoodTerm(**kept | {"without_outcome": without})
         rng = np.random.default_rng(6)
         drawn = draw_continuous(found.own, found.X, [bench], [affine], np.full(20_000, 3.0), rng).values
         assert kolmogorov(drawn[::2], stats.norm(2.5 + 0.5 * Z, 1.0).logpdf) > 1e-3

@@ -115,7 +115,7 @@ def test_imagining_changes_nothing_and_sees_what_writing_would_give(formula):
         missing, places = engine.table[name].missing, engine.layout.depends.get(name)
         if places is None:
             continue
-        places = np.array([p for p in places if p not in store.silent], dtype=np.int64)
+        places = np.array([p for p in places if p not in store.held_at_zero], dtype=np.int64)
         drawn = other_values(engine.table[name], rng)
         before = store.X.copy(), store.gram.copy(), values[name].copy()
         imagined = store.imagine(places, name, missing, drawn)
@@ -173,7 +173,7 @@ def test_cross_products_of_all_rows_are_a_block_of_the_stores():
 def test_an_outcome_no_model_may_look_at_stays_nought():
     engine, store, values = prepared("y ~ x + z", frame(), "ignore")
     place, missing = engine.layout.outcome[0], engine.table["y"].missing
-    assert store.silent == {place}
+    assert store.held_at_zero == {place}
     rng = np.random.default_rng(8)
     for _ in range(3):
         for name in engine.plan.order:
@@ -188,7 +188,7 @@ def test_an_outcome_no_model_may_look_at_stays_nought():
 def test_an_outcome_that_feeds_an_auxiliary_is_written():
     engine, store, _ = prepared("y ~ x + z", frame(), "response")
     place, missing = engine.layout.outcome[0], engine.table["y"].missing
-    assert not store.silent
+    assert not store.held_at_zero
     store.write("y", np.full(len(missing), 3.0))
     wanted = (3.0 - engine.layout.centre[place]) / engine.layout.scale[place]
     np.testing.assert_array_equal(store.X[missing, place], wanted)
