@@ -21,7 +21,7 @@ __all__ = ["refuse_unbuilt"]
 _SURV = re.compile(r"\s*Surv\(([^()]*)\)\s*")
 _STATUS = ("status", "event", "dead", "died", "death", "fstatus", "cause", "delta", "cens")
 _PAIRS = (("lower", "upper"), ("left", "right"), ("start", "stop"), ("time1", "time2"), ("time", "time2"), ("l", "u"))
-_LOOK = "df.dtypes"  # where no column is found to speak of
+_LOOK = "df.dtypes"  # where no column is found
 
 
 def refuse_unbuilt(model: Any, words: Mapping[str, Any], formula: Any, table: Table) -> None:

@@ -204,8 +204,8 @@ def _follows_outcome(weight: Array, design: Design, table: Table) -> bool:
 
     Rows whose covariates are missing count too: complete rows are a choice by the outcome.
     """
-    holed = {name for name in design.variables if len(table[name].missing)}
-    complete = [place for place, column in enumerate(design.columns) if not holed & column.variables]
+    incomplete = {name for name in design.variables if len(table[name].missing)}
+    complete = [place for place, column in enumerate(design.columns) if not incomplete & column.variables]
     rows = table.complete_rows(design.question.outcome)
     data = {name: table[name].values[rows] for name in (*design.variables, *design.question.outcome)}
     X, y = design.evaluate(complete, data, len(rows)), design.response(data)
