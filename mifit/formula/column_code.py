@@ -28,6 +28,7 @@ __all__ = [
     "renamed",
     "repeated",
     "rows_where",
+    "says_no",
     "tells_event",
     "unknown",
     "usable",
@@ -201,6 +202,17 @@ def tells_event(levels: Sequence[Any]) -> bool:
     """
     happened = [v for v in levels if _word(v) in _EVENT]
     return len(happened) == 1 or (not happened and sum(_is_none(_word(v)) for v in levels) == len(levels) - 1)
+
+
+def says_no(level: Any) -> bool:
+    """Whether a level says that nothing happened: 0, False, "no", "alive".
+
+    Examples
+    --------
+    >>> says_no(0.0), says_no(False), says_no("Alive"), says_no("X"), says_no(1)
+    (True, True, True, False, False)
+    """
+    return _is_none(_word(_plain(level)))
 
 
 def _word(level: Any) -> str:

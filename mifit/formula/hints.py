@@ -13,6 +13,7 @@ from ..frame.kinds import Kind
 from ..frame.numbers_as_text import spelled
 from ..frame.table import Column
 from .column_code import usable
+from .marks import is_mark, line_of_marks
 from .terms import code_of, take_apart
 
 #: words of other programs, in small letters without _ and points -> the word of impute
@@ -163,6 +164,8 @@ def model_for(column: Column, formula: str) -> str:
     """The call that models an outcome of several levels: in order, or without."""
     if column.kind is Kind.OTHER:
         return usable(column)
+    if is_mark(column):
+        return call(_IMPUTE, formula).after(f"{line_of_marks(column)}; ")
     if (found := spelled(column.coding.levels)) is not None and (found.odd or len(column.coding.levels) > _MANY_LEVELS):
         return found.line(column.name)
     return call(_IMPUTE, formula, model="ordinal" if column.kind is Kind.ORDINAL else "mnlogit")

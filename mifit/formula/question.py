@@ -24,6 +24,7 @@ from .evaluate import environment
 from .formulas_without_tilde import analysis, corrected, recased
 from .functions import PYTHON
 from .hints import instead_of, model_for, respelled
+from .marks import is_mark, value_of_marks
 from .model_facts import USUAL_MODEL, USUAL_MODEL_OF_TWO, ModelFacts, model_facts
 from .source import (
     HELPERS,
@@ -412,6 +413,11 @@ def _default_model(terms: Terms, outcome: tuple[Hashable, ...], bare: bool, tabl
         return USUAL_MODEL_OF_TWO, "two-valued outcome"
     if column.number:
         return USUAL_MODEL, "numeric outcome"
+    if is_mark(column):
+        raise ModelError(
+            f"outcome {outcome[0]!r} is {value_of_marks(column)!r} or missing: does a missing value mean no?",
+            do=model_for(column, terms.formula),
+        )
     shown = ", ".join(map(str, column.coding.levels[:5]))
     raise ModelError(
         f"outcome {outcome[0]!r} has neither numbers nor two values; name its model.",

@@ -28,6 +28,7 @@ from ..frame.masks import opened
 from ..frame.table import Table, Views, check_frame, read
 from ..frame.user_kinds import codings, recoded
 from ..imputation.make_plan import make
+from ..imputation.plan.analyses_of_marks import refuse_marks
 from ..imputation.plan.check_arguments import options_of, refuse_words
 from ..imputation.plan.deductive import (
     fill,
@@ -223,6 +224,7 @@ def planned(
     """The record with a plan for some questions, its tables coded as the plan reads them."""
     known = read_in.table.filled
     refuse_derived_outcome(questions, known, read_in.derived)
+    refuse_marks(questions, known, options.derived)
     refuse_chained(questions, known, options)
     refuse_clustered(questions, known, options)
     together = levels_together(known, options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from ...errors import PlanError, call
+from ...formula.marks import said_of_marks
 from ...formula.question import Question
 from ...formula.terms import code_of, take_apart
 from ...frame.kinds import Kind
@@ -120,6 +121,7 @@ def method_of(draft: Draft, name: Hashable) -> tuple[Method, str, str]:
     column = draft.table[name]
     if is_constant(column):
         draft.events.append(f"{name!r} has one observed value: every missing value gets it")
+        draft.events.append(said_of_marks(column))
         return METHODS["sample"], "sample", "constant"
     if column.kind is Kind.NOMINAL and column.n_levels > MOST_LEVELS:
         draft.events.append(many_levels(name, column.n_levels))

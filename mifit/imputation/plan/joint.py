@@ -11,6 +11,7 @@ import numpy as np
 from ...errors import FormulaError, PlanError, call
 from ...formula.design import Design
 from ...formula.identity import likelihood
+from ...formula.marks import said_of_marks
 from ...formula.terms import code_of, take_apart
 from ...frame.kinds import Kind
 from ..contract import Method, facts_of
@@ -343,6 +344,7 @@ def _draw_constants(draft: Draft, names: Sequence[Hashable]) -> None:
     """What has one observed value gets it in every missing value, whatever the analysis says."""
     for name in names:
         draft.events.append(f"{name!r} has one observed value: every missing value gets it")
+        draft.events.append(said_of_marks(draft.table[name]))
         draft.add(name, "column", METHODS["sample"], "sample", (), (), "constant")
 
 
