@@ -23,6 +23,9 @@ _COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")  # 24,9
 _POINTS = re.compile(r"[-+]?\d{1,3}(?:\.\d{3})+,\d+")  # 1.234,5
 _COMMAS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")  # 1,234.5
 _LIMIT = re.compile(r"([<>\u2264\u2265])\s*=?\s*(\S+)")  # <0.3: all that is known is a limit
+_UNIT = re.compile(
+    r"([$\u20ac\u00a3\u00a5]?)\s*([-+]?[\d.,]*\d[\d.,]*)\s*([%\u2030$\u20ac\u00a3\u00a5]|[^\W\d_][^\d\s,.]{0,7})?"
+)
 _MOST_OTHER = 0.2  # share of texts that may be no number in a column of numbers
 _CODE = re.compile(r"(9+|8+|7+|[789]*9[789]*)(\.[0789])?")
 
@@ -80,6 +83,9 @@ def spelled(values: Iterable[object]) -> Spelled | None:
     limits = tuple(t for t in texts if (found := _LIMIT.fullmatch(t)) and _is_written_number(found[2]))
     texts = [t for t in texts if t not in limits] + [_LIMIT.fullmatch(t)[2] for t in limits]  # type: ignore[index]
     others = [v for v in distinct if not isinstance(v, str)]
+    beside = "" if limits or others else _beside_numbers(texts)
+    if beside:
+        texts = [t.replace(beside, "").strip() if _has_digit(t) else t for t in texts]
     if not texts or any(isinstance(v, bool) or not isinstance(v, int | float | np.number) for v in others):
         return None
     commas = [t for t in texts if _COMMA.fullmatch(t) or _POINTS.fullmatch(t)]
@@ -106,14 +112,36 @@ def spelled(values: Iterable[object]) -> Spelled | None:
         steps = "".join(re.findall(r"\.replace\(.*?\)", number.replace(".str", "")))
         respelled = f"lambda v: v{steps} if isinstance(v, str) else v" if steps else ""
         number = f"pd.to_numeric({{}}.astype(object){f'.map({respelled})' if steps else ''}, errors='coerce')"
+    if beside:
+        how += f" with {beside!r}"
+        number = number.replace(".astype(str)", f".astype(str).str.replace({beside!r}, '')", 1)
     lost = [t for t in texts if not any(one.fullmatch(t) for one in known)]
     many = len(texts) - len(lost) + len(others)
     unknown = [t for t in lost if t.lower() not in MISSING]
     if many < 3 or len(unknown) > _MOST_OTHER * many:
         return None
     decimals = any("." in t or "," in t for t in texts if t not in lost)
-    odd = bool(commas or others or how or limits or (lost and (decimals or many > 10)))
+    odd = bool(
+        commas
+        or others
+        or (how and (not beside or decimals or many > 10))
+        or limits
+        or (lost and (decimals or many > 10))
+    )
     return Spelled(how, tuple(lost), odd, number, limits)
+
+
+def _beside_numbers(texts: list[str]) -> str:
+    """What stands beside every number: a unit, a currency, a sign for per cent; empty where it is none or differs."""
+    found = {(one[1], one[3]) for t in texts if _has_digit(t) and (one := _UNIT.fullmatch(t))}
+    alike = len(found) == 1 and all(_UNIT.fullmatch(t) for t in texts if _has_digit(t))
+    before, behind = next(iter(found)) if alike else ("", "")
+    return before or behind if not (before and behind) else ""
+
+
+def _has_digit(text: str) -> bool:
+    """Whether a text has a digit in it."""
+    return any(letter.isdigit() for letter in text)
 
 
 def _is_written_number(text: str) -> bool:

@@ -51,7 +51,7 @@ def _refuse(question: Question, column: Column, table: Table) -> None:
         f"{name!r} is {value!r} or missing ({len(column.missing)} of {table.n_rows} rows): does a missing value mean "
         f"{meaning}? Drawn values would all be {value!r}.",
         analysis=question.formula,
-        do=line + "  # then 1 or 0 in the formula" if _compared(question, name, table) else _again(question, name, line),
+        do=f"{line}  # 1 or 0 in the formula" if _compared(question, name, table) else _again(question, name, line),
     )
 
 

@@ -181,7 +181,9 @@ def set_aside(table: Table, questions: Sequence[Question], options: Options) -> 
         said = name in options.kinds or name in options.methods
         if not said:
             _refuse_spelled(column)
-        if _is_number_as_text(column):
+            if name in in_analysis:
+                _refuse_numbers_as_levels(table, column, questions)
+        if _is_number_as_text(column, _CODES if said or name not in in_analysis else 2):
             events.append(
                 f"{name!r} holds numbers as text, read as {column.n_levels} levels: "
                 f"df[{name!r}] = pd.to_numeric(df[{name!r}]) makes it a number"
@@ -231,6 +233,23 @@ def _refuse_spelled(column: Column) -> None:
     found = spelled(column.coding.levels) if column.kind.discrete else None
     if found is not None and found.odd:
         raise DataError(found.said(column.name), levels=f"read as {column.n_levels} levels", do=found.line(column.name))
+
+
+def _refuse_numbers_as_levels(table: Table, column: Column, questions: Sequence[Question]) -> None:
+    """Refuse an analysis with a coefficient for each of many numbers kept as text, unless it says ``C(x)``."""
+    name = column.name
+    if not _is_number_as_text(column, _CODES):
+        return
+    for question in questions:
+        codes = {code for factors in question.terms.factors for code in factors}
+        among = [code for code in codes if name in take_apart(code, table.columns).variables]
+        if any(not code.startswith("C(") for code in among):
+            raise DataError(
+                f"{name!r} is numbers kept as text: the analysis would have a coefficient for each of "
+                f"{column.n_levels} levels.",
+                analysis=question.formula,
+                do=f"df[{name!r}] = pd.to_numeric(df[{name!r}]){_else(column)}",
+            )
 
 
 def _stand_for_missing(column: Column) -> list[str]:
@@ -352,10 +371,10 @@ def is_constant(column: Column) -> bool:
     return bool(np.ptp(seen) == 0)
 
 
-def _is_number_as_text(column: Column) -> bool:
-    """Whether many levels of text are all numbers; codes that begin with a 0 are not."""
+def _is_number_as_text(column: Column, most: int) -> bool:
+    """Whether more levels of text than ``most`` are all numbers; codes that begin with a 0 are not."""
     levels = column.coding.levels
-    if column.kind is not Kind.NOMINAL or len(levels) <= _CODES or not all(isinstance(v, str) for v in levels):
+    if column.kind is not Kind.NOMINAL or len(levels) <= most or not all(isinstance(v, str) for v in levels):
         return False
     try:
         found = np.array([float(v) for v in levels])

@@ -1,4 +1,4 @@
-"""Marks: a column of which one value only was written down is no analysis until somebody says what a missing value means."""
+"""Marks, of which one value only was written down: they are analysed once somebody says what a missing value means."""
 
 import ast
 
