@@ -15,6 +15,8 @@ from ...frame.table import Column, Table
 
 __all__ = ["refuse_marks"]
 
+_MANY = 0.1  # share of missing values of a number that is no constant
+
 
 def refuse_marks(questions: Sequence[Question], table: Table, derived: Iterable[Hashable] = ()) -> None:
     """Refuse an analysis of marks: their missing values would all become the one value.
@@ -30,15 +32,22 @@ def refuse_marks(questions: Sequence[Question], table: Table, derived: Iterable[
     Raises
     ------
     PlanError
-        If an outcome, a covariate or ``status=`` has one observed value and missing values.
+        If an outcome, a covariate or ``status=`` has one observed value and missing values; a covariate that is one
+        number with few missing values is a constant, of which the plan speaks.
     """
     known = {*derived}
     for question in questions:
         status = question.keywords.get("status")
         named = [*question.outcome, *question.variables(table), *([status] if isinstance(status, str) else [])]
         for name in dict.fromkeys(named):
-            if name in table and name not in known and is_mark(table[name]):
+            stated = name in question.outcome or name == status
+            if name in table and name not in known and is_mark(table[name]) and (stated or _may_mean_no(table[name])):
                 _refuse(question, table[name], table)
+
+
+def _may_mean_no(column: Column) -> bool:
+    """Whether missing values are too many, or the value too much of a word, for a constant."""
+    return not column.number or len(column.missing) >= _MANY * (len(column.missing) + len(column.observed))
 
 
 def _refuse(question: Question, column: Column, table: Table) -> None:
