@@ -106,7 +106,7 @@ def impute(
     order : sequence, optional
         Columns in the order of their visits; by default fewest missing values first.
     derived : mapping, optional
-        Column -> expression of others: ``{"bmi": "wgt / (hgt/100)**2"}``. Written out in formulas, kept in step with
+        Column -> expression of others: ``{"bmi": "wgt / (hgt/100)**2"}``. Written out in formulas, kept consistent with
         its parents, never a predictor of them.
     id : hashable, optional
         Column of subjects with several rows: what is constant within one is drawn once, judged by all its rows.

@@ -179,7 +179,7 @@ FORMULAS = {
     "outcome on both sides": ("y ~ x + y", FormulaError, "'y' stands on both sides"),
     "outcome on both sides, inside": ("np.log(y) ~ x + I(y**2)", FormulaError, "'y' stands on both sides"),
     "three levels": ("g ~ x", ModelError, "outcome 'g' has neither numbers nor two values"),
-    "outcome that cannot be undone": ("I(y**2) ~ x", FormulaError, "has missing values ('y') and cannot be undone"),
+    "outcome that cannot be undone": ("I(y**2) ~ x", FormulaError, "has missing values ('y') and cannot be inverted"),
     "logarithm of a negative": ("y ~ np.log(z)", FormulaError, "'np.log(z)' is not a finite number in row"),
     "levels of a number with missing values": (
         "y ~ C(x)",

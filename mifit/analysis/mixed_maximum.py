@@ -307,7 +307,7 @@ def _climbed(data: Grouped, root: Array, reml: bool) -> tuple[Array, Point]:
             last = chart.root(step) if gain <= _ARRIVED else root
             return last, point(data, last, reml)
         root = chart.root(at)
-    raise FloatingPointError("Newton's method came to no end")
+    raise FloatingPointError("Newton's method did not converge")
 
 
 def _chart(data: Grouped, root: Array, least: float | None = None) -> _Chart:

@@ -159,7 +159,7 @@ def near_singular_note(conditions: Sequence[float]) -> tuple[str, ...]:
     Examples
     --------
     >>> near_singular_note([9.0, 71616.0])
-    ('The design is nearly singular in set 1 (condition number up to 7e+04): what is pooled hangs on it.',)
+    ('The design is nearly singular in set 1 (condition number up to 7e+04): the estimates depend on it strongly.',)
     """
     odd = max(_NEARER_THAN_OTHERS, 10 * min(conditions))
     flagged = [k for k, one in enumerate(conditions) if one > min(_NEAR_SINGULAR, odd)]
@@ -167,7 +167,7 @@ def near_singular_note(conditions: Sequence[float]) -> tuple[str, ...]:
         return ()
     where = _sets(flagged, len(conditions))
     worst = f"condition number up to {max(conditions):.1g}"
-    return (f"The design is nearly singular in {where} ({worst}): what is pooled hangs on {_it(flagged)}.",)
+    return (f"The design is nearly singular in {where} ({worst}): the estimates depend on {_it(flagged)} strongly.",)
 
 
 def all_events_note(formula: str) -> str:

@@ -117,7 +117,7 @@ def settled_fit(job: Job, design: FrozenDesign | None = None) -> Settled:
 def _short_of_it(found: Settled) -> Unsettled:
     """Return the error for a fit that stopped somewhere else."""
     far = np.sqrt(abs(found.distance))
-    return Unsettled(f"it stopped {far:.3g} standard errors short of its optimum, and no other way led there")
+    return Unsettled(f"it stopped {far:.3g} standard errors short of its optimum, and no other optimizer reached it")
 
 
 def blocks(job: Job, reading: Reading) -> tuple[Array, list[slice]]:

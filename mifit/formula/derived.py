@@ -401,7 +401,7 @@ def _refuse_contradiction(one: Derived, observed: Array, computed: Array) -> Non
         raise DataError(
             f"column {one.name!r} contradicts {one.code!r} in {len(far)} rows of {len(both)}.",
             rows=shown + (", ..." if len(far) > 3 else ""),
-            do=f"df = df.drop(columns=[{one.name!r}])  # derived= makes it anew",
+            do=f"df = df.drop(columns=[{one.name!r}])  # derived= computes it again",
         )
 
 

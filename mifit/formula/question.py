@@ -59,7 +59,7 @@ _FORMULAS = ("re_formula", "vc_formula")  # keywords of models that are formulas
 
 @dataclass(frozen=True, slots=True)
 class Inverse:
-    """An outcome expression that can be undone: ``np.log(y)`` is drawn as a logarithm, kept as y."""
+    """An outcome expression that can be inverted: ``np.log(y)`` is drawn as a logarithm, kept as y."""
 
     name: str  #: "identity", "log", ..., "affine"
     shift: float = 0.0  #: affine: value of the expression at 0
@@ -114,7 +114,7 @@ class Question:
         return tuple(dict.fromkeys([*self.outcome, *named]))
 
     def inverse(self, table: Table) -> Inverse | None:
-        """How to undo the outcome expression; None when it cannot be undone."""
+        """The inverse of the outcome expression; None where it has none."""
         if self.bare:
             return Inverse("identity")
         if len(self.outcome) != 1 or not table[self.outcome[0]].number:

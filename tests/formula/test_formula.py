@@ -374,7 +374,7 @@ def test_an_outcome_expression_is_undone(formula, name):
 )
 def test_other_expressions_with_holes_are_refused_by_column(left):
     frame = punctured(complete(), "w", range(9))
-    with pytest.raises(FormulaError, match=r"has missing values \('w'\) and cannot be undone"):
+    with pytest.raises(FormulaError, match=r"has missing values \('w'\) and cannot be inverted"):
         frame.mice.plan(f"{left} ~ x", auxiliary="ignore")
     assert complete().mice.plan(f"{left} ~ x", auxiliary="ignore").questions
 

@@ -69,7 +69,7 @@ def test_more_columns_than_rows(formula):
         return
     said = " ".join(imp.events["event"])
     assert "48 of 48 auxiliaries" not in said and "auxiliaries left out: at most 1 for 30 rows" in said
-    assert "drawn after the joint model, given all other columns, and feeding none: " in said
+    assert "drawn after the joint model, given all other columns, and predicting none: " in said
 
 
 @BOTH

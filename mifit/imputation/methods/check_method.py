@@ -163,7 +163,7 @@ def _faces(name: str, where: str, fitted: Fitted, visit: Visit, X: Array, values
     """Checks of a discrete fit, a continuous one and one with a likelihood, beyond their values."""
     if isinstance(fitted, Discrete):
         weights = fitted.log_probabilities(X)
-        _owe(len(weights) == len(X), name, "log_probabilities has a row per row", where)
+        _owe(len(weights) == len(X), name, "log_probabilities gives one row per row of X", where)
         _owe(visit.kind not in LEVELS or weights.shape[1] == visit.n_levels, name, "one column per level", where)
         _owe(bool(np.all(np.abs(np.exp(weights).sum(axis=1) - 1) < 1e-6)), name, "probabilities sum to 1", where)
     if isinstance(fitted, Scaled):

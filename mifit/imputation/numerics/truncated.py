@@ -17,7 +17,7 @@ __all__ = ["Cut", "tails", "truncated_fit", "truncated_normal", "truncated_regre
 _PRIOR = 0.7  # sd of the log of the spread around that of least squares, where the data do not determine it
 _WIDE = 5.0  # an untruncated spread of so many times that of least squares is not determined by the data
 _DRAWS = 50  # most attempts to draw an sd above 0
-_SHRUNK = "the bounds cut off more than the data can tell: spread held near that of least squares"
+_SHRUNK = "the data do not determine the sd beyond the bounds: sd kept near that of least squares"
 
 
 def tails(low: Array, high: Array) -> tuple[npt.NDArray[np.bool_], Array, Array]:

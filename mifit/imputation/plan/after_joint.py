@@ -52,7 +52,7 @@ def draw_afterwards(
             kept = strongest(draft.table, name, others, (), room, draft.effects)
             mains, words = draft.mains(name, kept)
             pieces, shown = (*told, *mains), ("the outcome", *words)
-        draft.add(name, "column", method, label, pieces, shown, f"after the joint model, feeds nothing; {why}")
+        draft.add(name, "column", method, label, pieces, shown, f"after the joint model, predicts no other; {why}")
     if names:
         named = listed(map(repr, names), len(names))
-        draft.events.append(f"drawn after the joint model, given all other columns, and feeding none: {named}")
+        draft.events.append(f"drawn after the joint model, given all other columns, and predicting none: {named}")

@@ -127,7 +127,7 @@ def as_predictor(draft: Draft, question: Question, design: Design) -> AsPredicto
         assert values is not None
         if not isinstance(name, Hashable) or name not in draft.table:
             if np.ndim(name):
-                draft.note(f"{word}= is no column: the draws do not see it")
+                draft.note(f"{word}= is no column: the draws do not use it")
         elif nearly_determines(draft.table, name, outcome):
             draft.note(f"{word}={_name(question, word)} (nearly) follows from the outcome: not a predictor")
         elif (classes := _classes(values)) is not None and not _explained(outcome, classes):

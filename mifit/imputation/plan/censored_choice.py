@@ -64,7 +64,7 @@ def normal_or_power_censored(
     rows, X = design(table, predictors, np.flatnonzero(seen | told), _MOST)
     seen, values = seen[rows], column.values[rows]
     if seen.sum() < _ENOUGH or np.ptp(values[seen]) == 0:
-        return "norm", "too few observed values to tell a shape"
+        return "norm", "too few observed values to choose a distribution"
     low, high = (np.where(seen, values, end[rows]) for end in ends)
     on = Power().tuned(values[seen]).on
     assert on is not None

@@ -320,7 +320,7 @@ def thin_levels(column: Column, in_analysis: bool) -> str:
     if in_analysis:
         cure = rare_together(column.name, _THIN_ROWS)
     return (
-        f"{column.name!r} has {many} levels in {rows} rows: a model of all of them is slow and knows little of each; "
+        f"{column.name!r} has {many} levels in {rows} rows: a model of all of them is slow and estimates each poorly; "
         f"rare ones together: {cure}"
     )
 

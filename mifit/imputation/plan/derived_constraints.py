@@ -230,7 +230,7 @@ def _selected(one: Derived, table: Table, rows: Rows) -> Held:
             f"{', '.join(map(str, one.parents))}, and cannot be kept.",
             derived=f"{one.name} = {one.code}",
             rows=listed(rows.tolist(), _SHOWN),
-            do=f"df = df.drop(columns=[{one.name!r}])  # derived= makes it anew",
+            do=f"df = df.drop(columns=[{one.name!r}])  # derived= computes it again",
         )
     _refuse_made_before(one, table, rows, seen, usual)
     low, high = np.full(table.n_rows, -np.inf), np.full(table.n_rows, np.inf)
@@ -277,7 +277,7 @@ def _apart(ties: list[Tie], table: Table) -> list[Tie]:
             f"{clash[0].one.name!r} and {tie.one.name!r} are both observed in {len(rows)} rows where "
             f"{tie.free!r} and {tie.pivot!r} are missing: they cannot both be kept.",
             rows=listed(rows.tolist(), _SHOWN),
-            do=f"df = df.drop(columns=[{tie.one.name!r}])  # derived= makes it anew",
+            do=f"df = df.drop(columns=[{tie.one.name!r}])  # derived= computes it again",
         )
     return kept
 

@@ -200,14 +200,14 @@ class Draft:
                 given = question.keywords[word]
                 if not isinstance(given, Hashable) or given not in self.table:
                     if np.ndim(given):
-                        self.note(f"{word}= is no column: the covariates' own models do not see it")
+                        self.note(f"{word}= is no column: it is not used in the covariates' own models")
                     continue
                 column, code = self.table[given], code_of(given)
                 most = max(self.table.n_rows // 20, 2)
                 if given in told or is_constant(column):
                     continue
                 if word == "strata" and len(np.unique(column.values)) > most:
-                    self.note(f"{given!r} has more than {most} strata: the covariates' own models do not see them")
+                    self.note(f"{given!r} has more than {most} strata: they are not used in the covariates' own models")
                 elif word == "exposure" or (word == "strata" and column.number):
                     right = f"np.log({code})" if word == "exposure" else f"C({code})"
                     found[right] = Piece("formula", self.formula(None, right))

@@ -129,6 +129,6 @@ def _refuse_small(table: Table, by: Hashable, split: Mapping[Any, Rows], options
             many, missing = len(np.intersect1d(rows, seen)), len(np.intersect1d(rows, table[name].missing))
             if missing and many < _LEAST_OBSERVED:
                 raise PlanError(
-                    f"{name!r} has {many} observed values where {by} = {level}: too few to learn from.",
+                    f"{name!r} has {many} observed values where {by} = {level}: too few to fit a model.",
                     do=call("df.mice.impute", **left_alone(name)),
                 )

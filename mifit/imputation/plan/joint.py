@@ -148,7 +148,7 @@ def _check_outcomes(draft: Draft) -> None:
         incomplete = [v for v in question.outcome if draft.n_missing(v)]
         if incomplete and question.inverse(draft.table) is None:
             raise FormulaError(
-                f"outcome {question.terms.outcome!r} has missing values ({incomplete[0]!r}) and cannot be undone.",
+                f"outcome {question.terms.outcome!r} has missing values ({incomplete[0]!r}) and cannot be inverted.",
                 formula=question.formula,
                 do=as_column(question, draft.table),
             )
@@ -309,7 +309,7 @@ def _outcome_pieces(draft: Draft, number: int, unit: Hashable = None) -> list[Pi
 
 
 def _choose_outcome_rows(draft: Draft) -> None:
-    """An analysis whose outcome has missing values and feeds nothing is fitted on the rows where it was observed."""
+    """An analysis whose incomplete outcome predicts no other column is fitted on the rows where it was observed."""
     sides = _right_sides(draft)
     for position, factor in enumerate(draft.factors):
         if factor.role != "analysis" or factor.question is None:

@@ -293,7 +293,7 @@ def _sentence(found: list[Made], table: Table, questions: Sequence[Question], op
     advice = _call(found, [*dropped], written, questions, options).after("".join(before))
     lost = [repr(n) for n in dropped if any(one.name == n and not one.derivable for one in [*found, *written])]
     rest = f"; make {', '.join(lost)} in the completed sets" if lost else ""
-    return advice.after(f"{'; '.join(facts[:_SHOWN])}{more}, {APART}; ").then(f" keeps them in step{rest}")
+    return advice.after(f"{'; '.join(facts[:_SHOWN])}{more}, {APART}; ").then(f" keeps them consistent{rest}")
 
 
 def _category(one: Made, table: Table) -> tuple[str, dict[Hashable, Made]]:

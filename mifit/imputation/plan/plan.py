@@ -231,7 +231,7 @@ _HEAD = ("column", "kind", "missing", "role", "method", "sampler", "predictors",
 #: role or sampler -> what it means
 _LEGEND = {
     "covariate": "in the analysis: from its own model given the other covariates, weighted by the analysis' likelihood",
-    "outcome": "from the analysis itself, with parameters drawn from what is known about them",
+    "outcome": "from the analysis itself, with parameters drawn from their posterior",
     "auxiliary": "outside the analysis: from a model of its own given the analysis' outcome and terms",
     "column": "from its own model given other columns",
     "own": "sampler: drawn directly from the column's own model",

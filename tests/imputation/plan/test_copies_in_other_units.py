@@ -32,7 +32,7 @@ def whole(seed=2, top=6):
 
 def derived_in(plan):
     """What the plan advises; None where it advises nothing."""
-    notes = [one for one in plan.events if "in step" in one]
+    notes = [one for one in plan.events if "keeps them consistent" in one]
     assert len(notes) <= 1
     return eval(re.search(r"derived=(\{.*\})\) keeps", notes[0])[1]) if notes else None
 

@@ -98,7 +98,7 @@ def said(plan):
 
 def pasted(text, df, **words):
     """What the printed call gives, with fewer sets and iterations."""
-    code = re.search(rf"{APART}; (.*) keeps them in step", text)[1]
+    code = re.search(rf"{APART}; (.*) keeps them consistent", text)[1]
     *before, call = code.split("; ")
     space = {"df": df.copy(), "np": np, "pd": pd}
     for line in before:
@@ -206,7 +206,7 @@ def test_other_options_stay_and_those_of_the_made_column_go():
     )  # fmt: skip
     assert text.endswith(
         "df.mice.impute('y ~ x + z', methods={'wgt': 'norm'}, order=['x'], iterations=7, "
-        "derived={'s': 'a + b', 'x2': 'x ** 2'}, bounds={'wgt': (0, None)}) keeps them in step"
+        "derived={'s': 'a + b', 'x2': 'x ** 2'}, bounds={'wgt': (0, None)}) keeps them consistent"
     )
 
 
