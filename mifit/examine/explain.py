@@ -13,7 +13,7 @@ from ..display import block, facts, folded, table
 from ..errors import DataError, PlanError, listed
 from ..imputation.contract import facts_of
 from ..imputation.plan.derived_constraints import relations
-from ..imputation.plan.plan import Plan
+from ..imputation.plan.plan import FOLLOWS, Plan
 from ..imputation.sampler.replay import ReplayedDraw, ValueDistribution, replay
 from ..record.record import Record
 
@@ -181,7 +181,7 @@ def _followed(record: Record, column: Hashable) -> str:
     assert record.plan is not None
     if column in record.plan.options.derived:
         return f"{column} = {record.plan.options.derived[column]}, from the values of each set"
-    return "known without a draw: it follows from other columns, or from other rows of the same id"
+    return FOLLOWS
 
 
 def _how(record: Record, column: Hashable, seen: ReplayedDraw) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from ..display import Markup, bar, block, chip, facts, table
-from ..imputation.plan.plan import Variable
+from ..imputation.plan.plan import FOLLOWS, Variable
 from ..record.record import Record
 
 __all__ = ["imputed_html", "missing_table"]
@@ -40,6 +40,8 @@ def _how(record: Record, name: Hashable) -> tuple[object, object]:
     """Method and sampler of a column."""
     if record.plan is None:
         return "made elsewhere", ""
+    if name not in record.plan:
+        return FOLLOWS, ""
     variable: Variable = record.plan[name]
     if variable.method is None:
         return variable.why, ""

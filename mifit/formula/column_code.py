@@ -150,7 +150,9 @@ def event(name: Hashable, levels: Sequence[Any], columns: Iterable[Hashable]) ->
 
 
 def with_event(name: Hashable, levels: Sequence[Any], columns: Iterable[Hashable], before: str = "") -> Advice:
-    """The line that makes a column of events of a status, and the call that leaves the status out: it is the outcome.
+    """The line that makes a column of events of a status, and the call on the rows with one: no event is imputed.
+
+    The call leaves the status itself out, which would be imputed although it is the outcome.
 
     Parameters
     ----------
@@ -163,10 +165,11 @@ def with_event(name: Hashable, levels: Sequence[Any], columns: Iterable[Hashable
     --------
     >>> print(with_event("died", [1, 2], ["t", "died"]))  # doctest: +NORMALIZE_WHITESPACE
     df['event'] = (df['died'] == 2).where(df['died'].notna());
-    df.mice.impute(status='event', methods={'died': 'leave'})  # if 2 is the event
+    df[df['event'].notna()].mice.impute(status='event', methods={'died': 'leave'})  # if 2 is the event
     """
     line, _, remark = event(name, levels, columns).partition("  # ")
-    made = call("df.mice.impute", status=free_name("event", columns), **left_alone(name))
+    new = free_name("event", columns)
+    made = call(f"df[df[{new!r}].notna()].mice.impute", status=new, **left_alone(name))
     return made.after(f"{before}{line}; ").then(f"  # {remark.partition('; then')[0]}")
 
 

@@ -16,7 +16,7 @@ from ..formula.terms import take_apart
 from ..frame.table import Table
 from ..imputation.plan.clusters import drawn_without_clusters
 from ..imputation.plan.made_columns import APART
-from ..imputation.plan.plan import Plan
+from ..imputation.plan.plan import FOLLOWS, Plan
 from ..imputation.plan.survival_times import NO_STATUS, doubts_of_times
 from ..imputation.plan.usable_columns import MAY_BE_MISSING
 from ..record.record import Record, remembered
@@ -52,15 +52,22 @@ def described(record: Record) -> list[str]:
     lines.append("  drawn    : " + ", ".join(filter(None, [record.plan.title, sweeps, state(convergence_of(record))])))
     width = min(max([12, *(len(str(name)) for name in filled)]), 40)
     for name, count in filled.items():
-        variable = record.plan[name]
-        drawn = variable.label + (f", {variable.sampler}" if variable.sampler not in ("own", "") else "")
-        how = variable.why if variable.method is None else drawn
-        lines.append(f"  {name!s:<{width}.{width}} {100 * count / n:5.1f} % missing   {how}")
+        lines.append(f"  {name!s:<{width}.{width}} {100 * count / n:5.1f} % missing   {_how(record.plan, name)}")
     lines += [f"  far out  : {one}; see imp.check_values()" for one in far_out(record)]
     lines += [f"  look at  : {line}" for text in _doubts_of_values(record.plan) for line in text.split("\n")]
     if rest:
         lines.append("  still missing: " + ", ".join(f"{name} ({count})" for name, count in rest.items()))
     return lines
+
+
+def _how(plan: Plan, name: Hashable) -> str:
+    """Method and sampler of a column, or why nothing is drawn of it."""
+    if name not in plan:
+        return FOLLOWS
+    variable = plan[name]
+    if variable.method is None:
+        return variable.why
+    return variable.label + (f", {variable.sampler}" if variable.sampler not in ("own", "") else "")
 
 
 @remembered

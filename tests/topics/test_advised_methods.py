@@ -100,13 +100,14 @@ def test_a_status_that_counts_becomes_a_new_column():
     error = caught("t ~ age", model="phreg", status="n_ev")
     assert (
         error.do
-        == "df['event'] = (df['n_ev'] > 0).where(df['n_ev'].notna()); df.mice.impute('t ~ age', model='phreg', "
-        "status='event', methods={'n_ev': 'leave'})  # if all above 0 are events"
+        == "df['event'] = (df['n_ev'] > 0).where(df['n_ev'].notna()); "
+        "df[df['event'].notna()].mice.impute('t ~ age', model='phreg', status='event', "
+        "methods={'n_ev': 'leave'})  # if all above 0 are events"
     )
     frame = study().assign(dead=lambda d: 1 + (d["n_ev"] > 1), event=0)
     error = caught("t ~ age", frame, model="phreg", status="dead")
     line = "df['event_'] = (df['dead'] == 2).where(df['dead'].notna())"
-    call = "df.mice.impute('t ~ age', model='phreg', status='event_', methods={'dead': 'leave'})"
+    call = "df[df['event_'].notna()].mice.impute('t ~ age', model='phreg', status='event_', methods={'dead': 'leave'})"
     assert error.do == f"{line}; {call}  # if 2 is the event"
 
 

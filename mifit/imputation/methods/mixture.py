@@ -144,7 +144,7 @@ class Mixture:
     spread: bool = False
     columns: tuple[int, ...] | None = None
 
-    kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.NUMERIC})
+    kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.NUMERIC, Kind.COUNT})
     reference: ClassVar[str] = (
         "Diebolt, J. and Robert, C. P. (1994). Estimation of finite mixture distributions through Bayesian sampling. "
         "Journal of the Royal Statistical Society: Series B 56(2), 363-375. doi:10.1111/j.2517-6161.1994.tb01985.x"

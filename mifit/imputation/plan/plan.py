@@ -20,7 +20,10 @@ from .rare_levels import Joined
 from .skip_rules import Skip
 from .working_law import WorkingLaw
 
-__all__ = ["Factor", "Piece", "Plan", "Variable"]
+__all__ = ["FOLLOWS", "Factor", "Piece", "Plan", "Variable"]
+
+#: what is said of a column that the plan does not have although values of it are missing
+FOLLOWS = "known without a draw: it follows from other columns, or from other rows of the same id"
 
 
 @dataclass(frozen=True)

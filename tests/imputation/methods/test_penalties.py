@@ -115,6 +115,7 @@ def test_two_ordered_levels_are_shrunk_as_the_same_two_in_a_logistic_regression(
     np.testing.assert_allclose(ordinal[4], logistic[4], rtol=1e-3)
 
 
+@pytest.mark.filterwarnings("ignore:.*but imputed independently")  # the ordered column is made of the other
 def test_ordered_levels_with_rare_predictor_levels_are_drawn_and_the_prior_is_said():
     frame = levels()
     frame["o"] = pd.Categorical(frame["g"], list("pqr"), ordered=True)
