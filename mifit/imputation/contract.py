@@ -162,6 +162,7 @@ class Offers(NamedTuple):
     levels: bool = False  #: ``log_probabilities``: every level can be weighed
     donors: bool = False  #: ``sample_within``, ``sample_among``: observed values are copied, among those allowed
     gaussian: bool = False  #: ``standardised``: its outcome is normal in the linear predictor
+    components: bool = False  #: ``labelled``: it is so once the component of each row is drawn, of a mixture of normals
 
 
 class Facts(NamedTuple):

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import statsmodels.api as sm
 
-from mifit.imputation.methods import METHODS
+from mifit.imputation.methods import METHODS, Mixed, Mixture
 
 __all__ = ["PLANS", "Arguments", "Undeclared"]
 
@@ -227,4 +227,67 @@ def _by_id(kind: str, formula: Any, words: dict[str, Any]) -> Callable[[], Argum
     return made
 
 
-PLANS: dict[str, Callable[[], Arguments]] = {**_families(), **_shapes(), **_wishes()}
+def _skewed(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same columns, the errors of y skewed, those of w with a spread that grows with x."""
+    rng = np.random.default_rng(8)
+    frame["x"] = rng.exponential(size=len(frame)) + 0.3 * frame["z"]
+    frame["y"] = 0.4 * frame["x"] + 0.3 * frame["z"] + rng.exponential(size=len(frame))
+    frame["aux"] = frame["x"] + rng.exponential(size=len(frame))
+    frame["last"] = frame["x"] + np.exp(0.5 * frame["x"]) * rng.normal(size=len(frame))
+    frame["w"] = frame["x"] + np.exp(0.5 * frame["x"]) * rng.normal(size=len(frame))
+    return frame
+
+
+def _learned() -> dict[str, Callable[[], Arguments]]:
+    """Error laws that are learned, mixtures that were asked for, and numbers drawn from a mixed model."""
+
+    def asked(incomplete: str, formula: Any, rest: str = "z", **words: Any) -> Callable[[], Arguments]:
+        names = incomplete.split()
+        learned = {} if formula is None else {"error_law": "learned"}
+        frame = lost(_skewed(frame_of(n=4 * _N)), *names)
+        return lambda: Arguments(frame[[*names, *rest.split()]], formula, {**learned, **words})
+
+    within: dict[str, Any] = {"bounds": {"x": (-9, 30)}}
+    mixture, own = {"methods": {"x": Mixture()}}, {"x": METHODS["norm"]}
+    found = {
+        "one learned law": asked("y x", "y ~ x + z", methods=own),
+        "one learned law within": asked("y x", "y ~ x + z", methods=own, **within),
+        "one learned law, a square": asked("y x", "y ~ x + I(x**2)", methods=own),
+        "learned laws": asked("y x", "y ~ x + z"),
+        "two learned laws": asked("y x aux", ["y ~ x + z", "aux ~ x"], methods=own),
+        "one uneven law": asked("w x", "w ~ x + z", methods=own),
+        "one uneven law within": asked("w x", "w ~ x + z", methods=own, **within),
+        "one uneven law, a mixture of x": asked("w x", "w ~ x + z", **mixture),
+        "one uneven law and a logit": asked("w bin x", ["w ~ x + z", "bin ~ x"], methods=own),
+        "one uneven law beside another law": asked("w y x", ["w ~ x + z", "y ~ x + z"], methods=own),
+        "two uneven laws": asked("w last x", ["w ~ x + z", "last ~ x + z"], methods=own),
+        "three learned laws": asked("w y aux x", ["w ~ x + z", "y ~ x + z", "aux ~ x"], methods=own, **within),
+        "a learned outcome alone": asked("y", "y ~ x + z", "x z"),
+        "a learned outcome within": asked("y", "y ~ x + z", "x z", bounds={"y": (-9, 30)}),
+        "a learned outcome that feeds": asked("y aux", "y ~ x + z", "x z"),
+        "a mixture of x": asked("y x", "y ~ x + z", **mixture, error_law="declared"),
+        "a mixture of x within": asked("y x", "y ~ x + z", **mixture, **within, error_law="declared"),
+        "a mixture and learned laws": asked("y x aux", "y ~ x + z", **mixture),
+        "plain mixture": asked("y x", None, **mixture),
+        "plain mixture within": asked("y x", None, **mixture, **within),
+        "plain mixture, weights": asked("y x", None, "z e", **mixture, weights="e"),
+        "plain mixture, weights, within": asked("y x", None, "z e", **mixture, **within, weights="e"),
+        "plain mixed": asked("y x", None, "z n", methods={"x": Mixed("n")}),
+        "plain mixed within": asked("y x", None, "z n", methods={"x": Mixed("n")}, **within),
+        "mixed outcome": asked("y x", "y ~ x + z", "z n", model="mixedlm", groups="n", error_law="auto"),
+        "somebody's mixture": asked("y x", "y ~ x + z", methods={"x": Undeclared("mixture")}, error_law="declared"),
+        "somebody's mixture within": asked("y x", None, methods={"x": Undeclared("mixture")}, **within),
+    }
+
+    def shared() -> Arguments:
+        frame, unit = _skewed(frame_of(n=4 * _N)), np.repeat(np.arange(_N), 4)
+        frame["x"] = frame["x"].to_numpy()[4 * unit]
+        frame["y"] = 0.4 * frame["x"] + np.random.default_rng(8).exponential(size=4 * _N)
+        gone = np.random.default_rng(5).random(_N) < 0.25
+        frame = lost(frame, "y").assign(unit=unit, x=frame["x"].mask(gone[unit]))
+        return Arguments(frame[["y", "x", "z", "unit"]], "y ~ x + z", {"id": "unit", "error_law": "learned"})
+
+    return {**found, "a learned law by id": shared}
+
+
+PLANS: dict[str, Callable[[], Arguments]] = {**_families(), **_shapes(), **_wishes(), **_learned()}

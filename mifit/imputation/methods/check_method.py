@@ -194,5 +194,5 @@ def offered(fitted: Any, y: Array) -> Offers:
     normal = hasattr(fitted, "mean_sd")
     return Offers(
         normal, normal and fitted.forward(y) is y, hasattr(fitted, "log_probabilities"),
-        hasattr(fitted, "sample_within"), hasattr(fitted, "standardised"),
+        hasattr(fitted, "sample_within"), hasattr(fitted, "standardised"), hasattr(fitted, "labelled"),
     )  # fmt: skip

@@ -151,13 +151,19 @@ class Mixture:
     )
 
     facts: ClassVar[Facts] = Facts(
-        offers=Offers(normal=True, direct=True, gaussian=True), weighted=True, truncates=False, opened=True,
+        offers=Offers(normal=True, direct=True, gaussian=True, components=True),
+        weighted=True, truncates=False, opened=True,
         called="Bayesian linear regression with an error law learned from the data",
     )  # fmt: skip
 
     def bound(self, columns: Rows) -> Mixture:
-        """The method with the columns that its spread may differ with."""
-        return replace(self, columns=tuple(int(place) for place in columns))
+        """The method with the columns that its spread may differ with, where it may."""
+        return replace(self, columns=tuple(int(place) for place in columns)) if self.spread else self
+
+    @property
+    def uneven(self) -> tuple[int, ...]:
+        """The columns that the spread may differ with, where it may and they are known."""
+        return self.columns or () if self.spread else ()
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> MixtureFitted:
         """One Gibbs pass from where the last one ended."""

@@ -239,6 +239,7 @@ _LEGEND = {
     "column": "from its own model given other columns",
     "own": "sampler: drawn directly from the column's own model",
     "closed form": "sampler: exact, from the product of the models that contain the column",
+    "Gibbs": "sampler: the component of each learned error given the current value, then as closed form",
     "steps": "sampler: Metropolis steps, as the outcome's residual sd depends on the column",
     "rejection": "sampler: proposed from its own model, accepted with probability given by the other models with it",
     "moves": "sampler: Metropolis steps together with another source of an observed derived value, which they keep",

@@ -13,7 +13,7 @@ from ...frame.table import Column
 from ..contract import Method, Offers, Visit, facts_of
 from ..methods.check_method import offered
 
-__all__ = ["NOTHING_KNOWN", "Choice", "ConstraintKind", "Sampler", "choose", "multiplies", "offers"]
+__all__ = ["NOTHING_KNOWN", "Choice", "ConstraintKind", "Errors", "Sampler", "choose", "multiplies", "offers"]
 
 _PROBED = 200  # observed values on which a method is tried that does not state what it offers
 _ONTO = frozenset({"identity", "affine", "log", "log10", "log2", "log1p"})  # expressions that take every number
@@ -25,8 +25,17 @@ class Sampler(enum.StrEnum):
     OWN = "own"  #: a draw from its own model; with bounds, from the part of it that lies between them
     ENUMERATE = "enumerate"  #: every level is weighed
     CLOSED_FORM = "closed form"  #: a draw from the product of normal models
+    GIBBS = "Gibbs"  #: the components of mixtures given the value as it stands, then the product of normal models
     STEPS = "steps"  #: Metropolis steps proposed by the product of normal models, the spread of one taken as it stands
     REJECTION = "rejection"  #: proposals, accepted or not; rows that wait too long take steps from their value
+
+
+class Errors(enum.Enum):
+    """How the outcome of a model that contains a column varies around its mean."""
+
+    DECLARED = enum.auto()  #: as its family says
+    MIXTURE = enum.auto()  #: as a mixture of normals
+    UNEVEN = enum.auto()  #: as a mixture of normals whose spread changes with the column
 
 
 class ConstraintKind(NamedTuple):
@@ -45,6 +54,8 @@ class Choice(NamedTuple):
     sampler: Sampler
     normals: bool = False  #: values, or proposals, are normal on the own model's scale; else the own model draws them
     multiplied: tuple[bool, ...] = ()  #: for each model that contains the column: whether it is part of that normal
+    labelled: bool = False  #: the components of its own model are drawn first, given the value as it stands
+    summed_out: bool = False  #: the components of one model that contains it are drawn along with the new value
 
 
 def offers(method: Method, column: Column) -> Offers:
@@ -68,7 +79,7 @@ def offers(method: Method, column: Column) -> Offers:
     >>> from mifit.imputation.methods import Power
     >>> column = read(pd.DataFrame({"x": [1.5, 2.1, None, 3.3]}))["x"]
     >>> offers(Power(), column)
-    Offers(normal=True, direct=False, levels=False, donors=False, gaussian=True)
+    Offers(normal=True, direct=False, levels=False, donors=False, gaussian=True, components=False)
     """
     known = facts_of(method).offers
     if known is not None:
@@ -107,7 +118,8 @@ def multiplies(own: Offers, gaussian: bool, affine: bool, inverse: Inverse | Non
 
 def choose(
     own: Offers, multiplied: Sequence[bool] = (), known: ConstraintKind = NOTHING_KNOWN, *,
-    inverse: Inverse | None = None, weights: bool = False, offset: bool = False,
+    inverse: Inverse | None = None, weights: bool = False, offset: bool = False, errors: Sequence[Errors] = (),
+    shared: bool = False,
 ) -> Choice:  # fmt: skip
     """Choose the sampler of a column.
 
@@ -122,10 +134,21 @@ def choose(
         How its expression is undone, where that is drawn.
     weights, offset : bool
         Whether its own model is an analysis with weights or an offset.
+    errors : sequence of Errors, optional
+        Of each other model that contains it; as declared if not given.
+    shared : bool
+        Whether all rows of an id share its values.
 
     Returns
     -------
     Choice
+
+    Notes
+    -----
+    A mixture of normals is multiplied as the normal of each row's component. The components of one model can be drawn
+    with the value summed out: the draw is exact. Those of the own model, of a second one, of values that rows share or
+    that are constrained are drawn given the value as it stands: a step of Gibbs. A spread that changes with the column
+    is settled by steps of Metropolis where it is the only such and nothing else is known, else by rejection.
 
     Examples
     --------
@@ -133,18 +156,36 @@ def choose(
     'closed form'
     >>> choose(Offers(normal=True, direct=True), [True, False]).sampler.value
     'rejection'
+    >>> choose(Offers(normal=True, direct=True, components=True), [True]).sampler.value
+    'Gibbs'
     """
     multiplied = tuple(multiplied)
+    errors = tuple(errors) or (Errors.DECLARED,) * len(multiplied)
     free = not (multiplied or any(known)) and inverse is None
     if own.normal:
         if free:
-            return Choice(Sampler.OWN, normals=weights)
+            return Choice(Sampler.GIBBS if weights and own.components else Sampler.OWN, weights, (), own.components)
         onto = own.direct if inverse is None else inverse.name in _ONTO
-        if known.conditional or not onto or not all(multiplied):
-            return Choice(Sampler.REJECTION, True, multiplied)
-        return Choice(Sampler.CLOSED_FORM if multiplied else Sampler.OWN, True, multiplied)
+        closed = onto and not known.conditional and all(multiplied)
+        return _of_normals(own.components, multiplied, errors, closed, closed and not known.bounded and not shared)
     if free or (own.donors and not multiplied):
         return Choice(Sampler.OWN)
     if own.levels and not (weights or offset):
         return Choice(Sampler.ENUMERATE)
     return Choice(Sampler.REJECTION)
+
+
+def _of_normals(
+    labelled: bool, multiplied: tuple[bool, ...], errors: tuple[Errors, ...], closed: bool, free: bool
+) -> Choice:
+    """The sampler of normal models, some of them mixtures; ``closed``: their product is all; ``free``: no bounds."""
+    uneven = errors.count(Errors.UNEVEN)
+    if free and uneven == 1:
+        return Choice(Sampler.STEPS, True, multiplied, labelled, True)
+    multiplied = tuple(one and kind is not Errors.UNEVEN for one, kind in zip(multiplied, errors, strict=True))
+    if not closed or uneven:
+        return Choice(Sampler.REJECTION, True, multiplied, labelled)
+    mixtures = errors.count(Errors.MIXTURE)
+    if labelled or mixtures > 1 or (mixtures and not free):
+        return Choice(Sampler.GIBBS, True, multiplied, labelled, free)
+    return Choice(Sampler.CLOSED_FORM if multiplied else Sampler.OWN, True, multiplied, False, free)

@@ -28,7 +28,7 @@ class Constraint:
     high: Array  #: (n_mis,) inf where open
     numbers: Callable[[Array], Array]  #: from values or level codes to the user's units
     allowed: Callable[[Rows, Array], npt.NDArray[np.bool_]] | None = None  #: what else must hold
-    gaussian: bool = False
+    components: bool = False
 
     @property
     def bounded(self) -> bool:

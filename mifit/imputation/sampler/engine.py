@@ -23,11 +23,10 @@ from ...typing import Array, Rows
 from ..contract import Clusters, Method, Offers, Visit, facts_of
 from ..methods import Mixed
 from ..methods.cox import Times
-from ..methods.mixture import Mixture
 from ..plan.derived_constraints import relations
 from ..plan.likelihoods import keyword_vector
 from ..plan.plan import Factor, Plan, Variable
-from ..plan.sampler_choice import Choice, ConstraintKind, Sampler, choose, multiplies, offers
+from ..plan.sampler_choice import Choice, ConstraintKind, Errors, choose, multiplies, offers
 from ..plan.skip_patterns import SkipPattern
 from .constraint import Constraint, constraint, cut_off, narrowed
 from .likelihood_terms import GroupedRows
@@ -69,7 +68,7 @@ class FactorRuntime:
             self.rows = engine.first_rows
         self.method = self._bound()
         self.model = self._without_constant(engine.layout.model(factor.pieces, constant=factor.question is None))
-        if isinstance(self.method, Mixture) and self.method.spread:
+        if _components(self.method):
             self.method = self.method.bound(spread_columns(engine.layout, self.model.columns))
         self.place = self._place(engine)
         self.kind, self.n_levels = self._kind()
@@ -129,6 +128,12 @@ class FactorRuntime:
         """The product of the weights given."""
         parts = [part for part in map(self.vector, words) if part is not None]
         return np.prod(parts, axis=0) if parts else None
+
+
+def _components(method: Any) -> bool:
+    """Whether the errors of a method are a mixture of normals, its components to be drawn."""
+    offered = facts_of(method).offers
+    return offered is not None and offered.components
 
 
 class Engine:
@@ -341,18 +346,19 @@ class Engine:
         own, undone = offers(variable.method if runtime is None else runtime.method, column), self.inverse(name)
         inverse = None if undone is None else undone[0]
         feeds = [(offers(f.method, self.table[f.outcome[0]]).gaussian, self.affine(f, name)) for f in self.feeds[name]]
-        found = choose(
+        return choose(
             own, [multiplies(own, gaussian, affine, inverse) for gaussian, affine in feeds],
             self._constraint_kind(name), inverse=inverse, weights=runtime is not None and runtime.weights is not None,
             offset=runtime is not None and runtime.offset is not None,
+            errors=[self._errors(f, name) for f in self.feeds[name]], shared=name in self.grouped_rows,
         )  # fmt: skip
-        moving = found.sampler is Sampler.CLOSED_FORM and any(self._spreads(f, name) for f in self.feeds[name])
-        return found._replace(sampler=Sampler.STEPS) if moving else found
 
-    def _spreads(self, runtime: FactorRuntime, name: Hashable) -> bool:
-        """Whether the spread of a factor changes with a variable."""
-        places = runtime.method.columns if isinstance(runtime.method, Mixture) else None
-        return places is not None and name in self.layout.needs(runtime.model.columns[list(places)])
+    def _errors(self, runtime: FactorRuntime, name: Hashable) -> Errors:
+        """How the outcome of a factor varies around its mean, as a variable changes."""
+        if not _components(runtime.method):
+            return Errors.DECLARED
+        uneven = runtime.model.columns[list(runtime.method.uneven)]
+        return Errors.UNEVEN if name in self.layout.needs(uneven) else Errors.MIXTURE
 
     def choice_alone(self, name: Hashable, method: Method) -> Choice:
         """The sampler of a variable with no likelihood terms."""

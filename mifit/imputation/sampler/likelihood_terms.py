@@ -27,8 +27,8 @@ class ScoresValues(Protocol):
     """What the samplers ask of a likelihood term."""
 
     @property
-    def gaussian(self) -> bool:
-        """Whether the factor is normal in its linear predictor."""
+    def components(self) -> bool:
+        """Whether the errors of the factor are a mixture of normals, the component of each row to be drawn."""
         ...
 
     def log_accept(self, at: Rows, values: Array) -> Array:
@@ -175,9 +175,9 @@ class LikelihoodTerm:
         return precision, pull
 
     @property
-    def gaussian(self) -> bool:
-        """Whether the factor is normal in its linear predictor."""
-        return hasattr(self.fitted, "standardised")
+    def components(self) -> bool:
+        """Its errors are as the family says."""
+        return False
 
 
 def prior_weights(fitted: ScoresOutcome, weights: Array | None, rows: Rows) -> Array | None:
@@ -220,14 +220,14 @@ class GroupedTerm:
     grouped_rows: GroupedRows
 
     @property
-    def gaussian(self) -> bool:
-        """Whether the factor is normal in its linear predictor."""
-        return bool(self.term.gaussian)
+    def components(self) -> bool:
+        """Whether the errors of the factor are a mixture of normals."""
+        return bool(self.term.components)
 
     @property
-    def moving(self) -> bool | None:
-        """Whether the spread of the factor changes with the variable; None where its errors are no mixture."""
-        return getattr(self.term, "moving", None)
+    def moving(self) -> bool:
+        """Whether the spread of such errors changes with the variable."""
+        return bool(self.term.moving)
 
     def information_of_components(
         self, backward: Callable[[Array], Array], mean: Array, spread: Array, unit: float, rng: np.random.Generator,

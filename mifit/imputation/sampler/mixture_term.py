@@ -61,8 +61,8 @@ class MixtureTerm:
         return cls(term, fitted, known + fitted.log_spread(seen))
 
     @property
-    def gaussian(self) -> bool:
-        """Normal in its linear predictor, the components given."""
+    def components(self) -> bool:
+        """Its errors are a mixture of normals."""
         return True
 
     @property
@@ -152,7 +152,7 @@ class MixtureTerm:
     def stepped(
         self, backward: Callable[[Array], Array], mean: Array, spread: Array, current: Array, unit: float,
         rng: np.random.Generator,
-    ) -> Array:  # fmt: skip
+    ) -> tuple[Array, int, int]:  # fmt: skip
         """Metropolis steps of a variable with which the spread changes: proposed as if the spread stayed as it is.
 
         Parameters
@@ -169,7 +169,9 @@ class MixtureTerm:
 
         Returns
         -------
-        ndarray, shape (n_mis,)
+        values : ndarray, shape (n_mis,)
+        accepted, tried : int
+            Steps that were accepted, and all steps.
 
         Notes
         -----
@@ -179,9 +181,9 @@ class MixtureTerm:
         """
         line = self.term.line_at(backward, mean, unit)
         if line is None:
-            return current
+            return current, 0, 0
         slope, middle = line
-        every = slice(None)
+        every, accepted = slice(None), 0
 
         def density(x: Array, size: Array) -> Array:
             return summed(self._shares(slope, middle + slope * (x - mean), 0.0, size))
@@ -197,8 +199,9 @@ class MixtureTerm:
             ratio -= density(current, size) + density(drawn, size) - summed(shares)
             if self.term.without_outcome is not None:
                 ratio[self.term.without_outcome] = 0.0
-            current = np.where(_accepted(ratio, rng), drawn, current)
-        return current
+            good = _accepted(ratio, rng)
+            current, accepted = np.where(good, drawn, current), accepted + int(good.sum())
+        return current, accepted, self.steps * len(mean)
 
 
 def _accepted(ratio: Array, rng: np.random.Generator) -> npt.NDArray[np.bool_]:

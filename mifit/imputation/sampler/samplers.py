@@ -21,12 +21,10 @@ from ...formula.design import Design
 from ...formula.question import Inverse
 from ...typing import Array, Rows
 from ..contract import Discrete
-from ..methods.mixture import MixtureFitted
 from ..numerics.truncated import truncated_normal
 from ..plan.sampler_choice import Choice, Sampler
 from .constraint import _UNLESS, Constraint
 from .likelihood_terms import ScoresValues
-from .mixture_term import MixtureTerm
 
 __all__ = ["Draw", "TransformedOutcome", "draw", "draw_continuous", "draw_discrete", "draw_proposed"]
 
@@ -105,7 +103,9 @@ def draw(
         With the number of proposals wherever the choice is rejection.
     """
     if choice.normals:
-        found = draw_continuous(own, X, terms, choice.multiplied, current, rng, weights, constraint)
+        found = draw_continuous(
+            own, X, terms, choice.multiplied, current, rng, weights, constraint, choice.labelled, choice.summed_out
+        )
     elif choice.sampler is Sampler.OWN:
         found = Draw(_own_draws(own, X, constraint, rng, shift, weights))
     else:
@@ -197,6 +197,7 @@ def _draw_levels(weights: Array, rng: np.random.Generator) -> Array:
 def draw_continuous(
     own: Any, X: Array, terms: Sequence[ScoresValues], multiplied: Sequence[bool], current: Array,
     rng: np.random.Generator, weights: Array | None = None, constraint: Constraint | None = None,
+    labelled: bool = False, summed_out: bool = False,
 ) -> Draw:  # fmt: skip
     """Draw a continuous variable.
 
@@ -218,19 +219,23 @@ def draw_continuous(
         Prior weights of the own factor, where it is a weighted analysis.
     constraint : Constraint, optional
         Bounds of every value: the draw is truncated to them.
+    labelled : bool
+        Whether the own factor is a mixture of normals: the component of each row is drawn first.
+    summed_out : bool
+        Whether components of one factor it feeds are drawn along with the new values, not given the current ones.
 
     Returns
     -------
     Draw
     """
-    own = _with_components(own, X, current, rng)
+    own = _with_components(own, X, current, rng) if labelled else own
     mean, sd = own.mean_sd(X)
     row_sd = np.broadcast_to(sd, len(X)) if weights is None else sd / np.sqrt(weights)
     waiting: list[ScoresValues] = []
     mixed: list[Any] = []
     unit = float(np.max(sd, initial=0.0))
     for term, normal in zip(terms, multiplied, strict=True):
-        if normal and getattr(term, "moving", None) is not None:
+        if normal and term.components:
             mixed.append(term)
             continue
         product = _multiply(own, mean, row_sd, term, unit) if normal else None
@@ -239,10 +244,13 @@ def draw_continuous(
         else:
             mean, row_sd = product
     if mixed:
-        alone = not waiting and constraint is None and getattr(own, "reach", None) is None
+        alone = summed_out and not waiting
         mean, row_sd, last = _components_drawn(own, mean, row_sd, mixed, waiting, current, unit, alone, rng)
         if last is not None:
-            return Draw(own.backward(last.stepped(own.backward, mean, row_sd, own.forward(current), unit, rng)))
+            stepped, accepted, tried = last.stepped(own.backward, mean, row_sd, own.forward(current), unit, rng)
+            found = Draw(own.backward(stepped), tried)
+            found.drawn = accepted
+            return found
     limits = None if constraint is None else _limits(own, constraint)
     if getattr(own, "reach", None) is not None:
         limits, current = _reached(own, X, limits, current)
@@ -263,7 +271,7 @@ def _with_components(own: Any, X: Array, current: Array, rng: np.random.Generato
     if isinstance(own, TransformedOutcome):
         inner = _with_components(own.own, X, own.forward(current), rng)
         return TransformedOutcome(inner, own.name, own.inverse, own.design)
-    return own.labelled(X, current, rng) if isinstance(own, MixtureFitted) else own
+    return own.labelled(X, current, rng)
 
 
 def _components_drawn(
@@ -280,7 +288,7 @@ def _components_drawn(
         return mean, row_sd, None
     ordered = sorted(mixed, key=lambda term: term.moving)
     for position, term in enumerate(ordered, start=1):
-        last = alone and not waiting and position == len(ordered) and isinstance(term, MixtureTerm)
+        last = alone and not waiting and position == len(ordered)
         if term.moving and last:
             return mean, row_sd, term
         given, known = () if last else (own.forward(current),), None

@@ -77,7 +77,7 @@ def test_draws_on_a_power_scale_have_its_truncated_law(power):
 class Square:
     """A judge that is no normal factor: the outcome 1.0 has mean v² and spread 0.5."""
 
-    gaussian = False
+    components = False
 
     def log_accept(self, at, values):
         return -0.5 * ((1.0 - values**2) / 0.5) ** 2

@@ -88,7 +88,7 @@ def test_a_normal_value_is_as_certain_as_all_its_rows_make_it():
 class Rows:
     """A judge of rows: log-density -(value - row)^2 / 2."""
 
-    gaussian = True
+    components = False
 
     def __init__(self, n):
         self.n = n

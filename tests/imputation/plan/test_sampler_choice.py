@@ -12,6 +12,7 @@ import mifit
 from mifit.frame.table import read
 from mifit.imputation.contract import Visit
 from mifit.imputation.methods import METHODS, Glm, Probit
+from mifit.imputation.methods.mixture import MixtureFitted
 from mifit.imputation.methods.norm import NormalFitted
 from mifit.imputation.plan.sampler_choice import Choice, Sampler, offers
 from mifit.imputation.sampler import samplers
@@ -36,12 +37,23 @@ class Watched:
         ):  # fmt: skip
             monkeypatch.setattr(samplers, primitive, self._noting(getattr(samplers, primitive), word))
         monkeypatch.setattr(MixtureTerm, "stepped", self._noting(MixtureTerm.stepped, "steps"))
+        monkeypatch.setattr(MixtureFitted, "labelled", self._noting(MixtureFitted.labelled, "given the value"))
+        components = MixtureTerm.information_of_components
+        monkeypatch.setattr(MixtureTerm, "information_of_components", self._noting_current(components))
         monkeypatch.setattr(ChainState, "visit", self._visiting(ChainState.visit))
 
     def _noting(self, inner, word):
         def noted(*args, **keywords):
             self.ran[self.name].add(word)
             return inner(*args, **keywords)
+
+        return noted
+
+    def _noting_current(self, inner):
+        def noted(term, backward, mean, spread, unit, rng, *current):
+            if current:
+                self.ran[self.name].add("given the value")
+            return inner(term, backward, mean, spread, unit, rng, *current)
 
         return noted
 
@@ -58,12 +70,14 @@ class Watched:
     def sampler(self, name):
         """The sampler that drew a column, from what was seen."""
         ran, tried = self.ran[name], self.tried[name]
-        if "rejection" in ran or tried:
+        if "rejection" in ran or (tried and "steps" not in ran):
             return "rejection"
         if "enumerate" in ran:
             return "enumerate"
         if "steps" in ran:
             return "steps"
+        if "given the value" in ran:
+            return "Gibbs"
         return "closed form" if "product" in ran else "own"
 
 
@@ -79,7 +93,7 @@ def judged(imp, watched):
     stated, seen, accepted = stated_and_seen(imp, watched)
     assert stated == seen
     assert set(stated.values()) <= set(Sampler)
-    assert accepted == {name for name, sampler in stated.items() if sampler == "rejection"}
+    assert accepted == {name for name, sampler in stated.items() if sampler in ("rejection", "steps")}
     for text in imp.events.loc[imp.events["source"] == "sampler", "event"]:
         assert 0 <= float(text.partition(": ")[2].partition(" %")[0]) <= 100
 
@@ -133,9 +147,10 @@ def test_what_a_method_is_said_to_offer_is_what_its_fitted_half_has(method):
         assert said.levels == hasattr(fitted, "log_probabilities")
         assert said.donors == hasattr(fitted, "sample_within") == hasattr(fitted, "sample_among")
         assert said.gaussian == hasattr(fitted, "standardised")
+        assert said.components == hasattr(fitted, "labelled")
 
 
-@pytest.mark.parametrize("name", ["norm", "power", "logistic", "negbin", "pmm", "sample"])
+@pytest.mark.parametrize("name", ["norm", "mixture", "power", "logistic", "negbin", "pmm", "sample"])
 def test_a_method_that_is_none_of_ours_is_tried(name):
     rng = np.random.default_rng(1)
     values = {"logistic": rng.integers(0, 2, 80), "negbin": rng.poisson(4, 80)}.get(name, np.exp(rng.normal(size=80)))
@@ -162,7 +177,7 @@ def test_acceptance_is_the_share_of_proposals_that_would_do():
     """A judge that accepts a proposal with probability p, whatever the value: the count of proposals says p."""
 
     class Even:
-        gaussian = False
+        components = False
 
         def __init__(self, share):
             self.share = share

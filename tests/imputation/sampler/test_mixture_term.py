@@ -100,7 +100,10 @@ def settled(found, terms, multiplied, rounds=1, seed=3):
     """Draws after some visits, from one value in all rows."""
     rng, values = np.random.default_rng(seed), np.full(DRAWS, 3.0)
     for _ in range(rounds):
-        drawn = draw_continuous(found.own, found.X, terms, multiplied, values, rng)
+        labelled = isinstance(found.own, MixtureFitted)
+        drawn = draw_continuous(
+            found.own, found.X, terms, multiplied, values, rng, labelled=labelled, summed_out=all(multiplied)
+        )
         values = drawn.values
     return drawn
 

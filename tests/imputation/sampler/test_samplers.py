@@ -207,7 +207,7 @@ CASES = [
 def test_draws_have_the_density_of_own_factor_times_judge(term, own, judge):
     found = hole(term, own, judge)
     rng = np.random.default_rng([3, CASES.index((term, own, judge))])
-    normal = multiplies(OFFERED[own], found.bench.gaussian, found.affine)
+    normal = multiplies(OFFERED[own], hasattr(found.bench.fitted, "standardised"), found.affine)
     drawn = draw_continuous(found.own, found.X, [found.bench], [normal], np.full(DRAWS, 3.0), rng)
     assert found.affine == (term in ("x", "x by z"))
     assert (drawn.tried == 0) == (found.affine and own == "norm" and judge == "OLS")
