@@ -161,7 +161,7 @@ class Mixture:
         return replace(self, columns=tuple(int(place) for place in columns)) if self.spread else self
 
     @property
-    def uneven(self) -> tuple[int, ...]:
+    def spread_columns(self) -> tuple[int, ...]:
         """The columns that the spread may differ with, where it may and they are known."""
         return self.columns or () if self.spread else ()
 

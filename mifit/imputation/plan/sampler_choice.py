@@ -35,7 +35,7 @@ class Errors(enum.Enum):
 
     DECLARED = enum.auto()  #: as its family says
     MIXTURE = enum.auto()  #: as a mixture of normals
-    UNEVEN = enum.auto()  #: as a mixture of normals whose spread changes with the column
+    HETEROSCEDASTIC = enum.auto()  #: as a mixture of normals whose spread changes with the column
 
 
 class ConstraintKind(NamedTuple):
@@ -179,11 +179,11 @@ def _of_normals(
     labelled: bool, multiplied: tuple[bool, ...], errors: tuple[Errors, ...], closed: bool, free: bool
 ) -> Choice:
     """The sampler of normal models, some of them mixtures; ``closed``: their product is all; ``free``: no bounds."""
-    uneven = errors.count(Errors.UNEVEN)
-    if free and uneven == 1:
+    n_varying = errors.count(Errors.HETEROSCEDASTIC)
+    if free and n_varying == 1:
         return Choice(Sampler.STEPS, True, multiplied, labelled, True)
-    multiplied = tuple(one and kind is not Errors.UNEVEN for one, kind in zip(multiplied, errors, strict=True))
-    if not closed or uneven:
+    multiplied = tuple(one and kind is not Errors.HETEROSCEDASTIC for one, kind in zip(multiplied, errors, strict=True))
+    if not closed or n_varying:
         return Choice(Sampler.REJECTION, True, multiplied, labelled)
     mixtures = errors.count(Errors.MIXTURE)
     if labelled or mixtures > 1 or (mixtures and not free):

@@ -357,8 +357,8 @@ class Engine:
         """How the outcome of a factor varies around its mean, as a variable changes."""
         if not _components(runtime.method):
             return Errors.DECLARED
-        uneven = runtime.model.columns[list(runtime.method.uneven)]
-        return Errors.UNEVEN if name in self.layout.needs(uneven) else Errors.MIXTURE
+        varying = runtime.model.columns[list(runtime.method.spread_columns)]
+        return Errors.HETEROSCEDASTIC if name in self.layout.needs(varying) else Errors.MIXTURE
 
     def choice_alone(self, name: Hashable, method: Method) -> Choice:
         """The sampler of a variable with no likelihood terms."""
