@@ -39,6 +39,7 @@ from ..imputation.plan.deductive import (
     refuse_undefined,
     shared_parents,
 )
+from ..imputation.plan.filled_before import refuse_filled
 from ..imputation.plan.options import Arguments, Options
 from ..imputation.plan.plan import Plan
 from ..imputation.plan.rare_levels import collapsed, levels_together
@@ -63,6 +64,7 @@ def prepare(frame: pd.DataFrame, options: Options, scope: Mapping[str, Any]) -> 
         events += more
     table = recoded(table, [n for n in options.derived if n in table and table[n].number and table[n].kind.discrete])
     derived = understand(options.derived, table, scope)
+    refuse_filled(derived, table, options.conditional)
     known, more = fill(table, derived, options.id)
     skipped, known, outside = questionnaire(options.conditional, derived, known, scope)
     shared = shared_parents(derived, known, options.id)

@@ -16,6 +16,7 @@ from ...frame.table import Table
 from ...typing import Array, Rows
 from .bounds import HALF
 from .deductive import shared_parents
+from .filled_before import determined
 from .options import Options
 from .read_bounds import understood
 from .skip_rules import Skip
@@ -240,7 +241,10 @@ def _selected(one: Derived, table: Table, rows: Rows) -> Held:
 
 def _refuse_made_before(one: Derived, table: Table, rows: Rows, seen: Array, usual: Array) -> None:
     """A comparison with a missing value is False: a flag made before imputing is no observation."""
-    raw = one.unmasked({p: completed_numbers(table, p, table[p].values[rows]) for p in one.parents})
+    every = {p: completed_numbers(table, p, table[p].values) for p in one.parents}
+    open_ = ~determined(one, {**every, one.name: completed_numbers(table, one.name, table[one.name].values)}, rows)
+    rows, seen = rows[open_], seen[open_]
+    raw = one.unmasked({p: column[rows] for p, column in every.items()})
     by_chance = float(np.sum(np.log(np.maximum(np.mean(usual == seen[:, None], axis=1), 1e-12))))
     if len(rows) < 2 or not np.array_equal(raw, seen) or by_chance > np.log(_CHANCE):
         return

@@ -14,12 +14,13 @@ from ...calls import Advice, left_alone
 from ...errors import FormulaError, PlanError, call
 from ...formula.column_code import without
 from ...formula.derived import Derived, substitute
-from ...formula.question import Question
+from ...formula.question import Question, capture
 from ...formula.terms import code_of, take_apart
 from ...frame.kinds import Kind
 from ...frame.table import Column, Table, free_name
 from ...typing import Array, Rows
 from .copies_in_other_units import linear_copies, numbers_of, short
+from .filled_before import Filled, filled_before, line_that_empties
 from .functions_of_one import Curve, Levels, Steps, curves, levels, steps
 from .functions_of_several import Product, Sum, gated, products, sums
 from .options import Options
@@ -32,7 +33,7 @@ _RICH = 20  # values from which a column is a number, not a few levels
 _SAMPLE = 200
 _LEVELS = 3  # values up to which no curve is told from a line
 _SHOWN = 4  # columns whose relation is spelled out
-_CHANCE = np.log(0.01)  # of a flag that is the same wherever its source is missing
+_ROUNDS = 4  # of a look at columns, those that were filled in emptied
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,27 +83,71 @@ def said_of_made(
         return []
     ends = {end for pair in (*options.censored.values(), *options.bounds.values()) for end in _pair(pair)}
     left = {*left, *ends}
+    filled: dict[Hashable, Filled] = {}
+    for _ in range(_ROUNDS):
+        found, seen = _look(table, questions, options, left)
+        new = _filled(seen, table, questions, options)
+        if not new:
+            break
+        table = _emptied(table, new)
+        filled |= new
+    return [_sentence(found, table, questions, options, filled)] if found else []
+
+
+def _look(
+    table: Table, questions: Sequence[Question], options: Options, left: Collection[Hashable]
+) -> tuple[list[Made], list[Made]]:
+    """Columns made of others, each once, and all relations between columns that were seen."""
     numbers = {n: numbers_of(table, n) for n, c in table.columns.items() if c.number and n not in left}
     found = [
         Made(name, (base,), code, rows)
         for name, (base, code, rows) in linear_copies(table, numbers, questions, options).items()
     ]
-    found += _made(table, numbers, questions, options, left, {one.name for one in found})
-    return [_sentence(found, table, questions, options)] if found else []
+    more, seen = _made(table, numbers, questions, options, left, {one.name for one in found})
+    return [*found, *more], [*found, *seen]
+
+
+def _filled(seen: list[Made], table: Table, questions: Sequence[Question], options: Options) -> dict[Hashable, Filled]:
+    """Columns that were filled in before imputing: of each relation the one that has most values."""
+    kept = {v for q in questions for v in (*q.outcome, *q.reserved(table))} | {*options.conditional}
+    told = _conditions(table, options)
+    found = []
+    for one in (one for one in seen if one.code and not {one.name, *one.sources} <= told):
+        values = {n: numbers_of(table, n) if table[n].number else table[n].values for n in (one.name, *one.sources)}
+        known = Derived(one.name, one.code, one.sources, capture(one.code, table, {"np": np}, one.code))
+        one_filled = filled_before(known, values, one.derivable and all(table[n].number for n in one.sources))
+        found += [] if one_filled is None or one_filled.name in kept else [one_filled]
+    new: dict[Hashable, Filled] = {}
+    for one_filled in sorted(found, key=lambda one: len(table[one.name].missing)):
+        touched = {n for name, one in new.items() for n in (name, *one.without)}
+        if not touched & {one_filled.name, *one_filled.without}:
+            shown = _shown(table[one_filled.name], one_filled.rows[0]) if one_filled.one_value else one_filled.what
+            new[one_filled.name] = one_filled._replace(what=shown)
+    return new
+
+
+def _emptied(table: Table, filled: Mapping[Hashable, Filled]) -> Table:
+    """The table with columns missing where they were filled in."""
+    columns = dict(table.columns)
+    for name, one in filled.items():
+        gone = np.any([table.gone(n) for n in (name, *one.without)], axis=0)
+        values = np.where(gone, np.nan, table[name].values)
+        columns[name] = dataclasses.replace(table[name], values=values, missing=np.flatnonzero(gone))
+    return Table(columns, table.n_rows)
 
 
 def _made(
     table: Table, numbers: Mapping[Hashable, Array], questions: Sequence[Question], options: Options,
     left: Collection[Hashable], copies: set[Hashable],
-) -> list[Made]:  # fmt: skip
-    """Columns made of others, each once."""
+) -> tuple[list[Made], list[Made]]:  # fmt: skip
+    """Columns made of others, each once; and all relations that were seen."""
     names = [
         n for n, c in table.columns.items()
         if n not in left and n not in copies and n != options.id and c.kind is not Kind.OTHER
         and len(c.missing) < table.n_rows
     ]  # fmt: skip
     if len(names) < 2:
-        return []
+        return [], []
     values = np.column_stack([numbers.get(n, table[n].values) for n in names])
     places = {n: k for k, n in enumerate(names)}
     outcomes = {v for q in questions for v in q.outcome}
@@ -127,12 +172,14 @@ def _made(
         return not any({*one.sources} & {*q.outcome} and one.name in q.variables(table) for q in questions)
 
     accepted: dict[Hashable, Made] = {}
+    seen: list[Made] = []
     for kind in _kinds(table, names, values, accepted):
         candidates = list(kind)
+        seen += candidates
         while candidates := [one for one in candidates if fits(one)]:
             best = min(candidates, key=rank)
             accepted[best.name] = best
-    return list(accepted.values())
+    return list(accepted.values()), seen
 
 
 def _pair(option: Any) -> list[Hashable]:
@@ -265,7 +312,9 @@ def _level(column: Column, value: float) -> Any:
     return level if isinstance(level, bool | np.bool_) else str(level)
 
 
-def _sentence(found: list[Made], table: Table, questions: Sequence[Question], options: Options) -> str:
+def _sentence(
+    found: list[Made], table: Table, questions: Sequence[Question], options: Options, filled: Mapping[Hashable, Filled]
+) -> str:
     """The warning about all of them, and the one call that keeps them consistent."""
     _refuse_redundant(found, table, questions)
     before, facts, written = list[str](), list[str](), list[Made]()
@@ -278,10 +327,9 @@ def _sentence(found: list[Made], table: Table, questions: Sequence[Question], op
             written += levels.values()
             dropped.update(dict.fromkeys(levels))
             continue
-        blank = _blank(one, table)
-        if blank and one.derivable:
-            there = " & ".join(f"df[{s!r}].notna()" for s in one.sources if len(table[s].missing))
-            before.append(f"df[{one.name!r}] = df[{one.name!r}].where({there}); ")
+        at_fault = [filled[n] for n in (one.name, *one.sources) if n in filled]
+        blank = "".join(_in_words(fill, one) for fill in at_fault)
+        before += [f"{line_that_empties(fill)}; " for fill in at_fault if one.derivable or fill.name != one.name]
         facts.append(
             f"{one.name!r} is {one.code} in all {one.rows} rows where "
             f"{'both' if len(one.sources) == 1 else 'all'} are observed{blank}"
@@ -290,7 +338,7 @@ def _sentence(found: list[Made], table: Table, questions: Sequence[Question], op
         if not one.derivable or (one.turns and _seen_alone(one, table)):
             dropped[one.name] = None
     more = f" (and {len(facts) - _SHOWN} more)" if len(facts) > _SHOWN else ""
-    advice = _call(found, [*dropped], written, questions, options).after("".join(before))
+    advice = _call(found, [*dropped], written, questions, options).after("".join(dict.fromkeys(before)))
     lost = [repr(n) for n in dropped if any(one.name == n and not one.derivable for one in [*found, *written])]
     rest = f"; make {', '.join(lost)} in the completed sets" if lost else ""
     return advice.after(f"{'; '.join(facts[:_SHOWN])}{more}, {APART}; ").then(f" keeps them consistent{rest}")
@@ -328,26 +376,16 @@ def _call(
     return call(verb, formulas[0] if len(formulas) == 1 else formulas, **words).in_place_of("*")
 
 
-def _blank(one: Made, table: Table) -> str:
-    """What is said of a flag that is the same wherever its source is missing; empty where it is an observation."""
-    column = table[one.name]
-    if len(one.sources) != 1 or not column.kind.discrete:
-        return ""
-    source = one.sources[0]
-    rows = np.setdiff1d(table[source].missing, column.missing)
-    if len(rows) < 2 or np.ptp(column.values[rows]) > 0:
-        return ""
-    known = column.values[np.setdiff1d(column.observed, table[source].missing)]
-    share = float(np.mean(known == column.values[rows[0]]))
-    if len(rows) * np.log(max(share, 1e-12)) > _CHANCE:
-        return ""
-    return f" and {_shown(column, rows[0])} in all {len(rows)} where {source!r} is missing, as if that were known"
+def _in_words(fill: Filled, one: Made) -> str:
+    """What is said of a column that was filled in before imputing."""
+    said = f" and {fill.what}" if fill.name == one.name else f"; {fill.name!r} is {fill.what}"
+    return f"{said} {fill.where}, as if that were known"
 
 
 def _shown(column: Column, row: int) -> str:
     """The level of a row."""
     level = _level(column, float(column.numbers(column.values[[row]])[0]) if column.number else column.values[row])
-    return short(level) if isinstance(level, float) else repr(level)
+    return f"{level:.6g}" if isinstance(level, float) else repr(level)
 
 
 def _seen_alone(one: Made, table: Table) -> bool:
