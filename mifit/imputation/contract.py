@@ -177,6 +177,8 @@ class Facts(NamedTuple):
     cross: bool = False  #: asks for ``Visit.cross``, which then is kept up to date
     curvature: bool = False  #: goes on from the curvature of its last fit
     opened: bool = False  #: its first fit takes long: chains go on from one on complete rows
+    clustered: bool = False  #: draws what each cluster of rows adds to the mean: ``Visit.clusters``
+    tuned: bool = False  #: ``tuned`` takes its constants from observed values when the plan is made
     survival: bool = False  #: ``bound`` gives it times and events before it is fitted; it has no constant
     lowest: float = -np.inf  #: no value that it draws is below
     doubted: str = ""  #: what its outcome is taken for and need not be: "number", "count", "family"; the data are asked

@@ -156,8 +156,8 @@ class Unpacker:
         if isinstance(stored, list):
             return [self.value(one) for one in stored]
         kind = stored["is"]
-        if kind in _MADE:
-            return _MADE[kind](self.value(stored["of"]))
+        if kind in _RESTORED:
+            return _RESTORED[kind](self.value(stored["of"]))
         return getattr(self, f"_{kind}")(stored) if kind in _READ else _refuse(f"a value of the kind {kind!r:.40}")
 
     def _array(self, stored: Any) -> AnyArray:
@@ -421,7 +421,7 @@ _SIMPLE: dict[type, tuple[str, Any]] = {
     type(...): ("ellipsis", lambda _: None),
 }
 
-_MADE: dict[str, Any] = {
+_RESTORED: dict[str, Any] = {
     "float": _float,
     "tuple": tuple,
     "set": set,

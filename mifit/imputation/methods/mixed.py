@@ -84,7 +84,9 @@ class Mixed:
         "Huang, A. and Wand, M. P. (2013). Simple marginally noninformative prior distributions for covariance "
         "matrices. Bayesian Analysis, 8(2), 439-452. doi:10.1214/13-BA815"
     )
-    facts: ClassVar[Facts] = Facts(offers=Offers(), truncates=False, linear=True, called="a linear mixed model")
+    facts: ClassVar[Facts] = Facts(
+        offers=Offers(), truncates=False, linear=True, clustered=True, called="a linear mixed model"
+    )
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> MixedFitted:
         """Draw coefficients, variances and the effects of all clusters."""

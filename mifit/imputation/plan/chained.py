@@ -10,7 +10,7 @@ from ...formula.question import Question
 from ...formula.terms import code_of, take_apart
 from ...frame.kinds import Kind
 from ..contract import Method, facts_of
-from ..methods import CHAINED, METHODS, Mixed
+from ..methods import CHAINED, METHODS
 from .check_analysis import check_copies
 from .clusters import mixed_outcome
 from .defaults import MOST_LEVELS, constant_within, is_monotone, nearly_determines
@@ -60,7 +60,7 @@ def plan_chained(draft: Draft) -> None:
         if draft.mode == "terms" and name not in draft.options.predictors:
             given, named = draft.around(name, others)
             pieces, shown = (*pieces, *given), (*shown, *named)
-        if name not in draft.options.predictors and not isinstance(method, Mixed):
+        if name not in draft.options.predictors and not facts_of(method).clustered:
             means = draft.cluster_means(name, others)
             pieces, shown = (*pieces, *means), (*shown, *(f"mean({p.which[0]}) by {p.which[1]}" for p in means))
         draft.add(name, "column", method, label, pieces, shown, why)

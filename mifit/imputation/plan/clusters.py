@@ -11,6 +11,7 @@ from ...formula.question import Question
 from ...formula.terms import code_of, parse
 from ...frame.kinds import Kind
 from ...frame.table import Table
+from ..contract import facts_of
 from ..methods import Mixed
 from .draft import Draft
 from .plan import Plan
@@ -49,7 +50,7 @@ def drawn_without_clusters(plan: Plan) -> list[tuple[str, Advice]]:
         unit = question.keywords.get("groups")
         for name in question.outcome if unit is not None else ():
             drawn = next((v for v in plan.variables if v.name == name and v.n_missing and v.method is not None), None)
-            if drawn is None or isinstance(drawn.method, Mixed):
+            if drawn is None or facts_of(drawn.method).clustered:
                 continue
             shown = repr(unit) if isinstance(unit, str) else "their clusters"
             fact = (

@@ -19,8 +19,8 @@ from ...frame.masks import Mask
 from ...frame.table import Column, Table
 from ...frame.user_kinds import recoded
 from ...typing import Array
-from ..contract import Method
-from ..methods import METHODS, Power, name_of
+from ..contract import Method, facts_of
+from ..methods import METHODS, name_of
 from ..methods.cox import nelson_aalen
 from .analysed_scale import Scale, on_their_scales
 from .bounds import Bounds
@@ -96,8 +96,8 @@ class Draft:
             self.note(f"{name!r}: fitted as if nothing were cut off, only its draws are truncated (approximate)")
         why = "; ".join([*([str(known)] if known else []), *([f"where {skip.condition.code}"] if skip else []), why])
         self.variables[name] = Variable(
-            name, kind, self.n_missing(name), role, method, label, "", tuple(pieces), tuple(shown), why, together,
-            known, skip,
+            name=name, kind=kind, n_missing=self.n_missing(name), role=role, method=method, label=label,
+            pieces=tuple(pieces), predictors=tuple(shown), why=why, together=together, bounds=known, skip=skip,
         )  # fmt: skip
 
     def stated_method(self, name: Hashable) -> tuple[Method, str, str] | None:
@@ -114,7 +114,7 @@ class Draft:
                 suits=", ".join(suits),
                 do=call("df.mice.impute", methods={name: suits[0]}),
             )
-        if isinstance(method, Power):
+        if facts_of(method).tuned:
             method = method.tuned(column.values[column.observed])
         return method, name_of(method), "as asked"
 
@@ -271,16 +271,17 @@ class Draft:
             if said := thin_levels(self.table[name], name in self.in_analysis):
                 self.note(said)
         rest = [
-            Variable(name, self.table[name].kind, self.n_missing(name), "left", None, "", "", (), (), why)
+            Variable(name=name, kind=self.table[name].kind, n_missing=self.n_missing(name), role="left", why=why)
             for name, why in self.excluded.items()
             if name not in self.variables
         ]
         rest += self._silent_parents({v.name for v in [*self.variables.values(), *rest]})
         iterations = self.iterations if self.options.iterations is None else self.options.iterations
         return Plan(
-            self.questions, self.mode, tuple(self.extra), (*self.variables.values(), *rest), tuple(self.factors),
-            tuple(self.order), iterations, tuple(self.numeric), self.options, tuple(self.events),
-            tuple(self.table.columns), self.table.n_rows, ignored=self.ignored,
+            questions=self.questions, mode=self.mode, extra=tuple(self.extra),
+            variables=(*self.variables.values(), *rest), factors=tuple(self.factors), order=tuple(self.order),
+            iterations=iterations, numeric=tuple(self.numeric), options=self.options, events=tuple(self.events),
+            columns=tuple(self.table.columns), n_rows=self.table.n_rows, ignored=self.ignored,
         )  # fmt: skip
 
     def _silent_parents(self, listed: Set[Hashable]) -> list[Variable]:
@@ -288,7 +289,7 @@ class Draft:
         parents = {p for one in self.derived if one.name in self.options.bounds for p in one.parents}
         found = {name: skip for name, skip in self.skips.items() if name in parents - listed and skip.value is None}
         return [
-            Variable(name, self.table[name].kind, 0, "column", None, "", "", (), (), "", skip=skip)
+            Variable(name=name, kind=self.table[name].kind, n_missing=0, role="column", skip=skip)
             for name, skip in found.items()
         ]
 

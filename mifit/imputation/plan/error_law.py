@@ -28,7 +28,7 @@ _REPEATED = 0.05  # share of one value that no density has
 _AROUND = 4  # as many times as often as the values beside it: rounded values are no atom
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorLaw:
     """The error law of one model of a number: which is used, and what the complete rows say of it."""
 

@@ -37,7 +37,7 @@ def example(word: str, given: Any, frame: Any, formula: Any = None) -> dict[str,
     table = read(frame)
     outcome = " ".join(str(one).partition("~")[0] for one in ([formula] if isinstance(formula, str) else formula or ()))
     free = [table[n] for n in table.incomplete if not re.search(rf"(?<!\w){re.escape(str(n))}(?!\w)", outcome)]
-    made = _MADE[word]([c for c in free if c.kind is not Kind.OTHER], given, table)
+    made = _SETTINGS[word]([c for c in free if c.kind is not Kind.OTHER], given, table)
     words: dict[str, Any] = {word: made or None}
     copies = word == "methods" and any(one in METHODS and not facts_of(METHODS[one]).density for one in made.values())
     if formula and copies:
@@ -108,7 +108,7 @@ def _collapse(free: list[Column], given: Any, table: Table) -> dict[Hashable, An
     return {} if column is None else {column.name: {"other": list(column.coding.levels[-2:])}}
 
 
-_MADE: Mapping[str, Any] = {
+_SETTINGS: Mapping[str, Any] = {
     "methods": _methods, "predictors": _predictors, "derived": _derived, "kinds": _kinds, "bounds": _bounds,
     "censored": _bounds, "truncated": _bounds, "conditional": _conditional, "collapse": _collapse,
 }  # fmt: skip

@@ -404,8 +404,8 @@ def _method(
         label, why = count_or_not(draft, name, others or given)
     else:
         label, why = COMPATIBLE[column.kind], by_kind(column)
-    method = METHODS[label]
-    if isinstance(method, Power):
+    method: Any = METHODS[label]
+    if facts_of(method).tuned:
         method = method.tuned(column.values[column.observed])
         spike, share = commonest(column.values[column.observed])
         if share > _SPIKE:

@@ -26,7 +26,7 @@ __all__ = ["FOLLOWS", "Factor", "Piece", "Plan", "Variable"]
 FOLLOWS = "known without a draw: it follows from other columns, or from other rows of the same id"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Variable:
     """The decisions of a plan about one column."""
 
@@ -34,12 +34,12 @@ class Variable:
     kind: Kind
     n_missing: int
     role: str  #: "covariate", "outcome", "auxiliary", "column" (plain chained equations), "left" (excluded)
-    method: Method | None  #: its own model; None where nothing is drawn
-    label: str  #: the method's name
-    sampler: str  #: one of sampler_choice.Sampler by its name; "" where nothing is drawn
-    pieces: tuple[Piece, ...]  #: predictors of its own model
-    predictors: tuple[str, ...]  #: the same, as a reader names them
-    why: str
+    method: Method | None = None  #: its own model; None where nothing is drawn
+    label: str = ""  #: the method's name
+    sampler: str = ""  #: one of sampler_choice.Sampler by its name; "" where nothing is drawn
+    pieces: tuple[Piece, ...] = ()  #: predictors of its own model
+    predictors: tuple[str, ...] = ()  #: the same, as a reader names them
+    why: str = ""
     together: bool = False  #: drawn once for all rows of an id
     bounds: Bounds | None = None  #: where its values lie
     skip: Skip | None = None  #: condition under which it has values
@@ -60,7 +60,7 @@ class Factor:
     weighting: str = "likelihood"  #: what weights of the analysis are: that, "predictor", "auxiliary" or "none"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """The specification of an imputation; it holds no data.
 

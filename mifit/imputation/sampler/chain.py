@@ -14,7 +14,6 @@ import numpy as np
 
 from ...typing import Array, Rows
 from ..contract import Fitted, facts_of
-from ..methods.mixture import MixtureFitted
 from ..methods.pmm import PMMFitted
 from ..numerics.fit import WarmStart
 from ..plan.plan import Variable
@@ -342,7 +341,7 @@ class ChainState:
         straight = self.engine.straight(runtime, name)
         seen = self._response(runtime)
         term = LikelihoodTerm.of_factor(fitted, runtime.model, self.store, name, seen, without_outcome, straight)
-        if isinstance(fitted, MixtureFitted):
+        if runtime.components:
             return MixtureTerm.of(term, runtime.model, self.store, name, STEPS if self.number > 1 else FIRST_STEPS)
         return term
 

@@ -21,7 +21,6 @@ from ...frame.masks import Mask
 from ...frame.table import Table
 from ...typing import Array, Rows
 from ..contract import Clusters, Method, Offers, Visit, facts_of
-from ..methods import Mixed
 from ..methods.cox import Times
 from ..plan.derived_constraints import relations
 from ..plan.likelihoods import keyword_vector
@@ -33,13 +32,13 @@ from .likelihood_terms import GroupedRows
 from .mixture_term import spread_columns
 from .store import ColumnStore, Layout, Model
 
-__all__ = ["Engine", "FactorRuntime"]
+__all__ = ["Engine", "FactorRuntime", "ModelInfo"]
 
 
 _LITTLE = 1_024  # numbers that a finished chain may always keep
 
 
-class _ModelInfo(NamedTuple):
+class ModelInfo(NamedTuple):
     """A model of the plan, and the variable or factor that it belongs to."""
 
     key: Any
@@ -68,7 +67,8 @@ class FactorRuntime:
             self.rows = engine.first_rows
         self.method = self._bound()
         self.model = self._without_constant(engine.layout.model(factor.pieces, constant=factor.question is None))
-        if _components(self.method):
+        self.components = _components(self.method)
+        if self.components:
             self.method = self.method.bound(spread_columns(engine.layout, self.model.columns))
         self.place = self._place(engine)
         self.kind, self.n_levels = self._kind()
@@ -202,7 +202,7 @@ class Engine:
         for each in self.models:
             if each.runtime is None and self.variables[each.key].role == "column":
                 continue  # columns of chained equations need no complete-case start
-            found[each.key] = self._complete(each)
+            found[each.key] = self.complete_rows(each)
             if len(found[each.key]) < 3 * len(each.model.columns) or not self._levels_present(each, found[each.key]):
                 return {}
         return found
@@ -220,9 +220,9 @@ class Engine:
             facts = facts_of(each.method)
             if not (facts.curvature or facts.opened):
                 continue
-            rows, enough = self._complete(each), 10 * len(each.model.columns) * max(each.n_levels - 1, 1)
+            rows, enough = self.complete_rows(each), 10 * len(each.model.columns) * max(each.n_levels - 1, 1)
             if len(rows) >= enough and self._levels_present(each, rows):
-                warm_start = each.method.fit(self._seen(each, rows), np.random.default_rng(0)).warm
+                warm_start = each.method.fit(self.seen(each, rows), np.random.default_rng(0)).warm
                 if warm_start is not None and not getattr(
                     warm_start, "rescued", False
                 ):  # of one level there is nothing left
@@ -236,18 +236,18 @@ class Engine:
         return max(_LITTLE, n_missing // max(sum(facts_of(each.method).curvature for each in self.models), 1))
 
     @cached_property
-    def models(self) -> list[_ModelInfo]:
+    def models(self) -> list[ModelInfo]:
         """Every model: of each variable that has one of its own, and the factors."""
         own = [v for v in self.variables.values() if self.own_factor[v.name] is None]
         return [
             *(
-                _ModelInfo(v.name, v.method, self.own[v.name], (v.name,), self.table[v.name].n_levels, None)
+                ModelInfo(v.name, v.method, self.own[v.name], (v.name,), self.table[v.name].n_levels, None)
                 for v in own
             ),
-            *(_ModelInfo(r.key, r.method, r.model, r.outcome, r.n_levels, r) for r in self.factors),
+            *(ModelInfo(r.key, r.method, r.model, r.outcome, r.n_levels, r) for r in self.factors),
         ]
 
-    def _complete(self, each: _ModelInfo) -> Rows:
+    def complete_rows(self, each: ModelInfo) -> Rows:
         """Rows where all columns of a model were observed, less the ignored; one of each id if it is fitted on ids."""
         names = self._named(each)
         if names not in self._known:
@@ -257,7 +257,7 @@ class Engine:
         rows = self._known[names]
         return np.intersect1d(rows, self.first_rows) if single and self.first_rows is not None else rows
 
-    def _levels_present(self, each: _ModelInfo, rows: Rows) -> bool:
+    def _levels_present(self, each: ModelInfo, rows: Rows) -> bool:
         """Whether every level of every column of a model occurs in some rows, and of a count drawn by its levels."""
         discrete = [self.table[name] for name in self._named(each) if self.table[name].kind.discrete]
         if not all(len(np.unique(column.values[rows])) == column.n_levels for column in discrete):
@@ -267,11 +267,11 @@ class Engine:
             return True
         return bool(np.isin(own.values[own.observed], own.values[rows]).all())
 
-    def _named(self, each: _ModelInfo) -> frozenset[Hashable]:
+    def _named(self, each: ModelInfo) -> frozenset[Hashable]:
         """All columns of the table that a model contains."""
         return self.layout.needs(each.model.columns) | set(each.outcome)
 
-    def _seen(self, each: _ModelInfo, rows: Rows) -> Visit:
+    def seen(self, each: ModelInfo, rows: Rows) -> Visit:
         """What a method sees of a model on rows where nothing is drawn."""
         columns, runtime = each.model.columns, each.runtime
         rows = rows if self.copies is None else np.repeat(rows, self.copies[rows])
@@ -355,7 +355,7 @@ class Engine:
 
     def _errors(self, runtime: FactorRuntime, name: Hashable) -> Errors:
         """How the outcome of a factor varies around its mean, as a variable changes."""
-        if not _components(runtime.method):
+        if not runtime.components:
             return Errors.DECLARED
         varying = runtime.model.columns[list(runtime.method.spread_columns)]
         return Errors.HETEROSCEDASTIC if name in self.layout.needs(varying) else Errors.MIXTURE
@@ -427,7 +427,7 @@ class Engine:
 
     def _clusters(self, name: Hashable, method: Any) -> Clusters | None:
         """The clusters of a column that is drawn from a mixed model, in all rows; None of any other."""
-        if not isinstance(method, Mixed) or method.unit is None:
+        if not facts_of(method).clustered or method.unit is None:
             return None
         codes = np.unique(self.table[method.unit].values, return_inverse=True)[1].reshape(-1)
         places = [0, *(self.layout.main[slope][0] for slope in method.slopes if slope in self.layout.main)]

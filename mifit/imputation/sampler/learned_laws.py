@@ -16,7 +16,7 @@ from ..numerics.linear import solve
 from ..numerics.mixture import Law, first_law, gibbs_pass, score_test, shape_of
 from ..plan.error_law import DECLARED, FEW_VALUES, LEARNED, NORMAL_AT, SPREAD_AT, WITH_SPREAD, ErrorLaw, repeated
 from ..plan.plan import Plan, Variable
-from .engine import Engine, FactorRuntime
+from .engine import Engine, FactorRuntime, ModelInfo
 from .mixture_term import spread_columns
 from .store import Model
 
@@ -82,20 +82,10 @@ def _law(plan: Plan, engine: Engine, runtime: FactorRuntime) -> ErrorLaw | None:
         return None
     if runtime.weights is not None or any(n in engine.limits for n in runtime.outcome):
         return None
-    if engine.layout.means or any(variable.skip for variable in engine.variables.values()):
-        return None  # the rows that count there depend on what is drawn
+    if _rows_drawn(engine):
+        return None
     (each,) = (one for one in engine.models if one.runtime is runtime)
-    rows = engine._complete(each)
-    if len(rows) < max(_LEAST_ROWS, _PER_COLUMN * len(runtime.model.columns)):
-        return ErrorLaw(DECLARED, option, len(rows), untested=f"{len(rows)} complete rows are too few to test it")
-    seen = engine._seen(each, rows)
-    distinct = len(np.unique(seen.y))
-    if distinct <= FEW_VALUES:
-        return ErrorLaw(DECLARED, option, len(rows), untested=f"{distinct} distinct values are not tested")
-    value, share = repeated(seen.y)
-    if share:
-        return ErrorLaw(DECLARED, option, len(rows), value=value, share=share)
-    return _tested(seen, engine, runtime.model, option, NORMAL_AT)
+    return _said_by_rows(engine, each, option, NORMAL_AT)
 
 
 def _own(plan: Plan, engine: Engine, variable: Variable) -> Variable:
@@ -103,22 +93,35 @@ def _own(plan: Plan, engine: Engine, variable: Variable) -> Variable:
     name = variable.name
     if variable.role != "covariate" or type(variable.method) is not Normal or name in plan.options.methods:
         return variable
-    if plan.options.error_law == DECLARED or variable.together or variable.bounds is not None or engine.layout.means:
-        return variable
-    if any(one.skip for one in engine.variables.values()):
+    if plan.options.error_law == DECLARED or variable.together or variable.bounds is not None or _rows_drawn(engine):
         return variable
     (each,) = (one for one in engine.models if one.key == name)
-    rows = engine._complete(each)
-    if len(rows) < max(_LEAST_ROWS, _PER_COLUMN * len(each.model.columns)):
-        return variable
-    seen = engine._seen(each, rows)
-    if len(np.unique(seen.y)) <= FEW_VALUES or repeated(seen.y)[1]:
-        return variable
-    law = _tested(seen, engine, each.model, "auto", OWN_AT)
+    law = _said_by_rows(engine, each, "auto", OWN_AT)
     if law is None or not law.learned:
         return variable
     method = Mixture(law.components, law.form == WITH_SPREAD)
     return dataclasses.replace(variable, method=method, label="mixture", why=f"{variable.why}; {law.said}")
+
+
+def _rows_drawn(engine: Engine) -> bool:
+    """Whether the rows that count for a model depend on what is drawn."""
+    return bool(engine.layout.means) or any(variable.skip for variable in engine.variables.values())
+
+
+def _said_by_rows(engine: Engine, each: ModelInfo, option: str, least: float) -> ErrorLaw | None:
+    """What the complete rows of a model say of its errors: the law, or why it was not tested."""
+    rows = engine.complete_rows(each)
+    known = ErrorLaw(form=DECLARED, option=option, rows=len(rows))
+    if len(rows) < max(_LEAST_ROWS, _PER_COLUMN * len(each.model.columns)):
+        return dataclasses.replace(known, untested=f"{len(rows)} complete rows are too few to test it")
+    seen = engine.seen(each, rows)
+    distinct = len(np.unique(seen.y))
+    if distinct <= FEW_VALUES:
+        return dataclasses.replace(known, untested=f"{distinct} distinct values are not tested")
+    value, share = repeated(seen.y)
+    if share:
+        return dataclasses.replace(known, value=value, share=share)
+    return _tested(seen, engine, each.model, option, least)
 
 
 def _matters(engine: Engine, runtime: FactorRuntime) -> bool:
@@ -148,8 +151,9 @@ def _tested(seen: Visit, engine: Engine, model: Model, option: str, least: float
         labels = [engine.layout.label(int(place)) for place in model.columns[places]]
         by = tuple(dict.fromkeys(name for name, p in zip(labels, each, strict=True) if p < SPREAD_AT))
     return ErrorLaw(
-        form, option, n, components if learned else 0, shape.p_value, shape.skewness, shape.tails, spread, by
-    )
+        form=form, option=option, rows=n, components=components if learned else 0, normal=shape.p_value,
+        skewness=shape.skewness, tails=shape.tails, spread=spread, by=by,
+    )  # fmt: skip
 
 
 def _unequal(seen: Visit, z: Array, places: Rows, components: int, beta: Array) -> tuple[float | None, Array]:

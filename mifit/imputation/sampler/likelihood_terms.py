@@ -15,7 +15,15 @@ from ..contract import ScoresOutcome
 from .store import ColumnStore, Model
 from .visit import Response
 
-__all__ = ["GroupedRows", "GroupedTerm", "LikelihoodTerm", "LinearInVariable", "ScoresValues", "prior_weights"]
+__all__ = [
+    "GroupedRows",
+    "GroupedTerm",
+    "LikelihoodTerm",
+    "LinearInVariable",
+    "ScoresValues",
+    "prior_weights",
+    "product",
+]
 
 
 #: log weight of a candidate whose mean is outside the domain of the family, in rows without an observed outcome: very
@@ -255,3 +263,9 @@ class GroupedTerm:
         n_units = len(self.grouped_rows.first_rows)
         precision, pull = (np.bincount(self.grouped_rows.unit, part, n_units).astype(np.float64) for part in found)
         return precision, pull
+
+
+def product(mean: Array, row_sd: Array, precision: Array, pull: Array) -> tuple[Array, Array]:
+    """Mean and spread of a normal times another one."""
+    narrowed = 1.0 / (1.0 / row_sd**2 + precision)
+    return mean + narrowed * pull, np.sqrt(narrowed)

@@ -14,7 +14,6 @@ from ...formula.linear import additive_in, linear_in
 from ...frame.kinds import Kind
 from ...frame.table import Table
 from ...typing import Array, Rows
-from ..methods.mixture import MixtureFitted
 from ..plan.derived_constraints import SLACK, Tie, amiss, completed_numbers, derived_value
 from ..plan.options import Options
 from .engine import Engine, FactorRuntime
@@ -95,7 +94,7 @@ class Conditional:
         linear = linear if runtime.offset is None else linear + runtime.offset[rows]
         whole = self.responses[runtime.position]
         response = runtime.response(data) if whole is None else whole[rows]
-        if isinstance(fitted, MixtureFitted):
+        if runtime.components:
             score = fitted.log_density(response, X)
         else:
             score = fitted.log_accept(response, linear)

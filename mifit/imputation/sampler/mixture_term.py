@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ...typing import Array, Rows
 from ..methods.mixture import MixtureFitted
 from ..numerics.mixture import MOST_LOG_SD, pick, summed
-from .likelihood_terms import LikelihoodTerm
+from .likelihood_terms import LikelihoodTerm, product
 from .store import ColumnStore, Layout, Model
 from .visit import Response
 
@@ -192,8 +192,8 @@ class MixtureTerm:
             size = np.exp(self.log_spread(every, backward(current)))
             shares = self._shares(slope, middle, spread, size)
             precision, pull = self._given(pick(shares, rng), slope, middle, size)
-            narrowed = 1.0 / (1.0 / spread**2 + precision)
-            drawn = mean + narrowed * pull + np.sqrt(narrowed) * rng.standard_normal(len(mean))
+            middle_given, spread_given = product(mean, spread, precision, pull)
+            drawn = middle_given + spread_given * rng.standard_normal(len(mean))
             other = np.exp(self.log_spread(every, backward(drawn)))
             ratio = density(drawn, other) + density(current, other) - summed(self._shares(slope, middle, spread, other))
             ratio -= density(current, size) + density(drawn, size) - summed(shares)

@@ -123,8 +123,11 @@ def _for_new(
                 do=f"imp.impute_new(new[new[{name!r}].notna()])" if factor and name in given else together,
             )
         kind, role = known[name].kind, "auxiliary" if factor.question is None else "outcome"
-        label = name_of(factor.method)
-        extra.append(Variable(name, kind, 0, role, factor.method, label, "own", factor.pieces, (), "for new rows"))
+        one = Variable(
+            name=name, kind=kind, n_missing=0, role=role, method=factor.method, label=name_of(factor.method),
+            sampler="own", pieces=factor.pieces, why="for new rows",
+        )  # fmt: skip
+        extra.append(one)
     extra.sort(key=lambda variable: variable.role)
     variables = [v for v in plan.variables if v.name not in {one.name for one in extra}]
     order = (*(n for n in plan.order if n in incomplete), *(variable.name for variable in extra))

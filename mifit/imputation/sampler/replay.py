@@ -14,8 +14,7 @@ from ...formula.derived import Derived
 from ...formula.design import Designs
 from ...frame.table import Table
 from ...typing import Array, Rows
-from ..methods.mixed import Mixed
-from ..methods.mixture import MixtureFitted
+from ..contract import facts_of
 from ..methods.pmm import PMMFitted, nearest
 from ..plan.groups import rows_of
 from ..plan.plan import Plan
@@ -42,7 +41,7 @@ class ValueDistribution:
     levels: tuple[float, ...] = ()  #: probabilities of the levels, in order
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class ReplayedDraw:
     """Record of the last draw of one missing value."""
 
@@ -144,11 +143,13 @@ class _Seen:
         stood = layout.centre[columns] + self.x * layout.scale[columns]
         shown = columns != 0 if hasattr(self.own, "cuts") else slice(None)  # cut points stand for the constant
         labels, stood, coef = tuple(map(layout.label, columns[shown])), stood[shown], self._in_units()[shown]
-        if isinstance(self.record.variable.method, Mixed):
+        if facts_of(self.record.variable.method).clustered:
             labels, stood, coef = (*labels, "its cluster"), np.append(stood, 1.0), np.append(coef, self._weight()[1])
+        donors, distances = self._donors()
         return ReplayedDraw(
-            float(self.record.draw.values[self.at]), labels, stood, coef, own, weighed, acceptance, self._labels(),
-            *self._donors(), self.engine.choices[self.name].sampler.value, getattr(self.own, "power", None),
+            value=float(self.record.draw.values[self.at]), names=labels, stood=stood, coef=coef, own=own,
+            weighed=weighed, acceptance=acceptance, terms=self._labels(), donors=donors, distances=distances,
+            sampler=self.engine.choices[self.name].sampler.value, power=getattr(self.own, "power", None),
         )  # fmt: skip
 
     def _donors(self) -> tuple[Rows, Array]:
@@ -200,7 +201,7 @@ class _Seen:
             weight, shift = self._weight()
             points = own.backward(mean[0] + shift + np.ravel(sd)[0] / np.sqrt(weight) * _GRID)
             start = np.exp(-0.5 * _GRID**2)
-            if isinstance(own, MixtureFitted):
+            if hasattr(own, "labelled"):
                 start = np.exp(own.log_density(points, np.tile(x, (len(points), 1))))
             if getattr(own, "reach", None) is not None:
                 low, high = own.ends(mean + shift)

@@ -24,7 +24,7 @@ from ..contract import Discrete
 from ..numerics.truncated import truncated_normal
 from ..plan.sampler_choice import Choice, Sampler
 from .constraint import _UNLESS, Constraint
-from .likelihood_terms import ScoresValues
+from .likelihood_terms import ScoresValues, product
 
 __all__ = ["Draw", "TransformedOutcome", "draw", "draw_continuous", "draw_discrete", "draw_proposed"]
 
@@ -297,7 +297,7 @@ def _components_drawn(
         if known is None:
             waiting.append(term)
         else:
-            mean, row_sd = _product(mean, row_sd, *known)
+            mean, row_sd = product(mean, row_sd, *known)
     return mean, row_sd, None
 
 
@@ -374,13 +374,7 @@ def _multiply(own: Any, mean: Array, row_sd: Array, term: ScoresValues, unit: fl
     known = term.information(own.backward, mean, unit)
     if known is None:
         return None
-    return _product(mean, row_sd, *known)
-
-
-def _product(mean: Array, row_sd: Array, precision: Array, pull: Array) -> tuple[Array, Array]:
-    """Mean and spread of a normal times another one."""
-    narrowed = 1.0 / (1.0 / row_sd**2 + precision)
-    return mean + narrowed * pull, np.sqrt(narrowed)
+    return product(mean, row_sd, *known)
 
 
 def _reject_or_slice(

@@ -75,10 +75,10 @@ def _choice(plan: Plan, engine: Engine, runtime: FactorRuntime) -> Choice | None
     if engine.layout.means or any(variable.skip for variable in engine.variables.values()):
         return None  # the rows that count there depend on what is drawn
     (each,) = (one for one in engine.models if one.runtime is runtime)
-    rows = engine._complete(each)
+    rows = engine.complete_rows(each)
     if len(rows) < max(_LEAST_ROWS, _PER_COLUMN * len(runtime.model.columns)):
         return None
-    seen = engine._seen(each, rows)
+    seen = engine.seen(each, rows)
     weight = _weights(engine, runtime, rows)
     weight = weight if engine.copies is None else np.repeat(weight, engine.copies[rows])
     if not len(seen.y) or not np.isfinite(seen.X).all():

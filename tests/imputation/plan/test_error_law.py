@@ -123,8 +123,8 @@ def test_the_plan_prints_the_law_and_the_methods_text_describes_it():
 
 def test_p_values_are_written_as_in_journals():
     assert [said_p(p) for p in (0.5, 0.0449, 0.004, 0.0009)] == ["p = .50", "p = .045", "p = .004", "p < .001"]
-    assert "skewness 2.0" in ErrorLaw("learned", normal=0.0, skewness=2.0, tails=3.0).shape
-    assert "excess kurtosis 9.0" in ErrorLaw("learned", normal=0.0, skewness=2.0, tails=9.0).shape
+    assert "skewness 2.0" in ErrorLaw(form="learned", normal=0.0, skewness=2.0, tails=3.0).shape
+    assert "excess kurtosis 9.0" in ErrorLaw(form="learned", normal=0.0, skewness=2.0, tails=9.0).shape
 
 
 def test_an_incomplete_outcome_has_the_learned_errors(tmp_path):

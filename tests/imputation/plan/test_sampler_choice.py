@@ -33,7 +33,7 @@ class Watched:
         self.name = None
         for primitive, word in (
             ("_reject_or_slice", "rejection"), ("draw_proposed", "rejection"), ("draw_discrete", "enumerate"),
-            ("_product", "product"),
+            ("product", "product"),
         ):  # fmt: skip
             monkeypatch.setattr(samplers, primitive, self._noting(getattr(samplers, primitive), word))
         monkeypatch.setattr(MixtureTerm, "stepped", self._noting(MixtureTerm.stepped, "steps"))
