@@ -12,6 +12,7 @@ import patsy
 
 from ..calls import Advice, left_alone
 from ..errors import call
+from ..frame.kinds import BEYOND_EXACT
 from ..frame.numbers_as_text import codes_of_missing, spelled, words_of_missing
 from ..frame.table import Column, free_name
 from .terms import Terms, in_pandas, take_apart
@@ -264,6 +265,8 @@ def usable(column: Column) -> str:
         )
     if "spans of time" in problem or "timedelta" in problem:
         return f"{shown} = pd.to_timedelta({shown}).dt.total_seconds()  # seconds"
+    if problem == BEYOND_EXACT:
+        return f"{shown} = ({shown} - {shown}.min()).astype(float)  # from the smallest on"
     if "infinite" in problem:
         return f"{shown} = {shown}.replace([np.inf, -np.inf], np.nan)"
     if problem.startswith("mixes") and "str" in problem:

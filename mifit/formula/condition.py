@@ -89,7 +89,7 @@ def condition(code: Any, table: Table, scope: Mapping[str, Any], word: str) -> C
     code = sourced(" ".join(code.split()), code)
     try:
         tree = ast.parse(code, mode="eval")
-        plain = ast.unparse(_Plain().visit(ast.parse(code, mode="eval")))
+        plain = ast.unparse(_Plain(table).visit(ast.parse(code, mode="eval")))
         changed = ast.unparse(tree) != plain
     except SyntaxError as error:
         raise FormulaError(f"{word} does not parse: {error.msg}.", condition=code, do=example) from None
@@ -111,7 +111,32 @@ def condition(code: Any, table: Table, scope: Mapping[str, Any], word: str) -> C
 
 
 class _Plain(ast.NodeTransformer):
-    """Membership in a list, and lying between two values, written as comparisons of the column's plain values."""
+    """Membership in a list, lying between two values, and the words of Python, as operations on whole columns.
+
+    What is true of one value is asked of every row: ``and``, ``or`` and ``not`` become ``&``, ``|`` and ``~``.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
+        """``x > 1 and g == 'a'``."""
+        self.generic_visit(node)
+        sign = ast.BitAnd() if isinstance(node.op, ast.And) else ast.BitOr()
+        return _joined([self._truth(one) for one in node.values], sign)
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
+        """``not x > 1``."""
+        self.generic_visit(node)
+        return ast.UnaryOp(ast.Invert(), self._truth(node.operand)) if isinstance(node.op, ast.Not) else node
+
+    def _truth(self, node: ast.expr) -> ast.expr:
+        """A side of ``and``; a column of numbers is true where it is not 0."""
+        quoted = isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Q" and len(node.args) == 1
+        name = getattr(node.args[0], "value", None) if quoted else getattr(node, "id", None)  # type: ignore[attr-defined]
+        if name in self.table and self.table[name].number:
+            return ast.Compare(node, [ast.NotEq()], [ast.Constant(0)])
+        return node
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         """``x.isin([1, 2])`` and ``x.between(1, 2)``."""
@@ -131,13 +156,25 @@ class _Plain(ast.NodeTransformer):
         """``x in [1, 2]`` and ``x not in [1, 2]``."""
         self.generic_visit(node)
         listed = node.comparators[0]
-        if len(node.ops) != 1 or not isinstance(listed, ast.List | ast.Tuple | ast.Set):
+        if len(node.ops) > 1:  # 0 < x < 5
+            sides = [node.left, *node.comparators]
+            each = zip(sides, node.ops, sides[1:], strict=False)
+            return _joined([ast.Compare(left, [sign], [right]) for left, sign, right in each], ast.BitAnd())
+        if not isinstance(listed, ast.List | ast.Tuple | ast.Set):
             return node
         if isinstance(node.ops[0], ast.In):
             return _one_of(node.left, listed.elts)
         if isinstance(node.ops[0], ast.NotIn):
             return ast.UnaryOp(ast.Invert(), _one_of(node.left, listed.elts))
         return node
+
+
+def _joined(conditions: list[ast.expr], sign: ast.operator) -> ast.expr:
+    """Conditions joined by one sign."""
+    found = conditions[0]
+    for one in conditions[1:]:
+        found = ast.BinOp(found, sign, one)
+    return found
 
 
 def _one_of(value: ast.expr, listed: list[ast.expr]) -> ast.expr:

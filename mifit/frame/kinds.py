@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
@@ -14,11 +15,13 @@ import pandas as pd
 from ..errors import listed
 from ..typing import Array
 
-__all__ = ["Coding", "Kind", "classify", "encode", "is_missing"]
+__all__ = ["BEYOND_EXACT", "EXACT", "Coding", "Kind", "classify", "encode", "is_missing"]
 
 
 COUNT_SUPPORT = 200  # whole numbers from 0 up to here are a count
 RATING_LEVELS = range(3, 8)  # so many consecutive whole numbers without 0 are a rating scale
+EXACT = 2.0**53  # from here on floating point leaves out whole numbers
+BEYOND_EXACT = "holds whole numbers beyond 2**53, which floating point cannot tell apart"
 
 
 class Kind(Enum):
@@ -119,7 +122,8 @@ def classify(series: pd.Series, missing: npt.NDArray[np.bool_] | None = None) ->
     if pd.api.types.is_complex_dtype(dtype):
         return Coding(Kind.OTHER, problem="holds complex numbers")
     if pd.api.types.is_numeric_dtype(dtype):
-        return _number(_floats(present), whole=pd.api.types.is_integer_dtype(dtype))
+        whole = pd.api.types.is_integer_dtype(dtype)
+        return _whole(_floats(present), present) if whole else _number(_floats(present), whole=False)
     if isinstance(dtype, pd.ArrowDtype) and str(dtype).startswith("dictionary<"):
         return _object(list(present))
     if isinstance(dtype, pd.StringDtype) or pd.api.types.is_object_dtype(dtype) or pd.api.types.is_string_dtype(dtype):
@@ -167,6 +171,20 @@ def _discrete(levels: tuple[Any, ...], kind: Kind, number: bool = False) -> Codi
     return Coding(Kind.BINARY if len(levels) == 2 else kind, tuple(_once(_plain(v)) for v in levels), number)
 
 
+def _whole(values: Array, given: Iterable[Any]) -> Coding:
+    """A coding of whole numbers, refused where floating point makes a level another number, or some of them equal.
+
+    Where it makes all of them equal the column is a constant, which no draw can miss by more than a rounding error.
+    """
+    found = _number(values, whole=True)
+    if found.problem or np.max(np.abs(values), initial=0.0) < EXACT:
+        return found
+    exact, rounded = {int(v) for v in given}, set(values.tolist())
+    if 1 < len(rounded) < len(exact) or (found.kind.discrete and exact != {int(v) for v in rounded}):
+        return Coding(Kind.OTHER, whole=True, problem=BEYOND_EXACT)
+    return found
+
+
 def _number(values: Array, whole: bool) -> Coding:
     """A coding of numbers: binary, count, rating scale or continuous."""
     if not np.isfinite(values).all():
@@ -196,7 +214,8 @@ def _object(present: list[Any]) -> Coding:
         return _discrete(tuple(sorted(set(plain))), Kind.NOMINAL)
     if types <= {int, float}:
         try:
-            return _number(np.asarray(plain, dtype=np.float64), whole=types == {int})
+            values = np.asarray(plain, dtype=np.float64)
+            return _whole(values, plain) if types == {int} else _number(values, whole=False)
         except OverflowError:
             return Coding(Kind.OTHER, problem="holds whole numbers beyond 1e308")
     names = ", ".join(sorted(t.__name__ for t in types))

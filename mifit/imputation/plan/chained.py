@@ -156,7 +156,7 @@ def _terms_of(draft: Draft, question: Question, name: Hashable) -> str:
     ]  # fmt: skip
     companions = list(dict.fromkeys([*companions, *mixed]))
     if question.facts.hazard:
-        outcome = hazard_of(question, log_time=False)
+        outcome = hazard_of(question, draft.table, log_time=False)
         return f"({outcome}) * ({' + '.join(companions)})" if companions else outcome
     if not companions:
         return ""

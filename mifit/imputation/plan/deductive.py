@@ -11,7 +11,7 @@ from ...errors import FormulaError, PlanError, call
 from ...formula.derived import Derived, solve
 from ...formula.question import Question
 from ...formula.terms import code_of, take_apart
-from ...frame.kinds import Kind
+from ...frame.kinds import BEYOND_EXACT, EXACT, Kind
 from ...frame.table import Column, Table
 from ...typing import Array
 from .defaults import constant_within
@@ -192,7 +192,7 @@ def fill(table: Table, derived: Sequence[Derived], unit: Hashable) -> tuple[Tabl
     DataError
         If a derived value contradicts its expression.
     PlanError
-        If ``unit`` has missing values.
+        If ``unit`` has missing values, or values that cannot be told apart.
     """
     events: list[str] = []
     values: dict[Hashable, Array] = {}
@@ -202,6 +202,10 @@ def fill(table: Table, derived: Sequence[Derived], unit: Hashable) -> tuple[Tabl
         ids = table.require(unit, "id=")
         if len(ids.missing):
             raise PlanError(f"id={unit!r} has {len(ids.missing)} missing values.", do=_own_unit(ids))
+        merged = ids.coding.whole and np.ptp(ids.values) == 0 and abs(ids.values[0]) >= EXACT
+        if ids.kind is Kind.OTHER or merged:
+            problem = ids.coding.problem or BEYOND_EXACT
+            raise PlanError(f"id={unit!r} {problem}.", do=f"df[{unit!r}] = df[{unit!r}].astype(str)")
         for name in table.incomplete:
             if name != unit and constant_within(table, name, unit):
                 found = _from_siblings(values.get(name, table[name].values), ids.values)

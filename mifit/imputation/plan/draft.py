@@ -317,10 +317,10 @@ class Draft:
 _HELPERS = {"nelson_aalen": nelson_aalen, "np": np, "total_within": total_within}
 
 
-def hazard_of(question: Question, log_time: bool = True, unit: Hashable = None) -> str:
+def hazard_of(question: Question, table: Table, log_time: bool = True, unit: Hashable = None) -> str:
     """What a survival outcome tells a linear model: the event, the cumulative hazard, the log of time.
 
-    Of a unit with several rows: totals over its rows.
+    Of a unit with several rows: totals over its rows. Where a time is 0, its log is left out.
     """
     words = {word: question.keywords.get(word) for word in ("status", "entry", "strata")}
     named = {word: code_of(value) for word, value in words.items() if isinstance(value, str)}
@@ -334,7 +334,21 @@ def hazard_of(question: Question, log_time: bool = True, unit: Hashable = None) 
         parts = [f"total_within({part}, {group})" for part in parts]
         spell = f"{time} - {named['entry']}" if "entry" in named else time
         time = f"total_within({spell}, {group})"
-    return " + ".join([*parts, f"np.log({time})"] if log_time else parts)
+    logged = log_time and _above_zero(question, table, unit)
+    return " + ".join([*parts, f"np.log({time})"] if logged else parts)
+
+
+def _above_zero(question: Question, table: Table, unit: Hashable) -> bool:
+    """Whether the time of every row, or the total of every unit, has a logarithm."""
+    if not question.bare:
+        return True
+    column = table[question.outcome[0]]
+    time, entry = column.numbers(column.values), question.keywords.get("entry")
+    if unit is None:
+        return bool(np.all(time > 0))
+    if isinstance(entry, str):
+        time = time - table[entry].numbers(table[entry].values)
+    return bool(np.all(total_within(time, table[unit].values) > 0))
 
 
 def by_kind(column: Column) -> str:

@@ -293,7 +293,7 @@ def _outcome_pieces(draft: Draft, number: int, unit: Hashable = None) -> list[Pi
     """An outcome as a predictor of what came after it; of what a whole unit shares, over all rows of the unit."""
     question = draft.questions[number]
     if question.facts.hazard:
-        return [Piece("formula", draft.formula(None, hazard_of(question, unit=unit)))]
+        return [Piece("formula", draft.formula(None, hazard_of(question, draft.table, unit=unit)))]
     if (
         unit is not None
         and question.bare

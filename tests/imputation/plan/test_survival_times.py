@@ -185,3 +185,22 @@ def test_a_fit_without_an_event_or_of_rows_never_at_risk_is_refused_in_words():
         with pytest.raises(mifit.ModelError, match=said) as caught:
             imp.fit("time ~ x + z", model="phreg", status="had", **words)
         exec(caught.value.do, {"imp": imp, "df": frame.assign(**given)})
+
+
+@pytest.mark.parametrize("words", [{}, {"id": "subject"}, {"entry": "start"}], ids=str)
+def test_a_time_of_zero_is_no_error_of_a_further_column(words):
+    rng = np.random.default_rng(4)
+    frame = pd.DataFrame({"x": rng.normal(size=200), "t": rng.exponential(size=200).round(1) + 0.1, "start": -1.0})
+    frame = frame.assign(d=rng.integers(0, 2, 200), z=rng.normal(size=200), subject=np.arange(200))
+    frame["x"] = frame["x"].mask(rng.random(200) < 0.2)
+    frame["z"] = frame["z"].mask(rng.random(200) < 0.2)
+    asked = {"model": "phreg", "status": "d", "m": 2, "iterations": 2, "rng": 1, **words}
+    frame = frame if "start" in words.values() else frame.drop(columns="start")
+    frame = frame if "id" in words else frame.drop(columns="subject")
+    above = frame.mice.impute("t ~ x", **asked)
+    assert any("np.log(" in one.formula for one in above.plan.extra)
+    frame.loc[[0, 7], "t"] = 0.0
+    found = frame.mice.impute("t ~ x", **asked)
+    assert not any("np.log(" in one.formula for one in found.plan.extra)
+    assert any("nelson_aalen(" in one.formula for one in found.plan.extra)
+    assert found[0].notna().all(axis=None)
