@@ -15,6 +15,7 @@ from ..formula.question import Question
 from ..formula.terms import take_apart
 from ..frame.table import Table
 from ..imputation.plan.clusters import drawn_without_clusters
+from ..imputation.plan.deductive import BUT_FOR
 from ..imputation.plan.made_columns import APART
 from ..imputation.plan.plan import FOLLOWS, Plan
 from ..imputation.plan.survival_times import NO_STATUS, doubts_of_times
@@ -162,12 +163,14 @@ def warn_of_clusters(record: Record, request: Callable[[], Advice]) -> None:
 
 
 def _doubts_of_values(plan: Plan) -> list[str]:
-    """What the plan has found in the data that makes results wrong: columns made of others, codes for missing."""
+    """What was found in the data that makes results wrong: columns made of others, slips, codes for missing."""
     codes = [event for event in plan.events if MAY_BE_MISSING in event]
-    return [event for event in plan.events if APART in event] + (["\n".join(codes)] if codes else [])
+    return [event for event in plan.events if APART in event or BUT_FOR in event] + (
+        ["\n".join(codes)] if codes else []
+    )
 
 
 def warn_of_values(plan: Plan) -> None:
-    """Warn of all columns that were made of others, and of all codes that may stand for missing values, once each."""
+    """Warn of columns made of others, of those that nearly belong to an id, and of codes that may stand for missing."""
     for text in _doubts_of_values(plan):
         warn(text)

@@ -14,6 +14,7 @@ from ..methods import METHODS
 from .analysis_weights import check_weights_as
 from .chained import plan_chained
 from .check_analysis import check_keywords
+from .deductive import said_of_ids
 from .draft import Draft
 from .joint import plan_joint
 from .likelihoods import likelihood_of
@@ -38,6 +39,7 @@ def build(
     excluded, events = set_aside(table, questions, options)
     mode = _mode(questions, table, options, events)
     events += [*doubts_of_times(questions, table), *said_of_made(table, questions, options, excluded)]
+    events += said_of_ids(table, questions, options)
     draft = Draft(
         table, tuple(questions), options, scope, mode, excluded, events, skips=skips or {}, derived=tuple(derived)
     )

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import FormulaError, PlanError, call
+from ...calls import Advice
+from ...errors import FormulaError, PlanError, call, listed
 from ...formula.derived import Derived, solve
 from ...formula.question import Question
 from ...formula.terms import code_of, take_apart
@@ -19,12 +20,14 @@ from .options import Options
 from .skip_rules import Skip
 
 __all__ = [
+    "BUT_FOR",
     "fill",
     "refuse_chained",
     "refuse_clustered",
     "refuse_derived",
     "refuse_derived_outcome",
     "refuse_undefined",
+    "said_of_ids",
     "shared_parents",
     "with_derived",
 ]
@@ -32,6 +35,10 @@ __all__ = [
 _NO_ACCIDENT = (
     10  # minimum number of within-group repeats: by chance a binary column would show them with probability 2^−10
 )
+
+BUT_FOR = "drawn for each row by itself"  # what a sentence on columns that nearly belong to an id says
+_FEW_DIFFER = 0.05  # share of ids with several values, up to which these look like slips
+_BY_CHANCE = 10  # times as many ids would have several values if rows were independent
 
 
 def refuse_derived(options: Options, columns: Sequence[Hashable]) -> None:
@@ -161,6 +168,59 @@ def _chained(unit: Array, start: Array, end: Array) -> int:
     gap = start[order][1:][same] - end[order][:-1][same]
     tied = int((gap == 0).sum())
     return tied if np.all(gap >= 0) and 2 * tied >= len(gap) else 0
+
+
+def said_of_ids(table: Table, questions: Sequence[Question], options: Options) -> list[Advice]:
+    """Name columns that have one value in nearly all ids: a single cell decides how all their rows are drawn.
+
+    Parameters
+    ----------
+    table : Table
+    questions : sequence of Question
+    options : Options
+
+    Returns
+    -------
+    list of Advice
+        A sentence for each incomplete column, with the rows that differ from the others of their id and the call that
+        makes them missing; they follow from these others then.
+    """
+    if options.id is None or options.id not in table:
+        return []
+    outcomes, found = {v for q in questions for v in q.outcome}, []
+    for name in (n for n in table.incomplete if n != options.id and n not in outcomes):
+        if table[name].kind is Kind.OTHER or options.methods.get(name) == "leave":
+            continue
+        several, many, rows = _slips(table[name], table[options.id].values)
+        if many:
+            line = f"df[{name!r}] = df[{name!r}].mask(np.isin(np.arange(len(df)), {rows})); "
+            fact = (
+                f"{name!r} has one value for each {options.id} but for {many} of {several}, and is {BUT_FOR}; "
+                f"rows that differ: {listed(rows)}; if these are wrong: "
+            )
+            found.append(call("df.mice.impute").after(line).after(fact))
+    return found
+
+
+def _slips(column: Column, unit: Array) -> tuple[int, int, list[int]]:
+    """Ids with several observed rows, those with several values if these are few, and the rows that differ in them."""
+    seen = column.observed
+    ids, values = np.unique(unit[seen], return_inverse=True)[1].reshape(-1), column.values[seen]
+    size = np.bincount(ids)
+    levels, coded, counts = np.unique(values, return_inverse=True, return_counts=True)
+    pairs, at, within = np.unique(
+        np.column_stack([ids, coded.reshape(-1)]), axis=0, return_inverse=True, return_counts=True
+    )
+    mixed = np.bincount(pairs[:, 0]) > 1
+    many, several = int(mixed.sum()), int((size > 1).sum())
+    same = np.array([np.sum((counts / len(values)) ** k) for k in range(size.max() + 1)])
+    if not 0 < many <= max(_FEW_DIFFER * several, 1) or np.sum(1.0 - same[size]) < _BY_CHANCE * many:
+        return several, 0, []
+    usual = {int(k): pairs[pairs[:, 0] == k][np.argmax(within[pairs[:, 0] == k])][1] for k in np.flatnonzero(mixed)}
+    differ = [
+        row for row, k, code in zip(seen, ids, pairs[at.reshape(-1), 1], strict=True) if usual.get(int(k), code) != code
+    ]
+    return several, many, [int(row) for row in differ]
 
 
 def _own_unit(column: Column) -> str:

@@ -42,6 +42,8 @@ CENSORED = "the observed values are a part of all: their shape does not tell"
 _IMPUTE = "df.mice.impute"
 _LIE = ("bounds", "censored", "truncated")  # words that say where values lie
 
+_ITEM = 12  # values up to which whole numbers look like those of an item
+
 
 def apply_restrictions(draft: Draft) -> None:
     """Check what is known of cells and rows, and enter it in the draft.
@@ -102,9 +104,26 @@ def _relate(draft: Draft) -> None:
         rows = len(np.unique(np.concatenate([tie.rows for tie in ties])))
         kept = f"{name!r}: {rows} observed values are kept: {', '.join(free)} drawn given them"
         draft.events.append(f"{kept}, {' or '.join(pivots)} solved for")
+    _say_range(draft)
     for held in (held for held in draft.relations.held if not held.always):
         rows = int(np.isfinite(held.low).sum())
         draft.events.append(f"{held.one.name!r}: {rows} observed values are kept: draws of other ones are refused")
+
+
+def _say_range(draft: Draft) -> None:
+    """Items of a total are drawn as whole numbers without an end: say so, with the call that keeps their range."""
+    ranges = {}
+    tied_names = {n for tie in draft.relations.ties for n in (tie.free, tie.pivot)}
+    for name in (n for n in draft.table.columns if n in tied_names):
+        column = draft.table[name]
+        known = np.unique(column.numbers(column.values[column.observed]))
+        whole = np.array_equal(known, np.rint(known)) and len(known) <= _ITEM
+        if whole and name not in draft.options.bounds and name not in draft.options.methods:
+            ranges[name] = (int(known[0]), int(known[-1]))
+    if ranges:
+        names = ", ".join(map(repr, ranges))
+        fact = f"{names}: drawn given their total, not within the range that was observed; with it: "
+        draft.events.append(call(_IMPUTE, bounds=ranges).after(fact))
 
 
 def tied(draft: Draft, name: Hashable) -> bool:

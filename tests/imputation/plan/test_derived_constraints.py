@@ -389,3 +389,21 @@ def test_a_column_that_is_left_alone_may_say_where_another_lies():
     imp = frame.mice.impute("k ~ x", censored={"k": ("low", "high")}, methods=left, m=2, rng=1, iterations=3)
     for done in imp:
         assert done["k"][rough].between(frame["low"][rough], frame["high"][rough]).all()
+
+
+def test_items_of_a_total_that_have_no_bounds_are_said_to_leave_their_range_with_the_call_that_keeps_it():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({name: rng.integers(0, 5, 150) * 1.0 for name in "abc"})
+    frame["tot"] = frame.sum(axis=1)
+    frame["y"] = frame["tot"] + rng.normal(size=150)
+    frame[["a", "b", "c"]] = frame[["a", "b", "c"]].mask(rng.random((150, 3)) < 0.25)
+    derived = {"tot": "a + b + c"}
+    events = frame.mice.plan("y ~ tot", derived=derived).events
+    text = next(event for event in events if "not within the range that was observed" in event)
+    call = text.partition("with it: ")[2]
+    assert "bounds={'a': (0, 4), 'b': (0, 4), 'c': (0, 4)}" in call
+    imp = eval(call[:-1] + ", m=2, iterations=5, rng=1)", {"df": frame})
+    for one in imp:
+        assert set(one[["a", "b", "c"]].to_numpy().ravel()) <= {0.0, 1.0, 2.0, 3.0, 4.0}
+        np.testing.assert_array_equal(one[["a", "b", "c"]].sum(axis=1), frame["tot"])
+    assert not [event for event in imp.plan.events if "not within the range" in event]

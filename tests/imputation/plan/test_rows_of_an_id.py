@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
 
-from mifit import DataError, PlanError
+from mifit import DataError, MifitWarning, PlanError
 from mifit.frame.table import read
+from mifit.imputation.plan.deductive import BUT_FOR
 from mifit.imputation.sampler.engine import Engine
 from mifit.imputation.sampler.likelihood_terms import GroupedRows, GroupedTerm
 
@@ -265,3 +266,49 @@ def test_covariates_of_whole_groups_need_an_id():
         frame.mice.plan("y ~ x*t", model="gee", groups="who")
     frame["x"] = frame["t"].mask(np.arange(len(frame)) % 7 == 0)  # differs within
     assert frame.mice.plan("y ~ x", model="gee", groups="who").order == ("x",)
+
+
+def constant_but_for(cells, kind="number"):
+    """60 subjects of 5 rows with one value each, some cells of which are off, and the truth."""
+    rng = np.random.default_rng(0)
+    subject = np.repeat(np.arange(60), 5)
+    x = rng.normal(size=60)[subject] if kind == "number" else rng.choice(["p", "q"], 60)[subject].astype(object)
+    frame = pd.DataFrame({"s": subject, "x": x, "y": rng.normal(size=300)})
+    truth = frame["x"].copy()
+    for cell in cells:
+        frame.loc[cell, "x"] = frame.loc[cell, "x"] + 0.01 if kind == "number" else "qp"["pq".index(truth[cell])]
+    frame.loc[np.isin(subject, rng.choice(np.arange(10, 60), 15, False)), "x"] = np.nan
+    return frame, truth
+
+
+@pytest.mark.parametrize("kind", ["number", "text"])
+@pytest.mark.parametrize("cells", [[12], [3, 21]])
+def test_cells_that_differ_from_others_of_their_id_are_named_and_the_printed_call_draws_subjects(kind, cells):
+    frame, truth = constant_but_for(cells, kind)
+    with pytest.warns(MifitWarning, match=f"'x' has one value for each s but for {len(cells)} of 45") as caught:
+        frame.mice.impute("y ~ x", id="s", m=1, iterations=5, rng=1)
+    text = str(caught[0].message)
+    assert f"rows that differ: {', '.join(map(str, cells))};" in text
+    *before, call = text.partition("if these are wrong: ")[2].split("\n")[0].split("; ")
+    space = {"df": frame.copy(), "np": np}
+    for line in before:
+        exec(line, space)
+    imp = eval(call, space)
+    assert imp.plan["x"].together
+    for one in imp:
+        assert (one.groupby("s")["x"].nunique() == 1).all()
+        assert (one.loc[cells, "x"] == truth[cells]).all()
+
+
+def test_what_varies_in_many_ids_or_is_rare_is_no_slip():
+    rng = np.random.default_rng(1)
+    frame, _ = constant_but_for([])
+    frame["v"] = rng.normal(size=300)
+    frame["rare"] = 0.0
+    frame.loc[[7, 90], "rare"] = 1.0
+    some = frame["x"].copy()
+    some[::7] += 0.1
+    frame["some"] = some
+    frame.loc[rng.random(300) < 0.1, ["v", "rare", "some"]] = np.nan
+    frame.loc[[7, 90], "rare"] = 1.0
+    assert not [event for event in frame.mice.plan("y ~ x + v", id="s").events if BUT_FOR in event]
