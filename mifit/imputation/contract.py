@@ -178,6 +178,9 @@ class Facts(NamedTuple):
     curvature: bool = False  #: goes on from the curvature of its last fit
     opened: bool = False  #: its first fit takes long: chains go on from one on complete rows
     clustered: bool = False  #: draws what each cluster of rows adds to the mean: ``Visit.clusters``
+    matches: bool = False  #: copies the value of a row whose prediction is near
+    errors_learned: bool = False  #: its normal errors may be learned from complete rows instead
+    heteroscedastic: bool = False  #: has the option of that name: its residual sd may follow the mean
     tuned: bool = False  #: ``tuned`` takes its constants from observed values when the plan is made
     survival: bool = False  #: ``bound`` gives it times and events before it is fitted; it has no constant
     lowest: float = -np.inf  #: no value that it draws is below

@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 import pytest
 
+from mifit.imputation import methods
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "mifit"
 
@@ -458,14 +460,30 @@ def named_models(house: Path) -> list[str]:
 
 # Methods by name and class; names that statsmodels has too are left out.
 _METHODS = frozenset({"norm", "power", "pmm", "sample", "negbin", "multinomial"})
-_METHOD_CLASSES = frozenset(
-    {"PMM", "Cox", "Glm", "Logistic", "Multinomial", "NegBin", "Normal", "Ordinal", "Poisson", "Power", "Probit"}
+_METHOD_CLASSES = frozenset(name for name in methods.__all__ if isinstance(getattr(methods, name), type))
+_FITTED_CLASSES = frozenset(
+    name
+    for path in (PACKAGE / "imputation/methods").glob("*.py")
+    for name in re.findall(r"^class (\w+Fitted)\b", path.read_text(encoding="utf-8"), re.MULTILINE)
 )
+_CHOOSES = "imputation/plan/working_law.py"  # which of two laws of a count: it compares methods with one another
+
+
+def asked_classes(node: ast.AST) -> list[str]:
+    """Classes of methods, and of their fitted halves, that an expression asks an object for."""
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "isinstance":
+        asked = node.args[1:]
+    elif isinstance(node, ast.Compare) and any(isinstance(op, ast.Is | ast.IsNot | ast.Eq) for op in node.ops):
+        asked = node.comparators
+    else:
+        return []
+    named = [getattr(part, "id", getattr(part, "attr", "")) for one in asked for part in ast.walk(one)]
+    return [name for name in named if name in (_METHOD_CLASSES | _FITTED_CLASSES) - {"Sample"}]  # of rows, elsewhere
 
 
 def listed_methods(folder: Path) -> list[str]:
-    """Tuples, sets and tables of methods outside the package of methods: what they say is a fact of each method."""
-    wrong = []
+    """Tables of methods, and objects asked for their class, outside of methods: what they say is a fact of each."""
+    wrong: dict[str, str] = {}
     for name, path in modules(folder).items():
         if name.startswith("imputation/methods/"):
             continue
@@ -476,8 +494,11 @@ def listed_methods(folder: Path) -> list[str]:
                 parts = node.elts if isinstance(node, ast.Tuple | ast.Set | ast.List) else getattr(node, "keys", [])
             named = [p.value for p in parts if isinstance(p, ast.Constant) and p.value in _METHODS]
             named += [p.id for p in parts if isinstance(p, ast.Name) and p.id in _METHOD_CLASSES]
-            wrong += [f"{name}:{node.lineno} lists {named}"] if len(named) > 1 else []
-    return wrong
+            if len(named) > 1:
+                wrong[f"{name}:{node.lineno}"] = f"{name}:{node.lineno} lists {named}"
+            elif name != _CHOOSES and asked_classes(node):
+                wrong.setdefault(f"{name}:{node.lineno}", f"{name}:{node.lineno} asks for {asked_classes(node)}")
+    return list(wrong.values())
 
 
 def test_imports_point_downwards_and_packages_side_by_side_never_import_one_another():
@@ -638,6 +659,9 @@ FAULTY = {
     "a model whose name means more": (named_models, "analysis/fit.py", 'x = 1 if job.model == "ordinal" else 2\n'),
     "models in a table": (named_models, "examine/verdict.py", 'x = {"mixedlm": 1}\n'),
     "methods by name": (listed_methods, "imputation/sampler/chain.py", 'if label in ("pmm", "sample"):\n    pass\n'),
+    "one method by class": (listed_methods, "imputation/plan/plan.py", "x = isinstance(y, methods.Mixed)\n"),
+    "a method by its type": (listed_methods, "imputation/plan/plan.py", "x = type(y) is not Mixture\n"),
+    "a fitted half by class": (listed_methods, "sampler/chain.py", "x = isinstance(y, PMMFitted)\n"),
     "methods by class": (listed_methods, "imputation/plan/plan.py", "x = isinstance(y, Logistic | Probit)\n"),
     "methods in a table": (listed_methods, "examine/explain.py", 'x = {"norm": 1, "pmm": 2}\n'),
     "patsy where it may not be": (wrong_importers, "imputation/contract.py", "def f():\n    import patsy\n"),

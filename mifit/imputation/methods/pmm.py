@@ -95,7 +95,7 @@ class PMM:
         "Statistics 6(3), 287-296. doi:10.1080/07350015.1988.10509663"
     )
     facts: ClassVar[Facts] = Facts(
-        offers=Offers(donors=True), density=False, unseen=False, weighted=True, linear=True, cross=True,
+        offers=Offers(donors=True), density=False, unseen=False, weighted=True, linear=True, cross=True, matches=True,
         called="predictive mean matching",
     )  # fmt: skip
 

@@ -243,7 +243,7 @@ class Power:
         "44(3), 461-465. doi:10.2307/1913974"
     )
     facts: ClassVar[Facts] = Facts(
-        offers=Offers(normal=True, gaussian=True), cross=True, tuned=True,
+        offers=Offers(normal=True, gaussian=True), cross=True, tuned=True, heteroscedastic=True,
         called="Bayesian linear regression on a power-transformed scale",
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ from ...formula.marks import said_of_marks
 from ...formula.terms import code_of, take_apart
 from ...frame.kinds import Kind
 from ..contract import Method, facts_of
-from ..methods import COMPATIBLE, METHODS, Power, name_of
+from ..methods import COMPATIBLE, METHODS, name_of
 from .after_joint import draw_afterwards, waiting
 from .analysed_scale import scales
 from .analysis_weights import as_predictor, weigh_by
@@ -331,8 +331,9 @@ def _draw_covariates(
         others = [c for c in covariates if c != name]
         positive = any(d.needs_positive(name) for d in designs)
         method, label, why = _method(draft, name, others, positive)
-        if isinstance(method, Power):
-            method = dataclasses.replace(method, heteroscedastic=name not in draft.bounds)
+        if facts_of(method).heteroscedastic:
+            option: Any = method
+            method = dataclasses.replace(option, heteroscedastic=name not in draft.bounds)
         pieces, shown = draft.predictors(name, others, others, draft.table.n_rows)
         if name not in draft.options.predictors:
             given, named = draft.around(name, others)

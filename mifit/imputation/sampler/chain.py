@@ -14,7 +14,6 @@ import numpy as np
 
 from ...typing import Array, Rows
 from ..contract import Fitted, facts_of
-from ..methods.pmm import PMMFitted
 from ..numerics.fit import WarmStart
 from ..plan.plan import Variable
 from ..plan.skip_patterns import refuse_contradiction
@@ -205,7 +204,7 @@ class ChainState:
     def _note_extrapolation(self, variable: Variable, fitted: Any, X: Array) -> None:
         """Report rows without near donors in predictive mean matching."""
         name, alone = variable.name, variable.name not in self.engine.grouped_rows
-        if alone and isinstance(fitted, PMMFitted) and self.number == 1 and fitted.outside(X) > _STRAYED:
+        if alone and facts_of(variable.method).matches and self.number == 1 and fitted.outside(X) > _STRAYED:
             self._count(
                 f"{name}: predictions lie outside those of all donors; methods={{{name!r}: 'norm'}} extrapolates"
             )

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ...typing import Rows
-from ..methods import CHAINED, METHODS, PMM
+from ..contract import facts_of
+from ..methods import CHAINED, METHODS
 from ..plan.defaults import allowed_parameters
 from ..plan.plan import Piece, Variable
 from .chain import ChainState, Fit
@@ -86,7 +87,7 @@ def _method(engine: Engine, variable: Variable) -> Any:
     """The method of a first draw: the default of its kind, or its own where that matters."""
     usual = variable.role != "column" and variable.bounds is None
     method: Any = METHODS[CHAINED[engine.table[variable.name].kind]] if usual else variable.method
-    if engine.plan.mode != "compatible" and isinstance(method, PMM):
+    if engine.plan.mode != "compatible" and facts_of(method).matches:
         return METHODS["norm"]  # draws of parameters too, without the matching
     return method
 

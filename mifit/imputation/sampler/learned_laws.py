@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ...typing import Array, Rows
-from ..contract import Visit
-from ..methods import Mixture, Normal
+from ..contract import Visit, facts_of
+from ..methods import Mixture
 from ..methods.mixture import OPENING
 from ..numerics.linear import solve
 from ..numerics.mixture import Law, first_law, gibbs_pass, score_test, shape_of
@@ -76,7 +76,7 @@ def _following(variable: Variable, changed: dict[Hashable, Mixture]) -> Variable
 def _law(plan: Plan, engine: Engine, runtime: FactorRuntime) -> ErrorLaw | None:
     """The error law of a factor; None of one that has none, or of which no value is drawn."""
     option = plan.options.error_law
-    if type(runtime.method) is not Normal or runtime.factor.rows == "units" or not _matters(engine, runtime):
+    if not facts_of(runtime.method).errors_learned or runtime.factor.rows == "units" or not _matters(engine, runtime):
         return None
     if runtime.question is None and runtime.factor.variable in plan.options.methods:
         return None
@@ -91,7 +91,7 @@ def _law(plan: Plan, engine: Engine, runtime: FactorRuntime) -> ErrorLaw | None:
 def _own(plan: Plan, engine: Engine, variable: Variable) -> Variable:
     """A covariate that is normal by default: its law is learned where the test on complete rows rejects normality."""
     name = variable.name
-    if variable.role != "covariate" or type(variable.method) is not Normal or name in plan.options.methods:
+    if variable.role != "covariate" or not facts_of(variable.method).errors_learned or name in plan.options.methods:
         return variable
     if plan.options.error_law == DECLARED or variable.together or variable.bounds is not None or _rows_drawn(engine):
         return variable

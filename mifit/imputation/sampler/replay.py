@@ -15,7 +15,7 @@ from ...formula.design import Designs
 from ...frame.table import Table
 from ...typing import Array, Rows
 from ..contract import facts_of
-from ..methods.pmm import PMMFitted, nearest
+from ..methods.pmm import nearest
 from ..plan.groups import rows_of
 from ..plan.plan import Plan
 from ..seed import Seed
@@ -155,7 +155,7 @@ class _Seen:
     def _donors(self) -> tuple[Rows, Array]:
         """Rows whose values could have been taken, nearest first, and their distances."""
         seen = self.record.own.seen
-        if seen is None or not isinstance(self.own, PMMFitted):
+        if seen is None or not facts_of(self.record.own.method).matches:
             return np.empty(0, dtype=np.int64), np.empty(0)
         every = np.arange(self.engine.table.n_rows)
         rows, distances = nearest(seen, self.own, self.x, every if seen.rows is None else seen.rows)
@@ -177,7 +177,7 @@ class _Seen:
             return np.full(len(columns), np.nan)
         flat = np.asarray(coef, dtype=np.float64).reshape(len(columns), -1)
         centre, scale = getattr(self.own, "centre", 0.0), getattr(self.own, "scale", 1.0)
-        if isinstance(self.own, PMMFitted) and self.record.own.seen is not None:  # it keeps neither
+        if facts_of(self.record.own.method).matches and self.record.own.seen is not None:  # it keeps neither
             cross = self.record.own.seen.cross()
             centre, scale = cross.centre, cross.scale
         slope = scale * flat / layout.scale[columns][:, None]
