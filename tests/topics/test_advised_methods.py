@@ -99,8 +99,7 @@ def test_counts_are_not_drawn_into_fractions():
 def test_a_status_that_counts_becomes_a_new_column():
     error = caught("t ~ age", model="phreg", status="n_ev")
     assert (
-        error.do
-        == "df['event'] = (df['n_ev'] > 0).where(df['n_ev'].notna()); "
+        error.do == "df['event'] = (df['n_ev'] > 0).where(df['n_ev'].notna()); "
         "df[df['event'].notna()].mice.impute('t ~ age', model='phreg', status='event', "
         "methods={'n_ev': 'leave'})  # if all above 0 are events"
     )

@@ -56,6 +56,7 @@ class Choice(NamedTuple):
     multiplied: tuple[bool, ...] = ()  #: for each model that contains the column: whether it is part of that normal
     labelled: bool = False  #: the components of its own model are drawn first, given the value as it stands
     summed_out: bool = False  #: the components of one model that contains it are drawn along with the new value
+    joint: bool = False  #: so are the components of its own model; those are drawn first only where that fails
 
 
 def offers(method: Method, column: Column) -> Offers:
@@ -146,8 +147,9 @@ def choose(
     Notes
     -----
     A mixture of normals is multiplied as the normal of each row's component. The components of one model can be drawn
-    with the value summed out: the draw is exact. Those of the own model, of a second one, of values that rows share or
-    that are constrained are drawn given the value as it stands: a step of Gibbs. A spread that changes with the column
+    with the value summed out: the draw is exact. So can those of the own model where no other is a mixture. Those of a
+    second one, of values that rows share or that are constrained are drawn given the value as it stands: a step of
+    Gibbs. A spread that changes with the column
     is settled by steps of Metropolis where it is the only such and nothing else is known, else by rejection.
 
     Examples
@@ -156,7 +158,10 @@ def choose(
     'closed form'
     >>> choose(Offers(normal=True, direct=True), [True, False]).sampler.value
     'rejection'
-    >>> choose(Offers(normal=True, direct=True, components=True), [True]).sampler.value
+    >>> mixture = Offers(normal=True, direct=True, components=True)
+    >>> choose(mixture, [True]).sampler.value
+    'closed form'
+    >>> choose(mixture, [True], errors=[Errors.MIXTURE]).sampler.value
     'Gibbs'
     """
     multiplied = tuple(multiplied)
@@ -167,6 +172,9 @@ def choose(
             return Choice(Sampler.GIBBS if weights and own.components else Sampler.OWN, weights, (), own.components)
         onto = own.direct if inverse is None else inverse.name in _ONTO
         closed = onto and not known.conditional and all(multiplied)
+        together = own.components and not (any(known) or shared or weights) and inverse is None
+        if together and set(errors) <= {Errors.DECLARED}:
+            return Choice(Sampler.CLOSED_FORM if closed else Sampler.REJECTION, True, multiplied, True, joint=True)
         return _of_normals(own.components, multiplied, errors, closed, closed and not known.bounded and not shared)
     if free or (own.donors and not multiplied):
         return Choice(Sampler.OWN)

@@ -240,10 +240,7 @@ class Engine:
         """Every model: of each variable that has one of its own, and the factors."""
         own = [v for v in self.variables.values() if self.own_factor[v.name] is None]
         return [
-            *(
-                ModelInfo(v.name, v.method, self.own[v.name], (v.name,), self.table[v.name].n_levels, None)
-                for v in own
-            ),
+            *(ModelInfo(v.name, v.method, self.own[v.name], (v.name,), self.table[v.name].n_levels, None) for v in own),
             *(ModelInfo(r.key, r.method, r.model, r.outcome, r.n_levels, r) for r in self.factors),
         ]
 

@@ -25,6 +25,7 @@ from ..numerics.truncated import truncated_normal
 from ..plan.sampler_choice import Choice, Sampler
 from .constraint import _UNLESS, Constraint
 from .likelihood_terms import ScoresValues, product
+from .own_mixture import draw_own_mixture
 
 __all__ = ["Draw", "TransformedOutcome", "draw", "draw_continuous", "draw_discrete", "draw_proposed"]
 
@@ -104,7 +105,17 @@ def draw(
     """
     if choice.normals:
         found = draw_continuous(
-            own, X, terms, choice.multiplied, current, rng, weights, constraint, choice.labelled, choice.summed_out
+            own,
+            X,
+            terms,
+            choice.multiplied,
+            current,
+            rng,
+            weights,
+            constraint,
+            choice.labelled,
+            choice.summed_out,
+            choice.joint,
         )
     elif choice.sampler is Sampler.OWN:
         found = Draw(_own_draws(own, X, constraint, rng, shift, weights))
@@ -197,7 +208,7 @@ def _draw_levels(weights: Array, rng: np.random.Generator) -> Array:
 def draw_continuous(
     own: Any, X: Array, terms: Sequence[ScoresValues], multiplied: Sequence[bool], current: Array,
     rng: np.random.Generator, weights: Array | None = None, constraint: Constraint | None = None,
-    labelled: bool = False, summed_out: bool = False,
+    labelled: bool = False, summed_out: bool = False, joint: bool = False,
 ) -> Draw:  # fmt: skip
     """Draw a continuous variable.
 
@@ -223,11 +234,16 @@ def draw_continuous(
         Whether the own factor is a mixture of normals: the component of each row is drawn first.
     summed_out : bool
         Whether components of one factor it feeds are drawn along with the new values, not given the current ones.
+    joint : bool
+        Whether components of the own factor are drawn along with the new values.
 
     Returns
     -------
     Draw
     """
+    found = _with_own_mixture(own, X, terms, multiplied, current, rng) if joint else None
+    if found is not None:
+        return found
     own = _with_components(own, X, current, rng) if labelled else own
     mean, sd = own.mean_sd(X)
     row_sd = np.broadcast_to(sd, len(X)) if weights is None else sd / np.sqrt(weights)
@@ -264,6 +280,27 @@ def draw_continuous(
             )  # rounding may put a truncated draw 1 ulp outside its bound
     found = _reject_or_slice(own, mean, row_sd, waiting, current, rng, limits)
     return found if constraint is None else found.with_values(np.clip(found.values, constraint.low, constraint.high))
+
+
+def _with_own_mixture(
+    own: Any, X: Array, terms: Sequence[ScoresValues], multiplied: Sequence[bool], current: Array,
+    rng: np.random.Generator,
+) -> Draw | None:  # fmt: skip
+    """Draw component and value together; rows without an accepted proposal take slice steps, their component given."""
+    pairs = list(zip(terms, multiplied, strict=True))
+    normals, others = [term for term, normal in pairs if normal], [term for term, normal in pairs if not normal]
+    found = draw_own_mixture(own, X, normals, others, _score, rng)
+    if found is None:
+        return None
+    values, drawn, tried = found
+    if drawn.all():
+        return Draw(values, tried)
+    at = np.flatnonzero(~drawn)
+    held = own.labelled(X[at], current[at], rng)
+    row_mean, row_sd = np.zeros(len(X)), np.ones(len(X))
+    row_mean[at], row_sd[at] = held.mean_sd(X[at])
+    values[at] = _slice(own, row_mean, row_sd, terms, at, current[at], rng, None)
+    return Draw(values, tried, len(at))
 
 
 def _with_components(own: Any, X: Array, current: Array, rng: np.random.Generator) -> Any:

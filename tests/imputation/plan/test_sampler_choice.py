@@ -36,6 +36,7 @@ class Watched:
             ("product", "product"),
         ):  # fmt: skip
             monkeypatch.setattr(samplers, primitive, self._noting(getattr(samplers, primitive), word))
+        monkeypatch.setattr(samplers, "draw_own_mixture", self._noting_joint(samplers.draw_own_mixture))
         monkeypatch.setattr(MixtureTerm, "stepped", self._noting(MixtureTerm.stepped, "steps"))
         monkeypatch.setattr(MixtureFitted, "labelled", self._noting(MixtureFitted.labelled, "given the value"))
         components = MixtureTerm.information_of_components
@@ -46,6 +47,13 @@ class Watched:
         def noted(*args, **keywords):
             self.ran[self.name].add(word)
             return inner(*args, **keywords)
+
+        return noted
+
+    def _noting_joint(self, inner):
+        def noted(own, X, normals, others, score, rng):
+            self.ran[self.name].add("rejection" if others else "product")
+            return inner(own, X, normals, others, score, rng)
 
         return noted
 
