@@ -19,7 +19,7 @@ __all__ = ["Filled", "determined", "filled_before", "line_that_empties", "refuse
 
 _FEW = 12  # values up to which a column is a few levels
 _LEAST = 3  # rows that must agree where a column has more values than that
-_CHANCE = np.log(0.01)  # of true values that look as if they were filled in
+_CHANCE = np.log(0.0001)  # of true values that look as if they were filled in
 _TRIED = 200  # complete rows on which the chance is counted
 _SHOWN = 3  # rows that an error names
 
@@ -106,7 +106,7 @@ def filled_before(one: Derived, values: Mapping[Hashable, Array], computable: bo
     3. it is the expression with one number in place of a missing source;
     4. a source has one value wherever the column made of it is missing.
 
-    True values that look so with a probability of 1 % or more are none of these.
+    True values that look so with a probability of 1 in 10,000 or more are none of these.
     """
     gone = np.any([np.isnan(values[p]) for p in one.parents], axis=0)
     rows = np.flatnonzero(gone & ~np.isnan(values[one.name]))
@@ -172,10 +172,8 @@ def _guesses(one: Derived, values: Mapping[Hashable, Array], rows: Rows) -> Iter
         if len(alone) < _LEAST:
             continue
         number = _solved(one, values, parent, alone[0])
-        known = values[parent][~np.isnan(values[parent])]
-        share = np.mean(np.isclose(known, number)) if len(known) else 0.0
-        chance = (len(alone) - (share == 0)) * np.log(max(share, 1 / (len(known) + 1)))
-        if np.isfinite(number) and chance < _CHANCE and _agrees(one, values, np.where(seen, parts, number), alone):
+        agrees = np.isfinite(number) and _agrees(one, values, np.where(seen, parts, number), alone)
+        if agrees and _unlikely(one, values, seen, number, alone[1:]):  # the first row gave the number
             yield f"{one.code} with {number:.6g} for {parent!r}", alone
 
 
