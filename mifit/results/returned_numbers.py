@@ -46,6 +46,9 @@ _STATISTICS = {
 #: what packages call a p-value
 _P_VALUES = ("pvalue", "p_value", "pval", "p_val", "p-val", "p-value", "p.value")
 
+#: what results of statsmodels call theirs, and how the columns of its tables begin
+_OF_FITS, _OF_TABLES = ("pvalues", "f_pvalue", "llr_pvalue"), "P>|"
+
 #: what a test statistic is called beside a p-value
 _STATISTIC = ("stat", "statistic", "t", "z", "f", "u", "w", "h", "chi2", "chi-square", "tstat", "test")
 
@@ -307,7 +310,7 @@ def asks_for_p_values(func: Any, depth: int = 3) -> bool:
         return False
     names = set(_names(func.__code__))
     whole = names & _ESTIMATES and not names & {"statistic", "correlation"}
-    if whole or names & {*_P_VALUES, *_TESTS}:
+    if whole or names & {*_P_VALUES, *_OF_FITS, *_TESTS} or any(name.startswith(_OF_TABLES) for name in names):
         return True
     beside = [cell.cell_contents for cell in func.__closure__ or () if cell != CellType()]
     beside += [func.__globals__[name] for name in names if name in func.__globals__]
@@ -321,6 +324,8 @@ def _names(code: CodeType) -> Iterator[str]:
     for one in code.co_consts:
         if isinstance(one, CodeType):
             yield from _names(one)
+        elif isinstance(one, str) and one.startswith(_OF_TABLES):
+            yield one
 
 
 def _is_tail(statistic: Any, other: Any, n_obs: int | None, given: Any = None) -> bool:

@@ -305,3 +305,33 @@ def test_an_estimate_and_its_variance_are_pooled_by_rubins_rules(name):
     total = within.mean(axis=0) + (1 + 1 / len(given)) * estimates.var(axis=0, ddof=1)
     np.testing.assert_allclose(table["estimate"], estimates.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(table["std_error"], np.sqrt(total), rtol=1e-12)
+
+
+P_OF_FITS = {
+    "one": lambda m: (m.params["x"], m.pvalues["x"]),
+    "vectors": lambda m: (m.params, m.pvalues),
+    "lists": lambda m: (m.params.tolist(), m.pvalues.tolist()),
+    "of the whole model": lambda m: (m.rsquared, m.f_pvalue),
+    "of its table": lambda m: (m.summary2().tables[1]["Coef."], m.summary2().tables[1]["P>|t|"]),
+}
+
+
+@pytest.mark.parametrize("form", P_OF_FITS)
+def test_a_p_value_of_a_fit_is_no_variance(sets, form):
+    of_fit = P_OF_FITS[form]
+
+    def func(d):
+        return of_fit(smf.ols("z ~ x", d).fit())
+
+    with pytest.raises(PoolingError, match="asks for p-values"):
+        imputed(sets).map(func).pool()
+
+
+def test_the_variances_of_a_fit_pool_beside_its_p_values_by_name(sets):
+    def func(d):
+        m = smf.ols("z ~ x", d).fit()
+        assert (m.pvalues >= 0).all()
+        return {"x": (m.params["x"], m.bse["x"] ** 2, m.df_resid)}
+
+    found, wanted = imputed(sets).map(func).pool(), fit(imputed(sets), "z ~ x").to_frame()
+    assert found.loc["x", "std_error"] == pytest.approx(wanted.loc["x", "std_error"], rel=1e-8)
