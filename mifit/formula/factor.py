@@ -115,8 +115,12 @@ class Block:
         return whole
 
     def _evaluate(self, seen: dict[Hashable, Any]) -> Array:
-        with np.errstate(all="ignore"):
-            found = self.factor.eval(self.state, seen)
+        try:
+            with np.errstate(all="ignore"):
+                found = self.factor.eval(self.state, seen)
+        except patsy.PatsyError as error:  # whatever a user's function raises
+            fact = f"{self.code!r} cannot be computed from arrays: {error.message}"
+            raise FormulaError(fact, do="df.dtypes") from None
         if self.categories is not None:
             return self._codes(found)
         numbers = np.asarray(found, dtype=np.float64)
@@ -184,9 +188,8 @@ def _check_values(block: Block, table: Table, question: Question) -> None:
     try:
         whole = block._evaluate({v: plain_view(block.codings[v], x) for v, x in data.items()})
         parts = [block.values({v: x[half] for v, x in data.items()}, len(half)) for half in halves if len(half)]
-    except patsy.PatsyError as error:
-        fact = f"{block.code!r} cannot be computed from arrays: {error.message}"
-        raise FormulaError(fact, formula=question.formula, do="df.dtypes") from None
+    except FormulaError as error:
+        raise FormulaError(str(error).splitlines()[0], formula=question.formula, do="df.dtypes") from None
     if whole.ndim == 0:  # of all rows together: np.linalg.norm(x)
         whole, parts = whole.reshape(1, 1), [np.full((len(half), 1), np.nan) for half in halves]
     bad = np.flatnonzero(~np.isfinite(whole).all(axis=1))

@@ -63,7 +63,8 @@ def inside(frame, formula):
 def test_the_basis_is_the_same_wherever_it_is_used(formula):
     frame = inside(study(), formula)
     imp = frame.mice.impute(formula, m=2, rng=1, iterations=5)
-    assert set(imp.check()["verdict"]) == {"exact"}
+    # The residuals of two of these formulas are not normal: their error law is learned.
+    assert set(imp.check()["verdict"]) <= {"exact", "same mean"}
     res = imp.fit()
     done = imp[0]
     assert not done.isna().to_numpy().any()
@@ -117,25 +118,28 @@ def test_a_factor_is_memorised_on_the_rows_of_its_own_variables():
     assert float(res.predict(at).iloc[0]) == pytest.approx(res.params["Intercept"], rel=1e-12)
 
 
-def test_what_a_users_function_raises_in_a_worker_comes_back_by_name():
+@pytest.mark.parametrize(("later", "where"), [(-2, "^"), (40, r"chain 0, sweep \d+: .* could not be drawn \(")])
+def test_what_a_users_function_raises_comes_back_by_name_from_a_plan_and_from_a_chain(later, where):
     class Unlucky(Exception):
         """Does not cross a process."""
 
         def __init__(self, one, two):
             super().__init__(one)
 
-    state = {"calls": 0}
+    state = {"calls": 0, "most": np.inf}
 
     def moody(v):
         state["calls"] += 1
-        if state["calls"] > 12:
+        if state["calls"] > state["most"]:
             raise Unlucky("no more", 2)
         return np.asarray(v) * 1.0
 
     frame = inside(study(), "y ~ x + k")
+    frame.mice.plan("y ~ moody(x)*k")
+    state["calls"], state["most"] = 0, state["calls"] + later
     with pytest.raises(
         mifit.MifitError,
-        match=r"chain 0, sweep \d+: .* could not be drawn \(Error evaluating factor: Unlucky: no more\)",
+        match=where + r"'moody\(x\)' cannot be computed from arrays: Error evaluating factor: Unlucky: no more",
     ):
         frame.mice.impute("y ~ moody(x)*k", m=2, rng=1, iterations=50)
 

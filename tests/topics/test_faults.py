@@ -469,10 +469,12 @@ def test_the_last_chain_that_cannot_be_kept_is_a_warning(tmp_path, monkeypatch):
 )
 @pytest.mark.parametrize("where", ["sweep", "start", "freeze"])
 def test_whatever_stops_a_chain_leaves_the_finished_ones(error, where, monkeypatch):
+    from mifit.imputation.sampler import runs
     from mifit.imputation.sampler.chain import ChainState
 
     frame, words = mixed(40), {"formula": "y ~ x", "m": 4, "iterations": 1, "rng": 1}
-    whole, real, seen = mifit.impute(frame, **words), getattr(ChainState, where), []
+    owner = runs if where == "start" else ChainState
+    whole, real, seen = mifit.impute(frame, **words), getattr(owner, where), []
 
     def third(*given):
         seen.append(given)
@@ -480,7 +482,7 @@ def test_whatever_stops_a_chain_leaves_the_finished_ones(error, where, monkeypat
             raise error
         return real(*given)
 
-    monkeypatch.setattr(ChainState, where, third)
+    monkeypatch.setattr(owner, where, third)
     with pytest.raises(BaseException) as caught:
         mifit.impute(frame, **words)
     monkeypatch.undo()

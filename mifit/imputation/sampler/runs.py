@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...calls import left_alone
-from ...errors import ImputationError, MifitError, PlanError, call
+from ...errors import FormulaError, ImputationError, MifitError, PlanError, call
 from ...formula.derived import Derived
 from ...formula.design import Designs
 from ...frame.table import Table
@@ -155,14 +155,14 @@ def _chain(
                 tick()
     except ImputationError as error:
         raise (error if state is None else _named(error, state)) from error
-    except MifitError:
-        raise
     except MemoryError as error:
         raise ImputationError(
             f"chain {number}, sweep {sweep}: memory ran out while {_visited(state)[1]} was drawn.",
             do=_way_out(engine, None),
         ) from error
     except Exception as error:  # whatever a function of the user's may raise; not all of it crosses a process
+        if isinstance(error, MifitError) and not isinstance(error, FormulaError):
+            raise
         said = str(error).partition("\n")[0] or type(error).__name__
         visiting, what = _visited(state)
         raise ImputationError(

@@ -87,7 +87,7 @@ def test_a_chain_works_in_three_times_its_design(formula):
         engine = Engine(table, plan)
         shared = tracemalloc.get_traced_memory()[0]
         tracemalloc.reset_peak()
-        _chain(engine, 0, None, 2, Seed(1), None)
+        _chain(engine, 0, None, 2, Seed(1), None, 0)
         worked = tracemalloc.get_traced_memory()[1] - shared
     finally:
         tracemalloc.stop()
