@@ -8,7 +8,9 @@ import pandas as pd
 from scipy import special, stats
 
 from mifit.frame.kinds import Kind
+from mifit.imputation.contract import Facts
 from mifit.imputation.methods.logistic import LogisticFitted
+from mifit.imputation.methods.mixture import Mixture, MixtureFitted
 from mifit.imputation.methods.multinomial import MultinomialFitted
 from mifit.imputation.methods.negbin import NegBinFitted
 from mifit.imputation.methods.norm import NormalFitted
@@ -27,6 +29,17 @@ class Fixed:
     fitted: Any
     kinds: ClassVar[frozenset[Kind]] = frozenset(Kind)
     reference: ClassVar[str] = "none"
+
+    spread_columns: ClassVar[tuple[int, ...]] = ()
+
+    @property
+    def facts(self):
+        """Those of the method whose parameters they are, where samplers must know them."""
+        return Mixture.facts if isinstance(self.fitted, MixtureFitted) else Facts()
+
+    def bound(self, columns):
+        """The columns that the spread may differ with change nothing."""
+        return self
 
     def fit(self, visit, rng):
         return self.fitted

@@ -43,7 +43,7 @@ def followed(call, names, again=None, most=5):
             assert error.do and "..." not in error.do, error
             pasted.append(error.do)
             call = again or call
-            if ast.unparse(ast.parse(error.do).body[-1]).startswith(("df.mice", "imp.", "df.assign")):
+            if ast.unparse(ast.parse(error.do).body[-1]).startswith(("df.mice", "imp.", "df.assign", "df[df[")):
                 call = error.do
             else:
                 exec(error.do, names)

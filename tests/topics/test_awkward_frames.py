@@ -144,6 +144,7 @@ def assert_unharmed(one, frame):
         pd.testing.assert_series_equal(here, there, check_exact=True)
 
 
+@pytest.mark.filterwarnings("ignore:.*if that stands for a missing value")
 @pytest.mark.parametrize("asked", [False, True], ids=["chained", "compatible"])
 @pytest.mark.parametrize("name", COMPLETED)
 def test_an_awkward_frame_is_completed_without_loss(name, asked):
@@ -263,6 +264,7 @@ def named_frames(draw):
     return frame
 
 
+@pytest.mark.filterwarnings("ignore:.*if that stands for a missing value")
 @settings(max_examples=60, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 @given(frame=named_frames())
 def test_any_name_and_any_index_come_back(frame):

@@ -72,6 +72,7 @@ WISHES = (
 )  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:.*but imputed independently")
 @pytest.mark.parametrize("option", WISHES, ids=str)
 def test_draws_follow_smoothly_from_the_data_also_where_predictions_are_tied(option):
     """Few distinct rows, so that predictions are equal but for rounding; every kind of column drawn."""

@@ -94,6 +94,8 @@ REFUSED = {
     "a checkpoint that is no folder": (None, "y ~ x", {"checkpoint": __file__}),
     "a checkpoint inside a file": (None, "y ~ x", {"checkpoint": f"{__file__}/chains"}),
     "a name of no column": (None, "y ~ nope", {}),
+    "a mark that is made or missing": (lambda d: d.assign(x=d.x * 0 + 1), "y ~ x + z", {}),
+    "one level left": (lambda d: d.assign(g=d.g.where(d.g == "a")), "y ~ C(g) + x", {}),
 }
 
 ACCEPTED = {
@@ -109,11 +111,10 @@ ACCEPTED = {
     "a derived total": (None, "y ~ q", {"derived": {"q": "x + k"}}),
     "one row in three": (None, "y ~ x", {"ignore": "id > 12"}),
     "bounds of columns": (None, "y ~ x + k", {"censored": {"k": (None, "w")}}),
-    "a constant": (lambda d: d.assign(x=d.x * 0 + 1), "y ~ x + z", {}),
+    "a constant": (lambda d: d.assign(x=[np.nan] + [1.0] * (N - 1)), "y ~ x + z", {}),
     "a copy of the outcome": (lambda d: d.assign(z=d.y), "y ~ x + z", {}),
     "no event": (lambda d: d.assign(d=0), "t ~ x", COX),
     "a level that nobody has": (lambda d: d.assign(g=pd.Categorical(d.g, list("abcd"))), "y ~ g + x", {}),
-    "one level left": (lambda d: d.assign(g=d.g.where(d.g == "a")), "y ~ C(g) + x", {}),
     "more coefficients than rows": (lambda d: d.iloc[:6], "y ~ x + z + w + t + p", {}),
     "many levels": (lambda d: d.assign(h=[f"l{i % 9}" for i in range(N)]), "y ~ C(h) + x", {}),
     "products of 1e100": (lambda d: d.assign(x=d.x * 1e70, w=d.w * 1e70), "y ~ I(x * w) + z", {}),
