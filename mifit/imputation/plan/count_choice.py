@@ -69,7 +69,8 @@ def count_model(
     >>> from mifit.frame.table import read
     >>> count_model(read(pd.DataFrame({"pain": [0, 1, 2, 2, 3, 3, 3, 4, 4, 4] * 20})), "pain", [])[0]
     'ordinal'
-    >>> count_model(read(pd.DataFrame({"falls": [0, 0, 0, 0, 1, 1, 1, 2, 2, 4] * 20})), "falls", [])[0]
+    >>> falls = [0] * 80 + [1] * 60 + [2] * 30 + [3] * 18 + [4] * 8 + [5] * 3 + [7]
+    >>> count_model(read(pd.DataFrame({"falls": falls})), "falls", [])[0]
     'negbin'
     """
     rows, X = design(table, predictors, table[name].observed, _MOST)

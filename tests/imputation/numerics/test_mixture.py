@@ -152,5 +152,5 @@ def test_the_shape_of_residuals_is_tested_as_elsewhere():
     assert (found.skewness, found.tails) == (pytest.approx(stats.skew(u)), pytest.approx(stats.kurtosis(u)))
 
 
-def test_the_mixture_offers_what_a_normal_does():
-    assert facts_of(Mixture()).offers == facts_of(Normal()).offers
+def test_the_mixture_offers_what_a_normal_does_given_its_components():
+    assert facts_of(Mixture()).offers == facts_of(Normal()).offers._replace(components=True)
