@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -458,7 +459,8 @@ def _short(level: Any) -> str:
 
 def _shares(frame: pd.DataFrame, levels: Sequence[Any], bars: int) -> Array:
     """Share of each level, and of all others where they have a bar, shape (bars,)."""
-    share = frame["value"].value_counts(normalize=True).to_dict()  # by the level itself, never by a position
+    seen = frame["value"].dropna()
+    share = {level: count / len(seen) for level, count in Counter(seen).items()}  # by the level, never by a position
     found = np.array([share.get(level, 0.0) for level in levels])
     return found if bars == len(levels) else np.append(found, max(1 - found.sum(), 0.0))
 
