@@ -67,17 +67,20 @@ def make(
 def _with_samplers(plan: Plan, designs: Designs, derived: Sequence[Derived]) -> Plan:
     """The plan with the sampler of every column as its chains will choose it."""
     engine = Engine(designs.table, plan, derived, designs=designs)
-    drafted, plan = plan, with_working_laws(plan, engine)
-    if plan is not drafted and plan.factors != drafted.factors:
-        engine = Engine(designs.table, plan, derived, designs=designs)
-    drafted, plan = plan, with_error_laws(plan, engine)
-    if plan is not drafted and plan.factors != drafted.factors:
-        engine = Engine(designs.table, plan, derived, designs=designs)
+    for with_laws in (with_working_laws, with_error_laws):
+        drafted, plan = plan, with_laws(plan, engine)
+        if _methods(plan) != _methods(drafted):
+            engine = Engine(designs.table, plan, derived, designs=designs)
     stated = [
         dataclasses.replace(v, sampler=_stated(engine, v.name)) if v.name in engine.choices else v
         for v in plan.variables
     ]
     return dataclasses.replace(plan, variables=tuple(stated))
+
+
+def _methods(plan: Plan) -> list[Any]:
+    """The methods of all factors and variables: an engine depends on these, not on what is said of their laws."""
+    return [*(factor.method for factor in plan.factors), *(variable.method for variable in plan.variables)]
 
 
 def _stated(engine: Engine, name: Hashable) -> str:

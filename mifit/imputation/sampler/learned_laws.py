@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable
-from typing import Any
 
 import numpy as np
 
 from ...typing import Array, Rows
-from ..contract import Visit, facts_of
+from ..contract import Method, Visit, facts_of
 from ..methods import Mixture
 from ..methods.mixture import OPENING
 from ..numerics.linear import solve
@@ -17,6 +15,7 @@ from ..numerics.mixture import Law, first_law, gibbs_pass, score_test, shape_of
 from ..plan.error_law import DECLARED, FEW_VALUES, LEARNED, NORMAL_AT, SPREAD_AT, WITH_SPREAD, ErrorLaw, repeated
 from ..plan.plan import Plan, Variable
 from .engine import Engine, FactorRuntime, ModelInfo
+from .factor_laws import matters, rows_drawn, with_laws
 from .mixture_term import spread_columns
 from .store import Model
 
@@ -50,39 +49,32 @@ def with_error_laws(plan: Plan, engine: Engine) -> Plan:
     """
     if plan.mode != "compatible":
         return plan
-    factors, changed = [], {}
-    for runtime in engine.factors:
+
+    def choose(runtime: FactorRuntime) -> tuple[Method, ErrorLaw] | None:
         law = _law(plan, engine, runtime)
         if law is None:
-            factors.append(runtime.factor)
-            continue
-        method: Any = runtime.factor.method
-        if law.learned:
-            method = Mixture(law.components, law.form == WITH_SPREAD)
-            changed.update(dict.fromkeys(runtime.outcome, method))
-        label = "mixture" if law.learned and runtime.question is None else runtime.factor.label
-        factors.append(dataclasses.replace(runtime.factor, method=method, law=law, label=label))
-    variables = tuple(_following(_own(plan, engine, one), changed) for one in plan.variables)
-    return dataclasses.replace(plan, factors=tuple(factors), variables=variables)
+            return None
+        return (_mixture(law) if law.learned else runtime.factor.method), law
+
+    found = with_laws(plan, engine, choose)
+    return dataclasses.replace(found, variables=tuple(_own(plan, engine, one) for one in found.variables))
 
 
-def _following(variable: Variable, changed: dict[Hashable, Mixture]) -> Variable:
-    """An incomplete outcome or auxiliary, drawn by the method of its factor."""
-    if variable.name not in changed or variable.role not in ("outcome", "auxiliary"):
-        return variable
-    return dataclasses.replace(variable, method=changed[variable.name], label="mixture")
+def _mixture(law: ErrorLaw) -> Mixture:
+    """The method that draws from a learned law."""
+    return Mixture(law.components, law.form == WITH_SPREAD)
 
 
 def _law(plan: Plan, engine: Engine, runtime: FactorRuntime) -> ErrorLaw | None:
     """The error law of a factor; None of one that has none, or of which no value is drawn."""
     option = plan.options.error_law
-    if not facts_of(runtime.method).errors_learned or runtime.factor.rows == "units" or not _matters(engine, runtime):
+    if not facts_of(runtime.method).errors_learned or runtime.factor.rows == "units" or not matters(engine, runtime):
         return None
     if runtime.question is None and runtime.factor.variable in plan.options.methods:
         return None
     if runtime.weights is not None or any(n in engine.limits for n in runtime.outcome):
         return None
-    if _rows_drawn(engine):
+    if rows_drawn(engine):
         return None
     (each,) = (one for one in engine.models if one.runtime is runtime)
     return _said_by_rows(engine, each, option, NORMAL_AT)
@@ -93,19 +85,13 @@ def _own(plan: Plan, engine: Engine, variable: Variable) -> Variable:
     name = variable.name
     if variable.role != "covariate" or not facts_of(variable.method).errors_learned or name in plan.options.methods:
         return variable
-    if plan.options.error_law == DECLARED or variable.together or variable.bounds is not None or _rows_drawn(engine):
+    if plan.options.error_law == DECLARED or variable.together or variable.bounds is not None or rows_drawn(engine):
         return variable
     (each,) = (one for one in engine.models if one.key == name)
     law = _said_by_rows(engine, each, "auto", OWN_AT)
     if law is None or not law.learned:
         return variable
-    method = Mixture(law.components, law.form == WITH_SPREAD)
-    return dataclasses.replace(variable, method=method, label="mixture", why=f"{variable.why}; {law.said}")
-
-
-def _rows_drawn(engine: Engine) -> bool:
-    """Whether the rows that count for a model depend on what is drawn."""
-    return bool(engine.layout.means) or any(variable.skip for variable in engine.variables.values())
+    return dataclasses.replace(variable, method=_mixture(law), label="mixture", why=f"{variable.why}; {law.said}")
 
 
 def _said_by_rows(engine: Engine, each: ModelInfo, option: str, least: float) -> ErrorLaw | None:
@@ -122,12 +108,6 @@ def _said_by_rows(engine: Engine, each: ModelInfo, option: str, least: float) ->
     if share:
         return dataclasses.replace(known, value=value, share=share)
     return _tested(seen, engine, each.model, option, least)
-
-
-def _matters(engine: Engine, runtime: FactorRuntime) -> bool:
-    """Whether some incomplete column is drawn from a factor, or weighed by it."""
-    names = engine.layout.needs(runtime.model.columns) | set(runtime.outcome)
-    return any(len(engine.table[name].missing) for name in names)
 
 
 def _tested(seen: Visit, engine: Engine, model: Model, option: str, least: float) -> ErrorLaw | None:

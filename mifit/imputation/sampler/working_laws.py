@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
 
 from ...frame.kinds import Kind
 from ...typing import Array, Rows
-from ..contract import Method, Visit, facts_of
-from ..methods import Logistic, name_of
-from ..plan.plan import Plan, Variable
+from ..contract import Visit, facts_of
+from ..methods import Logistic
+from ..plan.plan import Plan
 from ..plan.working_law import Choice, of_counts, of_shares, of_two_values
 from .engine import Engine, FactorRuntime
+from .factor_laws import matters, rows_drawn, with_laws
 
 __all__ = ["with_working_laws"]
 
@@ -40,40 +39,20 @@ def with_working_laws(plan: Plan, engine: Engine) -> Plan:
     """
     if plan.mode != "compatible":
         return plan
-    factors, changed = [], {}
-    for runtime in engine.factors:
-        found = _choice(plan, engine, runtime)
-        if found is None:
-            factors.append(runtime.factor)
-            continue
-        method, law = found
-        if method is not runtime.factor.method:
-            changed.update(dict.fromkeys(runtime.outcome, method))
-        label = name_of(method) if runtime.question is None and runtime.outcome[0] in changed else runtime.factor.label
-        factors.append(dataclasses.replace(runtime.factor, method=method, law=law, label=label))
-    variables = tuple(_following(variable, changed) for variable in plan.variables)
-    return dataclasses.replace(plan, factors=tuple(factors), variables=variables)
-
-
-def _following(variable: Variable, changed: dict[Hashable, Method]) -> Variable:
-    """An incomplete outcome or auxiliary, drawn by the method of its factor."""
-    if variable.name not in changed or variable.role not in ("outcome", "auxiliary"):
-        return variable
-    method = changed[variable.name]
-    return dataclasses.replace(variable, method=method, label=name_of(method))
+    return with_laws(plan, engine, lambda runtime: _choice(plan, engine, runtime))
 
 
 def _choice(plan: Plan, engine: Engine, runtime: FactorRuntime) -> Choice | None:
     """The method and the law of a factor; None of one that is not asked, or of which no value is drawn."""
     kind, option, method = _kind(runtime), plan.options.error_law, runtime.factor.method
-    if not kind or not _matters(engine, runtime):
+    if not kind or not matters(engine, runtime):
         return None
     if runtime.question is None and runtime.factor.variable in plan.options.methods:
         return None
     if kind == "two values":
         return of_two_values(method, _LINKS.get(_link(method), _link(method)), option)
-    if engine.layout.means or any(variable.skip for variable in engine.variables.values()):
-        return None  # the rows that count there depend on what is drawn
+    if rows_drawn(engine):
+        return None
     (each,) = (one for one in engine.models if one.runtime is runtime)
     rows = engine.complete_rows(each)
     if len(rows) < max(_LEAST_ROWS, _PER_COLUMN * len(runtime.model.columns)):
@@ -84,12 +63,6 @@ def _choice(plan: Plan, engine: Engine, runtime: FactorRuntime) -> Choice | None
     if not len(seen.y) or not np.isfinite(seen.X).all():
         return None
     return (of_shares if kind == "shares" else of_counts)(method, seen, weight, option)
-
-
-def _matters(engine: Engine, runtime: FactorRuntime) -> bool:
-    """Whether some incomplete column is drawn from a factor, or weighed by it."""
-    names = engine.layout.needs(runtime.model.columns) | set(runtime.outcome)
-    return any(len(engine.table[name].missing) for name in names)
 
 
 def _link(method: Any) -> str:
