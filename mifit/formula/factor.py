@@ -97,14 +97,12 @@ class Block:
 
     def values(self, data: Mapping[Hashable, Array], n_rows: int) -> Array:
         """Numbers (n, width), or level codes (n, 1); NaN where the data leave the factor's domain."""
-        if not n_rows:  # patsy's splines do not take none
+        if not n_rows:  # splines and user-defined functions may fail on an empty argument
             return np.empty((0, self.width))
         if self.lookup is not None:
             return self.lookup[data[self.variables[0]].astype(np.int64)]
         if self.bare:
             return data[self.variables[0]][:, None]
-        if not n_rows:  # splines and user-defined functions may fail on an empty argument
-            return np.empty((0, self.width))
         seen = {v: plain_view(self.codings[v], data[v]) for v in self.variables}
         inside = self._inside(seen, n_rows)
         if inside is None:
