@@ -228,11 +228,11 @@ def test_a_file_that_is_no_study_is_not_read_to_its_end(tmp_path):
 
 def test_nothing_else_of_the_package_opens_a_file_to_write():
     """All files of users go through one function: what is opened elsewhere is the parcel of the workers."""
-    house = Path(mifit.__file__).parent
+    package = Path(mifit.__file__).parent
     calls = ("write_text(", "write_bytes(", ".tofile(", "np.save", "mkstemp(", "os.replace(", '"wb"', '"w+b"')
     found = {
-        path.relative_to(house).as_posix()
-        for path in house.rglob("*.py")
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
         for line in path.read_text(encoding="utf-8").splitlines()
         if any(call in line.replace("return write_text(path", "") for call in calls)
     }

@@ -176,7 +176,7 @@ def test_a_name_that_refers_to_any_module_is_refused(study, tmp_path, path):
     ["os:System", "mifit.storage.plain:Packer", "mifit.impute.store:ColumnStore", "mifit.imputed:ImputedSet",
      "builtins:Exception", "mifit.impute.chain:Running", "Running", "Exception", "mifit.impute.plan:Nothing", 3],
 )  # fmt: skip
-def test_no_class_but_the_nouns_of_the_house_is_made(study, tmp_path, noun):
+def test_no_class_that_files_do_not_name_is_made(study, tmp_path, noun):
     document, arrays = parts_of(study)
     document["seed"]["class"] = noun
     refused(repacked(document, arrays), tmp_path)

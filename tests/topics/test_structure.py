@@ -432,10 +432,10 @@ _MODELS = frozenset(
 _AMBIGUOUS = frozenset({"logit", "probit", "poisson", "ordinal"})  # links, methods and kinds are called so too
 
 
-def named_models(house: Path) -> list[str]:
+def named_models(package: Path) -> list[str]:
     """Models named outside their tables and messages: what differs between them is a field of the tables."""
     wrong = []
-    for name, path in modules(house).items():
+    for name, path in modules(package).items():
         if name in _MODEL_FILES:
             continue
         tree, printed = ast.parse(path.read_text(encoding="utf-8")), set()
@@ -529,7 +529,7 @@ def test_every_module_opens_with_a_sentence_and_says_in_order_what_is_public():
     assert wrong_public_names(PACKAGE) == []
 
 
-def test_the_table_of_packages_is_the_house():
+def test_the_table_of_packages_is_complete():
     assert wrong_table(PACKAGE, (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")) == []
 
 
