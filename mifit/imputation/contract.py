@@ -19,6 +19,7 @@ from ..typing import Array
 __all__ = [
     "Clusters",
     "Cross",
+    "Differentiable",
     "Discrete",
     "Facts",
     "Fitted",
@@ -151,6 +152,18 @@ class ScoresOutcome(Fitted, Protocol):
 
     def log_accept(self, y: Array, linear: Array) -> Array:
         """Log likelihood of y minus its largest possible value (<= 0; -inf outside the domain), shape (n,)."""
+        ...
+
+
+@runtime_checkable
+class Differentiable(ScoresOutcome, Protocol):
+    """A likelihood with derivatives in closed form: optional, without them samplers take differences."""
+
+    def derivatives(self, y: Array, linear: Array) -> tuple[Array, Array]:
+        """First derivative of ``log_accept`` by ``linear``, and minus the second.
+
+        Each of shape (n,); of k linear predictors (n, k) and (n, k, k). Finite wherever ``linear`` is.
+        """
         ...
 
 

@@ -12,11 +12,13 @@ import numpy as np
 from ...errors import PlanError
 from ...frame.kinds import Kind
 from ...typing import Array
-from ..contract import Discrete, Facts, Fitted, Method, Offers, Scaled, ScoresOutcome, Visit, facts_of
+from ..contract import Differentiable, Discrete, Facts, Fitted, Method, Offers, Scaled, ScoresOutcome, Visit, facts_of
+from ..numerics.derivatives import along, differences
 
 __all__ = ["check_method", "offered"]
 
 N_FIT, N_DRAW, LEVELS = 60, 400, {Kind.BINARY: 2, Kind.NOMINAL: 4, Kind.ORDINAL: 4}
+_NEAR = 1e-3  # of a derivative to the difference that it is compared with
 
 
 def check_method(method: Method) -> None:
@@ -24,6 +26,7 @@ def check_method(method: Method) -> None:
 
     Asked of every fit: one finite value per row, codes in range; the same generator gives the same draw, another one
     gives other *parameters*; global random state and inputs untouched; it pickles; it can start from its own `warm`.
+    Where it states derivatives of its likelihood, they are those of differences.
     Asked of it in sickness: one row to draw, none, an intercept only, collinear columns, scales of 1e9, a constant
     variable, perfect separation, an unused level.
 
@@ -187,6 +190,25 @@ def _proper(method: Method, name: str, kind: Kind) -> None:
     _owe(not np.array_equal(one, two), name, "another generator draws other parameters", kind.value)
     said = facts_of(method).offers
     _owe(said is None or said == offered(first, y), name, "its fitted half offers what facts say", kind.value)
+    if isinstance(first, Differentiable):
+        _differentiated(name, kind.value, first, y, X)
+
+
+def _differentiated(name: str, where: str, fitted: Differentiable, y: Array, X: Array) -> None:
+    """Its derivatives are those of its ``log_accept``, along each linear predictor and along all of them."""
+    linear = X @ fitted.coef
+    one, two = fitted.derivatives(y, linear)
+    _owe(one.shape == linear.shape and two.shape == linear.shape + linear.shape[1:], name,
+         "derivatives gives (n,) and (n,), or (n, k) and (n, k, k)", where)  # fmt: skip
+    _owe(bool(np.isfinite(one).all() and np.isfinite(two).all()), name, "derivatives are finite", where)
+    lines = [np.ones(linear.shape)]
+    if linear.ndim == 2:
+        lines += [np.tile(axis, (len(y), 1)) for axis in np.eye(linear.shape[1])]
+    for line in lines:
+        wanted = differences(lambda step, line=line: fitted.log_accept(y, linear + step * line))  # type: ignore[misc]
+        for found, true, what in zip(along(fitted, y, linear, line), wanted, ("first", "second"), strict=True):
+            near = np.abs(found - true) <= _NEAR * (1.0 + np.abs(true))
+            _owe(bool(near.all()), name, f"its {what} derivative is that of log_accept", where)
 
 
 def offered(fitted: Any, y: Array) -> Offers:

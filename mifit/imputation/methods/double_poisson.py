@@ -102,3 +102,8 @@ class DoublePoissonFitted:
     def log_accept(self, y: Array, linear: Array) -> Array:
         """The log-likelihood of a Poisson, at most 0, over phi, shape (n,)."""
         return PoissonFitted(self.coef, self.largest, None).log_accept(y, linear) / self.phi
+
+    def derivatives(self, y: Array, linear: Array) -> tuple[Array, Array]:
+        """First derivative of :meth:`log_accept` by `linear`, and minus the second, each (n,)."""
+        first, minus = PoissonFitted(self.coef, self.largest, None).derivatives(y, linear)
+        return first / self.phi, minus / self.phi

@@ -81,6 +81,18 @@ class GlmFitted:
         edge = np.isin(mean, _DOMAIN[type(self.family).__name__]) & (mean == y)
         return np.where(inside, -0.5 * deviance / self.dispersion, np.where(edge, 0.0, -np.inf))
 
+    def derivatives(self, y: Array, linear: Array) -> tuple[Array, Array]:
+        """First derivative of :meth:`log_accept` by `linear`, and minus the second, each (n,); 0 outside the domain."""
+        link, variance = self.family.link, self.family.variance
+        with np.errstate(all="ignore"):
+            mean = np.asarray(link.inverse(linear), dtype=np.float64)
+            slope, bend = link.inverse_deriv(linear), link.inverse_deriv2(linear)
+            spread, change = variance(mean), variance.deriv(mean)
+            first = (y - mean) * slope / spread
+            minus = (slope * slope - (y - mean) * (bend - slope * slope * change / spread)) / spread
+        good = _inside(self.family, mean) & np.isfinite(first) & np.isfinite(minus)
+        return np.where(good, first / self.dispersion, 0.0), np.where(good, minus / self.dispersion, 0.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Glm:

@@ -164,6 +164,12 @@ class LogisticFitted:
         margin = (2 * y - 1) * linear
         return np.minimum(margin, 0.0) - np.log1p(np.exp(-np.abs(margin)))
 
+    def derivatives(self, y: Array, linear: Array) -> tuple[Array, Array]:
+        """First derivative of :meth:`log_accept` by `linear`, and minus the second, each (n,)."""
+        sign = 2 * y - 1
+        miss = expit(-sign * linear)
+        return sign * miss, miss * (1.0 - miss)
+
 
 class _Bernoulli:
     """The slope and the curve of :func:`_bernoulli`, in few steps."""

@@ -83,6 +83,17 @@ class MixtureFitted:
         top = np.log(np.sum(self.law.weight / np.sqrt(self.law.variance)))
         return np.minimum(summed(log_weights(u, self.law)) - top, 0.0)
 
+    def derivatives(self, y: Array, linear: Array, log_spread: Array | float = 0.0) -> tuple[Array, Array]:
+        """First derivative of :meth:`log_accept` by `linear`, and minus the second, each (n,)."""
+        narrow = np.exp(-np.asarray(log_spread))
+        u = (self.standardised(y) - linear) * narrow
+        share = log_weights(u, self.law)
+        share = np.exp(share - summed(share))
+        pull = (u - self.law.mean[:, None]) / self.law.variance[:, None]
+        first = (share * pull).sum(axis=0)
+        minus = (share * (1.0 / self.law.variance[:, None] - pull * pull)).sum(axis=0) + first * first
+        return narrow * first, narrow * narrow * minus
+
     def _errors(self, values: Array, X: Array) -> Array:
         """Standardised errors of values, shape (n_draw,)."""
         return (self.standardised(values) - X @ self.coef) * np.exp(-self.log_spread(X))

@@ -135,6 +135,14 @@ class MultinomialFitted:
         """Log probability of the level that y, shape (n,), has under the log odds `linear`, shape (n, K - 1)."""
         return np.asarray(_log_softmax(linear)[np.arange(len(y)), y.astype(np.int64)])
 
+    def derivatives(self, y: Array, linear: Array) -> tuple[Array, Array]:
+        """First derivatives of :meth:`log_accept` by `linear`, (n, K - 1), and minus the second, (n, K - 1, K - 1)."""
+        share = np.exp(_log_softmax(linear)[:, 1:])
+        minus = -share[:, :, None] * share[:, None, :]
+        each = np.arange(share.shape[1])
+        minus[:, each, each] += share
+        return (y[:, None] == each + 1) - share, minus
+
 
 def draw_levels(log_weights: Array, rng: np.random.Generator) -> Array:
     """Draw one level code per row with probabilities proportional to exp(log_weights).

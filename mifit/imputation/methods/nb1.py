@@ -116,6 +116,13 @@ class NB1Fitted:
         value = np.where(np.isnan(value), -np.inf, value)  # a mean beyond all numbers
         return np.asarray(np.where(y < 0, -np.inf, np.minimum(value, 0.0)))
 
+    def derivatives(self, y: Array, linear: Array) -> tuple[Array, Array]:
+        """First derivative of :meth:`log_accept` by `linear`, and minus the second, each (n,)."""
+        size = np.maximum(np.exp(np.clip(linear, -CLIP, CLIP)) / self.delta, _LEAST)
+        count = np.maximum(y, 0.0)
+        first = size * (digamma(count + size) - digamma(size) - np.log1p(self.delta))
+        return first, -first - size * size * (polygamma(1, count + size) - polygamma(1, size))
+
 
 def nb1_peak(found: Columns, y: Array, plain: Peak, rescued: bool, warm: Any, offset: Array | float) -> Peak | None:
     """Estimate (beta, log delta) from the Poisson estimate; None where there is no estimate inside the bounds."""

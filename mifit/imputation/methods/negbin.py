@@ -141,6 +141,12 @@ class NegBinFitted:
         value = np.where(positive, y * distance, 0.0) - (y + 1 / alpha) * np.log1p(inside)
         return np.asarray(np.where(y < 0, -np.inf, np.minimum(value, 0.0)))
 
+    def derivatives(self, y: Array, linear: Array) -> tuple[Array, Array]:
+        """First derivative of :meth:`log_accept` by `linear`, and minus the second, each (n,)."""
+        mean = np.exp(np.minimum(linear, CLIP))
+        kept = 1.0 / (1.0 + self.alpha * mean)
+        return (y - mean) * kept, mean * kept * (1.0 + self.alpha * y) * kept
+
 
 def overdispersed(
     found: Columns, y: Array, plain: Peak, rescued: bool, warm: Any, offset: Array | float

@@ -65,6 +65,11 @@ class NormalFitted:
         """Minus half the squared standardised residual, shape (n,)."""
         return -0.5 * ((self.standardised(y) - linear) / self.residual_sd) ** 2
 
+    def derivatives(self, y: Array, linear: Array) -> tuple[Array, Array]:
+        """First derivative of :meth:`log_accept` by `linear`, and minus the second, each (n,)."""
+        weight = 1.0 / self.residual_sd**2
+        return weight * (self.standardised(y) - linear), np.full(len(linear), weight)
+
 
 @dataclass(frozen=True, slots=True)
 class Normal:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import log_expit, log_ndtr, ndtri
+from scipy.special import expit, log_expit, log_ndtr, ndtri
 
 from ...frame.kinds import Kind
 from ...typing import Array
@@ -151,6 +151,16 @@ class OrdinalFitted:
         upper, lower = log_expit(edges[level + 1] - linear), log_expit(linear - edges[level])
         return np.asarray(upper + lower + _log_width(edges)[level])
 
+    def derivatives(self, y: Array, linear: Array) -> tuple[Array, Array]:
+        """First derivative of :meth:`log_accept` by `linear`, and minus the second, each (n,)."""
+        edges = _edges(self.cuts)
+        level = _fitted_level(y.astype(np.int64), edges)
+        below, above = edges[level] - linear, edges[level + 1] - linear
+        if self.link == "probit":
+            return _derivatives_between(below, above)
+        up, down = expit(below), expit(-above)
+        return up - down, up * (1.0 - up) + down * (1.0 - down)
+
     def _weigh(self, linear: Array) -> Array:
         """Log probability of every level from X @ coef."""
         edges, linear = _edges(self.cuts), linear[:, None]
@@ -185,6 +195,18 @@ def _log_between(lower: Array, upper: Array) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         found = top + np.log(-np.expm1(log_ndtr(low) - top))
     return np.where(high > low, found, -np.inf)
+
+
+def _derivatives_between(lower: Array, upper: Array) -> tuple[Array, Array]:
+    """First derivative of :func:`_log_between` by a shift of the normal, and minus the second, each (n,)."""
+    share = _log_between(lower, upper)
+    ends = [np.where(np.isfinite(end), end, 0.0) for end in (lower, upper)]
+    low, high = (
+        np.where(np.isfinite(end), np.exp(-0.5 * point * point - share) / np.sqrt(2 * np.pi), 0.0)
+        for end, point in zip((lower, upper), ends, strict=True)
+    )
+    first = low - high
+    return first, np.maximum(first * first + high * ends[1] - low * ends[0], 0.0)
 
 
 def _log_width(edges: Array) -> Array:

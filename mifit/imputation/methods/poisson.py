@@ -108,6 +108,11 @@ class PoissonFitted:
         value = np.where(positive, y * (distance - excess), -1.0 - excess)
         return np.asarray(np.where(y < 0, -np.inf, np.minimum(value, 0.0)))
 
+    def derivatives(self, y: Array, linear: Array) -> tuple[Array, Array]:
+        """First derivative of :meth:`log_accept` by `linear`, and minus the second, each (n,)."""
+        mean = np.exp(np.minimum(linear, CLIP))
+        return y - mean, mean
+
 
 def all_zero(p: int) -> tuple[Array, int]:
     """Coefficients and largest count of a variable that was never above 0: it stays there."""

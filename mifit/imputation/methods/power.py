@@ -163,6 +163,11 @@ class PowerFitted:
         """Minus half the squared standardised residual, shape (n,)."""
         return -0.5 * ((self.standardised(y) - linear) / self.residual_sd) ** 2
 
+    def derivatives(self, y: Array, linear: Array) -> tuple[Array, Array]:
+        """First derivative of :meth:`log_accept` by `linear`, and minus the second, each (n,)."""
+        weight = 1.0 / self.residual_sd**2
+        return weight * (self.standardised(y) - linear), np.full(len(linear), weight)
+
     def sample(self, X: Array, rng: np.random.Generator, shift: float = 0.0) -> Array:
         """Draw one value per row, shape (n_draw,): normal on the power scale, truncated to its range."""
         mean, sd = self.mean_sd(X)

@@ -81,6 +81,13 @@ class ProbitFitted:
         """Log probability of the level that y, shape (n,), has under the linear predictor."""
         return np.asarray(log_ndtr((2 * y - 1) * linear))
 
+    def derivatives(self, y: Array, linear: Array) -> tuple[Array, Array]:
+        """First derivative of :meth:`log_accept` by `linear`, and minus the second, each (n,)."""
+        sign = 2 * y - 1
+        margin = sign * linear
+        ratio = np.exp(-0.5 * margin * margin - log_ndtr(margin)) / np.sqrt(2 * np.pi)
+        return sign * ratio, np.maximum(ratio * (ratio + margin), 0.0)
+
 
 def _probit(X: Array, y: Array, offset: Array | float) -> Likelihood:
     """Log-likelihood of a probit regression, part of its linear predictor known."""

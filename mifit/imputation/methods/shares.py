@@ -123,6 +123,10 @@ class SharesFitted:
         """Minus half the unit deviance over the dispersion, shape (n,); -inf where the mean leaves its domain."""
         return self._binomial().log_accept(y, linear)
 
+    def derivatives(self, y: Array, linear: Array) -> tuple[Array, Array]:
+        """First derivative of :meth:`log_accept` by `linear`, and minus the second, each (n,)."""
+        return self._binomial().derivatives(y, linear)
+
     def _binomial(self) -> GlmFitted:
         return GlmFitted(self.family, self.coef, self.phi, None)
 

@@ -112,6 +112,17 @@ class ZeroInflatedFitted:
         zero = y == 0
         return np.where(zero, np.log(self.share + (1 - self.share) * np.exp(np.where(zero, found, 0.0))), found)
 
+    def derivatives(self, y: Array, linear: Array) -> tuple[Array, Array]:
+        """First derivative of :meth:`log_accept` by `linear`, and minus the second, each (n,)."""
+        first, minus = self.others.derivatives(y, linear + self.raised)
+        counted = np.where(y == 0, self._counted(linear), 1.0)  # probability that a row is one of the others
+        return counted * first, counted * (minus - (1.0 - counted) * first * first)
+
+    def _counted(self, linear: Array) -> Array:
+        """Probability that a zero is a count, shape (n,)."""
+        zero = (1 - self.share) * np.exp(self.others.log_accept(np.zeros(len(linear)), linear + self.raised))
+        return np.asarray(zero / (self.share + zero))
+
 
 def _raised(others: NegBinFitted, by: float) -> NegBinFitted:
     """The same with a last coefficient, of a column of ones."""

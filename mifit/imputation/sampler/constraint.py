@@ -57,6 +57,10 @@ class Constraint:
             score[(found < self.low[at]) | (found > self.high[at])] = -np.inf
         return score
 
+    def derivatives(self, at: Rows, values: Array) -> tuple[Array, Array] | None:
+        """0: within it no value is likelier than another."""
+        return np.zeros(len(at)), np.zeros(len(at))
+
     def information(self, backward: Callable[[Array], Array], mean: Array, unit: float) -> tuple[Array, Array] | None:
         """None: it is no normal factor."""
         return None

@@ -12,6 +12,7 @@ import numpy as np
 
 from ...typing import Array, Rows
 from ..contract import ScoresOutcome
+from ..numerics.derivatives import along
 from .store import ColumnStore, Model
 from .visit import Response
 
@@ -45,6 +46,10 @@ class ScoresValues(Protocol):
 
     def information(self, backward: Callable[[Array], Array], mean: Array, unit: float) -> tuple[Array, Array] | None:
         """Precision added by a normal factor, and precision times (its mean - current), each (n_units,), or None."""
+        ...
+
+    def derivatives(self, at: Rows, values: Array) -> tuple[Array, Array] | None:
+        """First derivative of ``log_accept`` by the values, and minus the second, each (len(at),), or None."""
         ...
 
 
@@ -142,6 +147,31 @@ class LikelihoodTerm:
             quiet = np.isin(at, self.without_outcome) & ~outside
             score = np.where(quiet, 0.0 if possible is None else np.where(possible(linear), 0.0, _NOWHERE), score)
         return score
+
+    def derivatives(self, at: Rows, values: Array) -> tuple[Array, Array] | None:
+        """First derivative of the log-likelihood by the variable, and minus the second.
+
+        Parameters
+        ----------
+        at : ndarray, shape (n_at,)
+            Positions among the missing values.
+        values : ndarray, shape (n_at,)
+            Where the derivatives are taken.
+
+        Returns
+        -------
+        tuple of ndarray, each (n_at,), or None
+            0 in rows without an outcome; None where the linear predictor is no line in the variable.
+        """
+        if self.line is None:
+            return None
+        first, minus = along(self.fitted, self.response[at], self.linear(at, values), self.line.slope[at])
+        if self.weights is not None:
+            first, minus = first * self.weights[at], minus * self.weights[at]
+        if self.without_outcome is not None:
+            uninformative = np.isin(at, self.without_outcome)
+            first, minus = np.where(uninformative, 0.0, first), np.where(uninformative, 0.0, minus)
+        return first, minus
 
     def information(self, backward: Callable[[Array], Array], mean: Array, unit: float) -> tuple[Array, Array] | None:
         """What a normal factor, affine in what is drawn, adds to a normal around ``mean``.
@@ -251,6 +281,15 @@ class GroupedTerm:
         cells, position = self.grouped_rows.expanded(at)
         score = self.term.log_accept(cells, values[position])
         return np.bincount(position, score, len(at)).astype(np.float64)
+
+    def derivatives(self, at: Rows, values: Array) -> tuple[Array, Array] | None:
+        """Sums over the rows of each unit, each (len(at),)."""
+        cells, position = self.grouped_rows.expanded(at)
+        found = self.term.derivatives(cells, values[position])
+        if found is None:
+            return None
+        first, minus = (np.bincount(position, part, len(at)).astype(np.float64) for part in found)
+        return first, minus
 
     def information(self, backward: Callable[[Array], Array], mean: Array, unit: float) -> tuple[Array, Array] | None:
         """Sums over the rows of each unit, each (n_units,)."""

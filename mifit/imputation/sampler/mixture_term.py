@@ -88,6 +88,19 @@ class MixtureTerm:
             return score
         return np.where(np.isin(at, self.term.without_outcome) & np.isfinite(linear), 0.0, score)
 
+    def derivatives(self, at: Rows, values: Array) -> tuple[Array, Array] | None:
+        """First derivative of :meth:`log_accept` by the variable, and minus the second; None where the spread moves."""
+        line = self.term.line
+        if line is None or self.log_sd is not None:
+            return None
+        linear, slope = self.term.linear(at, values), line.slope[at]
+        first, minus = self.fitted.derivatives(self.term.response[at], linear, self.still[at])
+        first, minus = first * slope, minus * slope * slope
+        if self.term.without_outcome is not None:
+            uninformative = np.isin(at, self.term.without_outcome)
+            first, minus = np.where(uninformative, 0.0, first), np.where(uninformative, 0.0, minus)
+        return first, minus
+
     def information_of_components(
         self, backward: Callable[[Array], Array], mean: Array, spread: Array, unit: float, rng: np.random.Generator,
         current: Array | None = None,
