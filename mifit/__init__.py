@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .imputation.methods import PMM, Logistic, Mixture, Multinomial, NegBin, Normal, Ordinal, Poisson, Power, Sample
     from .imputation.methods.check_method import check_method
     from .imputed import ImputedSet, from_frames, from_long, load
+    from .planning.ampute import ampute
     from .results.compare import anova
     from .results.external import pool, pool_table
     from .results.pooled import PooledResults
@@ -78,6 +79,7 @@ __all__ = [
     "StorageError",
     "StorageWarning",
     "__version__",
+    "ampute",
     "anova",
     "check_method",
     "datasets",
@@ -102,6 +104,7 @@ _HOMES = {
     "ImputedSet": "imputed",
     "Kind": "frame.kinds",
     "PooledResults": "results.pooled",
+    "ampute": "planning.ampute",
     "anova": "results.compare",
     "check_method": "imputation.methods.check_method",
     "datasets": "",

@@ -26,7 +26,7 @@ LAYERS = (
     ("accessor",),
     ("imputed",),
     ("workflow",),
-    ("examine", "storage"),
+    ("examine", "storage", "planning"),
     ("results", "record"),
     ("imputation", "analysis", "pooling"),
     ("formula",),
