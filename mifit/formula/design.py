@@ -197,7 +197,18 @@ class Design:
         )
 
     def affine_in(self, variable: Hashable) -> bool:
-        """Whether every column is affine in a numeric variable, others held: checked on 25 values."""
+        """Whether every column is affine in a numeric variable, others held: checked on 25 values, once."""
+        if variable not in self._affine:
+            self._affine[variable] = self._is_affine_in(variable)
+        return self._affine[variable]
+
+    @cached_property
+    def _affine(self) -> dict[Hashable, bool]:
+        """Variables that were asked about, and the answers."""
+        return {}
+
+    def _is_affine_in(self, variable: Hashable) -> bool:
+        """Whether every column is affine in a variable."""
         column = self.table[variable]
         which = self.columns_of(variable)
         if not which or column.kind.discrete:

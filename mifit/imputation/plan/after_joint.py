@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 from ...errors import listed
+from .association import strongest
 from .chained import method_of
-from .defaults import allowed_parameters, strongest
+from .defaults import allowed_parameters
 from .draft import Draft
 from .plan import Piece
 
@@ -49,7 +50,7 @@ def draw_afterwards(
             pieces, shown = draft.predictors(name, others, (), draft.table.n_rows - draft.n_missing(name))
         elif label != "sample":
             room = max(allowed_parameters(draft.table, name, draft.table.n_rows - draft.n_missing(name)) - len(told), 2)
-            kept = strongest(draft.table, name, others, (), room, draft.effects)
+            kept = strongest(draft.associations, name, others, (), room)
             mains, words = draft.mains(name, kept)
             pieces, shown = (*told, *mains), ("the outcome", *words)
         draft.add(name, "column", method, label, pieces, shown, f"after the joint model, predicts no other; {why}")

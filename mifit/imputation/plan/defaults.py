@@ -20,7 +20,6 @@ from ..numerics.truncated import truncated_fit
 __all__ = [
     "MOST_LEVELS",
     "allowed_parameters",
-    "association",
     "commonest",
     "constant_within",
     "design",
@@ -31,7 +30,6 @@ __all__ = [
     "nearly_determines",
     "normal_or_power",
     "rare_together",
-    "strongest",
     "thin_levels",
 ]
 
@@ -41,6 +39,7 @@ _SOME_LEVELS = 20
 _SKEWED = 0.25  # with skewness 0.4 and 40 % missing, a normal model biases the coefficient by 2 % (benchmarks/…)
 _NEGATIVE_SHARE = 0.01  # maximum acceptable share of negative draws from a normal model of a positive column
 _COPY = 0.98  # squared correlation above which a column nearly determines the outcome
+_GLANCE, _NEAR_COPY = 200, 0.9  # rows of a first look at ranks, and what it asks for
 
 
 def main_effects(table: Table, name: Hashable, rows: npt.NDArray[np.int64]) -> Array:
@@ -183,95 +182,43 @@ def allowed_parameters(table: Table, name: Hashable, n_fit: int) -> int:
     return (total - int(counts.max())) * n_fit // total // 5
 
 
-def strongest(
-    table: Table, name: Hashable, candidates: Sequence[Hashable], first: Sequence[Hashable], most: int,
-    effects: dict[Column, Array] | None = None,
-) -> list[Hashable]:  # fmt: skip
-    """Keep as many predictors as there is room for.
-
-    Parameters
-    ----------
-    table : Table
-    name : hashable
-        The column predicted.
-    candidates : sequence of hashable
-        Its possible predictors.
-    first : sequence of hashable
-        Those that stay whatever their number.
-    most : int
-        Parameters allowed.
-    effects : dict, optional
-        What :func:`association` remembers of the columns.
-
-    Returns
-    -------
-    list of hashable
-        In the order of ``candidates``; chosen by absolute correlation with the column and its missingness.
-    """
-    cost = {c: max(1, 1 if table[c].number else table[c].n_levels - 1) for c in candidates}
-    if 1 + sum(cost.values()) <= most:
-        return list(candidates)
-    always = set(first)
-    stay = [c for c in candidates if c in always]
-    room = most - 1 - sum(cost[c] for c in stay)
-    rest = [c for c in candidates if c not in always]
-    score = association(table, name, rest, effects)
-    for index in np.argsort(-score, kind="stable"):
-        if cost[rest[index]] <= room or (not stay and room == most - 1):
-            stay.append(rest[index])
-            room -= cost[rest[index]]
-    kept = set(stay)
-    return [c for c in candidates if c in kept]
-
-
-def association(
-    table: Table, name: Hashable, candidates: Sequence[Hashable], effects: dict[Column, Array] | None = None
-) -> Array:
-    """Largest absolute correlation of each candidate with a column or its missingness, shape (len(candidates),).
-
-    ``effects`` remembers the standardised main effects of candidates from one call to the next.
-    """
-    known = {} if effects is None else effects
-    rows = np.arange(table.n_rows)
-    target = main_effects(table, name, rows)
-    missing = np.isin(rows, table[name].missing)[:, None].astype(np.float64)
-    wanted = _filled(np.hstack([target, missing]))
-    for column in (table[c] for c in candidates):
-        if column not in known:
-            known[column] = _filled(main_effects(table, column.name, rows))
-    return np.array([np.abs(wanted.T @ known[table[c]]).max(initial=0.0) for c in candidates])
-
-
-def _filled(columns: Array) -> Array:
-    """Centred columns of unit length, missing values at the mean."""
-    found = columns - np.nanmean(columns, axis=0)
-    found = np.where(np.isnan(found), 0.0, found)
-    return np.asarray(found / _size(found))
-
-
 def nearly_determines(table: Table, name: Hashable, outcome: Array) -> bool:
     """Whether a column (nearly) is the outcome: squared correlation above .98, by values or by ranks."""
-    good = np.flatnonzero(~np.isnan(outcome) & ~np.isnan(table[name].values))
+    column = table[name]
+    good = np.flatnonzero(~np.isnan(outcome) & ~np.isnan(column.values))
     if len(good) < 5:
         return False
-    y = outcome[good]
-    X = main_effects(table, name, good)
-    if X.shape[1] + 2 > len(good) // 3 or np.ptp(y) == 0:
+    y, x = outcome[good], column.values[good]
+    levelled = column.kind.discrete and not column.number
+    if (column.n_levels - 1 if levelled else 1) + 2 > len(good) // 3 or np.ptp(y) == 0:
         return False
-    X = np.column_stack([np.ones(len(good)), X - X.mean(axis=0)])
-    if _share(X, y) > _COPY:
+    if levelled:
+        return _share_of_levels(x, y) > _COPY
+    x = column.numbers(x)
+    if _squared_correlation(x, y) > _COPY:
         return True
-    if not table[name].number:
-        return False
-    ranked = np.column_stack([np.ones(len(good)), _ranks(X[:, 1])])
-    return _share(ranked, _ranks(y)) > _COPY
+    some = slice(None, None, max(1, len(good) // _GLANCE))
+    return (
+        _squared_correlation(_ranks(x[some]), _ranks(y[some])) > _NEAR_COPY
+        and _squared_correlation(_ranks(x), _ranks(y)) > _COPY
+    )
 
 
-def _share(X: Array, y: Array) -> float:
-    """Share of variance explained."""
+def _squared_correlation(x: Array, y: Array) -> float:
+    """Squared correlation; 0 of what does not vary."""
+    x, y = x - x.mean(), y - y.mean()
+    x, y = x / (np.abs(x).max() or 1.0), y / (np.abs(y).max() or 1.0)
+    size = float(x @ x) * float(y @ y)
+    return float(x @ y) ** 2 / size if size > 0 else 0.0
+
+
+def _share_of_levels(codes: Array, y: Array) -> float:
+    """Share of variance between levels."""
     centred = y - y.mean()
-    total = float(centred @ centred)
-    return 1.0 - float(np.sum((centred - _fitted(X, centred)) ** 2)) / total if total > 0 else 0.0
+    centred /= np.abs(centred).max()
+    codes = codes.astype(np.int64)
+    sums, counts = np.bincount(codes, weights=centred), np.bincount(codes)
+    return float(np.sum(sums**2 / np.maximum(counts, 1)) / (centred @ centred))
 
 
 def _ranks(values: Array) -> Array:

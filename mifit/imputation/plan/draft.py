@@ -18,13 +18,13 @@ from ...frame.kinds import Kind
 from ...frame.masks import Mask
 from ...frame.table import Column, Table
 from ...frame.user_kinds import recoded
-from ...typing import Array
 from ..contract import Method, facts_of
 from ..methods import METHODS, name_of
 from ..methods.cox import nelson_aalen
 from .analysed_scale import Scale, on_their_scales
+from .association import Associations, strongest
 from .bounds import Bounds
-from .defaults import allowed_parameters, constant_within, strongest, thin_levels
+from .defaults import allowed_parameters, constant_within, thin_levels
 from .derived_constraints import Relations
 from .likelihoods import AROUND
 from .options import Options
@@ -61,9 +61,9 @@ class Draft:
     relations: Relations = field(default_factory=Relations)  #: what derived columns say of those that are drawn
     sampled: dict[int, list[Piece]] = field(default_factory=dict)  #: sampling weights of analyses, as predictors
     later: list[Hashable] = field(default_factory=list)  #: sampling weights that follow the outcome: auxiliaries
-    effects: dict[Column, Array] = field(default_factory=dict)  #: standardised, for choosing among predictors
     scales: dict[Hashable, Scale] = field(default_factory=dict)  #: numbers that the analyses have on another scale
     frozen: Designs | None = None  #: on the table as it was when they were asked for
+    associated: Associations | None = None  #: of the table as it was when they were asked for
 
     @property
     def designs(self) -> Designs:
@@ -71,6 +71,13 @@ class Draft:
         if self.frozen is None or self.frozen.table is not self.table:
             self.frozen = Designs(self.table)
         return self.frozen
+
+    @property
+    def associations(self) -> Associations:
+        """The associations of columns on the table as it is now read."""
+        if self.associated is None or self.associated.table is not self.table:
+            self.associated = Associations(self.table)
+        return self.associated
 
     @property
     def in_analysis(self) -> tuple[Hashable, ...]:
@@ -131,13 +138,15 @@ class Draft:
                 self._check_predictor(name, other)
             return tuple(Piece("main", other) for other in option), tuple(map(str, option))
         most = max(allowed_parameters(self.table, name, n_fit), 2)
-        kept = strongest(self.table, name, others, first, most, self.effects)
+        kept = strongest(self.associations, name, others, first, most)
         if len(kept) < len(others):
             self.events.append(f"{name!r}: {len(kept)} of {len(others)} predictors kept, for {n_fit} rows")
         return self.mains(name, kept)
 
     def mains(self, name: Hashable, others: Sequence[Hashable]) -> tuple[tuple[Piece, ...], tuple[str, ...]]:
         """Main effects in a column's own model, each on the scale that the analyses have it on; as pieces and words."""
+        if not self.scales:
+            return tuple(Piece("main", other) for other in others), tuple(map(str, others))
         pieces, shown = [], []
         for other in others:
             scale = self.scales.get(other)

@@ -19,17 +19,16 @@ from ..methods import COMPATIBLE, METHODS, name_of
 from .after_joint import draw_afterwards, waiting
 from .analysed_scale import scales
 from .analysis_weights import as_predictor, weigh_by
+from .association import strongest
 from .check_analysis import as_column, check_copies, check_outcomes
 from .defaults import (
     MOST_LEVELS,
     allowed_parameters,
-    association,
     commonest,
     constant_within,
     in_two_parts,
     nearly_determines,
     normal_or_power,
-    strongest,
 )
 from .draft import Draft, by_kind, hazard_of
 from .likelihoods import likelihood_of
@@ -221,7 +220,7 @@ def _auxiliaries(
     found = [n for n in found if n not in constant]
     if len(found) > most:
         incomplete = [n for n in (*covariates, *outcomes) if draft.n_missing(n)]
-        scores = [association(table, n, found) for n in incomplete] or [np.zeros(len(found))]
+        scores = [draft.associations.of(n, found) for n in incomplete] or [np.zeros(len(found))]
         kept = {found[i] for i in np.argsort(-np.max(scores, axis=0), kind="stable")[:most]}
         draft.events.append(
             f"{len(found) - most} of {len(found)} auxiliaries left out: at most {most} for {table.n_rows} rows, "
@@ -282,7 +281,7 @@ def _add_auxiliary_factors(
         n_fit = len(np.unique(draft.table[unit].values)) if level else draft.table.n_rows
         before = [other for other in auxiliaries[:position] if not draft.uninformative(other, name)]
         room = allowed_parameters(draft.table, name, n_fit) - base
-        earlier = strongest(draft.table, name, before, (), room + 1) if room > 0 else []
+        earlier = strongest(draft.associations, name, before, (), room + 1) if room > 0 else []
         method, label, reasons[name] = _method(draft, name, [], False, [n for n in draft.in_analysis if n != name])
         pieces = (*start, *(Piece("main", e) for e in earlier))
         draft.factors.append(Factor("auxiliary", method, pieces, None, name, "units" if level else "all", label))

@@ -175,7 +175,8 @@ class Engine:
         for runtime in self.factors:
             runtime.rows = self._learnt(runtime)
         self.grams = like is None and any(facts_of(h.method).cross for h in self._holders())
-        self._affine: dict[tuple[int, Hashable], bool] = {}
+        self._inside = [tuple(p.which for p in factor.pieces if p.what == "formula") for factor in plan.factors]
+        self._affine: dict[tuple[tuple[int, ...], Hashable], bool] = {}
         self._known: dict[frozenset[Hashable], Rows] = {}
         self.choices = self.chosen()
 
@@ -376,10 +377,9 @@ class Engine:
 
     def affine(self, runtime: FactorRuntime, name: Hashable) -> bool:
         """Whether a factor's linear predictor is affine in what is drawn for a variable."""
-        key = (runtime.position, name)
+        key = (self._inside[runtime.position], name)
         if key not in self._affine:
-            formulas = [self.designs[p.which] for p in runtime.factor.pieces if p.what == "formula"]
-            inside = [design for design in formulas if name in design.variables]
+            inside = [self.designs[which] for which in key[0] if name in self.designs[which].variables]
             # An outcome expression is drawn as such: an auxiliary sees it as it is, another formula sees the column.
             self._affine[key] = all(self.inverse(name) is None and design.affine_in(name) for design in inside)
         return self._affine[key]
@@ -500,5 +500,6 @@ class Engine:
         """Factors whose right side contains a variable."""
         if self.variables[name].role == "column":
             return []
-        places = set(self.layout.depends.get(name, np.empty(0, dtype=np.int64)).tolist())
-        return [runtime for runtime in self.factors if places & set(runtime.model.columns.tolist())]
+        changed = np.zeros(len(self.layout.slots), dtype=bool)
+        changed[self.layout.depends.get(name, np.empty(0, dtype=np.int64))] = True
+        return [runtime for runtime in self.factors if changed[runtime.model.columns].any()]

@@ -8,13 +8,11 @@ from scipy import stats
 from mifit.frame.table import read
 from mifit.imputation.plan.defaults import (
     allowed_parameters,
-    association,
     is_identifier,
     is_monotone,
     main_effects,
     nearly_determines,
     normal_or_power,
-    strongest,
 )
 
 
@@ -128,46 +126,6 @@ def test_a_linear_conditional_may_have_a_third_of_its_rows_as_parameters():
     assert allowed_parameters(found, "x", 99) == 33
     assert allowed_parameters(found, "b", 100) == 4  # 20 events
     assert allowed_parameters(found, "g", 100) == 10  # 50 outside the largest level
-
-
-def test_with_room_every_predictor_stays_in_its_order():
-    rng = np.random.default_rng(3)
-    found = read(pd.DataFrame(rng.standard_normal((50, 6)), columns=list("xabcde")))
-    assert strongest(found, "x", list("ebdca"), [], 6) == list("ebdca")
-
-
-def test_without_room_the_strongest_stay_and_those_named_first_always():
-    rng = np.random.default_rng(4)
-    z = rng.standard_normal((200, 5))
-    x = z @ [2.0, 1.0, 0.5, 0.1, 0.0] + 0.1 * rng.standard_normal(200)
-    found = read(pd.DataFrame(np.column_stack([x, z]), columns=list("xabcde")))
-    assert strongest(found, "x", list("edcba"), [], 3) == ["b", "a"]
-    assert strongest(found, "x", list("edcba"), ["e"], 3) == ["e", "a"]
-    assert strongest(found, "x", list("edcba"), ["e", "d", "c"], 3) == ["e", "d", "c"]
-
-
-def test_a_category_costs_a_parameter_for_each_level_but_one():
-    rng = np.random.default_rng(5)
-    g = rng.integers(0, 5, 300)
-    z = rng.standard_normal(300)
-    x = 3.0 * (g == 2) + z + rng.standard_normal(300)
-    found = table(x=x, g=pd.Categorical(g.astype(str)), z=z)
-    assert strongest(found, "x", ["g", "z"], [], 6) == ["g", "z"]
-    assert strongest(found, "x", ["g", "z"], [], 5) == ["g"]
-    assert strongest(found, "x", ["z", "g"], ["z"], 5) == ["z"]
-
-
-@pytest.mark.parametrize("unit", [1e-9, 1e9])
-def test_association_is_a_correlation_with_the_column_or_its_missingness(unit):
-    rng = np.random.default_rng(6)
-    x, z, w = rng.standard_normal((3, 500))
-    z = x + z
-    gone = w > 1
-    found = table(x=unit * np.where(gone, np.nan, x), z=z, w=w / unit)
-    scores = association(found, "x", ["z", "w"])
-    filled = np.where(gone, x[~gone].mean(), x)
-    np.testing.assert_allclose(scores[0], abs(np.corrcoef(filled, z)[0, 1]), rtol=1e-10)
-    np.testing.assert_allclose(scores[1], abs(np.corrcoef(gone, w)[0, 1]), rtol=1e-10)
 
 
 @pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
