@@ -60,7 +60,7 @@ def linear_copies(
         return name not in outcomes, name not in named, name not in reserved, len(table[name].missing)
 
     found: dict[Hashable, tuple[Hashable, str, int]] = {}
-    pairs = [sorted(pair, key=stays) for pair in _alike(np.column_stack(list(values.values())), names)]
+    pairs = [sorted(pair, key=stays) for pair in _alike(list(values.values()), names)]
     for base, copy in sorted(pairs, key=lambda pair: stays(pair[0])):
         if not (len(table[base].missing) or len(table[copy].missing)) or {base, copy} & {*found} or copy in outcomes:
             continue
@@ -159,29 +159,32 @@ def _line(slope: float, x: Array, y: Array, allowed: float) -> tuple[float, floa
 
 def numbers_of(table: Table, name: Hashable) -> Array:
     """A column as numbers, shape (n,); NaN where missing."""
-    found = table[name].values.copy()
-    known = table[name].observed
-    found[known] = table[name].numbers(found[known])
+    column = table[name]
+    if not column.kind.discrete:
+        return column.values
+    found, known = column.values.copy(), column.observed
+    found[known] = column.numbers(found[known])
     return np.asarray(found)
 
 
-def _alike(values: Array, names: Sequence[Hashable]) -> list[tuple[Hashable, Hashable]]:
-    """Pairs of columns that are correlated by nearly 1 in some rows, those where both are observed."""
-    some = values[:: max(1, len(values) // _SCREEN)]
+def _alike(values: Sequence[Array], names: Sequence[Hashable]) -> list[tuple[Hashable, Hashable]]:
+    """Pairs of columns that are correlated by nearly 1 in some rows, those where both are observed; a first look."""
+    step = max(1, len(values[0]) // _SCREEN)
+    some = np.array([one[::step] for one in values]).T
     seen = ~np.isnan(some)
     some = np.where(seen, some, 0.0)
     size = np.abs(some).max(axis=0)
     some = some / np.where(size > 0, size, 1.0)
     some -= np.where(seen, some.sum(axis=0) / np.maximum(seen.sum(axis=0), 1), some)
     size = np.abs(some).max(axis=0)
-    some = some / np.where(size > 0, size, 1.0)
-    mask = seen.astype(np.float64)
+    single = (some / np.where(size > 0, size, 1.0)).astype(np.float32)
+    mask = seen.astype(np.float32)
     many = np.maximum(mask.T @ mask, 1.0)
-    total, square = some.T @ mask, (some * some).T @ mask
+    total, square = single.T @ mask, (single * single).T @ mask
     variation = np.maximum(square - total * total / many, 0.0)
-    product = some.T @ some - total * total.T / many
+    product = single.T @ single - total * total.T / many
     limit = np.sqrt(variation * variation.T)
-    near = np.abs(product) >= (1.0 - _ROUNDED**2) * limit
+    near = np.abs(product) >= (1.0 - 2.0 * _ROUNDED**2) * limit
     near &= limit > 0
     return [(names[i], names[j]) for i, j in zip(*np.nonzero(np.triu(near, 1)), strict=True)]
 

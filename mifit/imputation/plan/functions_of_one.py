@@ -16,7 +16,8 @@ __all__ = ["Curve", "Levels", "Steps", "curves", "levels", "steps", "unlikely"]
 
 _ENOUGH = 10  # rows in which both are observed
 _FEWEST = 3  # rows of a level, below which it says nothing
-_PER_LEVEL = 25  # rows of a level that a first look takes
+_PER_LEVEL, _GLANCE = 25, 10  # rows of a level that a first look takes, and a glance before it
+_AT_ONCE = 1_000_000  # numbers that a glance holds
 _MOST_LEVELS = 12
 _SCREEN = 64  # rows, in fours, whose order a first look takes
 _CHANCE = np.log(1e-9)  # of a relation that no data support
@@ -96,17 +97,40 @@ def steps(values: Array, seen: Mapping[int, Array], sources: Rows) -> Iterator[S
     """
     if not len(sources):
         return
-    others = values[:, sources]
-    for child, known in seen.items():
-        if not 2 <= len(known) <= _MOST_LEVELS:
-            continue
-        found = values[:, child]
-        some = [_spread(np.flatnonzero(found == value), _PER_LEVEL) for value in known]
-        near = _in_steps([others[rows] for rows in some])
+    others = np.ascontiguousarray(values[:, sources])
+    groups = {
+        child: [np.flatnonzero(values[:, child] == value) for value in known]
+        for child, known in seen.items()
+        if 2 <= len(known) <= _MOST_LEVELS
+    }
+    possible = _at_a_glance(others, groups)
+    for child, rows in groups.items():
+        near = possible[child]
+        near = near[_in_steps(_some(others[:, near], [rows], _PER_LEVEL))[0]] if len(near) else near
         for source in (int(k) for k in sources[near] if k != child):
-            one = _all_steps(values[:, source], found, known, len(seen) * len(sources))
+            one = _all_steps(values[:, source], values[:, child], seen[child], len(seen) * len(sources))
             if one is not None:
                 yield Steps(child, source, *one)
+
+
+def _at_a_glance(others: Array, groups: Mapping[int, list[Rows]]) -> dict[int, Rows]:
+    """Columns of ``others``, (n, p), that a few rows of each level leave possible as the source of each child."""
+    found: dict[int, Rows] = {}
+    together = max(1, _AT_ONCE // (_GLANCE * _MOST_LEVELS * others.shape[1]))
+    for many in {len(rows) for rows in groups.values()}:
+        children = [child for child, rows in groups.items() if len(rows) == many]
+        for first in range(0, len(children), together):
+            some = children[first : first + together]
+            near = _in_steps(_some(others, [groups[child] for child in some], _GLANCE))
+            found.update((child, np.flatnonzero(one)) for child, one in zip(some, near, strict=True))
+    return found
+
+
+def _some(others: Array, groups: list[list[Rows]], most: int) -> Array:
+    """A few rows of every level of every child, shape (children, levels, most, columns); few rows are repeated."""
+    places = np.arange(most)
+    rows = np.array([[one[places * (len(one) - 1) // (most - 1)] for one in levels] for levels in groups])
+    return np.asarray(others[rows])
 
 
 def _spread(rows: Rows, most: int) -> Rows:
@@ -114,17 +138,19 @@ def _spread(rows: Rows, most: int) -> Rows:
     return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
 
 
-def _in_steps(groups: list[Array]) -> npt.NDArray[np.bool_]:
-    """Whether ranges of groups of rows, each (rows, p), do not overlap, or one of two lies in a gap of the other."""
-    low = np.array([np.fmin.reduce(one, axis=0) for one in groups])
-    high = np.array([np.fmax.reduce(one, axis=0) for one in groups])
-    order = np.argsort(low, axis=0)
-    lows, highs = np.take_along_axis(low, order, 0), np.take_along_axis(high, order, 0)
-    apart = np.all((highs[:-1] < lows[1:]) | np.isnan(lows[1:]), axis=0) & ~np.isnan(lows[1])
-    if len(groups) == 2:
+def _in_steps(data: Array) -> npt.NDArray[np.bool_]:
+    """Whether levels do not overlap, or one of two lies in a gap of the other.
+
+    Of rows (children, levels, rows, p); shape (children, p).
+    """
+    low, high = np.fmin.reduce(data, axis=2), np.fmax.reduce(data, axis=2)
+    order = np.argsort(low, axis=1)
+    lows, highs = np.take_along_axis(low, order, 1), np.take_along_axis(high, order, 1)
+    apart = np.all((highs[:, :-1] < lows[:, 1:]) | np.isnan(lows[:, 1:]), axis=1) & ~np.isnan(lows[:, 1])
+    if data.shape[1] == 2:
         for inner, outer in ((0, 1), (1, 0)):
-            between = (groups[outer] >= low[inner]) & (groups[outer] <= high[inner])
-            apart |= ~between.any(axis=0) & ~np.isnan(low).any(axis=0)
+            between = (data[:, outer] >= low[:, inner, None]) & (data[:, outer] <= high[:, inner, None])
+            apart |= ~between.any(axis=1) & ~np.isnan(low).any(axis=1)
     return np.asarray(apart)
 
 
@@ -170,7 +196,7 @@ def levels(values: Array, seen: Mapping[int, Array]) -> Iterator[Levels]:
         return
     some = _spread(np.arange(len(values)), 4 * _SCREEN)
     with np.errstate(invalid="ignore"):
-        marked = np.concatenate([values[some][:, [c]] == seen[c] for c in names], axis=1).astype(np.float32)
+        marked = np.concatenate([values[some, c][:, None] == seen[c] for c in names], axis=1).astype(np.float32)
     starts = np.cumsum([0, *(len(seen[c]) for c in names)])[:-1]
     table = marked.T @ marked > 0
     pure = np.add.reduceat(table, starts, axis=1, dtype=np.int64) <= 1
@@ -241,7 +267,7 @@ def curves(values: Array, columns: Rows) -> Iterator[Curve]:
     some = every[_spread(np.arange(len(values)), 4 * _SCREEN)]
     centre = np.nansum(every, axis=0) / np.maximum(np.sum(~np.isnan(every), axis=0), 1)
     shapes = [some, np.abs(some), np.abs(some - centre)]
-    moves = [np.nan_to_num(np.sign(np.diff(one, axis=0))) for one in shapes]
+    moves = [np.nan_to_num(np.sign(np.diff(one, axis=0))).astype(np.float32) for one in shapes]  # counts are exact
     tried = set()
     for one in moves:
         agree, both = one.T @ moves[0], np.abs(one).T @ np.abs(moves[0])

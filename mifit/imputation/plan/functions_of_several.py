@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ...typing import Array, Rows
+from ...typing import Array, Flags, Rows
 from .copies_in_other_units import allowances
 
 __all__ = ["Product", "Sum", "gated", "products", "sums"]
@@ -57,7 +57,7 @@ def sums(values: Array, columns: Sequence[int]) -> Iterator[Sum]:
     Sum
         Once for each dependence; the first column is the latest of the frame.
     """
-    for child, sources in _dependent(values, columns):
+    for child, sources in _dependent(values, columns, ~np.isnan(values[:, columns])):
         found = _line(values[:, sources], values[:, child])
         if found is not None:
             coefficients, intercept, rows = found
@@ -83,16 +83,20 @@ def products(values: Array, columns: Sequence[int]) -> Iterator[Product]:
     Product
         Powers are halves or whole numbers.
     """
-    kept = [c for c in columns if np.mean(values[:, c] == 0) <= _ZEROS]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.log(np.abs(values[:, kept]))
-    logs[np.isinf(logs)] = np.nan
-    numbers = values[:, kept]
-    for place, places in _dependent(logs, range(len(kept))):
-        found = _power(numbers, logs, place, places) if 2 <= len(places) <= _FACTORS else None
+    numbers = values[:, columns]
+    kept = np.mean(numbers == 0, axis=0) <= _ZEROS
+    numbers, places = numbers[:, kept], np.asarray(columns)[kept].tolist()
+    seen = ~np.isnan(numbers) & (numbers != 0)
+    for place, sources in _dependent(numbers, range(len(places)), seen, _log):
+        found = _power(numbers, seen, place, sources) if 2 <= len(sources) <= _FACTORS else None
         if found is not None:
             child, sources, powers, factor, rows = found
-            yield Product(kept[child], tuple(kept[k] for k in sources), powers, factor, rows)
+            yield Product(places[child], tuple(places[k] for k in sources), powers, factor, rows)
+
+
+def _log(values: Array) -> Array:
+    """Logarithms of absolute values."""
+    return np.asarray(np.log(np.abs(values)))
 
 
 def gated(values: Array, columns: Sequence[int], gates: Sequence[int]) -> Iterator[Product]:
@@ -130,18 +134,25 @@ def gated(values: Array, columns: Sequence[int], gates: Sequence[int]) -> Iterat
                     break
 
 
-def _dependent(values: Array, columns: Sequence[int]) -> Iterator[tuple[int, list[int]]]:
-    """Columns that others explain but for rounding, each with those that do, in rows where all are observed."""
-    chosen, rows = _together(values, columns)
+def _dependent(
+    values: Array, columns: Sequence[int], seen: Flags, scale: Callable[[Array], Array] = np.asarray
+) -> Iterator[tuple[int, list[int]]]:
+    """Columns that others explain but for rounding, each with those that do, in rows where all are observed.
+
+    ``seen`` marks what is observed, shape (n, len(columns)); ``scale`` is taken of the values there.
+    """
+    chosen, rows = _together(seen, columns)
     if len(chosen) < 3:
         return
-    X: Array = values[rows][:, chosen]
+    X: Array = scale(values[rows[:, None], chosen])
     size = np.abs(X).max(axis=0)
     X = X / np.where(size > 0, size, 1.0)
     X = X - X.mean(axis=0)
     norm = np.sqrt(np.sum(X * X, axis=0))
     good = np.flatnonzero(norm > 1e-9 * np.sqrt(len(X)))
     chosen, X = [chosen[k] for k in good], X[:, good] / norm[good]
+    if _clearly_free(X):
+        return
     R: Array = np.asarray(np.linalg.qr(X, mode="r"))
     left = np.abs(np.diag(R))
     free = left >= _NEAR
@@ -164,14 +175,22 @@ def _dependent(values: Array, columns: Sequence[int]) -> Iterator[tuple[int, lis
             yield chosen[k], [chosen[b] for b in before[kept]]
 
 
-def _together(values: Array, columns: Sequence[int]) -> tuple[list[int], Rows]:
+def _clearly_free(X: Array) -> bool:
+    """Whether no column of unit length is near to what those before it explain; the same as by QR, at less cost."""
+    try:
+        return bool(np.diag(np.linalg.cholesky(X.T @ X)).min(initial=1.0) > 2.0 * _NEAR)
+    except np.linalg.LinAlgError:
+        return False
+
+
+def _together(seen: Flags, columns: Sequence[int]) -> tuple[list[int], Rows]:
     """As many columns as leave enough rows in which all are observed, in the frame's order, and such rows."""
-    seen = ~np.isnan(values[:, columns])
-    rows = np.ones(len(values), dtype=bool)
+    by_column = np.ascontiguousarray(seen.T)
+    rows = np.ones(len(seen), dtype=bool)
     chosen: list[int] = []
-    for k in np.argsort(-seen.sum(axis=0), kind="stable"):
-        with_it = rows & seen[:, k]
-        if with_it.sum() >= 2 * (len(chosen) + 1) + 20:
+    for k in np.argsort(-by_column.sum(axis=1), kind="stable"):
+        with_it = rows & by_column[k]
+        if np.count_nonzero(with_it) >= 2 * (len(chosen) + 1) + 20:
             rows = with_it
             chosen.append(int(k))
     found = np.flatnonzero(rows)
@@ -205,13 +224,12 @@ def _line(X: Array, y: Array) -> tuple[list[float], float, int] | None:
 
 
 def _power(
-    values: Array, logs: Array, child: int, sources: list[int]
+    values: Array, seen: Flags, child: int, sources: list[int]
 ) -> tuple[int, list[int], tuple[float, ...], float, int] | None:
     """The product that a dependence of logarithms means, where it holds in all rows; None where it does not."""
-    both = ~np.isnan(logs[:, [child, *sources]]).any(axis=1)
-    X = logs[both][:, sources]
+    both = np.flatnonzero(seen[:, [child, *sources]].all(axis=1))
+    X, y = _log(values[both[:, None], sources]), _log(values[both, child])
     X = X - X.mean(axis=0)
-    y = logs[both, child]
     solved, *_ = np.linalg.lstsq(X, y - y.mean(), rcond=None)
     powers = np.round(2 * solved) / 2
     every = ~np.isnan(values[:, [child, *sources]]).any(axis=1)

@@ -148,7 +148,7 @@ def _made(
     ]  # fmt: skip
     if len(names) < 2:
         return [], []
-    values = np.column_stack([numbers.get(n, table[n].values) for n in names])
+    values = np.array([numbers.get(n, table[n].values) for n in names]).T  # a column's values lie side by side
     places = {n: k for k, n in enumerate(names)}
     outcomes = {v for q in questions for v in q.outcome}
     reserved = {v for q in questions for v in q.reserved(table)}
@@ -227,7 +227,7 @@ def _kinds(
         return np.array([k for k in np.flatnonzero(mask) if names[k] not in accepted], dtype=np.int64)
 
     yield (_of_curve(one, *columns) for one in curves(values, free(number & (distinct > _LEVELS))))
-    seen = {int(k): np.unique(values[~np.isnan(values[:, k]), k]) for k in np.flatnonzero(~many)}
+    seen = {int(k): _few(table[names[k]], values[:, k]) for k in np.flatnonzero(~many)}
     gates = [k for k, known in seen.items() if number[k] and known.tolist() == [0.0, 1.0]]
     yield (_of_product(one, *columns) for one in gated(values, free(number).tolist(), gates))
     rest = free(number)
@@ -235,6 +235,13 @@ def _kinds(
     yield (_of_levels(one, *columns) for one in levels(values, seen))
     yield (made for one in sums(values, rest.tolist()) for made in _of_sum(one, *columns, accepted))
     yield (_of_product(one, *columns) for one in products(values, free(number & many).tolist()))
+
+
+def _few(column: Column, values: Array) -> Array:
+    """The values of a column that has few of them, sorted."""
+    if not column.kind.discrete or column.number:
+        return np.asarray(np.unique(values[~np.isnan(values)]))
+    return np.flatnonzero(np.bincount(values[~np.isnan(values)].astype(np.int64))).astype(np.float64)
 
 
 def _two(values: Array) -> bool:
