@@ -46,10 +46,10 @@ class Associations:
         >>> Associations(read(frame)).of("x", ["z", "gone"]).round(2)
         array([0.98, 1.  ])
         """
-        missing = standardised(self.table.gone(name).astype(np.float64)[:, None])
+        missing = _standardised(self.table.gone(name).astype(np.float64)[:, None])
         matrix, starts, places = self._effects
         if self._counted(name):
-            own = standardised(main_effects(self.table, name, np.arange(self.table.n_rows)))
+            own = _standardised(main_effects(self.table, name, np.arange(self.table.n_rows)))
         else:
             own = self._own(name)
         wanted = np.hstack([own, missing])
@@ -73,14 +73,14 @@ class Associations:
         parts = [main_effects(self.table, n, rows) for n in names]
         parts = [part if part.shape[1] else np.zeros((len(rows), 1)) for part in parts]
         starts = np.cumsum([0, *(part.shape[1] for part in parts)])[:-1]
-        matrix = standardised(np.hstack(parts)) if parts else np.empty((len(rows), 0))
+        matrix = _standardised(np.hstack(parts)) if parts else np.empty((len(rows), 0))
         return matrix, starts.astype(np.int64), {n: k for k, n in enumerate(names)}
 
     def _own(self, name: Hashable) -> Array:
         """The standardised main effects of one column."""
         matrix, starts, places = self._effects
         if name not in places:
-            return standardised(main_effects(self.table, name, np.arange(self.table.n_rows)))
+            return _standardised(main_effects(self.table, name, np.arange(self.table.n_rows)))
         place = places[name]
         end = starts[place + 1] if place + 1 < len(starts) else matrix.shape[1]
         return matrix[:, starts[place] : end]
@@ -182,7 +182,7 @@ def strongest(
     return [c for c in candidates if c in kept]
 
 
-def standardised(columns: Array) -> Array:
+def _standardised(columns: Array) -> Array:
     """Centred columns of unit length, missing values at the mean."""
     seen = ~np.isnan(columns)
     found = np.where(seen, columns, 0.0)
