@@ -14,6 +14,7 @@ small = mifit.datasets.load("nhanes2").mice.impute("chl ~ age + bmi", m=20, rng=
 pictures = {
     "readme": small.plot.forest(complete_cases=True).figure,
     "pattern": pbc.mice.plot_pattern().figure,
+    "missingness": pbc.mice.missingness().plot("odds").figure,
     "trace": imp.plot.trace(["chol", "np.log(bili):hepato"]),
     "density": imp.plot.density(),
     "strip": imp.plot.strip(["chol", "stage"]),

@@ -9,7 +9,7 @@ import importlib
 import logging
 from typing import TYPE_CHECKING, Any
 
-from .accessor import impute, pattern, plan
+from .accessor import impute, missingness, pattern, plan
 from .errors import (
     ClusterWarning,
     CongenialityError,
@@ -88,6 +88,7 @@ __all__ = [
     "help",
     "impute",
     "load",
+    "missingness",
     "pattern",
     "plan",
     "pool",

@@ -1,4 +1,4 @@
-"""``df.mice`` and its typed twins ``mifit.impute``, ``mifit.plan``, ``mifit.pattern``: a facade without state."""
+"""``df.mice`` and its typed twins, such as ``mifit.impute`` and ``mifit.plan``: a facade without state."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 import pandas as pd
 
 if TYPE_CHECKING:
+    from .examine.missingness import Missingness
     from .imputation.plan.plan import Plan
     from .imputed import ImputedSet
 
-__all__ = ["MiceAccessor", "impute", "pattern", "plan"]
+__all__ = ["MiceAccessor", "impute", "missingness", "pattern", "plan"]
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -267,6 +268,65 @@ def pattern(frame: pd.DataFrame) -> pd.DataFrame:
     return patterns(frame)
 
 
+def missingness(frame: pd.DataFrame) -> Missingness:
+    r"""Who has missing values, what goes with a value's being missing, and which columns can help.
+
+    Parameters
+    ----------
+    frame : DataFrame, shape (n, p)
+
+    Returns
+    -------
+    Missingness
+        Prints the most telling lines. ``plot()`` draws influx against outflux, ``plot("odds")`` odds ratios. Frames:
+
+        * ``flux``, index the columns: ``missing`` and ``observed``, shares of its rows; ``influx``, how well its
+          missing values are connected to observed values of others, in [0, 1]; ``outflux``, how well its observed
+          values are connected to missing values of others; ``fico``, the share of rows that miss something among those
+          that have it.
+        * ``rows``: ``column``, ``level`` (None of a number), ``complete`` and ``incomplete`` (means of what was
+          observed; of a level its share), ``smd`` (their difference in standard deviations), ``p_value``.
+        * ``predictors``: ``missing`` (the column), ``given`` (another), ``level`` (against the first one; None of a
+          number or an order, whose odds ratio is for one standard deviation), ``odds_ratio``, ``low``, ``high``
+          (95 %), ``p_value`` (of the whole column), ``rows`` (where the other is observed).
+
+        ``little`` is Little's test with ``statistic``, ``df``, ``p_value``, ``patterns``.
+
+    Raises
+    ------
+    DataError
+        If the frame is empty or its column names repeat.
+
+    Notes
+    -----
+    With r = 1 where column j is observed in row i, influx is
+    :math:`\sum_{i,k} (1 - r_{ij}) r_{ik} / \sum_{i,k} r_{ik}`, outflux
+    :math:`\sum_{i,k} r_{ij} (1 - r_{ik}) / \sum_{i,k} (1 - r_{ik})`.
+
+    Each odds ratio is of one predictor alone, by logistic regression with Firth's penalty, so that it is finite; its
+    p-value is that of the score test. They are many: a few will be small by chance.
+
+    References
+    ----------
+    van Buuren, S. (2018). *Flexible Imputation of Missing Data*, 2nd ed., Chapman & Hall/CRC, section 4.1.3.
+
+    Little, R. J. A. (1988). A test of missing completely at random for multivariate data with missing values. *JASA*
+    83(404), 1198-1202. doi:10.1080/01621459.1988.10478722
+
+    Examples
+    --------
+    >>> import mifit
+    >>> found = mifit.missingness(mifit.datasets.load("airquality"))
+    >>> print(found.little)
+    Little's test of MCAR: chi2 = 35.11, df = 14, p = 0.00142
+    >>> found.flux.loc["Ozone", ["influx", "outflux"]].round(3).tolist()
+    [0.209, 0.114]
+    """
+    from .examine.missingness import missingness_of
+
+    return missingness_of(frame)
+
+
 class MiceAccessor:
     """What ``df.mice`` offers; it keeps nothing but the frame."""
 
@@ -287,6 +347,11 @@ class MiceAccessor:
     def pattern(self) -> pd.DataFrame:
         """Missing-data patterns with counts; see :func:`mifit.pattern`."""
         return pattern(self._frame)
+
+    @_method_of(missingness)
+    def missingness(self) -> Missingness:
+        """Who has missing values, and what goes with them; see :func:`mifit.missingness`."""
+        return missingness(self._frame)
 
     def plot_pattern(self, ax: Any = None) -> Any:
         """Draw which columns are missing together, and in how many rows; columns with fewest missing values first.

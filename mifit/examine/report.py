@@ -20,7 +20,9 @@ from ..results.monte_carlo import undecided
 from ..results.summary import coefficients
 from .convergence import convergence
 from .events import events_of, far_out
+from .little import CAVEAT
 from .methods_text import paragraph, versions
+from .missingness import Missingness, in_html
 from .page import Section, page, picture, scrolled, tiles
 from .plots import Plots
 from .values import value_table
@@ -28,6 +30,7 @@ from .values import value_table
 __all__ = ["report"]
 
 _CALL, _NAME = "imp.report({}, imp.fit())", "study.html"
+_FEW_ROWS = 10  # of the tables on missing values
 _MANY_ROWS = 40  # rows of a table that are shown; the rest are counted
 
 
@@ -44,9 +47,9 @@ def report(
     _refuse_target(path)
     record.require_own(results, f"report({str(path)!r}, res)")
     sections = [
-        _missing(record, plots), _plan(record), _variables(record), _values(record), _convergence(record, plots),
-        _congeniality(record, plots, check, results), *_analysis(record, results), _assumption(record), *_also(also),
-        _provenance(record), _methods(record, results),
+        _missing(record, plots), *_predicted(record), _plan(record), _variables(record), _values(record),
+        _convergence(record, plots), _congeniality(record, plots, check, results), *_analysis(record, results),
+        _assumption(record), *_also(also), _provenance(record), _methods(record, results),
     ]  # fmt: skip
     lead = "; ".join(record.written) or (results.fits.formula if results is not None else "no analysis declared")
     foot = f"Imputed set {record.identity}. Written by mifit {versions()['mifit']}."
@@ -104,6 +107,20 @@ def _missing(record: Record, plots: Plots) -> Section:
         caption = "Which columns are missing together: one line a pattern, with the number of rows that show it."
         parts.append(picture(plots.pattern, caption))
     return Section("What was missing", parts)
+
+
+def _predicted(record: Record) -> list[Section]:
+    """Who has missing values, and what goes with them."""
+    if not record.filled:
+        return []
+    found = Missingness(record.table.given)
+    parts: list[object] = []
+    for heading, frame in found.parts():
+        parts += [f"{heading}:", scrolled(in_html(frame.head(_FEW_ROWS)))]
+        if len(frame) > _FEW_ROWS:
+            parts.append(f"and {len(frame) - _FEW_ROWS} more; df.mice.missingness() has them all.")
+    parts += [f"{found.little}.", CAVEAT]
+    return [Section("Who has missing values?", parts)]
 
 
 def _named(counts: dict[Hashable, int]) -> str:

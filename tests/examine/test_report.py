@@ -75,7 +75,7 @@ def test_it_holds_everything_one_must_be_able_to_say(study):
     text = path.read_text(encoding="utf-8")
     titles = re.findall(r"<h2><a[^>]*>\d+</a>(.*?)</h2>", text)
     assert titles == [
-        "What was missing", "The plan", "How each variable was drawn, and why",
+        "What was missing", "Who has missing values?", "The plan", "How each variable was drawn, and why",
         "Are the imputed values possible?", "Convergence",
         "Do imputations and analysis agree?", "The pooled analysis", "Are there enough imputations?", "Sensitivity",
         "Further", "Software and seed", "Methods paragraph",
