@@ -10,7 +10,7 @@ import pandas as pd
 
 import mifit
 
-__all__ = ["FRAMES", "Timed", "cox_interaction", "holes", "interaction", "logistic_interaction", "mixed"]
+__all__ = ["FRAMES", "Timed", "cohort", "cox_interaction", "holes", "interaction", "logistic_interaction", "mixed"]
 
 
 def mixed(n: int, numeric: int, binary: int, nominal: int, ordered: int, seed: int) -> pd.DataFrame:
@@ -70,6 +70,46 @@ def _covariates(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarra
     return x1, x2, 0.3 * x1 + rng.normal(size=n)
 
 
+def cohort(n: int, auxiliaries: int, seed: int = 10) -> pd.DataFrame:
+    """An event, eight covariates of mixed kinds, and further columns that share their factors.
+
+    The event depends on an interaction of smoking with body mass. Of ten auxiliaries five are numbers, one of them
+    skewed, two have two values, one three levels, one is a count, one ordered. About 12 % are missing in all but three
+    columns, more often with age and after the event.
+    """
+    rng = np.random.default_rng(seed)
+    f = rng.normal(size=(n, 6))
+
+    def levels(values: np.ndarray, cuts: list[float], labels: str = "") -> pd.Categorical:
+        codes = np.digitize(values, cuts)
+        return pd.Categorical(np.array(list(labels))[codes]) if labels else pd.Categorical(codes, ordered=True)
+
+    frame = pd.DataFrame({"age": (55 + 9 * f[:, 0]).round(), "female": levels(rng.normal(size=n), [0.0], "ny")})
+    frame["smoker"] = levels(f[:, 2] + rng.normal(size=n), [0.8], "ny")
+    frame["bmi"] = np.exp(3.25 + 0.16 * f[:, 1])
+    frame["sbp"] = 125 + 5 * f[:, 0] + 8 * f[:, 4] + 8 * rng.normal(size=n)
+    frame["o_school"] = levels(f[:, 5] + rng.normal(size=n), [-1.0, 0.3, 1.5])
+    frame["visits"] = rng.poisson(np.exp(0.4 + 0.4 * f[:, 3])).astype(float)
+    frame["region"] = levels(f[:, 2] + rng.normal(size=n), [-0.9, 0.0, 0.9], "nesw")
+    smokes = (frame["smoker"] == "y").to_numpy()
+    linear = -1 + 0.4 * f[:, 0] + 0.3 * f[:, 1] + 0.4 * smokes + 0.4 * smokes * f[:, 1]
+    frame["event"] = (rng.random(n) < 1 / (1 + np.exp(-linear))).astype(float)
+    more: dict[str, object] = {}
+    for j in range(auxiliaries):
+        x = 0.6 * f[:, j % 6] + 0.8 * rng.normal(size=n)
+        kind = "xxxbgxxbko"[j % 10]
+        more[f"{kind}{j}"] = {
+            "x": lambda x=x, j=j: 10 * np.exp(0.5 * x) if j % 10 == 5 else x,
+            "b": lambda x=x: levels(x, [0.3], "ny"),
+            "g": lambda x=x: levels(x, [-0.5, 0.5], "abc"),
+            "k": lambda x=x: rng.poisson(np.exp(0.3 + 0.5 * x)).astype(float),
+            "o": lambda x=x: levels(x, [-0.6, 0.2, 0.9]),
+        }[kind]()
+    frame = pd.concat([frame, pd.DataFrame(more)], axis=1)
+    score = 0.8 * f[:, 0] + (frame["event"] == 1)
+    return holes(frame, dict.fromkeys(frame.columns.drop(["age", "female", "event"]), (score, -2.1, 0.5)), rng)
+
+
 def holes(
     frame: pd.DataFrame, losses: dict[str, tuple[np.ndarray, float, float]], rng: np.random.Generator
 ) -> pd.DataFrame:
@@ -91,6 +131,17 @@ class Timed:
     formula: str = ""  #: the analysis; none means plain chained equations
     keywords: dict[str, str] = field(default_factory=dict)  #: its model and what else it is given
     peers: tuple[str, ...] = ("mice", "sklearn", "statsmodels", "miceforest")
+    chained: bool = False  #: whether mifit's plain chained equations of the same frame have a row too
+
+
+_EVENT = "event ~ age + female + smoker * bmi + sbp + o_school + visits + region"
+
+
+def _cohort(n: int, auxiliaries: int, iterations: int = 5) -> Timed:
+    """The cohort with so many auxiliaries."""
+    return Timed(
+        lambda: cohort(n, auxiliaries), 2, iterations, _EVENT, {"model": "logit"}, ("mice",) if n < 5_000 else (), True
+    )
 
 
 FRAMES = {
@@ -105,4 +156,6 @@ FRAMES = {
     "cox": Timed(
         lambda: cox_interaction(1_000), 5, 10, "t ~ x1 * x2 + z", {"model": "phreg", "status": "d"}, ("smcfcs",)
     ),
+    **{f"cohort, {many}": _cohort(2_000, many) for many in (0, 10, 20, 50, 100)},
+    **{f"cohort, {many}, 20,000": _cohort(20_000, many, 2) for many in (20, 50, 100)},
 }

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from frames import FRAMES, Timed
@@ -82,6 +83,9 @@ def rows(name: str, peers: list[str], asked: argparse.Namespace, folder: Path) -
     yield [*start, "mifit", *cells(own, own, floor, asked.limit)]
     if floor:
         yield [*start, "the floor", *cells(floor, own, {}, asked.limit)]
+    if job.chained:
+        plain = timed("own.py", path, replace(job, keywords={**job.keywords, "congeniality": "ignore"}), asked)
+        yield [*start, "mifit, chained equations", *cells(plain, own, {}, asked.limit)]
     numeric = {"impute": own["numeric"]}
     mixed = frame.select_dtypes("number").shape != frame.shape
     able = [peer for peer in peers if peer in job.peers]
