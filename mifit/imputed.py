@@ -186,7 +186,7 @@ class ImputedSet:
         formula: str | None = None,
         model: str | None = None,
         *,
-        dfcom: float | None = None,
+        dfcom: float | str | None = None,
         df_method: str = "barnard-rubin",
         uncovered: str = "reimpute",
         cov_type: str | None = None,
@@ -209,8 +209,9 @@ class ImputedSet:
         model : str, class or function, optional
             Any statsmodels model with a formula: "ols", "logit", "glm", "poisson", "ordinal", "mnlogit", "phreg",
             "mixedlm", "gee", ...; or ``sm.Logit``, ``smf.logit``. By default as declared, or by the outcome.
-        dfcom : float, optional
-            Complete-data degrees of freedom, instead of the model's own.
+        dfcom : float or {"between-within", "satterthwaite"}, optional
+            Complete-data degrees of freedom, instead of the model's own; of mixed models also a rule, which gives each
+            coefficient its own (the first is theirs).
         df_method : {"barnard-rubin", "rubin"}
             How degrees of freedom are pooled.
         uncovered : {"reimpute", "raise", "ignore"}

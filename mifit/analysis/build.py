@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from .. import calls
 from ..calls import Code
 from ..errors import FitError, ModelError, listed
 from ..typing import Array
@@ -104,6 +105,8 @@ def job_of(
             f"a {call.spec.label} model needs to know the groups.",
             do=f"imp.fit({design.formula!r}, model={call.model!r}, groups='id')   # a column",
         )
+    if call.spec.spread is not None:
+        _refuse_one_group(init["groups"], design, call, k)
     if call.spec.facts.hazard:
         _refuse_follow_up(endog, init, call, k)
     if init.get("re_formula") is not None:
@@ -366,6 +369,17 @@ def _refuse_follow_up(times: pd.Series, init: Mapping[str, Any], call: Call, k: 
             do=f"imp[{k}].loc[imp[{k}][{call.init['entry']!r}] >= imp[{k}][{time!r}]]"
             if isinstance(call.init["entry"], str)
             else f"imp[{k}][{time!r}].describe()",
+        )
+
+
+def _refuse_one_group(groups: npt.NDArray[np.int64], design: FrozenDesign, call: Call, k: int) -> None:
+    """Refuse random effects of a single group, whose variance nothing tells."""
+    if len(np.unique(groups)) < 2:
+        words = dict.fromkeys([word for word in ("groups", "re_formula", "vc_formula") if word in call.init])
+        raise ModelError(
+            f"groups={_short(call.init['groups'])} has one value in all {len(groups)} rows of set {k}: "
+            "a variance between groups needs at least 2.",
+            do=calls.call("imp.fit", design.formula, model=call.spec.alone, **words),
         )
 
 

@@ -26,11 +26,13 @@ from .parameters import (
     log_dispersion,
     log_precision,
     mixed_effects,
+    mixed_spread,
     proportional_hazards,
 )
 
 if TYPE_CHECKING:
     from .job import Job
+    from .spread import Spread
 
 __all__ = ["CLASSES", "MODELS", "Spec"]
 
@@ -73,6 +75,8 @@ class Spec:
     mean: str = ""  #: of which scale its linear predictor is that of one mean per row; empty where there is none
     ratio: str = ""  #: what the exponential of a coefficient is
     called: str = ""  #: its name in a paper
+    spread: Callable[[Any, Job], Spread] | None = None  #: variance components, of a model with random effects
+    alone: str = ""  #: the model that it is without its groups
 
     @property
     def facts(self) -> ModelFacts:
@@ -397,6 +401,8 @@ _ENTRIES = (
         df=lambda result, job: float("inf"),
         df_source="large sample",
         groups=True,
+        spread=mixed_spread,
+        alone="ols",
         words=frozenset({"re_formula", "vc_formula"}),
         robust=False,
         likelihood="mixed",

@@ -14,13 +14,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import FitError, ModelError
+from .. import calls
+from ..errors import FitError, ModelError, near
 from ..typing import Array
 from ..workers import alone, died
 from .build import empty, in_turn, job_of, model_of, outcome_levels, usable
+from .degrees import RULES
 from .job import CompletedSets, FrozenDesign, Job
 from .models import MODELS, Call
-from .parameters import Reading
+from .parameters import Reading, degrees_of
 from .problems import (
     all_events_note,
     boundary_note,
@@ -37,6 +39,7 @@ from .problems import (
 )
 from .rank import full_rank, ranked
 from .settling import Settled, Unsettled, blocks, settled_fit
+from .spread import Spread
 
 __all__ = ["Fits", "fit_one", "fit_sets"]
 
@@ -64,6 +67,14 @@ class Fits:
     separated: npt.NDArray[np.bool_]  #: (m,) the estimate of this set is not finite
     notes: tuple[str, ...]  #: warnings of statsmodels, each with its sets
     kept: tuple[Any, ...] | None = None  #: (m,) statsmodels results, if they were to be kept
+    df_each: Array | None = None  #: (q,) complete-data degrees of freedom of each coefficient, where they differ
+    spread: Spread | None = None  #: variance components of a mixed model in every set
+    n_scale: int = 0  #: how many of the last coefficients are parameters of spread
+
+    @property
+    def complete(self) -> float | Array:
+        """Complete-data degrees of freedom, of each coefficient where they differ, as ``pool`` takes them."""
+        return self.df_complete if self.df_each is None else self.df_each
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +91,11 @@ class _One:
     messages: tuple[str, ...]
     facts: Mapping[str, str]
     scale: Mapping[str, float]
-    few_groups: tuple[int, tuple[str, ...]]
     condition: float
     result: Any = None
+    df_each: Array | None = None  #: of the coefficients but for those of spread
+    spread: Spread | None = None
+    rows: tuple[int, int] = (0, 0)  #: number of groups of a mixed model, and rows of the largest
 
 
 def fit_sets(
@@ -92,7 +105,7 @@ def fit_sets(
     *,
     keep: bool = False,
     n_jobs: int | None = None,
-    dfcom: float | None = None,
+    dfcom: float | str | None = None,
 ) -> Fits:
     """Fit one model to each completed set, on one frozen design.
 
@@ -108,8 +121,8 @@ def fit_sets(
         Keep the statsmodels results (then the fits run in this process).
     n_jobs : int, optional
         Number of joblib workers; None follows an ambient ``joblib.parallel_config``.
-    dfcom : float, optional
-        Complete-data degrees of freedom, instead of what the model reports.
+    dfcom : float or {"between-within", "satterthwaite"}, optional
+        Complete-data degrees of freedom, instead of what the model reports; of mixed models also a rule.
 
     Returns
     -------
@@ -127,20 +140,17 @@ def fit_sets(
     ConvergenceWarning, SeparationWarning
         At most one each, naming the sets.
     """
-    if dfcom is not None and (not isinstance(dfcom, Real) or not dfcom > 0):
-        raise ModelError(
-            f"dfcom is {dfcom!r}; a positive number is needed.", do=f"imp.fit({design.formula!r}, dfcom=96)"
-        )
+    rule = _rule(design, call, dfcom)
     levels = outcome_levels(design, completed, call)
     jobs = (job_of(design, completed, call, k, levels) for k in range(len(completed)))
     if keep or alone(n_jobs):
         with _one_thread():
-            ones = [_run(job, design if keep else None) for job in in_turn(jobs)]
+            ones = [_run(job, design if keep else None, rule) for job in in_turn(jobs)]
     else:
         from joblib import Parallel, delayed
 
         try:
-            ones = _unless_failed(Parallel(n_jobs=n_jobs)(delayed(_attempt)(job) for job in jobs))
+            ones = _unless_failed(Parallel(n_jobs=n_jobs)(delayed(_attempt)(job, rule) for job in jobs))
         except Exception as error:
             if not died(error):
                 raise
@@ -154,18 +164,21 @@ def fit_sets(
 
 
 def _gathered(
-    design: FrozenDesign, completed: CompletedSets, call: Call, ones: Sequence[_One], dfcom: float | None, keep: bool
-) -> Fits:
+    design: FrozenDesign, completed: CompletedSets, call: Call, ones: Sequence[_One], dfcom: float | str | None,
+    keep: bool,
+) -> Fits:  # fmt: skip
     """Put m fits together; what has no finite estimate in some set is left out of all."""
     converged, separated = (np.array([getattr(one, what) for one in ones]) for what in ("converged", "separated"))
     infinite = tuple(dict.fromkeys(name for one in ones for name in one.infinite))
     warn_once(call.spec.label, converged, separated, infinite)
+    each = _df_each(ones)
     df, source = _df_complete(ones, call, dfcom)
     at_boundary = [k for k, one in enumerate(ones) if one.reading.boundary]
     readings = [_without_scale(one.reading) if at_boundary else one.reading for one in ones]
     said = notes([one.messages for one in ones], converged, separated, infinite)
+    table = ones[0].spread is not None
     if at_boundary:
-        said = (*said, boundary_note(ones[at_boundary[0]].reading.boundary, at_boundary, len(ones)))
+        said = (*said, boundary_note(ones[at_boundary[0]].reading.boundary, at_boundary, len(ones), table))
     if not readings[0].names:
         said = (*said, "no coefficient: the smallest model, which others are compared with")
     said = (*design.never_observed, *near_singular_note([one.condition for one in ones]), *said)
@@ -173,8 +186,7 @@ def _gathered(
         said = (all_events_note(design.formula), *said)
     if call.without_leverage:
         said = (*said, leverage_note(call.spec.label, call.cov_type))
-    if np.isinf(df) and dfcom is None:
-        said = (*said, *few_groups_note(*ones[0].few_groups))
+    said = (*said, *few_groups_note(*ones[0].rows))
     means = {label: f"{np.mean([one.scale[label] for one in ones]):.4g}" for label in ones[0].scale}
     return Fits(
         names=readings[0].names,
@@ -192,6 +204,9 @@ def _gathered(
         separated=separated,
         notes=said,
         kept=tuple(one.result for one in ones) if keep else None,
+        df_each=None if each is None else np.append(each, np.full(len(readings[0].names) - len(each), np.inf)),
+        spread=_spreads(ones),
+        n_scale=readings[0].n_scale,
     )
 
 
@@ -215,7 +230,7 @@ def fit_one(design: FrozenDesign, completed: CompletedSets, call: Call, k: int) 
         return _native(job, design)
 
 
-def _run(job: Job, design: FrozenDesign | None = None) -> _One:
+def _run(job: Job, design: FrozenDesign | None = None, rule: str = "") -> _One:
     """Fit one job with its warnings caught; keep the result if a design to attach is given."""
     spec = MODELS[job.model]
     if empty(job):
@@ -250,9 +265,9 @@ def _run(job: Job, design: FrozenDesign | None = None) -> _One:
         messages=() if found.separated else messages(found.caught, found.settled),
         facts=spec.lines(result, job),
         scale={label: figure * _in_outcome(label, found) for label, figure in spec.scale(result).items()},
-        few_groups=_few_groups(job) if spec.equation == "mixed" else (0, ()),
         condition=_condition(job, spec.inverse(result) if determined and found.level is None else None),
         result=kept,
+        **_of_groups(job, result, rule),
     )
 
 
@@ -260,7 +275,7 @@ def _nothing(job: Job, full_rank: bool = True) -> _One:
     """Return a fit without coefficients: the smallest model that others are compared with, or one not of full rank."""
     if not full_rank:
         none = Reading((), np.empty(0), np.empty((0, 0)))
-        return _One(none, len(job.endog), np.inf, False, False, False, (), (), {}, {}, (0, ()), 1.0)
+        return _One(none, len(job.endog), np.inf, False, False, False, (), (), {}, {}, 1.0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         bare = SimpleNamespace(model=model_of(usable(job)))
@@ -275,7 +290,6 @@ def _nothing(job: Job, full_rank: bool = True) -> _One:
         messages=(),
         facts=MODELS[job.model].lines(bare, job),
         scale={},
-        few_groups=(0, ()),
         condition=1.0,
     )
 
@@ -350,12 +364,15 @@ def _condition(job: Job, inverse: Array | None) -> float:
     return float(np.sqrt(roots[-1] / max(roots[0], np.finfo(float).eps * roots[-1])))
 
 
-def _few_groups(job: Job) -> tuple[int, tuple[str, ...]]:
-    """Return the number of groups and the columns that do not vary within them."""
+def _of_groups(job: Job, result: Any, rule: str) -> dict[str, Any]:
+    """Return what a model of groups leaves behind beside its coefficients; nothing for another model."""
+    spec = MODELS[job.model]
+    if spec.spread is None:
+        return {}
     groups = np.asarray(job.init["groups"])
-    within = job.exog.groupby(groups).agg(lambda column: np.ptp(column.to_numpy())).max()
-    still = [str(name) for name in job.exog.columns if within[name] == 0 and name != "Intercept"]
-    return len(np.unique(groups)), tuple(still)
+    found = degrees_of(job, result, rule) if rule else None
+    rows = (len(np.unique(groups)), int(np.bincount(groups).max()))
+    return {"df_each": found, "spread": spec.spread(result, job), "rows": rows}
 
 
 def _without_scale(reading: Reading) -> Reading:
@@ -378,11 +395,11 @@ def _one_thread() -> AbstractContextManager[Any]:
     return limits
 
 
-def _attempt(job: Job) -> _One | FitError:
+def _attempt(job: Job, rule: str) -> _One | FitError:
     """Return the error instead of raising it, so that the error of the first set is the one raised."""
     try:
         with _one_thread():
-            return _run(job)
+            return _run(job, None, rule)
     except FitError as error:
         return error
 
@@ -411,8 +428,45 @@ def _df_of(job: Job, result: Any) -> float:
     return float(min(len(np.unique(column)) for column in np.atleast_2d(clusters.T)) - 1)
 
 
-def _df_complete(ones: Sequence[_One], call: Call, dfcom: float | None) -> tuple[float, str]:
-    """Return the complete-data degrees of freedom of all fits and where they come from."""
-    if dfcom is not None:
+def _df_complete(ones: Sequence[_One], call: Call, dfcom: float | str | None) -> tuple[float, str]:
+    """Return the complete-data degrees of freedom of all fits, the fewest of them, and where they come from."""
+    if dfcom is not None and not isinstance(dfcom, str):
         return float(dfcom), "given"
+    each = _df_each(ones)
+    if each is not None:
+        return float(each.min(initial=np.inf)), dfcom or RULES[0]
     return min(one.df for one in ones), "clusters - 1" if call.clusters else call.spec.df_source
+
+
+def _df_each(ones: Sequence[_One]) -> Array | None:
+    """Return the complete-data degrees of freedom of each coefficient, averaged over the sets."""
+    found = [one.df_each for one in ones if one.df_each is not None]
+    return np.mean(found, axis=0) if found else None
+
+
+def _spreads(ones: Sequence[_One]) -> Spread | None:
+    """Return the variance components of all sets, figures of shape (m, f)."""
+    found = [one.spread for one in ones if one.spread is not None]
+    if not found:
+        return None
+    estimates, variances = (np.array([getattr(one, what) for one in found]) for what in ("estimates", "variances"))
+    return replace(found[0], estimates=estimates, variances=variances)
+
+
+def _rule(design: FrozenDesign, call: Call, dfcom: float | str | None) -> str:
+    """Return the rule for degrees of freedom of each coefficient, empty for none; refuse what is neither."""
+    mixed = call.spec.spread is not None
+    if isinstance(dfcom, str) and (mixed or dfcom in RULES):
+        known = [rule for rule in RULES if mixed and (rule == RULES[0] or call.spec.equation == "mixed")]
+        if dfcom in known:
+            return dfcom
+        raise ModelError(
+            f"dfcom is {dfcom!r}, which {call.spec.label} does not have.",
+            known=", ".join(["a number", *known]),
+            do=calls.call("imp.fit", design.formula, dfcom=near(dfcom, known) or (known[0] if known else None)),
+        )
+    if dfcom is not None and (not isinstance(dfcom, Real) or not dfcom > 0):
+        raise ModelError(
+            f"dfcom is {dfcom!r}; a positive number is needed.", do=f"imp.fit({design.formula!r}, dfcom=96)"
+        )
+    return RULES[0] if mixed and dfcom is None else ""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ __all__ = [
     "fit_of",
     "fixed_covariance",
     "grouped_of",
+    "information_at",
     "maximised",
     "scale_parameters",
     "start_of",
@@ -249,6 +251,26 @@ def scale_parameters(fit: MixedFit) -> tuple[Array, Array] | None:
     steps = _STEP * np.eye(k + 1)
     jacobian = np.array([(figures(step) - figures(-step)) / (2 * _STEP) for step in steps]).T
     return figures(np.zeros(k + 1)), np.asarray(jacobian @ np.linalg.inv(information) @ jacobian.T)
+
+
+def information_at(fit: MixedFit) -> tuple[Array, Callable[[Array], MixedFit]]:
+    """Observed information of the parameters of spread, and the fit at others of them.
+
+    Parameters
+    ----------
+    fit : MixedFit
+        At its maximum.
+
+    Returns
+    -------
+    information : ndarray, shape (k + 1, k + 1)
+        Of the k coordinates of a root of the random effects' covariance, and of the log residual variance.
+    moved : callable
+        Takes coordinates, shape (k,), and returns a fit there with the same residual variance.
+    """
+    chart = _chart(fit.data, fit.root, least=0.0)
+    information = _information(chart, fit.reml, point(fit.data, chart.middle, fit.reml))
+    return information, lambda at: replace(fit, root=chart.root(at))
 
 
 def _figures(data: Grouped, root: Array, log_residual: float) -> Array:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..typing import Array
+from .degrees import RULES, between_within, satterthwaite, units_of
 from .mixed_maximum import fit_of, fixed_covariance, scale_parameters
 from .ordered import DISTRIBUTIONS, information, row_scores
 from .sandwich import cox_scores, sandwich
+from .spread import Spread, linear_spread, spread_names
 
 if TYPE_CHECKING:
     from .job import Job
@@ -24,11 +25,13 @@ __all__ = [
     "by_level",
     "cut_points",
     "cut_points_of",
+    "degrees_of",
     "hazard_scores",
     "increments_of",
     "log_dispersion",
     "log_precision",
     "mixed_effects",
+    "mixed_spread",
     "proportional_hazards",
 ]
 
@@ -191,22 +194,42 @@ def mixed_effects(result: Any, job: Job) -> Reading:
     columns = tuple(map(str, job.exog.columns))
     if found is None:
         return Reading(columns, beta, fixed, boundary="a variance is at its boundary")
-    group = job.named.get("groups", "Group")
-    effects = job.init["exog_re"].columns if "exog_re" in job.init else ["Group"][: len(fit.cov_re)]
-    further = list(job.init.get("components") or ())
-    names = _spread_names([group if name == "Group" else str(name) for name in effects], further)
+    names = _spread_names(job, len(fit.cov_re))
     p, q = len(beta), len(beta) + len(names)
     covariance = np.zeros((q, q))
     covariance[:p, :p], covariance[p:, p:] = fixed, found[1]
     return Reading((*columns, *names), np.concatenate([beta, found[0]]), covariance, n_scale=len(names))
 
 
-def _spread_names(random: Sequence[str], further: Sequence[str]) -> list[str]:
-    """Return the names of the variance components, in the order of ``n_scale``."""
-    pairs = [(i, j) for i in range(len(random)) for j in range(i)]
-    correlations = [f"atanh({random[j]} x {random[i]} Cor)" for i, j in pairs]
-    components = [f"log({name} Var)" for name in further]
-    return [*(f"log({name} Var)" for name in random), *correlations, *components, "log(Residual Var)"]
+def mixed_spread(result: Any, job: Job) -> Spread:
+    """Variance components of a linear mixed model, intraclass correlations and R²."""
+    fit = fit_of(result, job)
+    random, further = _random_names(job, len(fit.cov_re)), list(job.init.get("components") or ())
+    return linear_spread(fit, job.exog.to_numpy(), job.named.get("groups", "Group"), random, further)
+
+
+def degrees_of(job: Job, result: Any, rule: str) -> Array:
+    """Complete-data degrees of freedom of each coefficient of a mixed model, shape (p,)."""
+    if rule == RULES[1]:
+        return satterthwaite(fit_of(result, job))
+    exog = job.exog.to_numpy()
+    random = job.init["exog_re"].to_numpy() if "exog_re" in job.init else np.ones((len(exog), 1))
+    units = units_of(np.asarray(job.init["groups"]), list((job.init.get("components") or {}).values()))
+    return between_within(exog, units, random)
+
+
+def _random_names(job: Job, q: int) -> list[str]:
+    """Return the names of q random effects, the intercept's being that of the groups."""
+    group = job.named.get("groups", "Group")
+    effects = job.init["exog_re"].columns if "exog_re" in job.init else ["Group"][:q]
+    return [group if name == "Group" else str(name) for name in effects]
+
+
+def _spread_names(job: Job, q: int) -> list[str]:
+    """Return the names of the variance components on their scales, in the order of ``n_scale``."""
+    plain, scales = spread_names(_random_names(job, q), list(job.init.get("components") or ()), True)
+    words = {"log": "log", "fisher": "atanh"}
+    return [f"{words[scale]}({name})" for name, scale in zip(plain, scales, strict=True)]
 
 
 def _log_last(plain: Reading, name: str) -> Reading:

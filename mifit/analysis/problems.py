@@ -34,7 +34,7 @@ __all__ = [
 _FAR = 10.0
 
 #: with fewer groups, what varies between them only needs a t of its own
-_MANY_GROUPS = 50
+_MANY_GROUPS = 20
 
 #: condition numbers of centred and scaled columns beyond which estimates depend on a few rows: always, and where
 #: another set has a tenth of it
@@ -182,31 +182,40 @@ def all_events_note(formula: str) -> str:
     return f"Every row is counted as an event; name the event column: {call}."
 
 
-def boundary_note(what: str, sets: Sequence[int], m: int) -> str:
-    """Return why parameters of spread are not pooled.
+def boundary_note(what: str, sets: Sequence[int], m: int, table: bool = False) -> str:
+    """Return why parameters of spread are not pooled; with a table of their own the other sets are.
 
     Examples
     --------
     >>> boundary_note("a variance is at its boundary", [3, 7], 20)
     'a variance is at its boundary in sets 3, 7: such parameters have no standard error there and are not pooled.'
     """
-    return f"{what} in {_sets(sets, m)}: such parameters have no standard error there and are not pooled."
+    where = f"{what} in {_sets(sets, m)}: such parameters have no standard error there"
+    if table and m - len(sets) > 1:
+        return f"{where}; limits of variance components are those of the other {m - len(sets)} sets."
+    return f"{where} and are not pooled."
 
 
-def few_groups_note(n_groups: int, still: Sequence[str]) -> tuple[str, ...]:
-    """Return a note when the groups are too few for a normal quantile of what varies between them only.
+def few_groups_note(n_groups: int, largest: int) -> tuple[str, ...]:
+    """Return a note when groups are too few, or too small, for what is said of their variance.
+
+    Parameters
+    ----------
+    n_groups : int
+        0 for a model without random effects.
+    largest : int
+        Rows of the largest group.
 
     Examples
     --------
-    >>> len(few_groups_note(12, ["size"])), few_groups_note(80, ["size"])
-    (1, ())
+    >>> few_groups_note(12, 5)
+    ('Only 12 groups: below 20 the variances between groups are imprecise.',)
     """
-    if n_groups >= _MANY_GROUPS or not still:
+    if n_groups and largest == 1:
+        return ("No group has two rows: a variance between groups cannot be told from the residual variance.",)
+    if not n_groups or n_groups >= _MANY_GROUPS:
         return ()
-    return (
-        f"Constant within the {n_groups} groups: {listed(still, 5)}. Infinite degrees of freedom are too many for it; "
-        f"dfcom={max(n_groups - len(still) - 1, 1)} counts the groups.",
-    )
+    return (f"Only {n_groups} groups: below {_MANY_GROUPS} the variances between groups are imprecise.",)
 
 
 def leverage_note(label: str, cov_type: str) -> str:

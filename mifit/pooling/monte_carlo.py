@@ -17,7 +17,7 @@ __all__ = ["decimals", "fmi_limit", "jackknife", "recommended"]
 def jackknife(
     estimates: Array,
     covariances: Array,
-    df_complete: float = np.inf,
+    df_complete: float | Array = np.inf,
     df_method: str = "barnard-rubin",
     alpha: float = 0.05,
 ) -> dict[str, Array]:

@@ -44,13 +44,36 @@ class Pooled:
     fmi: Array  #: (q,) fraction of missing information
     df: Array  #: (q,) degrees of freedom of each coefficient's t
     m: int
-    df_complete: float  #: residual degrees of freedom had nothing been missing
+    df_complete: float  #: residual degrees of freedom had nothing been missing; the fewest where coefficients differ
     df_method: str
+    df_each: Array | None = None  #: (q,) the same of each coefficient, where they differ
 
     @property
     def std_error(self) -> Array:
         """Standard error of each coefficient, shape (q,)."""
         return np.sqrt(np.diag(self.total))
+
+    @property
+    def complete(self) -> float | Array:
+        """Complete-data degrees of freedom, of each coefficient where they differ, as :func:`pool` takes them."""
+        return self.df_complete if self.df_each is None else self.df_each
+
+    def df_of(self, matrix: Array) -> Array:
+        """Complete-data degrees of freedom of linear combinations.
+
+        Parameters
+        ----------
+        matrix : ndarray, shape (k, q)
+
+        Returns
+        -------
+        ndarray, shape (k,)
+            The fewest of the coefficients that a combination has in it.
+        """
+        if self.df_each is None:
+            return np.full(len(matrix), self.df_complete)
+        within = np.where(np.asarray(matrix) != 0, self.df_each, np.inf)
+        return np.asarray(within.min(axis=1, initial=np.inf))
 
     @property
     def mc_error(self) -> Array:
@@ -81,7 +104,7 @@ def each(
     within: Array,
     between: Array,
     m: int,
-    df_complete: float = np.inf,
+    df_complete: float | Array = np.inf,
     df_method: str = "barnard-rubin",
 ) -> Each:
     """Pool many figures one by one, from their means and variances over the sets.
@@ -116,7 +139,7 @@ def each(
 def pool(
     estimates: Array,
     covariances: Array,
-    df_complete: float = np.inf,
+    df_complete: float | Array = np.inf,
     df_method: str = "barnard-rubin",
     names: Sequence[str] | None = None,
 ) -> Pooled:
@@ -128,8 +151,8 @@ def pool(
         One row of coefficients for each completed data set, on a scale where they are near normal.
     covariances : ndarray, shape (m, q, q)
         Their covariance matrices.
-    df_complete : float, default inf
-        Residual degrees of freedom had nothing been missing.
+    df_complete : float or ndarray of shape (q,), default inf
+        Residual degrees of freedom had nothing been missing: of all coefficients, or of each.
     df_method : {"barnard-rubin", "rubin"}
         ``"barnard-rubin"`` corrects for small samples, ``"rubin"`` is the rule of 1987.
     names : sequence of str, optional
@@ -172,12 +195,14 @@ def pool(
     between = deviation.T @ deviation / (m - 1)
     total = within + (1 + 1 / m) * between
     one = each(estimates[0] + shift, np.diag(within), np.diag(between), m, df_complete, df_method)
+    own = np.asarray(df_complete, float)
     return Pooled(
-        one.params, within, between, total, one.riv, one.lambda_, one.fmi, one.df, m, float(df_complete), df_method
-    )
+        one.params, within, between, total, one.riv, one.lambda_, one.fmi, one.df, m,
+        float(own.min(initial=np.inf)), df_method, own if own.ndim else None,
+    )  # fmt: skip
 
 
-def barnard_rubin(m: int, share: Array, df_complete: float = np.inf) -> Array:
+def barnard_rubin(m: int, share: Array, df_complete: float | Array = np.inf) -> Array:
     r"""Degrees of freedom of a pooled coefficient, corrected for small samples.
 
     With few imputations or few rows the pooled estimate follows a t, not a normal. Rubin's rule alone can
@@ -189,7 +214,7 @@ def barnard_rubin(m: int, share: Array, df_complete: float = np.inf) -> Array:
         Number of completed data sets, at least 2.
     share : ndarray, shape (q,)
         Share of each total variance that is due to the missing values, (1 + 1/m) B / T; in [0, 1].
-    df_complete : float, default inf
+    df_complete : float or ndarray of shape (q,), default inf
         Residual degrees of freedom had nothing been missing.
 
     Returns
@@ -213,9 +238,11 @@ def barnard_rubin(m: int, share: Array, df_complete: float = np.inf) -> Array:
     array([94.06, 50.19])
     """
     share = _checked(m, share)
-    if np.isinf(df_complete):
+    complete = np.asarray(df_complete, float)
+    if np.isinf(complete).all():
         return rubin(m, share)
-    observed = (1 - share) * df_complete * (df_complete + 1) / (df_complete + 3)
+    with np.errstate(invalid="ignore"):
+        observed = np.where(np.isinf(complete), np.inf, (1 - share) * complete * (complete + 1) / (complete + 3))
     # both rules as one over themselves: a rule that is infinite adds nothing
     return _inverse(share**2 / (m - 1) + _inverse(observed))
 
@@ -380,7 +407,7 @@ def _checked(m: int, share: Array) -> Array:
 
 
 def _refuse(
-    estimates: Array, covariances: Array, df_complete: float, df_method: str, names: Sequence[str] | None
+    estimates: Array, covariances: Array, df_complete: float | Array, df_method: str, names: Sequence[str] | None
 ) -> None:
     """Raise PoolingError for whatever has no pooled answer."""
     m, q = estimates.shape
@@ -389,13 +416,14 @@ def _refuse(
         raise PoolingError(f"unknown df_method {df_method!r}.", known=", ".join(DF_METHODS))
     if covariances.shape != (m, q, q):
         raise PoolingError(f"estimates {estimates.shape} and covariances {covariances.shape} do not match.")
-    if not isinstance(df_complete, Real):
+    if not (isinstance(df_complete, Real) or np.shape(df_complete) == (q,)):
         raise PoolingError(
             f"dfcom is {df_complete!r}; a positive number is needed.", do="imp.fit('y ~ x1 + x2', dfcom=96)"
         )
-    if not df_complete > 0:
+    fewest = float(np.min(np.asarray(df_complete, float), initial=np.inf))
+    if not fewest > 0:
         raise PoolingError(
-            f"the complete data leave {df_complete:g} degrees of freedom: a t test needs more than 0.",
+            f"the complete data leave {fewest:g} degrees of freedom: a t test needs more than 0.",
             do="imp.fit('y ~ x1 + x2', dfcom=float('inf'))",
         )
     labels = list(names) if names is not None else [f"number {j}" for j in range(q)]

@@ -108,7 +108,7 @@ def _fitted(larger: PooledEstimates, smaller: Any) -> PooledEstimates:
             else f"a smaller model is pooled results or a formula, not {smaller!r:.60}."
         )
         raise ModelError(fact, do="res.compare(imp.fit('y ~ x1'))")
-    given = larger.dfcom if larger.fits.df_source == "given" else None
+    given = {"given": larger.dfcom, "satterthwaite": "satterthwaite"}.get(larger.fits.df_source)
     rows = {"subset": larger.completed} if isinstance(larger.completed, Sample) else {}
     words = {**call.init, **rows}
     fitted: PooledEstimates = sets.fit(
@@ -198,7 +198,8 @@ def _wald(larger: PooledEstimates, tested: list[int], df_method: str | None) -> 
     """Return D1 of some coefficients."""
     pooled, block = larger.pooled, np.ix_(tested, tested)
     chosen = df_method or ("reiter" if pooled.df_method == "barnard-rubin" else "li")
-    return d1(pooled.params[tested], pooled.within[block], pooled.between[block], pooled.m, pooled.df_complete, chosen)
+    few = float(pooled.df_of(np.eye(len(pooled.params))[tested]).min(initial=np.inf))
+    return d1(pooled.params[tested], pooled.within[block], pooled.between[block], pooled.m, few, chosen)
 
 
 def _chi_squares(larger: PooledEstimates, tested: list[int]) -> Array:

@@ -68,7 +68,7 @@ def complete_cases(results: PooledEstimates, alpha: float = 0.05) -> pd.DataFram
             do="df.mice.pattern()",
         ) from failed
     estimate, error = fits.estimates[0], np.sqrt(np.diag(fits.covariances[0]))
-    df = np.full(len(error), fits.df_complete)
+    df = np.broadcast_to(fits.complete, error.shape).copy()
     half = t_quantile(upper_level(alpha), df) * error
     frame = pd.DataFrame(
         {

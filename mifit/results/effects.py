@@ -56,7 +56,7 @@ def marginal_effects(results: PooledEstimates, variables: Any = None, alpha: flo
     means = _means(results)
     changes = [c for v in _chosen(design, variables) for c in _changes(design, v)]
     wide = numeric_design(design)
-    effects, covariances = [], []
+    effects, covariances, gradients = [], [], []
     for k in range(results.m):
         data = in_numbers(design, completed.values(k))
         offset = offset_of(call, partial(completed.series, k), len(completed.labels(k)), partial(completed.take, k))
@@ -65,10 +65,11 @@ def marginal_effects(results: PooledEstimates, variables: Any = None, alpha: flo
         found = [_effect(wide, mean, data, beta, change, offset, weights) for mean in means for change in changes]
         gradient = np.array([g for _, g in found])
         effects.append([e for e, _ in found])
+        gradients.append(gradient)
         covariances.append(gradient @ results.fits.covariances[k] @ gradient.T)
     labels = [f"{mean.label}{change.label}" for mean in means for change in changes]
     pooled = results.pooled
-    about = (pooled.df_complete, pooled.df_method)
+    about = (pooled.df_of(sum(np.abs(one) for one in gradients)), pooled.df_method)
     return pd.DataFrame(columns(pool(np.array(effects), np.array(covariances), *about, names=labels), alpha), labels)
 
 

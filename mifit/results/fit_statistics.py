@@ -10,6 +10,7 @@ from ..errors import MifitError, ModelError
 from ..pooling.scales import OnScale, adjusted, auc_delong, on_scale, pool_rsquared, scale_named
 from .estimates import PooledEstimates, of_each
 from .predict import positions, require_source
+from .variance_components import mixed_rsquared
 
 __all__ = ["auc", "rsquared", "rsquared_adj", "rsquared_frame"]
 
@@ -35,6 +36,8 @@ def rsquared_adj(results: PooledEstimates) -> float:
 
 def rsquared_frame(results: PooledEstimates, alpha: float = 0.05) -> pd.DataFrame:
     """R² and adjusted R² with their limits; see :meth:`PooledResults.rsquared_frame`."""
+    if results.fits.spread is not None:
+        return mixed_rsquared(results, alpha)
     plain, own = (_figures(_pooled(results, alpha, name)) for name in ("rsquared", "rsquared_adj"))
     of_pooled = [*adjusted(plain[:3], results.nobs, len(results.fits.names)), plain[3]]
     index = ["R-squared", "Adj. R-squared", "Adj. R-squared (of the pooled)"]
@@ -77,6 +80,13 @@ def _yes_no(results: PooledEstimates) -> bool:
         return False
 
 
+def _instead(results: PooledEstimates) -> str:
+    """Return what a model without one R² has."""
+    if results.fits.spread is not None:
+        return "res.rsquared_frame()"
+    return "res.auc()" if _yes_no(results) else "res.summary()"
+
+
 def _figures(one: OnScale) -> npt.NDArray[np.float64]:
     """Return estimate, limits and fmi of one figure, shape (4,)."""
     return np.array([one.estimate[0], one.conf_low[0], one.conf_high[0], one.pooled.fmi[0]])
@@ -89,7 +99,7 @@ def _pooled(results: PooledEstimates, alpha: float = 0.05, name: str = "rsquared
     if found is None:
         raise ModelError(
             f"{results.fits.label} has no R².",
-            known="ols, wls, gls",
-            do="res.auc()" if _yes_no(results) else "res.summary()",
+            known="ols, wls, gls; of mixed models marginal and conditional R²",
+            do=_instead(results),
         )
     return pool_rsquared(found, results.nobs, alpha)

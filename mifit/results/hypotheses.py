@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import html
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -68,9 +69,8 @@ class JointTest:
         return pd.DataFrame([{name: getattr(self, name) for name in figures}], index=[self.hypothesis])
 
     def __str__(self) -> str:
-        figures = (
-            f"F({self.df1:g}, {self.df2:.4g}) = {self.statistic:.4g}, p = {self.p_value:.4g}, riv = {self.riv:.3g}"
-        )
+        df2 = math.inf if self.df2 >= 1e15 else self.df2  # what rounding leaves between equal sets
+        figures = f"F({self.df1:g}, {df2:.4g}) = {self.statistic:.4g}, p = {self.p_value:.4g}, riv = {self.riv:.3g}"
         note = f"\n  {self.note}" if self.note else ""
         return f"{self.method}: {self.hypothesis}\n  {figures}{note}"
 
@@ -197,7 +197,8 @@ def _wald(results: PooledEstimates, matrix: Array, value: Array, said: str, df_m
     chosen = df_method or ("reiter" if results.df_method == "barnard-rubin" else "li")
     estimate = matrix @ pooled.params - value
     within, between = (matrix @ part @ matrix.T for part in (pooled.within, pooled.between))
-    return JointTest.of(d1(estimate, within, between, pooled.m, pooled.df_complete, chosen), said)
+    few = float(pooled.df_of(matrix).min(initial=np.inf))
+    return JointTest.of(d1(estimate, within, between, pooled.m, few, chosen), said)
 
 
 def _contrasts(results: PooledEstimates, matrix: Array, value: Array) -> Pooled:
@@ -206,7 +207,7 @@ def _contrasts(results: PooledEstimates, matrix: Array, value: Array) -> Pooled:
     return pool(
         fits.estimates @ matrix.T - value,
         matrix @ fits.covariances @ matrix.T,
-        pooled.df_complete,
+        pooled.df_of(matrix),
         pooled.df_method,
         names=_rows(results, matrix),
     )

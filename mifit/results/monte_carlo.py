@@ -30,7 +30,7 @@ _WORDS = {
 def mc_error(results: PooledEstimates, alpha: float = 0.05) -> pd.DataFrame:
     """Monte-Carlo error of every column; see :meth:`PooledResults.mc_error`."""
     fits, pooled = results.fits, results.pooled
-    errors = jackknife(fits.estimates, fits.covariances, pooled.df_complete, pooled.df_method, alpha)
+    errors = jackknife(fits.estimates, fits.covariances, pooled.complete, pooled.df_method, alpha)
     frame = pd.DataFrame(errors, index=list(fits.names))
     if results.m < 3:
         frame.attrs["reason"] = f"the jackknife needs at least 3 sets; there are {results.m}"

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..display import harmless
 from ..errors import nearest
-from . import compare, effects, fit_statistics, hypotheses, monte_carlo, predict, tables
+from . import compare, effects, fit_statistics, hypotheses, monte_carlo, predict, tables, variance_components
 from .estimates import PooledEstimates, Stability
 from .plots import ResultPlots
 from .predict_levels import LevelPrediction
@@ -274,9 +274,35 @@ class PooledResults(PooledEstimates):
             Columns estimate, conf_low, conf_high, fmi. "R-squared" is ``rsquared``. "Adj. R-squared" pools the adjusted
             R² of the m sets in the same way (Harel 2009; ``pool.r.squared(adjusted = TRUE)`` of R's mice). "Adj.
             R-squared (of the pooled)" adjusts the pooled R² instead, as ``rsquared_adj`` does. The last two differ
-            little unless the sets do.
+            little unless the sets do. A mixed model has the rows "R-squared (marginal)", of the fixed effects alone,
+            and "R-squared (conditional)", with the random effects (Nakagawa and Schielzeth 2013), pooled as logits.
         """
         return fit_statistics.rsquared_frame(self, alpha)
+
+    def variance_components(self, alpha: float = 0.05) -> pd.DataFrame:
+        """Variance components of a mixed model, and the share of variance between groups.
+
+        Parameters
+        ----------
+        alpha : float, default 0.05
+            One minus the coverage of the limits.
+
+        Returns
+        -------
+        DataFrame
+            Columns estimate (of a variance in squared units of the outcome), std_dev (its root), conf_low, conf_high,
+            fmi, sets. Rows "g Var", "x Var", "g x x Cor", "Residual Var"; "g ICC" is the intraclass correlation: the
+            variance between units of g over all variance that the fixed effects leave, with random slopes on average
+            over the rows. Variances are pooled as logarithms, correlations as Fisher's z, shares as logits, over the
+            ``sets`` where they are not at their boundary; with fewer than 2 of these the estimate is the plain mean
+            and there are no limits.
+
+        Raises
+        ------
+        ModelError
+            If the model has no random effects.
+        """
+        return variance_components.variance_components(self, alpha)
 
     def auc(self, alpha: float = 0.05) -> pd.DataFrame:
         """Area under the ROC curve of a model for a yes-no outcome, pooled on the logit scale.
@@ -424,4 +450,5 @@ _ELSEWHERE = {
 _VERBS = (
     "params", "bse", "tvalues", "pvalues", "df", "riv", "lambda_", "fmi", "conf_int", "summary", "to_frame", "plot",
     "wald_test", "t_test", "compare", "predict", "get_prediction", "marginal_effects", "rsquared", "auc", "results",
+    "variance_components", "rsquared_frame",
 )  # fmt: skip

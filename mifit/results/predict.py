@@ -103,6 +103,7 @@ def get_prediction(results: PooledEstimates, newdata: Any = None) -> Prediction 
     if newdata is None:
         rows = [completed.values(k) for k in range(m)]
         designs = [design.matrix(values)[:, chosen] - origin for values in rows]
+        used = np.any([x != 0 for x in designs], axis=0)
         index = completed.labels(0)
         take = [partial(completed.take, k) for k in range(m)]
         offsets = [offset_of(call, partial(completed.series, k), len(index), take[k]) for k in range(m)]
@@ -114,9 +115,10 @@ def get_prediction(results: PooledEstimates, newdata: Any = None) -> Prediction 
         frame = as_frame(newdata)
         matrix = matrix_of(design, frame)[:, chosen] - origin
         mean = matrix @ pooled.params[own] + offset_of(call, partial(column_of, frame), len(frame))
+        used = matrix != 0
         within, between = (_quadratic(matrix, part[np.ix_(own, own)]) for part in (pooled.within, pooled.between))
         index = frame.index
-    about = (m, pooled.df_complete, pooled.df_method)
+    about = (m, _df_of_rows(results, used, own), pooled.df_method)
     observation = None
     if link.linear:
         observation = each(mean, within + results.scale, between, *about)
@@ -159,6 +161,14 @@ def _mean_covariates(results: PooledEstimates, chosen: list[int]) -> Array:
     """Return the mean of each design column over rows and sets, shape (p,): where a relative hazard is 1."""
     sets = (results.completed.values(k) for k in range(results.m))
     return np.asarray(np.mean([results.design.matrix(values)[:, chosen].mean(axis=0) for values in sets], axis=0))
+
+
+def _df_of_rows(results: PooledEstimates, used: Array, own: list[int]) -> Array:
+    """Return complete-data degrees of freedom of each row's linear predictor, shape (n,): the fewest in it."""
+    pooled = results.pooled
+    if pooled.df_each is None:
+        return np.full(len(used), pooled.df_complete)
+    return np.asarray(np.where(used, pooled.df_each[own], np.inf).min(axis=1, initial=np.inf))
 
 
 def _quadratic(matrix: Array, covariance: Array) -> Array:

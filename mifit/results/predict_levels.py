@@ -186,16 +186,16 @@ def predict_levels(results: PooledEstimates, newdata: Any = None) -> LevelPredic
     mean = model.chances(np.mean(each_set, axis=0))
     found = []
     for j in range(len(model.labels)):
-        odds, variances = [], []
+        odds, variances, slopes = [], [], []
         for x, linear, covariance in zip(designs, each_set, fits.covariances, strict=True):
             chance = model.chances(linear)[:, j]
             slope = model.slope(x, linear, j) / (chance * (1 - chance))[:, None]
             odds.append(logit(chance))
+            slopes.append(slope)
             variances.append(np.maximum(np.einsum("ij,ij->i", slope @ covariance, slope), 0.0))
         between = np.var(odds, axis=0, ddof=1)
-        found.append(
-            each(logit(mean[:, j]), np.mean(variances, axis=0), between, pooled.m, pooled.df_complete, pooled.df_method)
-        )
+        df = pooled.df_of(np.abs(slopes).sum(axis=0))
+        found.append(each(logit(mean[:, j]), np.mean(variances, axis=0), between, pooled.m, df, pooled.df_method))
     return LevelPrediction(index, model.labels, mean, tuple(found))
 
 

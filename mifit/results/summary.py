@@ -8,20 +8,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from ..analysis.fit import Fits
 from ..analysis.tables import coefficient_table, header_table, summary_of
 from ..display import Markup, block, facts, folded, notes, table
 from .estimates import PooledEstimates
 from .monte_carlo import supported_digits, undecided
-from .tables import coefficient_head, tidy
+from .tables import coefficient_head, endless, tidy
+from .variance_components import FIGURES, mixed_rsquared, variance_components
 
 __all__ = ["coefficients", "shown", "summarise"]
 
-#: degrees of freedom from which a t is the normal to the last digit; between variance is then rounding of the fits
-_ENDLESS = 1e15
-
 #: widths of coef, std err, t, df, P>|t|, lower limit, upper limit, FMI
 _WIDTHS = (10, 9, 8, 8, 7, 10, 10, 7)
+
+#: widths of estimate, standard deviation, limits, FMI of variance components
+_COMPONENT_WIDTHS = (10, 9, 10, 10, 7)
 
 #: figures printed, and their decimals
 _DECIMALS = {
@@ -45,7 +48,7 @@ def summarise(results: PooledEstimates, alpha: float = 0.05, exponentiate: bool 
     statsmodels.iolib.summary.Summary
         Prints, and has ``as_text``, ``as_html``, ``as_latex``, ``as_csv``.
     """
-    names = [str(name) for name in results.params.index]
+    names = _terms(results)
     widths = (max([14, *map(len, names)]), *_WIDTHS)
     width = sum(widths) + len(_WIDTHS)
     facts = _facts(results)
@@ -61,6 +64,7 @@ def summarise(results: PooledEstimates, alpha: float = 0.05, exponentiate: bool 
         coefficient_table(_rows(results, alpha, exponentiate), _headers(results, alpha, exponentiate), names, widths),
     ]
     tables = tables if names else tables[:1]
+    tables += [] if results.fits.spread is None else [_components(results, alpha, widths[0])]
     return summary_of(tables, _notes([*reason, *long, *results.notes, *_precision(results)], width))
 
 
@@ -84,16 +88,56 @@ def shown(results: PooledEstimates, alpha: float = 0.05, exponentiate: bool = Fa
     return block(
         title, f"{results.fits.formula}; n = {results.nobs}, m = {results.m} imputations{verdict}",
         coefficients(results, alpha, exponentiate),
+        *_components_shown(results, alpha),
         notes([*reason, *results.notes, *_precision(results)]),
         folded("About this fit", facts(_facts(results).items())),
     )  # fmt: skip
 
 
+def _components_shown(results: PooledEstimates, alpha: float) -> list[Markup]:
+    """Return the table of variance components as HTML, for a model that has them."""
+    if results.fits.spread is None:
+        return []
+    headers, names, rows = _component_cells(results, alpha)
+    return [table(["", *headers], [[name, *row] for name, row in zip(names, rows, strict=True)], numbers=range(1, 6))]
+
+
 def coefficients(results: PooledEstimates, alpha: float = 0.05, exponentiate: bool = False) -> Markup:
     """Return the table of coefficients alone, as HTML, its figures as printed."""
-    names = map(str, results.params.index)
-    rows = [[name, *row] for name, row in zip(names, _rows(results, alpha, exponentiate), strict=True)]
+    rows = [[name, *row] for name, row in zip(_terms(results), _rows(results, alpha, exponentiate), strict=True)]
     return table(["", *_headers(results, alpha, exponentiate)], rows, numbers=range(1, 9))
+
+
+def _terms(results: PooledEstimates) -> list[str]:
+    """Return the names in the table of coefficients; variance components have a table of their own."""
+    names = [str(name) for name in results.params.index]
+    return names if results.fits.spread is None else names[: len(names) - results.fits.n_scale]
+
+
+def _components(results: PooledEstimates, alpha: float, width: int) -> Any:
+    """Return the table of variance components."""
+    headers, names, rows = _component_cells(results, alpha)
+    return coefficient_table(rows, headers, names, (max([width, *map(len, names)]), *_COMPONENT_WIDTHS))
+
+
+def _component_cells(results: PooledEstimates, alpha: float) -> tuple[list[str], list[str], list[list[str]]]:
+    """Return column heads, names and formatted cells of the variance components and R²."""
+    spread = variance_components(results, alpha)
+    frame = pd.concat([spread, mixed_rsquared(results, alpha)])
+    rows = [
+        ["" if np.isnan(row[name]) else _figure(row[name], 4 if name == "estimate" else 3) for name in FIGURES[:-1]]
+        for _, row in frame.iterrows()
+    ]
+    headers = ["estimate", "std dev", f"[{alpha / 2:.4g}", f"{1 - alpha / 2:.4g}]", "FMI"]
+    return headers, [str(name) for name in frame.index], rows
+
+
+def _span(fits: Fits) -> str:
+    """Return the complete-data degrees of freedom, the fewest and the most where coefficients differ."""
+    each = np.unique([] if fits.df_each is None else fits.df_each[: len(fits.names) - fits.n_scale])
+    if len(each) < 2:
+        return _number(fits.df_complete)
+    return f"{_number(each[0])} to {_number(each[-1])}"
 
 
 def _facts(results: PooledEstimates) -> dict[str, str]:
@@ -105,7 +149,7 @@ def _facts(results: PooledEstimates) -> dict[str, str]:
         **fits.facts,
         "Covariance Type": fits.cov_label,
         "No. Observations": f"{fits.n_obs:d}" if fits.n_obs else "not reported",
-        "Df Complete Data": f"{_number(fits.df_complete)} ({fits.df_source})",
+        "Df Complete Data": f"{_span(fits)} ({fits.df_source})",
         "Df Method": results.df_method,
         "Imputations (m)": f"{results.m:d}",
     }
@@ -125,9 +169,9 @@ def _verdict(results: PooledEstimates) -> tuple[str, list[str]]:
 
 def _rows(results: PooledEstimates, alpha: float, exponentiate: bool) -> list[list[str]]:
     """Return the formatted cells, one row a coefficient."""
-    frame = tidy(results, alpha, exponentiate)[list(_DECIMALS)]
+    frame = tidy(results, alpha, exponentiate)[list(_DECIMALS)].iloc[: len(_terms(results))]
     known = None if results.settled is None else supported_digits(results, alpha, exponentiate)[list(_DECIMALS)]
-    supported = np.full(frame.shape, 99) if known is None else known.to_numpy()
+    supported = np.full(frame.shape, 99) if known is None else known.to_numpy()[: len(frame)]
     return [
         [_cell(figure, value, int(most)) for figure, value, most in zip(frame.columns, row, places, strict=True)]
         for row, places in zip(frame.to_numpy(), supported, strict=True)
@@ -182,7 +226,7 @@ def _figure(value: float, digits: int, supported: int = 99) -> str:
 
 def _number(value: float) -> str:
     """Return degrees of freedom: one decimal while it matters, "inf" where the t is the normal."""
-    if value >= _ENDLESS:
+    if math.isinf(endless(value)):
         return "inf"
     if value < 0.1:
         return f"{value:.1g}"

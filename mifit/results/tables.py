@@ -20,6 +20,7 @@ from .hypotheses import positions_by_term
 
 __all__ = [
     "coefficient_head",
+    "endless",
     "forest",
     "maketables_coefficients",
     "maketables_stat",
@@ -30,6 +31,9 @@ __all__ = [
 ]
 
 _HEADS = ("coef", "std err", "t", "df", "p", "lower", "upper", "FMI")
+
+#: degrees of freedom from which a t is the normal to the last digit
+_ENDLESS = 1e15
 
 #: what the exponential of a coefficient is, by family and link
 _RATIOS = {
@@ -98,10 +102,14 @@ def to_text(
     str
     """
     frame = tidy(results, alpha, exponentiate)
+    frame["df"] = [endless(df) for df in frame["df"]]
     headings = ["", coefficient_head(results, exponentiate), *_HEADS[1:5], *_limits(alpha), "FMI"]
     figures = ["estimate", "std_error", "statistic", "df", "p_value", "conf_low", "conf_high", "fmi"]
     rows = [
-        [str(name), *(_cell(value, 1 if figure == "df" else digits) for figure, value in row[figures].items())]
+        [
+            str(name),
+            *(_cell(*((endless(v), 1) if figure == "df" else (v, digits))) for figure, v in row[figures].items()),
+        ]
         for name, row in frame.iterrows()
     ]
     note = f"{results.fits.label}, {results.fits.outcome}; n = {results.nobs}, m = {results.m} imputations"
@@ -155,6 +163,14 @@ def stargazer_data(results: PooledEstimates) -> dict[str, Any]:
     }
 
 
+def endless(df: float) -> float:
+    """Return degrees of freedom, infinite where a t is the normal to the last digit.
+
+    What rounding leaves between equal sets has 1e50 degrees of freedom by the formula.
+    """
+    return math.inf if df >= _ENDLESS else df
+
+
 def _coefficients(results: PooledEstimates, without: str = "") -> list[int]:
     """Return the positions of the coefficients of terms: no thresholds, no variances, not one term if named."""
     if results.design is None:
@@ -172,6 +188,8 @@ def _cell(value: float, digits: int) -> str:
     """Return a figure with fixed decimals, or in scientific notation where they would say nothing."""
     if math.isinf(value):
         return "inf" if value > 0 else "-inf"
+    if math.isnan(value):
+        return ""
     plain = value == 0 or 10.0**-digits / 2 <= abs(value) < 1e6
     return f"{value:.{digits}f}" if plain else f"{value:.{digits}g}"
 

@@ -235,8 +235,8 @@ def _frame_of(fits: Fits) -> pd.DataFrame:
     """Figures of one fit, or of several pooled, as ``res.to_frame()`` has them."""
     estimates, covariances = fits.estimates, fits.covariances
     if len(estimates) == 1:  # nothing between sets; the degrees of freedom are the model's own
-        pooled = pool(np.repeat(estimates, 2, axis=0), np.repeat(covariances, 2, axis=0), fits.df_complete, "rubin")
-        pooled = dataclasses.replace(pooled, df=np.full(estimates.shape[1], fits.df_complete))
+        pooled = pool(np.repeat(estimates, 2, axis=0), np.repeat(covariances, 2, axis=0), fits.complete, "rubin")
+        pooled = dataclasses.replace(pooled, df=np.broadcast_to(fits.complete, estimates.shape[1:]).copy())
     else:
-        pooled = pool(estimates, covariances, fits.df_complete)
+        pooled = pool(estimates, covariances, fits.complete)
     return pd.DataFrame(columns(pooled, 0.05), index=list(fits.names))

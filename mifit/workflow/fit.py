@@ -50,7 +50,7 @@ class FitArguments:
     model: Any = None
     keywords: Mapping[str, Any] = field(default_factory=dict)  #: words of the model and of its fit
     fit_kwds: Mapping[str, Any] | None = None
-    dfcom: float | None = None
+    dfcom: float | str | None = None
     df_method: str = "barnard-rubin"
     uncovered: str = "reimpute"
     keep: str | None = None
@@ -148,7 +148,7 @@ def _fitted(record: Record, given: FitArguments, present: Present) -> PooledResu
     in_it = [*question.variables(used.table.given), *question.outcome]
     design, completed = used.design(question), sample  # the knots of the imputation
     fits = fit_sets(design, completed, words, keep=given.keep == "results", n_jobs=given.n_jobs, dfcom=given.dfcom)
-    pooled = pool(fits.estimates, fits.covariances, fits.df_complete, given.df_method, names=fits.names)
+    pooled = pool(fits.estimates, fits.covariances, fits.complete, given.df_method, names=fits.names)
     return PooledResults(
         pooled, fits, refit=lambda k: fit_one(design, completed, words, k),
         header=header_of(used, question, given.subset),

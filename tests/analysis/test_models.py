@@ -140,7 +140,7 @@ def test_complete_data_degrees_of_freedom_follow_the_model(imp, completed):
     wanted = {
         ("phreg", "t ~ x + z"): ({"status": "d"}, events - 2, "events - p"),
         ("gee", "b ~ x + g"): ({"groups": "id", **binomial}, N_GROUPS - 4, "groups - p"),
-        ("mixedlm", "y ~ x + z"): ({"groups": "id"}, np.inf, "large sample"),
+        ("mixedlm", "y ~ x + z"): ({"groups": "id"}, N_GROUPS - 1, "between-within"),
         ("mnlogit", "o ~ x"): ({}, 240 - 6, "residual"),
         ("ordinal", "o ~ x"): ({}, 240 - 4, "residual"),
         ("glm", "b ~ x"): ({**binomial, "cov_type": "cluster", "groups": "id"}, N_GROUPS - 1, "clusters - 1"),
@@ -449,15 +449,23 @@ def test_a_variance_of_zero_is_not_pooled_and_said():
     assert any("a variance is at its boundary in" in note for note in res.fits.notes)
 
 
-def test_terms_constant_within_few_groups_are_noted():
+def test_terms_constant_within_groups_count_the_groups():
     sets = [f.assign(size=(f["id"] % 7).astype(float)) for f in frames()]
     res = imputed(sets).fit("y ~ x + size", model="mixedlm", groups="id")
-    (note,) = [note for note in res.fits.notes if "Constant within" in note]
-    assert "30 groups: size" in note
-    assert "dfcom=28" in note
-    assert not any("Constant within" in n for n in imputed(sets).fit("y ~ x", model="mixedlm", groups="id").fits.notes)
+    np.testing.assert_array_equal(res.fits.df_each[:3], [28, 240 - 30 - 1, 28])
+    assert (res.df.iloc[:3] <= res.fits.df_each[:3]).all()
+    assert not any("groups" in note for note in res.fits.notes)
     given = imputed(sets).fit("y ~ x + size", model="mixedlm", groups="id", dfcom=28)
-    assert not any("Constant within" in note for note in given.fits.notes)
+    assert given.dfcom == 28
+    assert given.fits.df_each is None
+
+
+def test_fewer_than_twenty_groups_are_noted():
+    sets = [f[f["id"] < 12].reset_index(drop=True) for f in frames()]
+    res = imputed(sets).fit("y ~ x", model="mixedlm", groups="id")
+    assert [note for note in res.fits.notes if "groups" in note] == [
+        "Only 12 groups: below 20 the variances between groups are imprecise."
+    ]
 
 
 def test_a_working_correlation_does_not_remember_the_set_before():

@@ -89,7 +89,7 @@ REFUSED = {
     "predict": ROWLESS,
     "get_prediction": ROWLESS,
     "marginal_effects": {*ROWLESS, "phreg"},
-    "rsquared": set(MODELS) - {"ols", "wls", "gls"},
+    "rsquared": set(MODELS) - {"ols", "wls", "gls", "mixedlm"},
     "auc": set(MODELS) - {"logit", "probit", "gee", "conditional_logit"},
 }
 
