@@ -25,10 +25,10 @@ from .frame.sets_from_elsewhere import from_frames as _from_frames
 from .frame.sets_from_elsewhere import from_long as _from_long
 from .imputation.plan.plan import Plan
 from .record.record import Record
+from .results.function_code import FunctionCode
 from .results.map import Mapped, map_sets
 from .results.monte_carlo import more_sets_until
 from .results.pooled import PooledResults
-from .results.returned_numbers import asks_for_p_values, rank_correlation
 from .workflow.absent_names import said_of_absent
 from .workflow.alternatives import Alternatives, alternatives
 from .workflow.describe import convergence_of, described, remaining, said_of_remaining
@@ -299,7 +299,7 @@ class ImputedSet:
         """
         frame = self._record.frame
         values = map_sets(self, func, n_jobs)
-        return Mapped(values, len(frame), asks_for_p_values(func), rank_correlation(func, frame.columns))
+        return Mapped(values, len(frame), FunctionCode.of(func, self[0]))
 
     def check(
         self,

@@ -260,7 +260,7 @@ def usable(column: Column) -> str:
     shown = f"df[{name!r}]"
     if "dates or times" in problem or re.search(r"\b(date|datetime|Timestamp)\b", problem):
         return (
-            f"dates = pd.to_datetime({shown}.astype(str), errors='coerce', format='mixed'); "
+            f"dates = pd.to_datetime({shown}.astype(str), errors='coerce', format='mixed', utc=True); "
             f"{shown} = (dates - dates.min()).dt.total_seconds() / 86400  # days since the first"
         )
     if "spans of time" in problem or "timedelta" in problem:
@@ -294,7 +294,8 @@ def of_expression(code: str, columns: Iterable[Hashable]) -> str:
     tree = ast.parse(code, mode="eval").body
     if _keeps_missing(tree):
         return written
-    used = take_apart(code, known).variables
+    pieces = take_apart(code, known)
+    used = pieces.variables or tuple(name for name in known if name in pieces.called)  # x.rank()
     if isinstance(columns, Mapping):  # a missing value of a nullable dtype is neither true nor false
         calls = any(isinstance(n, ast.Call) and getattr(n.func, "id", "") not in ("Q", "I") for n in ast.walk(tree))
         for name in used:
@@ -402,7 +403,7 @@ def _keeps_missing(node: ast.AST) -> bool:
         return isinstance(node.op, ast.USub | ast.UAdd) and _keeps_missing(node.operand)
     if isinstance(node, ast.Call) and (not node.keywords or getattr(node.func, "id", "") in ("standardize", "scale")):
         called = getattr(node.func, "id", "")
-        if called == "Q":
+        if called == "Q" or getattr(node.func, "attr", "") in _METHODS:
             return True
         ufunc = isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value) in ("np", "numpy")
         name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
@@ -411,6 +412,10 @@ def _keeps_missing(node: ast.AST) -> bool:
     return False
 
 
+#: methods of a column whose values are missing where the column is, or tell one number of it
+_METHODS = (
+    "rank", "shift", "diff", "cumsum", "pct_change", "mean", "median", "std", "var", "min", "max", "sum", "quantile",
+)  # fmt: skip
 _ARITHMETIC = (
     "log", "log2", "log10", "log1p", "exp", "expm1", "sqrt", "cbrt", "abs", "square", "sin", "cos", "tan", "arctan",
     "add", "subtract", "multiply", "divide", "power", "negative", "reciprocal", "floor", "ceil", "rint", "clip",

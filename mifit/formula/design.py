@@ -19,8 +19,8 @@ from ..typing import Array
 from .column_code import usable
 from .evaluate import environment, known_names
 from .factor import LARGEST, Block, Frozen, block_of, plain_view, refuse_wide, widened
-from .question import Question
-from .terms import code_of, described, take_apart
+from .question import Question, no_number
+from .terms import described, take_apart
 
 __all__ = ["Design", "Designs", "FormulaColumn", "covered", "freeze"]
 
@@ -177,24 +177,9 @@ class Design:
             try:
                 found[rows] = np.asarray(env.eval(question.terms.outcome, inner_namespace=views), dtype=np.float64)
             except (TypeError, ValueError, AttributeError) as error:
-                raise self._no_number(error) from error
+                column = self.table[question.outcome[0]]
+                raise no_number(question.terms, column, type(error).__name__) from error
         return found
-
-    def _no_number(self, error: Exception) -> FormulaError:
-        """The refusal of a left side that is no number for each row, such as ``C(y)``."""
-        question, column = self.question, self.table[self.question.outcome[0]]
-        name = code_of(question.outcome[0])
-        right = question.formula.partition("~")[2].strip()
-        levels = len(np.unique(column.values[column.observed]))
-        model = {} if levels == 2 or (column.number and levels > _FEW_LEVELS) else {"model": "mnlogit"}
-        made_level = question.terms.outcome.startswith("C(")
-        why = {"reason": "a category is named as it is; the model says what is done with it"} if made_level else {}
-        return FormulaError(
-            f"the left side {question.terms.outcome!r} is not one number for each row ({type(error).__name__}).",
-            formula=question.formula,
-            **why,
-            do=call("df.mice.impute", f"{name} ~ {right}", **model).in_place_of(question.formula),
-        )
 
     def affine_in(self, variable: Hashable) -> bool:
         """Whether every column is affine in a numeric variable, others held: checked on 25 values, once."""
@@ -395,7 +380,6 @@ def _refuse_products(design: Design) -> None:
 
 
 #: a number with more values than this is no category
-_FEW_LEVELS = 10
 _NAMED = 5  # categories that a sentence names
 
 

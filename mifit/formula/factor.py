@@ -17,8 +17,10 @@ from ..errors import FormulaError, StorageError, call
 from ..frame.kinds import Coding
 from ..frame.table import Table
 from ..typing import Array, Rows
+from .column_methods import centred, replaced
 from .evaluate import Confined, known_names
 from .question import Question
+from .terms import code_of
 
 __all__ = ["LARGEST", "Block", "Frozen", "block_of", "plain_view", "refuse_wide", "widened"]
 
@@ -213,12 +215,13 @@ def _check_values(block: Block, table: Table, question: Question) -> None:
         size = np.abs(whole).max(axis=0, initial=0.0)
         if np.all(np.abs(apart - together) <= 1e-9 * size):
             return
-    centred = question.formula.replace(" ", "").replace(block.code.replace(" ", ""), f"center({block.variables[0]})")
+    name = code_of(block.variables[0])
+    meant = centred(block.code) or f"center({name})"
     raise FormulaError(
         f"{block.code!r} depends on other rows, and would differ from set to set.",
         formula=question.formula,
         instead="center(x), standardize(x) and bs(x, df=4) learn once what they need",
-        do=call("df.mice.impute", centred),
+        do=call("df.mice.impute", replaced(question.formula, block.code, meant)).in_place_of(question.formula),
     )
 
 

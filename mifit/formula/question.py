@@ -17,9 +17,10 @@ import patsy.builtins
 from ..calls import Correction
 from ..errors import FormulaError, ModelError, call, listed, near, nearest
 from ..frame.kinds import Kind
-from ..frame.table import Table, free_name
+from ..frame.table import Column, Table, free_name
 from ..typing import Array
 from .column_code import event_of, is_level, numbers, of_expression, unknown, with_outcome, without
+from .column_methods import refuse_subtraction, replaced, without_method
 from .evaluate import environment
 from .formulas_without_tilde import analysis, corrected, recased
 from .functions import PYTHON
@@ -37,7 +38,7 @@ from .source import (
     sourced,
     told_by,
 )
-from .terms import Pieces, Terms, parse, quoted, take_apart
+from .terms import Pieces, Terms, code_of, parse, quoted, take_apart
 
 __all__ = [
     "Inverse",
@@ -156,12 +157,15 @@ def ask(
     """
     terms = parsed(formula, table)
     _refuse_foreign(terms, table)
+    refuse_subtraction(formula, table.columns)
     names = names_of(formula)
     for code in (terms.outcome, *dict.fromkeys(code for factors in terms.factors for code in factors)):
         names.update(capture(code, table, scope or {}, formula))
     for right in formulas_among(keywords or {}):
         names.update(_ask_beside(right, formula, table, scope or {}))
     outcome = take_apart(terms.outcome, table.columns).variables
+    if terms.outcome.rpartition(".")[2].startswith("C(") and len(outcome) == 1:
+        raise no_number(terms, table[outcome[0]], "it makes levels")
     bare = len(outcome) == 1 and terms.outcome in (str(outcome[0]), f"Q({outcome[0]!r})", f'Q("{outcome[0]}")')
     right = {v for factors in terms.factors for code in factors for v in take_apart(code, table.columns).variables}
     both = [v for v in outcome if v in right]
@@ -174,6 +178,20 @@ def ask(
     model, said = (model, f"model={model!r}") if model is not None else _default_model(terms, outcome, bare, table)
     level = _level(outcome[0], table, model, keywords or {}, formula) if bare else None
     return Question(terms, model, said, outcome, bare, level, dict(keywords or {}), names)
+
+
+def no_number(terms: Terms, column: Column, why: str) -> FormulaError:
+    """The refusal of a left side that is no number for each row, such as ``C(y)``: the column itself is analysed."""
+    right = terms.formula.partition("~")[2].strip()
+    levels = len(np.unique(column.values[column.observed]))
+    ordered = "ordinal" if column.kind is Kind.ORDINAL else "mnlogit"
+    model = {} if levels == 2 or (column.number and levels > _FEW_LEVELS) else {"model": ordered}
+    return FormulaError(
+        f"the left side {terms.outcome!r} is not one number for each row ({why}).",
+        formula=terms.formula,
+        reason="a category is named as it is; the model says what is done with it",
+        do=call("df.mice.impute", f"{code_of(column.name)} ~ {right}", **model).in_place_of(terms.formula),
+    )
 
 
 def parsed(formula: str, table: Table) -> Terms:
@@ -302,7 +320,7 @@ def _refuse_shadow(code: str, pieces: Pieces, columns: Set[Hashable], formula: s
                 f"{ast.unparse(node)!r} is a method of a column; a formula sees plain values, and m sets of them.",
                 formula=formula,
                 instead="center(x), standardize(x), np.log(x), a function of your own",
-                do=_by_method(code, node, columns),
+                do=_by_method(code, node, columns, formula),
             )
     called = {*pieces.called, *(["Q"] if "Q" in pieces.variables and "Q(" in code else [])}
     for name in pieces.variables:
@@ -317,12 +335,13 @@ def _refuse_shadow(code: str, pieces: Pieces, columns: Set[Hashable], formula: s
             )
 
 
-def _by_method(code: str, node: ast.Attribute, columns: Set[Hashable]) -> str:
-    """The line that makes a column of what a method of a column gives."""
-    calls = (n for n in ast.walk(ast.parse(code, mode="eval")) if isinstance(n, ast.Call))
-    call = next((ast.unparse(n) for n in calls if ast.unparse(n.func) == ast.unparse(node)), ast.unparse(node))
+def _by_method(code: str, node: ast.Attribute, columns: Set[Hashable], formula: str) -> str:
+    """The call that says what a method of a column was meant for, else the line that makes a column of it."""
+    meant = without_method(code, node)
+    if meant and meant != code:
+        return call("df.mice.impute", replaced(formula, code, meant)).in_place_of(formula)
     new = free_name("new", columns)
-    return f"df[{new!r}] = {of_expression(call, columns)}  # before imputing; then {new} in the formula"
+    return f"df[{new!r}] = {of_expression(code, columns)}  # before imputing; then {new} in the formula"
 
 
 def _refuse_module_transform(code: str, scope: Mapping[str, Any], formula: str) -> None:
@@ -393,6 +412,9 @@ def refer(value: Any) -> Any:
         except (ImportError, AttributeError):
             pass
     return value
+
+
+_FEW_LEVELS = 10  # of a number, up to which its values may be levels
 
 
 def _constant(value: Any, n_rows: int) -> bool:

@@ -6,7 +6,7 @@ import ast
 import keyword
 import re
 import sys
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -18,7 +18,7 @@ from ..calls import Code
 from ..errors import FormulaError, StorageError, call
 from .source import FileText
 
-__all__ = ["Pieces", "Terms", "code_of", "described", "in_pandas", "parse", "quoted", "take_apart"]
+__all__ = ["Pieces", "Terms", "code_of", "described", "in_pandas", "nodes_of", "parse", "quoted", "take_apart"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +101,14 @@ def parse(formula: str, columns: Iterable[Hashable] = ()) -> Terms:
         tuple(term.name() for term in right),
         tuple(tuple(factor.name() for factor in term.factors) for term in right),
     )
+
+
+def nodes_of(formula: str) -> Iterator[Any]:
+    """Every node of a formula as patsy parses it, the outermost first."""
+    waiting = [parse_formula(formula)]
+    while waiting:
+        yield waiting[0]
+        waiting[:1] = waiting[0].args
 
 
 def _refuse_vast(formula: FileText) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..analysis.likelihood import loglik_at, loglik_fits, stacked, without_likelihood
-from ..errors import ModelError, listed
+from ..errors import ModelError, call, listed
 from ..frame.subset import Sample
 from ..pooling.joint_tests import Joint, d1, d2, d3, d4, d4_robust
 from ..typing import Array
@@ -131,11 +131,22 @@ def _tested(larger: PooledEstimates, smaller: PooledEstimates) -> list[int]:
             raise ModelError("the model compared with is the larger one.", **about, do="larger.compare(smaller)")
         only = listed(sorted(small - large)) or "no coefficient less"
         raise ModelError(
-            f"the models are not nested: the smaller one has {only}.", **about, do="res.wald_test('x1 = x2 = 0')"
+            f"the models are not nested: the smaller one has {only}.", **about, do=_with_all_terms(larger, smaller)
         )
     _refuse_other_sets(larger, smaller, about)
     _refuse_other_columns(larger, smaller)
     return [j for j, name in enumerate(larger.fits.names) if name in large - small]
+
+
+def _with_all_terms(larger: PooledEstimates, smaller: PooledEstimates) -> str:
+    """The call that compares a model with the terms of both with the smaller one."""
+    left, right = larger.fits.formula, smaller.fits.formula
+    if not left or not right or {*_coefficients(larger)} == {*_coefficients(smaller)}:
+        return "res.wald_test(f'{res.params.index[-1]} = 0')   # one coefficient of the larger model"
+    both = f"{left} + {right.partition('~')[2].strip()}"
+    model = larger.call.model if larger.call is not None else None
+    words = {} if model in (None, "ols") else {"model": model}
+    return call("imp.fit", both, **words).then(f".compare({right!r})   # the terms of both, against those of one")
 
 
 def _coefficients(results: PooledEstimates) -> list[str]:

@@ -24,6 +24,11 @@ _ESTIMATES = ("estimate", "coef", "params", "Estimate", "Coef.")
 _ERRORS = ("std_error", "std.error", "se", "bse", "std err", "Std. Error", "Std.Err.", "se(coef)")
 
 
+#: what tables call a variance, in small letters, and the ends of an interval
+_VARIANCES = ("variance", "var", "within", "ubar", "vcov")
+_LIMITS = (("conf.low", "conf.high"), ("conf_low", "conf_high"), ("[0.025", "0.975]"), ("2.5 %", "97.5 %"))
+
+
 class _Read(NamedTuple):
     """What is needed of one fit."""
 
@@ -272,6 +277,20 @@ def _meant(frame: pd.DataFrame, what: str) -> Hashable:
     return next((n for n in numeric if str(n) in near), numeric[0] if numeric else what)
 
 
+def _with_errors(frame: pd.DataFrame) -> str:
+    """The call with the standard errors that a table has in another form: as variances, or as limits."""
+    made = "mifit.pool_table(frame.assign(std_error={}))"
+    variance = next((name for name in frame.columns if str(name).lower() in _VARIANCES), None)
+    if variance is not None:
+        return made.format(f"np.sqrt(frame[{variance!r}])")
+    for low, high in _LIMITS:
+        if low in frame.columns and high in frame.columns:
+            return (
+                made.format(f"(frame[{high!r}] - frame[{low!r}]) / 3.92") + "   # of limits at 95 %, by the normal law"
+            )
+    return f"mifit.pool_table(frame, std_error={_meant(frame, 'std_error')!r})"
+
+
 def _column(frame: pd.DataFrame, given: Hashable | None, usual: Sequence[str], what: str) -> Hashable:
     """Return the column that holds a figure, or refuse."""
     found = [given] if given is not None else [name for name in usual if name in frame.columns]
@@ -279,6 +298,8 @@ def _column(frame: pd.DataFrame, given: Hashable | None, usual: Sequence[str], w
         raise PoolingError(
             f"the table has no column of {what}s{'' if given is None else f' {given!r}'}.",
             columns=", ".join(map(str, list(frame.columns)[:10])),
-            do=f"mifit.pool_table(frame, {what}={_meant(frame, what)!r})",
+            do=_with_errors(frame)
+            if what == "std_error" and given is None
+            else f"mifit.pool_table(frame, {what}={_meant(frame, what)!r})",
         )
     return found[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any, overload
 
@@ -15,6 +15,7 @@ from ..pooling.rubin import columns
 from ..pooling.scales import SCALES, Scale, on_scale, scale_named
 from ..typing import Array
 from ..workers import alone, died
+from .function_code import UNKNOWN, FunctionCode
 from .returned_numbers import STATISTICS, figures_of
 
 __all__ = ["Mapped", "map_sets", "pool_figures"]
@@ -22,6 +23,8 @@ __all__ = ["Mapped", "map_sets", "pool_figures"]
 
 #: scales whose zero means "no effect"; elsewhere a test against zero would say nothing
 _TESTED = ("identity", "log", "fisher")
+#: the largest variance over the smallest of one figure; beyond it they are something else
+_VARIES = 1000
 
 
 class Mapped(Sequence[Any]):
@@ -33,10 +36,8 @@ class Mapped(Sequence[Any]):
         What the function returned for each set.
     n_obs : int
         Rows of each set.
-    tested : bool, default False
-        Whether the function asks for p-values.
-    asked : str, optional
-        The call of a rank correlation in the function.
+    code : FunctionCode
+        What the function asks for.
 
     Examples
     --------
@@ -45,8 +46,8 @@ class Mapped(Sequence[Any]):
     estimate     1.033      0.362
     """
 
-    def __init__(self, values: Sequence[Any], n_obs: int, tested: bool = False, asked: str = "") -> None:
-        self._values, self.n_obs, self._tested, self._asked = list(values), n_obs, tested, asked
+    def __init__(self, values: Sequence[Any], n_obs: int, code: FunctionCode = UNKNOWN) -> None:
+        self._values, self.n_obs, self._code = list(values), n_obs, code
 
     @property
     def m(self) -> int:
@@ -108,7 +109,7 @@ class Mapped(Sequence[Any]):
             on Fisher's scale and a ``linregress`` by its standard errors; the others are refused, and
             :func:`mifit.pool_statistics` is named.
         """
-        return pool_figures(self._values, self.n_obs, scale, dfcom, alpha, self._tested, self._asked)
+        return pool_figures(self._values, self.n_obs, scale, dfcom, alpha, self._code)
 
 
 def map_sets(
@@ -159,8 +160,7 @@ def pool_figures(
     scale: str | Mapping[str, str] | None = None,
     dfcom: float | None = None,
     alpha: float = 0.05,
-    tested: bool = False,
-    asked: str = "",
+    code: FunctionCode = UNKNOWN,
 ) -> pd.DataFrame:
     """Pool what a function gave for each set; see :meth:`Mapped.pool`."""
     if len(values) < 2:
@@ -168,7 +168,7 @@ def pool_figures(
             f"pooling needs at least 2 sets, got {len(values)}.", do=call("df.mice.impute", "y ~ x1 + x2", m=20)
         )
     try:
-        read = [figures_of(value, k, n_obs, tested, asked) for k, value in enumerate(values)]
+        read = [figures_of(value, k, n_obs, code) for k, value in enumerate(values)]
     except PoolingError as error:
         raise _with_numbers(error, values) from None
     sets = [figures for figures, _ in read]
@@ -184,6 +184,8 @@ def pool_figures(
     chosen = scale if isinstance(scale, Mapping) else dict.fromkeys(names, scale)
     if unknown := [name for name in chosen if name not in names]:
         raise PoolingError(f"scale= names {unknown[0]!r}, which is no estimate.", figures=", ".join(map(str, names)))
+    for name in names:
+        _refuse_p_values(name, [one[name] for one in sets])
     rows = {name: _row(name, [one[name] for one in sets], chosen.get(name), n_obs, dfcom, alpha) for name in names}
     table = pd.DataFrame.from_dict(rows, orient="index")
     bare = [str(name) for name in table.index[table["std_error"].isna()]]
@@ -193,6 +195,17 @@ def pool_figures(
         )
         warn(f"{reason}.")
     return table
+
+
+def _refuse_p_values(name: Hashable, figures: Sequence[tuple[Any, ...]]) -> None:
+    """Refuse second numbers that vary from set to set as p-values do, and variances do not."""
+    second = np.array([one[1] for one in figures if len(one) > 1 and one[1] is not None], dtype=np.float64)
+    if len(second) == len(figures) and ((second > 0) & (second < 1)).all() and second.max() > _VARIES * second.min():
+        raise PoolingError(
+            f"the variances of {name!r} lie between {second.min():.3g} and {second.max():.3g}: so much do p-values "
+            "vary from set to set, and variances do not.",
+            do="imp.map(lambda d: (d.mean(numeric_only=True), d.var(numeric_only=True) / len(d))).pool()",
+        )
 
 
 def _with_numbers(error: PoolingError, values: Sequence[Any]) -> PoolingError:

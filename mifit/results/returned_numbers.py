@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dis
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from numbers import Real
-from types import CellType, CodeType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,9 @@ from scipy.special import chdtrc, fdtrc, ndtr, stdtr
 
 from ..errors import PoolingError
 from ..typing import Array
+from .function_code import P_VALUES, RANKS, UNKNOWN, FunctionCode
 
-__all__ = ["STATISTICS", "Figure", "asks_for_p_values", "figures_of", "rank_correlation"]
+__all__ = ["STATISTICS", "Figure", "figures_of"]
 
 Figure = tuple[Any, ...]
 
@@ -43,47 +43,18 @@ _STATISTICS = {
     "LeveneResult": ("F", None),
 }
 
-#: what packages call a p-value
-_P_VALUES = ("pvalue", "p_value", "pval", "p_val", "p-val", "p-value", "p.value")
-
-#: what results of statsmodels call theirs, and how the columns of its tables begin
-_OF_FITS, _OF_TABLES = ("pvalues", "f_pvalue", "llr_pvalue"), "P>|"
-
 #: what a test statistic is called beside a p-value
 _STATISTIC = ("stat", "statistic", "t", "z", "f", "u", "w", "h", "chi2", "chi-square", "tstat", "test")
-
-#: functions of scipy.stats and statsmodels that give a statistic with its p-value, and nothing that is an estimate
-_TESTS = frozenset([
-    "mannwhitneyu", "wilcoxon", "ks_2samp", "ks_1samp", "kstest", "f_oneway", "kruskal", "shapiro", "levene",
-    "bartlett", "fligner", "ansari", "mood", "brunnermunzel", "chi2_contingency", "chisquare", "power_divergence",
-    "friedmanchisquare", "median_test", "normaltest", "jarque_bera", "skewtest", "kurtosistest", "ttest_ind",
-    "ttest_rel", "ttest_1samp", "ttest_ind_from_stats", "cramervonmises", "cramervonmises_2samp",
-    "epps_singleton_2samp", "anderson_ksamp", "alexandergovern", "barnard_exact", "boschloo_exact", "binomtest",
-    "page_trend_test", "permutation_test", "monte_carlo_test", "quantile_test", "poisson_means_test",
-    "combine_pvalues", "logrank", "bws_test", "multiscale_graphcorr", "goodness_of_fit", "proportions_ztest",
-    "proportions_chisquare", "lilliefors", "normal_ad", "kstest_normal", "mcnemar", "cochrans_q",
-    "het_breuschpagan", "het_white", "adfuller",
-])  # fmt: skip
-
-#: functions whose statistic is an estimate, which their p-value does not tell by itself
-_ESTIMATES = frozenset(["kendalltau", "somersd", "fisher_exact", "chatterjeexi"])
 
 #: what the second and third field of a named tuple must be called to be read as variance and degrees of freedom
 _VARIANCES, _DEGREES = ("variance", "var", "within"), ("df", "dof", "df_resid", "dfcom")
 
 #: variance of Fisher's transformation of Spearman's correlation, times n - 3 (Fieller, Hartley and Pearson 1957)
 _SPEARMAN = 1.06
-#: rank correlations of scipy.stats -> that variance, of n pairs (the same); None where it is not known
-_RANKS = {
-    "spearmanr": "1.06 / (len(d) - 3)",
-    "kendalltau": "0.437 / (len(d) - 4)",
-    "somersd": None,
-    "weightedtau": None,
-}
 
 
 def figures_of(
-    value: Any, k: int, n_obs: int | None = None, tested: bool = False, asked: str = ""
+    value: Any, k: int, n_obs: int | None = None, code: FunctionCode = UNKNOWN
 ) -> tuple[dict[str, Figure], bool]:
     """Read what a function gave for one set.
 
@@ -96,10 +67,9 @@ def figures_of(
         Number of the set, from 0.
     n_obs : int, optional
         Rows of the set.
-    tested : bool, default False
-        Whether the function asks for p-values: two bare numbers are then no estimate with its variance.
-    asked : str, optional
-        The call of a rank correlation in the function, as :func:`rank_correlation` finds it.
+    code : FunctionCode
+        What the function asks for. Where it asks for p-values, or for standard errors that it does not square, the
+        second of two numbers is no variance.
 
     Returns
     -------
@@ -126,15 +96,16 @@ def figures_of(
     if isinstance(value, pd.Series | Mapping):
         out: dict[str, Figure] = {}
         named = {str(name).lower() for name, _ in value.items()}
-        if named & {*_P_VALUES} or ("p" in named and named & {*_STATISTIC}):
-            raise _no_test(value, k)
+        if named & {*P_VALUES} or ("p" in named and named & {*_STATISTIC}):
+            raise _no_test(value, k, n_obs, code)
+        apart = replace(code, tests=code.tests and not code.variance)  # named, beside p-values
         for name, one in value.items():
-            inner, _ = figures_of(one, k, n_obs, asked=asked)
+            inner, _ = figures_of(one, k, n_obs, apart)
             alone = list(inner) == ["estimate"]
             out.update({str(name) if alone else f"{name}:{label}": figure for label, figure in inner.items()})
         return out, False
     if _is_test(value):
-        return _known_test(value, k, n_obs, asked)
+        return _known_test(value, k, n_obs, code)
     if (fields := getattr(value, "_fields", None)) is not None and not _means_variance(fields):
         raise PoolingError(
             f"set {k} gave a {type(value).__name__} ({', '.join(fields)}); nothing says that {fields[-1]!r} is a "
@@ -148,63 +119,43 @@ def figures_of(
         )
     vectors = isinstance(value, tuple | list) and len(value) > 0 and _is_vector(value[0])
     figures = _by_element(value, k) if vectors else {"estimate": _figure(value, k)}
-    if tested and all(len(one) >= 2 and one[1] is not None and 0 <= one[1] <= 1 for one in figures.values()):
-        first = next(iter(figures.values()))
-        raise PoolingError(
-            f"set {k} gave {first[0]:.4g} and {first[1]:.4g} by a function that asks for p-values: nothing says that "
-            "the second number is a variance.",
-            wanted="the name of the estimate, {'mean': (estimate, variance)}",
-            do=_pooled_ranks(asked)
-            or "imp.map(lambda d: {c: (d[c].mean(), d[c].var() / len(d)) for c in d.select_dtypes('number')}).pool()",
+    if refused := _no_variance(figures, k, n_obs, code):
+        raise refused
+    return figures, False
+
+
+def _no_variance(figures: Mapping[str, Figure], k: int, n_obs: int | None, code: FunctionCode) -> PoolingError | None:
+    """The refusal of numbers of which nothing says that the second is the variance of the first, else None."""
+    first, *others = figures.values()
+    pair = len(first) > 1 and first[1] is not None
+    do = _pooled_ranks(code.ranks) or code.instead() or f"{_EXAMPLE}   # (estimate, variance)"
+    given = " and ".join(f"{one:.4g}" for one in first[:2] if one is not None)
+    unread = "nothing says that the second number is a variance"
+    if pair and code.unsquared:
+        return PoolingError(
+            f"set {k} gave {given} by a function that asks for {code.unsquared!r} and squares nothing: {unread}.",
+            wanted="an estimate with its variance, which is its standard error squared",
+            do=do,
         )
-    if vectors:
-        return figures, False
-    figure = figures["estimate"]
-    if len(figure) >= 2 and _is_tail(figure[0], figure[1], n_obs, figure[2] if len(figure) > 2 else None):
-        raise PoolingError(
-            f"set {k} gave {figure[0]:.4g} and {figure[1]:.4g}, its p-value: a p-value is no variance.",
+    if code.tests and all(0 <= (one[1] if pair else one[0]) <= 1 for one in figures.values()):
+        return PoolingError(
+            f"set {k} gave {given} by a function that asks for p-values: "
+            f"{unread if pair else 'a p-value is not averaged'}.",
+            wanted="an estimate with its variance, by name: {'mean': (estimate, variance)}",
+            do=do,
+        )
+    if pair and not others and _is_tail(first[0], first[1], n_obs, first[2] if len(first) > 2 else None):
+        return PoolingError(
+            f"set {k} gave {given}, its p-value: a p-value is no variance.",
             wanted="an estimate with its variance, (estimate, variance)",
-            do=_pooled_ranks(asked) or f"{_EXAMPLE}   # (estimate, variance)",
+            do=do,
         )
-    return {"estimate": figure}, False
-
-
-def rank_correlation(func: Any, columns: Iterable[Any]) -> str:
-    """The call of a rank correlation that the code of a function contains, of the columns it names; empty else.
-
-    Parameters
-    ----------
-    func : callable
-    columns : iterable
-        Of the frame that the function is given.
-
-    Examples
-    --------
-    >>> rank_correlation(lambda d: stats.kendalltau(d["x"], d.y).statistic, ["y", "z", "x"])
-    "stats.kendalltau(d['x'], d['y'])"
-    """
-    func = getattr(func, "func", func)
-    if not isinstance(func, FunctionType):
-        return ""
-    used = [*_words(func.__code__)]
-    found = list(dict.fromkeys(word for word in used if word in _RANKS))
-    known = set(columns)
-    named = list(dict.fromkeys(word for word in used if word in known))
-    return f"stats.{found[0]}({', '.join(f'd[{n!r}]' for n in named)})" if len(found) == 1 and len(named) == 2 else ""
-
-
-def _words(code: CodeType) -> Iterator[str]:
-    """Names and texts of a piece of code in the order in which they are used."""
-    for one in dis.get_instructions(code):
-        if isinstance(one.argval, CodeType):
-            yield from _words(one.argval)
-        elif isinstance(one.argval, str):
-            yield one.argval
+    return None
 
 
 def _pooled_ranks(asked: str) -> str:
     """The line that pools a rank correlation on Fisher's scale, where its variance is known; empty else."""
-    variance = next((one for name, one in _RANKS.items() if one and f".{name}(" in asked), None)
+    variance = next((one for name, one in RANKS.items() if one and f".{name}(" in asked), None)
     if not variance:
         return ""
     kind, name = ("kendall", "tau") if "kendall" in asked else ("spearman", "rho")
@@ -221,7 +172,7 @@ def _is_test(value: Any) -> bool:
         return False
     if type(value).__module__.startswith("scipy.") and not isinstance(value, np.ndarray):
         return True
-    return any(hasattr(value, name) for name in _P_VALUES if name.isidentifier())
+    return any(hasattr(value, name) for name in P_VALUES if name.isidentifier())
 
 
 def _means_variance(fields: tuple[str, ...]) -> bool:
@@ -232,7 +183,7 @@ def _means_variance(fields: tuple[str, ...]) -> bool:
     )
 
 
-def _known_test(value: Any, k: int, n_obs: int | None, asked: str = "") -> tuple[dict[str, Figure], bool]:
+def _known_test(value: Any, k: int, n_obs: int | None, code: FunctionCode) -> tuple[dict[str, Figure], bool]:
     """Read the results whose statistic has a known scale: correlations, and the coefficients of a regression."""
     if hasattr(value, "slope") and hasattr(value, "stderr"):
         slope, stderr, r = (float(getattr(value, name)) for name in ("slope", "stderr", "rvalue"))
@@ -247,14 +198,14 @@ def _known_test(value: Any, k: int, n_obs: int | None, asked: str = "") -> tuple
         n, factor = _rows_of(value, r, n_obs)
         if n is not None and abs(r) < 1 and n > 3:
             return {"correlation": (r, factor * (1 - r**2) ** 2 / (n - 3))}, True
-        estimate = f"imp.map(lambda d: {asked}.statistic).pool()   # without a standard error: none is known"
+        estimate = f"imp.map(lambda d: {code.ranks}.statistic).pool()   # without a standard error: none is known"
         raise PoolingError(
             f"set {k} gave a {type(value).__name__}, and the number of rows behind the correlation {r:.4g} cannot be "
             "computed from its p-value.",
             scale="on Fisher's, Spearman's rho has the variance 1.06 / (n - 3), Kendall's tau 0.437 / (n - 4)",
-            do=_pooled_ranks(asked) or (f"from scipy import stats; {estimate}" if asked else _RHO),
+            do=_pooled_ranks(code.ranks) or (f"from scipy import stats; {estimate}" if code.ranks else _RHO),
         )
-    raise _no_test(value, k)
+    raise _no_test(value, k, n_obs, code)
 
 
 def _rows_of(value: Any, r: float, n_obs: int | None) -> tuple[int | None, float]:
@@ -276,19 +227,15 @@ def _rows_of(value: Any, r: float, n_obs: int | None) -> tuple[int | None, float
     return (int(rows[alike[0]]) if len(alike) else None), _SPEARMAN
 
 
-def _no_test(value: Any, k: int) -> PoolingError:
+def _no_test(value: Any, k: int, n_obs: int | None, code: FunctionCode) -> PoolingError:
     """Return the refusal of a test: its p-value is no variance, and its statistic has its own rule."""
     name = "p-value by name" if isinstance(value, pd.Series | Mapping) else type(value).__name__
-    own = getattr(value, "dof", None)
     kind, df = _STATISTICS.get(name, ("", None))
+    do = code.instead(name) or f"{_EXAMPLE}   # (estimate, variance)"
     if kind:
-        degrees = own if isinstance(own, int | np.integer) else df or 1
-        note = "" if isinstance(own, int | np.integer) or df else "   # df of the test, such as groups - 1"
-        do = f"mifit.pool_statistics({STATISTICS}, df={degrees}, kind={kind!r}){note}"
-    elif "Ttest" in name:
-        do = "imp.fit('y ~ group')   # the difference of means with its standard error"
-    else:
-        do = f"{_EXAMPLE}   # (estimate, variance)"
+        df = df or _degrees(value, kind, n_obs)
+        do = f"mifit.pool_statistics({STATISTICS}, df={df or 1}, kind={kind!r})"
+        do += "" if df else "   # df of the test, such as groups - 1"
     return PoolingError(
         f"set {k} gave a {name}, the result of a test: a p-value is no variance, a statistic has no standard error.",
         wanted="an estimate with its variance, (estimate, variance); mifit.pool_statistics pools chi-square and F "
@@ -297,35 +244,18 @@ def _no_test(value: Any, k: int) -> PoolingError:
     )
 
 
-def asks_for_p_values(func: Any, depth: int = 3) -> bool:
-    """Whether the code of a function, or of one beside it that it calls, names a p-value or a test without an estimate.
-
-    Examples
-    --------
-    >>> asks_for_p_values(lambda d: (f(d).statistic, f(d).pvalue)), asks_for_p_values(lambda d: (d.mean(), d.var()))
-    (True, False)
-    """
-    func = getattr(func, "func", func)
-    if not isinstance(func, FunctionType):
-        return False
-    names = set(_names(func.__code__))
-    whole = names & _ESTIMATES and not names & {"statistic", "correlation"}
-    if whole or names & {*_P_VALUES, *_OF_FITS, *_TESTS} or any(name.startswith(_OF_TABLES) for name in names):
-        return True
-    beside = [cell.cell_contents for cell in func.__closure__ or () if cell != CellType()]
-    beside += [func.__globals__[name] for name in names if name in func.__globals__]
-    own = [one for one in beside if isinstance(one, FunctionType) and one.__module__ == func.__module__]
-    return depth > 0 and any(asks_for_p_values(one, depth - 1) for one in own)
-
-
-def _names(code: CodeType) -> Iterator[str]:
-    """Names that a piece of code looks up, those of the functions inside it too."""
-    yield from code.co_names
-    for one in code.co_consts:
-        if isinstance(one, CodeType):
-            yield from _names(one)
-        elif isinstance(one, str) and one.startswith(_OF_TABLES):
-            yield one
+def _degrees(value: Any, kind: str, n_obs: int | None) -> int | None:
+    """Degrees of freedom of a chi-square, or of the numerator of an F, by its p-value; None where it does not tell."""
+    own = getattr(value, "dof", None)
+    if isinstance(own, int | np.integer):
+        return int(own)
+    statistic, p = float(value.statistic), float(value.pvalue)
+    if kind == "chi2":
+        tails = chdtrc(np.arange(1.0, 201.0), statistic)[:, None]
+    else:
+        tails = fdtrc(np.arange(1.0, 51.0)[:, None], np.arange(1.0, (n_obs or 1000) + 1.0), statistic)
+    alike = np.isclose(tails, p, rtol=1e-9, atol=0).any(axis=1)
+    return int(np.flatnonzero(alike)[0]) + 1 if alike.sum() == 1 else None
 
 
 def _is_tail(statistic: Any, other: Any, n_obs: int | None, given: Any = None) -> bool:
@@ -373,7 +303,14 @@ def _by_element(value: Any, k: int) -> dict[str, Figure]:
         if isinstance(part, pd.Series) and isinstance(first, pd.Series) and set(part.index) == set(first.index):
             part = part.reindex(first.index)
         numbers = _numbers(part) if part is not None else np.full(size, np.nan)
-        rows.append(np.diag(numbers) if numbers.shape == (size, size) and len(rows) == 1 else numbers)
+        square = numbers.shape == (size, size) and len(rows) == 1
+        if square and not np.allclose(numbers, numbers.T, rtol=1e-6, equal_nan=True):
+            raise PoolingError(
+                f"set {k} gave {size} estimates and a matrix that is not symmetric, so no covariance matrix; limits "
+                "of an interval are no variances.",
+                do=_EXAMPLE,
+            )
+        rows.append(np.diag(numbers) if square else numbers)
     if not 1 <= len(rows) <= 3 or any(row.shape != (size,) for row in rows) or len(set(names)) < size:
         shapes = ", ".join(str(row.shape) for row in rows)
         raise PoolingError(

@@ -90,7 +90,13 @@ def pool_statistics(values: Iterable[float], df: float, method: str = "D2", *, k
         )
     found = _read(values)
     joint = d2(found * (float(df) if kind == "F" else 1.0), df)
-    return JointTest.of(joint, f"{len(found)} statistics ({kind}, df = {df:g})", _caveat(len(found), kind))
+    note = _caveat(len(found), kind) + (_LIKE_P_VALUES if (found <= 1).all() else "")
+    return JointTest.of(joint, f"{len(found)} statistics ({kind}, df = {df:g})", note)
+
+
+_LIKE_P_VALUES = (
+    " All values lie between 0 and 1: p-values are not pooled by this rule, the statistics they belong to are."
+)
 
 
 def _caveat(m: int, kind: str) -> str:

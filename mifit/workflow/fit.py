@@ -30,6 +30,8 @@ from ..examine.convergence import unsettled
 from ..formula.column_code import among
 from ..formula.identity import likelihood
 from ..formula.question import Question, ask, ask_right, caller_scope, parsed
+from ..formula.terms import code_of
+from ..frame.kinds import Kind
 from ..pooling.rubin import pool
 from ..record.record import Present, Record
 from ..record.request import IMPUTE, request_in, request_of
@@ -174,13 +176,21 @@ def _allowed_for(words: Any) -> str:
     return "spread" if is_robust(words.cov_type) else ""
 
 
+def _of_numbers(record: Record) -> str:
+    """A formula of columns of the frame, as an example: the numbers before other columns."""
+    table = record.table.given
+    usable = [name for name, column in table.columns.items() if column.kind is not Kind.OTHER]
+    names = [code_of(name) for name in sorted(usable, key=lambda name: not table[name].number)][:3]
+    return f"{names[0]} ~ {' + '.join(names[1:]) or 1}" if names else "y ~ x1 + x2"
+
+
 def question_of(record: Record, given: FitArguments) -> tuple[Question, Any]:
     """The analysis to fit, and its keywords, of the model and of its fit; a declared analysis passes on its own."""
     formula, (model, keywords) = given.formula, with_link(given.model, given.keywords)
     declared = record.questions
     written = record.written
     if formula is None and len(declared) != 1:
-        calls = "  or  ".join(f'imp.fit("{one}")' for one in written) or 'imp.fit("y ~ x1 + x2")'
+        calls = "  or  ".join(str(errors.call("imp.fit", one)) for one in written or [_of_numbers(record)])
         raise PlanError(f"{len(declared) or 'no'} analyses were declared; say which to fit.", do=calls)
     formula = written[0] if formula is None else formula
     wanted = None if model is None else spec(model, str(formula), given=keywords).name

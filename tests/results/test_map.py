@@ -335,3 +335,157 @@ def test_the_variances_of_a_fit_pool_beside_its_p_values_by_name(sets):
 
     found, wanted = imputed(sets).map(func).pool(), fit(imputed(sets), "z ~ x").to_frame()
     assert found.loc["x", "std_error"] == pytest.approx(wanted.loc["x", "std_error"], rel=1e-8)
+
+
+def fitted(d):
+    return smf.ols("y ~ x", d).fit()
+
+
+#: what is no variance, by what a user may write
+NO_VARIANCE = {
+    "standard errors": lambda d: (fitted(d).params, fitted(d).bse),
+    "one of them, by name": lambda d: {"x": (fitted(d).params["x"], fitted(d).bse["x"])},
+    "t values": lambda d: (fitted(d).params, fitted(d).tvalues),
+    "robust ones": lambda d: (fitted(d).params, fitted(d).HC1_se),
+    "limits, as a matrix": lambda d: (fitted(d).params, fitted(d).conf_int()),
+    "limits, as numbers": lambda d: (fitted(d).params["x"], *fitted(d).conf_int().loc["x"]),
+    "limits, in another function": lambda d: limits(d),
+    "p-values by name": lambda d: {"x": (fitted(d).params, fitted(d).pvalues)},
+    "a lone p-value": lambda d: fitted(d).pvalues["x"],
+    "a lone p-value of a test": lambda d: {"two groups": st.ttest_ind(*parts(d)[:2]).pvalue},
+    "a standard error of the mean": lambda d: (d["y"].mean(), d["y"].sem()),
+    "a standard deviation": lambda d: (d["y"].mean(), d["y"].std()),
+    "numpy's": lambda d: {"y": (np.mean(d["y"]), np.std(d["y"], ddof=1) / len(d))},
+    "a table's column": lambda d: tuple(fitted(d).summary2().tables[1].loc["x", ["Coef.", "Std.Err."]]),
+}  # fmt: skip
+
+
+def limits(d):
+    m = fitted(d)
+    return m.params.to_numpy(), m.conf_int().to_numpy()
+
+
+@pytest.mark.parametrize("name", NO_VARIANCE)
+def test_standard_errors_ratios_limits_and_p_values_are_no_variances(name):
+    imp = two_columns()
+    with pytest.raises(PoolingError) as caught:
+        imp.map(NO_VARIANCE[name]).pool()
+    assert len(
+        eval(caught.value.do, {"imp": imp}).to_frame() if "imp.fit" in caught.value.do else eval(caught.value.do)
+    )
+    if "fitted(d)" in name or name in ("standard errors", "t values", "robust ones"):
+        assert caught.value.do == "imp.fit('y ~ x')"
+
+
+#: the same, squared in the ways in which people square
+SQUARED = {
+    "to a power": lambda d: (fitted(d).params, fitted(d).bse ** 2),
+    "multiplied": lambda d: (fitted(d).params, fitted(d).bse * fitted(d).bse),
+    "by numpy": lambda d: (fitted(d).params, np.square(fitted(d).bse)),
+    "in a name": lambda d: squared(d),
+    "from the covariance": lambda d: (fitted(d).params, np.diag(fitted(d).cov_params())),
+}
+
+
+def squared(d):
+    m = fitted(d)
+    se = m.bse
+    return m.params, se * se
+
+
+@pytest.mark.parametrize("name", SQUARED)
+def test_squared_standard_errors_are_variances(name):
+    imp = two_columns()
+    found, wanted = imp.map(SQUARED[name]).pool(), imp.fit("y ~ x").to_frame()
+    np.testing.assert_allclose(found["std_error"], wanted["std_error"], rtol=1e-8)
+
+
+def test_second_numbers_that_vary_as_p_values_do_are_refused():
+    pairs = [(0.3, 0.0004), (0.1, 0.6), (0.2, 0.03)]
+    with pytest.raises(PoolingError, match="so much do p-values vary"):
+        mifit.from_frames([pd.DataFrame({"x": one}) for one in pairs]).map(lambda d: tuple(d["x"])).pool()
+
+
+#: tests, and the figures that the advised line pools: those of a fit, or a mean with its variance
+ADVISED = {
+    "two groups": (lambda d: st.ttest_ind(d["y"][d["h"] == "a"], d["y"][d["h"] == "b"]), "imp.fit('y ~ h')"),
+    "ranks of two groups": (
+        lambda d: st.mannwhitneyu(d["y"][d["h"] == "a"], d["y"][d["h"] == "b"]),
+        "imp.fit('y ~ h')",
+    ),
+    "two columns": (
+        lambda d: st.ttest_ind(d["x"], d["y"]),
+        lambda d: (d["x"].mean() - d["y"].mean(), (d["x"].var() + d["y"].var()) / len(d)),
+    ),
+    "pairs": (
+        lambda d: st.ttest_rel(d["x"], d["y"]),
+        lambda d: ((d["x"] - d["y"]).mean(), (d["x"] - d["y"]).var() / len(d), len(d) - 1),
+    ),
+    "one sample": (lambda d: st.ttest_1samp(d["y"], 0), lambda d: (d["y"].mean(), d["y"].var() / len(d), len(d) - 1)),
+}
+
+
+@pytest.mark.parametrize("name", ADVISED)
+def test_the_advised_line_pools_what_the_test_is_about(name):
+    func, wanted = ADVISED[name]
+    imp = mifit.from_frames([d.assign(h=np.where(d["g"] == "a", "a", "b")) for d in two_columns()])
+    with pytest.raises(PoolingError) as caught:
+        imp.map(func).pool()
+    if isinstance(wanted, str):
+        assert caught.value.do.startswith(wanted)
+        assert len(eval(caught.value.do, {"imp": imp}).params) == 2
+    else:
+        pd.testing.assert_frame_equal(eval(caught.value.do, {"imp": imp}), imp.map(wanted).pool())
+
+
+def test_the_advised_line_knows_the_degrees_of_freedom():
+    imp = two_columns()
+    forms = {
+        "df=2, kind='F'": lambda d: st.f_oneway(*parts(d)),
+        "df=2, kind='chi2'": lambda d: st.kruskal(*parts(d)),
+        "df=1, kind='chi2'": lambda d: st.friedmanchisquare(d["x"], d["y"], d["x"]) and st.bartlett(*parts(d)[:2]),
+        "df=3, kind='chi2'": lambda d: st.friedmanchisquare(d["x"], d["y"], d["x"] + d["y"], d["x"] - d["y"]),
+    }
+    for end, func in forms.items():
+        with pytest.raises(PoolingError) as caught:
+            imp.map(func).pool()
+        assert caught.value.do.endswith(f"{end})"), caught.value.do
+        assert eval(caught.value.do, {"mifit": mifit}).df1 == float(end[3])
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        {"variance": lambda t: t["std_error"] ** 2},
+        {"var": lambda t: t["std_error"] ** 2},
+        {
+            "conf.low": lambda t: t["estimate"] - 1.96 * t["std_error"],
+            "conf.high": lambda t: t["estimate"] + 1.96 * t["std_error"],
+        },
+    ],
+)
+def test_a_table_without_standard_errors_is_sent_to_those_it_implies(made):
+    frame = pd.DataFrame({"term": ["a", "b"] * 3, "estimate": np.arange(6.0), "std_error": np.arange(1.0, 7.0)})
+    wanted = pool_table(frame)
+    other = frame.assign(**made).drop(columns="std_error")
+    with pytest.raises(PoolingError) as caught:
+        pool_table(other)
+    pd.testing.assert_frame_equal(eval(caught.value.do, {"mifit": mifit, "frame": other, "np": np}), wanted)
+
+
+def test_models_that_are_not_nested_are_sent_to_the_terms_of_both(sets):
+    imp = imputed(sets)
+    with pytest.raises(ModelError, match="not nested") as caught:
+        imp.fit("y ~ x").compare("y ~ z")
+    found = eval(str(caught.value.do), {"imp": imp})
+    assert found.p_value == pytest.approx(imp.fit("y ~ x + z").compare(imp.fit("y ~ z")).p_value)
+
+
+def test_an_analysis_that_was_not_declared_is_asked_for_by_columns_of_the_frame():
+    rng = np.random.default_rng(1)
+    df = pd.DataFrame({"id": ["a", "b", "c"] * 10, "x": rng.normal(size=30), "w": rng.normal(size=30)})
+    df.loc[:4, "x"] = np.nan
+    imp = df.mice.impute(m=2, rng=1)
+    with pytest.raises(mifit.PlanError) as caught:
+        imp.fit()
+    assert list(eval(str(caught.value.do), {"imp": imp}).params.index) == ["Intercept", "id[T.b]", "id[T.c]", "w"]

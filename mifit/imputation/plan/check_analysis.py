@@ -357,8 +357,8 @@ def _check_support(question: Question, y: Array) -> None:
         tweedie = "sm.families.Tweedie(var_power=1.5)"
         family = {
             "of two values": "sm.families.Binomial()" if shares else "",
-            "above 0": tweedie,
-            "whole numbers from 0": tweedie,
+            "above 0": tweedie if (y >= 0).all() else "",
+            "whole numbers from 0": tweedie if (y >= 0).all() else "",
         }.get(str(must), "")
         codes = sorted(codes_of_missing(y)) if question.bare else []
         codes = codes if wrong[np.isin(y, codes)].any() else []

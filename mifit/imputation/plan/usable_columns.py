@@ -11,7 +11,7 @@ import numpy as np
 
 from ...calls import left_alone
 from ...errors import DataError, FormulaError, PlanError, call, listed, nearest
-from ...formula.column_code import masked, usable, without
+from ...formula.column_code import masked, renamed, usable, without
 from ...formula.question import Question
 from ...formula.terms import code_of, parse, take_apart
 from ...frame.kinds import Kind
@@ -188,7 +188,7 @@ def set_aside(table: Table, questions: Sequence[Question], options: Options) -> 
                 f"{name!r} holds numbers as text, read as {column.n_levels} levels: "
                 f"df[{name!r}] = pd.to_numeric(df[{name!r}]) makes it a number"
             )
-        events += [] if said else _stand_for_missing(column)
+        events += [] if said else _stand_for_missing(column) + _alike(column)
         if name in in_analysis and not said:
             _refuse_names(table, column, questions)
         if column.coding.unused and (name in in_analysis or len(column.missing)):
@@ -274,6 +274,24 @@ def _stand_for_missing(column: Column) -> list[str]:
     code = masked(name, sorted(found))
     following = next(iter(found.values()))[1]
     return [f"{name!r} is {shown}, the next value is {following:g}: {MAY_BE_MISSING}, {code}{_else(column)}"]
+
+
+def _alike(column: Column) -> list[str]:
+    """What a reader should know of levels that are the same but for capital letters and spaces: "Yes" and "yes"."""
+    if not column.kind.discrete or column.number:
+        return []
+    groups: dict[str, list[str]] = {}
+    for level in column.coding.levels:
+        if isinstance(level, str):
+            groups.setdefault(" ".join(level.split()).casefold(), []).append(level)
+    counts = dict(zip(*np.unique(column.values[column.observed], return_counts=True), strict=True))
+    often = {level: counts.get(float(code), 0) for code, level in enumerate(column.coding.levels)}
+    kept = {key: max(levels, key=lambda level: often[level]) for key, levels in groups.items() if len(levels) > 1}
+    if not kept:
+        return []
+    meant = {level: one for key, one in kept.items() for level in groups[key] if level != one}
+    pairs = listed((f"{level!r} beside {one!r}" for level, one in meant.items()), 4)
+    return [f"{column.name!r} has the level {pairs}: if they are the same, {renamed(column.name, meant)}"]
 
 
 def _else(column: Column) -> str:

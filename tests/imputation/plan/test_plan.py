@@ -130,3 +130,19 @@ def test_a_column_with_many_zeros_can_be_drawn_in_the_two_parts_that_the_plan_wr
     done = imp[1].loc[::4, "x"]
     assert 0 < (done == 0).sum() < len(done) and (done >= 0).all()
     assert imp.fit().congeniality.word in ("exact", "same mean")
+
+
+def test_levels_that_differ_by_capitals_and_spaces_only_are_named_with_the_line_that_joins_them():
+    rng = np.random.default_rng(1)
+    df = pd.DataFrame(
+        {"x": rng.normal(size=90), "g": rng.choice(["yes", "no", "Yes", " no"], 90, p=[0.45, 0.4, 0.1, 0.05])}
+    )
+    df.loc[:9, "x"] = np.nan
+    df.loc[80:, "g"] = np.nan
+    plan = df.mice.plan("x ~ g")
+    (said,) = [one for one in plan.events if "if they are the same" in one]
+    made = df.copy()
+    exec(said.partition("if they are the same, ")[2], {"df": made})
+    assert set(made["g"].dropna()) == {"yes", "no"}
+    assert (made["g"].isna() == df["g"].isna()).all()
+    assert not [one for one in made.mice.plan("x ~ g").events if "if they are the same" in one]
