@@ -9,10 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-__all__ = ["USUAL_MODEL", "USUAL_MODEL_OF_TWO", "ModelFacts", "model_facts"]
+__all__ = [
+    "MODEL_OF_LEVELS",
+    "MODEL_OF_ORDERED_LEVELS",
+    "USUAL_MODEL",
+    "USUAL_MODEL_OF_TWO",
+    "ModelFacts",
+    "model_facts",
+]
 
 USUAL_MODEL = "ols"  #: the model of an outcome in numbers, where none is named
 USUAL_MODEL_OF_TWO = "logit"  #: the same of an outcome with two values
+MODEL_OF_LEVELS = "mnlogit"  #: what messages name for an outcome of several levels
+MODEL_OF_ORDERED_LEVELS = "ordinal"  #: the same where they are in order
 
 
 class ModelFacts(NamedTuple):

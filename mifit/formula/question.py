@@ -26,7 +26,14 @@ from .formulas_without_tilde import analysis, corrected, recased
 from .functions import PYTHON
 from .hints import instead_of, model_for, respelled
 from .marks import is_mark, value_of_marks
-from .model_facts import USUAL_MODEL, USUAL_MODEL_OF_TWO, ModelFacts, model_facts
+from .model_facts import (
+    MODEL_OF_LEVELS,
+    MODEL_OF_ORDERED_LEVELS,
+    USUAL_MODEL,
+    USUAL_MODEL_OF_TWO,
+    ModelFacts,
+    model_facts,
+)
 from .source import (
     HELPERS,
     FileText,
@@ -49,6 +56,7 @@ __all__ = [
     "caller_scope",
     "capture",
     "formulas_among",
+    "no_number",
     "parsed",
     "refer",
     "resolve",
@@ -184,8 +192,8 @@ def no_number(terms: Terms, column: Column, why: str) -> FormulaError:
     """The refusal of a left side that is no number for each row, such as ``C(y)``: the column itself is analysed."""
     right = terms.formula.partition("~")[2].strip()
     levels = len(np.unique(column.values[column.observed]))
-    ordered = "ordinal" if column.kind is Kind.ORDINAL else "mnlogit"
-    model = {} if levels == 2 or (column.number and levels > _FEW_LEVELS) else {"model": ordered}
+    of_levels = MODEL_OF_ORDERED_LEVELS if column.kind is Kind.ORDINAL else MODEL_OF_LEVELS
+    model = {} if levels == 2 or (column.number and levels > _FEW_LEVELS) else {"model": of_levels}
     return FormulaError(
         f"the left side {terms.outcome!r} is not one number for each row ({why}).",
         formula=terms.formula,

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ..analysis.likelihood import loglik_at, loglik_fits, stacked, without_likelihood
 from ..errors import ModelError, call, listed
+from ..formula.model_facts import USUAL_MODEL
 from ..frame.subset import Sample
 from ..pooling.joint_tests import Joint, d1, d2, d3, d4, d4_robust
 from ..typing import Array
@@ -145,7 +146,7 @@ def _with_all_terms(larger: PooledEstimates, smaller: PooledEstimates) -> str:
         return "res.wald_test(f'{res.params.index[-1]} = 0')   # one coefficient of the larger model"
     both = f"{left} + {right.partition('~')[2].strip()}"
     model = larger.call.model if larger.call is not None else None
-    words = {} if model in (None, "ols") else {"model": model}
+    words = {} if model in (None, USUAL_MODEL) else {"model": model}
     return call("imp.fit", both, **words).then(f".compare({right!r})   # the terms of both, against those of one")
 
 

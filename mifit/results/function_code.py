@@ -12,6 +12,7 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from ..calls import call
+from ..formula.model_facts import USUAL_MODEL, model_facts
 from ..formula.terms import code_of
 
 __all__ = ["P_VALUES", "RANKS", "UNKNOWN", "FunctionCode", "rank_correlation"]
@@ -62,8 +63,6 @@ _VARIANCES = frozenset([
 ])  # fmt: skip
 #: tests of two groups by one number
 _TWO_GROUPS = ("ttest_ind", "mannwhitneyu", "brunnermunzel", "ranksums")
-#: functions of statsmodels.formula.api -> the name of the same model in ``imp.fit``
-_MODELS = {"ols": None, "logit": "logit", "probit": "probit", "poisson": "poisson"}
 #: how long an expression may be that is multiplied by itself, in instructions
 _LONGEST = 24
 
@@ -193,11 +192,11 @@ def rank_correlation(func: Any, columns: Iterable[Any]) -> str:
 def _fit_of(names: Iterable[str]) -> str:
     """The call of ``imp.fit`` for the one formula and the one model among the words of a function; empty else."""
     formulas = {name for name in names if "~" in name}
-    models = {name for name in names if name in _MODELS}
+    models = {name for name in names if model_facts(name).family and not model_facts(name).by_family}
     if len(formulas) != 1 or len(models) != 1:
         return ""
-    model = _MODELS[models.pop()]
-    return call("imp.fit", formulas.pop(), **({"model": model} if model else {}))
+    model = models.pop()
+    return call("imp.fit", formulas.pop(), **({} if model == USUAL_MODEL else {"model": model}))
 
 
 def _is_measured(column: pd.Series) -> bool:

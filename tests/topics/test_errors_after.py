@@ -133,7 +133,7 @@ def test_which_analysis_is_asked_when_none_or_several_were_declared(elsewhere):
     check(lambda: elsewhere.fit(), PlanError, "no analyses were declared; say which to fit")
     two = study().mice.impute(["y ~ x", "y ~ z"], m=2, rng=1, iterations=5, auxiliary="ignore")
     error = check(lambda: two.fit(), PlanError, "2 analyses were declared; say which to fit")
-    assert error.do == 'imp.fit("y ~ x")  or  imp.fit("y ~ z")'
+    assert error.do == "imp.fit('y ~ x')  or  imp.fit('y ~ z')"
 
 
 def test_a_value_outside_a_splines_knots_names_the_column_and_the_cure_works(imputed):

@@ -16,7 +16,7 @@ from ...frame.kinds import Kind
 from ...typing import Array
 from ..contract import Facts, Offers, Visit
 from ..numerics.fit import Problem, Sketch, estimate, repeated, sketched
-from ..numerics.newton import Likelihood, Thinned, draw, information_root, squares
+from ..numerics.newton import Likelihood, Peak, Thinned, draw, information_root, squares
 from ..numerics.separation import AUGMENTED, NEVER, Columns, Extra, augmentation, columns, narrowed, observed
 from ..numerics.shrinkage import refuse_both, shared
 
@@ -89,8 +89,7 @@ class Logistic:
     def fit(self, visit: Visit, rng: np.random.Generator) -> LogisticFitted:
         """Estimate, then draw the coefficients."""
         X, y = visit.X, visit.y
-        many = 2 if 0 < np.count_nonzero(y) < len(y) else 1
-        peak = repeated(visit.warm, X.shape, many, 2, lambda: _Bernoulli(X, y, visit.offset, visit.weights))
+        peak = self._again(visit)
         if peak is not None:
             return LogisticFitted(draw(peak.estimate, peak.root, rng), visit.warm.then(peak, len(y)))
         levels, position, count, events = observed(y, 2)
@@ -99,16 +98,19 @@ class Logistic:
             coef[:1] = NEVER * (2 * levels - 1) if len(levels) else 0.0
             return LogisticFitted(coef, visit.warm, events)
         found = columns(X, visit.terms, visit.squares())
-        peak, warm_start, said = estimate(
-            self._problem(visit, found, position, count), found, levels, visit.warm, len(y)
-        )
+        problem = self._problem(visit, found, position, count)
+        peak, warm_start, said = estimate(problem, found, levels, visit.warm, len(y))
         root = peak.root
-        if self.firth or (
-            warm_start.rescued and self.rescue == "firth"
-        ):  # the draw takes the information of the data alone
+        if self.firth or (warm_start.rescued and self.rescue == "firth"):  # the information of the data alone
             root = information_root(_bernoulli(found.X, y, None, visit.offset)(peak.estimate)[2])
         coef[found.kept] = draw(peak.estimate, root, rng)
         return LogisticFitted(coef, warm_start, found.events + events + said, found.dropped)
+
+    def _again(self, visit: Visit) -> Peak | None:
+        """The estimate from the previous one; None where that does not suffice."""
+        many = 2 if 0 < np.count_nonzero(visit.y) < len(visit.y) else 1
+        make = functools.partial(_Bernoulli, visit.X, visit.y, visit.offset, visit.weights)
+        return repeated(visit.warm, visit.X.shape, many, 2, make)
 
     def _problem(self, visit: Visit, found: Columns, position: npt.NDArray[np.int64], count: Array) -> Problem:
         """Likelihood, its rescue, and what stands for them."""

@@ -79,9 +79,8 @@ class Multinomial:
             coef = draw(peak.estimate, peak.root, rng).reshape(many - 1, X.shape[1]).T
             return MultinomialFitted(coef, visit.warm.then(peak, len(y)))
         found = columns(X, visit.terms, visit.squares())
-        peak, warm_start, said = estimate(
-            self._problem(visit, found, position, count), found, levels, visit.warm, len(y)
-        )
+        problem = self._problem(visit, found, position, count)
+        peak, warm_start, said = estimate(problem, found, levels, visit.warm, len(y))
         root = peak.root
         if self.firth:  # the draw takes the information of the data alone
             root = information_root(_categorical(found.X, position, many, None)(peak.estimate)[2])

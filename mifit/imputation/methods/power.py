@@ -258,16 +258,9 @@ class Power:
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> PowerFitted:
         """Estimate and draw the exponent, then coefficients and spread at the drawn one."""
-        y = visit.y
+        X, y = visit.X, visit.y
         on = self.on or _scale_of(y)
-        X, cross = visit.X, visit.cross()
-        solution = solve(cross, visit.terms)
-        heteroscedastic = self.heteroscedastic and visit.limits is None
-        profile = (_HeteroscedasticProfile if heteroscedastic else _Profile)(X, y, on, cross, solution, visit.terms)
-        estimate, sd = profile.maximum(visit.warm)
-        if heteroscedastic and sd == 0.0:  # its profile is flat: use a constant sd
-            profile = _Profile(X, y, on, cross, solution, visit.terms)
-            estimate, sd = profile.maximum(visit.warm)
+        profile, estimate, sd = self._profile(visit, on)
         low, high = on.range
         drawn = float(truncated_normal(np.array([estimate]), sd, low, high, rng.random(1))[0]) if sd else estimate
         fresh, log_sd_slope = profile.drawn(drawn, rng)
@@ -283,6 +276,18 @@ class Power:
         coef = draw_coefficients(solution, sigma, rng)
         fitted = (coef, sigma, fresh.centre, fresh.scale, drawn, on, estimate, solution.dropped)
         return _within_reach(PowerFitted(*fitted, (), log_sd_slope), X, y, visit.observed(), visit.limits)
+
+    def _profile(self, visit: Visit, on: PowerScale) -> tuple[_Profile, float, float]:
+        """The profile likelihood of the exponent, its maximum, and the standard deviation there."""
+        cross = visit.cross()
+        given = (visit.X, visit.y, on, cross, solve(cross, visit.terms), visit.terms)
+        if self.heteroscedastic and visit.limits is None:
+            profile: _Profile = _HeteroscedasticProfile(*given)
+            estimate, sd = profile.maximum(visit.warm)
+            if sd:  # else the profile is flat: use a constant sd
+                return profile, estimate, sd
+        profile = _Profile(*given)
+        return profile, *profile.maximum(visit.warm)
 
 
 def _within_reach(

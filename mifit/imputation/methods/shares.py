@@ -66,14 +66,8 @@ class Shares:
         found = columns(X, visit.terms)
         data = Data(self.family, found.X, y, k, offset)
         peak, warm_start, events = top_of(data, found, visit.warm)
-        mean = data.mean(peak.estimate)
-        assert mean is not None  # an estimate lies in the domain
-        phi = rho = 0.0
-        if self.trials:
-            rho = correlation(y, mean, k, rng.standard_exponential(len(y)), found.X.shape[1])[0]
-        else:
-            phi = max(dispersion(y, mean, k) * len(y), _TINY) / float(rng.chisquare(max(len(y) - found.X.shape[1], 1)))
-        fitted = SharesFitted(self.family, np.zeros(X.shape[1]), rho, phi or 1.0, warm_start, events, found.dropped)
+        rho, phi = self._dispersion(data, peak.estimate, rng)
+        fitted = SharesFitted(self.family, np.zeros(X.shape[1]), rho, phi, warm_start, events, found.dropped)
         heavy = data._replace(weight=fitted.worth(k) / fitted.phi)
         if self.trials:
             peak, warm_start, events = top_of(heavy, found, warm_start)
@@ -82,6 +76,15 @@ class Shares:
             root = peak._replace(root=peak.root / np.sqrt(fitted.phi))
         fitted.coef[found.kept] = drawn_from(heavy, root, 1.0, rng)
         return fitted
+
+    def _dispersion(self, data: Data, estimate: Array, rng: np.random.Generator) -> tuple[float, float]:
+        """Draw the correlation of the trials of a row, and the dispersion where the trials are not known."""
+        y, k, (n, p) = data.y, data.weight, data.X.shape
+        mean = data.mean(estimate)
+        assert mean is not None  # an estimate lies in the domain
+        if self.trials:
+            return correlation(y, mean, k, rng.standard_exponential(len(y)), p)[0], 1.0
+        return 0.0, max(dispersion(y, mean, k) * n, _TINY) / float(rng.chisquare(max(n - p, 1)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
