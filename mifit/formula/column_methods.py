@@ -6,14 +6,19 @@ import ast
 from collections.abc import Hashable, Iterable
 from typing import Any
 
+import numpy as np
 import patsy
 
 from ..errors import FormulaError, call
+from ..frame.kinds import Kind
+from ..frame.table import Column
 from .column_code import of_expression, with_outcome
-from .terms import nodes_of, take_apart
+from .model_facts import MODEL_OF_LEVELS, MODEL_OF_ORDERED_LEVELS
+from .terms import Terms, code_of, nodes_of, take_apart
 
-__all__ = ["centred", "refuse_subtraction", "replaced", "without_method"]
+__all__ = ["centred", "no_number", "refuse_subtraction", "replaced", "without_method"]
 
+_FEW_LEVELS = 10  #: of a number, up to which its values may be levels
 #: methods of a column that give each row a value of its own -> numpy's function
 _ELEMENTWISE = {"clip": "clip", "abs": "abs", "round": "round", "pow": "power", "add": "add", "sub": "subtract"}
 
@@ -60,6 +65,20 @@ def refuse_subtraction(formula: str, columns: Iterable[Hashable]) -> None:
                 formula=formula,
                 do=_as_outcome(formula, columns) if outcome else _as_difference(formula, node),
             )
+
+
+def no_number(terms: Terms, column: Column, why: str) -> FormulaError:
+    """The refusal of a left side that is no number for each row, such as ``C(y)``: the column itself is analysed."""
+    right = terms.formula.partition("~")[2].strip()
+    levels = len(np.unique(column.values[column.observed]))
+    of_levels = MODEL_OF_ORDERED_LEVELS if column.kind is Kind.ORDINAL else MODEL_OF_LEVELS
+    model = {} if levels == 2 or (column.number and levels > _FEW_LEVELS) else {"model": of_levels}
+    return FormulaError(
+        f"the left side {terms.outcome!r} is not one number for each row ({why}).",
+        formula=terms.formula,
+        reason="a category is named as it is; the model says what is done with it",
+        do=call("df.mice.impute", f"{code_of(column.name)} ~ {right}", **model).in_place_of(terms.formula),
+    )
 
 
 def _as_outcome(formula: str, columns: Iterable[Hashable]) -> str:

@@ -17,9 +17,10 @@ from ..frame.kinds import Kind
 from ..frame.table import Table
 from ..typing import Array
 from .column_code import usable
+from .column_methods import no_number
 from .evaluate import environment, known_names
 from .factor import LARGEST, Block, Frozen, block_of, plain_view, refuse_wide, widened
-from .question import Question, no_number
+from .question import Question
 from .terms import described, take_apart
 
 __all__ = ["Design", "Designs", "FormulaColumn", "covered", "freeze"]

@@ -17,18 +17,16 @@ import patsy.builtins
 from ..calls import Correction
 from ..errors import FormulaError, ModelError, call, listed, near, nearest
 from ..frame.kinds import Kind
-from ..frame.table import Column, Table, free_name
+from ..frame.table import Table, free_name
 from ..typing import Array
 from .column_code import event_of, is_level, numbers, of_expression, unknown, with_outcome, without
-from .column_methods import refuse_subtraction, replaced, without_method
+from .column_methods import no_number, refuse_subtraction, replaced, without_method
 from .evaluate import environment
 from .formulas_without_tilde import analysis, corrected, recased
 from .functions import PYTHON
 from .hints import instead_of, model_for, respelled
 from .marks import is_mark, value_of_marks
 from .model_facts import (
-    MODEL_OF_LEVELS,
-    MODEL_OF_ORDERED_LEVELS,
     USUAL_MODEL,
     USUAL_MODEL_OF_TWO,
     ModelFacts,
@@ -45,7 +43,7 @@ from .source import (
     sourced,
     told_by,
 )
-from .terms import Pieces, Terms, code_of, parse, quoted, take_apart
+from .terms import Pieces, Terms, parse, quoted, take_apart
 
 __all__ = [
     "Inverse",
@@ -56,7 +54,6 @@ __all__ = [
     "caller_scope",
     "capture",
     "formulas_among",
-    "no_number",
     "parsed",
     "refer",
     "resolve",
@@ -186,20 +183,6 @@ def ask(
     model, said = (model, f"model={model!r}") if model is not None else _default_model(terms, outcome, bare, table)
     level = _level(outcome[0], table, model, keywords or {}, formula) if bare else None
     return Question(terms, model, said, outcome, bare, level, dict(keywords or {}), names)
-
-
-def no_number(terms: Terms, column: Column, why: str) -> FormulaError:
-    """The refusal of a left side that is no number for each row, such as ``C(y)``: the column itself is analysed."""
-    right = terms.formula.partition("~")[2].strip()
-    levels = len(np.unique(column.values[column.observed]))
-    of_levels = MODEL_OF_ORDERED_LEVELS if column.kind is Kind.ORDINAL else MODEL_OF_LEVELS
-    model = {} if levels == 2 or (column.number and levels > _FEW_LEVELS) else {"model": of_levels}
-    return FormulaError(
-        f"the left side {terms.outcome!r} is not one number for each row ({why}).",
-        formula=terms.formula,
-        reason="a category is named as it is; the model says what is done with it",
-        do=call("df.mice.impute", f"{code_of(column.name)} ~ {right}", **model).in_place_of(terms.formula),
-    )
 
 
 def parsed(formula: str, table: Table) -> Terms:
@@ -420,9 +403,6 @@ def refer(value: Any) -> Any:
         except (ImportError, AttributeError):
             pass
     return value
-
-
-_FEW_LEVELS = 10  # of a number, up to which its values may be levels
 
 
 def _constant(value: Any, n_rows: int) -> bool:
