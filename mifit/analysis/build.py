@@ -373,7 +373,7 @@ def _refuse_follow_up(times: pd.Series, init: Mapping[str, Any], call: Call, k: 
 
 
 def _refuse_one_group(groups: npt.NDArray[np.int64], design: FrozenDesign, call: Call, k: int) -> None:
-    """Refuse random effects of a single group, whose variance nothing tells."""
+    """Refuse random effects of a single group: their variance cannot be estimated."""
     if len(np.unique(groups)) < 2:
         words = dict.fromkeys([word for word in ("groups", "re_formula", "vc_formula") if word in call.init])
         raise ModelError(
