@@ -35,7 +35,21 @@ from .errors import (
 if TYPE_CHECKING:
     from . import datasets
     from .frame.kinds import Kind
-    from .imputation.methods import PMM, Logistic, Mixture, Multinomial, NegBin, Normal, Ordinal, Poisson, Power, Sample
+    from .imputation.methods import (
+        PMM,
+        Cart,
+        Forest,
+        Learner,
+        Logistic,
+        Mixture,
+        Multinomial,
+        NegBin,
+        Normal,
+        Ordinal,
+        Poisson,
+        Power,
+        Sample,
+    )
     from .imputation.methods.check_method import check_method
     from .imputed import ImputedSet, from_frames, from_long, load
     from .planning.ampute import ampute
@@ -48,18 +62,21 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PMM",
+    "Cart",
     "ClusterWarning",
     "CongenialityError",
     "CongenialityWarning",
     "ConvergenceWarning",
     "DataError",
     "FitError",
+    "Forest",
     "FormulaError",
     "ImputationError",
     "ImputedSet",
     "IncompleteWarning",
     "Interrupted",
     "Kind",
+    "Learner",
     "Logistic",
     "MifitError",
     "MifitWarning",
@@ -99,7 +116,21 @@ __all__ = [
 # Where the names live that are loaded on first use; an empty home is the module of that name.
 _HOMES = {
     **dict.fromkeys(
-        ("PMM", "Logistic", "Mixture", "Multinomial", "NegBin", "Normal", "Ordinal", "Poisson", "Power", "Sample"),
+        (
+            "PMM",
+            "Cart",
+            "Forest",
+            "Learner",
+            "Logistic",
+            "Mixture",
+            "Multinomial",
+            "NegBin",
+            "Normal",
+            "Ordinal",
+            "Poisson",
+            "Power",
+            "Sample",
+        ),
         "imputation.methods",
     ),
     "ImputedSet": "imputed",

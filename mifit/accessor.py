@@ -52,7 +52,7 @@ def impute(
     model: str | Sequence[str] | None = None,
     m: int = 20,
     iterations: int | None = None,
-    methods: Mapping[Hashable, Any] | None = None,
+    methods: Mapping[Hashable, Any] | Any = None,
     predictors: Mapping[Hashable, Any] | None = None,
     auxiliary: str | Mapping[str, Sequence[Hashable]] = "response",
     congeniality: str = "compatible",
@@ -94,9 +94,11 @@ def impute(
         Number of completed sets; pooling needs at least 2.
     iterations : int, optional
         Sweeps per chain; by default 10, 20 when more than half of something is missing, 1 when one visit suffices.
-    methods : mapping, optional
-        Column -> "pmm", "norm", "power", "logistic", "multinomial", "ordinal", "poisson", "negbin", "sample", a
-        method object, or "leave" (neither imputed nor a predictor).
+    methods : mapping, str or estimator, optional
+        Column -> "pmm", "norm", "power", "logistic", "multinomial", "ordinal", "poisson", "negbin", "sample", "forest",
+        "cart", an estimator of scikit-learn, a method object, or "leave" (neither imputed nor a predictor). A kind in
+        place of a column stands for all columns of that kind: ``{"numeric": "forest"}``; "forest" or an estimator in
+        place of the mapping for all that it draws.
     predictors : mapping, optional
         Column -> list of columns, or the right side of a formula: ``{"bmi": ["age", "chl"]}``, ``{"bmi": "age*chl"}``.
     auxiliary : {"response", "ignore"} or {"baseline": [...]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import math
 import re
 from collections.abc import Hashable, Mapping
@@ -268,7 +269,34 @@ def written(value: Any, names: Mapping[str, Any] | None = None, otherwise: str =
         return f"{{{', '.join(sorted(inner))}}}"
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{written(k, names)}: {written(v, names, otherwise)}' for k, v in value.items())}}}"
+    if callable(getattr(value, "get_params", None)) and not isinstance(value, type):
+        return _by_parameters(value, names)
     return _by_repr(value, names or {}) or otherwise
+
+
+def _by_parameters(estimator: Any, names: Mapping[str, Any] | None) -> str:
+    """Return the spelling of an estimator in the manner of scikit-learn: parameters that are not at their defaults."""
+    usual = inspect.signature(type(estimator).__init__).parameters
+    given = estimator.get_params(deep=False)
+    said = [
+        f"{word}={_parameter(value, names)}" for word, value in given.items() if not _at_default(value, usual.get(word))
+    ]
+    return f"{type(estimator).__name__}({', '.join(said)})"
+
+
+def _parameter(value: Any, names: Mapping[str, Any] | None) -> str:
+    """Return the code of a parameter; functions by their names."""
+    if callable(value) and hasattr(value, "__name__"):
+        named = getattr(value, "__module__", None) or type(value).__module__
+        return f"np.{value.__name__}" if named.partition(".")[0] == "numpy" else str(value.__name__)
+    return written(value, names)
+
+
+def _at_default(value: Any, parameter: inspect.Parameter | None) -> bool:
+    """Return whether a parameter says what holds without it."""
+    usual = None if parameter is None else parameter.default
+    plain = isinstance(value, str | int | float | tuple) and type(value) is type(usual)
+    return value is usual or bool(plain and value == usual)
 
 
 def _by_repr(value: Any, names: Mapping[str, Any]) -> str:

@@ -287,7 +287,7 @@ def _article(noun: str) -> str:
 def _called(variable: Variable) -> str:
     """What the method of a variable is called in a journal."""
     donors = getattr(variable.method, "donors", None)
-    extra = f" with {_counted(donors, 'donor')}" if isinstance(donors, int) else ""
+    extra = f" with {_counted(donors, 'donor')}" if isinstance(donors, int) and facts_of(variable.method).donors else ""
     if getattr(variable.method, "heteroscedastic", False):
         extra += " with a residual spread that may change with the mean"
     return (facts_of(variable.method).called or f"the method {variable.label}") + extra

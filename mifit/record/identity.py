@@ -19,6 +19,7 @@ from ..analysis.families import plain_family
 from ..formula.question import Question, Reference
 from ..frame.kinds import Kind
 from ..frame.table import Column, Table
+from ..imputation.methods.estimators import code_of_estimator, is_estimator
 from ..imputation.plan.plan import Plan
 from ..imputation.seed import Seed
 
@@ -117,6 +118,8 @@ def _parts(given: Any, depth: int) -> Any:
     family = plain_family(given)
     if family is not None:
         return "family", family
+    if is_estimator(given):
+        return "estimator", code_of_estimator(given)
     if isinstance(given, tuple):  # a named one too
         return "list", kind.__name__ if hasattr(given, "_fields") else "", *given
     if dataclasses.is_dataclass(given):

@@ -15,13 +15,16 @@ _METHODS = "Cox Glm Logistic Mixture Multinomial NegBin Normal Ordinal PMM Poiss
 #: name in a file -> where the class is; no other class is ever made from a file
 CLASSES = {
     "Bounds": "imputation.plan.bounds:Bounds",
+    "Cart": "imputation.methods:Cart",
     "Chain": "imputation.sampler.chain:Chain",
     "Coding": "frame.kinds:Coding",
     "Condition": "formula.condition:Condition",
     "DoublePoisson": "imputation.methods:DoublePoisson",
     "ErrorLaw": "imputation.plan.error_law:ErrorLaw",
     "Factor": "imputation.plan.plan:Factor",
+    "Forest": "imputation.methods:Forest",
     "Kind": "frame.kinds:Kind",
+    "Learner": "imputation.methods:Learner",
     "Mask": "frame.masks:Mask",
     "Mixed": "imputation.methods.mixed:Mixed",
     "NB1": "imputation.methods:NB1",

@@ -21,10 +21,12 @@ import numpy as np
 import pandas as pd
 
 from ..analysis.families import family_of, plain_family
+from ..calls import written
 from ..errors import StorageError
 from ..formula.functions import givable, trusted
 from ..formula.question import refer
 from ..formula.source import EARLIER, FileText, Passed, Reference
+from ..imputation.methods.estimators import Absent, code_of_estimator, is_estimator
 from ..typing import AnyArray
 from .archive import dtype_of
 from .classes import class_named, fields_in_file, name_of
@@ -45,11 +47,14 @@ class Packer:
         Name -> array, as ``{"is": "array", "of": name}`` refers to it.
     owed : dict
         Name -> object that no file can hold: a function made in a script, a user-defined method.
+    estimators : dict
+        The code of each estimator as key: a file tells of them, and brings none with it.
     """
 
     def __init__(self) -> None:
         self.arrays: dict[str, AnyArray] = {}
         self.owed: dict[str, Any] = {}
+        self.estimators: dict[str, None] = {}
         self._seen: dict[int, tuple[str, Any]] = {}
 
     def value(self, given: Any, label: str = "") -> Any:
@@ -79,6 +84,10 @@ class Packer:
         family = plain_family(given)
         if family is not None:
             return {"is": "family", "of": family}
+        if is_estimator(given):
+            text = code_of_estimator(given)
+            self.estimators[text] = None
+            return {"is": "estimator", "of": text}
         return self._odd(given, label)
 
     def array(self, given: AnyArray) -> Any:
@@ -191,6 +200,17 @@ class Unpacker:
 
     def _family(self, stored: Any) -> Any:
         return family_of(stored["of"])
+
+    def _estimator(self, stored: Any) -> Any:
+        """What the reader passes under the code of an estimator; else only that code."""
+        text = stored["of"] if isinstance(stored["of"], str) else _refuse("an estimator that is no text")
+        given = self.names.get(text, Absent(text))
+        if not is_estimator(given) or code_of_estimator(given) != text:
+            raise StorageError(
+                f"the file tells of {text:.200}, not of {written(given):.200}.",
+                do=f"mifit.load(path, names={{{text!r}: {text}}})",
+            )
+        return given
 
     def _timestamp(self, stored: Any) -> Any:
         made = pd.Timestamp(int(stored["of"]), unit="ns").as_unit(_unit(stored["unit"]))

@@ -69,6 +69,12 @@ def write_study(path: str | os.PathLike[str], study: Contents) -> None:
         given = ", ".join(f"{name!r}: {name.rstrip('_')}" for name in packer.owed)
         text = f"{str(path)!r} does not hold {', '.join(packer.owed)}; to load it: "
         warn(f"{text}mifit.load({str(path)!r}, names={{{given}}})", StorageWarning)
+    if packer.estimators:
+        given = ", ".join(f"{text!r}: {text}" for text in packer.estimators)
+        text = (
+            f"{str(path)!r} tells of {', '.join(packer.estimators)} and does not hold it: to draw more after loading, "
+        )
+        warn(f"{text}mifit.load({str(path)!r}, names={{{given}}})", StorageWarning)
 
 
 #: field of the contents -> what files call it

@@ -250,7 +250,7 @@ def test_a_case_cohort_keeps_the_users_formula_and_status():
 
 WISHES = [
     "methods='pmm'", "methods=['pmm']", "methods='rf'", "method='pmm'", "methods={'bmi': 'rf', 'grp': 'polyreg'}",
-    "methods={'sys bp': 'cart'}", "predictors=['age']", "derived='a + b'", "kinds='nominal'", "bounds=(0, 500)",
+    "methods={'sys bp': 'rpart'}", "predictors=['age']", "derived='a + b'", "kinds='nominal'", "bounds=(0, 500)",
     "bounds=(0, 1)", "censored=(0, 1)", "truncated=(0, None)", "conditional='age > 3'", "collapse=['a', 'b']",
     "n_jobs='all'", "order='chl'", "by='hyp'", "id='kids'", "maxit=2", "print=False",
 ]  # fmt: skip

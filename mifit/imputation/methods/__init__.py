@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ...frame.kinds import Kind
-from ..contract import Method
+from ..contract import Method, facts_of
 from .check_method import check_method
 from .cox import Cox
 from .double_poisson import DoublePoisson
+from .estimators import is_estimator, refuse_without_sklearn
+from .forest import Cart, Forest
 from .glm import Glm
+from .learner import Learner
 from .logistic import Logistic
 from .mixed import Mixed
 from .mixture import Mixture
@@ -30,9 +35,12 @@ __all__ = [
     "METHODS",
     "NB1",
     "PMM",
+    "Cart",
     "Cox",
     "DoublePoisson",
+    "Forest",
     "Glm",
+    "Learner",
     "Logistic",
     "Mixed",
     "Mixture",
@@ -47,6 +55,7 @@ __all__ = [
     "Shares",
     "ZeroInflated",
     "check_method",
+    "method_of_option",
     "name_of",
 ]
 
@@ -61,6 +70,8 @@ METHODS: dict[str, Method] = {
     "poisson": Poisson(),
     "negbin": NegBin(),
     "sample": Sample(),
+    "forest": Forest(),
+    "cart": Cart(),
 }
 
 #: default by kind in plain chained equations
@@ -77,8 +88,30 @@ COMPATIBLE: dict[Kind, str] = {**CHAINED, Kind.NUMERIC: "norm", Kind.COUNT: "neg
 
 
 def name_of(method: Method) -> str:
-    """The registered name of a method, or the name of its class."""
+    """The registered name of a method, the label it gives itself, or the name of its class."""
     for name, known in METHODS.items():
         if type(known) is type(method):
             return name
-    return type(method).__name__
+    return str(getattr(method, "label", type(method).__name__))
+
+
+def method_of_option(option: Any) -> Method:
+    """The method that a user names, hands over, or hands over as an estimator.
+
+    Raises
+    ------
+    PlanError
+        If it needs scikit-learn, which is not installed, or is an estimator of neither numbers nor levels.
+
+    Examples
+    --------
+    >>> method_of_option("norm")
+    Normal()
+    """
+    if isinstance(option, str):
+        method = METHODS[option]
+        if facts_of(method).needs == "sklearn":
+            refuse_without_sklearn(f"method {option!r}")
+        return method
+    made: Any = Learner(option) if is_estimator(option) else option
+    return made

@@ -15,7 +15,7 @@ from ...typing import Array
 from ..contract import Facts, Offers, Visit
 from ..numerics.linear import draw_coefficients, draw_sigma, solve
 
-__all__ = ["PMM", "PMMFitted", "ascending", "by_row", "match", "nearest"]
+__all__ = ["PMM", "PMMFitted", "ascending", "by_row", "match", "match_among", "nearest"]
 
 _RADIX = 1_000  # values from which two passes over 16 bits beat comparisons
 _EXCHANGES = 20  # rounds of exchanging neighbours before comparisons sort after all
@@ -53,16 +53,7 @@ class PMMFitted:
         self, X: Array, rng: np.random.Generator, good: npt.NDArray[np.bool_], group: npt.NDArray[np.int64]
     ) -> Array:
         """Draw one observed value per row among the donors ``good``, (n_groups, n_fit), of its group, (n_draw,)."""
-        target, out = X @ self.coef, np.empty(len(X))
-        for number, some in enumerate(good):
-            rows, donors = np.flatnonzero(group == number), np.flatnonzero(some)
-            if not len(donors):
-                raise ImputationError(
-                    f"no observed value may stand in {len(rows)} of the missing values: there is nothing to match.",
-                    do=call("df.mice.plan").after("plan = "),
-                )
-            out[rows] = self.values[donors[match(self.predicted[donors], target[rows], self.donors, rng)]]
-        return out
+        return match_among(self.predicted, self.values, X @ self.coef, good, group, self.donors, rng)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +175,46 @@ def match(predicted: Array, target: Array, donors: int, rng: np.random.Generator
     found = np.empty(len(order), dtype=np.int64)
     found[order] = chosen
     return found
+
+
+def match_among(
+    predicted: Array, values: Array, target: Array, good: npt.NDArray[np.bool_], group: npt.NDArray[np.int64],
+    donors: int, rng: np.random.Generator,
+) -> Array:  # fmt: skip
+    """Draw one observed value per recipient among the donors that may stand there.
+
+    Parameters
+    ----------
+    predicted, values : ndarray, shape (n_obs,)
+        Predictions of the donors, sorted, and their values.
+    target : ndarray, shape (n_mis,)
+        Predictions of the recipients.
+    good : ndarray of bool, shape (n_groups, n_obs)
+        Donors that may stand in the rows of each group.
+    group : ndarray of int, shape (n_mis,)
+    donors : int
+        How many of the nearest to choose from.
+    rng : Generator
+
+    Returns
+    -------
+    ndarray, shape (n_mis,)
+
+    Raises
+    ------
+    ImputationError
+        If a group has no donor.
+    """
+    out = np.empty(len(target))
+    for number, some in enumerate(good):
+        rows, allowed = np.flatnonzero(group == number), np.flatnonzero(some)
+        if not len(allowed):
+            raise ImputationError(
+                f"no observed value may stand in {len(rows)} of the missing values: there is nothing to match.",
+                do=call("df.mice.plan").after("plan = "),
+            )
+        out[rows] = values[allowed[match(predicted[allowed], target[rows], donors, rng)]]
+    return out
 
 
 def by_row(order: npt.NDArray[np.int64], ordered: Array, tie: float) -> npt.NDArray[np.int64]:

@@ -10,7 +10,7 @@ from ...formula.design import Designs
 from ...formula.question import Question
 from ...frame.kinds import Kind
 from ...frame.table import Table
-from ..methods import METHODS
+from ..methods import method_of_option
 from .analysis_weights import check_weights_as
 from .chained import plan_chained
 from .check_analysis import check_keywords
@@ -19,6 +19,7 @@ from .draft import Draft
 from .joint import plan_joint
 from .likelihoods import likelihood_of
 from .made_columns import said_of_made
+from .methods_by_kind import spread
 from .options import Options
 from .plan import Plan
 from .restrictions import apply_restrictions, check_weights
@@ -36,8 +37,12 @@ def build(
     """Decide what is done to every column; see :func:`~mifit.imputation.make_plan.make`."""
     check_options(table, options, bool(questions) and options.congeniality == "compatible")
     check_keywords(questions, table)
+    options, _ = spread(options, table, set(), leave=True)
     excluded, events = set_aside(table, questions, options)
     mode = _mode(questions, table, options, events)
+    drawn_by_analysis = {v for q in questions for v in q.outcome} if mode == "compatible" else set()
+    options, said = spread(options, table, {*excluded, *drawn_by_analysis}, leave=False)
+    events += said
     events += [*doubts_of_times(questions, table), *said_of_made(table, questions, options, excluded)]
     events += said_of_ids(table, questions, options)
     draft = Draft(
@@ -53,11 +58,9 @@ def build(
 
 def _reads_numbers(option: Any) -> bool:
     """Whether a method draws numbers, and no levels of a rating scale."""
-    kinds = (
-        METHODS[option].kinds
-        if isinstance(option, str) and option in METHODS
-        else getattr(option, "kinds", frozenset())
-    )
+    if isinstance(option, str) and option == "leave":
+        return False
+    kinds = method_of_option(option).kinds
     return Kind.NUMERIC in kinds and Kind.ORDINAL not in kinds
 
 

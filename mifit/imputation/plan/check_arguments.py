@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
@@ -13,6 +14,7 @@ from ...formula.hints import MEANT
 from ...frame.masks import cells, rows
 from ..seed import Seed
 from .example_settings import example
+from .methods_by_kind import for_every_kind
 from .options import Arguments, Options
 
 __all__ = ["is_whole", "one_seed", "options_of", "refuse_number", "refuse_unseeded", "refuse_words", "seed_of"]
@@ -132,6 +134,8 @@ def options_of(given: Arguments, frame: Any) -> Options:
     PlanError
         If one is no mapping, list or whole number where it has to be.
     """
+    for_all = for_every_kind(given.methods)
+    given = given if for_all is None else dataclasses.replace(given, methods=for_all)
     for word in _BY_COLUMN:
         value = getattr(given, word)
         if value is not None and not isinstance(value, Mapping):

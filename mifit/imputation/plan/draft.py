@@ -19,7 +19,7 @@ from ...frame.masks import Mask
 from ...frame.table import Column, Table
 from ...frame.user_kinds import recoded
 from ..contract import Method, facts_of
-from ..methods import METHODS, name_of
+from ..methods import method_of_option, name_of
 from ..methods.cox import nelson_aalen
 from .analysed_scale import Scale, on_their_scales
 from .association import Associations, strongest
@@ -112,7 +112,7 @@ class Draft:
         option = self.options.methods.get(name, "leave")
         if isinstance(option, str) and option == "leave":
             return None
-        method: Any = METHODS[option] if isinstance(option, str) else option
+        method: Any = method_of_option(option)
         column = self.table[name]
         if column.kind not in method.kinds:
             suits = suiting(column, self.mode == "compatible")

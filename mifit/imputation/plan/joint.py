@@ -32,6 +32,7 @@ from .defaults import (
 )
 from .draft import Draft, by_kind, hazard_of
 from .likelihoods import likelihood_of
+from .methods_by_kind import without_density
 from .plan import Factor, Piece
 from .restrictions import censored_model, count_or_not, cut_of, many_levels
 from .usable_columns import is_constant, suiting
@@ -389,10 +390,11 @@ def _method(
     stated = draft.stated_method(name)
     if stated is not None:
         if not facts_of(stated[0]).density:
+            copying = without_density(draft.options)
             raise PlanError(
                 f"{stated[1]!r} has no density and cannot draw {name!r} compatibly with the analysis.",
                 suits=", ".join(suiting(column, True)),
-                do=call("df.mice.impute", methods={name: suiting(column, True)[0]}),
+                do=call("df.mice.impute", methods={n: suiting(draft.table[n], True)[0] for n in copying}),
             )
         return stated
     censored = name in draft.bounds and not draft.bounds[name].always

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ...calls import left_alone
+from ...calls import Code, left_alone
 from ...errors import DataError, FormulaError, PlanError, call, listed, nearest
 from ...formula.column_code import masked, renamed, usable, without
 from ...formula.question import Question
@@ -18,8 +17,10 @@ from ...frame.kinds import Kind
 from ...frame.numbers_as_text import codes_of_missing, spelled, words_of_missing
 from ...frame.table import Column, Table
 from ..contract import facts_of
-from ..methods import CHAINED, COMPATIBLE, METHODS
+from ..methods import CHAINED, COMPATIBLE, METHODS, method_of_option, name_of
+from ..methods.estimators import code_of_estimator, draws_levels, is_estimator
 from .defaults import is_identifier
+from .methods_by_kind import kind_words
 from .options import Options
 
 __all__ = ["MAY_BE_MISSING", "check_options", "is_constant", "meant_method", "set_aside", "suiting", "with_article"]
@@ -74,25 +75,29 @@ def check_options(table: Table, options: Options, density: bool = False) -> None
     named: tuple[tuple[str, Any], ...] = (
         ("methods=", options.methods), ("predictors=", options.predictors), ("order=", options.order or ())
     )  # fmt: skip
+    by_kind = kind_words(options.methods, table)
     for word, names in named:
-        for name in names:
+        for name in (n for n in names if not (word == "methods=" and n in by_kind)):
             table.require(name, word)
     for name, method in options.methods.items():
         if not _is_method(method):
-            suits = [*suiting(table[name], density), "leave"]
+            suits = _suiting(name, table, density)
             meant = meant_method(str(method), suits)
-            trees = _TREES.match(str(method).lower()) is not None
+            shown = method.__name__ if isinstance(method, type) else repr(method)
             raise PlanError(
-                f"unknown method {method!r} for {name!r}{f' (did you mean {meant!r}?)' if meant else ''}.",
+                f"unknown method {shown} for {name!r}{f' (did you mean {meant!r}?)' if meant else ''}.",
                 suits=", ".join(suits),
-                **(
-                    {"trees": "there are none; what bends or interacts is written in predictors= or the analysis"}
-                    if trees
-                    else {}
-                ),
                 do=call(_IMPUTE, methods=_as_meant(table, options, density)),
             )
-        _check_kind(table[name], method)
+        if is_estimator(method) and draws_levels(method) is None:
+            suits = _suiting(name, table, density)
+            raise PlanError(
+                f"{code_of_estimator(method):.200} for {name!r} is neither a regressor nor a classifier.",
+                suits=", ".join(suits),
+                do=call(_IMPUTE, methods={name: suits[0]}),
+            )
+        if name not in by_kind:
+            _check_kind(table[name], method)
     _check_predictors_and_order(table, options)
     _check_word("error_law", options.error_law, ("auto", "declared", "learned"))
     _check_word("link", options.link, ("independent", "sequence"))
@@ -100,10 +105,28 @@ def check_options(table: Table, options: Options, density: bool = False) -> None
     _check_auxiliary(table, options.auxiliary)
 
 
-def _as_meant(table: Table, options: Options, density: bool) -> dict[Hashable, str]:
+def _suiting(name: Hashable, table: Table, density: bool) -> list[str]:
+    """Methods that suit a column, or every column of a kind."""
+    if name in table:
+        return [*suiting(table[name], density), "leave"]
+    columns = [c for c in table.columns.values() if c.kind.value == name] or list(table.columns.values())[:1]
+    return [*suiting(columns[0], density), "leave"]
+
+
+def _as_meant(table: Table, options: Options, density: bool) -> dict[Hashable, Any]:
     """Methods as they were probably meant, for all columns whose method is unknown."""
-    unknown = {n: [*suiting(table[n], density), "leave"] for n, one in options.methods.items() if not _is_method(one)}
-    return {n: meant_method(str(options.methods[n]), suits) or suits[0] for n, suits in unknown.items()}
+    found: dict[Hashable, Any] = {}
+    for name, option in options.methods.items():
+        if not _is_method(option):
+            suits = _suiting(name, table, density)
+            made = Code(f"{option.__name__}()") if _is_class(option) else meant_method(str(option), suits)
+            found[name] = made or suits[0]
+    return found
+
+
+def _is_class(option: Any) -> bool:
+    """Whether something is the class of an estimator, which makes one when it is called."""
+    return isinstance(option, type) and hasattr(option, "get_params")
 
 
 #: methods of other programs, in small letters -> the same here
@@ -116,9 +139,24 @@ _ELSEWHERE = {
     **dict.fromkeys(("polyreg", "multinom", "mlogit", "mnlogit"), "multinomial"),
     **dict.fromkeys(("polr", "ologit", "ordered"), "ordinal"),
     **dict.fromkeys(("nb", "nbreg", "negativebinomial"), "negbin"),
+    **dict.fromkeys(
+        (
+            "rf",
+            "ranger",
+            "randomforest",
+            "random_forest",
+            "mforest",
+            "missforest",
+            "trees",
+            "forests",
+            "xgb",
+            "lightgbm",
+        ),
+        "forest",
+    ),
+    **dict.fromkeys(("tree", "rpart", "ctree"), "cart"),
     **dict.fromkeys(("none", "skip", "ignore", ""), "leave"),
 }
-_TREES = re.compile(r"rf|cart|ranger|random.?forest|xgb|lightgbm|tree|mforest|missforest")
 
 
 def meant_method(given: str, suits: Sequence[str]) -> str:
@@ -126,14 +164,14 @@ def meant_method(given: str, suits: Sequence[str]) -> str:
 
     Examples
     --------
-    >>> meant_method("polyreg", ["multinomial"]), meant_method("nrom", ["pmm", "norm"]), meant_method("rf", ["norm"])
-    ('multinomial', 'norm', '')
+    >>> meant_method("polyreg", ["multinomial"]), meant_method("nrom", ["pmm", "norm"]), meant_method("rf", ["forest"])
+    ('multinomial', 'norm', 'forest')
     """
     word = given.lower()
     found = _ELSEWHERE.get(word, word)
     if found in suits or found == "leave":
         return found
-    near = [] if _TREES.match(word) else difflib.get_close_matches(word, suits, n=1, cutoff=0.5)
+    near = [] if word in _ELSEWHERE else difflib.get_close_matches(word, suits, n=1, cutoff=0.5)
     return near[0] if near else ""
 
 
@@ -322,14 +360,14 @@ def _never_observed(column: Column) -> str:
 
 def _check_kind(column: Column, method: Any) -> None:
     """Refuse a method for a complete column that it could not draw; where there are missing values, the plan does."""
-    if len(column.missing) or column.kind is Kind.OTHER or method == "leave":
+    if len(column.missing) or column.kind is Kind.OTHER or (isinstance(method, str) and method == "leave"):
         return
-    kinds = METHODS[method].kinds if isinstance(method, str) else method.kinds
+    kinds = method_of_option(method).kinds
     if column.kind in kinds or (column.number and Kind.NUMERIC in kinds):
         return
     suits = suiting(column, False)
     raise PlanError(
-        f"method {method if isinstance(method, str) else type(method).__name__!r} does not draw "
+        f"method {name_of(method_of_option(method))!r} does not draw "
         f"{with_article(column.kind.value)} column such as {column.name!r}, which has no missing values anyway.",
         suits=", ".join(suits),
         do=call(_IMPUTE, methods={column.name: None}).then(f"  # without {column.name!r} among methods"),
@@ -455,4 +493,4 @@ def _is_method(option: Any) -> bool:
     """Whether an option is a registered name or behaves like a method."""
     if isinstance(option, str):
         return option in METHODS or option == "leave"
-    return callable(getattr(option, "fit", None)) and hasattr(option, "kinds")
+    return is_estimator(option) or (callable(getattr(option, "fit", None)) and hasattr(option, "kinds"))
