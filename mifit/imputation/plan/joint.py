@@ -14,6 +14,7 @@ from ...formula.identity import likelihood
 from ...formula.marks import said_of_marks
 from ...formula.terms import code_of, take_apart
 from ...frame.kinds import Kind
+from ...frame.table import Column
 from ..contract import Method, facts_of
 from ..methods import COMPATIBLE, METHODS, name_of
 from .after_joint import draw_afterwards, waiting
@@ -202,7 +203,7 @@ def _read_ratings_as_numbers(draft: Draft) -> None:
 def _auxiliaries(
     draft: Draft, designs: list[Design], covariates: list[Hashable], outcomes: tuple[Hashable, ...]
 ) -> list[Hashable]:
-    """Columns outside the analysis that become further outcomes, fewest missing values first."""
+    """Columns outside the analysis that become further outcomes."""
     table = draft.table
     if draft.options.auxiliary == "ignore":
         return []
@@ -238,7 +239,7 @@ def _auxiliaries(
             f"{refused[0]!r} is an auxiliary: its predictors are the analysis and earlier auxiliaries.",
             do=call("df.mice.impute", auxiliary={"baseline": [*baseline, refused[0]]}),
         )
-    return sorted(found, key=draft.n_missing)
+    return found
 
 
 def _add_analyses(draft: Draft, designs: list[Design], baseline: tuple[Hashable, ...]) -> None:
@@ -269,24 +270,35 @@ def _add_analyses(draft: Draft, designs: list[Design], baseline: tuple[Hashable,
 def _add_auxiliary_factors(
     draft: Draft, auxiliaries: list[Hashable], baseline: tuple[Hashable, ...]
 ) -> dict[Hashable, str]:
-    """Each auxiliary given the outcomes, the analysis terms and the auxiliaries before it; why its model."""
+    """Each auxiliary given outcomes, the analysis terms and the auxiliaries before it, levels first; why its model."""
     analyses = [f.question for f in draft.factors if f.question is not None]
     rest = [Piece("formula", n) for n in range(len(draft.questions))] + [Piece("main", b) for b in baseline]
     rest += list(dict.fromkeys(piece for pieces in draft.sampled.values() for piece in pieces))
     base = len(analyses) + len(rest) + sum(len(q.terms.codes) for q in draft.questions)
-    reasons: dict[Hashable, str] = {}
-    for position, name in enumerate(auxiliaries):
+    chosen = {n: _method(draft, n, [], False, [v for v in draft.in_analysis if v != n]) for n in auxiliaries}
+    in_turn = sorted(auxiliaries, key=lambda n: (_turn(draft.table[n], chosen[n][0]), draft.n_missing(n)))
+    for position, name in enumerate(in_turn):
         unit = draft.options.id
         level = unit is not None and constant_within(draft.table, name, unit)
         start = [piece for n in analyses for piece in _outcome_pieces(draft, n, unit if level else None)] + rest
         n_fit = len(np.unique(draft.table[unit].values)) if level else draft.table.n_rows
-        before = [other for other in auxiliaries[:position] if not draft.uninformative(other, name)]
+        before = [other for other in in_turn[:position] if not draft.uninformative(other, name)]
         room = allowed_parameters(draft.table, name, n_fit) - base
         earlier = strongest(draft.associations, name, before, (), room + 1) if room > 0 else []
-        method, label, reasons[name] = _method(draft, name, [], False, [n for n in draft.in_analysis if n != name])
+        method, label, _ = chosen[name]
         pieces = (*start, *(Piece("main", e) for e in earlier))
         draft.factors.append(Factor("auxiliary", method, pieces, None, name, "units" if level else "all", label))
-    return reasons
+    return {n: why for n, (_, _, why) in chosen.items()}
+
+
+def _turn(column: Column, method: Method) -> int:
+    """Which auxiliaries come first: levels, then counts, numbers that are normal, other numbers.
+
+    A number is thereby a predictor of numbers alone, and drawn by the closed form for the product of normal factors.
+    """
+    if column.kind is Kind.NUMERIC:
+        return 2 if facts_of(method).errors_learned else 3
+    return 1 if column.kind is Kind.COUNT else 0
 
 
 def _outcome_pieces(draft: Draft, number: int, unit: Hashable = None) -> list[Piece]:
