@@ -33,7 +33,7 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
-    from . import datasets
+    from . import datasets, trial
     from .frame.kinds import Kind
     from .imputation.methods import (
         PMM,
@@ -111,6 +111,7 @@ __all__ = [
     "pool",
     "pool_statistics",
     "pool_table",
+    "trial",
 ]
 
 # Where the names live that are loaded on first use; an empty home is the module of that name.
@@ -146,6 +147,7 @@ _HOMES = {
     "pool": "results.external",
     "pool_statistics": "results.statistics",
     "pool_table": "results.external",
+    "trial": "",
 }
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 

@@ -1,12 +1,13 @@
 """Small real data frames with missing values, each with its source.
 
-========== ==== ======= ===== =====================================================
-name       rows columns holes what it is
-========== ==== ======= ===== =====================================================
-airquality  153       6    44 daily air quality in New York, May to September 1973
-nhanes2      25       4    27 age group, body mass, hypertension and cholesterol
-pbc         418      20  1033 the Mayo Clinic trial in primary biliary cholangitis
-========== ==== ======= ===== =====================================================
+============== ==== ======= ===== =====================================================
+name           rows columns holes what it is
+============== ==== ======= ===== =====================================================
+airquality      153       6    44 daily air quality in New York, May to September 1973
+antidepressant  608      11     3 an antidepressant against placebo, one row a visit
+nhanes2          25       4    27 age group, body mass, hypertension and cholesterol
+pbc             418      20  1033 the Mayo Clinic trial in primary biliary cholangitis
+============== ==== ======= ===== =====================================================
 
 Columns, units and codes are in ``README.md`` beside this file.
 
@@ -18,6 +19,9 @@ Wadsworth (airquality; measured by the New York State Department of Conservation
 Schafer, J. L. (1997). *Analysis of Incomplete Multivariate Data*. Chapman & Hall, p. 237 (nhanes2).
 
 Fleming, T. R. and Harrington, D. P. (1991). *Counting Processes and Survival Analysis*. Wiley, Appendix D (pbc).
+
+Goldstein, D. J., Lu, Y., Detke, M. J., Wiltse, C., Mallinckrodt, C. and Demitrack, M. A. (2004). Duloxetine in the
+treatment of depression. *Journal of Clinical Psychopharmacology* 24(4), 389-399 (antidepressant).
 """
 
 from __future__ import annotations
@@ -34,11 +38,23 @@ __all__ = ["load", "names"]
 
 _AGE_GROUP = pd.CategoricalDtype(["20-39", "40-59", "60-99"], ordered=True)
 _NO_YES = pd.CategoricalDtype(["no", "yes"])
+_ARM = pd.CategoricalDtype(["DRUG", "PLACEBO"])
+_GENDER = pd.CategoricalDtype(["F", "M"])
+_INVESTIGATOR = pd.CategoricalDtype([
+    "006", "009", "011", "012", "013", "017", "018", "019", "024", "025", "028", "030", "036", "037", "038", "124",
+    "999",
+])  # fmt: skip
 _SEX = pd.CategoricalDtype(["m", "f"])
 
 # Columns that are not float64; integers only where nothing is missing.
 _DTYPES: dict[str, dict[str, Any]] = {
     "airquality": {"Temp": "int64", "Month": "int64", "Day": "int64"},
+    "antidepressant": {
+        **dict.fromkeys(["PATIENT", "HAMATOTL", "RELDAYS", "VISIT", "BASVAL", "HAMDTL17", "CHANGE"], "int64"),
+        "THERAPY": _ARM,
+        "GENDER": _GENDER,
+        "POOLINV": _INVESTIGATOR,
+    },
     "nhanes2": {"age": _AGE_GROUP, "hyp": _NO_YES},
     "pbc": {"id": "int64", "time": "int64", "status": "int64", "sex": _SEX},
 }
@@ -50,7 +66,7 @@ def names() -> list[str]:
     Examples
     --------
     >>> names()
-    ['airquality', 'nhanes2', 'pbc']
+    ['airquality', 'antidepressant', 'nhanes2', 'pbc']
     """
     return sorted(_DTYPES)
 

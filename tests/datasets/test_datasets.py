@@ -16,13 +16,14 @@ from mifit.errors import DataError
 # Columns with missing values, counted in the sources named in mifit/datasets/README.md.
 HOLES = {
     "airquality": {"Ozone": 37, "Solar.R": 7},  # Chambers et al. 1983
+    "antidepressant": {"PGIIMP": 3},  # Goldstein et al. 2004; visits that did not take place have no row
     "nhanes2": {"bmi": 9, "hyp": 8, "chl": 10},  # Schafer 1997, p. 237
     "pbc": {  # Fleming & Harrington 1991, Appendix D
         **dict.fromkeys(["trt", "ascites", "hepato", "spiders", "alk.phos", "ast"], 106),
         **{"chol": 134, "copper": 108, "trig": 136, "platelet": 11, "protime": 2, "stage": 6},
     },
 }
-SHAPES = {"airquality": (153, 6), "nhanes2": (25, 4), "pbc": (418, 20)}
+SHAPES = {"airquality": (153, 6), "antidepressant": (608, 11), "nhanes2": (25, 4), "pbc": (418, 20)}
 
 
 def test_every_frame_has_a_row_in_the_tables_above():
@@ -74,3 +75,13 @@ def test_an_unknown_name_ends_in_a_call_to_paste(asked, offered):
     with pytest.raises(DataError, match="no data set") as caught:
         mifit.datasets.load(asked)
     assert str(caught.value).splitlines()[-1].endswith(f"mifit.datasets.load({offered!r})")
+
+
+def test_the_antidepressant_trial_is_that_of_its_source_and_brings_its_licence():
+    trial = mifit.datasets.load("antidepressant")
+    patients = trial.drop_duplicates("PATIENT")
+    assert patients["THERAPY"].value_counts().to_dict() == {"PLACEBO": 88, "DRUG": 84}
+    assert (trial["CHANGE"] == trial["HAMDTL17"] - trial["BASVAL"]).all()
+    assert trial.groupby("VISIT")["PATIENT"].nunique().to_dict() == {4: 172, 5: 158, 6: 149, 7: 129}
+    text = files("mifit.datasets").joinpath("LICENSE-antidepressant.txt").read_text(encoding="utf-8")
+    assert "Apache License" in text and "Version 2.0" in text and len(text) > 10_000

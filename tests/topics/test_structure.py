@@ -24,7 +24,7 @@ PACKAGE = ROOT / "mifit"
 # Imports point downwards, from a layer to any later one; packages of one layer never import one another.
 LAYERS = (
     ("accessor",),
-    ("imputed",),
+    ("imputed", "trial"),
     ("workflow",),
     ("examine", "storage", "planning"),
     ("results", "record"),
