@@ -23,7 +23,7 @@ PACKAGE = ROOT / "mifit"
 
 # Imports point downwards, from a layer to any later one; packages of one layer never import one another.
 LAYERS = (
-    ("accessor",),
+    ("__main__", "accessor"),
     ("imputed", "trial"),
     ("workflow",),
     ("examine", "storage", "planning"),
