@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
@@ -11,6 +12,7 @@ import pandas as pd
 
 if TYPE_CHECKING:
     from .examine.missingness import Missingness
+    from .frame.other_frames import Origin
     from .imputation.plan.plan import Plan
     from .imputed import ImputedSet
 
@@ -84,7 +86,8 @@ def impute(
     Parameters
     ----------
     frame : DataFrame, shape (n, p)
-        Any index; unique column names in one level. ``df.mice.impute(...)`` is the same.
+        Any index; unique column names in one level. ``df.mice.impute(...)`` is the same. A frame of polars, a table of
+        pyarrow or a relation of DuckDB is read through Arrow, and completed sets are of the same kind.
     formula : str, sequence of str or Plan, optional
         The analysis, or several, of one outcome or of more. Without it: plain chained equations.
     model : str or sequence of str, optional
@@ -203,7 +206,8 @@ def impute(
         min_count=min_count, error_law=error_law, rng=rng, n_jobs=n_jobs, progress=progress, checkpoint=checkpoint,
         model_keywords=model_keywords,
     )  # fmt: skip
-    return ImputedSet(imputed(frame, given, ImputedSet))
+    data, origin = _taken_in(frame)
+    return ImputedSet(imputed(data, given, ImputedSet, origin))
 
 
 @_with_arguments_of(impute)
@@ -237,7 +241,7 @@ def plan(frame: pd.DataFrame, formula: Any = None, **options: Any) -> Plan:
     from .imputation.plan.options import Arguments
     from .workflow.impute import plan_of
 
-    return plan_of(frame, Arguments.split(formula, options))
+    return plan_of(_taken_in(frame)[0], Arguments.split(formula, options))
 
 
 def pattern(frame: pd.DataFrame) -> pd.DataFrame:
@@ -267,7 +271,7 @@ def pattern(frame: pd.DataFrame) -> pd.DataFrame:
     """
     from .frame.table import patterns
 
-    return patterns(frame)
+    return patterns(_taken_in(frame)[0])
 
 
 def missingness(frame: pd.DataFrame) -> Missingness:
@@ -326,7 +330,7 @@ def missingness(frame: pd.DataFrame) -> Missingness:
     """
     from .examine.missingness import missingness_of
 
-    return missingness_of(frame)
+    return missingness_of(_taken_in(frame)[0])
 
 
 class MiceAccessor:
@@ -375,14 +379,26 @@ class MiceAccessor:
         """
         from .examine.patterns import draw_pattern, pattern_frame
 
-        return draw_pattern(pattern_frame(self._frame), ax)
+        return draw_pattern(pattern_frame(_taken_in(self._frame)[0]), ax)
+
+
+def _taken_in(frame: Any) -> tuple[Any, Origin | None]:
+    """A frame of another library as a DataFrame, and what it was."""
+    from .frame.other_frames import taken_in
+
+    found = taken_in(frame)
+    _register()
+    return found
 
 
 def _register() -> None:
-    """Give DataFrames the accessor, once."""
+    """Give DataFrames the accessor, once; those of polars too, where it is loaded."""
     present = getattr(pd.DataFrame, "mice", None)
     if getattr(present, "__name__", None) != MiceAccessor.__name__:
         pd.api.extensions.register_dataframe_accessor("mice")(MiceAccessor)
+    polars = sys.modules.get("polars")
+    if polars is not None and hasattr(polars, "api") and not hasattr(polars.DataFrame, "mice"):
+        polars.api.register_dataframe_namespace("mice")(MiceAccessor)
 
 
 _register()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from os import PathLike
@@ -21,6 +22,7 @@ from .examine.plots import Plots
 from .examine.report import report
 from .examine.values import value_table
 from .formula.question import caller_scope
+from .frame.other_frames import as_came, taken_in
 from .frame.sets_from_elsewhere import from_frames as _from_frames
 from .frame.sets_from_elsewhere import from_long as _from_long
 from .imputation.plan.plan import Plan
@@ -110,17 +112,21 @@ class ImputedSet:
     def __getitem__(self, k: int | slice) -> pd.DataFrame | list[pd.DataFrame]:
         """The k-th completed frame, from 0, or a list for a slice."""
         if isinstance(k, slice):
-            return [self._record.completed.frame(one) for one in range(self.m)[k]]
+            return [self._frame(one) for one in range(self.m)[k]]
         if not isinstance(k, (int, np.integer)):
             raise TypeError(
                 f"a set is chosen by its number from 0 to {self.m - 1}, not by {k!r}; a column: imp[0][{k!r}]"
             )
         if not -self.m <= k < self.m:
             raise IndexError(f"there is no set {k}: the {self.m} sets are numbered 0 to {self.m - 1}")
-        return self._record.completed.frame(int(k) % self.m)
+        return self._frame(int(k) % self.m)
 
     def __iter__(self) -> Iterator[pd.DataFrame]:
-        return iter(self._record.completed)
+        return map(self._frame, range(self.m))
+
+    def _frame(self, k: int) -> Any:
+        """The k-th completed frame, of the kind that came."""
+        return as_came(self._record.completed.frame(k), self._record.came_as)
 
     def to_long(self, original: bool = True, *, imp: Hashable = ".imp", id: Hashable = ".id") -> pd.DataFrame:
         """All sets stacked in R's long format.
@@ -143,7 +149,7 @@ class ImputedSet:
         DataError
             If the frame has a column of such a name.
         """
-        return self._record.completed.long(original, imp, id)
+        return as_came(self._record.completed.long(original, imp, id), self._record.came_as)
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(said_of_absent(name, self))
@@ -299,7 +305,7 @@ class ImputedSet:
         """
         frame = self._record.frame
         values = map_sets(self, func, n_jobs)
-        return Mapped(values, len(frame), FunctionCode.of(func, self[0]))
+        return Mapped(values, len(frame), FunctionCode.of(func, self._record.completed.frame(0)))
 
     def check(
         self,
@@ -635,7 +641,8 @@ class ImputedSet:
         >>> len(new), int(new[0].isna().sum().sum())
         (5, 0)
         """
-        return ImputedSet(completed_rows(self._record, frame, iterations))
+        data, came_as = taken_in(frame)
+        return ImputedSet(dataclasses.replace(completed_rows(self._record, data, iterations), came_as=came_as))
 
     def _fit(self, given: FitArguments) -> PooledResults:
         """Fit and pool; the results hold this very set, or the one that was imputed again."""
@@ -718,7 +725,8 @@ def from_long(
     (2, [1.5, 4.0])
     """
     try:
-        return ImputedSet(Record.elsewhere(*_from_long(long, imp, id, original)))
+        data, came_as = taken_in(long)
+        return ImputedSet(Record.elsewhere(*_from_long(data, imp, id, taken_in(original)[0]), came_as))
     except DataError as error:
         error.rename({"long": long, "df": original}, caller_scope())
         raise
@@ -753,7 +761,11 @@ def from_frames(frames: Sequence[pd.DataFrame], original: pd.DataFrame | None = 
     (2, [1.5, 4.0])
     """
     try:
-        return ImputedSet(Record.elsewhere(*_from_frames(frames, original)))
+        several = isinstance(frames, Sequence) and not isinstance(frames, pd.DataFrame)
+        pairs = list(map(taken_in, frames)) if several else []
+        came_as = pairs[0][1] if pairs else None
+        data = [frame for frame, _ in pairs] if came_as else frames
+        return ImputedSet(Record.elsewhere(*_from_frames(data, taken_in(original)[0]), came_as))
     except DataError as error:
         error.rename({"frames": frames, "df": original}, caller_scope())
         raise

@@ -16,6 +16,7 @@ from ..formula.design import Design, Designs
 from ..formula.question import Question
 from ..frame.completed import Completed
 from ..frame.masks import Mask
+from ..frame.other_frames import Origin
 from ..frame.table import Views
 from ..imputation.plan.plan import Plan
 from ..imputation.plan.skip_rules import Skip
@@ -52,15 +53,17 @@ class Record:
     seed: Seed | None = None
     sets: Completed | None = None  #: completed sets made elsewhere; all others follow from the chains
     origin: str = ""  #: where sets made elsewhere come from
+    came_as: Origin | None = None  #: what the frame was before it became a DataFrame; None where it was one
     memo: dict[str, Any] = dataclasses.field(default_factory=dict, init=False, repr=False)  #: of :func:`remembered`
 
     @classmethod
-    def elsewhere(cls, completed: Completed, origin: str) -> Record:
+    def elsewhere(cls, completed: Completed, origin: str, came_as: Origin | None = None) -> Record:
         """The record of completed sets that were made elsewhere."""
         learnt = completed.learnt()
         return cls(
-            completed.original, Views(completed.table, learnt, learnt), Designs(learnt), sets=completed, origin=origin
-        )
+            completed.original, Views(completed.table, learnt, learnt), Designs(learnt), sets=completed, origin=origin,
+            came_as=came_as,
+        )  # fmt: skip
 
     def with_chains(self, chains: Sequence[Chain], seed: Seed | None = None) -> Record:
         """The same imputation with other chains."""

@@ -13,6 +13,7 @@ import pandas as pd
 from ..calls import Advice
 from ..errors import IncompleteWarning, MifitError, StorageError, call, warn
 from ..frame.completed import copied
+from ..frame.other_frames import Origin
 from ..imputation.plan.check_arguments import is_whole, one_seed, refuse_number, refuse_unseeded, seed_of
 from ..imputation.plan.options import Arguments
 from ..imputation.plan.plan import Plan
@@ -39,7 +40,7 @@ def plan_of(frame: pd.DataFrame, given: Arguments) -> Plan:
     return planned.plan
 
 
-def imputed(frame: pd.DataFrame, given: Arguments, present: Present) -> Record:
+def imputed(frame: pd.DataFrame, given: Arguments, present: Present, came_as: Origin | None = None) -> Record:
     """The frame with m sets of drawn values; see :func:`mifit.impute`.
 
     Parameters
@@ -48,12 +49,15 @@ def imputed(frame: pd.DataFrame, given: Arguments, present: Present) -> Record:
     given : Arguments
     present : callable
         Makes what the user sees of a record, for the error where the run stops before its end.
+    came_as : Origin, optional
+        What the frame was before it became a DataFrame.
     """
     with _advice_for(given):
         planned = _planned(frame, given)
-        planned = dataclasses.replace(planned, frame=copied(planned.frame), seed=seed_of(one_seed(given)))
-        plan, seed, numbers = planned.plan, planned.seed, range(int(given.m))
-        assert plan is not None and seed is not None
+        seed = seed_of(one_seed(given))
+        planned = dataclasses.replace(planned, frame=copied(planned.frame), seed=seed, came_as=came_as)
+        plan, numbers = planned.plan, range(int(given.m))
+        assert plan is not None
         warn_of_values(plan)
         warn_of_times(planned.questions, planned.table.filled, lambda: request(given))
         warn_of_clusters(planned, lambda: request(given))

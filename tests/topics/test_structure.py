@@ -42,7 +42,10 @@ IMPORTERS = {"patsy": {"formula"}, "statsmodels": {"analysis"}}
 # Who may not.
 NEVER = {"pandas": {"imputation", "pooling"}}
 # Too slow to load for an `import mifit`: imported inside the functions that use them.
-INSIDE_FUNCTIONS = ("joblib", "matplotlib", "scipy.stats", "sklearn", "statsmodels", "threadpoolctl", "tqdm")
+INSIDE_FUNCTIONS = (
+    "duckdb", "joblib", "matplotlib", "polars", "pyarrow", "scipy.stats", "sklearn", "statsmodels", "threadpoolctl",
+    "tqdm",
+)  # fmt: skip
 CEILING = 400  # lines of code in one file; docstrings, comments and blank lines are free
 
 
@@ -617,7 +620,8 @@ def test_the_floors_are_those_of_the_project_file():
 
 def test_every_extra_is_one_that_something_uses():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
-    known = {"matplotlib": "plot", "pyarrow": "io", "maketables": "tables", "dask": "dask", "scikit-learn": "sklearn"}
+    known = {"matplotlib": "plot", "pyarrow": "io", "maketables": "tables", "dask": "dask", "scikit-learn": "sklearn",
+             "polars": "polars", "duckdb": "duckdb"}  # fmt: skip
     text = "\n".join(
         path.read_text(encoding="utf-8") for path in [*PACKAGE.rglob("*.py"), *(ROOT / "examples").glob("*.py")]
     )
