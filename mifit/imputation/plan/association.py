@@ -46,18 +46,32 @@ class Associations:
         >>> Associations(read(frame)).of("x", ["z", "gone"]).round(2)
         array([0.98, 1.  ])
         """
-        missing = _standardised(self.table.gone(name).astype(np.float64)[:, None])
+        missing = self.missingness([name])
         matrix, starts, places = self._effects
-        if self._counted(name):
-            own = _standardised(main_effects(self.table, name, np.arange(self.table.n_rows)))
-        else:
-            own = self._own(name)
+        own = self._own(name)
         wanted = np.hstack([own, missing])
         largest = np.abs(wanted.T @ matrix).max(axis=0, initial=0.0)
         by_column = np.maximum.reduceat(largest, starts) if len(starts) else largest
         return np.array([
             by_column[places[c]] if c in places else self._with_levels(c, name, own, missing) for c in candidates
         ])  # fmt: skip
+
+    @property
+    def matrix(self) -> Array:
+        """Standardised main effects of all columns but those of many levels, side by side, (n, p)."""
+        return self._effects[0]
+
+    @cached_property
+    def blocks(self) -> dict[Hashable, Rows]:
+        """Where the main effects of each column stand in the matrix."""
+        matrix, starts, places = self._effects
+        ends = [*starts[1:].tolist(), matrix.shape[1]]
+        return {n: np.arange(starts[k], ends[k]) for n, k in places.items()}
+
+    def missingness(self, names: Sequence[Hashable]) -> Array:
+        """Standardised indicators of where some columns are missing, (n, len(names))."""
+        gone = [self.table.gone(n) for n in names]
+        return _standardised(np.array(gone, dtype=np.float64).reshape(len(gone), self.table.n_rows).T)
 
     @cached_property
     def parameters(self) -> dict[Hashable, int]:
@@ -78,12 +92,9 @@ class Associations:
 
     def _own(self, name: Hashable) -> Array:
         """The standardised main effects of one column."""
-        matrix, starts, places = self._effects
-        if name not in places:
-            return _standardised(main_effects(self.table, name, np.arange(self.table.n_rows)))
-        place = places[name]
-        end = starts[place + 1] if place + 1 < len(starts) else matrix.shape[1]
-        return matrix[:, starts[place] : end]
+        if name in self.blocks:
+            return self.matrix[:, self.blocks[name]]
+        return _standardised(main_effects(self.table, name, np.arange(self.table.n_rows)))
 
     def _counted(self, name: Hashable) -> bool:
         """Whether a column has so many levels that their products are counted."""

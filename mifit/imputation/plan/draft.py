@@ -62,6 +62,7 @@ class Draft:
     sampled: dict[int, list[Piece]] = field(default_factory=dict)  #: sampling weights of analyses, as predictors
     later: list[Hashable] = field(default_factory=list)  #: sampling weights that follow the outcome: auxiliaries
     scales: dict[Hashable, Scale] = field(default_factory=dict)  #: numbers that the analyses have on another scale
+    fewer: dict[Hashable, str] = field(default_factory=dict)  #: columns for whose predictors there is no room
     frozen: Designs | None = None  #: on the table as it was when they were asked for
     associated: Associations | None = None  #: of the table as it was when they were asked for
 
@@ -140,7 +141,7 @@ class Draft:
         most = max(allowed_parameters(self.table, name, n_fit), 2)
         kept = strongest(self.associations, name, others, first, most)
         if len(kept) < len(others):
-            self.events.append(f"{name!r}: {len(kept)} of {len(others)} predictors kept, for {n_fit} rows")
+            self.fewer[name] = f"{name!r} ({len(kept)} of {len(others)})"
         return self.mains(name, kept)
 
     def mains(self, name: Hashable, others: Sequence[Hashable]) -> tuple[tuple[Piece, ...], tuple[str, ...]]:
@@ -272,6 +273,8 @@ class Draft:
 
     def plan(self) -> Plan:
         """Freeze the decisions."""
+        if self.fewer:
+            self.note(f"as many predictors as the rows allow, the most correlated: {listed(self.fewer.values(), 8)}")
         multinomial = [v.name for v in self.variables.values() if v.label == "multinomial"]
         multinomial += [
             f.variable for f in self.factors if f.role == "auxiliary" and name_of(f.method) == "multinomial"

@@ -14,13 +14,13 @@ from ...formula.identity import likelihood
 from ...formula.marks import said_of_marks
 from ...formula.terms import code_of, take_apart
 from ...frame.kinds import Kind
-from ...frame.table import Column
 from ..contract import Method, facts_of
 from ..methods import COMPATIBLE, METHODS, name_of
 from .after_joint import draw_afterwards, waiting
 from .analysed_scale import scales
 from .analysis_weights import as_predictor, weigh_by
 from .association import strongest
+from .auxiliaries import COPIES, LEFT_OUT, TOO_MANY, choose_auxiliaries, turn
 from .check_analysis import as_column, check_copies, check_outcomes
 from .defaults import (
     MOST_LEVELS,
@@ -28,7 +28,6 @@ from .defaults import (
     commonest,
     constant_within,
     in_two_parts,
-    nearly_determines,
     normal_or_power,
 )
 from .draft import Draft, by_kind, hazard_of
@@ -40,7 +39,6 @@ from .usable_columns import is_constant, suiting
 
 __all__ = ["plan_joint"]
 
-_TOO_MANY, _COPIES = "one auxiliary too many", "(nearly) determines the outcome"  # why columns are no auxiliaries
 _SPIKE = 0.1  # share of equal values that is worth an event
 _LEAST_SWEEPS = 5  # a compatible draw needs the analysis' parameters to settle, also with one incomplete variable
 
@@ -60,14 +58,14 @@ def plan_joint(draft: Draft) -> None:
         draft.note(sentence)
     baseline = tuple(draft.options.auxiliary["baseline"]) if isinstance(draft.options.auxiliary, Mapping) else ()
     covariates = [n for n in table.columns if n in {*draft.in_analysis, *baseline} and n not in outcomes]
-    auxiliaries = _auxiliaries(draft, designs, covariates, outcomes)
+    auxiliaries = choose_auxiliaries(draft, designs, covariates, outcomes)
     many = [n for n in auxiliaries if _has_many_levels(draft, n)]
     _set_aside_many_levels(draft, many)
     auxiliaries = [n for n in auxiliaries if n not in many]
     constant = [n for n in (*covariates, *auxiliaries) if draft.n_missing(n) and is_constant(table[n])]
     for name in (n for q in draft.questions for n in q.reserved(table) if n not in {*covariates, *outcomes}):
         draft.excluded[name] = "belongs to the analysis"
-    after = waiting(draft, [n for n, why in draft.excluded.items() if why in (_TOO_MANY, _COPIES)])
+    after = waiting(draft, [n for n, why in draft.excluded.items() if why in (TOO_MANY, COPIES)])
     for name in after:
         del draft.excluded[name]
     draft.ignore_rest([*covariates, *outcomes, *auxiliaries, *after, *(n for n in many if draft.n_missing(n))])
@@ -82,10 +80,11 @@ def plan_joint(draft: Draft) -> None:
     _draw_covariates(draft, covariates, designs, outcomes)
     _draw_auxiliaries(draft, why)
     _draw_outcomes(draft)
-    complete = [n for n, why in draft.excluded.items() if why == _TOO_MANY and not draft.n_missing(n)]
+    complete = [n for n, why in draft.excluded.items() if why == TOO_MANY and not draft.n_missing(n)]
     analyses = [f.question for f in draft.factors if f.question is not None]
     usable = [n for n in table.columns if n in {*covariates, *auxiliaries, *after, *complete}]
     draw_afterwards(draft, after, usable, [tuple(_outcome_pieces(draft, n)) for n in analyses])
+    draft.excluded.update(dict.fromkeys(complete, LEFT_OUT + ("; predicts those drawn after it" if after else "")))
     drawn = [n for n in draft.variables if draft.n_missing(n)]
     early = draft.ordered([n for n in drawn if n not in outcomes and n not in after])
     if not draft.options.order:
@@ -200,48 +199,6 @@ def _read_ratings_as_numbers(draft: Draft) -> None:
     draft.recode(levelled, {Kind.NUMERIC, Kind.COUNT})
 
 
-def _auxiliaries(
-    draft: Draft, designs: list[Design], covariates: list[Hashable], outcomes: tuple[Hashable, ...]
-) -> list[Hashable]:
-    """Columns outside the analysis that become further outcomes."""
-    table = draft.table
-    if draft.options.auxiliary == "ignore":
-        return []
-    reserved = {v for q in draft.questions for v in q.reserved(table)}
-    found = [n for n in table.columns if n not in {*covariates, *outcomes, *reserved} and n not in draft.excluded]
-    for name in [n for n in found if n in draft.skips and draft.skips[n].value is None and not draft.n_missing(n)]:
-        draft.excluded[name] = "has no value in some rows"
-        found.remove(name)
-    responses = [d.response({v: table[v].values for v in d.question.outcome}) for d in designs]
-    for name in [n for n in found if any(nearly_determines(table, n, r) for r in responses)]:
-        draft.excluded[name] = _COPIES
-        draft.events.append(f"{name!r} (nearly) determines the outcome: not an auxiliary")
-        found.remove(name)
-    most = max(1, table.n_rows // 20)
-    constant = [n for n in found if is_constant(table[n])]  # a constant predicts nothing
-    found = [n for n in found if n not in constant]
-    if len(found) > most:
-        incomplete = [n for n in (*covariates, *outcomes) if draft.n_missing(n)]
-        scores = [draft.associations.of(n, found) for n in incomplete] or [np.zeros(len(found))]
-        kept = {found[i] for i in np.argsort(-np.max(scores, axis=0), kind="stable")[:most]}
-        draft.events.append(
-            f"{len(found) - most} of {len(found)} auxiliaries left out: at most {most} for {table.n_rows} rows, "
-            "kept by their correlation with what is missing"
-        )
-        draft.excluded.update((n, _TOO_MANY) for n in found if n not in kept)
-        found = [n for n in found if n in kept]
-    found += constant
-    refused = [n for n in found if n in draft.options.predictors]
-    if refused:
-        given = draft.options.auxiliary
-        baseline = given["baseline"] if isinstance(given, Mapping) else ()
-        raise PlanError(
-            f"{refused[0]!r} is an auxiliary: its predictors are the analysis and earlier auxiliaries.",
-            do=call("df.mice.impute", auxiliary={"baseline": [*baseline, refused[0]]}),
-        )
-    return found
-
-
 def _add_analyses(draft: Draft, designs: list[Design], baseline: tuple[Hashable, ...]) -> None:
     """One factor per likelihood; formulas that share one join, so that no outcome enters the likelihood twice."""
     joined: dict[tuple[Any, ...], list[int]] = {}
@@ -276,7 +233,7 @@ def _add_auxiliary_factors(
     rest += list(dict.fromkeys(piece for pieces in draft.sampled.values() for piece in pieces))
     base = len(analyses) + len(rest) + sum(len(q.terms.codes) for q in draft.questions)
     chosen = {n: _method(draft, n, [], False, [v for v in draft.in_analysis if v != n]) for n in auxiliaries}
-    in_turn = sorted(auxiliaries, key=lambda n: (_turn(draft.table[n], chosen[n][0]), draft.n_missing(n)))
+    in_turn = sorted(auxiliaries, key=lambda n: (turn(draft.table[n], chosen[n][0]), draft.n_missing(n)))
     for position, name in enumerate(in_turn):
         unit = draft.options.id
         level = unit is not None and constant_within(draft.table, name, unit)
@@ -289,16 +246,6 @@ def _add_auxiliary_factors(
         pieces = (*start, *(Piece("main", e) for e in earlier))
         draft.factors.append(Factor("auxiliary", method, pieces, None, name, "units" if level else "all", label))
     return {n: why for n, (_, _, why) in chosen.items()}
-
-
-def _turn(column: Column, method: Method) -> int:
-    """Which auxiliaries come first: levels, then counts, numbers that are normal, other numbers.
-
-    A number is thereby a predictor of numbers alone, and drawn by the closed form for the product of normal factors.
-    """
-    if column.kind is Kind.NUMERIC:
-        return 2 if facts_of(method).errors_learned else 3
-    return 1 if column.kind is Kind.COUNT else 0
 
 
 def _outcome_pieces(draft: Draft, number: int, unit: Hashable = None) -> list[Piece]:

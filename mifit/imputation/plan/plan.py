@@ -173,7 +173,7 @@ class Plan:
             facts.append(f"outcomes   : {linked}")
         auxiliaries = [str(f.variable) for f in self.factors if f.role == "auxiliary"]
         if auxiliaries:
-            facts.append(f"auxiliary  : {listed(auxiliaries, 8)} (outside the analysis, imputed compatibly with it)")
+            facts.append(f"auxiliary  : {listed(auxiliaries, 20)} (outside the analysis, imputed compatibly with it)")
         if self.order:
             facts.append(f"iterations : {self.iterations}")
         return facts

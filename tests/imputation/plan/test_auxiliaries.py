@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import mifit  # noqa: F401
+from mifit.frame.table import read
+from mifit.imputation.plan.association import Associations
+from mifit.imputation.plan.auxiliaries import most_telling
 
 
 def of_all_kinds(n=400, seed=0):
@@ -63,3 +65,70 @@ def test_draws_have_the_moments_of_a_general_location_model():
     truth = [*np.ravel(list(means.values())), 1.0, 0.6, 2.0, 0.5, 0.3, 0.2]
     error = np.std(found, axis=0, ddof=1) / np.sqrt(len(found))
     assert np.all(np.abs(np.mean(found, axis=0) - truth) < 4 * error), (np.mean(found, axis=0) - truth) / error
+
+
+def partial_of(frame, target, candidate, given):
+    """Squared partial correlation of two columns given others, from two regressions."""
+    X = np.column_stack([np.ones(len(frame)), frame[given]])
+    rest = [frame[v] - X @ np.linalg.lstsq(X, frame[v], rcond=None)[0] for v in (target, candidate)]
+    return np.corrcoef(*rest)[0, 1] ** 2
+
+
+def test_auxiliaries_are_chosen_by_partial_correlations_with_values_and_with_missingness():
+    rng = np.random.default_rng(4)
+    z = rng.normal(size=(600, 9)) @ rng.normal(size=(9, 9)) + 0.5 * rng.normal(size=(600, 9))
+    frame = pd.DataFrame(z, columns=["y", "x", "w", *"abcdef"])
+    gone = rng.random(600) < 1 / (1 + np.exp(1 + 2 * frame["e"] / frame["e"].std()))
+    holed = frame.assign(x=frame["x"].mask(gone))
+    filled = holed.fillna(holed.mean()).assign(gone=gone.astype(float))
+    expected, rest = [], list("abcdef")
+    while rest:
+        with_value, with_missingness = ["y", "w", *expected], ["y", "x", "w", *expected]
+        score = {
+            c: max(partial_of(filled, "x", c, with_value), partial_of(filled, "gone", c, with_missingness))
+            for c in rest
+        }
+        expected.append(max(rest, key=score.get))
+        rest.remove(expected[-1])
+    assert most_telling(Associations(read(holed)), list("abcdef"), ["x"], ["y", "x", "w"], 6) == expected
+
+
+def test_copies_of_one_column_leave_room_for_what_says_something_else():
+    rng = np.random.default_rng(5)
+    strong, weak = rng.normal(size=(2, 400))
+    frame = pd.DataFrame({f"c{k}": strong + 0.05 * rng.normal(size=400) for k in range(30)}).assign(other=weak)
+    frame["level"] = pd.Categorical(rng.choice([f"l{k:02d}" for k in range(15)], 400))  # of many levels, tells nothing
+    x = strong + 0.5 * weak + 0.3 * rng.normal(size=400)
+    frame = frame.assign(x=pd.Series(x).mask(rng.random(400) < 0.3), y=rng.normal(size=400))
+    frame["c0"] = frame["c0"].mask(rng.random(400) < 0.1)
+    frame["c1"] = frame["c1"].mask(rng.random(400) < 0.1)
+    plan = frame.mice.plan("y ~ x")
+    named = {f.variable for f in plan.factors if f.role == "auxiliary"}
+    assert len(named) == 20 and "other" in named
+    # all columns are accounted for: in the analysis, an auxiliary, drawn afterwards, or left out with a reason
+    after = {v.name for v in plan.variables if v.role == "column"}
+    left = {v.name: v.why for v in plan.variables if v.role == "left"}
+    assert named | after | {*left, "x", "y"} == {*frame.columns}
+    assert all("no room for it in the joint model" in why for why in left.values()) and len(left) + len(after) == 12
+    assert all("predicts those drawn after it" in why for why in left.values()) == bool(after)
+
+
+def test_an_analysis_whose_columns_are_one_another_leaves_the_choice_defined():
+    rng = np.random.default_rng(6)
+    x = rng.normal(size=60)
+    frame = pd.DataFrame({f"a{k}": rng.normal(size=60) for k in range(8)}).assign(x=x, same=2 * x + 1, y=x)
+    frame["x"] = frame["x"].mask(rng.random(60) < 0.3)
+    chosen = most_telling(Associations(read(frame)), [f"a{k}" for k in range(8)], ["x"], ["y", "x", "same"], 3)
+    assert len({*chosen}) == 3
+    assert most_telling(Associations(read(frame)), ["a0", "a1"], [], ["y"], 1) == ["a0"]
+
+
+@pytest.mark.parametrize("n", [12, 30, 60])
+def test_short_and_wide_frames_keep_no_missing_value(n):
+    rng = np.random.default_rng(n)
+    frame = of_all_kinds(n, n)
+    wide = frame.join(pd.DataFrame(rng.normal(size=(n, 2 * n))).mask(rng.random((n, 2 * n)) < 0.1).add_prefix("v"))
+    imp = wide.mice.impute("y ~ x", m=2, iterations=5, rng=1)
+    assert not imp[0].isna().any().any() and "still missing" not in repr(imp)
+    factors, planned = {f.variable for f in imp.plan.factors}, {v.name for v in imp.plan.variables}
+    assert {*wide.columns} - {"x", "y"} <= factors | planned
