@@ -21,6 +21,7 @@ from ..imputation.plan.support import truncated_unawares
 from ..imputation.plan.survival_times import late_cases
 from ..imputation.plan.working_law import WorkingLaw
 from ..typing import Rows
+from .nested_clusters import declared_mixed, never_differed
 
 __all__ = ["Verdict", "Where", "law_of", "verdict"]
 
@@ -101,7 +102,8 @@ def verdict(
     if found.word not in ("exact", "implied"):
         return found
     law = law_of(plan, question)
-    if robust and (robust != "spread" or law is None or not (law.learned or law.supported)):
+    known = robust == "dependence" and plan.mode == "compatible" and declared_mixed(plan, question, table)
+    if robust and not known and (robust != "spread" or law is None or not (law.learned or law.supported)):
         alone = "the draws take the rows for independent, the standard errors do not"
         found = Verdict("approximate", alone if law is not None and law.learned else _NOT_ROBUST)
     return found if law is None else _with_law(found, law)
@@ -199,6 +201,12 @@ def _by_mode(plan: Plan, designs: Designs, question: Question, design: Design) -
             "absent", f"{what} never declared" if plan.mode == "plain" else f"{what} ignored, as asked", beyond
         )
     same = [q for q in plan.questions if likelihood(q) == likelihood(question)]
+    wider = [] if same or plan.mode != "compatible" else declared_mixed(plan, question, designs.table)
+    if wider:
+        same, beyond = wider, never_differed(question, wider, designs)
+        if beyond:
+            unit = question.keywords.get("groups")
+            return Verdict("absent", f"the imputations never let {', '.join(beyond)} differ by {unit}")
     if not same:
         declared = "; ".join(f"{q.formula} ({_shown(q)})" for q in plan.questions)
         return Verdict("absent", f"declared was {declared}")
@@ -213,7 +221,7 @@ def _by_mode(plan: Plan, designs: Designs, question: Question, design: Design) -
     before = list(dict.fromkeys(one.terms.outcome for q in same for one in _earlier(q, plan)))
     if before and likelihood(question)[2:4] != ("Gaussian", "Identity"):
         return Verdict("approximate", f"drawn in sequence, given {', '.join(before)} too")
-    if any(covered(designs.of(q), [design]) for q in same):
+    if not wider and any(covered(designs.of(q), [design]) for q in same):
         return Verdict("exact", "as declared")
     return Verdict("implied", f"nested in {' and '.join(q.formula for q in same)}")
 

@@ -49,7 +49,8 @@ class Clusters(NamedTuple):
 
     codes: npt.NDArray[np.int64]  #: (n_fit,)
     many: int  #: clusters, those without a fit row too
-    random: tuple[int, ...]  #: columns of the design whose effects differ by cluster; the constant is 0
+    Z: Array  #: (n_fit, w) columns whose effects differ by cluster: a column of ones for their level
+    widths: tuple[int, ...] = ()  #: how many of the last columns share one variance, for each further component
 
 
 @dataclass(slots=True)
@@ -191,6 +192,7 @@ class Facts(NamedTuple):
     curvature: bool = False  #: goes on from the curvature of its last fit
     opened: bool = False  #: its first fit takes long: chains go on from one on complete rows
     clustered: bool = False  #: draws what each cluster of rows adds to the mean: ``Visit.clusters``
+    by_cluster: str = ""  #: the name of the same model with a level of its own for each cluster
     matches: bool = False  #: copies the value of a row whose prediction is near
     errors_learned: bool = False  #: its normal errors may be learned from complete rows instead
     heteroscedastic: bool = False  #: has the option of that name: its residual sd may follow the mean

@@ -38,6 +38,7 @@ from ..imputation.plan.deductive import (
     refuse_derived_outcome,
     refuse_undefined,
     shared_parents,
+    with_levels,
 )
 from ..imputation.plan.filled_before import refuse_filled
 from ..imputation.plan.options import Arguments, Options
@@ -128,6 +129,9 @@ def plan_for(frame: pd.DataFrame, given: Arguments) -> Record:
         require_columns(read_in.table.given, words)
         spelled = substitute(one, read_in.derived) if read_in.derived else one
         questions.append(ask(spelled, read_in.table.given, model=name, keywords=dict(words.init), scope=scope))
+    levels = with_levels(options, questions, read_in.table.given)
+    if levels is not options:
+        options, (read_in, events) = levels, prepare(frame, levels, scope)
     return planned(read_in, questions, options, scope, tuple(formulas), events)
 
 

@@ -72,6 +72,7 @@ METHODS: dict[str, Method] = {
     "sample": Sample(),
     "forest": Forest(),
     "cart": Cart(),
+    "2l.norm": Mixed(),
 }
 
 #: default by kind in plain chained equations

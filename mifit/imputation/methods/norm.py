@@ -92,7 +92,7 @@ class Normal:
     )
     facts: ClassVar[Facts] = Facts(
         offers=Offers(normal=True, direct=True, gaussian=True), weighted=True, linear=True, cross=True,
-        doubted="number", errors_learned=True, called="Bayesian linear regression",
+        doubted="number", errors_learned=True, by_cluster="2l.norm", called="Bayesian linear regression",
     )  # fmt: skip
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> NormalFitted:

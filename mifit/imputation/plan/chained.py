@@ -15,6 +15,7 @@ from .check_analysis import check_copies
 from .clusters import mixed_outcome
 from .defaults import MOST_LEVELS, constant_within, is_monotone, nearly_determines
 from .draft import Draft, by_kind, hazard_of
+from .levels import random_pieces
 from .plan import Piece
 from .restrictions import beyond_donors, donors_within, many_levels, refuse_without_donors, tied
 from .usable_columns import is_constant
@@ -63,7 +64,7 @@ def plan_chained(draft: Draft) -> None:
         if name not in draft.options.predictors and not facts_of(method).clustered:
             means = draft.cluster_means(name, others)
             pieces, shown = (*pieces, *means), (*shown, *(f"mean({p.which[0]}) by {p.which[1]}" for p in means))
-        draft.add(name, "column", method, label, pieces, shown, why)
+        draft.add(name, "column", method, label, (*pieces, *random_pieces(draft, method)), shown, why)
     if (len(draft.order) == 1 or monotone) and not needs_sweeps:
         draft.iterations = 1
     elif any(draft.n_missing(n) > table.n_rows / 2 for n in draft.order):
@@ -127,7 +128,7 @@ def method_of(draft: Draft, name: Hashable) -> tuple[Method, str, str]:
         draft.events.append(many_levels(name, column.n_levels))
         return METHODS["sample"], "sample", f"{column.n_levels} levels"
     if (clustered := mixed_outcome(draft, name)) is not None:
-        return clustered, "mixed", f"an outcome, by {clustered.unit}"
+        return clustered, "2l.norm", f"an outcome, by {clustered.unit}"
     label = CHAINED[column.kind]
     facts = facts_of(METHODS[label])
     if not facts.density and tied(draft, name):

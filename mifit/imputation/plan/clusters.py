@@ -7,10 +7,7 @@ from collections.abc import Hashable
 from ...calls import Advice
 from ...errors import call
 from ...formula.model_facts import model_facts
-from ...formula.question import Question
-from ...formula.terms import code_of, parse
 from ...frame.kinds import Kind
-from ...frame.table import Table
 from ..contract import facts_of
 from ..methods import Mixed
 from .draft import Draft
@@ -29,18 +26,9 @@ def mixed_outcome(draft: Draft, name: Hashable) -> Mixed | None:
         family = type(question.keywords.get("family")).__name__
         normal = model_facts(question.model).clustered and family in ("NoneType", "Gaussian")
         if question.bare and name in question.outcome and normal and isinstance(unit, Hashable) and unit in draft.table:
-            return Mixed(unit, _slopes(question, draft.table))
+            given = question.keywords.get("re_formula")
+            return Mixed(given if isinstance(given, str) else "~1", unit)
     return None
-
-
-def _slopes(question: Question, table: Table) -> tuple[Hashable, ...]:
-    """Numbers whose slopes differ by cluster in the analysis, as they stand."""
-    given = question.keywords.get("re_formula")
-    if not isinstance(given, str):
-        return ()
-    terms = parse(f"outcome ~ {given.rpartition('~')[2]}", table.columns)
-    numbers = {code_of(name): name for name, column in table.columns.items() if column.number}
-    return tuple(numbers[factors[0]] for factors in terms.factors if len(factors) == 1 and factors[0] in numbers)
 
 
 def drawn_without_clusters(plan: Plan) -> list[tuple[str, Advice]]:

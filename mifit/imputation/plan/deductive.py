@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -30,6 +31,7 @@ __all__ = [
     "said_of_ids",
     "shared_parents",
     "with_derived",
+    "with_levels",
 ]
 
 _NO_ACCIDENT = (
@@ -129,6 +131,34 @@ def refuse_chained(questions: Sequence[Question], table: Table, options: Options
                 analysis=question.formula,
                 do=call("df.mice.impute", id=unit),
             )
+
+
+def with_levels(options: Options, questions: Sequence[Question], table: Table) -> Options:
+    """The options with the clusters of an analysis as ids, where an incomplete column has one value for each of them.
+
+    A column of which no two observed values lie in one cluster is of clusters or of rows: then nothing is implied.
+
+    Parameters
+    ----------
+    options : Options
+    questions : sequence of Question
+    table : Table
+        As it was given.
+
+    Returns
+    -------
+    Options
+    """
+    for question in questions:
+        unit = question.keywords.get("groups")
+        if options.id is not None or not isinstance(unit, Hashable) or unit not in table or len(table[unit].missing):
+            continue
+        names = [n for n in table.incomplete if options.methods.get(n) != "leave" and table[n].kind is not Kind.OTHER]
+        varying = [n for n in names if len(np.unique(table[n].values[table[n].observed])) > 1]
+        level = [n for n in varying if constant_within(table, n, unit)]
+        if level and all(_of_groups(table[n], table[unit].values) for n in level):
+            return dataclasses.replace(options, id=unit)
+    return options
 
 
 def refuse_clustered(questions: Sequence[Question], table: Table, options: Options) -> None:

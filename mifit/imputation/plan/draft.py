@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,6 +64,7 @@ class Draft:
     later: list[Hashable] = field(default_factory=list)  #: sampling weights that follow the outcome: auxiliaries
     scales: dict[Hashable, Scale] = field(default_factory=dict)  #: numbers that the analyses have on another scale
     fewer: dict[Hashable, str] = field(default_factory=dict)  #: columns for whose predictors there is no room
+    clusters: Hashable = None  #: the column of clusters of mixed analyses
     frozen: Designs | None = None  #: on the table as it was when they were asked for
     associated: Associations | None = None  #: of the table as it was when they were asked for
 
@@ -122,6 +124,14 @@ class Draft:
                 suits=", ".join(suits),
                 do=call("df.mice.impute", methods={name: suits[0]}),
             )
+        if facts_of(method).clustered and method.unit is None:
+            if self.clusters is None:
+                plain = next(n for n, known in METHODS.items() if facts_of(known).by_cluster == name_of(method))
+                raise PlanError(
+                    f"{name_of(method)!r} draws {name!r} with the level of its cluster; no clusters are named.",
+                    do=call("df.mice.impute", methods={name: plain}),
+                )
+            method = dataclasses.replace(method, unit=self.clusters)
         if facts_of(method).tuned:
             method = method.tuned(column.values[column.observed])
         return method, name_of(method), "as asked"

@@ -31,6 +31,7 @@ from .defaults import (
     normal_or_power,
 )
 from .draft import Draft, by_kind, hazard_of
+from .levels import before, by_cluster, clusters_of, constant_in_clusters, random_pieces, shared
 from .likelihoods import likelihood_of
 from .methods_by_kind import without_density
 from .plan import Factor, Piece
@@ -49,6 +50,7 @@ def plan_joint(draft: Draft) -> None:
     _check_outcomes(draft)
     _read_ratings_as_numbers(draft)
     table = draft.table
+    draft.clusters = clusters_of(draft)
     designs = [draft.designs.of(q) for q in draft.questions]
     check_outcomes(draft.questions, designs, table)
     draft.scales = scales(draft.questions, table, draft.scope)
@@ -89,6 +91,8 @@ def plan_joint(draft: Draft) -> None:
     early = draft.ordered([n for n in drawn if n not in outcomes and n not in after])
     if not draft.options.order:
         early.sort(key=lambda n: draft.variables[n].role != "covariate")
+    if not draft.options.order and draft.clusters is not None:
+        early.sort(key=lambda n: not draft.variables[n].together)
     draft.order = early + [n for n in drawn if n in outcomes]
     much = _much_missing(draft)
     draft.order += after
@@ -130,7 +134,7 @@ def _right_side(draft: Draft, factor: Factor) -> set[Hashable]:
     for piece in factor.pieces:
         if piece.what == "main":
             found.add(piece.which)
-        elif piece.what == "formula":
+        elif piece.what in ("formula", "random") and piece.which is not None:
             found.update([*draft.questions, *draft.extra][piece.which].variables(draft.table))
         elif piece.what == "outcome":
             found.update(draft.questions[piece.which].outcome)
@@ -220,6 +224,7 @@ def _add_analyses(draft: Draft, designs: list[Design], baseline: tuple[Hashable,
         if draft.options.link == "sequence":
             earlier = [f.question for f in draft.factors if f.question is not None]
             pieces += [piece for n in earlier for piece in _outcome_pieces(draft, n)]
+        pieces += random_pieces(draft, method)
         label = " + ".join(draft.questions[n].formula for n in numbers)
         draft.factors.append(Factor("analysis", method, tuple(pieces), numbers[0], label=label, weighting=weighting))
 
@@ -237,15 +242,24 @@ def _add_auxiliary_factors(
     for position, name in enumerate(in_turn):
         unit = draft.options.id
         level = unit is not None and constant_within(draft.table, name, unit)
-        start = [piece for n in analyses for piece in _outcome_pieces(draft, n, unit if level else None)] + rest
+        start = [piece for n in analyses for piece in _outcome_pieces(draft, n, unit if level else None)]
+        start += _of_clusters(draft, name) if level and draft.clusters is not None else rest
         n_fit = len(np.unique(draft.table[unit].values)) if level else draft.table.n_rows
         before = [other for other in in_turn[:position] if not draft.uninformative(other, name)]
         room = allowed_parameters(draft.table, name, n_fit) - base
         earlier = strongest(draft.associations, name, before, (), room + 1) if room > 0 else []
-        method, label, _ = chosen[name]
-        pieces = (*start, *(Piece("main", e) for e in earlier))
+        method, label, _ = by_cluster(draft, name, *chosen[name])
+        pieces = (*start, *(Piece("main", e) for e in earlier), *random_pieces(draft, method))
         draft.factors.append(Factor("auxiliary", method, pieces, None, name, "units" if level else "all", label))
     return {n: why for n, (_, _, why) in chosen.items()}
+
+
+def _of_clusters(draft: Draft, name: Hashable) -> list[Piece]:
+    """What an auxiliary of clusters is given besides the outcome: covariates of clusters, means of complete ones."""
+    outcomes = {v for q in draft.questions for v in q.outcome}
+    above, rows = shared(draft, [n for n in draft.in_analysis if n not in outcomes])
+    means = draft.cluster_means(name, [n for n in rows if not draft.n_missing(n)])
+    return [*draft.mains(name, above)[0], *means]
 
 
 def _outcome_pieces(draft: Draft, number: int, unit: Hashable = None) -> list[Piece]:
@@ -288,16 +302,28 @@ def _draw_covariates(
     for name in [n for n in covariates if draft.n_missing(n) and n not in draft.variables]:
         _refuse_outcome_as_predictor(draft, name, outcomes)
         others = [c for c in covariates if c != name]
+        if draft.clusters is not None:
+            others = before(draft, name, covariates)
         positive = any(d.needs_positive(name) for d in designs)
         method, label, why = _method(draft, name, others, positive)
         if facts_of(method).heteroscedastic:
             option: Any = method
             method = dataclasses.replace(option, heteroscedastic=name not in draft.bounds)
-        pieces, shown = draft.predictors(name, others, others, draft.table.n_rows)
+        method, label, why = by_cluster(draft, name, method, label, why)
+        level = draft.clusters is not None and constant_in_clusters(draft, name)
+        n_fit = len(np.unique(draft.table[draft.options.id].values)) if level else draft.table.n_rows
+        pieces, shown = draft.predictors(name, others, others, n_fit)
         if name not in draft.options.predictors:
             given, named = draft.around(name, others)
             pieces, shown = (*pieces, *given), (*shown, *named)
+            if level:
+                complete = [c for c in covariates if not draft.n_missing(c)]
+                means = draft.cluster_means(name, complete)
+                pieces, shown = (*pieces, *means), (*shown, *(f"mean({p.which[0]}) by {p.which[1]}" for p in means))
+        pieces = (*pieces, *random_pieces(draft, method))
         draft.add(name, "covariate", method, label, pieces, shown, why)
+        if draft.clusters is not None and not level:
+            draft.factors.append(Factor("covariate", method, pieces, None, name, "all", label))
 
 
 def _draw_constants(draft: Draft, names: Sequence[Hashable]) -> None:
@@ -381,6 +407,8 @@ def _much_missing(draft: Draft) -> bool:
     half = draft.table.n_rows / 2
     if any(draft.n_missing(n) > half / (2 if draft.variables[n].label == "power" else 1) for n in draft.order):
         return True
+    if draft.clusters is not None:  # every draw is of a block: few sweeps suffice
+        return False
     for factor in draft.factors:
         own = (factor.variable,) if factor.question is None else draft.questions[factor.question].outcome
         used = {*own, *_right_side(draft, factor)}

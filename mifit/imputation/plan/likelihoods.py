@@ -13,7 +13,7 @@ from ...frame.kinds import Kind
 from ...frame.table import Table
 from ...typing import Array
 from ..contract import Method
-from ..methods import Cox, Glm, Logistic, Multinomial, NegBin, Normal, Ordinal, Poisson, Probit
+from ..methods import Cox, Glm, Logistic, Mixed, Multinomial, NegBin, Normal, Ordinal, Poisson, Probit
 
 __all__ = ["AROUND", "keyword_vector", "likelihood_of"]
 
@@ -82,6 +82,28 @@ def _ordinal(question: Question) -> Method | None:
     return None if link is None else Ordinal(link)
 
 
+def _mixed(question: Question, table: Table) -> Method | None:
+    """A linear mixed model of clusters that a column names; a linear model where no two rows share one."""
+    unit, random = question.keywords.get("groups"), question.keywords.get("re_formula") or "~1"
+    if not isinstance(unit, Hashable) or unit not in table or len(table[unit].missing) or not isinstance(random, str):
+        return None
+    many = len(np.unique(table[unit].values))
+    if many < _FEWEST_CLUSTERS:
+        return None
+    return Normal() if many == table.n_rows else Mixed(random, unit)
+
+
+def _gee(question: Question, table: Table) -> Method | None:
+    """The random-intercept model whose mean and correlations are those of an equation of normal rows."""
+    family: Any = question.keywords.get("family")
+    pair = ("Gaussian", "Identity") if family is None else (type(family).__name__, type(family.link).__name__)
+    structure = type(question.keywords.get("cov_struct")).__name__
+    alike = structure in ("NoneType", "Independence", "Exchangeable")
+    return _mixed(question, table) if pair == ("Gaussian", "Identity") and alike else None
+
+
+_FEWEST_CLUSTERS = 2
+
 _LIKELIHOODS: dict[str, tuple[tuple[str, ...], Callable[[Question, Table], Method | None]]] = {
     "ols": ((), lambda q, t: Normal()),
     "wls": (("weights",), lambda q, t: Normal()),
@@ -92,5 +114,7 @@ _LIKELIHOODS: dict[str, tuple[tuple[str, ...], Callable[[Question, Table], Metho
     "glm": (("family", "offset", "exposure", "var_weights", "freq_weights"), _glm),
     "ordinal": (("distr", "offset"), lambda q, t: _ordinal(q)),
     "mnlogit": ((), lambda q, t: Multinomial()),
+    "mixedlm": (("groups", "re_formula"), _mixed),
+    "gee": (("groups", "family", "cov_struct"), _gee),
     "phreg": (("status", "entry", "strata", "ties", "offset"), lambda q, t: Cox(q.keywords.get("ties") or "breslow")),
 }

@@ -12,7 +12,7 @@ from ...formula.condition import Condition
 from ...formula.question import Question
 from ...frame.kinds import Kind
 from ...frame.masks import Mask
-from ..contract import Method
+from ..contract import Method, facts_of
 from .bounds import Bounds
 from .error_law import ErrorLaw
 from .options import Options
@@ -171,6 +171,7 @@ class Plan:
                 "each given the ones before it" if self.options.link == "sequence" else "independent given covariates"
             )
             facts.append(f"outcomes   : {linked}")
+        facts += _said_of_clusters(self)
         auxiliaries = [str(f.variable) for f in self.factors if f.role == "auxiliary"]
         if auxiliaries:
             facts.append(f"auxiliary  : {listed(auxiliaries, 20)} (outside the analysis, imputed compatibly with it)")
@@ -255,6 +256,17 @@ def _shown_outcome(plan: Plan, factor: Factor) -> str:
     return str(factor.variable) if factor.question is None else plan.questions[factor.question].terms.outcome
 
 
+def _said_of_clusters(plan: Plan) -> list[str]:
+    """What differs by cluster in each mixed analysis."""
+    found: dict[str, None] = {}
+    for factor in plan.factors:
+        method: Any = factor.method
+        if factor.question is not None and facts_of(method).clustered:
+            right = method.random.rpartition("~")[2].strip()
+            found[f"clusters   : {method.unit}; its level{'' if right == '1' else f' and slopes ({right})'}"] = None
+    return list(found)
+
+
 def _cut(text: str) -> str:
     """A cell of the table, not too wide."""
     return text if len(text) <= _WIDE_CELL else text[: _WIDE_CELL - 3] + "..."
@@ -268,5 +280,5 @@ def _counted(many: int, noun: str) -> str:
 class Piece(NamedTuple):
     """Part of a model, by name: the main effects of a variable, a formula's columns, or an outcome."""
 
-    what: str  #: "main", "formula", "outcome" or "mean" (of a variable within clusters)
+    what: str  #: "main", "formula", "outcome", "mean" (of a variable within clusters) or "random" (a formula's columns)
     which: Any  #: the variable, the position of the design, or (variable, clusters)

@@ -47,7 +47,7 @@ def suiting(column: Column, density: bool) -> list[str]:
     """
     usual = (COMPATIBLE if density else CHAINED).get(column.kind)
     kinds = {column.kind, *([Kind.NUMERIC] if column.kind is Kind.ORDINAL and column.number else [])}
-    found = [name for name, method in METHODS.items() if kinds & method.kinds]
+    found = [n for n, method in METHODS.items() if kinds & method.kinds and not facts_of(method).clustered]
     return sorted((n for n in found if facts_of(METHODS[n]).density or not density), key=lambda name: name != usual)
 
 

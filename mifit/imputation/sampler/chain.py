@@ -18,6 +18,7 @@ from ..numerics.fit import WarmStart
 from ..plan.plan import Variable
 from ..plan.skip_patterns import refuse_contradiction
 from ..plan.skip_rules import elsewhere
+from .collapsed_term import CollapsedTerm
 from .engine import Engine, FactorRuntime
 from .likelihood_terms import GroupedTerm, LikelihoodTerm
 from .metropolis import Conditional, check, move
@@ -25,9 +26,9 @@ from .mixture_term import FIRST_STEPS, STEPS, MixtureTerm
 from .samplers import Draw, TransformedOutcome, draw
 from .store import ColumnStore, Model
 from .traces import Traces
-from .visit import Response, StoreVisit
+from .visit import ClusterCodes, Response, StoreVisit
 
-__all__ = ["Chain", "ChainState", "Fit", "VisitRecord"]
+__all__ = ["Chain", "ChainState", "Fit", "VisitRecord", "with_effect"]
 
 
 _STRAYED = 0.05  # share of recipients outside the donors' range that is worth an event
@@ -65,7 +66,7 @@ class VisitRecord(NamedTuple):
     own: Fit
     terms: Sequence[tuple[str, Any]]  #: likelihood terms: factors with the variable as a predictor
     draw: Draw
-    effect: Any = 0.0  #: (n_mis,) what the clusters of the rows add to the mean of its own model
+    effect: Array | None = None  #: (n_mis,) what the clusters of the rows add to its own linear predictor
 
 
 class ChainState:
@@ -181,25 +182,33 @@ class ChainState:
         fitted, X = self.widened(own, name)
         if variable.role == "column":
             self._note_extrapolation(variable, fitted, X)
+        effect = self.effect(own, name, rng)
+        if effect is not None:
+            fitted, X = with_effect(fitted, X, effect)
         inverse = self.engine.inverse(name)
         if inverse is not None:
             fitted = TransformedOutcome(fitted, name, *inverse)
-        effect = self.effect(own, name, rng)
-        found = self._drawn(variable, fitted, X, [term for _, term in terms], rng, effect)
+        found = self._drawn(variable, fitted, X, [term for _, term in terms], rng)
         return VisitRecord(variable, own, terms, found, effect)
 
     def effect(self, own: Fit, name: Hashable, rng: np.random.Generator) -> Any:
-        """What the cluster of a row adds to the mean of its own model, shape (n_mis,); 0 where there are none."""
+        """What the cluster of a row adds to its own linear predictor, shape (n_mis,); None where there are none."""
         clusters, fitted = self.engine.clusters.get(name), own.fitted
         if clusters is None:
-            return 0.0
+            return None
         if self.hold:  # clusters of new rows had no row in the fit
-            rows = self.engine.observed[name]
-            seen = clusters._replace(codes=clusters.codes[rows])
-            X = self.store.X[rows][:, own.model.columns]
-            fitted = fitted.redrawn(X, self.values[name][rows], seen, rng)
-        X = self.store.gathered(name)[:, own.model.columns]
-        return fitted.effect(X, clusters.codes[self.table[name].missing])
+            runtime = self.engine.own_factor[name]
+            y = self.values[name] if runtime is None else self._response(runtime).y
+            rows = None if self.engine.feeds[name] else self.engine.observed[name]
+            fitted = self._for_new(fitted, own.model, clusters, rows, y, rng)
+        return fitted.added(clusters.columns(self.store.gathered(name)), clusters.codes[self.table[name].missing])
+
+    def _for_new(
+        self, fitted: Any, model: Model, clusters: ClusterCodes, rows: Rows | None, y: Array, rng: np.random.Generator
+    ) -> Any:
+        """Held parameters with effects drawn anew, given all rows as they stand."""
+        X, seen = self.store.X if rows is None else self.store.X.take(rows, axis=0), clusters.on(self.store, rows)
+        return fitted.redrawn(X.take(model.columns, axis=1), y if rows is None else y[rows], seen, rng)
 
     def _note_extrapolation(self, variable: Variable, fitted: Any, X: Array) -> None:
         """Report rows without near donors in predictive mean matching."""
@@ -209,15 +218,13 @@ class ChainState:
                 f"{name}: predictions lie outside those of all donors; methods={{{name!r}: 'norm'}} extrapolates"
             )
 
-    def _drawn(
-        self, variable: Variable, own: Any, X: Array, terms: list[Any], rng: np.random.Generator, effect: Any
-    ) -> Draw:
+    def _drawn(self, variable: Variable, own: Any, X: Array, terms: list[Any], rng: np.random.Generator) -> Draw:
         """Draw from the product of a variable's own model and its likelihood terms, by the sampler chosen for it."""
         name, choice = variable.name, self.engine.choices[variable.name]
         constraint, missing = self.engine.constraint(name, self.values), self.table[name].missing
         current, grouped_rows = self.values[name][missing], self.engine.grouped_rows.get(name)
         if grouped_rows is not None:  # one value for all rows of an id, weighted by the product over its rows
-            terms = [GroupedTerm(term, grouped_rows) for term in terms]
+            terms = [one if isinstance(one, CollapsedTerm) else GroupedTerm(one, grouped_rows) for one in terms]
             constraint = None if constraint is None else constraint.shared(grouped_rows)
             found = draw(
                 choice, own, X[grouped_rows.first_rows], terms, constraint, current[grouped_rows.first_rows], rng
@@ -225,7 +232,7 @@ class ChainState:
             found = found.with_values(found.values[grouped_rows.unit])
         else:
             weights, shift = self._given(name, missing)
-            found = draw(choice, own, X, terms, constraint, current, rng, shift + effect, weights)
+            found = draw(choice, own, X, terms, constraint, current, rng, shift, weights)
         return self.where_asked(variable, found)
 
     def where_asked(self, variable: Variable, found: Draw) -> Draw:
@@ -306,7 +313,8 @@ class ChainState:
 
     def _parameters(self, runtime: FactorRuntime, rng: np.random.Generator) -> Any:
         """Draw a factor's parameters: the analysis before every use, an auxiliary's once a sweep."""
-        if runtime.position in self.drawn and (self.hold or runtime.question is None):
+        again = runtime.question is not None or runtime.clusters is not None  # effects hold for one visit
+        if runtime.position in self.drawn and (self.hold or not again):
             return self.drawn[runtime.position]
         rows = self.first.get(runtime.key, runtime.rows)
         whole = rows is runtime.rows and runtime.factor.rows != "units"
@@ -326,7 +334,9 @@ class ChainState:
         if runtime.position in self.responses:
             return self.responses[runtime.position]
         y = runtime.response(self.values)
-        found = Response(y, runtime.kind, runtime.n_levels, weights=runtime.weights, offset=runtime.offset)
+        found = Response(
+            y, runtime.kind, runtime.n_levels, weights=runtime.weights, offset=runtime.offset, clusters=runtime.clusters
+        )
         if not any(len(self.table[name].missing) for name in runtime.outcome):
             self.responses[runtime.position] = found
         return found
@@ -339,9 +349,18 @@ class ChainState:
             without_outcome = np.flatnonzero(np.isin(self.table[name].missing, runtime.rows, invert=True))
         straight = self.engine.straight(runtime, name)
         seen = self._response(runtime)
-        term = LikelihoodTerm.of_factor(fitted, runtime.model, self.store, name, seen, without_outcome, straight)
+        effects, collapsed = None, self.engine.collapses(runtime, name)
+        if runtime.clusters is not None and not collapsed:
+            if self.hold:
+                fitted = self._for_new(fitted, runtime.model, runtime.clusters, runtime.rows, seen.y, rng)
+            effects = fitted.effects
+        term = LikelihoodTerm.of_factor(
+            fitted, runtime.model, self.store, name, seen, without_outcome, straight, effects
+        )
         if runtime.components:
             return MixtureTerm.of(term, runtime.model, self.store, name, STEPS if self.number > 1 else FIRST_STEPS)
+        if collapsed and runtime.clusters is not None:
+            return CollapsedTerm.of(term, self.engine.grouped_rows[name], runtime.clusters)
         return term
 
     def _noted(self, key: Any, fitted: Fitted, label: Hashable) -> Fitted:
@@ -371,3 +390,8 @@ class ChainState:
         check(self.engine, self.values)
         imputed = {name: self.values[name][self.table[name].missing] for name in self.plan.order}
         return Chain(number, sweeps, imputed, self.traces.arrays(), self.warm, self.events, self.sampled, self.seen)
+
+
+def with_effect(fitted: Any, X: Array, effect: Array) -> tuple[Any, Array]:
+    """A fitted model and its predictors (n, p), what each row's cluster adds to the linear predictor as a last one."""
+    return replace(fitted, coef=np.append(fitted.coef, 1.0)), np.column_stack([X, effect])

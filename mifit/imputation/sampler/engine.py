@@ -20,17 +20,18 @@ from ...frame.kinds import Kind
 from ...frame.masks import Mask
 from ...frame.table import Table
 from ...typing import Array, Rows
-from ..contract import Clusters, Method, Offers, Visit, facts_of
+from ..contract import Method, Offers, Visit, facts_of
 from ..methods.cox import Times
 from ..plan.derived_constraints import relations
 from ..plan.likelihoods import keyword_vector
-from ..plan.plan import Factor, Plan, Variable
+from ..plan.plan import Factor, Piece, Plan, Variable
 from ..plan.sampler_choice import Choice, ConstraintKind, Errors, choose, multiplies, offers
 from ..plan.skip_patterns import SkipPattern
 from .constraint import Constraint, constraint, cut_off, narrowed
 from .likelihood_terms import GroupedRows
 from .mixture_term import spread_columns
 from .store import ColumnStore, Layout, Model
+from .visit import ClusterCodes
 
 __all__ = ["Engine", "FactorRuntime", "ModelInfo"]
 
@@ -73,6 +74,7 @@ class FactorRuntime:
         self.place = self._place(engine)
         self.kind, self.n_levels = self._kind()
         self.offset = self._offset()
+        self.clusters = engine.cluster_codes(self.method, self.model)
         self.weights = self._product("weights", "var_weights") if factor.weighting == "likelihood" else None
 
     def response(self, values: Mapping[Hashable, Array]) -> Array:
@@ -105,7 +107,7 @@ class FactorRuntime:
     def _without_constant(self, model: Model) -> Model:
         """Whether a constant is included: a survival analysis has none."""
         keep = model.columns != 0 if facts_of(self.method).survival else slice(None)
-        return Model(model.columns[keep], model.terms[keep])
+        return Model(model.columns[keep], model.terms[keep], model.random)
 
     def _place(self, engine: Engine) -> int | None:
         """The store's column of the outcome, where its cross-products serve a linear model."""
@@ -128,6 +130,11 @@ class FactorRuntime:
         """The product of the weights given."""
         parts = [part for part in map(self.vector, words) if part is not None]
         return np.prod(parts, axis=0) if parts else None
+
+
+def _written(pieces: Sequence[Piece]) -> list[int]:
+    """The formulas among the pieces of a model."""
+    return [p.which for p in pieces if p.what in ("formula", "random") and p.which is not None]
 
 
 def _components(method: Any) -> bool:
@@ -158,6 +165,7 @@ class Engine:
         self.designs: list[Design]
         self.layout: Layout
         self.copies = self._copies()
+        self._codes: dict[Hashable, Rows] = {}
         self.variables = {name: plan[name] for name in plan.order}
         self.observed = {name: table[name].observed for name in plan.order}
         self.designs, self.layout = (
@@ -168,14 +176,14 @@ class Engine:
         self.factors = [FactorRuntime(self, factor, position) for position, factor in enumerate(plan.factors)]
         self.own_factor = {name: self._own_factor(name) for name in plan.order}
         self.unit_first_rows, self.grouped_rows = self._units()
-        self.clusters = {name: self._clusters(name, v.method) for name, v in self.variables.items()}
+        self.clusters = {name: self._clusters(name) for name in self.variables}
         self.feeds = {name: self._fed(name) for name in plan.order}
         self.ignored = self._ignored()
         self.build_constraints()
         for runtime in self.factors:
             runtime.rows = self._learnt(runtime)
         self.grams = like is None and any(facts_of(h.method).cross for h in self._holders())
-        self._inside = [tuple(p.which for p in factor.pieces if p.what == "formula") for factor in plan.factors]
+        self._inside = [tuple(_written(factor.pieces)) for factor in plan.factors]
         self._affine: dict[tuple[tuple[int, ...], Hashable], bool] = {}
         self._known: dict[frozenset[Hashable], Rows] = {}
         self.choices = self.chosen()
@@ -267,7 +275,7 @@ class Engine:
 
     def _named(self, each: ModelInfo) -> frozenset[Hashable]:
         """All columns of the table that a model contains."""
-        return self.layout.needs(each.model.columns) | set(each.outcome)
+        return self.layout.needs(np.append(each.model.columns, each.model.random)) | set(each.outcome)
 
     def seen(self, each: ModelInfo, rows: Rows) -> Visit:
         """What a method sees of a model on rows where nothing is drawn."""
@@ -384,6 +392,13 @@ class Engine:
             self._affine[key] = all(self.inverse(name) is None and design.affine_in(name) for design in inside)
         return self._affine[key]
 
+    def collapses(self, runtime: FactorRuntime, name: Hashable) -> bool:
+        """Whether a mixed model sees values that its clusters share, so that their effects are integrated out."""
+        clusters = runtime.clusters
+        if clusters is None or name not in self.grouped_rows or runtime.method.unit != self.plan.options.id:
+            return False
+        return name not in self.layout.needs(clusters.places)
+
     def straight(self, runtime: FactorRuntime, name: Hashable) -> bool:
         """Whether a factor's linear predictor is a line in a number's own values."""
         column = self.table[name]
@@ -422,15 +437,21 @@ class Engine:
         units = {name: np.unique(codes[self.table[name].missing], return_inverse=True)[1] for name in together}
         return self.first_rows, {name: GroupedRows.of(unit.reshape(-1)) for name, unit in units.items()}
 
-    def _clusters(self, name: Hashable, method: Any) -> Clusters | None:
-        """The clusters of a column that is drawn from a mixed model, in all rows; None of any other."""
+    def cluster_codes(self, method: Any, model: Model) -> ClusterCodes | None:
+        """The clusters of a mixed model, in all rows; None of any other."""
         if not facts_of(method).clustered or method.unit is None:
             return None
-        codes = np.unique(self.table[method.unit].values, return_inverse=True)[1].reshape(-1)
-        places = [0, *(self.layout.main[slope][0] for slope in method.slopes if slope in self.layout.main)]
-        columns = self.own[name].columns
-        random = tuple(int(np.flatnonzero(columns == place)[0]) for place in places if place in columns)
-        return Clusters(codes, int(codes.max()) + 1, random)
+        if method.unit not in self._codes:
+            self._codes[method.unit] = np.unique(self.table[method.unit].values, return_inverse=True)[1].reshape(-1)
+        codes = self._codes[method.unit]
+        return ClusterCodes(codes, int(codes.max()) + 1, model.random)
+
+    def _clusters(self, name: Hashable) -> ClusterCodes | None:
+        """The clusters of a column whose own model is mixed; None of any other."""
+        runtime = self.own_factor[name]
+        if runtime is not None:
+            return runtime.clusters
+        return self.cluster_codes(self.variables[name].method, self.own[name])
 
     def _ignored(self) -> npt.NDArray[np.bool_] | None:
         """Rows that no model is fitted on, shape (n,)."""
@@ -475,7 +496,8 @@ class Engine:
 
     def _formulas(self) -> list[Question]:
         """Questions whose columns some model uses; all, or none."""
-        used = any(piece.what in ("formula", "outcome") for holder in self._holders() for piece in holder.pieces)
+        written = ("formula", "outcome", "random")
+        used = any(piece.what in written for holder in self._holders() for piece in holder.pieces)
         return [*self.plan.questions, *self.plan.extra] if used else []
 
     def _mains(self) -> list[Hashable]:
@@ -483,7 +505,7 @@ class Engine:
         mains = dict.fromkeys(p.which for holder in self._holders() for p in holder.pieces if p.what == "main")
         mains.update(dict.fromkeys(name for name, v in self.variables.items() if v.role != "outcome"))
         mains.update(dict.fromkeys(p.which[0] for h in self._holders() for p in h.pieces if p.what == "mean"))
-        mains.update(dict.fromkeys(f.variable for f in self.plan.factors if f.role == "auxiliary"))
+        mains.update(dict.fromkeys(f.variable for f in self.plan.factors if f.question is None))
         return list(mains)
 
     def _means(self) -> list[tuple[Hashable, Hashable]]:
@@ -492,9 +514,9 @@ class Engine:
 
     def _own_factor(self, name: Hashable) -> FactorRuntime | None:
         """The factor that is a variable's own model: of an outcome or an auxiliary."""
-        if self.variables[name].role not in ("outcome", "auxiliary"):
+        if self.variables[name].role == "column":
             return None
-        return next(runtime for runtime in self.factors if name in runtime.outcome)
+        return next((runtime for runtime in self.factors if name in runtime.outcome), None)
 
     def _fed(self, name: Hashable) -> list[FactorRuntime]:
         """Factors whose right side contains a variable."""
@@ -502,4 +524,6 @@ class Engine:
             return []
         changed = np.zeros(len(self.layout.slots), dtype=bool)
         changed[self.layout.depends.get(name, np.empty(0, dtype=np.int64))] = True
-        return [runtime for runtime in self.factors if changed[runtime.model.columns].any()]
+        models = [runtime.model for runtime in self.factors]
+        fed = [changed[model.columns].any() or changed[model.random].any() for model in models]
+        return [runtime for runtime, one in zip(self.factors, fed, strict=True) if one]

@@ -85,6 +85,8 @@ def _own(plan: Plan, engine: Engine, variable: Variable) -> Variable:
     name = variable.name
     if variable.role != "covariate" or not facts_of(variable.method).errors_learned or name in plan.options.methods:
         return variable
+    if engine.own_factor[name] is not None:  # one of the factors of the joint model
+        return variable
     if plan.options.error_law == DECLARED or variable.together or variable.bounds is not None or rows_drawn(engine):
         return variable
     (each,) = (one for one in engine.models if one.key == name)

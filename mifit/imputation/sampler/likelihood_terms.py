@@ -14,7 +14,7 @@ from ...typing import Array, Rows
 from ..contract import ScoresOutcome
 from ..numerics.derivatives import along
 from .store import ColumnStore, Model
-from .visit import Response
+from .visit import ClusterCodes, Response
 
 __all__ = [
     "GroupedRows",
@@ -74,6 +74,7 @@ class LikelihoodTerm:
     places: Rows  #: store columns that change with the variable
     slope: Array  #: their coefficients
     weights: Array | None = None  #: (n_mis,) prior weights of the factor
+    own_slope: Array | None = None  #: (n_mis, k) what the cluster of each row adds to the coefficients
     rest: Array | None = None  #: linear predictor without the columns that change, where it is no line
     line: LinearInVariable | None = None  #: the linear predictor, where it is a line in the variable
 
@@ -87,17 +88,22 @@ class LikelihoodTerm:
         response: Response,
         without_outcome: Rows | None = None,
         affine: bool = False,
+        effects: Array | None = None,
     ) -> LikelihoodTerm:
         """Split the linear predictor into what stays and what changes with the variable.
 
         Where every column is a product with the variable it is a line in it, and evaluated as such; ``affine`` says
-        that it is one anyway.
+        that it is one anyway. Coefficients of a row are those of its cluster where there are ``effects``, (J, w).
         """
         rows = store.layout.table[variable].missing
         staying, changing = store.layout.split(model, variable)
         places, slope = model.columns[changing], fitted.coef[changing]
         y, row_weights = response.y[rows], prior_weights(fitted, response.weights, rows)
-        given = (rows, y, without_outcome, places, slope, row_weights)
+        level: Any = 0.0
+        own_slope = None
+        if effects is not None and response.clusters is not None:
+            places, slope, own_slope, level = _of_clusters(store, variable, places, slope, response.clusters, effects)
+        given = (rows, y, without_outcome, places, slope, row_weights, own_slope)
         of_factor = functools.partial(cls, fitted, store, variable, *given)
         steps = store.steps(variable, places) if store.finite else None
         full = model.wide(fitted.coef, len(store.layout)) if store.finite else None
@@ -106,8 +112,13 @@ class LikelihoodTerm:
         seen = store.gathered(variable)
         known = seen[:, model.columns[staying]] @ fitted.coef[staying] if full is None else seen @ full
         known = known if response.offset is None else known + response.offset[rows]
+        known = known + level if effects is not None else known
         if steps is not None:
-            return of_factor(line=LinearInVariable(store.values[variable][rows], known, steps @ slope))
+            rise = steps @ slope
+            if own_slope is not None:
+                rise = rise + np.einsum("ij,ij->i", steps, own_slope)
+                known = known + np.einsum("ij,ij->i", seen[:, places], own_slope)
+            return of_factor(line=LinearInVariable(store.values[variable][rows], known, rise))
         term = of_factor(rest=known)
         return of_factor(rest=known, line=term._straight()) if affine else term
 
@@ -128,7 +139,8 @@ class LikelihoodTerm:
             return np.asarray(self.line.height[at] + slope * (step if slope.ndim == 1 else step[:, None]))
         fresh = self.store.imagine(self.places, self.variable, self.rows[at], values)
         assert self.rest is not None
-        return np.asarray(self.rest[at] + fresh @ self.slope)
+        found = np.asarray(self.rest[at] + fresh @ self.slope)
+        return found if self.own_slope is None else found + np.einsum("ij,ij->i", fresh, self.own_slope[at])
 
     def log_accept(self, at: Rows, values: Array) -> Array:
         """Log-likelihood of values minus its maximum, at most 0; -inf outside the factor's domain."""
@@ -216,6 +228,35 @@ class LikelihoodTerm:
     def components(self) -> bool:
         """Its errors are as the family says."""
         return False
+
+
+def _of_clusters(
+    store: ColumnStore, variable: Hashable, places: Rows, slope: Array, clusters: ClusterCodes, effects: Array
+) -> tuple[Rows, Array, Array | None, Array]:
+    """Columns that change with a variable, those whose effects differ by cluster among them; what effects do in a row.
+
+    Returns
+    -------
+    places : ndarray, shape (k,)
+    slope : ndarray, shape (k,)
+        Their fixed coefficients.
+    own_slope : ndarray, shape (n_mis, k), or None
+        What a row's cluster adds to these.
+    level : ndarray, shape (n_mis,)
+        What it adds to the linear predictor through the other columns.
+    """
+    rows = store.layout.table[variable].missing
+    own = effects[clusters.codes[rows]]
+    moving = np.isin(clusters.places, store.layout.depends.get(variable, np.empty(0, dtype=np.int64)))
+    seen = clusters.columns(store.gathered(variable))
+    level = np.einsum("ij,ij->i", seen[:, ~moving], own[:, ~moving])
+    if not moving.any():
+        return places, slope, None, level
+    more = clusters.places[moving]
+    every = np.concatenate([places, np.setdiff1d(more, places)])
+    added = np.zeros((len(rows), len(every)))
+    added[:, [int(np.flatnonzero(every == place)[0]) for place in more]] = own[:, moving]
+    return every, np.concatenate([slope, np.zeros(len(every) - len(places))]), added, level
 
 
 def prior_weights(fitted: ScoresOutcome, weights: Array | None, rows: Rows) -> Array | None:

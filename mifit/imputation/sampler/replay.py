@@ -19,7 +19,8 @@ from ..methods.pmm import nearest
 from ..plan.groups import rows_of
 from ..plan.plan import Plan
 from ..seed import Seed
-from .chain import ChainState, VisitRecord
+from .chain import ChainState, VisitRecord, with_effect
+from .collapsed_term import CollapsedTerm
 from .engine import Engine
 from .first_fill import start
 from .likelihood_terms import GroupedTerm, ScoresValues
@@ -133,6 +134,7 @@ class _Seen:
     def __init__(self, engine: Engine, state: ChainState, record: VisitRecord, at: int) -> None:
         self.engine, self.state, self.record, self.at = engine, state, record, at
         self.name, self.own, self.model = record.variable.name, record.own.fitted, record.own.model
+        self.effect = None if record.effect is None else float(record.effect[at])
         self.constraint = engine.constraint(self.name, state.values)
         self.x = state.store.gathered(self.name)[at, self.model.columns]
 
@@ -143,8 +145,9 @@ class _Seen:
         stood = layout.centre[columns] + self.x * layout.scale[columns]
         shown = columns != 0 if hasattr(self.own, "cuts") else slice(None)  # cut points stand for the constant
         labels, stood, coef = tuple(map(layout.label, columns[shown])), stood[shown], self._in_units()[shown]
-        if facts_of(self.record.variable.method).clustered:
-            labels, stood, coef = (*labels, "its cluster"), np.append(stood, 1.0), np.append(coef, self._weight()[1])
+        if self.effect is not None:
+            added = self.effect * getattr(self.own, "scale", 1.0)
+            labels, stood, coef = (*labels, "its cluster"), np.append(stood, 1.0), np.append(coef, added)
         donors, distances = self._donors()
         return ReplayedDraw(
             value=float(self.record.draw.values[self.at]), names=labels, stood=stood, coef=coef, own=own,
@@ -188,10 +191,14 @@ class _Seen:
     def _spreads(self) -> tuple[ValueDistribution | None, ValueDistribution | None, float]:
         """Distribution of the row under its own model, alone and weighted, and the probability of acceptance."""
         own, at, x, constraint = self.own, self.at, self.x, self.constraint
+        if self.effect is not None:
+            own, wider = with_effect(own, x[None, :], np.array([self.effect]))
+            x = wider[0]
         terms: list[ScoresValues] = [term for _, term in self.record.terms]
         grouped_rows = self.engine.grouped_rows.get(self.name)
         if grouped_rows is not None:
-            terms, at = [GroupedTerm(term, grouped_rows) for term in terms], int(grouped_rows.unit[at])
+            terms = [one if isinstance(one, CollapsedTerm) else GroupedTerm(one, grouped_rows) for one in terms]
+            at = int(grouped_rows.unit[at])
             constraint = None if constraint is None else constraint.shared(grouped_rows)
         inverse = self.engine.inverse(self.name)
         if inverse is not None:
@@ -234,7 +241,7 @@ class _Seen:
         """Prior weight and offset of the row in its own factor."""
         runtime, row = self.engine.own_factor[self.name], self.engine.table[self.name].missing[self.at]
         if runtime is None:
-            return 1.0, float(np.broadcast_to(self.record.effect, len(self.record.draw.values))[self.at])
+            return 1.0, 0.0
         weights, offset = runtime.weights, runtime.offset
         return 1.0 if weights is None else float(weights[row]), 0.0 if offset is None else float(offset[row])
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,6 +33,7 @@ class Model:
 
     columns: Rows  #: (p,) positions
     terms: Rows  #: (p,) term of each
+    random: Rows = field(default_factory=lambda: np.empty(0, dtype=np.int64))  #: (w,) whose effects differ by cluster
 
     def among(self, gram: Array) -> Array:
         """Its cross-products, (p, p), among the store's."""
@@ -138,8 +139,11 @@ class Layout:
         An auxiliary's model always has one (``constant``), whatever the analysis says.
         """
         found: list[int] = [0]
+        random: list[int] = []
         for piece in pieces:
-            if piece.what == "main":
+            if piece.what == "random":
+                random += [0] if piece.which is None else self.formula[piece.which]
+            elif piece.what == "main":
                 found += self.main[piece.which]
             elif piece.what == "mean":
                 found.append(self.means[piece.which])
@@ -149,8 +153,8 @@ class Layout:
                     found = [column for column in found if column]
             else:
                 found.append(self.outcome[piece.which])
-        columns = np.array(list(dict.fromkeys(found)), dtype=np.int64)
-        return Model(columns, np.array([self.terms[column] for column in columns], dtype=np.int64))
+        columns, differing = (np.array(list(dict.fromkeys(some)), dtype=np.int64) for some in (found, random))
+        return Model(columns, np.array([self.terms[column] for column in columns], dtype=np.int64), differing)
 
     def term_label(self, term: int) -> str:
         """Name of a term, for events."""

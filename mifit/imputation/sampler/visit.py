@@ -12,9 +12,27 @@ from ...typing import Array, Rows
 from ..contract import Clusters, Cross, Visit
 from .store import BLOCK, ColumnStore, Model
 
-__all__ = ["Response", "StoreVisit"]
+__all__ = ["ClusterCodes", "Response", "StoreVisit"]
 
 _FEW = 3  # cross-products of observed rows: subtract the missing rows when they are fewer than 1/3 of all
+
+
+class ClusterCodes(NamedTuple):
+    """The cluster of every row of the table."""
+
+    codes: Rows  #: (n,)
+    many: int
+    places: Rows  #: (w,) columns of the store whose effects differ by cluster
+    widths: tuple[int, ...] = ()  #: how many of the last columns share one variance, for each further component
+
+    def columns(self, X: Array) -> Array:
+        """The random columns among those of the store on some rows, (n, w)."""
+        return X.take(self.places, axis=1)
+
+    def on(self, store: ColumnStore, rows: Rows | None) -> Clusters:
+        """The same on some rows, with the columns as they stand; None for all."""
+        X = store.X if rows is None else store.X.take(rows, axis=0)
+        return Clusters(self.codes if rows is None else self.codes[rows], self.many, self.columns(X), self.widths)
 
 
 class Response(NamedTuple):
@@ -27,7 +45,7 @@ class Response(NamedTuple):
     offset: Array | None = None  #: (n,) known part of the linear predictor
     limits: tuple[Array, Array] | None = None  #: (n,) each: bounds that the variable never leaves
     missing: Rows | None = None  #: rows where it was drawn
-    clusters: Clusters | None = None
+    clusters: ClusterCodes | None = None
 
     def on(self, rows: Rows | None) -> Response:
         """The same on some rows, its values left to who asks for them; None for all."""
@@ -37,7 +55,6 @@ class Response(NamedTuple):
             weights=None if self.weights is None else self.weights[rows],
             offset=None if self.offset is None else self.offset[rows],
             limits=None if self.limits is None else (self.limits[0][rows], self.limits[1][rows]),
-            clusters=None if self.clusters is None else self.clusters._replace(codes=self.clusters.codes[rows]),
         )
 
 
@@ -53,7 +70,8 @@ class StoreVisit(Visit):
         self.store, self.model, self.place, self.rows, self.without = store, model, place, rows, without
         self.terms, self.warm, seen = model.terms, warm, response.on(rows)
         self._y, self.kind, self.n_levels, self.missing = seen.y, seen.kind, seen.n_levels, seen.missing
-        self.weights, self.offset, self.limits, self.clusters = seen.weights, seen.offset, seen.limits, seen.clusters
+        self.weights, self.offset, self.limits = seen.weights, seen.offset, seen.limits
+        self.clusters = None if response.clusters is None else response.clusters.on(store, rows)
         self._X: Array | None = None
 
     @property

@@ -254,19 +254,31 @@ def test_totals_of_a_subject_are_those_of_survival():
     )
 
 
-def test_covariates_of_whole_groups_need_an_id():
+@pytest.mark.parametrize("model", ["gee", "mixedlm"])
+def test_groups_of_an_analysis_imply_which_columns_belong_to_them(model):
     frame = visits().drop(columns=["v", "b", "c", "k", "r"])
-    for model in ("gee", "mixedlm"):
-        with pytest.raises(PlanError, match="'x' is constant within 'who'") as found:
-            frame.mice.plan("y ~ x*t", model=model, groups="who")
-        assert found.value.do == f"df.mice.impute('y ~ x*t', model={model!r}, groups='who', id='who')"
-    imp = frame.mice.impute("y ~ x*t", model="gee", groups="who", id="who", m=2, rng=1, iterations=3)
-    assert imp[0].groupby("who")["x"].nunique().max() == 1
-    frame["x"] = frame["x"].mask(np.arange(len(frame)) % 7 == 0)  # the other rows tell it
-    with pytest.raises(PlanError, match="'x' is constant within 'who'"):
-        frame.mice.plan("y ~ x*t", model="gee", groups="who")
+    words = {"model": model, "groups": "who"}
+    imp = frame.mice.impute("y ~ x*t", **words, m=2, rng=1, iterations=3)
+    stated = frame.mice.impute("y ~ x*t", **words, id="who", m=2, rng=1, iterations=3)
+    for one, other in zip(imp, stated, strict=True):
+        assert one.groupby("who")["x"].nunique().max() == 1
+        pd.testing.assert_frame_equal(one, other)
+    assert "one value for each who" in imp.plan["x"].why
+    known = frame.assign(x=frame["x"].mask(np.arange(len(frame)) % 7 == 0))  # the other rows tell it
+    whole = known.mice.impute("y ~ x*t", **words, m=2, rng=1, iterations=3)
+    pd.testing.assert_frame_equal(whole[0], imp[0])
     frame["x"] = frame["t"].mask(np.arange(len(frame)) % 7 == 0)  # differs within
-    assert frame.mice.plan("y ~ x", model="gee", groups="who").order == ("x",)
+    assert frame.mice.plan("y ~ x", **words).options.id is None
+
+
+def test_a_column_seen_once_in_each_group_may_be_of_rows_and_nothing_is_implied():
+    frame = visits()[["who", "t", "y", "x"]]
+    frame["first"] = np.where(frame["t"] == 0, frame["y"], np.nan)
+    with pytest.raises(PlanError, match="'x' is constant within 'who'") as found:
+        frame.mice.plan("y ~ x*t", model="mixedlm", groups="who")
+    assert found.value.do == "df.mice.impute('y ~ x*t', model='mixedlm', groups='who', id='who')"
+    plan = eval(found.value.do.replace("impute", "plan"), {"df": frame})
+    assert plan["x"].together and "first" not in plan.order  # what one row of a group says holds for all
 
 
 def constant_but_for(cells, kind="number"):
