@@ -132,7 +132,6 @@ WRONG = {
     "model: a word of the fit": ("y ~ x", {"maxiter": 9}),
     "models: too few": (["y ~ x", "k ~ z"], {"model": ["ols"]}),
     "id: intervals": ("stop ~ x", {"model": "phreg", "status": "d", "entry": "start"}),
-    "id: groups": ("y ~ level", {"model": "mixedlm", "groups": "id"}),
     "checkpoint: no path": ("y ~ x + z", {"checkpoint": 3}),
     "an array that follows from a column": ("y ~ x", {"model": "wls", "weights": np.exp(np.arange(N) / 50.0)}),
 }

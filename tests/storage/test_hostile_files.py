@@ -44,7 +44,9 @@ def parts(tmp_path_factory):
     frame["g"] = frame["g"].astype(object)
     studies = {
         "by": {"by": "s"}, "levels": {"formula": "y ~ x"},
-        "means": {"formula": "y ~ x", "model": "mixedlm", "groups": "k", "methods": {"g": "leave"}},
+        "means": {
+            "formula": "y ~ x", "model": "mixedlm", "groups": "k", "methods": {"g": "leave"}, "congeniality": "terms"
+        },
     }  # fmt: skip
     found = {}
     for name, words in studies.items():

@@ -31,7 +31,7 @@ from .defaults import (
     normal_or_power,
 )
 from .draft import Draft, by_kind, hazard_of
-from .levels import before, by_cluster, clusters_of, constant_in_clusters, random_pieces, shared
+from .levels import as_drawn, before, by_cluster, clusters_of, constant_in_clusters, random_pieces, shared
 from .likelihoods import likelihood_of
 from .methods_by_kind import without_density
 from .plan import Factor, Piece
@@ -386,7 +386,7 @@ def _method(
     if column.kind is Kind.NUMERIC and censored and not positive:
         label, why = censored_model(draft, name, others)
     elif column.kind is Kind.NUMERIC:
-        label, why = normal_or_power(draft.seen_by(name), name, others, positive, cut_of(draft, name))
+        label, why = normal_or_power(as_drawn(draft, name), name, others, positive, cut_of(draft, name))
     elif column.kind is Kind.COUNT:
         label, why = count_or_not(draft, name, others or given)
     else:

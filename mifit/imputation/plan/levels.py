@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...frame.table import Table
 from ..contract import Method, facts_of
 from ..methods import METHODS
 from .defaults import constant_within
@@ -15,7 +16,7 @@ from .draft import Draft
 from .likelihoods import likelihood_of
 from .plan import Piece
 
-__all__ = ["before", "by_cluster", "clusters_of", "constant_in_clusters", "random_pieces", "shared"]
+__all__ = ["as_drawn", "before", "by_cluster", "clusters_of", "constant_in_clusters", "random_pieces", "shared"]
 
 _FEWEST = 5  # clusters, for a column's own model to have their levels
 _SMALLEST = 1.5  # mean rows of a cluster, for the same
@@ -39,6 +40,14 @@ def shared(draft: Draft, names: Sequence[Hashable]) -> tuple[list[Hashable], lis
     """Columns of clusters, and columns of rows."""
     level = {name: constant_in_clusters(draft, name) for name in names}
     return [n for n in names if level[n]], [n for n in names if not level[n]]
+
+
+def as_drawn(draft: Draft, name: Hashable) -> Table:
+    """The table as the own model of a column sees it: one row of each cluster, for a column of clusters."""
+    table, unit = draft.seen_by(name), draft.options.id
+    if draft.clusters is None or not constant_in_clusters(draft, name):
+        return table
+    return table.part(np.sort(np.unique(table[unit].values, return_index=True)[1]))
 
 
 def before(draft: Draft, name: Hashable, covariates: Sequence[Hashable]) -> list[Hashable]:
