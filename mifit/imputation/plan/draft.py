@@ -126,10 +126,9 @@ class Draft:
             )
         if facts_of(method).clustered and method.unit is None:
             if self.clusters is None:
-                plain = next(n for n, known in METHODS.items() if facts_of(known).by_cluster == name_of(method))
                 raise PlanError(
                     f"{name_of(method)!r} draws {name!r} with the level of its cluster; no clusters are named.",
-                    do=call("df.mice.impute", methods={name: plain}),
+                    do=call("df.mice.impute", methods={name: suiting(column, self.mode == "compatible")[0]}),
                 )
             method = dataclasses.replace(method, unit=self.clusters)
         if facts_of(method).tuned:
