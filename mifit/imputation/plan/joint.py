@@ -239,6 +239,8 @@ def _add_auxiliary_factors(
     base = len(analyses) + len(rest) + sum(len(q.terms.codes) for q in draft.questions)
     chosen = {n: _method(draft, n, [], False, [v for v in draft.in_analysis if v != n]) for n in auxiliaries}
     in_turn = sorted(auxiliaries, key=lambda n: (turn(draft.table[n], chosen[n][0]), draft.n_missing(n)))
+    if draft.clusters is not None:
+        in_turn = [name for one in shared(draft, in_turn) for name in one]
     for position, name in enumerate(in_turn):
         unit = draft.options.id
         level = unit is not None and constant_within(draft.table, name, unit)
@@ -246,6 +248,8 @@ def _add_auxiliary_factors(
         start += _of_clusters(draft, name) if level and draft.clusters is not None else rest
         n_fit = len(np.unique(draft.table[unit].values)) if level else draft.table.n_rows
         before = [other for other in in_turn[:position] if not draft.uninformative(other, name)]
+        if level and draft.clusters is not None:
+            before = shared(draft, before)[0]
         room = allowed_parameters(draft.table, name, n_fit) - base
         earlier = strongest(draft.associations, name, before, (), room + 1) if room > 0 else []
         method, label, _ = by_cluster(draft, name, *chosen[name])
