@@ -267,6 +267,12 @@ def _coded(outcome: Array, levels: Levels, k: int, name: str) -> Array:
 
 def _refuse_numbers(outcome: Array, design: FrozenDesign, call: Call) -> None:
     """Refuse a number where a model of shares or of yes and no is asked for."""
+    negative = int((outcome < 0).sum())
+    if negative and call.spec.facts.counts and call.spec.spread is not None:
+        raise ModelError(
+            f"{call.spec.label} models counts; {design.outcome_label!r} is negative in {negative} rows.",
+            do=calls.call("imp.fit", design.formula, model="mixedlm"),
+        )
     binomial = type(call.init.get("family")).__name__ == "Binomial"
     outside = (outcome < 0) | (outcome > 1)
     if not (outside.any() and (binomial or call.spec.facts.binary or call.spec.facts.share)) or "n_trials" in call.init:

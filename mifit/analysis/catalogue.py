@@ -8,7 +8,6 @@ What formulas and imputations have to know too, such as that its outcome has lev
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..formula.model_facts import ModelFacts, model_facts
+from .degrees import within_groups
+from .fit_ways import fit_choice, fit_mixed, fit_ordinal, fit_polished
 from .parameters import (
     Reading,
     as_it_is,
@@ -23,6 +24,8 @@ from .parameters import (
     by_column,
     by_level,
     cut_points,
+    generalised_effects,
+    generalised_spread,
     log_dispersion,
     log_precision,
     mixed_effects,
@@ -79,6 +82,11 @@ class Spec:
     alone: str = ""  #: the model that it is without its groups
 
     @property
+    def conditional(self) -> bool:
+        """Whether every group has a constant of its own, which is conditioned on."""
+        return self.groups and not self.constant and self.spread is None
+
+    @property
     def facts(self) -> ModelFacts:
         """The properties that formulas and imputations use too."""
         return model_facts(self.name)
@@ -106,60 +114,16 @@ def _mixed_facts(result: Any, job: Job) -> dict[str, str]:
     return {"No. Groups": str(_n_groups(job)), "Method": "REML" if result.reml else "ML"}
 
 
+def _generalised_facts(result: Any, job: Job) -> dict[str, str]:
+    """Return groups and how the random effects were integrated."""
+    how = f"ML, {result.nodes} quadrature nodes" if getattr(result, "nodes", 1) > 1 else "ML, Laplace"
+    return {"No. Groups": str(_n_groups(job)), "Method": how}
+
+
 def _ordinal_facts(result: Any, job: Job) -> dict[str, str]:
     """Return the distribution of the latent variable."""
     distribution = job.init.get("distr", "probit")
     return {"Distribution": str(getattr(distribution, "name", distribution))}
-
-
-def _fit_ordinal(model: Any, words: Mapping[str, Any]) -> Any:
-    """Fit by Newton's method, or by BFGS if that does not converge; statsmodels' default stops too early."""
-    if "method" in words:
-        return model.fit(**words)
-    try:
-        found = model.fit(**{"method": "newton", **words})
-        if found.mle_retvals["converged"] and np.isfinite(np.asarray(found.cov_params())).all():
-            return found
-    except (ArithmeticError, ValueError, np.linalg.LinAlgError):
-        pass
-    return model.fit(**{"method": "bfgs", "gtol": 1e-8, **words})
-
-
-def _fit_polished(model: Any, words: Mapping[str, Any]) -> Any:
-    """Fit, and take Newton's last steps from there: BFGS stops at five digits."""
-    found = model.fit(**words)
-    if "method" in words:
-        return found
-    params = np.ravel(np.asarray(found.params, dtype=np.float64))
-    try:
-        better = model.fit(**{**words, "method": "newton", "start_params": params, "maxiter": 50})
-        finite = np.isfinite(np.asarray(better.params)).all() and np.isfinite(better.llf)
-    except (ArithmeticError, ValueError, np.linalg.LinAlgError):
-        return found
-    return better if finite and better.llf >= found.llf - 1e-9 * abs(found.llf) else found
-
-
-def _fit_mixed(model: Any, words: Mapping[str, Any]) -> Any:
-    """Fit by BFGS to eight digits, as lme4, and as statsmodels does it where that stops short.
-
-    Not by L-BFGS, second on statsmodels' own list: it can call a variance of zero converged.
-    """
-    if "method" in words:
-        return model.fit(**words)
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        found = model.fit(**{"gtol": 1e-8, **words, "method": "bfgs"})
-    if not found.converged:
-        return model.fit(**words, method=["bfgs", "cg", "powell"])
-    for one in said:
-        warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
-    return found
-
-
-def _fit_choice(model: Any, words: Mapping[str, Any]) -> Any:
-    """Fit a conditional multinomial model from zero; statsmodels would start at random."""
-    levels = len(np.unique(np.asarray(model.endog)))
-    return _fit_polished(model, {"start_params": np.zeros(model.exog.shape[1] * (levels - 1)), **words})
 
 
 def _n_groups(job: Job) -> int:
@@ -175,14 +139,9 @@ def _n_events(job: Job) -> int:
 
 def _within_groups(job: Job) -> float:
     """Return residual degrees of freedom of a conditional model: rows - groups whose outcome varies - coefficients."""
-    codes, outcome = np.asarray(job.init["groups"]), job.endog.to_numpy()
-    order = np.argsort(codes, kind="stable")
-    starts = np.flatnonzero(np.r_[True, np.diff(codes[order]) != 0])
-    low, high = (extreme.reduceat(outcome[order], starts) for extreme in (np.minimum, np.maximum))
-    counts = np.diff(np.r_[starts, len(order)])
-    varies = high > 0 if model_facts(job.model).counts else high > low
-    choices = max(len(job.levels) - 1, 1)
-    return float((counts[varies] - 1).sum() - choices * len(job.exog.columns))
+    counts = model_facts(job.model).counts
+    free = within_groups(np.asarray(job.init["groups"]), job.endog.to_numpy(), counts)
+    return float(free - max(len(job.levels) - 1, 1) * len(job.exog.columns))
 
 
 def _free_scale(result: Any) -> dict[str, float]:
@@ -200,7 +159,7 @@ _DISCRETE: dict[str, Any] = {
 _COUNT: dict[str, Any] = {
     "quiet": {"disp": 0, "maxiter": 1000},
     "separates": lambda result: True,
-    "fit": _fit_polished,
+    "fit": fit_polished,
     "scaled": True,
 }
 _LINEAR: dict[str, Any] = {
@@ -211,7 +170,7 @@ _LINEAR: dict[str, Any] = {
     "mean": "identity",
 }
 _CONDITIONAL: dict[str, Any] = {
-    "fit": _fit_polished,
+    "fit": fit_polished,
     "separates": lambda result: True,
     "df": lambda result, job: _within_groups(job),
     "df_source": "within groups",
@@ -222,8 +181,21 @@ _CONDITIONAL: dict[str, Any] = {
     "scaled": True,
     "likelihood": "plain",
 }
+_GENERALISED_MIXED: dict[str, Any] = {
+    "separates": lambda result: True,
+    "lines": _generalised_facts,
+    "reading": generalised_effects,
+    "spread": generalised_spread,
+    "df": lambda result, job: float("inf"),
+    "groups": True,
+    "words": frozenset({"re_formula"}),
+    "robust": False,
+    "likelihood": "generalised mixed",
+    "equation": "generalised mixed",
+}
 _REGRESSION, _DISCRETE_MODEL = "statsmodels.regression.", "statsmodels.discrete.discrete_model."
-_CHOICE = "statsmodels.discrete.conditional_models."
+_CHOICE, _GENERALISED = "statsmodels.discrete.conditional_models.", "mifit.analysis.glmm_model."
+
 _ENTRIES = (
     Spec(
         "ols",
@@ -336,7 +308,7 @@ _ENTRIES = (
         separates=lambda result: True,
         lines=_ordinal_facts,
         reading=cut_points,
-        fit=_fit_ordinal,
+        fit=fit_ordinal,
         constant=False,
         scaled=True,
         cov_types=("nonrobust", *_HC, "cluster", "HAC"),
@@ -353,7 +325,7 @@ _ENTRIES = (
         reading=log_precision,
         dispersion=0.0,
         mean="log odds",
-        fit=_fit_polished,
+        fit=fit_polished,
         scaled=True,
         likelihood="plain",
     ),
@@ -394,7 +366,7 @@ _ENTRIES = (
         "mixedlm",
         _REGRESSION + "mixed_linear_model.MixedLM",
         "MixedLM",
-        fit=_fit_mixed,
+        fit=fit_mixed,
         lines=_mixed_facts,
         scale=lambda result: {"Mean Scale": float(result.scale)},
         reading=mixed_effects,
@@ -409,6 +381,36 @@ _ENTRIES = (
         equation="mixed",
         mean="identity",
         called="linear mixed model",
+    ),
+    Spec(
+        "mixed_logit",
+        _GENERALISED + "MixedLogit",
+        "MixedLogit",
+        mean="log odds",
+        ratio="odds ratio",
+        called="mixed logistic regression",
+        alone="logit",
+        **_GENERALISED_MIXED,
+    ),
+    Spec(
+        "mixed_poisson",
+        _GENERALISED + "MixedPoisson",
+        "MixedPoisson",
+        mean="log",
+        ratio="rate ratio",
+        called="mixed Poisson regression",
+        alone="poisson",
+        **_GENERALISED_MIXED,
+    ),
+    Spec(
+        "mixed_ordinal",
+        _GENERALISED + "MixedOrdinal",
+        "MixedOrdinal",
+        ratio="odds ratio",
+        called="mixed ordinal regression",
+        alone="ordinal",
+        constant=False,
+        **_GENERALISED_MIXED,
     ),
     Spec(
         "phreg",
@@ -448,7 +450,7 @@ _ENTRIES = (
         "ConditionalMNLogit",
         reading=by_choice,
         called="conditional multinomial regression",
-        **{**_CONDITIONAL, "fit": _fit_choice, "likelihood": "choice", "scaled": False},
+        **{**_CONDITIONAL, "fit": fit_choice, "likelihood": "choice", "scaled": False},
     ),
 )
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ..typing import Array
 from .mixed_maximum import MixedFit, fixed_covariance, information_at
 
-__all__ = ["RULES", "between_within", "satterthwaite", "units_of"]
+__all__ = ["RULES", "between_within", "satterthwaite", "units_of", "within_groups"]
 
 Codes = npt.NDArray[np.int64]
 
@@ -140,6 +140,33 @@ def units_of(groups: Codes, parts: Sequence[Array]) -> list[Codes]:
             pairs = np.column_stack([groups, part.argmax(axis=1)])
             found.append(np.unique(pairs, axis=0, return_inverse=True)[1].ravel().astype(np.int64))
     return [groups, *sorted(found, key=lambda codes: int(codes.max()))]
+
+
+def within_groups(groups: Codes, outcome: Array, counts: bool) -> int:
+    """Rows less groups, over the groups whose outcome tells a conditional model something.
+
+    Parameters
+    ----------
+    groups : ndarray of int, shape (n,)
+    outcome : ndarray, shape (n,)
+    counts : bool
+        Whether the outcome is a count: a group of nothing but zeros then tells nothing, else one of equal values.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> within_groups(np.array([0, 0, 1, 1, 1]), np.array([1.0, 1, 0, 1, 1]), False)
+    2
+    """
+    order = np.argsort(groups, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(groups[order]) != 0])
+    low, high = (extreme.reduceat(outcome[order], starts) for extreme in (np.minimum, np.maximum))
+    sizes = np.diff(np.r_[starts, len(order)])
+    varies = high > 0 if counts else high > low
+    return int((sizes[varies] - 1).sum())
 
 
 def _multiples(exog: Array, column: Array, unit: Codes) -> npt.NDArray[np.bool_]:

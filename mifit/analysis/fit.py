@@ -248,6 +248,8 @@ def _run(job: Job, design: FrozenDesign | None = None, rule: str = "") -> _One:
             if not full_rank(job):
                 return _nothing(job, full_rank=False)
             raise stopped_short(spec.label, job.k, str(short)) from short
+        except ModelError:
+            raise
         except Exception as error:
             raise failure(spec.label, job.k, ranked(job), error, job.endog.to_numpy(dtype=float)) from error
         kept = None if design is None else _native(job, design, found) if found.level or found.again else found.result

@@ -187,7 +187,11 @@ def _origin(design: FrozenDesign, completed: CompletedSets, call: Call) -> Array
     Covariances of effects of columns far from 0 are averaged to few digits: of columns near 0 to all of them. An
     unrestricted covariance of random effects with an intercept among them says the same wherever the columns begin.
     """
-    if call.spec.likelihood != "mixed" or "re_formula" not in call.init or call.fit.keys() & {"free", "cov_pen"}:
+    if (
+        call.spec.likelihood not in ("mixed", "generalised mixed")
+        or "re_formula" not in call.init
+        or call.fit.keys() & {"free", "cov_pen"}
+    ):
         return None
     random = job_of(design, completed, call, 0).init["exog_re"].to_numpy()
     constant = np.ptp(random, axis=0) == 0
@@ -350,6 +354,11 @@ def _mixed_best(result: Any, job: Job) -> Array:
     return np.concatenate([fit.fe_params, lower, fit.vcomp, [fit.scale]])
 
 
+def _generalised_best(result: Any, job: Job) -> Array:
+    """Return coefficients, cut points, and the lower triangle of the random effects' covariance."""
+    return np.concatenate([result.fit.coefficients, result.fit.psi[np.tril_indices(len(result.fit.psi))]])
+
+
 _KINDS: dict[str, _Kind] = {
     "plain": _Kind(_plain_at, _flat),
     "choice": _Kind(_choice_at, _choice_best),
@@ -358,4 +367,5 @@ _KINDS: dict[str, _Kind] = {
     "dispersion": _Kind(_dispersion_at, _dispersion_best),
     "cut points": _Kind(_cut_points_at, _cut_points_best),
     "mixed": _Kind(_mixed_at, _mixed_best),
+    "generalised mixed": _Kind(_plain_at, _generalised_best),
 }

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..typing import Array
 
-__all__ = ["Grouped", "Point", "composed", "grouped", "loglik_at", "packed_columns", "point", "root_of"]
+__all__ = ["Grouped", "Point", "composed", "grouped", "loglik_at", "orthogonal", "packed_columns", "point", "root_of"]
 
 Codes = npt.NDArray[np.int64]
 
@@ -80,8 +80,8 @@ def grouped(endog: Array, exog: Array, random: Array, parts: Sequence[Array], gr
     FloatingPointError
         If the fixed columns leave nothing of the outcome.
     """
-    x, fixed = _orthogonal(exog)
-    z, back = _orthogonal(random)
+    x, fixed = orthogonal(exog)
+    z, back = orthogonal(random)
     n = len(endog)
     own = x.T @ endog / n
     remainder = endog - x @ own
@@ -277,7 +277,7 @@ def _weighed(data: Grouped, root: Array) -> tuple[float, Array, Array]:
     return float(np.linalg.slogdet(middle)[1].sum()), np.asarray(weighed, dtype=np.float64), (total + total.T) / 2
 
 
-def _orthogonal(columns: Array) -> tuple[Array, Array]:
+def orthogonal(columns: Array) -> tuple[Array, Array]:
     """Return columns of mean square 1, orthogonal over the rows, and the effects of the given ones from theirs."""
     n, p = columns.shape
     size = np.sqrt((columns**2).mean(axis=0))

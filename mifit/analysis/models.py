@@ -102,8 +102,19 @@ _ELSEWHERE = {
         "multilevel",
         "hierarchical",
         "xtmixed",
-        "glmer",
     ),
+    "mixed_logit": (
+        "glmer",
+        "melogit",
+        "xtlogit",
+        "xtmelogit",
+        "glmm",
+        "mixedlogit",
+        "glmmtmb",
+        "binomialbayesmixedglm",
+    ),
+    "mixed_poisson": ("mepoisson", "xtpoisson", "mixedpoisson", "poissonbayesmixedglm"),
+    "mixed_ordinal": ("clmm", "meologit", "xtologit", "mixedordinal"),
     "phreg": (
         "coxreg",
         "coxregression",
@@ -271,7 +282,7 @@ def model_name(model: Any) -> str:
     cls = getattr(model, "__self__", model)  # a formula function is the class's own from_formula
     word = cls.__name__ if isinstance(cls, type) else model
     name = word.lower() if isinstance(word, str) else None
-    if isinstance(cls, type) and not cls.__module__.startswith("statsmodels."):
+    if isinstance(cls, type) and not cls.__module__.startswith(("statsmodels.", __package__)):
         name = None
     if name in MODELS:
         return str(name)

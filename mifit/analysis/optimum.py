@@ -218,4 +218,5 @@ _DISTANCES: dict[str, Callable[[Any, Job, Reading], float]] = {
     "robust": _robust,
     "quantile": _quantile,
     "mixed": _mixed,
+    "generalised mixed": lambda result, job, reading: float(result.fit.distance),
 }

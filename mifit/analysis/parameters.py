@@ -12,7 +12,7 @@ from .degrees import RULES, between_within, satterthwaite, units_of
 from .mixed_maximum import fit_of, fixed_covariance, scale_parameters
 from .ordered import DISTRIBUTIONS, information, row_scores
 from .sandwich import cox_scores, sandwich
-from .spread import Spread, linear_spread, spread_names
+from .spread import Spread, generalised_shares, linear_spread, spread_names
 
 if TYPE_CHECKING:
     from .job import Job
@@ -26,6 +26,8 @@ __all__ = [
     "cut_points",
     "cut_points_of",
     "degrees_of",
+    "generalised_effects",
+    "generalised_spread",
     "hazard_scores",
     "increments_of",
     "log_dispersion",
@@ -208,14 +210,45 @@ def mixed_spread(result: Any, job: Job) -> Spread:
     return linear_spread(fit, job.exog.to_numpy(), job.named.get("groups", "Group"), random, further)
 
 
+def generalised_effects(result: Any, job: Job) -> Reading:
+    """Read a generalised mixed model: coefficients and cut points as they are, then its variances as logarithms."""
+    names = (*map(str, job.exog.columns), *result.model.parameter_names[job.exog.shape[1] :])
+    estimate, covariance = _array(result.params), np.asarray(result.joint, dtype=np.float64)
+    if result.singular:
+        return Reading(names, estimate, covariance, boundary="a variance is at its boundary")
+    figures = result.scale_figures[0]
+    spread = _spread_names(job, len(result.fit.root), residual=False)
+    return Reading((*names, *spread), np.concatenate([estimate, figures]), covariance, n_scale=len(figures))
+
+
+def generalised_spread(result: Any, job: Job) -> Spread:
+    """Variance components of a generalised mixed model, intraclass correlation and R²."""
+    psi, q = result.fit.psi, len(result.fit.root)
+    names, scales = spread_names(_random_names(job, q), [], False)
+    sizes = np.sqrt(np.diag(psi))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        alike = psi / np.outer(sizes, sizes)
+    own = np.append(sizes**2, [alike[i, j] for i in range(q) for j in range(i)])
+    k = len(own)
+    variances = np.full(k, np.nan) if result.singular else np.diag(result.joint)[-k:]
+    more = generalised_shares(result, job.named.get("groups", "Group"))
+    return Spread(
+        (*names, *more.names), (*scales, *more.scales), np.concatenate([own, more.estimates]),
+        np.concatenate([variances, more.variances]),
+    )  # fmt: skip
+
+
 def degrees_of(job: Job, result: Any, rule: str) -> Array:
     """Complete-data degrees of freedom of each coefficient of a mixed model, shape (p,)."""
     if rule == RULES[1]:
         return satterthwaite(fit_of(result, job))
-    exog = job.exog.to_numpy()
-    random = job.init["exog_re"].to_numpy() if "exog_re" in job.init else np.ones((len(exog), 1))
+    exog, n = job.exog.to_numpy(), len(job.endog)
+    random = job.init["exog_re"].to_numpy() if "exog_re" in job.init else np.ones((n, 1))
+    cuts = max(len(job.levels) - 1, 0)  # of an ordinal model: constants, which count as one
+    exog = np.column_stack([exog, np.ones(n)]) if cuts else exog
     units = units_of(np.asarray(job.init["groups"]), list((job.init.get("components") or {}).values()))
-    return between_within(exog, units, random)
+    found = between_within(exog, units, random)
+    return np.append(found[:-1], np.repeat(found[-1], cuts)) if cuts else found
 
 
 def _random_names(job: Job, q: int) -> list[str]:
@@ -225,9 +258,9 @@ def _random_names(job: Job, q: int) -> list[str]:
     return [group if name == "Group" else str(name) for name in effects]
 
 
-def _spread_names(job: Job, q: int) -> list[str]:
+def _spread_names(job: Job, q: int, residual: bool = True) -> list[str]:
     """Return the names of the variance components on their scales, in the order of ``n_scale``."""
-    plain, scales = spread_names(_random_names(job, q), list(job.init.get("components") or ()), True)
+    plain, scales = spread_names(_random_names(job, q), list(job.init.get("components") or ()), residual)
     words = {"log": "log", "fisher": "atanh"}
     return [f"{words[scale]}({name})" for name, scale in zip(plain, scales, strict=True)]
 

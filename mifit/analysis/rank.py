@@ -42,7 +42,7 @@ def full_rank(job: Job, result: Any = None) -> bool:
     if len(job.exog) < job.exog.shape[1]:
         return False
     spec, columns = MODELS[job.model], job.exog.to_numpy()
-    if not (spec.constant or spec.groups or job.init.get("strata") is not None):
+    if not (spec.constant or spec.conditional or job.init.get("strata") is not None):
         columns = np.column_stack([np.ones(len(columns)), columns])
     if (spec.constant or columns.shape[1] > job.exog.shape[1]) and _far_from_doubt(columns):
         return True  # at a fraction of the price
@@ -72,7 +72,7 @@ def ranked(job: Job) -> pd.DataFrame:
         without any spread left are 0; units are gone.
     """
     spec, exog = MODELS[job.model], job.exog
-    within = job.init.get("groups" if spec.groups else "strata") if not spec.constant else None
+    within = job.init.get("groups" if spec.conditional else "strata") if not spec.constant else None
     if within is not None:
         return _about(exog, exog.groupby(np.asarray(within)).transform("mean").to_numpy())
     if not spec.constant:

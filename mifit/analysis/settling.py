@@ -87,6 +87,8 @@ def settled_fit(job: Job, design: FrozenDesign | None = None) -> Settled:
     """
     if MODELS[job.model].equation == "mixed" and len(job.exog.columns):
         return _settle_mixed(job, design)
+    if MODELS[job.model].equation == "generalised mixed":
+        return _settle_generalised(job, design)
     first, runaway, error = None, None, None
     try:
         first = _attempt(job, scaled(job), job.fit, design)
@@ -167,6 +169,25 @@ def _settle_mixed(job: Job, design: FrozenDesign | None) -> Settled:
     except FloatingPointError as failed:
         raise Unsettled(str(failed)) from failed
     if not found.settled:
+        raise _short_of_it(found)
+    return found
+
+
+def _settle_generalised(job: Job, design: FrozenDesign | None) -> Settled:
+    """Fit a generalised mixed model, whose columns are brought to one size where it is maximised."""
+    spec = MODELS[job.model]
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            result = spec.fit(model_of(job, design), job.fit)
+            reading = spec.reading(result, job)
+    except FloatingPointError as failed:
+        raise Unsettled(str(failed)) from failed
+    far = distance(result, job, reading)
+    found = Settled(
+        result, reading, reading, job, None, far, _separated(job, result, reading), False, tuple(caught)
+    )  # fmt: skip
+    if not (found.settled or found.separated):
         raise _short_of_it(found)
     return found
 

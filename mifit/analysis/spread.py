@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
 from ..typing import Array
 from .mixed_maximum import MixedFit, fixed_covariance, information_at, scale_parameters
 
-__all__ = ["CONDITIONAL", "MARGINAL", "Spread", "linear_spread", "shares", "spread_names"]
+__all__ = ["CONDITIONAL", "MARGINAL", "Spread", "generalised_shares", "linear_spread", "shares", "spread_names"]
 
 MARGINAL, CONDITIONAL = "R-squared (marginal)", "R-squared (conditional)"
 
@@ -68,16 +70,19 @@ def linear_spread(fit: MixedFit, exog: Array, group: str, random: Sequence[str],
     own = np.concatenate([sizes**2, correlations, fit.vcomp, [fit.scale]])
     variances = np.full(len(own), np.nan) if found is None else np.diag(found[1])
     parts = _means(fit)
-    covariance = np.full((len(parts), len(parts)), np.nan) if found is None else _covariance(fit)
+    covariance = _of_residuals(fit, len(parts)) if found is None else _covariance(fit)
     units = [*([group] if q else []), *further]
-    more = shares(units, parts, covariance, exog, fit.fe_params, fixed_covariance(fit))
+    more = shares(units, parts, covariance, exog, fit.fe_params, fixed_covariance(fit), found is None)
     return Spread(
         (*names, *more.names), (*scales, *more.scales), np.concatenate([own, more.estimates]),
         np.concatenate([variances, more.variances]),
     )  # fmt: skip
 
 
-def shares(units: Sequence[str], parts: Array, covariance: Array, exog: Array, beta: Array, fixed: Array) -> Spread:
+def shares(
+    units: Sequence[str], parts: Array, covariance: Array, exog: Array, beta: Array, fixed: Array,
+    singular: bool = False,
+) -> Spread:  # fmt: skip
     r"""Shares of variance between units (intraclass correlations), marginal and conditional R².
 
     Parameters
@@ -91,6 +96,8 @@ def shares(units: Sequence[str], parts: Array, covariance: Array, exog: Array, b
     beta : ndarray, shape (p,)
     fixed : ndarray, shape (p, p)
         Covariance of ``beta``.
+    singular : bool, default False
+        Whether a variance is at its boundary: intraclass correlations then have no standard error.
 
     Returns
     -------
@@ -125,9 +132,55 @@ def shares(units: Sequence[str], parts: Array, covariance: Array, exog: Array, b
     some, any_ = f > _NOTHING * total, f + random > _NOTHING * total
     by_f = np.array([0.0] * c + [1 / f if some else np.nan, 1 / (f + random) if any_ else np.nan])
     variances = np.einsum("ij,jk,ik->i", slopes, covariance, slopes) + by_f**2 * own
+    variances[:c] = np.where(singular, np.nan, variances[:c])
     estimates = np.append(parts[:-1] / total, [f / (f + total), (f + random) / (f + total)])
     names = (*(f"{unit} ICC" for unit in units), MARGINAL, CONDITIONAL)
     return Spread(names, ("logit",) * (c + 2), estimates, np.where(variances > 0, variances, np.nan))
+
+
+def generalised_shares(result: Any, group: str) -> Spread:
+    r"""Intraclass correlation and R² of a generalised mixed model, on the scale of its linear predictor.
+
+    Parameters
+    ----------
+    result : GeneralisedMixedResults
+    group : str
+
+    Returns
+    -------
+    Spread
+
+    Notes
+    -----
+    The residual variance is that of the logistic distribution, :math:`\pi^2/3`; of a Poisson model
+    :math:`\log(1 + 1/\lambda)`, with the mean :math:`\log\lambda = \bar\eta + a/2`, :math:`\bar\eta` the mean of
+    the fixed part and a the variance of the random effects.
+
+    References
+    ----------
+    Nakagawa, S., Johnson, P. C. D. and Schielzeth, H. (2017). The coefficient of determination R² and intra-class
+    correlation coefficient from generalized linear mixed-effects models revisited and expanded. *Journal of the Royal
+    Society Interface* 14, 20170213. doi:10.1098/rsif.2017.0213
+    """
+    model, fit = result.model, result.fit
+    p = model.exog.shape[1]
+    beta, fixed = fit.coefficients[:p], result.joint[:p, :p]
+    half = model.random @ (fit.rows.random @ fit.root)
+    random = float((half**2).sum() / len(half))
+    level = float(np.mean(model.exog @ beta + model.offset)) + random / 2
+    residual = float(np.logaddexp(0.0, -level)) if model.family == "poisson" else np.pi**2 / 3
+    covariance = np.zeros((2, 2))
+    if not result.singular:
+        q, many = len(fit.root), len(fit.theta)
+        lower = np.tril_indices(q)
+        by_root = 2 * (model.random @ fit.rows.random).T @ half / len(half)
+        slope = by_root[lower] / random
+        own = float(slope @ np.linalg.inv(fit.information)[many:, many:] @ slope)
+        # the residual variance of counts moves with the random effects' variance
+        chance = float(expit(-level))
+        along = np.array([1.0, -chance * random / 2 / residual if model.family == "poisson" else 0.0])
+        covariance = own * np.outer(along, along)
+    return shares([group], np.array([random, residual]), covariance, model.exog, beta, fixed, result.singular)
 
 
 def _means(fit: MixedFit) -> Array:
@@ -137,6 +190,13 @@ def _means(fit: MixedFit) -> Array:
     squares = (effects**2).sum(axis=(0, 1)) / data.n_rows * fit.scale
     first = [squares[:q].sum()] if q else []
     return np.array([*first, *(squares[part].sum() for part in data.slices), fit.scale])
+
+
+def _of_residuals(fit: MixedFit, many: int) -> Array:
+    """Return the same where a variance is at its boundary: that of the residual variance alone."""
+    out = np.zeros((many, many))
+    out[-1, -1] = 2 / max(fit.data.n_rows - len(fit.fe_params), 1)
+    return out
 
 
 def _covariance(fit: MixedFit) -> Array:

@@ -59,6 +59,9 @@ _FACTS: Mapping[str, ModelFacts] = {
     "glm": ModelFacts(("Gaussian", "Identity"), by_family=True),
     "gee": ModelFacts(by_family=True, clustered=True),
     "mixedlm": ModelFacts(clustered=True),
+    "mixed_logit": ModelFacts(binary=True, support="of two values"),
+    "mixed_poisson": ModelFacts(counts=True, support="whole numbers from 0"),
+    "mixed_ordinal": ModelFacts(levels=True, ordered=True, shared="one set of cut points"),
     "phreg": ModelFacts(hazard=True, shared="one baseline hazard"),
 }
 _NOTHING_KNOWN = ModelFacts()

@@ -53,11 +53,12 @@ class Ordered:
     columns: list[int]
     cdf: Callable[[Array], Array]
     pdf: Callable[[Array], Array]
+    further: int = 0  #: parameters of spread, which come last and change no probability of a usual group
 
     def linear(self, X: Array, params: Array, offset: Array) -> Array:
         """Return each cut point minus the linear predictor, shape (n, K - 1)."""
         p = X.shape[1]
-        return np.asarray(params[p:] - (X @ params[:p] + offset)[:, None])
+        return np.asarray(params[p : p + len(self.labels) - 1] - (X @ params[:p] + offset)[:, None])
 
     def chances(self, linear: Array) -> Array:
         """Return the probabilities, shape (n, K)."""
@@ -67,7 +68,7 @@ class Ordered:
     def slope(self, X: Array, linear: Array, level: int) -> Array:
         """Return the density at both cut points: their own derivatives, and minus those of the slopes, shape (n, q)."""
         n, k = linear.shape
-        out = np.zeros((n, X.shape[1] + k))
+        out = np.zeros((n, X.shape[1] + k + self.further))
         for cut, sign in ((level, 1.0), (level - 1, -1.0)):
             if 0 <= cut < k:
                 density = sign * self.pdf(linear[:, cut])
@@ -82,7 +83,7 @@ Levelled: TypeAlias = Multinomial | Ordered
 def is_levelled(results: PooledEstimates) -> bool:
     """Tell whether an analysis predicts a probability for each level instead of one mean."""
     spec = None if results.call is None else results.call.spec
-    return spec is not None and spec.facts.levels and not spec.groups
+    return spec is not None and spec.facts.levels and not spec.conditional
 
 
 def levelled(results: PooledEstimates) -> Levelled:
@@ -103,9 +104,9 @@ def levelled(results: PooledEstimates) -> Levelled:
     columns = [i for i, name in enumerate(design.names) if call.spec.constant or name != "Intercept"]
     if not call.spec.facts.ordered:
         return Multinomial(labels, columns)
-    given = call.init.get("distr", "probit")
+    given: Any = call.init.get("distr", "probit") if call.spec.spread is None else "logit"
     cdf, pdf = DISTRIBUTIONS[given][:2] if isinstance(given, str) and given in DISTRIBUTIONS else (given.cdf, given.pdf)
-    return Ordered(labels, columns, cdf, pdf)
+    return Ordered(labels, columns, cdf, pdf, results.fits.n_scale)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -125,11 +125,16 @@ def _component_cells(results: PooledEstimates, alpha: float) -> tuple[list[str],
     spread = variance_components(results, alpha)
     frame = pd.concat([spread, mixed_rsquared(results, alpha)])
     rows = [
-        ["" if np.isnan(row[name]) else _figure(row[name], 4 if name == "estimate" else 3) for name in FIGURES[:-1]]
+        ["" if np.isnan(row[name]) else _component_cell(name, float(row[name])) for name in FIGURES[:-1]]
         for _, row in frame.iterrows()
     ]
     headers = ["estimate", "std dev", f"[{alpha / 2:.4g}", f"{1 - alpha / 2:.4g}]", "FMI"]
     return headers, [str(name) for name in frame.index], rows
+
+
+def _component_cell(name: str, value: float) -> str:
+    """Return one figure of the variance components as printed."""
+    return f"{value:.3f}" if name == "fmi" else _figure(value, 4 if name == "estimate" else 3)
 
 
 def _span(fits: Fits) -> str:

@@ -97,7 +97,8 @@ def test_every_set_is_fitted_as_statsmodels_would(model, imp, completed):
 def test_a_name_a_class_and_a_formula_function_are_the_same_model(name):
     cls = load(name)
     assert model_name(name) == model_name(name.upper()) == model_name(cls) == model_name(cls.__name__) == name
-    assert model_name(cls.from_formula) == name
+    if cls.__module__.startswith("statsmodels."):
+        assert model_name(cls.from_formula) == name
     assert spec(cls) is spec(name)
     if hasattr(smf, name):
         assert model_name(getattr(smf, name)) == name

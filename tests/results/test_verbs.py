@@ -46,6 +46,7 @@ WORDS = {
     "generalizedpoisson": ("c", {}), "zeroinflatedpoisson": ("zi", {}), "mnlogit": ("k", {}),
     "ordinal": ("o", {"distr": "logit"}), "betareg": ("share", {}), "glm": ("c", {"family": sm.families.Poisson()}),
     "gee": ("b", {**GROUPS, "family": sm.families.Binomial()}), "mixedlm": ("y", GROUPS),
+    "mixed_logit": ("b", GROUPS), "mixed_poisson": ("c", GROUPS), "mixed_ordinal": ("o", GROUPS),
     "phreg": ("t", {"status": "event"}), "conditional_logit": ("b", FEW), "conditional_poisson": ("c", FEW),
     "conditional_mnlogit": ("k", FEW),
 }  # fmt: skip
@@ -89,8 +90,8 @@ REFUSED = {
     "predict": ROWLESS,
     "get_prediction": ROWLESS,
     "marginal_effects": {*ROWLESS, "phreg"},
-    "rsquared": set(MODELS) - {"ols", "wls", "gls", "mixedlm"},
-    "auc": set(MODELS) - {"logit", "probit", "gee", "conditional_logit"},
+    "rsquared": set(MODELS) - {"ols", "wls", "gls", "mixedlm", "mixed_logit", "mixed_poisson", "mixed_ordinal"},
+    "auc": set(MODELS) - {"logit", "probit", "gee", "conditional_logit", "mixed_logit"},
 }
 
 
