@@ -134,6 +134,9 @@ def model_of(job: Job, design: FrozenDesign | None = None, bare: bool = False) -
         endog = pd.Series(ordered, index=endog.index, name=endog.name)
     exog = job.exog if len(job.exog.columns) else None
     init = {word: given for word, given in job.init.items() if word != "components"}
+    if MODELS[job.model].facts.hazard and init.get("entry") is not None:
+        # a row is at risk after its entry; statsmodels has it at risk from then on
+        init["entry"] = np.nextafter(np.asarray(init["entry"], dtype=np.float64), np.inf)
     if job.init.get("components"):
         init["exog_vc"] = _components(job)
     if bare and exog is not None:

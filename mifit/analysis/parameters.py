@@ -83,6 +83,7 @@ def hazard_scores(result: Any, job: Job) -> Array:
     given = {word: None if job.init.get(word) is None else _array(job.init[word]) for word in _OF_ROWS}
     time, exog = _array(job.endog), job.exog.to_numpy()
     event = np.ones(len(time)) if given["status"] is None else given["status"]
+    exog = exog - exog.mean(axis=0)  # a partial likelihood has no origin
     linear = exog @ _array(result.params) + (0.0 if given["offset"] is None else given["offset"])
     efron = str(result.model.ties) == "efron"
     return cox_scores(exog, linear, time, event, given["entry"], given["strata"], efron)

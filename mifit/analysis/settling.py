@@ -12,6 +12,7 @@ import numpy as np
 
 from ..typing import Array
 from .build import model_of
+from .cox_maximum import CoxModel
 from .job import FrozenDesign, Job
 from .mixed_maximum import MixedFit, fixed_covariance, grouped_of, maximised, start_of
 from .models import MODELS, is_robust
@@ -89,6 +90,10 @@ def settled_fit(job: Job, design: FrozenDesign | None = None) -> Settled:
         return _settle_mixed(job, design)
     if MODELS[job.model].equation == "generalised mixed":
         return _settle_generalised(job, design)
+    if MODELS[job.model].facts.hazard and len(job.exog.columns) and not job.fit.keys() & {*_OPTIMIZER}:
+        found = _settle_hazards(job, design)
+        if found is not None:
+            return found
     first, runaway, error = None, None, None
     try:
         first = _attempt(job, scaled(job), job.fit, design)
@@ -152,6 +157,28 @@ def _attempt(job: Job, level: Scaled | None, words: Mapping[str, Any], design: F
     information = reading if known is own else level.raw(known) if level else known
     separated = _separated(job, result, information) or warned(caught, "PerfectSeparationWarning")
     return Settled(result, reading, information, used, level, far, separated, False, tuple(caught))
+
+
+def _settle_hazards(job: Job, design: FrozenDesign | None) -> Settled | None:
+    """Fit a Cox model without statsmodels, which evaluates it where its result is to be kept; None where that fails."""
+    fit = CoxModel(job).maximised()
+    if fit is None:
+        return None
+    if design is not None:
+        words = {**job.fit, "start_params": fit.params, "method": "newton", "maxiter": 0}
+        with suppress(*_NUMERICAL):
+            kept = _attempt(job, None, words, design)
+            said = tuple(
+                one for one in kept.caught if "failed to converge" not in str(one.message)
+            )  # no step was taken
+            return replace(kept, caught=said) if kept.settled or kept.separated else None
+        return None
+    reading = MODELS[job.model].reading(fit, job)
+    if not (np.isfinite(reading.covariance).all() and (np.diag(reading.covariance) > 0).all()):
+        return None
+    known = _by_information(fit, job, reading)
+    separated = _separated(job, fit, known)
+    return Settled(fit, reading, known, job, None, distance(fit, job, reading), separated, False, ())
 
 
 def _settle_mixed(job: Job, design: FrozenDesign | None) -> Settled:
