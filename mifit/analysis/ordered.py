@@ -10,7 +10,7 @@ from scipy.special import expit, ndtr
 
 from ..typing import Array
 
-__all__ = ["DISTRIBUTIONS", "information", "row_scores", "score"]
+__all__ = ["DISTRIBUTIONS", "climb_of", "information", "row_scores", "score"]
 
 Curve = Callable[[Array], Array]
 
@@ -85,6 +85,24 @@ def score(codes: npt.NDArray[np.int64], exog: Array, linear: Array, cuts: Array,
     array([0.5])
     """
     return np.asarray(row_scores(codes, exog, linear, cuts, distribution).sum(axis=0))
+
+
+def climb_of(
+    codes: npt.NDArray[np.int64], exog: Array, linear: Array, cuts: Array, distribution: str
+) -> tuple[float, Array, Array]:
+    """The log-likelihood, its derivative (q,) and its information (q, q); minus infinity where a level has no chance.
+
+    Examples
+    --------
+    >>> height, slope, bend = climb_of(np.array([0, 1]), np.zeros((2, 0)), np.zeros(2), np.zeros(1), "logit")
+    >>> round(height, 4), slope.tolist(), bend.tolist()
+    (-1.3863, [0.0], [[0.5]])
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        chance, change, bend = _derivatives(codes, exog, linear, cuts, distribution)
+        rows = change / chance[:, None]
+        height = float(np.log(chance).sum()) if (chance > 0).all() else -np.inf
+    return height, rows.sum(axis=0), rows.T @ rows - bend
 
 
 def row_scores(codes: npt.NDArray[np.int64], exog: Array, linear: Array, cuts: Array, distribution: str) -> Array:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..typing import Array
+from . import ordered_maximum
 from .build import model_of
 from .cox_maximum import CoxModel
 from .job import FrozenDesign, Job
@@ -90,8 +91,8 @@ def settled_fit(job: Job, design: FrozenDesign | None = None) -> Settled:
         return _settle_mixed(job, design)
     if MODELS[job.model].equation == "generalised mixed":
         return _settle_generalised(job, design)
-    if MODELS[job.model].facts.hazard and len(job.exog.columns) and not job.fit.keys() & {*_OPTIMIZER}:
-        found = _settle_hazards(job, design)
+    if len(job.exog.columns) and not job.fit.keys() & {*_OPTIMIZER}:
+        found = _settle_alone(job, design)
         if found is not None:
             return found
     first, runaway, error = None, None, None
@@ -159,26 +160,38 @@ def _attempt(job: Job, level: Scaled | None, words: Mapping[str, Any], design: F
     return Settled(result, reading, information, used, level, far, separated, False, tuple(caught))
 
 
-def _settle_hazards(job: Job, design: FrozenDesign | None) -> Settled | None:
-    """Fit a Cox model without statsmodels, which evaluates it where its result is to be kept; None where that fails."""
-    fit = CoxModel(job).maximised()
+def _settle_alone(job: Job, design: FrozenDesign | None) -> Settled | None:
+    """Fit a Cox or an ordered model without statsmodels, which evaluates it where its result is to be kept.
+
+    None for other models, and where no maximum is found.
+    """
+    facts = MODELS[job.model].facts
+    if not (facts.hazard or facts.ordered):
+        return None
+    level = scaled(job)
+    used = level.job if level else job
+    fit: Any = CoxModel(used).maximised() if facts.hazard else ordered_maximum.maximised(used)
     if fit is None:
         return None
     if design is not None:
-        words = {**job.fit, "start_params": fit.params, "method": "newton", "maxiter": 0}
-        with suppress(*_NUMERICAL):
-            kept = _attempt(job, None, words, design)
-            said = tuple(
-                one for one in kept.caught if "failed to converge" not in str(one.message)
-            )  # no step was taken
-            return replace(kept, caught=said) if kept.settled or kept.separated else None
+        return _kept_at(fit.params if level is None else level.start(fit), job, design)
+    plain = {word: value for word, value in used.fit.items() if word not in ("groups", "cov_type", "cov_kwds")}
+    own, known = (MODELS[job.model].reading(fit, one) for one in (used, replace(used, fit=plain)))
+    if not (np.isfinite(own.covariance).all() and (np.diag(own.covariance) > 0).all()):
         return None
-    reading = MODELS[job.model].reading(fit, job)
-    if not (np.isfinite(reading.covariance).all() and (np.diag(reading.covariance) > 0).all()):
-        return None
-    known = _by_information(fit, job, reading)
-    separated = _separated(job, fit, known)
-    return Settled(fit, reading, known, job, None, distance(fit, job, reading), separated, False, ())
+    reading, information = (level.raw(one) if level else one for one in (own, known))
+    separated = _separated(job, fit, information)
+    return Settled(fit, reading, information, used, level, distance(fit, used, own), separated, False, ())
+
+
+def _kept_at(params: Array, job: Job, design: FrozenDesign) -> Settled | None:
+    """Let statsmodels evaluate a model at its maximum; None where it does not find it one."""
+    with suppress(*_NUMERICAL):
+        kept = _attempt(job, None, {**job.fit, "start_params": params, "method": "newton", "maxiter": 0}, design)
+        if kept.settled or kept.separated:
+            said = (one for one in kept.caught if "failed to converge" not in str(one.message))  # no step was taken
+            return replace(kept, caught=tuple(said))
+    return None
 
 
 def _settle_mixed(job: Job, design: FrozenDesign | None) -> Settled:
