@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ..typing import Array, Rows
 from .job import Job
 
-__all__ = ["CoxFit", "CoxModel", "partial_likelihood"]
+__all__ = ["CoxFit", "CoxModel", "Partial", "partial_likelihood"]
 
 _STEPS = 60
 _LAST = 1e-12  #: squared length of a step, in squared standard errors, after which none is needed
