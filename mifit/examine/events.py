@@ -16,6 +16,9 @@ from .values import Strayed, strayed
 __all__ = ["events_of", "far_out", "within"]
 
 
+_MANY = 0.2  # share of rows that keep their value at a visit, above which chains are slow to settle
+
+
 @remembered
 def far_out(record: Record) -> list[Strayed]:
     """Numbers that were imputed far beyond what was observed."""
@@ -35,9 +38,13 @@ def events_of(record: Record) -> pd.DataFrame:
         which, visits = ", ".join(str(chain.number) for chain in saw), sum(chain.events[text] for chain in saw)
         rows.append(("chain", text, len(saw), visits, variable, which, first))
     for name in dict.fromkeys(name for chain in record.chains for name in chain.sampled):
-        drawn, tried, sliced = np.sum([chain.sampled.get(name, (0, 0, 0)) for chain in record.chains], axis=0)
-        text = f"{name}: {100 * (drawn - sliced) / tried:.1f} % of proposals accepted"
-        text += f", {100 * sliced / drawn:.1f} % of draws by slice steps" if sliced else ""
+        drawn, tried, stayed = np.sum([chain.sampled.get(name, (0, 0, 0)) for chain in record.chains], axis=0)
+        if record.plan is not None and name not in record.plan.order:
+            text = f"{name}: {100 * drawn / tried:.1f} % of proposals accepted"
+        elif stayed > _MANY * drawn:
+            text = f"{name}: {100 * stayed / drawn:.0f} % of rows kept their value at a visit"
+        else:
+            continue
         rows.append(("sampler", text, record.m, int(drawn), name, every, 1))
     for one in far_out(record) if record.plan is not None else ():
         rows.append(("values", f"{one}: {within(record, one.name, one.bounds)}", record.m, 1, one.name, every, 0))
@@ -66,7 +73,7 @@ _CONSEQUENCES = (
     ("predictions lie outside", "matching cannot reach beyond the observed values"),
     ("without a row to fit on", "such a level is never drawn"),
     ("no row to fit on", "these draws rest on no data"),
-    ("by slice steps", "these draws depend on those before them: look at the traces"),
+    ("kept their value", "these draws depend on those before them: look at the traces"),
     ("do not determine what is missing", "analyses of these columns are approximate"),
     ("missing values remain", "the columns keep their missing values in every set"),
     ("has one observed value", "every set has that value"),

@@ -177,11 +177,11 @@ def _values(record: Record) -> Section:
 
 
 def _accepted(record: Record) -> dict[Hashable, str]:
-    """Share of proposals accepted, by column."""
+    """Share of values that a visit drew anew, by column."""
     found = {}
     for name in dict.fromkeys(name for chain in record.chains for name in chain.sampled):
-        drawn, tried, sliced = np.sum([chain.sampled.get(name, (0, 0, 0)) for chain in record.chains], axis=0)
-        found[name] = f"{100 * (drawn - sliced) / tried:.2g} % accepted"
+        drawn, _, stayed = np.sum([chain.sampled.get(name, (0, 0, 0)) for chain in record.chains], axis=0)
+        found[name] = f"{100 * (drawn - stayed) / drawn:.3g} % drawn anew"
     return found
 
 

@@ -158,7 +158,12 @@ class ScoresOutcome(Fitted, Protocol):
 
 @runtime_checkable
 class Differentiable(ScoresOutcome, Protocol):
-    """A likelihood with derivatives in closed form: optional, without them samplers take differences."""
+    """A likelihood with derivatives in closed form: optional, without them samplers take differences.
+
+    Where it is one of those that are summed many at once, its ``likelihood`` says so: "normal" (in a linear predictor
+    on the scale of ``standardised``), "bernoulli" (a logit), "categorical" (logits against the first level),
+    "cumulative" (a logit between the points of ``between(y)``).
+    """
 
     def derivatives(self, y: Array, linear: Array) -> tuple[Array, Array]:
         """First derivative of ``log_accept`` by ``linear``, and minus the second.

@@ -143,6 +143,7 @@ _RESCUED = {"augment": AUGMENTED, "firth": "separation: no finite estimate; para
 class LogisticFitted:
     """Drawn coefficients of a logistic regression."""
 
+    likelihood: ClassVar[str] = "bernoulli"
     coef: Array  #: (p,) log odds of level 1 are X @ coef; 0 for dropped columns
     warm: Any  #: estimate before the draw, columns, levels, whether augmented
     events: tuple[str, ...] = ()

@@ -117,6 +117,7 @@ class Multinomial:
 class MultinomialFitted:
     """Drawn coefficients of a multinomial logistic regression."""
 
+    likelihood: ClassVar[str] = "categorical"
     coef: Array  #: (p, K - 1) log odds of levels 1..K-1 against level 0 are X @ coef; 0 for dropped columns
     warm: Any  #: stacked estimates before the draw, columns, levels, whether augmented
     events: tuple[str, ...] = ()

@@ -22,6 +22,7 @@ NO_SPREAD = 1e-9  # smallest residual sd in a likelihood, in units of the outcom
 class NormalFitted:
     """Drawn coefficients and residual spread of the standardised response."""
 
+    likelihood: ClassVar[str] = "normal"
     coef: Array  #: (p,)
     sigma: float  #: of the standardised response
     centre: float  #: the response is centre + scale * standardised

@@ -151,11 +151,21 @@ class OrdinalFitted:
         upper, lower = log_expit(edges[level + 1] - linear), log_expit(linear - edges[level])
         return np.asarray(upper + lower + _log_width(edges)[level])
 
-    def derivatives(self, y: Array, linear: Array) -> tuple[Array, Array]:
-        """First derivative of :meth:`log_accept` by `linear`, and minus the second, each (n,)."""
+    @property
+    def likelihood(self) -> str:
+        """Its name where many of them are summed at once; none of a probit."""
+        return "cumulative" if self.link == "logit" else ""
+
+    def between(self, y: Array) -> tuple[Array, Array]:
+        """Cut points below and above the levels y, each (n,), infinite where there is none."""
         edges = _edges(self.cuts)
         level = _fitted_level(y.astype(np.int64), edges)
-        below, above = edges[level] - linear, edges[level + 1] - linear
+        return edges[level], edges[level + 1]
+
+    def derivatives(self, y: Array, linear: Array) -> tuple[Array, Array]:
+        """First derivative of :meth:`log_accept` by `linear`, and minus the second, each (n,)."""
+        low, high = self.between(y)
+        below, above = low - linear, high - linear
         if self.link == "probit":
             return _derivatives_between(below, above)
         up, down = expit(below), expit(-above)

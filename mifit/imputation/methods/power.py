@@ -66,6 +66,12 @@ class PowerScale(NamedTuple):
         """Log of dw/dv, shape (n,)."""
         return (power - 1.0) * self.logs(values) - np.log(self.scale)
 
+    def rates(self, values: Array, power: float) -> tuple[Array, Array]:
+        """First and second derivative of values by what they have on the power scale, each (n,)."""
+        logs = self.logs(values)
+        rate = self.scale * np.exp((1.0 - power) * logs)
+        return rate, (1.0 - power) * rate * np.exp(np.where(self.positive | (logs >= 0), -power, 2.0 - power) * logs)
+
     def logs(self, values: Array) -> Array:
         """The Jacobian is exp((power - 1) times this), shape (n,)."""
         u = self.unit(values)
@@ -109,6 +115,7 @@ class Reach(NamedTuple):
 class PowerFitted:
     """Drawn exponent, coefficients and spread."""
 
+    likelihood: ClassVar[str] = "normal"
     coef: Array  #: (p,)
     sigma: float  #: of the standardised response on the power scale
     centre: float
@@ -149,6 +156,10 @@ class PowerFitted:
     def backward(self, scaled: Array) -> Array:
         """From the power scale to the user's units; NaN outside its range."""
         return self.on.backward(scaled, self.power)
+
+    def rates(self, values: Array) -> tuple[Array, Array]:
+        """First and second derivative of values by what they have on the power scale, each (n,)."""
+        return self.on.rates(values, self.power)
 
     def standardised(self, y: Array) -> Array:
         """The response on the scale of the linear predictor, shape (n,)."""

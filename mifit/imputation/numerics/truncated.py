@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import log_ndtr, ndtri_exp
+from scipy.special import log_ndtr, ndtri_exp, stdtr, stdtrit
 
 from ...typing import Array
 from .linear import Solution
 from .newton import Likelihood, Peak, draw, maximise
 
-__all__ = ["Cut", "tails", "truncated_fit", "truncated_normal", "truncated_regression"]
+__all__ = ["Cut", "tails", "truncated_fit", "truncated_normal", "truncated_regression", "truncated_student"]
 
 _PRIOR = 0.7  # sd of the log of the spread around that of least squares, where the data do not determine it
 _WIDE = 5.0  # an untruncated spread of so many times that of least squares is not determined by the data
@@ -55,6 +55,38 @@ def truncated_normal(mean: Array, sd: float | Array, low: float | Array, high: f
     found = np.clip(mean + sd * np.where(mirrored, -z, z), low, high)
     # Bounds so far from the mean that their logarithm has no number: only the nearer one matters.
     return np.asarray(np.where(np.isfinite(top), found, np.where(mirrored, low, high)))
+
+
+def truncated_student(
+    centre: Array, scale: Array, df: float, low: float | Array, high: float | Array, share: Array
+) -> Array:
+    """Quantiles of Student's t, moved and scaled, truncated to (low, high).
+
+    Parameters
+    ----------
+    centre, scale : ndarray, shape (n,)
+        The scale is above 0.
+    df : float
+        Degrees of freedom.
+    low, high : float or ndarray, shape (n,)
+        Bounds; infinite where open.
+    share : ndarray, shape (n,)
+        Probabilities in [0, 1], counted from below, or from above where both bounds exceed the centre.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+
+    Examples
+    --------
+    >>> truncated_student(np.zeros(2), np.ones(2), 8.0, 0.0, np.inf, np.array([0.5, 0.9])).round(4)
+    array([0.7064, 1.8595])
+    """
+    below, above = (low - centre) / scale, (high - centre) / scale
+    mirrored = below > 0.0  # the lower tail keeps its digits
+    least, most = stdtr(df, np.where(mirrored, -above, below)), stdtr(df, np.where(mirrored, -below, above))
+    z = stdtrit(df, np.clip(least + share * (most - least), np.finfo(float).tiny, 1.0 - np.finfo(float).epsneg))
+    return np.asarray(np.clip(centre + scale * np.where(mirrored, -z, z), low, high))
 
 
 class Cut(NamedTuple):

@@ -242,6 +242,8 @@ _LEGEND = {
     "closed form": "sampler: exact, from the product of the models that contain the column",
     "Gibbs": "sampler: the component of each learned error given the current value, then as closed form",
     "steps": "sampler: Metropolis steps, as the outcome's residual sd depends on the column",
+    "metropolis": "sampler: proposed where the models that contain the column put it; accepted, or the value is kept",
+    "grid": "sampler: proposed from the product of the models on a grid of points; accepted, or the value is kept",
     "rejection": "sampler: proposed from its own model, accepted with probability given by the other models with it",
     "moves": "sampler: Metropolis steps together with another source of an observed derived value, which they keep",
     "enumerate": "sampler: each level drawn with probability given by all models that contain the column",

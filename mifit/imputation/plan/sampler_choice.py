@@ -13,7 +13,17 @@ from ...frame.table import Column
 from ..contract import Method, Offers, Visit, facts_of
 from ..methods.check_method import offered
 
-__all__ = ["NOTHING_KNOWN", "Choice", "ConstraintKind", "Errors", "Sampler", "choose", "multiplies", "offers"]
+__all__ = [
+    "ACCEPTING",
+    "NOTHING_KNOWN",
+    "Choice",
+    "ConstraintKind",
+    "Errors",
+    "Sampler",
+    "choose",
+    "multiplies",
+    "offers",
+]
 
 _PROBED = 200  # observed values on which a method is tried that does not state what it offers
 _ONTO = frozenset({"identity", "affine", "log", "log10", "log2", "log1p"})  # expressions that take every number
@@ -27,7 +37,13 @@ class Sampler(enum.StrEnum):
     CLOSED_FORM = "closed form"  #: a draw from the product of normal models
     GIBBS = "Gibbs"  #: the components of mixtures given the value as it stands, then the product of normal models
     STEPS = "steps"  #: Metropolis steps proposed by the product of normal models, the spread of one taken as it stands
-    REJECTION = "rejection"  #: proposals, accepted or not; rows that wait too long take steps from their value
+    METROPOLIS = "metropolis"  #: proposals around the top of the density, accepted or refused
+    GRID = "grid"  #: proposals from the density on a grid of points, accepted or refused
+    REJECTION = "rejection"  #: proposals of its own model, accepted or not; rows that wait too long take steps
+
+
+#: samplers that may refuse a proposal, so that a row keeps its value
+ACCEPTING = frozenset({Sampler.STEPS, Sampler.METROPOLIS, Sampler.GRID, Sampler.REJECTION})
 
 
 class Errors(enum.Enum):
@@ -120,7 +136,7 @@ def multiplies(own: Offers, gaussian: bool, affine: bool, inverse: Inverse | Non
 def choose(
     own: Offers, multiplied: Sequence[bool] = (), known: ConstraintKind = NOTHING_KNOWN, *,
     inverse: Inverse | None = None, weights: bool = False, offset: bool = False, errors: Sequence[Errors] = (),
-    shared: bool = False,
+    shared: bool = False, straight: bool = True,
 ) -> Choice:  # fmt: skip
     """Choose the sampler of a column.
 
@@ -139,6 +155,8 @@ def choose(
         Of each other model that contains it; as declared if not given.
     shared : bool
         Whether all rows of an id share its values.
+    straight : bool
+        Whether the linear predictors of all those models are lines in the column, or in its expression.
 
     Returns
     -------
@@ -149,15 +167,18 @@ def choose(
     A mixture of normals is multiplied as the normal of each row's component. The components of one model can be drawn
     with the value summed out: the draw is exact. So can those of the own model where no other is a mixture. Those of a
     second one, of values that rows share or that are constrained are drawn given the value as it stands: a step of
-    Gibbs. A spread that changes with the column
-    is settled by steps of Metropolis where it is the only such and nothing else is known, else by rejection.
+    Gibbs. A spread that changes with the column is settled by steps of Metropolis where it is the only such and nothing
+    else is known. What is left is drawn around the top of the density; beside conditions, or linear predictors that are
+    no lines, on a grid.
 
     Examples
     --------
     >>> choose(Offers(normal=True, direct=True), [True]).sampler.value
     'closed form'
     >>> choose(Offers(normal=True, direct=True), [True, False]).sampler.value
-    'rejection'
+    'metropolis'
+    >>> choose(Offers(normal=True, direct=True), [True, False], straight=False).sampler.value
+    'grid'
     >>> mixture = Offers(normal=True, direct=True, components=True)
     >>> choose(mixture, [True]).sampler.value
     'closed form'
@@ -172,10 +193,11 @@ def choose(
             return Choice(Sampler.GIBBS if weights and own.components else Sampler.OWN, weights, (), own.components)
         onto = own.direct if inverse is None else inverse.name in _ONTO
         closed = onto and not known.conditional and all(multiplied)
+        rest = Sampler.METROPOLIS if straight and not known.conditional else Sampler.GRID
         together = own.components and not (any(known) or shared or weights) and inverse is None
         if together and set(errors) <= {Errors.DECLARED}:
-            return Choice(Sampler.CLOSED_FORM if closed else Sampler.REJECTION, True, multiplied, True, joint=True)
-        return _of_normals(own.components, multiplied, errors, closed, closed and not known.bounded and not shared)
+            return Choice(Sampler.CLOSED_FORM if closed else rest, True, multiplied, True, joint=True)
+        return _of_normals(own.components, multiplied, errors, closed, closed and not (known.bounded or shared), rest)
     if free or (own.donors and not multiplied):
         return Choice(Sampler.OWN)
     if own.levels and not (weights or offset):
@@ -184,15 +206,18 @@ def choose(
 
 
 def _of_normals(
-    labelled: bool, multiplied: tuple[bool, ...], errors: tuple[Errors, ...], closed: bool, free: bool
+    labelled: bool, multiplied: tuple[bool, ...], errors: tuple[Errors, ...], closed: bool, free: bool, rest: Sampler
 ) -> Choice:
-    """The sampler of normal models, some of them mixtures; ``closed``: their product is all; ``free``: no bounds."""
+    """The sampler of normal models, some of them mixtures; ``closed``: their product is all; ``free``: no bounds.
+
+    ``rest`` draws where their product is not all.
+    """
     n_varying = errors.count(Errors.HETEROSCEDASTIC)
     if free and n_varying == 1:
         return Choice(Sampler.STEPS, True, multiplied, labelled, True)
     multiplied = tuple(one and kind is not Errors.HETEROSCEDASTIC for one, kind in zip(multiplied, errors, strict=True))
     if not closed or n_varying:
-        return Choice(Sampler.REJECTION, True, multiplied, labelled)
+        return Choice(rest, True, multiplied, labelled)
     mixtures = errors.count(Errors.MIXTURE)
     if labelled or mixtures > 1 or (mixtures and not free):
         return Choice(Sampler.GIBBS, True, multiplied, labelled, free)

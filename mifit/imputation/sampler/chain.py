@@ -16,6 +16,7 @@ from ...typing import Array, Rows
 from ..contract import Fitted, facts_of
 from ..numerics.fit import WarmStart
 from ..plan.plan import Variable
+from ..plan.sampler_choice import Choice
 from ..plan.skip_patterns import refuse_contradiction
 from ..plan.skip_rules import elsewhere
 from .collapsed_term import CollapsedTerm
@@ -23,6 +24,7 @@ from .engine import Engine, FactorRuntime
 from .likelihood_terms import GroupedTerm, LikelihoodTerm
 from .metropolis import Conditional, check, move
 from .mixture_term import FIRST_STEPS, STEPS, MixtureTerm
+from .panel import Panel, fits_in
 from .samplers import Draw, TransformedOutcome, draw
 from .store import ColumnStore, Model
 from .traces import Traces
@@ -31,6 +33,7 @@ from .visit import ClusterCodes, Response, StoreVisit
 __all__ = ["Chain", "ChainState", "Fit", "VisitRecord", "with_effect"]
 
 
+_TOGETHER = 2  # auxiliaries from which on their models are evaluated together
 _STRAYED = 0.05  # share of recipients outside the donors' range that is worth an event
 
 
@@ -44,7 +47,7 @@ class Chain:
     traces: Mapping[str, Array]  #: mean(x), sd(x), share(g = level), beta(term) -> (sweeps,)
     warm: Mapping[Any, Any] = field(repr=False)
     events: Mapping[str, int] = field(default_factory=dict)  #: what happened -> in how many visits
-    sampled: Mapping[Hashable, tuple[int, int, int]] = field(default_factory=dict)  #: drawn, tried, sliced
+    sampled: Mapping[Hashable, tuple[int, int, int]] = field(default_factory=dict)  #: drawn, proposed, kept their value
     first: Mapping[str, tuple[Hashable, int]] = field(default_factory=dict)  #: event -> its variable, its first sweep
     parts: tuple[Chain, ...] = field(default=(), repr=False)  #: of groups that are imputed separately
     attempt: int = 0  #: how often it was drawn again, for it stayed far from the others
@@ -64,7 +67,9 @@ class VisitRecord(NamedTuple):
 
     variable: Variable
     own: Fit
-    terms: Sequence[tuple[str, Any]]  #: likelihood terms: factors with the variable as a predictor
+    labels: tuple[str, ...]  #: of the factors with the variable as a predictor
+    terms: Sequence[Any]  #: likelihood terms: of such a factor, or of several auxiliaries together
+    choice: Choice  #: how they were used
     draw: Draw
     effect: Array | None = None  #: (n_mis,) what the clusters of the rows add to its own linear predictor
 
@@ -101,6 +106,8 @@ class ChainState:
         self.first: dict[Any, Rows] = dict(held_rows or {})  #: the same during the first sweep, or held
         self.number = 0  #: of the sweep
         self.drawn: dict[int, Any] = {}  #: parameters of factors drawn in this sweep
+        self.panel: Panel | None = None  #: of this sweep
+        self.joinable = frozenset(runtime.position for runtime in engine.factors if fits_in(runtime))
         self.held: dict[Hashable, Fit] = {}  #: own models that are drawn once
         self.responses: dict[int, Response] = {}  #: complete outcomes of factors
         self.values = {name: column.values for name, column in self.table.columns.items()} | dict(values or {})
@@ -132,6 +139,7 @@ class ChainState:
     def visit_all(self, rng: np.random.Generator, watch: Callable[[VisitRecord], None] | None = None) -> None:
         """Visit every incomplete column once."""
         self.store.refresh()
+        self.panel = None
         for name in self.plan.order:
             self.visiting = name
             self._keep(self.visit(self.engine.variables[name], rng), watch)  # one record at a time: each is large
@@ -145,7 +153,7 @@ class ChainState:
         self.store.write(name, self.untied(name, found.values))
         if found.tried:
             past = self.sampled.get(name, (0, 0, 0))
-            self.sampled[name] = (past[0] + found.drawn, past[1] + found.tried, past[2] + found.sliced)
+            self.sampled[name] = (past[0] + found.drawn, past[1] + found.tried, past[2] + found.stayed)
 
     def untied(self, name: Hashable, drawn: Array) -> Array:
         """Draws of a column, but for rows in which it moves with others."""
@@ -178,7 +186,7 @@ class ChainState:
         """Draw a variable from its own model times every factor that contains it as a predictor."""
         name = variable.name
         own = self._own(variable, rng)
-        terms = [(runtime.label, self._term(runtime, name, rng)) for runtime in self.engine.feeds[name]]
+        terms, choice = self._terms(name, rng)
         fitted, X = self.widened(own, name)
         if variable.role == "column":
             self._note_extrapolation(variable, fitted, X)
@@ -188,8 +196,9 @@ class ChainState:
         inverse = self.engine.inverse(name)
         if inverse is not None:
             fitted = TransformedOutcome(fitted, name, *inverse)
-        found = self._drawn(variable, fitted, X, [term for _, term in terms], rng)
-        return VisitRecord(variable, own, terms, found, effect)
+        found = self._drawn(variable, choice, fitted, X, terms, rng)
+        labels = tuple(runtime.label for runtime in self.engine.feeds[name])
+        return VisitRecord(variable, own, labels, terms, choice, found, effect)
 
     def effect(self, own: Fit, name: Hashable, rng: np.random.Generator) -> Any:
         """What the cluster of a row adds to its own linear predictor, shape (n_mis,); None where there are none."""
@@ -218,9 +227,11 @@ class ChainState:
                 f"{name}: predictions lie outside those of all donors; methods={{{name!r}: 'norm'}} extrapolates"
             )
 
-    def _drawn(self, variable: Variable, own: Any, X: Array, terms: list[Any], rng: np.random.Generator) -> Draw:
+    def _drawn(
+        self, variable: Variable, choice: Choice, own: Any, X: Array, terms: list[Any], rng: np.random.Generator
+    ) -> Draw:
         """Draw from the product of a variable's own model and its likelihood terms, by the sampler chosen for it."""
-        name, choice = variable.name, self.engine.choices[variable.name]
+        name = variable.name
         constraint, missing = self.engine.constraint(name, self.values), self.table[name].missing
         current, grouped_rows = self.values[name][missing], self.engine.grouped_rows.get(name)
         if grouped_rows is not None:  # one value for all rows of an id, weighted by the product over its rows
@@ -340,6 +351,30 @@ class ChainState:
         if not any(len(self.table[name].missing) for name in runtime.outcome):
             self.responses[runtime.position] = found
         return found
+
+    def _terms(self, name: Hashable, rng: np.random.Generator) -> tuple[list[Any], Choice]:
+        """The likelihood terms of a variable, auxiliaries together, and the choice that says which are multiplied."""
+        engine, feeds, choice = self.engine, self.engine.feeds[name], self.engine.choices[name]
+        normal = dict(zip((runtime.position for runtime in feeds), choice.multiplied, strict=False))
+        panel = self._panel(rng) if sum(r.position in self.joinable for r in feeds) >= _TOGETHER else None
+        inside = frozenset() if panel is None else panel.inside
+        joined, alone = ([r for r in feeds if (r.position in inside) == within] for within in (True, False))
+        terms = [self._term(runtime, name, rng) for runtime in alone]
+        multiplied = [normal.get(runtime.position, False) for runtime in alone]
+        if panel is not None and joined:
+            fed = {runtime.position: normal.get(runtime.position, False) for runtime in joined}
+            straight = all(engine.straight(runtime, name) for runtime in joined)
+            for term, among in panel.terms(name, fed, straight, self.values):
+                terms.append(term)
+                multiplied.append(among)
+        return terms, choice._replace(multiplied=tuple(multiplied))
+
+    def _panel(self, rng: np.random.Generator) -> Panel:
+        """The models of all auxiliaries, their parameters drawn once a sweep."""
+        if self.panel is None:
+            runtimes = [runtime for runtime in self.engine.factors if runtime.position in self.joinable]
+            self.panel = Panel([(runtime, self._parameters(runtime, rng)) for runtime in runtimes], self.store)
+        return self.panel
 
     def _term(self, runtime: FactorRuntime, name: Hashable, rng: np.random.Generator) -> Any:
         """Make the likelihood term of a factor for one variable."""

@@ -62,6 +62,10 @@ class CollapsedTerm:
         score = -0.5 * np.maximum(squares - explained, 0.0) / fitted.residual_sd**2
         return np.where(np.bincount(position, ~apart, len(at)) > 0, -np.inf, score)
 
+    def derivatives(self, at: Rows, values: Array) -> None:
+        """None: differences of :meth:`log_accept` are taken."""
+        return None
+
     def information(self, backward: Callable[[Array], Array], mean: Array, unit: float) -> tuple[Array, Array] | None:
         """Precision that all rows of each cluster add, and precision times distance from ``mean``, each (n_units,)."""
         unit_of, many = self.grouped_rows.unit, len(self.grouped_rows.first_rows)

@@ -357,6 +357,7 @@ class Engine:
             self._constraint_kind(name), inverse=inverse, weights=runtime is not None and runtime.weights is not None,
             offset=runtime is not None and runtime.offset is not None,
             errors=[self._errors(f, name) for f in self.feeds[name]], shared=name in self.grouped_rows,
+            straight=all(affine for _, affine in feeds),
         )  # fmt: skip
 
     def _errors(self, runtime: FactorRuntime, name: Hashable) -> Errors:
@@ -401,13 +402,7 @@ class Engine:
 
     def straight(self, runtime: FactorRuntime, name: Hashable) -> bool:
         """Whether a factor's linear predictor is a line in a number's own values."""
-        column = self.table[name]
-        return (
-            not column.kind.discrete
-            and name in self.layout.main
-            and self.inverse(name) is None
-            and self.affine(runtime, name)
-        )
+        return not self.table[name].kind.discrete and self.inverse(name) is None and self.affine(runtime, name)
 
     def inverse(self, name: Hashable) -> tuple[Inverse, Any] | None:
         """How an outcome expression is undone, and its design; None where the outcome is a column as it stands."""

@@ -125,7 +125,7 @@ class LikelihoodTerm:
     def _straight(self) -> LinearInVariable:
         """The linear predictor as a line in the variable, from its values at two points."""
         layout = self.store.layout
-        own = layout.main[self.variable][0]
+        own = layout.main.get(self.variable, self.places)[0]
         origin, unit = float(layout.centre[own]), float(layout.scale[own])
         every, points = np.arange(len(self.rows)), np.full(len(self.rows), origin)
         here = self.linear(every, points)

@@ -165,7 +165,7 @@ class MixtureTerm:
     def stepped(
         self, backward: Callable[[Array], Array], mean: Array, spread: Array, current: Array, unit: float,
         rng: np.random.Generator,
-    ) -> tuple[Array, int, int]:  # fmt: skip
+    ) -> tuple[Array, npt.NDArray[np.bool_]]:  # fmt: skip
         """Metropolis steps of a variable with which the spread changes: proposed as if the spread stayed as it is.
 
         Parameters
@@ -183,8 +183,8 @@ class MixtureTerm:
         Returns
         -------
         values : ndarray, shape (n_mis,)
-        accepted, tried : int
-            Steps that were accepted, and all steps.
+        moved : ndarray of bool, shape (n_mis,)
+            Rows of which a step was accepted.
 
         Notes
         -----
@@ -194,9 +194,9 @@ class MixtureTerm:
         """
         line = self.term.line_at(backward, mean, unit)
         if line is None:
-            return current, 0, 0
+            return current, np.zeros(len(current), dtype=bool)
         slope, middle = line
-        every, accepted = slice(None), 0
+        every, moved = slice(None), np.zeros(len(current), dtype=bool)
 
         def density(x: Array, size: Array) -> Array:
             return summed(self._shares(slope, middle + slope * (x - mean), 0.0, size))
@@ -213,8 +213,8 @@ class MixtureTerm:
             if self.term.without_outcome is not None:
                 ratio[self.term.without_outcome] = 0.0
             good = _accepted(ratio, rng)
-            current, accepted = np.where(good, drawn, current), accepted + int(good.sum())
-        return current, accepted, self.steps * len(mean)
+            current, moved = np.where(good, drawn, current), moved | good
+        return current, moved
 
 
 def _accepted(ratio: Array, rng: np.random.Generator) -> npt.NDArray[np.bool_]:

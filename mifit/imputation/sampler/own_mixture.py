@@ -15,7 +15,7 @@ from .likelihood_terms import ScoresValues
 
 __all__ = ["draw_own_mixture"]
 
-PROPOSALS = 60  #: for each row; what still waits then takes steps from its current value
+PROPOSALS = 8  #: for each row; what still waits is then drawn with the component of its current value given
 
 Score = Callable[[Sequence[ScoresValues], Rows, Array], Array]
 

@@ -167,7 +167,7 @@ class _Seen:
 
     def _labels(self) -> tuple[str, ...]:
         """Names of the likelihood terms and of the constraint."""
-        found, constraint = [label for label, _ in self.record.terms], self.constraint
+        found, constraint = list(self.record.labels), self.constraint
         if constraint is not None:
             found += ["its bounds"] * constraint.bounded + ["conditions"] * (constraint.allowed is not None)
         return tuple(found)
@@ -194,7 +194,7 @@ class _Seen:
         if self.effect is not None:
             own, wider = with_effect(own, x[None, :], np.array([self.effect]))
             x = wider[0]
-        terms: list[ScoresValues] = [term for _, term in self.record.terms]
+        terms: list[ScoresValues] = list(self.record.terms)
         grouped_rows = self.engine.grouped_rows.get(self.name)
         if grouped_rows is not None:
             terms = [one if isinstance(one, CollapsedTerm) else GroupedTerm(one, grouped_rows) for one in terms]
@@ -226,7 +226,7 @@ class _Seen:
         shown = _distribution(points[good], start[good], levels, whole)
         if not terms or not (start[good] * liked).any():
             return shown, None, np.nan
-        choice = self.engine.choices[self.name]
+        choice = self.record.choice
         # Proposals come from the normal into which some terms are multiplied, within the bounds.
         first = [term for term, normal in zip(terms, choice.multiplied, strict=False) if normal]
         proposed = start.copy()

@@ -225,7 +225,7 @@ def joined(table: Table, plan: Plan, parts: Sequence[Chain], sweeps: int) -> Cha
         traces.update({ahead + name: trace for name, trace in chain.traces.items()})
         events.update({ahead + event: visits for event, visits in chain.events.items()})
         first.update({ahead + event: seen for event, seen in chain.first.items()})
-        for name, (drawn_, tried, sliced) in chain.sampled.items():
+        for name, (drawn_, tried, stayed) in chain.sampled.items():
             past = sampled.get(name, (0, 0, 0))
-            sampled[name] = (past[0] + drawn_, past[1] + tried, past[2] + sliced)
+            sampled[name] = (past[0] + drawn_, past[1] + tried, past[2] + stayed)
     return Chain(parts[0].number, sweeps, imputed, traces, {}, events, sampled, first, tuple(parts), parts[0].attempt)

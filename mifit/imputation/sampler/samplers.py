@@ -3,8 +3,8 @@
 Which of them draws a column is decided in ``sampler_choice.py``; :func:`draw` does as decided.
 
 A discrete variable is enumerated. For a continuous one, all normal factors that are affine in it are multiplied
-into its own normal (the closed form); what remains is settled by rejection, and rows that wait too long take
-elliptical slice steps from their current value.
+into its own normal (the closed form). With other factors it is drawn around the top of the density
+(``laplace.py``), or on a grid where a linear predictor is no line in it (``grid.py``).
 """
 
 from __future__ import annotations
@@ -22,33 +22,37 @@ from ...formula.question import Inverse
 from ...typing import Array, Rows
 from ..contract import Discrete
 from ..numerics.truncated import truncated_normal
-from ..plan.sampler_choice import Choice, Sampler
+from ..plan.sampler_choice import ACCEPTING, Choice, Sampler
 from .constraint import _UNLESS, Constraint
+from .grid import draw_on_grid
+from .laplace import draw_around_top
 from .likelihood_terms import ScoresValues, product
 from .own_mixture import draw_own_mixture
+from .panel import PanelTerm
+from .target import Target, total_score
 
 __all__ = ["Draw", "TransformedOutcome", "draw", "draw_continuous", "draw_discrete", "draw_proposed"]
 
 
-ROUNDS = (3, 12, 135)  # proposals per waiting row, 150 in all
-SLICE_STEPS = 5
+ROUNDS = (3, 12, 135)  # proposals per waiting row of an own factor without a density, 150 in all
 METROPOLIS_STEPS = 50
 _IMPOSSIBLE = "every level of a variable is impossible in some row."
+_LEAST = 1e-150  # standard deviation whose square has an inverse
 _SMALL = 1_000  # rows that are one block however many levels there are
 _BLOCK = 200_000  # candidate rows worked on at once: a few MB
 
 
 class Draw:
-    """Values drawn, with counts: draws, proposals, and rows that took steps instead."""
+    """Values drawn, with counts: draws, proposals (0 where none is refused), and rows that kept their value."""
 
-    __slots__ = ("drawn", "sliced", "tried", "values")
+    __slots__ = ("drawn", "stayed", "tried", "values")
 
-    def __init__(self, values: Array, tried: int = 0, sliced: int = 0) -> None:
-        self.values, self.drawn, self.tried, self.sliced = values, len(values), tried, sliced
+    def __init__(self, values: Array, tried: int = 0, stayed: int = 0) -> None:
+        self.values, self.drawn, self.tried, self.stayed = values, len(values), tried, stayed
 
     def with_values(self, values: Array) -> Draw:
         """The same draw with other values: shared by several rows, or replaced in some."""
-        found = Draw(values, self.tried, self.sliced)
+        found = Draw(values, self.tried, self.stayed)
         found.drawn = self.drawn
         return found
 
@@ -101,22 +105,10 @@ def draw(
     Returns
     -------
     Draw
-        With the number of proposals wherever the choice is rejection.
+        With the number of proposals wherever some may be refused.
     """
     if choice.normals:
-        found = draw_continuous(
-            own,
-            X,
-            terms,
-            choice.multiplied,
-            current,
-            rng,
-            weights,
-            constraint,
-            choice.labelled,
-            choice.summed_out,
-            choice.joint,
-        )
+        found = draw_continuous(own, X, terms, choice, current, rng, weights, constraint)
     elif choice.sampler is Sampler.OWN:
         found = Draw(_own_draws(own, X, constraint, rng, shift, weights))
     else:
@@ -124,7 +116,7 @@ def draw(
         if choice.sampler is Sampler.ENUMERATE:
             return draw_discrete(own, X, terms, rng)
         found = draw_proposed(own, X, terms, current, rng, shift, weights)
-    if choice.sampler is Sampler.REJECTION and not found.tried:
+    if choice.sampler in ACCEPTING and not found.tried:
         found.tried = len(X)  # no likelihood term: every proposal is accepted
     return found
 
@@ -177,7 +169,11 @@ def _draw_binary(log_odds: Array, terms: Sequence[ScoresValues], rng: np.random.
     every, no, yes = np.arange(n), np.zeros(n), np.ones(n)
     with np.errstate(invalid="ignore"):
         for term in terms:
-            log_odds = log_odds + (term.log_accept(every, yes) - term.log_accept(every, no))
+            if isinstance(term, PanelTerm):
+                both = term.levels(every, 2)
+                log_odds = log_odds + (both[:, 1] - both[:, 0])
+            else:
+                log_odds = log_odds + (term.log_accept(every, yes) - term.log_accept(every, no))
     if np.isnan(log_odds).any():
         raise ImputationError(_IMPOSSIBLE, do=call("df.mice.plan").after("plan = "))
     return (rng.random(n) >= expit(-log_odds)).astype(np.float64)
@@ -190,7 +186,10 @@ def _weights(own: Discrete, X: Array, at: Rows, terms: Sequence[ScoresValues]) -
     repeated = np.repeat(at, levels)
     values = np.tile(np.arange(levels, dtype=np.float64), len(at))
     for term in terms:
-        weights = weights + term.log_accept(repeated, values).reshape(len(at), levels)
+        if isinstance(term, PanelTerm):
+            weights = weights + term.levels(at, levels)
+        else:
+            weights = weights + term.log_accept(repeated, values).reshape(len(at), levels)
     return weights
 
 
@@ -206,9 +205,8 @@ def _draw_levels(weights: Array, rng: np.random.Generator) -> Array:
 
 
 def draw_continuous(
-    own: Any, X: Array, terms: Sequence[ScoresValues], multiplied: Sequence[bool], current: Array,
-    rng: np.random.Generator, weights: Array | None = None, constraint: Constraint | None = None,
-    labelled: bool = False, summed_out: bool = False, joint: bool = False,
+    own: Any, X: Array, terms: Sequence[ScoresValues], choice: Choice, current: Array, rng: np.random.Generator,
+    weights: Array | None = None, constraint: Constraint | None = None,
 ) -> Draw:  # fmt: skip
     """Draw a continuous variable.
 
@@ -220,37 +218,30 @@ def draw_continuous(
         Predictors of the own factor.
     terms : sequence of LikelihoodTerm
         The factors it feeds.
-    multiplied : sequence of bool
-        Whether each of them is normal in a linear predictor that is affine in what is drawn: such a factor is
-        multiplied into the own normal, the others decide about proposals.
+    choice : Choice
+        Which terms are multiplied into the own normal, which components are drawn, and how the rest is settled.
     current : ndarray, shape (n_mis,)
-        Current values, from which slice steps start.
+        Current values, which rows keep whose proposals are refused.
     rng : Generator
     weights : ndarray, shape (n_mis,), optional
         Prior weights of the own factor, where it is a weighted analysis.
     constraint : Constraint, optional
         Bounds of every value: the draw is truncated to them.
-    labelled : bool
-        Whether the own factor is a mixture of normals: the component of each row is drawn first.
-    summed_out : bool
-        Whether components of one factor it feeds are drawn along with the new values, not given the current ones.
-    joint : bool
-        Whether components of the own factor are drawn along with the new values.
 
     Returns
     -------
     Draw
     """
-    found = _with_own_mixture(own, X, terms, multiplied, current, rng) if joint else None
+    found = _with_own_mixture(own, X, terms, choice, current, rng) if choice.joint else None
     if found is not None:
         return found
-    own = _with_components(own, X, current, rng) if labelled else own
+    own = _with_components(own, X, current, rng) if choice.labelled else own
     mean, sd = own.mean_sd(X)
     row_sd = np.broadcast_to(sd, len(X)) if weights is None else sd / np.sqrt(weights)
     waiting: list[ScoresValues] = []
     mixed: list[Any] = []
     unit = float(np.max(sd, initial=0.0))
-    for term, normal in zip(terms, multiplied, strict=True):
+    for term, normal in zip(terms, choice.multiplied, strict=True):
         if normal and term.components:
             mixed.append(term)
             continue
@@ -260,13 +251,11 @@ def draw_continuous(
         else:
             mean, row_sd = product
     if mixed:
-        alone = summed_out and not waiting
+        alone = choice.summed_out and not waiting
         mean, row_sd, last = _components_drawn(own, mean, row_sd, mixed, waiting, current, unit, alone, rng)
         if last is not None:
-            stepped, accepted, tried = last.stepped(own.backward, mean, row_sd, own.forward(current), unit, rng)
-            found = Draw(own.backward(stepped), tried)
-            found.drawn = accepted
-            return found
+            stepped, moved = last.stepped(own.backward, mean, row_sd, own.forward(current), unit, rng)
+            return Draw(own.backward(stepped), len(X), int((~moved).sum()))
     limits = None if constraint is None else _limits(own, constraint)
     if getattr(own, "reach", None) is not None:
         limits, current = _reached(own, X, limits, current)
@@ -278,18 +267,31 @@ def draw_continuous(
             return Draw(
                 drawn if constraint is None else np.clip(drawn, constraint.low, constraint.high)
             )  # rounding may put a truncated draw 1 ulp outside its bound
-    found = _reject_or_slice(own, mean, row_sd, waiting, current, rng, limits)
+    if unit == 0.0:  # no spread: the mean is all there is
+        return Draw(own.backward(mean))
+    found = _settled(own, mean, row_sd, waiting, np.arange(len(X)), choice, current, rng, limits)
     return found if constraint is None else found.with_values(np.clip(found.values, constraint.low, constraint.high))
 
 
+def _settled(
+    own: Any, mean: Array, row_sd: Array, terms: Sequence[ScoresValues], at: Rows, choice: Choice, current: Array,
+    rng: np.random.Generator, limits: tuple[Array, Array] | None = None,
+) -> Draw:  # fmt: skip
+    """Draw from a normal times likelihood terms, around its top or on a grid."""
+    low, high = limits or (np.full(len(mean), -np.inf), np.full(len(mean), np.inf))
+    target = Target(own, mean, np.maximum(row_sd, _LEAST), terms, at, *np.broadcast_arrays(low, high))
+    on_grid = choice.sampler is Sampler.GRID
+    values, moved = (draw_on_grid if on_grid else draw_around_top)(target, current, rng)
+    return Draw(values, len(values), int((~moved).sum()))
+
+
 def _with_own_mixture(
-    own: Any, X: Array, terms: Sequence[ScoresValues], multiplied: Sequence[bool], current: Array,
-    rng: np.random.Generator,
-) -> Draw | None:  # fmt: skip
-    """Draw component and value together; rows without an accepted proposal take slice steps, their component given."""
-    pairs = list(zip(terms, multiplied, strict=True))
+    own: Any, X: Array, terms: Sequence[ScoresValues], choice: Choice, current: Array, rng: np.random.Generator
+) -> Draw | None:
+    """Draw component and value together; rows without an accepted proposal are drawn with their component given."""
+    pairs = list(zip(terms, choice.multiplied, strict=True))
     normals, others = [term for term, normal in pairs if normal], [term for term, normal in pairs if not normal]
-    found = draw_own_mixture(own, X, normals, others, _score, rng)
+    found = draw_own_mixture(own, X, normals, others, total_score, rng)
     if found is None:
         return None
     values, drawn, tried = found
@@ -297,10 +299,10 @@ def _with_own_mixture(
         return Draw(values, tried)
     at = np.flatnonzero(~drawn)
     held = own.labelled(X[at], current[at], rng)
-    row_mean, row_sd = np.zeros(len(X)), np.ones(len(X))
-    row_mean[at], row_sd[at] = held.mean_sd(X[at])
-    values[at] = _slice(own, row_mean, row_sd, terms, at, current[at], rng, None)
-    return Draw(values, tried, len(at))
+    mean, sd = held.mean_sd(X[at])
+    rest = _settled(held, mean, sd, terms, at, choice, current[at], rng)
+    values[at] = rest.values
+    return Draw(values, tried, rest.stayed)
 
 
 def _with_components(own: Any, X: Array, current: Array, rng: np.random.Generator) -> Any:
@@ -385,7 +387,7 @@ def draw_proposed(
             return Draw(out, tried)
         at = np.repeat(waiting, proposals)
         values, log_share = propose(at), np.log(rng.random(len(at)))
-        accepted = (log_share < _score(terms, at, values)).reshape(-1, proposals)
+        accepted = (log_share < total_score(terms, at, values)).reshape(-1, proposals)
         first, got = accepted.argmax(axis=1), np.asarray(accepted.any(axis=1))
         tried += _needed(first, got, proposals)
         out[waiting[got]] = values.reshape(-1, proposals)[got, first[got]]
@@ -395,13 +397,13 @@ def draw_proposed(
     # Proposals do not depend on where a row stands: all are weighed at once, then each row steps through its own.
     at = np.repeat(waiting, METROPOLIS_STEPS)
     values, log_share = propose(at), np.log(rng.random(len(at))).reshape(-1, METROPOLIS_STEPS)
-    score, values = _score(terms, at, values).reshape(log_share.shape), values.reshape(log_share.shape)
-    level = _score(terms, waiting, out[waiting])
+    score, values = total_score(terms, at, values).reshape(log_share.shape), values.reshape(log_share.shape)
+    level, moved = total_score(terms, waiting, out[waiting]), np.zeros(len(waiting), dtype=bool)
     for step in range(METROPOLIS_STEPS):
         # Not a difference: a row whose current value is impossible takes the first possible one.
         good = log_share[:, step] + level < score[:, step]
-        out[waiting[good]], level[good] = values[good, step], score[good, step]
-    return Draw(out, tried, len(waiting))
+        out[waiting[good]], level[good], moved[good] = values[good, step], score[good, step], True
+    return Draw(out, tried, int((~moved).sum()))
 
 
 def _multiply(own: Any, mean: Array, row_sd: Array, term: ScoresValues, unit: float) -> tuple[Array, Array] | None:
@@ -414,108 +416,6 @@ def _multiply(own: Any, mean: Array, row_sd: Array, term: ScoresValues, unit: fl
     return product(mean, row_sd, *known)
 
 
-def _reject_or_slice(
-    own: Any, mean: Array, row_sd: Array, terms: Sequence[ScoresValues], current: Array, rng: np.random.Generator,
-    limits: tuple[Array, Array] | None = None,
-) -> Draw:  # fmt: skip
-    """Propose from the normal, accept by the likelihood terms; rows still waiting take slice steps."""
-    n = len(mean)
-    out = current.copy()
-    waiting = np.arange(n)
-    tried = 0
-    for proposals in ROUNDS:
-        if not len(waiting):
-            break
-        still, many = [], 1 + len(waiting) * proposals // _BLOCK
-        for block in np.array_split(waiting, many) if many > 1 else [waiting]:
-            values, accepted = _propose(own, mean, row_sd, terms, block, proposals, rng, limits)
-            first = accepted.argmax(axis=1)
-            got = accepted[np.arange(len(block)), first]
-            tried += _needed(first, got, proposals)
-            out[block[got]] = values[got, first[got]]
-            still.append(block[~got])
-        waiting = np.concatenate(still) if many > 1 else still[0]
-    if len(waiting):
-        out[waiting] = _slice(own, mean, row_sd, terms, waiting, current[waiting], rng, limits)
-    return Draw(out, tried, len(waiting))
-
-
 def _needed(first: Rows, got: npt.NDArray[np.bool_], proposals: int) -> int:
     """Proposals of one round up to the first accepted one of each row: later ones are not needed."""
     return int((first[got] + 1).sum()) + proposals * int((~got).sum())
-
-
-def _propose(
-    own: Any, mean: Array, row_sd: Array, terms: Sequence[ScoresValues], at: Rows, proposals: int,
-    rng: np.random.Generator, limits: tuple[Array, Array] | None,
-) -> tuple[Array, npt.NDArray[np.bool_]]:  # fmt: skip
-    """Several proposals for each row and whether each is accepted, both (len(at), proposals)."""
-    many = np.repeat(at, proposals)
-    ends = None if limits is None else (limits[0][many], limits[1][many])
-    w = _normals(mean[many], row_sd[many], ends, rng).reshape(len(at), proposals)
-    values = own.backward(w)
-    log_share = -rng.standard_exponential((len(at), proposals))  # as the log of a uniform number
-    score = _score(terms, many, values.ravel()).reshape(values.shape)
-    return values, log_share < score
-
-
-def _score(terms: Sequence[ScoresValues], at: Rows, values: Array) -> Array:
-    """Sum of all likelihood terms; -inf where the value is outside a scale or a domain."""
-    possible = np.isfinite(values)
-    if len(terms) == 1 and possible.all():
-        return terms[0].log_accept(at, values)
-    score = np.full(len(values), -np.inf)
-    if not possible.any():
-        return score
-    good = np.flatnonzero(possible)
-    total = np.zeros(len(good))
-    for term in terms:
-        total += term.log_accept(at[good], values[good])
-    score[good] = total
-    return score
-
-
-def _slice(
-    own: Any, mean: Array, row_sd: Array, terms: Sequence[ScoresValues], at: Rows, current: Array,
-    rng: np.random.Generator, limits: tuple[Array, Array] | None,
-) -> Array:  # fmt: skip
-    """Elliptical slice steps (Murray, Adams & MacKay 2010) from the current values."""
-    ends = None if limits is None else (limits[0][at], limits[1][at])
-
-    def units(scaled: Array, which: Rows) -> Array:
-        found = own.backward(scaled)
-        if ends is None:
-            return np.asarray(found)
-        return np.where((ends[0][which] <= scaled) & (scaled <= ends[1][which]), found, np.nan)
-
-    values = current.copy()
-    w = own.forward(values) - mean[at]
-    level = _score(terms, at, values)
-    for _ in range(200):  # a row whose current value is impossible starts from the first possible one
-        lost = np.flatnonzero(~np.isfinite(level))
-        if not len(lost):
-            break
-        within = None if ends is None else (ends[0][lost], ends[1][lost])
-        drawn = _normals(mean[at[lost]], row_sd[at[lost]], within, rng)
-        w[lost], values[lost] = drawn - mean[at[lost]], own.backward(drawn)
-        level[lost] = _score(terms, at[lost], values[lost])
-    for _ in range(SLICE_STEPS):
-        ellipse = row_sd[at] * rng.standard_normal(len(at))
-        floor = level + np.log(rng.random(len(at)))
-        angle = rng.random(len(at)) * 2.0 * np.pi
-        low, high = angle - 2.0 * np.pi, angle.copy()
-        moving = np.arange(len(at))
-        for _ in range(200):
-            if not len(moving):
-                break
-            step = w[moving] * np.cos(angle[moving]) + ellipse[moving] * np.sin(angle[moving])
-            proposed = units(step + mean[at[moving]], moving)
-            score = _score(terms, at[moving], proposed)
-            good = (score > floor[moving]) | (np.isfinite(score) & ~np.isfinite(floor[moving]))
-            hit = moving[good]
-            w[hit], values[hit], level[hit] = step[good], proposed[good], score[good]
-            moving, miss = moving[~good], angle[moving[~good]]
-            low[moving] = np.where(miss < 0, miss, low[moving])
-            high[moving] = np.where(miss < 0, high[moving], miss)
-            angle[moving] = low[moving] + rng.random(len(moving)) * (high[moving] - low[moving])
-    return values

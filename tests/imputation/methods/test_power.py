@@ -509,3 +509,17 @@ def test_donors_and_recipients_that_are_equal_but_for_rounding_are_drawn_alike_o
         shaken[:, 1] *= 1 + 4e-16 * np.random.default_rng(seed).integers(-4, 5, n)
         other = PMM().fit(visit(y, shaken), np.random.default_rng(1))
         np.testing.assert_array_equal(other.sample(shaken, np.random.default_rng(2)), drawn)
+
+
+@pytest.mark.parametrize("positive", [True, False])
+@pytest.mark.parametrize("power", [-0.7, 0.0, 0.5, 1.0, 1.6])
+def test_rates_are_the_derivatives_of_the_way_back(positive, power):
+    on = PowerScale(positive, 0.0 if positive else 2.5, 2.0)
+    if not positive and power < 0:
+        return
+    values = np.array([0.3, 1.0, 2.4, 5.0, 9.0]) if positive else np.array([-4.0, 0.3, 2.4, 5.0, 9.0])
+    w, h = on.forward(values, power), 1e-4
+    below, above = on.backward(w - h, power), on.backward(w + h, power)
+    first, second = on.rates(values, power)
+    np.testing.assert_allclose(first, (above - below) / (2 * h), rtol=1e-6)
+    np.testing.assert_allclose(second, (above - 2 * values + below) / (h * h), rtol=1e-3, atol=1e-5)

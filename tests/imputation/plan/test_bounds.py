@@ -14,8 +14,7 @@ from mifit.imputation.methods.poisson import Poisson, PoissonFitted
 from mifit.imputation.methods.power import Power, PowerFitted, PowerScale
 from mifit.imputation.numerics.linear import solve
 from mifit.imputation.numerics.truncated import truncated_normal, truncated_regression
-from mifit.imputation.plan.sampler_choice import ConstraintKind, choose, offers
-from mifit.imputation.sampler import samplers
+from mifit.imputation.plan.sampler_choice import Choice, ConstraintKind, Sampler, choose, offers
 from mifit.imputation.sampler.constraint import Constraint
 from mifit.imputation.sampler.samplers import draw, draw_continuous
 
@@ -82,16 +81,19 @@ class Square:
     def log_accept(self, at, values):
         return -0.5 * ((1.0 - values**2) / 0.5) ** 2
 
+    def derivatives(self, at, values):
+        return None
 
-@pytest.mark.parametrize("rounds", [samplers.ROUNDS, ()], ids=["rejection", "slice steps"])
-def test_a_judged_draw_is_truncated_too(rounds, monkeypatch):
-    monkeypatch.setattr(samplers, "ROUNDS", rounds)
+
+@pytest.mark.parametrize("sampler", [Sampler.GRID, Sampler.METROPOLIS])
+def test_a_judged_draw_is_truncated_too(sampler):
     own = NormalFitted(np.array([0.2]), 1.0, 0.0, 1.0)
     values, rng = np.full(DRAWS, 0.9), np.random.default_rng(4)
-    for _ in range(1 if rounds else 8):
+    for _ in range(3 if sampler is Sampler.GRID else 12):  # two tops: those of the grid are found at once
         values = draw_continuous(
-            own, np.ones((DRAWS, 1)), [Square()], [False], values, rng, constraint=fenced(-0.7, 1.1)
-        ).values
+            own, np.ones((DRAWS, 1)), [Square()], Choice(sampler, True, (False,)), values, rng,
+            constraint=fenced(-0.7, 1.1),
+        ).values  # fmt: skip
     grid = np.linspace(-0.7, 1.1, 20_001)
     density = np.exp(-0.5 * (grid - 0.2) ** 2 - 0.5 * ((1 - grid**2) / 0.5) ** 2)
     cumulative = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2)])

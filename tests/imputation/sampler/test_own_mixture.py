@@ -6,6 +6,7 @@ from scipy import stats
 
 from mifit.imputation.methods.mixture import MixtureFitted
 from mifit.imputation.numerics.mixture import Law
+from mifit.imputation.plan.sampler_choice import Choice, Sampler
 from mifit.imputation.sampler.samplers import draw_continuous
 
 N = 20_000
@@ -22,6 +23,9 @@ class Term:
 
     def log_accept(self, at, values):
         return -0.5 * ((self.y - self.slope * (values**2 if self.square else values)) / self.sd) ** 2
+
+    def derivatives(self, at, values):
+        return None
 
     def information(self, backward, mean, unit):
         residual = (self.y - self.slope * mean) / self.sd**2
@@ -48,6 +52,11 @@ CASES = {
 }
 
 
+def choice(terms, multiplied):
+    sampler = Sampler.GRID if any(term.square for term in terms) else Sampler.METROPOLIS
+    return Choice(Sampler.CLOSED_FORM if all(multiplied) else sampler, True, tuple(multiplied), True, joint=True)
+
+
 def exact(terms):
     """The distribution function on a fine grid."""
     grid = np.linspace(-6, 9, 60_001)
@@ -64,7 +73,7 @@ def test_draws_from_the_rarer_component_have_the_law_of_the_grid(case):
     current = np.full(N, 4.7)
     rng = np.random.default_rng(3)
     for _ in range(1 if all(multiplied) else 20):
-        found = draw_continuous(own(), np.ones((N, 1)), terms, multiplied, current, rng, joint=True)
+        found = draw_continuous(own(), np.ones((N, 1)), terms, choice(terms, multiplied), current, rng)
         current = found.values
     grid, below = exact(terms)
     assert stats.kstest(current, lambda v: np.interp(v, grid, below)).pvalue > 1e-5
@@ -80,6 +89,7 @@ def test_a_component_that_is_drawn_given_the_value_would_be_seen():
 
 def test_proposals_are_counted_where_they_may_be_refused():
     X, current, rng = np.ones((N, 1)), np.full(N, 4.7), np.random.default_rng(3)
-    assert draw_continuous(own(), X, [Term()], [True], current, rng, joint=True).tried == 0
-    found = draw_continuous(own(), X, [Term(True, y=3.0)], [False], current, rng, joint=True)
-    assert found.tried > N and found.sliced < N
+    assert draw_continuous(own(), X, [Term()], choice([Term()], [True]), current, rng).tried == 0
+    square = [Term(True, y=3.0)]
+    found = draw_continuous(own(), X, square, choice(square, [False]), current, rng)
+    assert found.tried > N and found.stayed < N

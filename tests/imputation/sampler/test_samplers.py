@@ -19,8 +19,8 @@ from mifit.imputation.methods.ordinal import OrdinalFitted
 from mifit.imputation.methods.poisson import PoissonFitted
 from mifit.imputation.methods.power import Power, PowerFitted, PowerScale
 from mifit.imputation.plan.options import Options
-from mifit.imputation.plan.sampler_choice import multiplies, offers
-from mifit.imputation.sampler import samplers
+from mifit.imputation.plan.sampler_choice import Choice, Sampler, choose, multiplies, offers
+from mifit.imputation.sampler import grid, laplace, samplers
 from mifit.imputation.sampler.engine import Engine
 from mifit.imputation.sampler.likelihood_terms import LikelihoodTerm
 from mifit.imputation.sampler.samplers import draw_continuous, draw_discrete
@@ -208,29 +208,42 @@ def test_draws_have_the_density_of_own_factor_times_judge(term, own, judge):
     found = hole(term, own, judge)
     rng = np.random.default_rng([3, CASES.index((term, own, judge))])
     normal = multiplies(OFFERED[own], hasattr(found.bench.fitted, "standardised"), found.affine)
-    drawn = draw_continuous(found.own, found.X, [found.bench], [normal], np.full(DRAWS, 3.0), rng)
+    choice = choose(OFFERED[own], [normal], straight=found.affine)
+    drawn = visited(found, choice, np.full(DRAWS, 3.0), rng, 1 if choice.sampler is Sampler.CLOSED_FORM else 4)
     assert found.affine == (term in ("x", "x by z"))
+    assert choice.sampler in (Sampler.CLOSED_FORM, Sampler.METROPOLIS if found.affine else Sampler.GRID)
     assert (drawn.tried == 0) == (found.affine and own == "norm" and judge == "OLS")
-    assert drawn.sliced < DRAWS * 0.001
+    assert drawn.stayed < DRAWS * 0.01
     # Kolmogorov-Smirnov: false alarm 1e-3 each
     assert kolmogorov(drawn.values, found.log_target) > 1e-3
 
 
+METROPOLIS, GRID = (Choice(sampler, True, (False,)) for sampler in (Sampler.METROPOLIS, Sampler.GRID))
+
+
+def visited(found, choice, values, rng, times=4, terms=None):
+    """Several visits from some values; those of a row that kept its value are no draws yet."""
+    for _ in range(times):
+        drawn = draw_continuous(found.own, found.X, terms or [found.bench], choice, values, rng)
+        values = drawn.values
+    return drawn
+
+
 @pytest.mark.parametrize("term", ["x", "x by z"])
-def test_closed_form_rejection_slice_and_grid_agree(term, monkeypatch):
+def test_closed_form_metropolis_and_grid_agree(term, monkeypatch):
     found = hole(term, "norm", "OLS")
     rng = np.random.default_rng(4)
     current = np.full(DRAWS, 3.0)
-    closed = draw_continuous(found.own, found.X, [found.bench], [True], current, rng)
-    rejected = draw_continuous(found.own, found.X, [found.bench], [False], current, rng)
-    assert closed.tried == 0
-    assert rejected.tried >= DRAWS
-    monkeypatch.setattr(samplers, "ROUNDS", ())
-    sliced = closed
-    for _ in range(3):
-        sliced = draw_continuous(found.own, found.X, [found.bench], [False], sliced.values, rng)
-    assert sliced.sliced == DRAWS
-    for drawn in (closed, rejected, sliced):
+    closed = draw_continuous(
+        found.own, found.X, [found.bench], Choice(Sampler.CLOSED_FORM, True, (True,)), current, rng
+    )
+    around = visited(found, METROPOLIS, current, rng, 2)
+    proposed = visited(found, GRID, current, rng, 2)
+    monkeypatch.setattr(grid, "ROUNDS", ())
+    alone = visited(found, GRID, current, rng, 2)
+    assert closed.tried == 0 and around.tried == proposed.tried == DRAWS
+    for drawn in (closed, around, proposed, alone):
+        assert drawn.stayed < DRAWS * 0.005
         # Kolmogorov-Smirnov: false alarm 1e-3 each
         assert kolmogorov(drawn.values, found.log_target) > 1e-3
 
@@ -238,11 +251,13 @@ def test_closed_form_rejection_slice_and_grid_agree(term, monkeypatch):
 def test_two_normal_factors_are_multiplied_exactly():
     found = hole("x", "norm", "OLS")
     rng = np.random.default_rng(5)
-    drawn = draw_continuous(found.own, found.X, [found.bench] * 2, [True, True], np.full(DRAWS, 3.0), rng)
+    both = Choice(Sampler.CLOSED_FORM, True, (True, True))
+    drawn = draw_continuous(found.own, found.X, [found.bench] * 2, both, np.full(DRAWS, 3.0), rng)
     own, one = stats.norm(2.5 + 0.5 * Z, 1.0).logpdf, found.log_target
     assert drawn.tried == 0
     assert kolmogorov(drawn.values, lambda v: 2 * one(v) - own(v)) > 1e-3
-    mixed = draw_continuous(found.own, found.X, [found.bench] * 2, [True, False], np.full(DRAWS, 3.0), rng)
+    one_waits = Choice(Sampler.METROPOLIS, True, (True, False))
+    mixed = visited(found, one_waits, np.full(DRAWS, 3.0), rng, terms=[found.bench] * 2)
     assert mixed.tried > 0
     assert kolmogorov(mixed.values, lambda v: 2 * one(v) - own(v)) > 1e-3
 
@@ -255,7 +270,8 @@ def test_a_factor_has_no_likelihood_where_its_outcome_was_missing():
         kept = {f: getattr(found.bench, f) for f in found.bench.__slots__}
         bench = LikelihoodTerm(**kept | {"without_outcome": without})
         rng = np.random.default_rng(6)
-        drawn = draw_continuous(found.own, found.X, [bench], [affine], np.full(20_000, 3.0), rng).values
+        choice = Choice(Sampler.CLOSED_FORM, True, (True,)) if affine else GRID
+        drawn = visited(found, choice, np.full(20_000, 3.0), rng, terms=[bench]).values
         assert kolmogorov(drawn[::2], stats.norm(2.5 + 0.5 * Z, 1.0).logpdf) > 1e-3
         assert kolmogorov(drawn[1::2], found.log_target) > 1e-3
         assert kolmogorov(drawn[::2], found.log_target) < 1e-6
@@ -280,61 +296,86 @@ def bimodal(n=20_000):
                 lambda v: stats.norm(0.3, 1.5).logpdf(v) + stats.norm(v**2, 0.3).logpdf(4.0))  # fmt: skip
 
 
-def test_slice_steps_reach_both_modes_of_a_square(monkeypatch):
+@pytest.mark.parametrize("rounds", [grid.ROUNDS, ()], ids=["proposals first", "the grid alone"])
+def test_the_grid_reaches_both_modes_of_a_square(rounds, monkeypatch):
     found = bimodal()
-    monkeypatch.setattr(samplers, "ROUNDS", ())
-    rng = np.random.default_rng(7)
-    values = np.full(20_000, 2.0)
-    for _ in range(8):
-        values = draw_continuous(found.own, found.X, [found.bench], [False], values, rng).values
+    monkeypatch.setattr(grid, "ROUNDS", rounds)
+    drawn = visited(found, GRID, np.full(20_000, 2.0), np.random.default_rng(7), 2)
+    assert drawn.stayed < 20_000 * 0.005
+    assert 0.3 < np.mean(drawn.values < 0) < 0.6
     # Kolmogorov-Smirnov: false alarm 1e-3
-    assert 0.3 < np.mean(values < 0) < 0.6
-    assert kolmogorov(values, found.log_target) > 1e-3
-
-
-def test_rejection_gets_a_square_right():
-    found = bimodal(DRAWS)
-    drawn = draw_continuous(found.own, found.X, [found.bench], [False], np.full(DRAWS, 2.0), np.random.default_rng(8))
     assert kolmogorov(drawn.values, found.log_target) > 1e-3
 
 
 @pytest.mark.parametrize(
-    ("term", "own", "judge"),
-    [("x squared", "norm", "OLS"), ("spline", "power, root", "ordinal"), ("log x", "norm", "Logit"),
-     ("x by z", "power, Yeo-Johnson", "negative binomial"), ("x", "power, reciprocal", "ordinal")],
+    ("term", "own", "judge", "choice"),
+    [("x squared", "norm", "OLS", GRID), ("spline", "power, root", "ordinal", GRID), ("log x", "norm", "Logit", GRID),
+     ("x by z", "power, Yeo-Johnson", "negative binomial", METROPOLIS),
+     ("x", "power, reciprocal", "ordinal", METROPOLIS), ("x", "norm", "multinomial", METROPOLIS),
+     ("x", "norm", "Poisson", GRID)],
 )  # fmt: skip
-def test_slice_steps_leave_the_target_as_it_is(term, own, judge, monkeypatch):
+def test_a_visit_leaves_the_target_as_it_is_and_forgets_where_it_stood(term, own, judge, choice):
     found = hole(term, own, judge)
-    grid, mass = grid_cdf(found.log_target)[1]
+    points, mass = grid_cdf(found.log_target)[1]
     rng = np.random.default_rng(9)
-    exact = np.interp(rng.random(DRAWS), mass, grid)
-    monkeypatch.setattr(samplers, "ROUNDS", ())
-    moved = draw_continuous(found.own, found.X, [found.bench], [False], exact, rng).values
-    assert np.mean(moved != exact) > 0.999
+    exact = np.interp(rng.random(DRAWS), mass, points)
+    moved = visited(found, choice, exact, rng, 1).values
+    assert np.mean(moved != exact) > 0.99
     # Kolmogorov-Smirnov: false alarm 1e-3 each
     assert kolmogorov(moved, found.log_target) > 1e-3
-    # Steps forget their start only by and by; a sampler that ignored it would have correlation 0.
-    assert np.corrcoef(moved, exact)[0, 1] < 0.9
+    # independent draws have a correlation of sd 0.0045
+    assert abs(np.corrcoef(moved, exact)[0, 1]) < 0.02
 
 
-def test_the_rows_that_wait_keep_the_right_law_when_proposals_run_out(monkeypatch):
-    found = bimodal()
-    grid, mass = grid_cdf(found.log_target)[1]
-    rng = np.random.default_rng(10)
-    exact = np.interp(rng.random(20_000), mass, grid)
-    monkeypatch.setattr(samplers, "ROUNDS", (2, 2))
-    drawn = draw_continuous(found.own, found.X, [found.bench], [False], exact, rng)
-    assert 0.3 < drawn.sliced / 20_000 < 0.9
+def test_a_ratio_that_leaves_the_proposal_out_is_noticed(monkeypatch):
+    """Planted faults: no correction for how often a value is proposed; every proposal accepted."""
+    found = hole("x", "norm", "Logit", slope=4.0)
+    monkeypatch.setattr(laplace, "_APART", np.inf)  # nothing goes to the grid
+    monkeypatch.setattr(laplace, "_log_density", lambda w, centre, sd, df: np.zeros(len(w)))
+    drawn = visited(found, METROPOLIS, np.full(DRAWS, 3.0), np.random.default_rng(4), 8)
+    assert kolmogorov(drawn.values, found.log_target) < 1e-10
+    monkeypatch.undo()
+    monkeypatch.setattr(grid, "_DEPTH", 0.1)
+    monkeypatch.setattr(grid, "ROUNDS", ())
+    monkeypatch.setattr(grid, "_ELSEWHERE", 0.0)
+    drawn = visited(found, GRID, np.full(DRAWS, 3.0), np.random.default_rng(4), 3)
+    assert kolmogorov(drawn.values, found.log_target) < 1e-10
+
+
+def test_a_search_that_stops_early_costs_acceptance_and_nothing_else(monkeypatch):
+    found = hole("x", "power, root", "Poisson", slope=2.5)
+    monkeypatch.setattr(laplace, "_STEPS", 1)
+    monkeypatch.setattr(laplace, "_APART", np.inf)  # nothing goes to the grid
+    points, mass = grid_cdf(found.log_target)[1]
+    rng = np.random.default_rng(5)
+    drawn = visited(found, METROPOLIS, np.interp(rng.random(DRAWS), mass, points), rng, 5)
+    assert drawn.stayed > DRAWS * 0.01
     assert kolmogorov(drawn.values, found.log_target) > 1e-3
 
 
-def test_a_row_that_starts_where_nothing_is_possible_finds_its_way(monkeypatch):
+def test_rows_that_start_far_out_come_back():
+    """Seven standard deviations away: the tails of the second proposal bring them back in one visit."""
+    found = hole("x", "norm", "Logit")
+    drawn = visited(found, METROPOLIS, np.full(DRAWS, 10.0), np.random.default_rng(6), 1)
+    assert np.mean(drawn.values == 10.0) < 0.01
+
+
+@pytest.mark.parametrize("rounds", [(2, 2), (1,)])
+def test_the_rows_that_wait_keep_the_right_law_when_proposals_run_out(rounds, monkeypatch):
+    found = bimodal()
+    points, mass = grid_cdf(found.log_target)[1]
+    rng = np.random.default_rng(10)
+    exact = np.interp(rng.random(20_000), mass, points)
+    monkeypatch.setattr(grid, "ROUNDS", rounds)
+    drawn = visited(found, GRID, exact, rng, 1)
+    assert kolmogorov(drawn.values, found.log_target) > 1e-3
+
+
+@pytest.mark.parametrize("choice", [GRID, METROPOLIS], ids=["grid", "metropolis"])
+def test_a_row_that_starts_where_nothing_is_possible_finds_its_way(choice, monkeypatch):
     found = hole("log x", "norm", "OLS", n=2_000)
-    monkeypatch.setattr(samplers, "ROUNDS", ())
-    rng = np.random.default_rng(11)
-    values = np.full(2_000, -1.0)
-    for _ in range(6):
-        values = draw_continuous(found.own, found.X, [found.bench], [False], values, rng).values
+    monkeypatch.setattr(grid, "ROUNDS", ())
+    values = visited(found, choice, np.full(2_000, -1.0), np.random.default_rng(11), 6).values
     assert np.all(values > 0)
     assert kolmogorov(values, found.log_target) > 1e-3
 
@@ -344,7 +385,7 @@ def test_a_row_that_starts_where_nothing_is_possible_finds_its_way(monkeypatch):
 def test_a_value_outside_a_scale_or_a_spline_is_never_accepted(own, term):
     found = hole(term, own, "OLS", n=20_000)
     rng = np.random.default_rng(12)
-    drawn = draw_continuous(found.own, found.X, [found.bench], [False], np.full(20_000, 3.0), rng).values
+    drawn = visited(found, GRID, np.full(20_000, 3.0), rng).values
     seen = found.engine.table["x"].values[:200]
     low, high = (0.0, np.inf) if term == "log x" else (seen.min(), seen.max())
     assert np.all((drawn >= low) & (drawn <= high))
@@ -426,10 +467,10 @@ def test_levels_are_weighed_in_blocks_of_any_size(monkeypatch):
     np.testing.assert_array_equal(draw_discrete(own, X, [bench], np.random.default_rng(14)).values, whole)
 
 
-def test_rejection_works_in_blocks_of_any_size(monkeypatch):
+def test_the_grid_works_in_blocks_of_any_size(monkeypatch):
     found = hole("x squared", "norm", "OLS", n=5_000)
-    monkeypatch.setattr(samplers, "_BLOCK", 1_000)
-    drawn = draw_continuous(found.own, found.X, [found.bench], [False], np.full(5_000, 3.0), np.random.default_rng(15))
+    monkeypatch.setattr(grid, "_BLOCK", 10_000)
+    drawn = visited(found, GRID, np.full(5_000, 3.0), np.random.default_rng(15))
     assert kolmogorov(drawn.values, found.log_target) > 1e-3
 
 
