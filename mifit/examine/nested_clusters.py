@@ -12,7 +12,7 @@ from ..imputation.contract import facts_of
 from ..imputation.plan.likelihoods import AROUND, likelihood_of
 from ..imputation.plan.plan import Plan
 
-__all__ = ["declared_mixed", "never_differed"]
+__all__ = ["declared_mixed", "never_differed", "working_model"]
 
 
 def declared_mixed(plan: Plan, question: Question, table: Table) -> list[Question]:
@@ -41,6 +41,14 @@ def declared_mixed(plan: Plan, question: Question, table: Table) -> list[Questio
         if method is not None and facts_of(method).clustered and same:
             found.append(declared)
     return found
+
+
+def working_model(question: Question, table: Table) -> str:
+    """Why an estimating equation is approximate; empty where its draws have its mean, or it is none."""
+    method = likelihood_of(question, table)
+    if method is None or not (question.facts.by_family and facts_of(method).clustered and facts_of(method).link):
+        return ""
+    return "drawn from the mixed model of the same terms"
 
 
 def never_differed(question: Question, declared: list[Question], designs: Designs) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from ..imputation.plan.support import truncated_unawares
 from ..imputation.plan.survival_times import late_cases
 from ..imputation.plan.working_law import WorkingLaw
 from ..typing import Rows
-from .nested_clusters import declared_mixed, never_differed
+from .nested_clusters import declared_mixed, never_differed, working_model
 
 __all__ = ["Verdict", "Where", "law_of", "verdict"]
 
@@ -221,6 +221,8 @@ def _by_mode(plan: Plan, designs: Designs, question: Question, design: Design) -
     before = list(dict.fromkeys(one.terms.outcome for q in same for one in _earlier(q, plan)))
     if before and likelihood(question)[2:4] != ("Gaussian", "Identity"):
         return Verdict("approximate", f"drawn in sequence, given {', '.join(before)} too")
+    if loose := working_model(question, designs.table):
+        return Verdict("approximate", loose)
     if not wider and any(covered(designs.of(q), [design]) for q in same):
         return Verdict("exact", "as declared")
     return Verdict("implied", f"nested in {' and '.join(q.formula for q in same)}")

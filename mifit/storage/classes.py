@@ -27,6 +27,7 @@ CLASSES = {
     "Learner": "imputation.methods:Learner",
     "Mask": "frame.masks:Mask",
     "Mixed": "imputation.methods.mixed:Mixed",
+    "MixedLogistic": "imputation.methods.mixed_logistic:MixedLogistic",
     "NB1": "imputation.methods:NB1",
     "Piece": "imputation.plan.plan:Piece",
     "Plan": "imputation.plan.plan:Plan",

@@ -6,7 +6,7 @@ import pandas as pd
 from mifit.frame.kinds import Kind
 from mifit.frame.table import read
 from mifit.imputation.contract import Clusters, Visit
-from mifit.imputation.methods import Mixed, Normal
+from mifit.imputation.methods import Mixed, MixedLogistic, Normal
 from mifit.imputation.sampler.chain import ChainState
 from mifit.imputation.sampler.engine import Engine
 
@@ -18,9 +18,11 @@ class TwoLevels:
     them, values are hidden, and sweeps start from the true ones. Every function of the data keeps its mean.
     """
 
-    def __init__(self, columns, random, hide=("x", "w"), share=0.45, seed=5, clusters=(6, 6), rows=4, whole=0):
+    def __init__(
+        self, columns, random, hide=("x", "w"), share=0.45, seed=5, clusters=(6, 6), rows=4, whole=0, binary=False
+    ):
         """``columns(x, w)``: those of the analysis; ``random``: positions among them of what differs by cluster."""
-        self.columns, self.random, self.hide = columns, list(random), hide
+        self.columns, self.random, self.hide, self.binary = columns, list(random), hide, binary
         rng = np.random.default_rng(seed)
         self.known, many = clusters[0], sum(clusters)
         self.g = np.repeat(np.arange(many), rows)
@@ -29,6 +31,8 @@ class TwoLevels:
         n0 = int(self.old.sum())
         level = self.g[self.old]
         self.x0 = 0.3 * self.w0[level] + rng.normal(size=n0) + 0.5 * rng.normal(size=self.known)[level]
+        if binary:
+            self.x0 = (self.x0 > 0).astype(float)
         X = columns(self.x0, self.w0[level])
         own = 0.6 * rng.normal(size=(self.known, len(self.random)))
         coef = np.array([0.2, 0.6, 0.5, 0.4, 0.2])[: X.shape[1]]
@@ -46,14 +50,15 @@ class TwoLevels:
         level = self.g[self.old]
         one = np.ones((len(level), 1))
 
-        def fit(method, y, X, Z=None, warm=None):
+        def fit(method, y, X, Z=None, kind=Kind.NUMERIC):
             clusters = None if Z is None else Clusters(level, len(np.unique(self.g)), Z)
-            visit = Visit(y, X, np.arange(X.shape[1]), Kind.NUMERIC, warm=warm, clusters=clusters)
+            visit = Visit(y, X, np.arange(X.shape[1]), kind, 2 * (kind is Kind.BINARY), clusters=clusters)
             return method.fit(visit, rng)
 
         X = self.columns(self.x0, self.w0[level])
         of_y = fit(Mixed(unit="g"), self.y0, X, X[:, self.random])
-        of_x = fit(Mixed(unit="g"), self.x0, np.column_stack([one, self.w0[level]]), one)
+        model = (MixedLogistic(unit="g"), Kind.BINARY) if self.binary else (Mixed(unit="g"), Kind.NUMERIC)
+        of_x = fit(model[0], self.x0, np.column_stack([one, self.w0[level]]), one, model[1])
         of_w = fit(Normal(), self.w0, np.ones((self.known, 1)))
         return of_y, of_x, of_w
 
@@ -67,10 +72,13 @@ class TwoLevels:
         x[self.old] = self.x0
         y = self._from(of_y, self.columns(x, w[self.g]), self.random, rng)
         y[self.old] = self.y0
-        return {"g": self.g, "x": x, "w": w[self.g], "y": y}, of_y.warm
+        return {"g": self.g, "x": x, "w": w[self.g], "y": y}, (of_y.warm, of_x.warm)
 
     def _from(self, fitted, X, random, rng):
         """Values of all rows, with new effects of every cluster."""
+        if hasattr(fitted, "log_sd"):
+            own = np.exp(fitted.log_sd) * rng.standard_normal(int(self.g.max()) + 1)
+            return fitted.sample(X, rng, own[self.g])
         own = fitted.sigma * rng.standard_normal((int(self.g.max()) + 1, len(random))) @ fitted.root.T
         added = (X[:, random] * own[self.g]).sum(axis=1)
         return fitted.sample(X, rng) + fitted.scale * added
@@ -99,8 +107,7 @@ class TwoLevels:
             engine.layout.centre[:], engine.layout.scale[:] = 0.0, 1.0  # the prior does not depend on the data
             state = ChainState(engine, None)
             state.fill({name: data[name][engine.table[name].missing] for name in plan.order})
-            if warm is not None:
-                state.warm["factor", 0] = warm
+            state.warm |= {("factor", k): one for k, one in enumerate(warm[: len(engine.factors)]) if one is not None}
             for sweep in range(2, sweeps + 2):
                 state.sweep(rng, sweep)
             found.append(self.summaries({**data, **state.values}) - self.summaries(data))

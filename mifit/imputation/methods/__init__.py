@@ -15,6 +15,7 @@ from .glm import Glm
 from .learner import Learner
 from .logistic import Logistic
 from .mixed import Mixed
+from .mixed_logistic import MixedLogistic
 from .mixture import Mixture
 from .multinomial import Multinomial
 from .nb1 import NB1
@@ -43,6 +44,7 @@ __all__ = [
     "Learner",
     "Logistic",
     "Mixed",
+    "MixedLogistic",
     "Mixture",
     "Multinomial",
     "NegBin",
@@ -73,6 +75,7 @@ METHODS: dict[str, Method] = {
     "forest": Forest(),
     "cart": Cart(),
     "2l.norm": Mixed(),
+    "2l.logit": MixedLogistic(),
 }
 
 #: default by kind in plain chained equations

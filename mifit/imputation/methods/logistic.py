@@ -72,7 +72,7 @@ class Logistic:
     )
     facts: ClassVar[Facts] = Facts(
         offers=Offers(levels=True), unseen=False, weighted=True, truncates=False, linear=True, curvature=True,
-        called="logistic regression", link="the log odds of the last level",
+        by_cluster="2l.logit", called="logistic regression", link="the log odds of the last level",
     )  # fmt: skip
 
     firth: bool = False

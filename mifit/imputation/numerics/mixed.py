@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -71,6 +71,9 @@ def cluster_sums(D: Array, Z: Array, codes: npt.NDArray[np.int64], many: int) ->
     return ClusterSums(float(len(D)), D.T @ D, mixed, within)
 
 
+_triangle = lru_cache(np.tril_indices)
+
+
 class Covariances(NamedTuple):
     """How random effects vary: q with a covariance of their own, then components of equal variance each.
 
@@ -94,7 +97,7 @@ class Covariances(NamedTuple):
     def roots(self, points: Array) -> Array:
         """Lower roots of the covariance of all effects, shape (G, w, w), from parameters (G, k)."""
         found = np.zeros((len(points), self.width, self.width))
-        i, j = np.tril_indices(self.q)
+        i, j = _triangle(self.q)
         found[:, i, j] = points[:, : len(i)]
         found[:, np.arange(self.q), np.arange(self.q)] = np.exp(points[:, : len(i)][:, i == j])
         start = self.q
@@ -109,7 +112,7 @@ class Covariances(NamedTuple):
         q, triangle = self.q, self.q * (self.q + 1) // 2
         total = np.zeros(len(points))
         if q:
-            i, j = np.tril_indices(q)
+            i, j = _triangle(q)
             logs = points[:, :triangle][:, i == j]
             inverse = np.linalg.inv(Covariances(q).roots(points[:, :triangle]))
             precision = np.einsum("gki,gki->gi", inverse, inverse)
@@ -170,7 +173,7 @@ class _Posterior:
         mixed, within = self.sums.mixed, self.sums.within
         many, width, p = mixed.shape
         if width > 1:
-            i, j = np.tril_indices(width)
+            i, j = _triangle(width)
             products = mixed[:, i, :, None] * mixed[:, j, None, :]
             products = (products + np.swapaxes(products, -1, -2)) * np.where(i == j, 0.5, 1.0)[:, None, None]
             return within, np.ones(many), products.reshape(-1, p * p)
@@ -188,7 +191,7 @@ class _Posterior:
         """[X y]'H^-1[X y], shape (G, p + 1, p + 1), and log det H, (G,), at parameters (G, k)."""
         within, count, products = self._alike
         inner, log_det = shrinkage(self.covariances.roots(points), within)
-        i, j = np.tril_indices(self.covariances.width)
+        i, j = _triangle(self.covariances.width)
         p = len(self.sums.whole)
         lost = inner[:, :, i, j].reshape(len(points), -1) @ products
         return self.sums.whole - lost.reshape(-1, p, p), log_det @ count
@@ -343,7 +346,7 @@ def _resampled(posterior: _Posterior, warm: Array | None, rng: np.random.Generat
     usable = warm is not None and warm.shape == (2 * k,) and bool(np.isfinite(warm).all())
     start, now = (warm[:k], warm[k:]) if usable else (np.zeros(k), None)  # type: ignore[index]
     if not usable:
-        i, j = np.tril_indices(q)
+        i, j = _triangle(q)
         start[:triangle][i == j] = -1.0
         start[triangle:] = -1.0
     mode, covariance = _mode(posterior.log_density, start)

@@ -29,7 +29,7 @@ from ...frame.kinds import Kind
 from ...frame.numbers_as_text import codes_of_missing
 from ...frame.table import Column, Table
 from ...typing import Array
-from ..methods import name_of
+from ..contract import Method, facts_of
 from .likelihoods import AROUND, keyword_vector, likelihood_of
 
 __all__ = ["as_column", "check_copies", "check_keywords", "check_outcomes"]
@@ -75,7 +75,7 @@ def check_outcomes(questions: Sequence[Question], designs: Sequence[Design], tab
         _refuse_untold_levels(question, table)
         if question.facts.levels or question.facts.hazard or method is None:
             continue
-        if not question.bare and name_of(method) != "norm" and any(len(table[v].missing) for v in question.outcome):
+        if not question.bare and not _normal(method) and any(len(table[v].missing) for v in question.outcome):
             raise FormulaError(
                 f"outcome {question.terms.outcome!r} has missing values; only a linear analysis draws an expression.",
                 formula=question.formula,
@@ -86,6 +86,12 @@ def check_outcomes(questions: Sequence[Question], designs: Sequence[Design], tab
             y = design.response({v: table[v].values[rows] for v in question.outcome})
             _check_support(question, y)
             _refuse_fractions(question, y, table)
+
+
+def _normal(method: Method) -> bool:
+    """Whether outcomes are normal as they stand, so that an expression can be drawn."""
+    offered = facts_of(method).offers
+    return offered is not None and offered.gaussian and offered.direct
 
 
 _IMPUTE = "df.mice.impute"

@@ -12,8 +12,8 @@ from ...formula.question import Question
 from ...frame.kinds import Kind
 from ...frame.table import Table
 from ...typing import Array
-from ..contract import Method
-from ..methods import Cox, Glm, Logistic, Mixed, Multinomial, NegBin, Normal, Ordinal, Poisson, Probit
+from ..contract import Method, facts_of
+from ..methods import Cox, Glm, Logistic, Mixed, MixedLogistic, Multinomial, NegBin, Normal, Ordinal, Poisson, Probit
 
 __all__ = ["AROUND", "keyword_vector", "likelihood_of"]
 
@@ -94,12 +94,26 @@ def _mixed(question: Question, table: Table) -> Method | None:
 
 
 def _gee(question: Question, table: Table) -> Method | None:
-    """The random-intercept model whose mean and correlations are those of an equation of normal rows."""
+    """The random-intercept model whose mean and correlations are those of an equation of normal rows.
+
+    Of two values it is the random-intercept model of the same terms, whose coefficients are not those of the equation.
+    """
     family: Any = question.keywords.get("family")
     pair = ("Gaussian", "Identity") if family is None else (type(family).__name__, type(family.link).__name__)
     structure = type(question.keywords.get("cov_struct")).__name__
     alike = structure in ("NoneType", "Independence", "Exchangeable")
+    if pair == ("Binomial", "Logit"):
+        return _mixed_logit(question, table)
     return _mixed(question, table) if pair == ("Gaussian", "Identity") and alike else None
+
+
+def _mixed_logit(question: Question, table: Table) -> Method | None:
+    """A logistic model with a random intercept, of an outcome of two values as it stands."""
+    two = question.bare and table[question.outcome[0]].kind is Kind.BINARY
+    found: Any = _mixed(question, table) if two else None
+    if found is None or not facts_of(found).clustered:
+        return None if found is None else Logistic(rescue="firth")
+    return MixedLogistic(unit=found.unit) if found.random.rpartition("~")[2].strip() == "1" else None
 
 
 _FEWEST_CLUSTERS = 2
@@ -115,6 +129,7 @@ _LIKELIHOODS: dict[str, tuple[tuple[str, ...], Callable[[Question, Table], Metho
     "ordinal": (("distr", "offset"), lambda q, t: _ordinal(q)),
     "mnlogit": ((), lambda q, t: Multinomial()),
     "mixedlm": (("groups", "re_formula"), _mixed),
+    "mixed_logit": (("groups", "re_formula"), _mixed_logit),
     "gee": (("groups", "family", "cov_struct"), _gee),
     "phreg": (("status", "entry", "strata", "ties", "offset"), lambda q, t: Cox(q.keywords.get("ties") or "breslow")),
 }

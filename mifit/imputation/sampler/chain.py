@@ -19,9 +19,9 @@ from ..plan.plan import Variable
 from ..plan.sampler_choice import Choice
 from ..plan.skip_patterns import refuse_contradiction
 from ..plan.skip_rules import elsewhere
-from .collapsed_term import CollapsedTerm
+from .collapsed_term import together, without_effects
 from .engine import Engine, FactorRuntime
-from .likelihood_terms import GroupedTerm, LikelihoodTerm
+from .likelihood_terms import LikelihoodTerm
 from .metropolis import Conditional, check, move
 from .mixture_term import FIRST_STEPS, STEPS, MixtureTerm
 from .panel import Panel, fits_in
@@ -235,7 +235,7 @@ class ChainState:
         constraint, missing = self.engine.constraint(name, self.values), self.table[name].missing
         current, grouped_rows = self.values[name][missing], self.engine.grouped_rows.get(name)
         if grouped_rows is not None:  # one value for all rows of an id, weighted by the product over its rows
-            terms = [one if isinstance(one, CollapsedTerm) else GroupedTerm(one, grouped_rows) for one in terms]
+            terms = [together(term, grouped_rows) for term in terms]
             constraint = None if constraint is None else constraint.shared(grouped_rows)
             found = draw(
                 choice, own, X[grouped_rows.first_rows], terms, constraint, current[grouped_rows.first_rows], rng
@@ -395,7 +395,7 @@ class ChainState:
         if runtime.components:
             return MixtureTerm.of(term, runtime.model, self.store, name, STEPS if self.number > 1 else FIRST_STEPS)
         if collapsed and runtime.clusters is not None:
-            return CollapsedTerm.of(term, self.engine.grouped_rows[name], runtime.clusters)
+            return without_effects(term, self.engine.grouped_rows[name], runtime.clusters)
         return term
 
     def _noted(self, key: Any, fitted: Fitted, label: Hashable) -> Fitted:

@@ -9,10 +9,23 @@ from typing import Any
 import numpy as np
 
 from ...typing import Array, Rows
-from .likelihood_terms import GroupedRows, LikelihoodTerm
+from .likelihood_terms import GroupedRows, GroupedTerm, LikelihoodTerm
 from .visit import ClusterCodes
 
-__all__ = ["CollapsedTerm"]
+__all__ = ["CollapsedTerm", "IntegratedTerm", "together", "without_effects"]
+
+
+def without_effects(term: LikelihoodTerm, grouped_rows: GroupedRows, clusters: ClusterCodes) -> Any:
+    """The likelihood term of values that clusters share, their effects integrated out."""
+    if hasattr(term.fitted, "integrated"):
+        return IntegratedTerm(term, grouped_rows)
+    return CollapsedTerm.of(term, grouped_rows, clusters)
+
+
+def together(term: Any, grouped_rows: GroupedRows) -> Any:
+    """The likelihood term of values that rows share."""
+    whole = isinstance(term, CollapsedTerm | IntegratedTerm)
+    return term if whole else GroupedTerm(term, grouped_rows)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,3 +111,35 @@ class CollapsedTerm:
     def _sums(rows: Array, unit: Rows, many: int) -> Array:
         """Sums of columns over the rows of each cluster, (many, w)."""
         return np.column_stack([np.bincount(unit, column, many) for column in rows.T])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IntegratedTerm:
+    """The same where the likelihood is not normal: the level of each cluster is integrated out by quadrature."""
+
+    term: LikelihoodTerm  #: without effects
+    grouped_rows: GroupedRows
+
+    @property
+    def components(self) -> bool:
+        """Its errors are as the family says."""
+        return False
+
+    def log_accept(self, at: Rows, values: Array) -> Array:
+        """Log-likelihood of values of some clusters, at most 0; -inf outside the factor's domain."""
+        cells, position = self.grouped_rows.expanded(at)
+        linear, fitted = self.term.linear(cells, values[position]), self.term.fitted
+        good = np.isfinite(linear)
+        outside = np.bincount(position, ~good, len(at)) > 0
+        if self.term.without_outcome is not None:
+            good &= ~np.isin(cells, self.term.without_outcome)
+        found = np.zeros(len(at))
+        if good.any():
+            seen = position[good]
+            known: Any = fitted
+            found[np.unique(seen)] = known.integrated(self.term.response[cells[good]], linear[good], seen)
+        return np.where(outside, -np.inf, np.minimum(found, 0.0))
+
+    def information(self, backward: Callable[[Array], Array], mean: Array, unit: float) -> tuple[Array, Array] | None:
+        """None: it is not normal."""
+        return None

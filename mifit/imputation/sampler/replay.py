@@ -20,10 +20,10 @@ from ..plan.groups import rows_of
 from ..plan.plan import Plan
 from ..seed import Seed
 from .chain import ChainState, VisitRecord, with_effect
-from .collapsed_term import CollapsedTerm
+from .collapsed_term import together
 from .engine import Engine
 from .first_fill import start
-from .likelihood_terms import GroupedTerm, ScoresValues
+from .likelihood_terms import ScoresValues
 from .runs import one_thread
 from .samplers import TransformedOutcome
 
@@ -197,7 +197,7 @@ class _Seen:
         terms: list[ScoresValues] = list(self.record.terms)
         grouped_rows = self.engine.grouped_rows.get(self.name)
         if grouped_rows is not None:
-            terms = [one if isinstance(one, CollapsedTerm) else GroupedTerm(one, grouped_rows) for one in terms]
+            terms = [together(term, grouped_rows) for term in terms]
             at = int(grouped_rows.unit[at])
             constraint = None if constraint is None else constraint.shared(grouped_rows)
         inverse = self.engine.inverse(self.name)

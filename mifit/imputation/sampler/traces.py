@@ -60,7 +60,8 @@ class Traces:
                 traced[1].append(math.sqrt(apart @ apart / max(len(drawn) - 1, 1)))
 
     def of_analysis(self, runtime: FactorRuntime, fitted: Any, outcome: str) -> None:
-        """Note the coefficients of an analysis, from centred and scaled columns back to the user's."""
+        """Note the coefficients of an analysis, from centred and scaled columns back to the user's; its variances."""
+        self.of_clusters(runtime, fitted, outcome)
         layout, number = self.engine.layout, runtime.factor.question or 0
         columns = runtime.model.columns
         for level, coef in enumerate(np.atleast_2d(fitted.coef.T), start=1):
@@ -72,6 +73,26 @@ class Traces:
                 if place in by_place and not (place == 0 and hasattr(fitted, "cuts")):
                     value = by_place[place] + (shift if place == 0 else 0.0)
                     self._past.setdefault(f"beta({ahead}{name})", []).append(value)
+
+    def of_clusters(self, runtime: FactorRuntime, fitted: Any, outcome: str) -> None:
+        """Note the logarithms of variances between clusters, columns as they are centred, and within."""
+        clusters, layout = runtime.clusters, self.engine.layout
+        if clusters is None or fitted.effects is None:
+            return
+        root = getattr(fitted, "root", None)
+        if root is None:
+            found = {"": 2 * fitted.log_sd}
+        else:
+            logs = np.log(np.sum(root**2, axis=1) * (fitted.sigma * fitted.scale) ** 2)
+            logs -= 2 * np.log(layout.scale[clusters.places])
+            words = ["" if place == 0 else f"{layout.label(place)} by " for place in clusters.places.tolist()]
+            found = {
+                **dict(zip(words, logs.tolist(), strict=True)),
+                "residual": 2 * np.log(fitted.sigma * fitted.scale),
+            }
+        for word, value in found.items():
+            name = word if word == "residual" else f"{word}{runtime.method.unit}"
+            self._past.setdefault(f"log var({outcome}{name})", []).append(float(value))
 
     def arrays(self) -> dict[str, Array]:
         """All traces by name, (sweeps,) each."""

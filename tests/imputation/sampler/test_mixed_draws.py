@@ -28,6 +28,8 @@ LAWS = {
     "outcome": (TwoLevels(straight, [0], hide=("x", "w", "y")), "y ~ x + w", MIXED),
     "curve of a column of clusters": (TwoLevels(curved, [0]), "y ~ x + I(np.abs(w)**1.5)", MIXED),
     "whole clusters": (TwoLevels(straight, [0], hide=("x",), whole=3), "y ~ x + w", MIXED),
+    "two values": (TwoLevels(straight, [0], binary=True, rows=6), "y ~ x + w", MIXED),
+    "two values, crossed": (TwoLevels(crossed, [0], binary=True, rows=6), "y ~ x*w", MIXED),
 }
 
 
