@@ -28,6 +28,7 @@ CLASSES = {
     "Mask": "frame.masks:Mask",
     "Mixed": "imputation.methods.mixed:Mixed",
     "MixedLogistic": "imputation.methods.mixed_logistic:MixedLogistic",
+    "MixedPower": "imputation.methods.mixed_power:MixedPower",
     "NB1": "imputation.methods:NB1",
     "Piece": "imputation.plan.plan:Piece",
     "Plan": "imputation.plan.plan:Plan",

@@ -16,6 +16,7 @@ from .learner import Learner
 from .logistic import Logistic
 from .mixed import Mixed
 from .mixed_logistic import MixedLogistic
+from .mixed_power import MixedPower
 from .mixture import Mixture
 from .multinomial import Multinomial
 from .nb1 import NB1
@@ -45,6 +46,7 @@ __all__ = [
     "Logistic",
     "Mixed",
     "MixedLogistic",
+    "MixedPower",
     "Mixture",
     "Multinomial",
     "NegBin",
@@ -76,6 +78,7 @@ METHODS: dict[str, Method] = {
     "cart": Cart(),
     "2l.norm": Mixed(),
     "2l.logit": MixedLogistic(),
+    "2l.power": MixedPower(),
 }
 
 #: default by kind in plain chained equations

@@ -18,7 +18,7 @@ from ..numerics.linear import Solution, draw_coefficients, draw_sigma, solve
 from ..numerics.truncated import tails, truncated_normal, truncated_regression
 from .norm import NO_SPREAD
 
-__all__ = ["Power", "PowerFitted", "PowerScale", "Reach"]
+__all__ = ["Power", "PowerFitted", "PowerScale", "Reach", "within_reach"]
 
 _STEP = 0.02  # distance of the points from which the profile's slope and curvature are taken
 _INSIDE = 1e-12  # draws keep this share of the way to a bound of the scale: at the bound itself lies no number
@@ -260,6 +260,7 @@ class Power:
     )
     facts: ClassVar[Facts] = Facts(
         offers=Offers(normal=True, gaussian=True), cross=True, tuned=True, heteroscedastic=True,
+        by_cluster="2l.power",
         called="Bayesian linear regression on a power-transformed scale",
     )  # fmt: skip
 
@@ -282,11 +283,11 @@ class Power:
             cut = truncated_regression(X, z, ends[0], ends[1], solution, None, rng)
             if cut is not None:
                 fitted = (cut.coef, cut.sigma, fresh.centre, fresh.scale, drawn, on, estimate, solution.dropped)
-                return _within_reach(PowerFitted(*fitted, cut.events), X, y, visit.observed(), visit.limits)
+                return within_reach(PowerFitted(*fitted, cut.events), X, y, visit.observed(), visit.limits)
         sigma = draw_sigma(solution, rng)
         coef = draw_coefficients(solution, sigma, rng)
         fitted = (coef, sigma, fresh.centre, fresh.scale, drawn, on, estimate, solution.dropped)
-        return _within_reach(PowerFitted(*fitted, (), log_sd_slope), X, y, visit.observed(), visit.limits)
+        return within_reach(PowerFitted(*fitted, (), log_sd_slope), X, y, visit.observed(), visit.limits)
 
     def _profile(self, visit: Visit, on: PowerScale) -> tuple[_Profile, float, float]:
         """The profile likelihood of the exponent, its maximum, and the standard deviation there."""
@@ -301,7 +302,7 @@ class Power:
         return profile, *profile.maximum(visit.warm)
 
 
-def _within_reach(
+def within_reach(
     fitted: PowerFitted, X: Array, y: Array, observed: npt.NDArray[np.bool_], limits: tuple[Array, Array] | None
 ) -> PowerFitted:
     """The same, cut off where it would put values much farther out than any that was observed.

@@ -78,6 +78,8 @@ def by_cluster(draft: Draft, name: Hashable, method: Method, label: str, why: st
         draft.note(f"{name!r}: its own model has no level for each {unit} (approximate)")
         return method, label, why
     found: Any = METHODS[other]
+    if facts_of(found).tuned:
+        found = found.tuned(draft.table[name].values[draft.table[name].observed])
     return dataclasses.replace(found, unit=unit), other, f"{why}; a level for each {unit}"
 
 

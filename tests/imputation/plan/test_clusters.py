@@ -174,3 +174,71 @@ def test_nothing_is_said_where_the_outcome_is_complete():
     with warnings.catch_warnings():
         warnings.simplefilter("error", mifit.ClusterWarning)
         full.mice.impute("y ~ x", model="gee", groups="person", m=2, rng=1)
+
+
+def two_levels(seed=0, many=40, rows=15):
+    """Columns of rows of three kinds that share levels of their clusters, a column of clusters, and an outcome."""
+    rng = np.random.default_rng(seed)
+    g = np.repeat(np.arange(many), rows)
+
+    def level(size):
+        return size * rng.normal(size=many)[g]
+
+    w = level(1.0)
+    full = pd.DataFrame({"g": g, "w": w, "x": level(0.7) + rng.normal(size=len(g))})
+    full["skewed"] = np.exp(level(0.5) + 0.6 * rng.normal(size=len(g)))
+    full["two"] = (level(1.2) + rng.logistic(size=len(g)) > 0.3).astype(float)
+    full["y"] = 0.5 * full["x"] + 0.5 * full["skewed"] + full["two"] + 0.5 * w + level(0.6) + rng.normal(size=len(g))
+    frame = full.copy()
+    for name in ("x", "skewed", "two"):
+        frame[name] = frame[name].mask(rng.random(len(g)) < 0.25)
+    frame["w"] = frame["w"].mask((rng.random(many) < 0.25)[g])
+    return full, frame
+
+
+def test_columns_of_every_kind_keep_the_spread_between_their_clusters():
+    """Variances of the clusters' means, of what was drawn and of the truth: within a fifth (drawn by row: -25 %)."""
+    full, frame = two_levels()
+    imp = frame.mice.impute("y ~ x + skewed + two + w", model="mixedlm", groups="g", m=4, rng=1)
+    labels = {name: imp.plan[name].label for name in ("x", "skewed", "two", "w")}
+    assert labels == {"x": "2l.norm", "skewed": "2l.power", "two": "2l.logit", "w": "norm"}
+    for name in ("x", "skewed", "two"):
+        spread = [one[name].groupby(one["g"]).mean().var() for one in imp]
+        assert abs(np.mean(spread) / full[name].groupby(full["g"]).mean().var() - 1) < 0.2, name
+    for one in imp:
+        assert one.groupby("g")["w"].nunique().max() == 1
+    traced = set(imp._record.chains[0].traces)
+    assert {"log var(g)", "log var(residual)"} <= traced
+    assert str(imp.fit().congeniality).startswith("exact")
+
+
+def test_the_plan_names_columns_without_a_level_for_each_cluster():
+    full, frame = two_levels(many=12, rows=8)
+    frame["three"] = pd.Series(np.random.default_rng(1).choice(list("abc"), len(frame))).mask(frame["x"].isna())
+    plan = frame.mice.plan("y ~ x + C(three)", model="mixedlm", groups="g", auxiliary="ignore")
+    assert any("'three': its own model has no level for each g (approximate)" in event for event in plan.events)
+    few = frame[frame["g"] < 4]
+    plan = few.mice.plan("y ~ x", model="mixedlm", groups="g", auxiliary="ignore")
+    assert plan["x"].label == "norm" and any("in 4 of them" in event for event in plan.events)
+
+
+def test_a_model_of_clusters_needs_them_named():
+    frame = two_levels(many=12)[1]
+    with pytest.raises(mifit.PlanError, match="no clusters are named") as caught:
+        frame.mice.plan("y ~ x", methods={"x": "2l.norm"})
+    names = {"df": frame, "mifit": mifit}
+    assert eval(caught.value.do.replace("impute", "plan"), names)["x"].label == "norm"
+
+
+def test_levels_of_clusters_are_compared_by_the_certificate():
+    frame = two_levels(many=12)[1][["g", "w", "x", "y"]]
+    imp = frame.mice.impute("y ~ x + w", model="mixedlm", groups="g", m=2, rng=1, iterations=5)
+    words = {"model": "mixedlm", "groups": "g"}
+    said = imp.check("y ~ x", **words, re_formula="~x")
+    assert set(said["verdict"]) == {"absent"}
+    assert set(said["reason"]) == {"the imputations never let the slope of x differ by g"}
+    assert set(imp.check("y ~ x", **words)["verdict"]) == {"implied"}
+    assert set(imp.check("y ~ x", model="ols", cov_type="cluster", groups="g")["verdict"]) == {"implied"}
+    assert set(imp.check("y ~ x", model="gee", groups="g")["verdict"]) == {"implied"}
+    alone = frame.mice.impute("y ~ x + w", id="g", m=2, rng=1, iterations=5)
+    assert set(alone.check("y ~ x", **words)["verdict"]) == {"absent"}
