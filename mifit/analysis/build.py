@@ -21,7 +21,7 @@ from .job import CompletedSets, FrozenDesign, Job, Levels
 from .mixed import packed_columns
 from .models import CLUSTER_WORDS, MODELS, NUMBER_WORDS, STRATUM_WORDS, Call, load, names_in
 
-__all__ = ["empty", "in_turn", "job_of", "model_of", "outcome_levels", "stack", "usable"]
+__all__ = ["empty", "in_turn", "job_of", "model_of", "outcome_levels", "random_design", "stack", "usable"]
 
 
 def outcome_levels(design: FrozenDesign, completed: CompletedSets, call: Call) -> Levels:
@@ -110,10 +110,10 @@ def job_of(
     if call.spec.facts.hazard:
         _refuse_follow_up(endog, init, call, k)
     if init.get("re_formula") is not None:
-        init["exog_re"] = _random_design(design, values, init["re_formula"], labels, call.model)
+        init["exog_re"] = _random_columns(design, values, init["re_formula"], labels, call.model)
     if init.get("vc_formula"):
         init["components"] = {
-            name: packed_columns(_random_design(design, values, one, labels, call.model).to_numpy(), init["groups"])
+            name: packed_columns(_random_columns(design, values, one, labels, call.model).to_numpy(), init["groups"])
             for name, one in sorted(init["vc_formula"].items())
         }
     init = {word: given for word, given in init.items() if word not in ("re_formula", "vc_formula")}
@@ -392,8 +392,25 @@ def _refuse_one_group(groups: npt.NDArray[np.int64], design: FrozenDesign, call:
         )
 
 
-def _random_design(design: FrozenDesign, values: Any, formula: Any, index: pd.Index, model: str) -> pd.DataFrame:
-    """Return the design of random effects, one column each: a formula such as ``"~ x"``, frozen like any other."""
+def random_design(design: FrozenDesign, formula: Any, model: str) -> Any:
+    """Return the frozen design of random effects of a formula such as ``"~ x"``.
+
+    Parameters
+    ----------
+    design : FrozenDesign
+        Of the fixed part, with its table.
+    formula : str
+    model : str
+
+    Returns
+    -------
+    Design
+
+    Raises
+    ------
+    ModelError
+        If the design has no table.
+    """
     from ..formula.design import freeze
     from ..formula.question import ask
     from ..formula.source import FileText, resolve, sourced
@@ -407,7 +424,12 @@ def _random_design(design: FrozenDesign, values: Any, formula: Any, index: pd.In
     text = sourced(f"{outcome} ~ {right}", formula, design.formula)
     if isinstance(text, FileText):
         text = FileText(text, {**text.names, **names})
-    frozen = freeze(ask(text, table, model=model, scope=resolve(names)), table)
+    return freeze(ask(text, table, model=model, scope=resolve(names)), table)
+
+
+def _random_columns(design: FrozenDesign, values: Any, formula: Any, index: pd.Index, model: str) -> pd.DataFrame:
+    """Return the columns of random effects in one set."""
+    frozen = random_design(design, formula, model)
     names = ["Group" if name == "Intercept" else name for name in frozen.names]
     return pd.DataFrame(frozen.matrix(values), index=index, columns=names)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..typing import Array
 from .mixed import Grouped, Point, composed, grouped, point, root_of
@@ -95,7 +97,7 @@ def start_of(fit: MixedFit, roots: bool) -> Array:
     lower = np.asarray(np.linalg.qr(own.T, mode="r")).T if q else np.zeros((0, 0))
     further = fit.vcomp / fit.scale + (_NEARLY * fit.data.sizes) ** 2
     matrix = lower * np.where(np.diag(lower) < 0, -1.0, 1.0) if roots else lower @ lower.T
-    return np.concatenate([matrix[np.tril_indices(q)], np.sqrt(further) if roots else further])
+    return np.concatenate([matrix[_lower(q)], np.sqrt(further) if roots else further])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,7 +120,7 @@ class _Chart:
     def root(self, at: Array) -> Array:
         """Return the root at coordinates, shape (w, w)."""
         q = len(self.axes)
-        rows, columns = np.tril_indices(q)
+        rows, columns = _lower(q)
         lower, moved = np.diag(self.deviations[:q]), at * self.units
         lower[rows, columns] += moved[: len(rows)]
         return composed(self.axes @ lower, self.deviations[q:] + moved[len(rows) :], self.data.widths)
@@ -126,7 +128,7 @@ class _Chart:
     def slope(self, by_root: Array) -> Array:
         """Return the derivative by coordinates, shape (k,), of what has a derivative by the root."""
         q = len(self.axes)
-        own = (self.axes.T @ by_root[:q, :q])[np.tril_indices(q)]
+        own = (self.axes.T @ by_root[:q, :q])[_lower(q)]
         further = [float(np.trace(by_root[part, part])) for part in self.data.slices]
         return np.concatenate([own, further]) * self.units
 
@@ -214,10 +216,11 @@ def distance(fit: MixedFit) -> float:
     others = away @ here.information @ away / here.residual
     others += df / 2 * np.log(fit.scale / (data.unit**2 * here.residual)) ** 2
     rise = chart.slope(here.slope)
-    values, vectors = np.linalg.eigh(_curvature(chart, fit.reml))
+    bend = _curvature(chart, fit.reml)
+    values, vectors = np.linalg.eigh(bend)
     values = np.maximum(values, _FLAT * max(float(np.abs(values).max(initial=0.0)), 1.0))
     along = vectors.T @ rise
-    return float(others + (along**2 / values).sum() + 2 * _saddle(chart, fit.reml, here)[0])
+    return float(others + (along**2 / values).sum() + 2 * _saddle(chart, fit.reml, here, bend)[0])
 
 
 def scale_parameters(fit: MixedFit) -> tuple[Array, Array] | None:
@@ -236,11 +239,9 @@ def scale_parameters(fit: MixedFit) -> tuple[Array, Array] | None:
         Inverse of the observed information. None at the boundary: where the log-likelihood is as high without the
         variance of some component or along some principal axis of the random effects, or has no maximum.
     """
-    chart = _chart(fit.data, fit.root, least=0.0)
-    here = point(fit.data, chart.middle, fit.reml)
+    chart, here, information = _ended(fit)
     if _at_boundary(chart, here, fit.reml):
         return None
-    information = _information(chart, fit.reml, here)
     if not np.isfinite(information).all() or np.linalg.eigvalsh(information)[0] <= 0:
         return None
     k, last = len(chart.units), np.log(fit.scale)
@@ -268,9 +269,22 @@ def information_at(fit: MixedFit) -> tuple[Array, Callable[[Array], MixedFit]]:
     moved : callable
         Takes coordinates, shape (k,), and returns a fit there with the same residual variance.
     """
-    chart = _chart(fit.data, fit.root, least=0.0)
-    information = _information(chart, fit.reml, point(fit.data, chart.middle, fit.reml))
+    chart, _, information = _ended(fit)
     return information, lambda at: replace(fit, root=chart.root(at))
+
+
+@lru_cache(maxsize=2)  # asked for by everything that is read from one fit
+def _ended(fit: MixedFit) -> tuple[_Chart, Point, Array]:
+    """Return coordinates around a fit, the likelihood there, and the information of coordinates and residuals."""
+    chart = _chart(fit.data, fit.root, least=0.0)
+    here = point(fit.data, chart.middle, fit.reml)
+    return chart, here, _information(chart, fit.reml, here)
+
+
+@lru_cache(maxsize=16)
+def _lower(q: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Return rows and columns of a lower triangle."""
+    return np.tril_indices(q)
 
 
 def _figures(data: Grouped, root: Array, log_residual: float) -> Array:
@@ -337,7 +351,7 @@ def _chart(data: Grouped, root: Array, least: float | None = None) -> _Chart:
     q = len(data.random)
     axes, deviations, _ = np.linalg.svd(root[:q, :q])
     further = np.array([root[part.start, part.start] for part in data.slices])
-    rows, _ = np.tril_indices(q)
+    rows, _ = _lower(q)
     units = np.maximum(np.concatenate([deviations[rows], np.abs(further)]), data.faint if least is None else least)
     return _Chart(data, axes, np.concatenate([deviations, further]), units)
 
@@ -372,9 +386,9 @@ def _information(chart: _Chart, reml: bool, here: Point) -> Array:
     return out
 
 
-def _saddle(chart: _Chart, reml: bool, here: Point) -> tuple[float, Array]:
+def _saddle(chart: _Chart, reml: bool, here: Point, bend: Array | None = None) -> tuple[float, Array]:
     """Return the rise of the log-likelihood along a direction of zero slope, and where; 0 at a maximum."""
-    values, vectors = np.linalg.eigh(_curvature(chart, reml))
+    values, vectors = np.linalg.eigh(_curvature(chart, reml) if bend is None else bend)
     best, where = 0.0, np.zeros(len(values))
     for value, way in zip(values, vectors.T, strict=True):
         if value < -_FLAT * max(float(np.abs(values).max()), 1.0):

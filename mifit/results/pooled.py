@@ -10,7 +10,17 @@ import pandas as pd
 
 from ..display import harmless
 from ..errors import nearest
-from . import compare, effects, fit_statistics, hypotheses, monte_carlo, predict, tables, variance_components
+from . import (
+    compare,
+    effects,
+    fit_statistics,
+    hypotheses,
+    monte_carlo,
+    predict,
+    predict_groups,
+    tables,
+    variance_components,
+)
 from .estimates import PooledEstimates, Stability
 from .plots import ResultPlots
 from .predict_levels import LevelPrediction
@@ -193,7 +203,7 @@ class PooledResults(PooledEstimates):
 
     # Predictions
 
-    def get_prediction(self, newdata: Any = None) -> predict.Prediction | LevelPrediction:
+    def get_prediction(self, newdata: Any = None, *, random: bool = False) -> predict.Prediction | LevelPrediction:
         """Predict rows, pooled on the link scale by Rubin's rules.
 
         A mixed model predicts its fixed part; a Cox model hazards relative to that of the mean covariates; a
@@ -204,6 +214,9 @@ class PooledResults(PooledEstimates):
         newdata : DataFrame or mapping, optional
             Columns of the right side (and of the offset or exposure, if the model has one); by default the rows of the
             analysis, each with what was imputed for it.
+        random : bool, default False
+            Add the random effects of each row's group (a column of new rows) to a mixed model's fixed part. A group
+            that the data do not have is predicted as the fixed part is, with the variance between groups in its limits.
 
         Returns
         -------
@@ -220,11 +233,32 @@ class PooledResults(PooledEstimates):
         ModelError
             If the model predicts nothing for a row (conditional and zero-inflated models).
         """
-        return predict.get_prediction(self, newdata)
+        return predict_groups.predict_groups(self, newdata) if random else predict.get_prediction(self, newdata)
 
-    def predict(self, newdata: Any = None) -> pd.Series | pd.DataFrame:
+    def predict(self, newdata: Any = None, *, random: bool = False) -> pd.Series | pd.DataFrame:
         """Return the predicted means alone, probabilities with one column a level; see :meth:`get_prediction`."""
-        return self.get_prediction(newdata).predicted_mean
+        return self.get_prediction(newdata, random=random).predicted_mean
+
+    def random_effects(self, alpha: float = 0.05) -> pd.DataFrame:
+        """Random effects of the groups of a mixed model, given the data, pooled by Rubin's rules.
+
+        Parameters
+        ----------
+        alpha : float, default 0.05
+            One minus the coverage of the limits.
+
+        Returns
+        -------
+        DataFrame
+            One row for each group and effect; columns estimate, std_error (of the effect less its estimate), conf_low,
+            conf_high, fmi.
+
+        Raises
+        ------
+        ModelError
+            If the model has no random effects, or has ``vc_formula=`` or ordered levels.
+        """
+        return predict_groups.random_effects(self, alpha)
 
     def marginal_effects(self, variables: Any = None, alpha: float = 0.05) -> pd.DataFrame:
         """Average marginal effects on the mean, by the delta method in each set, pooled.
@@ -450,5 +484,5 @@ _ELSEWHERE = {
 _VERBS = (
     "params", "bse", "tvalues", "pvalues", "df", "riv", "lambda_", "fmi", "conf_int", "summary", "to_frame", "plot",
     "wald_test", "t_test", "compare", "predict", "get_prediction", "marginal_effects", "rsquared", "auc", "results",
-    "variance_components", "rsquared_frame",
+    "variance_components", "rsquared_frame", "random_effects",
 )  # fmt: skip
