@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, gammaln
+from scipy.special import gammaln
 
 from ..typing import Array
 
@@ -192,9 +192,15 @@ def _by_differences(root: Array, nodes: int) -> bool:
 
 def _logit(outcome: Array, linear: Array) -> Curves:
     """Curves of a yes-no outcome."""
-    chance = expit(linear)
+    small = np.exp(-np.abs(linear))
+    chance = np.where(linear > 0, 1.0, small) / (1 + small)
     weight = chance * (1 - chance)
-    return outcome * linear - np.logaddexp(0.0, linear), outcome - chance, weight, weight * (1 - 2 * chance)
+    return (
+        outcome * linear - np.maximum(linear, 0.0) - np.log1p(small),
+        outcome - chance,
+        weight,
+        weight * (1 - 2 * chance),
+    )
 
 
 def _poisson(outcome: Array, linear: Array) -> Curves:
