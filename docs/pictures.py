@@ -11,10 +11,14 @@ res = imp.fit()
 
 small = mifit.datasets.load("nhanes2").mice.impute("chl ~ age + bmi", m=20, rng=1).fit()  # the script of the README
 
+air = mifit.datasets.load("airquality")
+declared = air.mice.impute("Ozone ~ Temp + Wind + Q('Solar.R')", m=20, rng=1, error_law="declared")
+
 pictures = {
     "readme": small.plot.forest(complete_cases=True).figure,
     "pattern": pbc.mice.plot_pattern().figure,
     "missingness": pbc.mice.missingness().plot("odds").figure,
+    "overimputed": declared.check_model().plot("overimputed"),
     "trace": imp.plot.trace(["chol", "np.log(bili):hepato"]),
     "density": imp.plot.density(),
     "strip": imp.plot.strip(["chol", "stage"]),

@@ -294,7 +294,8 @@ def missingness(frame: pd.DataFrame) -> Missingness:
           observed; of a level its share), ``smd`` (their difference in standard deviations), ``p_value``.
         * ``predictors``: ``missing`` (the column), ``given`` (another), ``level`` (against the first one; None of a
           number or an order, whose odds ratio is for one standard deviation), ``odds_ratio``, ``low``, ``high``
-          (95 %), ``p_value`` (of the whole column), ``rows`` (where the other is observed).
+          (95 %), ``p_value`` (of the whole column), ``rows`` (where the other is observed); of the 500 pairs of columns
+          with the smallest p-values.
 
         ``little`` is Little's test with ``statistic``, ``df``, ``p_value``, ``patterns``.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, overload
@@ -17,6 +18,7 @@ from .examine.convergence import trace_frame
 from .examine.events import events_of
 from .examine.explain import Explanation, explain
 from .examine.methods_text import citation, methods_text
+from .examine.model_check import ModelCheck
 from .examine.notebook import imputed_html
 from .examine.plots import Plots
 from .examine.report import report
@@ -33,6 +35,7 @@ from .results.monte_carlo import more_sets_until
 from .results.pooled import PooledResults
 from .workflow.absent_names import said_of_absent
 from .workflow.alternatives import Alternatives, alternatives
+from .workflow.check_model import cheap_model_check, model_check_of, model_checked
 from .workflow.describe import convergence_of, described, remaining, said_of_remaining
 from .workflow.fit import FitArguments, certified, fitted, with_covariance
 from .workflow.impute import extended
@@ -473,7 +476,8 @@ class ImputedSet:
         PlanError
             If the results come from other imputations, or the file cannot be one.
         """
-        return report(self._record, self.plot, self.check, path, results, title, also)
+        model = partial(cheap_model_check, self._record)
+        return report(self._record, self.plot, self.check, path, results, title, also, model)
 
     def citation(self) -> str:
         """What to cite: the software, and the methods that drew these sets, as numbered references."""
@@ -505,6 +509,73 @@ class ImputedSet:
         ['bmi', 'chl', 'hyp', 'hyp']
         """
         return value_table(self._record.completed)
+
+    def check_model(self, columns: Any = None, *, cells: int = 400) -> ModelCheck:
+        """Whether the models that imputed could have produced the observed values.
+
+        Parameters
+        ----------
+        columns : hashable or sequence, optional
+            Which to check; by default every column that a model draws, and complete outcomes of the analyses.
+        cells : int, default 400
+            At most so many observed cells of a column are redrawn often; the analyses see all of them redrawn.
+
+        Returns
+        -------
+        ModelCheck
+            Prints a verdict and its tables; ``plot("overimputed")`` and ``plot("shares")`` draw. Frames:
+
+            * ``columns``, index the columns: ``method``, ``cells``; ``inside_50`` and ``inside_95``, shares of the
+              observed values inside the central intervals of the redrawn ones; ``size``, ``p_value`` and ``respect`` of
+              the largest departure, corrected for their number; ``verdict`` ("fits" or "departs") and ``do``.
+            * ``coefficients``: ``formula``, ``column`` (redrawn), ``term``, ``estimate``, ``redrawn``, ``shift`` (in
+              standard errors), ``p_value``, ``verdict`` ("stays" or "moves").
+            * ``response``: ``column``, ``level``, ``missing``, ``raw`` and ``adjusted`` (imputed less observed, in
+              standard deviations; adjusted for the probability of being missing), ``std_error``, ``p_value``,
+              ``verdict`` ("alike" or "differs").
+
+        Raises
+        ------
+        PlanError
+            If nothing was drawn here, or by groups, conditions, ids or joined levels.
+        DataError
+            If a column has no model, or fewer than 20 observed values.
+
+        Notes
+        -----
+        1. Each observed cell is redrawn from its own model times the analyses it feeds, 100 times in each of three
+           sets, under parameters of their chains, all other cells as completed. Its rank among the redrawn values is
+           its probability integral transform, uniform if the model is right. Columns drawn by matching are left out:
+           a few donors are no distribution.
+        2. The ranks' normal scores are compared with those of the replicates: shift, spread, skewness, tails; slope,
+           curvature and changing spread along other columns.
+        3. Each declared analysis is fitted with the observed values of one column redrawn.
+        4. Imputed values are compared with observed ones that were as likely to be missing.
+
+        The chains' parameters were estimated from the same values: what is found is there, what is not may be.
+
+        References
+        ----------
+        Bondarenko, I. and Raghunathan, T. (2016). Graphical and numerical diagnostic tools to assess suitability of
+        multiple imputations and imputation models. *Statistics in Medicine* 35(17), 3007-3020. doi:10.1002/sim.6926
+
+        He, Y. and Zaslavsky, A. M. (2012). Diagnosing imputation models by applying target analyses to posterior
+        replicates of completed data. *Statistics in Medicine* 31(1), 1-18. doi:10.1002/sim.4413
+
+        Nguyen, C. D., Carlin, J. B. and Lee, K. J. (2017). Model checking in multiple imputation: an overview and case
+        study. *Emerging Themes in Epidemiology* 14, 8. doi:10.1186/s12982-017-0062-6
+
+        Examples
+        --------
+        >>> import mifit
+        >>> df = mifit.datasets.load("airquality")
+        >>> imp = df.mice.impute("Ozone ~ Temp + Wind", m=5, rng=1, error_law="declared")
+        >>> imp.check_model("Ozone").verdict
+        'Ozone: curved in its mean, curved in Wind'
+        """
+        if columns is None and cells == 400:
+            return model_check_of(self._record)
+        return model_checked(self._record, columns, cells)
 
     def convergence(self) -> pd.DataFrame:
         """Whether the chains have settled, trace by trace.

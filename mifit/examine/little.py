@@ -13,8 +13,10 @@ __all__ = ["CAVEAT", "LittleTest", "little_test", "normal_moments"]
 
 Mask = npt.NDArray[np.bool_]
 
-_STEPS = 2_000  # most steps of the EM algorithm
-_TOLERANCE = 1e-9  # of a step, in standard deviations
+_STEPS = 500  # most steps of the EM algorithm
+_TOLERANCE = 1e-8  # of a step, in standard deviations
+_RIDGE = 1e-9  # of a variance: keeps columns that follow from others solvable
+_MOST = 40  # columns: of more, patterns are as many as rows
 _RANK = 1e-9  # of the largest eigenvalue: below it a direction is no direction
 
 CAVEAT = (
@@ -33,6 +35,8 @@ class LittleTest(NamedTuple):
     patterns: int  #: that have an observed value
 
     def __str__(self) -> str:
+        if np.isnan(self.statistic):
+            return f"Little's test is not made for more than {_MOST} columns"
         if not self.df:
             return "Little's test: no two patterns have a column in common with different rows"
         return f"Little's test of MCAR: chi2 = {self.statistic:.2f}, df = {self.df}, p = {self.p_value:.3g}"
@@ -49,6 +53,7 @@ def little_test(values: Array) -> LittleTest:
     Returns
     -------
     LittleTest
+        Without a figure for more than 40 columns.
 
     Notes
     -----
@@ -73,6 +78,8 @@ def little_test(values: Array) -> LittleTest:
     """
     from scipy.special import chdtrc
 
+    if values.shape[1] > _MOST:
+        return LittleTest(np.nan, 0, np.nan, 0)
     centre, scale = _standard(values)
     z = (values - centre) / scale
     mean, covariance = normal_moments(z)
@@ -155,7 +162,8 @@ def normal_moments(values: Array) -> tuple[Array, Array]:
 
 def _expected(mean: Array, covariance: Array, seen: Mask, part: Array) -> tuple[Array, Array]:
     """Rows of one pattern with expected values, shape (n, p), and the covariance of what is missing, shape (p, p)."""
-    slope = _inverse(covariance[np.ix_(seen, seen)])[0] @ covariance[np.ix_(seen, ~seen)]
+    own = covariance[np.ix_(seen, seen)]
+    slope = np.linalg.solve(own + np.diag(_RIDGE * (own.diagonal() + _RIDGE)), covariance[np.ix_(seen, ~seen)])
     filled = np.empty((len(part), len(mean)))
     filled[:, seen] = part
     filled[:, ~seen] = mean[~seen] + (part - mean[seen]) @ slope

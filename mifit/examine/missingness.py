@@ -20,8 +20,9 @@ from .little import CAVEAT, LittleTest, little_test
 from .missingness_plot import draw_flux, draw_odds
 from .response import response_model
 
-__all__ = ["Missingness", "contrasts", "in_html", "missingness_of"]
+__all__ = ["Missingness", "contrasts", "in_html", "missingness_of", "printed"]
 
+_PAIRS = 500  # of columns, those with the smallest p-values, whose odds ratios are estimated
 _SHOWN = 8  # lines of each table that are printed
 _Z = 1.959963984540054
 
@@ -120,7 +121,7 @@ class Missingness:
         if not self.table.incomplete:
             return f"{lines[0]}; no value is missing"
         for heading, frame in self.parts():
-            lines += ["", heading, _texts(frame.head(_SHOWN)).to_string()]
+            lines += ["", heading, printed(frame.head(_SHOWN)).to_string()]
             if len(frame) > _SHOWN:
                 lines.append(f"... and {len(frame) - _SHOWN} more")
         return "\n".join([*lines, "", f"{self.little}", textwrap.indent(textwrap.fill(CAVEAT, 90), "  ")])
@@ -137,14 +138,14 @@ class Missingness:
 
 def in_html(frame: pd.DataFrame) -> Any:
     """Return a frame as a table, its index first, numbers to the right."""
-    shown = _texts(frame)
+    shown = printed(frame)
     cells = [(label, *row) for label, row in zip(frame.index, shown.itertuples(index=False, name=None), strict=True)]
     numeric = [k for k, one in enumerate(frame.columns, start=1) if pd.api.types.is_numeric_dtype(frame[one])]
     return table([frame.index.name or "", *(str(one).replace("_", " ") for one in frame.columns)], cells, numeric)
 
 
-def _texts(frame: pd.DataFrame) -> pd.DataFrame:
-    """A frame as it is printed: three digits, nothing for nothing."""
+def printed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame as texts: three decimals, nothing for nothing."""
 
     def text(value: Any, name: str) -> str:
         if value is None or (isinstance(value, float) and np.isnan(value)):
@@ -240,25 +241,26 @@ def _rows(table: Table) -> pd.DataFrame:
 
 def _predictors(table: Table) -> pd.DataFrame:
     """Odds ratios of each column's being missing, one other column at a time."""
-    found: list[tuple[Any, ...]] = []
-    usable = _usable(table)
-    for name in table.incomplete:
-        lines = []
+    pairs: list[tuple[float, int, Any, Column]] = []
+    usable = [(column, contrasts(column)) for column in _usable(table)]
+    parts = {column.name: each for column, each in usable}
+    for place, name in enumerate(table.incomplete):
         gone = table.gone(name).astype(np.float64)
-        for column in usable:
+        for column, each in usable:
             rows = column.observed
-            if column.name == name or not 0 < gone[rows].sum() < len(rows):
-                continue
-            parts = contrasts(column)
-            X = np.column_stack([values[rows] for _, values in parts])
-            if parts[0][0] is None:
-                X = (X - X.mean(axis=0)) / X.std(axis=0)
-            p = _score_test(gone[rows], [values[rows] for _, values in parts])
-            model = response_model(gone[rows], X)
-            for (level, _), b, se in zip(parts, model.coef[1:], model.error[1:], strict=True):
-                low, high = (float(np.exp(np.clip(b + k * _Z * se, -700, 700))) for k in (-1, 1))
-                lines.append((name, column.name, level, float(np.exp(b)), low, high, p, len(rows)))
-        found += sorted(lines, key=lambda line: line[6])
+            if column.name != name and 0 < gone[rows].sum() < len(rows):
+                pairs.append((_score_test(gone[rows], [v[rows] for _, v in each]), place, name, column))
+    kept = [pairs[k] for k in np.argsort([pair[0] for pair in pairs], kind="stable")[:_PAIRS]]
+    found: list[tuple[Any, ...]] = []
+    for p, _, name, column in sorted(kept, key=lambda pair: (pair[1], pair[0])):
+        rows = column.observed
+        X = np.column_stack([values[rows] for _, values in parts[column.name]])
+        if parts[column.name][0][0] is None:
+            X = (X - X.mean(axis=0)) / X.std(axis=0)
+        model = response_model(table.gone(name)[rows].astype(np.float64), X)
+        for (level, _), b, se in zip(parts[column.name], model.coef[1:], model.error[1:], strict=True):
+            low, high = (float(np.exp(np.clip(b + k * _Z * se, -700, 700))) for k in (-1, 1))
+            found.append((name, column.name, level, float(np.exp(b)), low, high, p, len(rows)))
     names = ["missing", "given", "level", "odds_ratio", "low", "high", "p_value", "rows"]
     return _framed(found, names, 3)
 

@@ -23,6 +23,8 @@ from .events import events_of, far_out
 from .little import CAVEAT
 from .methods_text import paragraph, versions
 from .missingness import Missingness, in_html
+from .model_check import CAVEAT as MODEL_CAVEAT
+from .model_check import ModelCheck
 from .page import Section, page, picture, scrolled, tiles
 from .plots import Plots
 from .values import value_table
@@ -30,6 +32,7 @@ from .values import value_table
 __all__ = ["report"]
 
 _CALL, _NAME = "imp.report({}, imp.fit())", "study.html"
+_PANELS = 12  # of the picture of redrawn values
 _FEW_ROWS = 10  # of the tables on missing values
 _MANY_ROWS = 40  # rows of a table that are shown; the rest are counted
 
@@ -42,14 +45,15 @@ def report(
     results: Any = None,
     title: str = "Imputation report",
     also: Sequence[Any] = (),
+    model: Callable[[], ModelCheck | None] = lambda: None,
 ) -> Path:
     """Write the report of an imputed set; see :meth:`mifit.ImputedSet.report`."""
     _refuse_target(path)
     record.require_own(results, f"report({str(path)!r}, res)")
     sections = [
         _missing(record, plots), *_predicted(record), _plan(record), _variables(record), _values(record),
-        _convergence(record, plots), _congeniality(record, plots, check, results), *_analysis(record, results),
-        _assumption(record), *_also(also), _provenance(record), _methods(record, results),
+        _convergence(record, plots), *_models(record, model()), _congeniality(record, plots, check, results),
+        *_analysis(record, results), _assumption(record), *_also(also), _provenance(record), _methods(record, results),
     ]  # fmt: skip
     lead = "; ".join(record.written) or (results.fits.formula if results is not None else "no analysis declared")
     foot = f"Imputed set {record.identity}. Written by mifit {versions()['mifit']}."
@@ -209,6 +213,25 @@ def _convergence(record: Record, plots: Plots) -> Section:
         "Mean and spread of what was drawn, and the coefficients of the analysis, over the iterations; a line a chain."
     )
     return Section("Convergence", [*parts, picture(plots.trace, caption, panels=True)])
+
+
+def _models(record: Record, found: ModelCheck | None) -> list[Section]:
+    """Whether the models could have produced the observed values."""
+    if record.plan is None or not record.plan.order:
+        return []
+    title = "Do the models fit the observed values?"
+    if found is None:
+        return [Section(title, ["This was not looked at; imp.check_model() does, where it can."])]
+    parts: list[object] = [f"{found.verdict[:1].upper()}{found.verdict[1:]}."]
+    for heading, frame in found.parts():
+        parts += [f"{heading}:", scrolled(in_html(frame.head(_FEW_ROWS)))]
+    caption = (
+        "Observed values against those that the models redraw for them, with intervals that hold 90 % of the latter."
+    )
+    parts += [notes(found.advice()), MODEL_CAVEAT]
+    shown = list(found.columns.index[:_PANELS])
+    parts += [picture(lambda: found.plot(columns=shown), caption, panels=True)] if shown else []
+    return [Section(title, parts)]
 
 
 def _congeniality(record: Record, plots: Plots, check: Callable[..., pd.DataFrame], results: Any) -> Section:

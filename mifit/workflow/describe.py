@@ -51,6 +51,8 @@ def described(record: Record) -> list[str]:
     lines += [f"  analysis : {one}   ({q.model})" for one, q in pairs]
     sweeps = f"{record.iterations} iteration{'s' * (record.iterations != 1)}"
     lines.append("  drawn    : " + ", ".join(filter(None, [record.plan.title, sweeps, state(convergence_of(record))])))
+    checked = record.memo.get("mifit.workflow.check_model.model_check_of")
+    lines += [] if checked is None else [f"  models   : {checked.verdict}"]
     width = min(max([12, *(len(str(name)) for name in filled)]), 40)
     for name, count in filled.items():
         lines.append(f"  {name!s:<{width}.{width}} {100 * count / n:5.1f} % missing   {_how(record.plan, name)}")

@@ -76,7 +76,7 @@ def test_it_holds_everything_one_must_be_able_to_say(study):
     titles = re.findall(r"<h2><a[^>]*>\d+</a>(.*?)</h2>", text)
     assert titles == [
         "What was missing", "Who has missing values?", "The plan", "How each variable was drawn, and why",
-        "Are the imputed values possible?", "Convergence",
+        "Are the imputed values possible?", "Convergence", "Do the models fit the observed values?",
         "Do imputations and analysis agree?", "The pooled analysis", "Are there enough imputations?", "Sensitivity",
         "Further", "Software and seed", "Methods paragraph",
     ]  # fmt: skip
