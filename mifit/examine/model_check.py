@@ -19,7 +19,7 @@ from .missingness import in_html, printed
 from .model_check_plot import draw_overimputed, draw_shares
 from .predictive import ALONG, MOMENTS, Difference, departures, mean_departure, ranks
 
-__all__ = ["CAVEAT", "Checked", "ModelCheck", "coefficient_table", "column_table", "response_table"]
+__all__ = ["CAVEAT", "Checked", "ModelCheck", "Tables", "coefficient_table", "column_table", "response_table"]
 
 _LEVEL = 0.01  # of all comparisons of one table together
 _SIZE = 0.1  # a departure that is worth a word: of a standardised moment or a correlation
