@@ -38,9 +38,11 @@ if TYPE_CHECKING:
     from .imputation.methods import (
         PMM,
         Cart,
+        DonorResiduals,
         Forest,
         Learner,
         Logistic,
+        LogitNormal,
         Mixture,
         Multinomial,
         NegBin,
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
         Poisson,
         Power,
         Sample,
+        TwoPart,
     )
     from .imputation.methods.check_method import check_method
     from .imputed import ImputedSet, from_frames, from_long, load
@@ -68,6 +71,7 @@ __all__ = [
     "CongenialityWarning",
     "ConvergenceWarning",
     "DataError",
+    "DonorResiduals",
     "FitError",
     "Forest",
     "FormulaError",
@@ -78,6 +82,7 @@ __all__ = [
     "Kind",
     "Learner",
     "Logistic",
+    "LogitNormal",
     "MifitError",
     "MifitWarning",
     "Mixture",
@@ -95,6 +100,7 @@ __all__ = [
     "SeparationWarning",
     "StorageError",
     "StorageWarning",
+    "TwoPart",
     "__version__",
     "ampute",
     "anova",
@@ -120,9 +126,11 @@ _HOMES = {
         (
             "PMM",
             "Cart",
+            "DonorResiduals",
             "Forest",
             "Learner",
             "Logistic",
+            "LogitNormal",
             "Mixture",
             "Multinomial",
             "NegBin",
@@ -131,6 +139,7 @@ _HOMES = {
             "Poisson",
             "Power",
             "Sample",
+            "TwoPart",
         ),
         "imputation.methods",
     ),

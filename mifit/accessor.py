@@ -98,10 +98,10 @@ def impute(
     iterations : int, optional
         Sweeps per chain; by default 10, 20 when more than half of something is missing, 1 when one visit suffices.
     methods : mapping, str or estimator, optional
-        Column -> "pmm", "norm", "power", "logistic", "multinomial", "ordinal", "poisson", "negbin", "sample", "forest",
-        "cart", an estimator of scikit-learn, a method object, or "leave" (neither imputed nor a predictor). A kind in
-        place of a column stands for all columns of that kind: ``{"numeric": "forest"}``; "forest" or an estimator in
-        place of the mapping for all that it draws.
+        Column -> "pmm", "norm", "power", "logistic", "multinomial", "ordinal", "poisson", "negbin", "sample", "donors",
+        "two-part", "logit-normal", "forest", "cart", an estimator of scikit-learn, a method object, or "leave" (neither
+        imputed nor a predictor). A kind in place of a column stands for all columns of that kind:
+        ``{"numeric": "forest"}``; "forest" or an estimator in place of the mapping for all that it draws.
     predictors : mapping, optional
         Column -> list of columns, or the right side of a formula: ``{"bmi": ["age", "chl"]}``, ``{"bmi": "age*chl"}``.
     auxiliary : {"response", "ignore"} or {"baseline": [...]}

@@ -202,6 +202,7 @@ class Facts(NamedTuple):
     errors_learned: bool = False  #: its normal errors may be learned from complete rows instead
     heteroscedastic: bool = False  #: has the option of that name: its residual sd may follow the mean
     tuned: bool = False  #: ``tuned`` takes its constants from observed values when the plan is made
+    scores: bool = True  #: whether its fitted half has ``log_accept``, as models of auxiliaries must
     needs: str = ""  #: the extra of mifit that it needs
     survival: bool = False  #: ``bound`` gives it times and events before it is fitted; it has no constant
     lowest: float = -np.inf  #: no value that it draws is below

@@ -354,24 +354,6 @@ def test_no_row_of_the_frame_is_deleted(case):
     assert len(imp[0]) == N - 9 and imp.fit().nobs == N - 9
 
 
-def test_a_column_of_many_zeros_is_drawn_in_two_parts_by_the_line_of_the_plan():
-    rng = np.random.default_rng(4)
-    df = study()[["chl", "age", "bmi"]].assign(cost=np.where(rng.random(N) < 0.5, 0.0, rng.gamma(2.0, 3.0, N)))
-    df.loc[rng.random(N) < 0.15, "cost"] = np.nan
-    plan = df.mice.plan("chl ~ age + cost + bmi", iterations=3)
-    line = next(event for event in plan.events if "in two parts" in event).partition("in two parts: ")[2]
-    names = scope(df)
-    *before, last = ast.parse(line).body
-    exec(compile(ast.Module(before, []), "pasted", "exec"), names)
-    imp = eval(compile(ast.Expression(last.value), "pasted", "eval"), names)
-    assert imp.plan.written == ("chl ~ age + cost + bmi",) and imp.iterations == 3
-    drawn = imp[0]["cost"][df["cost"].isna()]
-    assert (drawn >= 0).all() and imp[0]["cost"].notna().all()
-    pd.testing.assert_series_equal(
-        imp[0]["cost"][df["cost"].notna()], df["cost"][df["cost"].notna()], check_names=False
-    )
-
-
 def test_new_rows_without_a_column_are_imputed_with_the_old_ones():
     df = study()[["chl", "age", "bmi"]]
     imp = df.mice.impute("chl ~ age + bmi", m=2, rng=1, iterations=1)

@@ -8,12 +8,14 @@ from ...frame.kinds import Kind
 from ..contract import Method, facts_of
 from .check_method import check_method
 from .cox import Cox
+from .donor_residuals import DonorResiduals
 from .double_poisson import DoublePoisson
 from .estimators import is_estimator, refuse_without_sklearn
 from .forest import Cart, Forest
 from .glm import Glm
 from .learner import Learner
 from .logistic import Logistic
+from .logit_normal import LogitNormal
 from .mixed import Mixed
 from .mixed_logistic import MixedLogistic
 from .mixed_power import MixedPower
@@ -29,6 +31,7 @@ from .power import Power
 from .probit import Probit
 from .sample import Sample
 from .shares import Shares
+from .two_part import TwoPart
 from .zero_inflated import ZeroInflated
 
 __all__ = [
@@ -39,11 +42,13 @@ __all__ = [
     "PMM",
     "Cart",
     "Cox",
+    "DonorResiduals",
     "DoublePoisson",
     "Forest",
     "Glm",
     "Learner",
     "Logistic",
+    "LogitNormal",
     "Mixed",
     "MixedLogistic",
     "MixedPower",
@@ -57,8 +62,10 @@ __all__ = [
     "Probit",
     "Sample",
     "Shares",
+    "TwoPart",
     "ZeroInflated",
     "check_method",
+    "compatible_with_density",
     "method_of_option",
     "name_of",
 ]
@@ -74,6 +81,9 @@ METHODS: dict[str, Method] = {
     "poisson": Poisson(),
     "negbin": NegBin(),
     "sample": Sample(),
+    "donors": DonorResiduals(),
+    "two-part": TwoPart(),
+    "logit-normal": LogitNormal(),
     "forest": Forest(),
     "cart": Cart(),
     "2l.norm": Mixed(),
@@ -95,11 +105,13 @@ COMPATIBLE: dict[Kind, str] = {**CHAINED, Kind.NUMERIC: "norm", Kind.COUNT: "neg
 
 
 def name_of(method: Method) -> str:
-    """The registered name of a method, the label it gives itself, or the name of its class."""
+    """The label that a method gives itself, its registered name, or the name of its class."""
+    if isinstance(label := getattr(method, "label", None), str):
+        return label
     for name, known in METHODS.items():
         if type(known) is type(method):
             return name
-    return str(getattr(method, "label", type(method).__name__))
+    return type(method).__name__
 
 
 def method_of_option(option: Any) -> Method:
@@ -122,3 +134,17 @@ def method_of_option(option: Any) -> Method:
         return method
     made: Any = Learner(option) if is_estimator(option) else option
     return made
+
+
+def compatible_with_density(method: Any, kind: Kind) -> Any:
+    """The method that one without a density is in a compatible plan; None where there is none.
+
+    Examples
+    --------
+    >>> compatible_with_density(PMM(), Kind.NUMERIC).label, compatible_with_density(PMM(), Kind.ORDINAL)
+    ('donors', None)
+    """
+    if isinstance(method, PMM):
+        return None if kind.discrete else DonorResiduals()
+    make = getattr(method, "compatible", None)
+    return None if make is None else make(kind)

@@ -17,8 +17,23 @@ import numpy as np
 from ...calls import written
 from ...errors import PlanError, StorageError
 
-__all__ = ["Absent", "alone", "code_of_estimator", "draws_levels", "is_estimator", "refuse_without_sklearn", "seeded"]
+__all__ = [
+    "DOOVE",
+    "Absent",
+    "alone",
+    "code_of_estimator",
+    "draws_levels",
+    "is_estimator",
+    "refuse_without_sklearn",
+    "seeded",
+]
 
+#: what is cited for draws from trees
+DOOVE = (
+    "Doove, L. L., van Buuren, S. and Dusseldorp, E. (2014). Recursive partitioning for missing data imputation in "
+    "the presence of interaction effects. Computational Statistics & Data Analysis 72, 92-104. "
+    "doi:10.1016/j.csda.2013.10.025"
+)
 _SEEDS = 2**31 - 1  # a seed of numpy's older generator
 
 

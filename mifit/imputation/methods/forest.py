@@ -12,8 +12,11 @@ from ...errors import ImputationError, PlanError, call
 from ...frame.kinds import Kind
 from ...typing import Array
 from ..contract import Facts, Offers, Visit
+from .donor_residuals import DonorResiduals
+from .estimators import DOOVE
+from .learner import Learner
 
-__all__ = ["DOOVE", "Cart", "Forest", "ForestFitted"]
+__all__ = ["Cart", "Forest", "ForestFitted"]
 
 _SEEDS = 2**31 - 1
 
@@ -133,13 +136,6 @@ def _grow(visit: Visit, rng: np.random.Generator, trees: int, min_leaf: int, sha
     return tuple(found)
 
 
-DOOVE = (
-    "Doove, L. L., van Buuren, S. and Dusseldorp, E. (2014). Recursive partitioning for missing data imputation in "
-    "the presence of interaction effects. Computational Statistics & Data Analysis 72, 92-104. "
-    "doi:10.1016/j.csda.2013.10.025"
-)
-
-
 @dataclass(frozen=True, slots=True)
 class Forest:
     """Draw the value of an observed row that lies in the same leaf of a random tree.
@@ -197,6 +193,15 @@ class Forest:
     def __post_init__(self) -> None:
         _refuse(self.min_leaf, self.features, "Forest", self.trees)
 
+    def compatible(self, kind: Kind) -> Any:
+        """The method with a density that it is in a compatible plan: a forest's mean or probabilities."""
+        from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
+        options = {"n_estimators": self.trees, "min_samples_leaf": self.min_leaf, "max_features": self.features}
+        if kind.discrete:
+            return Learner(RandomForestClassifier(**options))
+        return DonorResiduals(RandomForestRegressor(**options))
+
     def fit(self, visit: Visit, rng: np.random.Generator) -> ForestFitted:
         """Grow the trees."""
         return ForestFitted(_grow(visit, rng, self.trees, self.min_leaf, self.features), visit.y.copy())
@@ -227,6 +232,10 @@ class Cart:
 
     def __post_init__(self) -> None:
         _refuse(self.min_leaf, 1.0, "Cart")
+
+    def compatible(self, kind: Kind) -> Any:
+        """The method with a density that it is in a compatible plan."""
+        return Forest(trees=1, min_leaf=self.min_leaf, features=1.0).compatible(kind)
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> ForestFitted:
         """Grow the tree."""

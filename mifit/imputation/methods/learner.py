@@ -14,8 +14,8 @@ from ...frame.kinds import Kind
 from ...typing import Array
 from ..contract import Facts, Offers, Visit
 from ..numerics.calibration import Calibration, calibrated
-from .estimators import Absent, alone, code_of_estimator, draws_levels, is_estimator, seeded
-from .forest import DOOVE
+from .donor_residuals import DonorResiduals
+from .estimators import DOOVE, Absent, alone, code_of_estimator, draws_levels, is_estimator, seeded
 from .pmm import ascending, match, match_among
 
 __all__ = ["LearnedLevels", "LearnedNumbers", "Learner"]
@@ -179,12 +179,16 @@ class Learner:
         """What plans and chains know of it."""
         if self.levels:
             called = f"{self.label} with calibrated probabilities"
-            return Facts(offers=Offers(levels=True), unseen=False, weighted=True, called=called)
+            return Facts(offers=Offers(levels=True), unseen=False, weighted=True, scores=False, called=called)
         how = "predictions with residuals" if self.values == "residual" else "matching on predictions"
         offers = Offers(donors=True)
         return Facts(
             offers=offers, density=False, unseen=False, weighted=True, called=f"{how} of {self.label} (bootstrapped)"
         )
+
+    def compatible(self, kind: Kind) -> DonorResiduals:
+        """The method with a density that it is in a compatible plan."""
+        return DonorResiduals(self.estimator)
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> LearnedNumbers | LearnedLevels:
         """Fit to a bootstrap sample; predict the rows outside it."""

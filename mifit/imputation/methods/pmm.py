@@ -60,8 +60,8 @@ class PMMFitted:
 class PMM:
     """Match each missing row to observed rows with similar predictions and copy one of their values.
 
-    Robust to a wrong shape of the distribution; it never leaves the observed values and has no density, so it
-    cannot serve as the covariate model of a compatible draw.
+    Robust to a wrong shape of the distribution; it never leaves the observed values and has no density: a covariate of
+    a compatible plan is drawn by :class:`DonorResiduals` in its place.
 
     Parameters
     ----------

@@ -8,8 +8,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
-from ...calls import Advice
-from ...errors import call
 from ...frame.kinds import Kind
 from ...frame.table import Column, Table
 from ...typing import Array
@@ -20,10 +18,8 @@ from ..numerics.truncated import truncated_fit
 __all__ = [
     "MOST_LEVELS",
     "allowed_parameters",
-    "commonest",
     "constant_within",
     "design",
-    "in_two_parts",
     "is_identifier",
     "is_monotone",
     "main_effects",
@@ -227,32 +223,6 @@ def _ranks(values: Array) -> Array:
     middle = np.cumsum(counts) - 0.5 * counts
     found = middle[position]
     return np.asarray(found - found.mean())
-
-
-def commonest(values: Array) -> tuple[float, float]:
-    """The value seen most often and its share."""
-    seen, counts = np.unique(values, return_counts=True)
-    return float(seen[counts.argmax()]), float(counts.max() / len(values))
-
-
-def in_two_parts(name: Hashable, others: Sequence[Hashable]) -> Advice | None:
-    r"""How to draw a column with many zeros as whether there is any, times how much; None for names with blanks.
-
-    Examples
-    --------
-    >>> print(in_two_parts("x", ["z"]).replace("; ", "\n").replace(", a", ",\na"))
-    df = df.assign(any_x=(df['x'] > 0).where(df['x'].notna()).astype(float),
-    amount_x=df['x'].where(df['x'] > 0)).drop(columns=['x'])
-    df.mice.impute(predictors={'amount_x': ['z']}, derived={'x': 'any_x * amount_x'})
-    """
-    if not isinstance(name, str) or not name.isidentifier():
-        return None
-    there, much, column = f"any_{name}", f"amount_{name}", f"df[{name!r}]"
-    gone = dict.fromkeys(("methods", "bounds"), {name: None})
-    made = f"{there}=({column} > 0).where({column}.notna()).astype(float), {much}={column}.where({column} > 0)"
-    predictors = {name: None, much: list(others)}
-    advice = call("df.mice.impute", **gone, derived={name: f"{there} * {much}"}, predictors=predictors)
-    return advice.after(f"df = df.assign({made}).drop(columns=[{name!r}]); ")
 
 
 def thin_levels(column: Column, in_analysis: bool) -> str:

@@ -15,7 +15,8 @@ from ...formula.marks import said_of_marks
 from ...formula.terms import code_of, take_apart
 from ...frame.kinds import Kind
 from ..contract import Method, facts_of
-from ..methods import COMPATIBLE, METHODS, name_of
+from ..methods import COMPATIBLE, METHODS, compatible_with_density, method_of_option, name_of
+from ..methods.two_part import commonest
 from .after_joint import draw_afterwards, waiting
 from .analysed_scale import scales
 from .analysis_weights import as_predictor, weigh_by
@@ -25,9 +26,7 @@ from .check_analysis import as_column, check_copies, check_outcomes
 from .defaults import (
     MOST_LEVELS,
     allowed_parameters,
-    commonest,
     constant_within,
-    in_two_parts,
     normal_or_power,
 )
 from .draft import Draft, by_kind, hazard_of
@@ -36,11 +35,11 @@ from .likelihoods import likelihood_of
 from .methods_by_kind import without_density
 from .plan import Factor, Piece
 from .restrictions import censored_model, count_or_not, cut_of, many_levels
+from .spikes import SPIKE, two_parts
 from .usable_columns import is_constant, suiting
 
 __all__ = ["plan_joint"]
 
-_SPIKE = 0.1  # share of equal values that is worth an event
 _LEAST_SWEEPS = 5  # a compatible draw needs the analysis' parameters to settle, also with one incomplete variable
 
 
@@ -237,7 +236,11 @@ def _add_auxiliary_factors(
     rest = [Piece("formula", n) for n in range(len(draft.questions))] + [Piece("main", b) for b in baseline]
     rest += list(dict.fromkeys(piece for pieces in draft.sampled.values() for piece in pieces))
     base = len(analyses) + len(rest) + sum(len(q.terms.codes) for q in draft.questions)
-    chosen = {n: _method(draft, n, [], False, [v for v in draft.in_analysis if v != n]) for n in auxiliaries}
+    chosen = {
+        n: _method(draft, n, [], False, [v for v in draft.in_analysis if v != n], covariate=False) for n in auxiliaries
+    }
+    for name, (method, label, _) in chosen.items():
+        _refuse_without_score(draft, name, method, label, auxiliaries)
     in_turn = sorted(auxiliaries, key=lambda n: (turn(draft.table[n], chosen[n][0]), draft.n_missing(n)))
     if draft.clusters is not None:
         in_turn = [name for one in shared(draft, in_turn) for name in one]
@@ -264,6 +267,29 @@ def _of_clusters(draft: Draft, name: Hashable) -> list[Piece]:
     above, rows = shared(draft, [n for n in draft.in_analysis if n not in outcomes])
     means = draft.cluster_means(name, [n for n in rows if not draft.n_missing(n)])
     return [*draft.mains(name, above)[0], *means]
+
+
+def _refuse_without_score(
+    draft: Draft, name: Hashable, method: Method, label: str, others: Sequence[Hashable], what: str = "an auxiliary"
+) -> None:
+    """Refuse a method for a column whose values it cannot score, where they tell of other columns."""
+    if facts_of(method).scores:
+        return
+    asked = [n for n in others if n in draft.options.methods]
+    instead = {n: suiting(draft.table[n], True)[0] for n in asked if _unscored(draft.options.methods[n])}
+    raise PlanError(
+        f"{label!r} draws covariates, and {name!r} is {what}: its own model has to weigh other columns too.",
+        suits=", ".join(m for m in suiting(draft.table[name], True) if facts_of(METHODS[m]).scores),
+        do=call("df.mice.impute", methods=instead),
+    )
+
+
+def _unscored(option: Any) -> bool:
+    """Whether a method, or what it becomes in a compatible plan, has no likelihood of an outcome."""
+    if isinstance(option, str) and option == "leave":
+        return False
+    facts = facts_of(method_of_option(option))
+    return not (facts.scores and facts.density)
 
 
 def _outcome_pieces(draft: Draft, number: int, unit: Hashable = None) -> list[Piece]:
@@ -327,6 +353,7 @@ def _draw_covariates(
         pieces = (*pieces, *random_pieces(draft, method))
         draft.add(name, "covariate", method, label, pieces, shown, why)
         if draft.clusters is not None and not level:
+            _refuse_without_score(draft, name, method, label, covariates, "drawn by cluster")
             draft.factors.append(Factor("covariate", method, pieces, None, name, "all", label))
 
 
@@ -369,8 +396,9 @@ def _draw_outcomes(draft: Draft) -> None:
 
 
 def _method(
-    draft: Draft, name: Hashable, others: Sequence[Hashable], positive: bool, given: Sequence[Hashable] = ()
-) -> tuple[Method, str, str]:
+    draft: Draft, name: Hashable, others: Sequence[Hashable], positive: bool, given: Sequence[Hashable] = (),
+    covariate: bool = True,
+) -> tuple[Method, str, str]:  # fmt: skip
     """The own model of a covariate or auxiliary: one with a density; its name; why.
 
     The distribution of a count is chosen given the others, or what else is ``given``.
@@ -379,7 +407,11 @@ def _method(
     stated = draft.stated_method(name)
     if stated is not None:
         if not facts_of(stated[0]).density:
-            copying = without_density(draft.options)
+            twin = compatible_with_density(stated[0], column.kind)
+            if twin is not None:
+                twin = twin.tuned(column.values[column.observed]) if facts_of(twin).tuned else twin
+                return twin, name_of(twin), f"as asked ({stated[1]}), weighed by the analysis"
+            copying = without_density(draft.options, draft.table)
             raise PlanError(
                 f"{stated[1]!r} has no density and cannot draw {name!r} compatibly with the analysis.",
                 suits=", ".join(suiting(column, True)),
@@ -395,14 +427,14 @@ def _method(
         label, why = count_or_not(draft, name, others or given)
     else:
         label, why = COMPATIBLE[column.kind], by_kind(column)
+    if covariate and draft.clusters is None and not censored and (spiked := two_parts(column)) is not None:
+        return spiked
     method: Any = METHODS[label]
     if facts_of(method).tuned:
         method = method.tuned(column.values[column.observed])
         spike, share = commonest(column.values[column.observed])
-        if share > _SPIKE:
-            two = in_two_parts(name, others) if spike == 0 and column.values[column.observed].min() == 0 else None
-            fact = f"{name!r}: {100 * share:.0f} % of its values are {spike:g}; a spike on any scale"
-            draft.events.append(fact if two is None else two.after(f"{fact}; in two parts: "))
+        if share > SPIKE:
+            draft.events.append(f"{name!r}: {100 * share:.0f} % of its values are {spike:g}; a spike on any scale")
     return method, label, why
 
 

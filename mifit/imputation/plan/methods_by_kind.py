@@ -9,7 +9,7 @@ from typing import Any
 from ...frame.kinds import Kind
 from ...frame.table import Table
 from ..contract import facts_of
-from ..methods import METHODS, method_of_option
+from ..methods import METHODS, compatible_with_density, method_of_option
 from ..methods.estimators import is_estimator
 from .defaults import is_identifier
 from .options import Options
@@ -88,11 +88,15 @@ def _draws(option: Any, kind: Kind) -> bool:
     return _is_left(option) or kind in method_of_option(option).kinds
 
 
-def without_density(options: Options) -> list[Hashable]:
-    """Columns whose method has no density."""
-    return [
-        n for n, one in options.methods.items() if not _is_left(one) and not facts_of(method_of_option(one)).density
-    ]
+def without_density(options: Options, table: Table) -> list[Hashable]:
+    """Columns whose method has no density, nor one that stands for it in a compatible plan."""
+    found = []
+    for name, option in options.methods.items():
+        if not _is_left(option):
+            method = method_of_option(option)
+            if not facts_of(method).density and compatible_with_density(method, table[name].kind) is None:
+                found.append(name)
+    return found
 
 
 def _is_left(option: Any) -> bool:

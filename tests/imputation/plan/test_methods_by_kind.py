@@ -95,8 +95,8 @@ def test_what_suits_no_column_of_the_kind_is_refused(methods, fact):
         assert made.m == 2
 
 
-def test_in_a_compatible_plan_all_columns_without_a_density_are_answered_at_once():
+def test_in_a_compatible_plan_all_auxiliaries_are_answered_at_once():
     df = frame().dropna(subset="b")
-    with pytest.raises(mifit.PlanError, match="has no density") as caught:
+    with pytest.raises(mifit.PlanError, match="draws covariates, and 'visits' is an auxiliary") as caught:
         df.mice.impute("b ~ a + g", methods="forest", m=2, rng=1, iterations=3)
     assert eval(caught.value.do, {"df": df}).fit().m == 2
