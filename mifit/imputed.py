@@ -22,6 +22,7 @@ from .examine.model_check import ModelCheck
 from .examine.notebook import imputed_html
 from .examine.plots import Plots
 from .examine.report import report
+from .examine.sensitivity import Sensitivity
 from .examine.values import value_table
 from .formula.question import caller_scope
 from .frame.other_frames import as_came, taken_in
@@ -41,6 +42,7 @@ from .workflow.fit import FitArguments, certified, fitted, with_covariance
 from .workflow.impute import extended
 from .workflow.new_rows import completed_rows
 from .workflow.persist import loaded, saved
+from .workflow.sensitivity import sensitivity
 
 __all__ = ["ImputedSet", "from_frames", "from_long", "load"]
 
@@ -342,6 +344,61 @@ class ImputedSet:
         words = with_covariance(model_keywords, cov_type)
         given = FitArguments(formula=formula, model=model, keywords=words, subset=subset, varying_n=True)
         return certified(self._record, given)
+
+    def sensitivity(
+        self, grid: Mapping[Hashable, Sequence[float]], formula: str | None = None, model: str | None = None, *,
+        kind: str | None = None, scale: str = "sd", times: Mapping[Hashable, Any] | None = None,
+        cov_type: str | None = None, n_jobs: int | None = None, **model_keywords: Any,
+    ) -> Sensitivity:  # fmt: skip
+        """What if values are not missing at random? The analysis over a range of departures, on draws made for each.
+
+        Parameters
+        ----------
+        grid : mapping
+            One or two columns -> the values tried, 0 for missing at random: ``{"x": [-1, 0, 1]}``.
+        formula, model, cov_type, **model_keywords
+            The analysis, as in :meth:`fit`; by default the declared one. The imputations must have been made for it.
+        kind : {"selection", "delta"}, optional
+            "selection", by default for covariates: a value is the log odds ratio of being missing, given all else.
+            "delta", by default elsewhere: it is added to the imputed values on the scale of their own model.
+        scale : {"sd", "unit", "share"}, default "sd"
+            Whether a value is for one standard deviation of the observed numbers, for one unit, or (delta) a share of
+            their mean. Of categories, and on the scale of a logarithm or log odds, it is as it stands.
+        times : mapping, optional
+            Column -> expression of complete columns, or one number a row, that multiplies delta:
+            ``{"y": "arm == 'active'"}``.
+        n_jobs : int, optional
+            joblib workers.
+
+        Returns
+        -------
+        Sensitivity
+            Prints as a table; ``to_frame()`` is tidy, ``plot("x")`` a curve or contours, ``tipping("x")`` the departure
+            at which p crosses 0.05, ``methods_text()`` a paragraph.
+
+        Raises
+        ------
+        CongenialityError
+            If the imputations never saw the analysis.
+        DataError, PlanError
+            If a column has nothing that is drawn, or cannot depart in this way.
+
+        Notes
+        -----
+        A selection is one more factor of the joint model, its coefficient of the column held: draws stay compatible
+        with the analysis at every value. The chains have the same seeds at each, so that curves are smooth.
+
+        Examples
+        --------
+        >>> import mifit
+        >>> imp = mifit.datasets.load("nhanes2").mice.impute("chl ~ age + bmi", m=5, rng=1)
+        >>> sens = imp.sensitivity({"bmi": [0, 1]})
+        >>> sens.kind, len(sens.to_frame())
+        ('selection', 8)
+        """
+        words = with_covariance(model_keywords, cov_type)
+        given = FitArguments(formula=formula, model=model, keywords=words, n_jobs=n_jobs)
+        return sensitivity(self._record, grid, given, kind, scale, times, n_jobs)
 
     def alternatives(
         self, formula: str | None = None, model: str | None = None, *, cov_type: str | None = None,

@@ -196,6 +196,7 @@ class Facts(NamedTuple):
     cross: bool = False  #: asks for ``Visit.cross``, which then is kept up to date
     curvature: bool = False  #: goes on from the curvature of its last fit
     opened: bool = False  #: its first fit takes long: chains go on from one on complete rows
+    offset: bool = False  #: uses ``Visit.offset``, and its coefficients are one number for each column
     clustered: bool = False  #: draws what each cluster of rows adds to the mean: ``Visit.clusters``
     by_cluster: str = ""  #: the name of the same model with a level of its own for each cluster
     matches: bool = False  #: copies the value of a row whose prediction is near

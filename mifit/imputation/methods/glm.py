@@ -126,7 +126,7 @@ class Glm:
         "McCullagh, P. and Nelder, J. A. (1989). Generalized Linear Models, 2nd ed. London: Chapman and Hall. "
         "doi:10.1007/978-1-4899-3242-6"
     )
-    facts: ClassVar[Facts] = Facts(offers=Offers(), truncates=False, doubted="family")
+    facts: ClassVar[Facts] = Facts(offers=Offers(), truncates=False, offset=True, doubted="family")
 
     def __post_init__(self) -> None:
         if type(self.family).__name__ not in _DOMAIN:

@@ -71,8 +71,8 @@ class Logistic:
         "doi:10.1002/9780470316696"
     )
     facts: ClassVar[Facts] = Facts(
-        offers=Offers(levels=True), unseen=False, weighted=True, truncates=False, linear=True, curvature=True,
-        by_cluster="2l.logit", called="logistic regression", link="the log odds of the last level",
+        offers=Offers(levels=True), unseen=False, weighted=True, truncates=False, linear=True, offset=True,
+        curvature=True, by_cluster="2l.logit", called="logistic regression", link="the log odds of the last level",
     )  # fmt: skip
 
     firth: bool = False

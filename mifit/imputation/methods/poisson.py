@@ -58,7 +58,7 @@ class Poisson:
         "Statistical Society A 135(3), 370-384. doi:10.2307/2344614"
     )
     facts: ClassVar[Facts] = Facts(
-        offers=Offers(levels=True), truncates=False, lowest=0.0, doubted="count",
+        offers=Offers(levels=True), truncates=False, offset=True, lowest=0.0, doubted="count",
         called="Poisson regression", link="the log of the mean",
     )  # fmt: skip
 

@@ -35,7 +35,7 @@ class Probit:
         "Finney, D. J. (1947). Probit Analysis: A Statistical Treatment of the Sigmoid Response Curve. "
         "Cambridge: Cambridge University Press"
     )
-    facts: ClassVar[Facts] = Facts(offers=Offers(levels=True), unseen=False, truncates=False)
+    facts: ClassVar[Facts] = Facts(offers=Offers(levels=True), unseen=False, truncates=False, offset=True)
 
     def fit(self, visit: Visit, rng: np.random.Generator) -> ProbitFitted:
         """Estimate, then draw the coefficients."""
