@@ -23,7 +23,7 @@ def can_hold(method: Method) -> bool:
 def _is_normal(facts: Facts) -> bool:
     """Whether values are normal around a linear predictor, in the user's own units."""
     offers = facts.offers or Offers()
-    return facts.linear and offers.direct and offers.gaussian and not offers.components and not facts.matches
+    return facts.linear and offers.direct and offers.gaussian and not (offers.components or facts.matches or facts.clustered)
 
 
 @dataclass(frozen=True)

@@ -195,10 +195,10 @@ def _moved(variable: Variable, method: Any, one: Departure, place: _Place) -> An
     coefficient, facts = one.value * place.scale, facts_of(method)
     if can_hold(method):
         return Held(method, coefficient, place.term)
-    if variable.kind.discrete or variable.kind is Kind.COUNT and facts.link:
+    if variable.kind.discrete or facts.clustered or (variable.kind is Kind.COUNT and facts.link):
         raise PlanError(
             f"{one.column!r} is drawn by {variable.label or facts.called}, which takes no delta.",
-            do=call("df.mice.impute", methods={one.column: "poisson" if variable.kind is Kind.COUNT else "logistic"}),
+            do=call("df.mice.impute", methods={one.column: "poisson" if variable.kind is Kind.COUNT else "norm"}),
         )
     if variable.role == "column":
         return Moved(method, coefficient, -place.centre / place.scale, place.term)
