@@ -23,7 +23,8 @@ def can_hold(method: Method) -> bool:
 def _is_normal(facts: Facts) -> bool:
     """Whether values are normal around a linear predictor, in the user's own units."""
     offers = facts.offers or Offers()
-    return facts.linear and offers.direct and offers.gaussian and not (offers.components or facts.matches or facts.clustered)
+    other = offers.components or facts.matches or facts.clustered
+    return facts.linear and offers.direct and offers.gaussian and not other
 
 
 @dataclass(frozen=True)

@@ -196,9 +196,15 @@ def _moved(variable: Variable, method: Any, one: Departure, place: _Place) -> An
     if can_hold(method):
         return Held(method, coefficient, place.term)
     if variable.kind.discrete or facts.clustered or (variable.kind is Kind.COUNT and facts.link):
+        other = "poisson" if variable.kind is Kind.COUNT else "norm"
+        named = isinstance(one.column, str) and variable.kind is Kind.NOMINAL
         raise PlanError(
             f"{one.column!r} is drawn by {variable.label or facts.called}, which takes no delta.",
-            do=call("df.mice.impute", methods={one.column: "poisson" if variable.kind is Kind.COUNT else "norm"}),
+            do=f"df[{one.column!r}].value_counts()  # two levels take one"
+            if named
+            else call("df.mice.impute", methods={one.column: other}, kinds={one.column: "numeric"})
+            if variable.kind is Kind.ORDINAL
+            else call("df.mice.impute", methods={one.column: other}),
         )
     if variable.role == "column":
         return Moved(method, coefficient, -place.centre / place.scale, place.term)
