@@ -27,7 +27,7 @@ from ..record.request import request_of
 from ..typing import Array
 from .fit import FitArguments, certified, fitted, question_of
 
-__all__ = ["KINDS", "SCALES", "Study", "sensitivity"]
+__all__ = ["KINDS", "SCALES", "Departing", "sensitivity"]
 
 KINDS = ("selection", "delta")
 SCALES = ("sd", "unit", "share")
@@ -35,7 +35,7 @@ _ROOT_STEPS = 12  # analyses that the search for a tipping point may take
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Study:
+class Departing:
     """What is varied, and the analysis that is asked under each value."""
 
     record: Record
@@ -113,12 +113,12 @@ def sensitivity(
             "times= multiplies the delta of a column of the grid.", do=f"imp.sensitivity({dict(lists)!r}, kind='delta')"
         )
     question, _ = question_of(record, given)
-    study = Study(record, dataclasses.replace(given, uncovered="ignore"), kind, units, rows, n_jobs)
+    departing = Departing(record, dataclasses.replace(given, uncovered="ignore"), kind, units, rows, n_jobs)
     points = [dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())]
-    frame = pd.concat([study.at(point) for point in points], ignore_index=True)
+    frame = pd.concat([departing.at(point) for point in points], ignore_index=True)
     frame = frame[[*lists, *(c for c in frame.columns if c not in lists)]]
     said = {name: _said(record, name, kind, scale) for name in lists}
-    solve = _Solver(study, tuple(lists), frame)
+    solve = _Solver(departing, tuple(lists), frame)
     return Sensitivity(frame, tuple(lists), kind, said, question.formula, record.m, solve)
 
 
@@ -126,7 +126,7 @@ def sensitivity(
 class _Solver:
     """Finds where along one column a figure crosses a value, by drawing anew at each step."""
 
-    study: Study
+    departing: Departing
     names: tuple[Hashable, ...]
     frame: pd.DataFrame
 
@@ -158,7 +158,7 @@ class _Solver:
         width, row = abs(b - a), None
         for _ in range(_ROOT_STEPS):
             c = (a * fb - b * fa) / (fb - fa) if fb != fa else (a + b) / 2
-            found = self.study.at({**others, column: c})
+            found = self.departing.at({**others, column: c})
             row = found[found["term"] == term].iloc[0]
             fc = bend(float(row[figure]) - target)
             if abs(fc) < 1e-3 or abs(b - a) < 1e-3 * width:
