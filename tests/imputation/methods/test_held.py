@@ -84,7 +84,7 @@ def test_draws_under_a_selection_have_the_density_of_a_grid():
     state.sweep(np.random.default_rng(8), 1)
     visited = state.visit(state.engine.variables["x"], np.random.default_rng(9))
     own, X = state.widened(visited.own, "x")
-    terms = [term for _, term in visited.terms]
+    terms = list(visited.terms)
     layout = state.engine.layout
 
     def raw(fitted, model, columns):
@@ -113,7 +113,7 @@ def test_draws_under_a_selection_have_the_density_of_a_grid():
         mass = np.cumsum(np.exp(log - log.max()))
         cdf = mass / mass[-1]
         drawn = [
-            draw(state.engine.choices["x"], own, X, terms, None, state.values["x"][:8], np.random.default_rng([i, k]))
+            draw(visited.choice, own, X, terms, None, state.values["x"][:8], np.random.default_rng([i, k]))
             for k in range(many // 8)
         ]
         values = np.array([one.values[i] for one in drawn])
