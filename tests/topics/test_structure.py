@@ -23,6 +23,7 @@ PACKAGE = ROOT / "mifit"
 
 # Imports point downwards, from a layer to any later one; packages of one layer never import one another.
 LAYERS = (
+    ("sklearn",),
     ("__main__", "accessor"),
     ("imputed", "trial"),
     ("workflow",),
@@ -220,7 +221,7 @@ def early_imports(folder: Path) -> list[str]:
         for name, path in modules(folder).items()
         for item in imports(name, path)
         for package in INSIDE_FUNCTIONS
-        if within(item.path, package) and not item.inside
+        if within(item.path, package) and not item.inside and name != f"{package}.py"  # loaded by its own name
     ]
 
 
