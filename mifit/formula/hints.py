@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -74,7 +74,7 @@ def instead_of(name: str, formula: str) -> str:
     return ""
 
 
-def respelled(formula: str, columns: Iterable[Hashable] = ()) -> str:
+def respelled(formula: str, columns: Iterable[Hashable] = (), mixed: Mapping[str, str] | None = None) -> str:
     """The call for a formula that is written as in R or Stata; empty where nothing is.
 
     Parameters
@@ -82,6 +82,8 @@ def respelled(formula: str, columns: Iterable[Hashable] = ()) -> str:
     formula : str
     columns : iterable of hashable, optional
         All columns, for ``y ~ .``.
+    mixed : mapping of str to str, optional
+        The model with random effects of an outcome that is no number.
 
     Examples
     --------
@@ -89,6 +91,8 @@ def respelled(formula: str, columns: Iterable[Hashable] = ()) -> str:
     "df.mice.impute('y ~ C(g) + cr(x, df=3) + I(z**2)')"
     >>> respelled("y ~ x + (1 | id)")
     "df.mice.impute('y ~ x', model='mixedlm', groups='id')"
+    >>> respelled("died ~ x + (1 | id)", mixed={"died": "mixed_logit"})
+    "df.mice.impute('died ~ x', model='mixed_logit', groups='id')"
     >>> respelled("y ~ x + offset(log(t))")
     "df.mice.impute('y ~ x', model='poisson', exposure='t')"
     """
@@ -109,6 +113,8 @@ def respelled(formula: str, columns: Iterable[Hashable] = ()) -> str:
         for one in piece.finditer(right):
             words.update(make(*(group or "" for group in one.groups())))
         right = piece.sub("", right)
+    if words.get("model") == "mixedlm":
+        words["model"] = (mixed or {}).get(left.strip(), "mixedlm")
     right = re.sub(r"^\s*\+\s*", " ", right)
     found = f"{left}{tilde}{right if right.strip() else ' 1'}".rstrip() if tilde else found
     return "" if found == formula else call(_IMPUTE, found, **words).in_place_of(formula)

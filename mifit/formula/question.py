@@ -43,7 +43,7 @@ from .source import (
     sourced,
     told_by,
 )
-from .terms import Pieces, Terms, parse, quoted, take_apart
+from .terms import Pieces, Terms, code_of, parse, quoted, take_apart
 
 __all__ = [
     "Inverse",
@@ -190,12 +190,24 @@ def parsed(formula: str, table: Table) -> Terms:
     try:
         return parse(formula, table.columns)
     except FormulaError as error:
-        said = respelled(formula, table.columns) if isinstance(formula, str) and "~" in formula else ""
+        said = (
+            respelled(formula, table.columns, _mixed_models(table))
+            if isinstance(formula, str) and "~" in formula
+            else ""
+        )
         said = said or analysis(formula, table)
         if not said:
             raise
         lines = {label: line for label, line in error.lines.items() if label != "spelling"}
         raise FormulaError(error.fact, do=said, **lines) from None
+
+
+def _mixed_models(table: Table) -> dict[str, str]:
+    """Return the model with random effects of each outcome that is no number, by the column's name in a formula."""
+    models = {Kind.BINARY: "mixed_logit", Kind.ORDINAL: "mixed_ordinal"}
+    found = {name: models.get(table[name].kind) for name in table.columns}
+    number = {name for name in found if table[name].number and table[name].kind is Kind.ORDINAL}  # a rating in numbers
+    return {code_of(name): model for name, model in found.items() if model and name not in number}
 
 
 def _refuse_foreign(terms: Terms, table: Table) -> None:
@@ -207,7 +219,7 @@ def _refuse_foreign(terms: Terms, table: Table) -> None:
             power = isinstance(node.op, ast.BitXor) and isinstance(node.right, ast.Constant)
             group = getattr(node.right, "id", None)
             random = isinstance(node.op, ast.BitOr) and group in table and table[group].coding.levels != (False, True)
-            said = respelled(terms.formula, table.columns)
+            said = respelled(terms.formula, table.columns, _mixed_models(table))
             if (power or random) and said:
                 what = "a power is written **" if power else "a random effect is not written with |"
                 raise FormulaError(f"{what}: {code!r}.", formula=terms.formula, do=said)

@@ -11,7 +11,7 @@ import statsmodels.api as sm
 import statsmodels.formula.api as smf
 
 from mifit.analysis.likelihood import loglik_fits
-from mifit.analysis.mixed import composed, grouped, loglik_at, point, root_of
+from mifit.analysis.mixed import composed, grouped, loglik_at, packed_columns, point, root_of
 from mifit.analysis.mixed_maximum import MixedFit, _climbed, distance, fixed_covariance, maximised, scale_parameters
 from mifit.errors import FitError
 from support.pooled import imputed
@@ -152,6 +152,24 @@ def test_without_a_random_intercept_a_column_is_not_centred():
     own = smf.mixedlm("y ~ x", frame, groups="g", re_formula="0 + x").fit(method="bfgs", gtol=1e-8)
     np.testing.assert_allclose(res.params.iloc[:2], own.fe_params, rtol=1e-5)
     np.testing.assert_allclose(np.exp(res.params["log(x Var)"]), own.cov_re.iloc[0, 0], rtol=1e-4)
+
+
+def test_estimates_have_six_digits_of_lme4s():
+    data, figures = read()
+    for wanted in figures:
+        frame = data[data["case"] == wanted["case"]]
+        ones, groups = np.column_stack([np.ones(len(frame)), frame["x"]]), frame["g"].to_numpy()
+        rooms = [packed_columns(pd.get_dummies(frame["room"]).to_numpy(float), groups)]
+        found = maximised(
+            grouped(frame["y"].to_numpy(), ones, ones, rooms if wanted["case"] == "rooms" else [], groups),
+            wanted["reml"],
+        )
+        np.testing.assert_allclose(found.fe_params, wanted["fixed"], rtol=1e-6)
+        np.testing.assert_allclose(fixed_covariance(found), wanted["vcov"], rtol=5e-6)
+        np.testing.assert_allclose(found.cov_re, wanted["covariance"], atol=1e-6 * np.abs(wanted["covariance"]).max())
+        np.testing.assert_allclose(found.scale, wanted["residual"], rtol=1e-6)
+        if wanted["case"] == "rooms":
+            np.testing.assert_allclose(found.vcomp, wanted["room"], rtol=1e-6)
 
 
 def test_a_boundary_is_where_no_variance_raises_the_likelihood():

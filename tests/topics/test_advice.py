@@ -464,9 +464,13 @@ def test_a_formula_of_another_program_is_said_again_and_runs(formula):
 
 def test_a_random_effect_and_an_offset_become_words_of_a_model():
     df = base().assign(id=np.arange(N) // 4, n=np.arange(N) % 5, y=lambda d: d["z"])
+    df["died"] = np.random.default_rng(1).integers(0, 2, N)
+    df["pain"] = pd.Categorical.from_codes(np.arange(N) % 3, ["none", "some", "much"], ordered=True)
     for formula, do in {
         "y ~ z + (1 | id)": "df.mice.impute('y ~ z', model='mixedlm', groups='id')",
         "y ~ z + (z | id)": "df.mice.impute('y ~ z', model='mixedlm', groups='id', re_formula='~ z')",
+        "died ~ z + (1 | id)": "df.mice.impute('died ~ z', model='mixed_logit', groups='id')",
+        "pain ~ z + (1 | id)": "df.mice.impute('pain ~ z', model='mixed_ordinal', groups='id')",
         "n ~ z + offset(log(t))": "df.mice.impute('n ~ z', model='poisson', exposure='t')",
         "n ~ z + offset(t)": "df.mice.impute('n ~ z', model='poisson', offset='t')",
     }.items():
