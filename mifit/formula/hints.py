@@ -113,8 +113,8 @@ def respelled(formula: str, columns: Iterable[Hashable] = (), mixed: Mapping[str
         for one in piece.finditer(right):
             words.update(make(*(group or "" for group in one.groups())))
         right = piece.sub("", right)
-    if words.get("model") == "mixedlm":
-        words["model"] = (mixed or {}).get(left.strip(), "mixedlm")
+    if "groups" in words:
+        words["model"] = (mixed or {}).get(left.strip(), words["model"])
     right = re.sub(r"^\s*\+\s*", " ", right)
     found = f"{left}{tilde}{right if right.strip() else ' 1'}".rstrip() if tilde else found
     return "" if found == formula else call(_IMPUTE, found, **words).in_place_of(formula)

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 __all__ = [
+    "MIXED_MODEL_OF_LEVELS",
+    "MIXED_MODEL_OF_TWO",
     "MODEL_OF_LEVELS",
     "MODEL_OF_ORDERED_LEVELS",
     "USUAL_MODEL",
@@ -20,6 +22,8 @@ __all__ = [
 
 USUAL_MODEL = "ols"  #: the model of an outcome in numbers, where none is named
 USUAL_MODEL_OF_TWO = "logit"  #: the same of an outcome with two values
+MIXED_MODEL_OF_TWO = "mixed_logit"  #: the model with random effects of an outcome with two values
+MIXED_MODEL_OF_LEVELS = "mixed_ordinal"  #: the same of an outcome with ordered levels
 MODEL_OF_LEVELS = "mnlogit"  #: what messages name for an outcome of several levels
 MODEL_OF_ORDERED_LEVELS = "ordinal"  #: the same where they are in order
 

@@ -27,6 +27,8 @@ from .functions import PYTHON
 from .hints import instead_of, model_for, respelled
 from .marks import is_mark, value_of_marks
 from .model_facts import (
+    MIXED_MODEL_OF_LEVELS,
+    MIXED_MODEL_OF_TWO,
     USUAL_MODEL,
     USUAL_MODEL_OF_TWO,
     ModelFacts,
@@ -204,7 +206,7 @@ def parsed(formula: str, table: Table) -> Terms:
 
 def _mixed_models(table: Table) -> dict[str, str]:
     """Return the model with random effects of each outcome that is no number, by the column's name in a formula."""
-    models = {Kind.BINARY: "mixed_logit", Kind.ORDINAL: "mixed_ordinal"}
+    models = {Kind.BINARY: MIXED_MODEL_OF_TWO, Kind.ORDINAL: MIXED_MODEL_OF_LEVELS}
     found = {name: models.get(table[name].kind) for name in table.columns}
     number = {name for name in found if table[name].number and table[name].kind is Kind.ORDINAL}  # a rating in numbers
     return {code_of(name): model for name, model in found.items() if model and name not in number}

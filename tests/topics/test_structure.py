@@ -432,6 +432,7 @@ _MODEL_FILES = (
 _MODELS = frozenset(
     {"ols", "wls", "gls", "rlm", "quantreg", "negativebinomial", "generalizedpoisson", "zeroinflatedpoisson", "mnlogit"}
     | {"betareg", "glm", "gee", "mixedlm", "phreg", "conditional_logit", "conditional_poisson", "conditional_mnlogit"}
+    | {"mixed_logit", "mixed_poisson", "mixed_ordinal"}
 )
 _AMBIGUOUS = frozenset({"logit", "probit", "poisson", "ordinal"})  # links, methods and kinds are called so too
 
