@@ -11,9 +11,10 @@ import numpy as np
 from ..errors import FormulaError, call
 from ..frame.kinds import Kind
 from ..frame.numbers_as_text import spelled
-from ..frame.table import Column
+from ..frame.table import Column, Table
 from .column_code import usable
 from .marks import is_mark, line_of_marks
+from .model_facts import MIXED_MODEL_OF_LEVELS, MIXED_MODEL_OF_TWO
 from .terms import code_of, take_apart
 
 #: words of other programs, in small letters without _ and points -> the word of impute
@@ -36,7 +37,7 @@ MEANT = {
 
 _MANY_LEVELS = 10  # levels of text that are numbers, from which they are no codes
 
-__all__ = ["MEANT", "instead_of", "model_for", "respelled"]
+__all__ = ["MEANT", "instead_of", "mixed_models", "model_for", "respelled"]
 
 _IMPUTE = "df.mice.impute"
 _SURVIVAL = re.compile(r"\s*Surv\(([^()]*)\)\s*")
@@ -118,6 +119,24 @@ def respelled(formula: str, columns: Iterable[Hashable] = (), mixed: Mapping[str
     right = re.sub(r"^\s*\+\s*", " ", right)
     found = f"{left}{tilde}{right if right.strip() else ' 1'}".rstrip() if tilde else found
     return "" if found == formula else call(_IMPUTE, found, **words).in_place_of(formula)
+
+
+def mixed_models(table: Table) -> dict[str, str]:
+    """Return the model with random effects of each outcome that is no number.
+
+    Parameters
+    ----------
+    table : Table
+
+    Returns
+    -------
+    dict of str to str
+        By the column's name in a formula; columns of two values, and ordered ones that are no rating in numbers.
+    """
+    models = {Kind.BINARY: MIXED_MODEL_OF_TWO, Kind.ORDINAL: MIXED_MODEL_OF_LEVELS}
+    found = {name: models.get(table[name].kind) for name in table.columns}
+    number = {name for name in found if table[name].number and table[name].kind is Kind.ORDINAL}  # a rating in numbers
+    return {code_of(name): model for name, model in found.items() if model and name not in number}
 
 
 def _columns_of(side: str, columns: list[Hashable]) -> set[Hashable]:

@@ -24,11 +24,9 @@ from .column_methods import no_number, refuse_subtraction, replaced, without_met
 from .evaluate import environment
 from .formulas_without_tilde import analysis, corrected, recased
 from .functions import PYTHON
-from .hints import instead_of, model_for, respelled
+from .hints import instead_of, mixed_models, model_for, respelled
 from .marks import is_mark, value_of_marks
 from .model_facts import (
-    MIXED_MODEL_OF_LEVELS,
-    MIXED_MODEL_OF_TWO,
     USUAL_MODEL,
     USUAL_MODEL_OF_TWO,
     ModelFacts,
@@ -45,7 +43,7 @@ from .source import (
     sourced,
     told_by,
 )
-from .terms import Pieces, Terms, code_of, parse, quoted, take_apart
+from .terms import Pieces, Terms, parse, quoted, take_apart
 
 __all__ = [
     "Inverse",
@@ -193,7 +191,7 @@ def parsed(formula: str, table: Table) -> Terms:
         return parse(formula, table.columns)
     except FormulaError as error:
         said = (
-            respelled(formula, table.columns, _mixed_models(table))
+            respelled(formula, table.columns, mixed_models(table))
             if isinstance(formula, str) and "~" in formula
             else ""
         )
@@ -202,14 +200,6 @@ def parsed(formula: str, table: Table) -> Terms:
             raise
         lines = {label: line for label, line in error.lines.items() if label != "spelling"}
         raise FormulaError(error.fact, do=said, **lines) from None
-
-
-def _mixed_models(table: Table) -> dict[str, str]:
-    """Return the model with random effects of each outcome that is no number, by the column's name in a formula."""
-    models = {Kind.BINARY: MIXED_MODEL_OF_TWO, Kind.ORDINAL: MIXED_MODEL_OF_LEVELS}
-    found = {name: models.get(table[name].kind) for name in table.columns}
-    number = {name for name in found if table[name].number and table[name].kind is Kind.ORDINAL}  # a rating in numbers
-    return {code_of(name): model for name, model in found.items() if model and name not in number}
 
 
 def _refuse_foreign(terms: Terms, table: Table) -> None:
@@ -221,7 +211,7 @@ def _refuse_foreign(terms: Terms, table: Table) -> None:
             power = isinstance(node.op, ast.BitXor) and isinstance(node.right, ast.Constant)
             group = getattr(node.right, "id", None)
             random = isinstance(node.op, ast.BitOr) and group in table and table[group].coding.levels != (False, True)
-            said = respelled(terms.formula, table.columns, _mixed_models(table))
+            said = respelled(terms.formula, table.columns, mixed_models(table))
             if (power or random) and said:
                 what = "a power is written **" if power else "a random effect is not written with |"
                 raise FormulaError(f"{what}: {code!r}.", formula=terms.formula, do=said)
