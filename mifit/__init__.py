@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     )
     from .imputation.methods.check_method import check_method
     from .imputed import ImputedSet, from_frames, from_long, load
+    from .planning.advise import advise
     from .planning.ampute import ampute
     from .results.compare import anova
     from .results.external import pool, pool_table
@@ -102,6 +103,7 @@ __all__ = [
     "StorageWarning",
     "TwoPart",
     "__version__",
+    "advise",
     "ampute",
     "anova",
     "check_method",
@@ -146,6 +148,7 @@ _HOMES = {
     "ImputedSet": "imputed",
     "Kind": "frame.kinds",
     "PooledResults": "results.pooled",
+    "advise": "planning.advise",
     "ampute": "planning.ampute",
     "anova": "results.compare",
     "check_method": "imputation.methods.check_method",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .frame.other_frames import Origin
     from .imputation.plan.plan import Plan
     from .imputed import ImputedSet
+    from .planning.rehearsal import Rehearsal
 
 __all__ = ["MiceAccessor", "impute", "missingness", "pattern", "plan"]
 
@@ -354,6 +355,35 @@ class MiceAccessor:
     def pattern(self) -> pd.DataFrame:
         """Missing-data patterns with counts; see :func:`mifit.pattern`."""
         return pattern(self._frame)
+
+    def rehearse(
+        self, formula: Any = None, *, frames: int = 200, n: int | None = None, missing: Any = None, **options: Any
+    ) -> Rehearsal:
+        """Rehearse a study that is planned, with these rows as its pilot; see :meth:`mifit.ImputedSet.rehearse`.
+
+        Parameters
+        ----------
+        formula : str or Plan
+            As in :func:`impute`.
+        frames, n, missing
+            As in :meth:`mifit.ImputedSet.rehearse`: how many frames, their rows, how values are deleted.
+        **options
+            As in :func:`impute`; ``checkpoint`` is a folder for finished frames.
+
+        Returns
+        -------
+        Rehearsal
+
+        Examples
+        --------
+        >>> import mifit
+        >>> pilot = mifit.datasets.load("airquality").dropna()
+        >>> words = {"missing": {"share": 0.3, "patterns": ["Temp"]}, "m": 2, "rng": 1}
+        >>> pilot.mice.rehearse("Ozone ~ Temp + Wind", n=60, frames=2, **words).n
+        60
+        """
+        words = {word: options.pop(word, None) for word in ("n_jobs", "progress", "checkpoint")}
+        return impute(self._frame, formula, **options).rehearse(frames, n, missing=missing, **words)
 
     @_method_of(missingness)
     def missingness(self) -> Missingness:

@@ -124,7 +124,9 @@ class Missingness:
             lines += ["", heading, printed(frame.head(_SHOWN)).to_string()]
             if len(frame) > _SHOWN:
                 lines.append(f"... and {len(frame) - _SHOWN} more")
-        return "\n".join([*lines, "", f"{self.little}", textwrap.indent(textwrap.fill(CAVEAT, 90), "  ")])
+        return "\n".join(
+            [*lines, "", f"{self.little}", *textwrap.wrap(CAVEAT, 90, initial_indent="  ", subsequent_indent="  ")]
+        )
 
     def _repr_html_(self) -> str:
         """The same for a notebook."""

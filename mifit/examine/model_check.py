@@ -117,7 +117,7 @@ class ModelCheck:
             if len(frame) > _LINES:
                 lines.append(f"... and {len(frame) - _LINES} more")
         lines += ["", *(f"do: {one}" for one in self.advice())]
-        return "\n".join([*lines, textwrap.fill(CAVEAT, 100)])
+        return "\n".join([*lines, *textwrap.wrap(CAVEAT, 100)])
 
     def _repr_html_(self) -> str:
         """The same for a notebook."""
