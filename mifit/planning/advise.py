@@ -297,5 +297,5 @@ def _of_imputation(graph: Dag, analysis: Sequence[str], needed: tuple[str, ...] 
     if needed is None:
         themselves = [name for name in incomplete if name in graph.parents[marks[name]]]
         why = f"{listed(map(repr, themselves))} cause their own being missing" if themselves else "a path stays open"
-        return f"values are not missing at random, whatever is added: {why}; a sensitivity analysis asks what that does"
+        return f"values are not missing at random, whatever is added: {why}; imp.sensitivity() asks what that does"
     return "values are missing at random given the analysis" + (f" and {listed(map(repr, needed))}" if needed else "")
