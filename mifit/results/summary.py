@@ -12,6 +12,7 @@ import pandas as pd
 
 from ..analysis.fit import Fits
 from ..analysis.tables import coefficient_table, header_table, summary_of
+from ..calls import call
 from ..display import Markup, block, facts, folded, notes, table
 from .estimates import PooledEstimates
 from .monte_carlo import supported_digits, undecided
@@ -169,7 +170,19 @@ def _verdict(results: PooledEstimates) -> tuple[str, list[str]]:
     """
     said = str(results.congeniality)
     word, _, reason = said.partition(": ")
-    return (said, []) if reason in ("", "as declared") else (word, [f"Congeniality: {said}"])
+    if reason in ("", "as declared"):
+        return said, []
+    offered = _bootstrap(results) if word == "approximate" and hasattr(results.imputations, "bootstrap") else ""
+    return word, [f"Congeniality: {said}", *([f"Variance that allows for it: {offered}"] if offered else [])]
+
+
+def _bootstrap(results: PooledEstimates) -> str:
+    """Return the call that repeats imputation and analysis on bootstrap samples."""
+    words = results.call
+    if words is None:
+        return ""
+    given = {word: value for word, value in {**words.init, **words.fit}.items() if value is not None}
+    return call("imp.bootstrap", results.fits.formula, **{"model": words.model, **given})
 
 
 def _rows(results: PooledEstimates, alpha: float, exponentiate: bool) -> list[list[str]]:
