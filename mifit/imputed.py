@@ -25,6 +25,7 @@ from .examine.report import report
 from .examine.sensitivity import Sensitivity
 from .examine.values import value_table
 from .formula.question import caller_scope
+from .frame.exports import to_r, to_spss, to_stata
 from .frame.other_frames import as_came, taken_in
 from .frame.sets_from_elsewhere import from_frames as _from_frames
 from .frame.sets_from_elsewhere import from_long as _from_long
@@ -158,6 +159,68 @@ class ImputedSet:
             If the frame has a column of such a name.
         """
         return as_came(self._record.completed.long(original, imp, id), self._record.came_as)
+
+    def to_r(self, path: str | os.PathLike[str]) -> str:
+        """Write all sets, and the incomplete frame as set 0, into a file that R reads.
+
+        Parameters
+        ----------
+        path : path
+            ``"study.rds"``. Categories become factors, dates are dates.
+
+        Returns
+        -------
+        str
+            The line of R that makes it mice's ``mids``.
+
+        Raises
+        ------
+        StorageError
+            If the file cannot be written.
+        """
+        return to_r(self._record.completed, path)
+
+    def to_stata(self, path: str | os.PathLike[str]) -> str:
+        """Write all sets, and the incomplete frame as set 0, into a file of Stata (flong, for ``mi import``).
+
+        Parameters
+        ----------
+        path : path
+            ``"study.dta"``, of Stata 14 or later. Names that Stata does not take are changed and kept as labels.
+
+        Returns
+        -------
+        str
+            The lines of Stata that make it ``mi`` data.
+
+        Raises
+        ------
+        StorageError
+            If the file cannot be written.
+        """
+        return to_stata(self._record.completed, path)
+
+    def to_spss(self, path: str | os.PathLike[str]) -> str:
+        """Write all sets, and the incomplete frame as set 0, into a file of SPSS, numbered by ``Imputation_``.
+
+        Parameters
+        ----------
+        path : path
+            ``"study.sav"``. It needs the extra ``spss``.
+
+        Returns
+        -------
+        str
+            The lines of SPSS that make its procedures pool.
+
+        Raises
+        ------
+        StorageError
+            If the file cannot be written.
+        DataError
+            If pyreadstat is not installed.
+        """
+        return to_spss(self._record.completed, path)
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(said_of_absent(name, self))

@@ -44,8 +44,8 @@ IMPORTERS = {"patsy": {"formula"}, "statsmodels": {"analysis"}}
 NEVER = {"pandas": {"imputation", "pooling"}}
 # Too slow to load for an `import mifit`: imported inside the functions that use them.
 INSIDE_FUNCTIONS = (
-    "duckdb", "joblib", "matplotlib", "polars", "pyarrow", "scipy.stats", "sklearn", "statsmodels", "threadpoolctl",
-    "tqdm",
+    "duckdb", "joblib", "matplotlib", "polars", "pyarrow", "pyreadstat", "scipy.stats", "sklearn", "statsmodels",
+    "threadpoolctl", "tqdm",
 )  # fmt: skip
 CEILING = 400  # lines of code in one file; docstrings, comments and blank lines are free
 
@@ -623,7 +623,7 @@ def test_the_floors_are_those_of_the_project_file():
 def test_every_extra_is_one_that_something_uses():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     known = {"matplotlib": "plot", "pyarrow": "io", "maketables": "tables", "dask": "dask", "scikit-learn": "sklearn",
-             "polars": "polars", "duckdb": "duckdb"}  # fmt: skip
+             "polars": "polars", "duckdb": "duckdb", "pyreadstat": "spss"}  # fmt: skip
     text = "\n".join(
         path.read_text(encoding="utf-8") for path in [*PACKAGE.rglob("*.py"), *(ROOT / "examples").glob("*.py")]
     )
