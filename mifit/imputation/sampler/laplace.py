@@ -63,44 +63,45 @@ def draw_around_top(
     (independence chains). doi:10.1214/aos/1176325750
     """
     centre, sd = top_of(target)
-    other = _other_than_normal(target, centre, sd)
-    if not len(other):
-        return _around(target, centre, sd, current, rng)
-    values, moved = current.copy(), np.zeros(len(current), dtype=bool)
-    values[other], moved[other] = draw_on_grid(target.of(other), current[other], rng)
-    rest = np.setdiff1d(np.arange(len(current)), other)
-    values[rest], moved[rest] = _around(target.of(rest), centre[rest], sd[rest], current[rest], rng)
-    return values, moved
+    n, beside = len(current), _BESIDE * sd
+    tried = [_proposals(target, centre, sd, df, rng) for df in PROPOSALS]
+    looked = [np.clip(w, target.low, target.high) for w in (centre, centre - beside, centre + beside)]
+    points = np.concatenate([target.own.forward(current), *tried, *looked])
+    values = np.asarray(target.own.backward(points))
+    values = np.concatenate([current, values[n:]])
+    # At once: what is proposed does not depend on the current value.
+    height = target.of(np.tile(np.arange(n), len(points) // n if n else 1)).log_density(points, values)
+    points, values, height = (part.reshape(-1, n) for part in (points, values, height))
+    last = 1 + len(PROPOSALS)
+    drawn, moved = _accepted(points[:last], values[:last], height[:last], centre, sd, rng)
+    other = _other_than_normal(points[last:], height[last:], centre, sd)
+    if len(other):
+        drawn[other], moved[other] = draw_on_grid(target.of(other), current[other], rng)
+    return drawn, moved
 
 
-def _other_than_normal(target: Target, centre: Array, sd: Array) -> Rows:
-    """Rows whose density differs much from the normal around its top, at two points beside it."""
-    top, worst = np.clip(centre, target.low, target.high), np.zeros(len(centre))
+def _other_than_normal(points: Array, height: Array, centre: Array, sd: Array) -> Rows:
+    """Rows whose log density differs much from the normal's at two points beside its top: (top, left, right)."""
     with np.errstate(invalid="ignore", over="ignore"):
-        height = target.log_density(top, target.own.backward(top)) - _log_density(top, centre, sd, np.inf)
-        for side in (-_BESIDE, _BESIDE):
-            w = np.clip(centre + side * sd, target.low, target.high)
-            apart = target.log_density(w, target.own.backward(w)) - _log_density(w, centre, sd, np.inf) - height
-            worst = np.maximum(worst, np.where(apart > 0, apart, -_LIGHTER * apart))
+        apart = height - _log_density(points, centre, sd, np.inf)
+        apart = apart[1:] - apart[0]
+        worst = np.where(apart > 0, apart, -_LIGHTER * apart).max(axis=0)
     return np.flatnonzero(~(worst <= _APART))
 
 
-def _around(
-    target: Target, centre: Array, sd: Array, current: Array, rng: np.random.Generator
+def _accepted(
+    points: Array, values: Array, height: Array, centre: Array, sd: Array, rng: np.random.Generator
 ) -> tuple[Array, npt.NDArray[np.bool_]]:
-    """A proposal from the normal and one from the Student t, each accepted or refused."""
-    now, values, moved = target.own.forward(current), current.copy(), np.zeros(len(current), dtype=bool)
+    """What becomes of the current value, the first of each row, when each proposal in turn is accepted or refused."""
+    drawn, now, level = values[0].copy(), points[0], height[0]
+    moved = np.zeros(len(drawn), dtype=bool)
     with np.errstate(invalid="ignore", over="ignore"):
-        height = target.log_density(now, current)
-        for df in PROPOSALS:
-            there = _proposals(target, centre, sd, df, rng)
-            proposed = target.own.backward(there)
-            other = target.log_density(there, proposed)
-            ratio = other - height + _log_density(now, centre, sd, df) - _log_density(there, centre, sd, df)
-            good = np.isfinite(other) & ((np.log(rng.random(len(now))) < ratio) | ~np.isfinite(height))
-            values, height = np.where(good, proposed, values), np.where(good, other, height)
+        for there, proposed, other, df in zip(points[1:], values[1:], height[1:], PROPOSALS, strict=True):
+            ratio = other - level + _log_density(now, centre, sd, df) - _log_density(there, centre, sd, df)
+            good = np.isfinite(other) & ((np.log(rng.random(len(drawn))) < ratio) | ~np.isfinite(level))
+            drawn, level = np.where(good, proposed, drawn), np.where(good, other, level)
             now, moved = np.where(good, there, now), moved | good
-    return values, moved
+    return drawn, moved
 
 
 def top_of(target: Target) -> tuple[Array, Array]:

@@ -331,7 +331,7 @@ def test_a_ratio_that_leaves_the_proposal_out_is_noticed(monkeypatch):
     """Planted faults: no correction for how often a value is proposed; every proposal accepted."""
     found = hole("x", "norm", "Logit", slope=4.0)
     monkeypatch.setattr(laplace, "_APART", np.inf)  # nothing goes to the grid
-    monkeypatch.setattr(laplace, "_log_density", lambda w, centre, sd, df: np.zeros(len(w)))
+    monkeypatch.setattr(laplace, "_log_density", lambda w, centre, sd, df: np.zeros(w.shape))
     drawn = visited(found, METROPOLIS, np.full(DRAWS, 3.0), np.random.default_rng(4), 8)
     assert kolmogorov(drawn.values, found.log_target) < 1e-10
     monkeypatch.undo()
