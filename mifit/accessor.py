@@ -75,6 +75,7 @@ def impute(
     weights_as: str | None = None,
     collapse: Mapping[Hashable, Any] | None = None,
     min_count: int | None = None,
+    clusters: Hashable | None = None,
     error_law: str = "auto",
     rng: Any = None,
     n_jobs: int | None = None,
@@ -149,6 +150,9 @@ def impute(
         Column -> {new level: [levels]}: drawn together, then one of them by their observed shares.
     min_count : int, optional
         The same for all levels of a column that are observed in fewer rows than this.
+    clusters : hashable, optional
+        Column of clusters, such as schools: columns of rows have a level of their own for each ("2l.pmm", "2l.norm",
+        "2l.power", "2l.logit"), what is constant within one is drawn once. ``groups=`` of a mixed analysis says so.
     error_law : {"auto", "declared", "learned"}
         The law of outcomes around their mean, which stays that of the analysis: as declared unless complete rows speak
         against it, then learned from the data (errors of numbers: a mixture of normals; counts and shares: another
@@ -204,8 +208,8 @@ def impute(
         auxiliary=auxiliary, congeniality=congeniality, order=order, derived=derived, id=id, link=link,
         kinds=kinds, bounds=bounds, censored=censored, truncated=truncated, conditional=conditional,
         where=where, ignore=ignore, by=by, weights=weights, weights_as=weights_as, collapse=collapse,
-        min_count=min_count, error_law=error_law, rng=rng, n_jobs=n_jobs, progress=progress, checkpoint=checkpoint,
-        model_keywords=model_keywords,
+        min_count=min_count, clusters=clusters, error_law=error_law, rng=rng, n_jobs=n_jobs, progress=progress,
+        checkpoint=checkpoint, model_keywords=model_keywords,
     )  # fmt: skip
     data, origin = _taken_in(frame)
     return ImputedSet(imputed(data, given, ImputedSet, origin))

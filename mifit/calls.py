@@ -21,8 +21,8 @@ class Code(str):
 #: words of ``impute`` in the order of a printed call; between model and these stand the keywords of the model
 _ORDER = (
     "methods", "predictors", "auxiliary", "congeniality", "order", "iterations", "id", "link", "derived", "kinds",
-    "bounds", "conditional", "where", "ignore", "by", "weights", "weights_as", "collapse", "min_count", "censored",
-    "truncated", "error_law", "m", "rng", "random_state", "n_jobs", "progress", "checkpoint",
+    "bounds", "conditional", "where", "ignore", "by", "weights", "weights_as", "collapse", "min_count", "clusters",
+    "censored", "truncated", "error_law", "m", "rng", "random_state", "n_jobs", "progress", "checkpoint",
 )  # fmt: skip
 _IMPUTE = re.compile(r"\.mice\.(impute|plan)$")
 

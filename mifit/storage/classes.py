@@ -30,6 +30,7 @@ CLASSES = {
     "Mask": "frame.masks:Mask",
     "Mixed": "imputation.methods.mixed:Mixed",
     "MixedLogistic": "imputation.methods.mixed_logistic:MixedLogistic",
+    "MixedPMM": "imputation.methods.mixed_pmm:MixedPMM",
     "MixedPower": "imputation.methods.mixed_power:MixedPower",
     "NB1": "imputation.methods:NB1",
     "Piece": "imputation.plan.plan:Piece",

@@ -18,6 +18,7 @@ from .logistic import Logistic
 from .logit_normal import LogitNormal
 from .mixed import Mixed
 from .mixed_logistic import MixedLogistic
+from .mixed_pmm import MixedPMM
 from .mixed_power import MixedPower
 from .mixture import Mixture
 from .multinomial import Multinomial
@@ -51,6 +52,7 @@ __all__ = [
     "LogitNormal",
     "Mixed",
     "MixedLogistic",
+    "MixedPMM",
     "MixedPower",
     "Mixture",
     "Multinomial",
@@ -87,6 +89,7 @@ METHODS: dict[str, Method] = {
     "forest": Forest(),
     "cart": Cart(),
     "2l.norm": Mixed(),
+    "2l.pmm": MixedPMM(),
     "2l.logit": MixedLogistic(),
     "2l.power": MixedPower(),
 }

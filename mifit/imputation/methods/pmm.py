@@ -87,7 +87,7 @@ class PMM:
     )
     facts: ClassVar[Facts] = Facts(
         offers=Offers(donors=True), density=False, unseen=False, weighted=True, linear=True, cross=True, matches=True,
-        called="predictive mean matching",
+        by_cluster="2l.pmm", called="predictive mean matching",
     )  # fmt: skip
 
     def __post_init__(self) -> None:

@@ -17,6 +17,7 @@ from .check_analysis import check_keywords
 from .deductive import said_of_ids
 from .draft import Draft
 from .joint import plan_joint
+from .levels import check_clusters
 from .likelihoods import likelihood_of
 from .made_columns import said_of_made
 from .methods_by_kind import spread
@@ -37,6 +38,7 @@ def build(
     """Decide what is done to every column; see :func:`~mifit.imputation.make_plan.make`."""
     check_options(table, options, bool(questions) and options.congeniality == "compatible")
     check_keywords(questions, table)
+    check_clusters(options, table)
     options, _ = spread(options, table, set(), leave=True)
     excluded, events = set_aside(table, questions, options)
     mode = _mode(questions, table, options, events)

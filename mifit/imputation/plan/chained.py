@@ -15,7 +15,7 @@ from .check_analysis import check_copies
 from .clusters import mixed_outcome
 from .defaults import MOST_LEVELS, constant_within, is_monotone, nearly_determines
 from .draft import Draft, by_kind, hazard_of
-from .levels import random_pieces
+from .levels import by_cluster, random_pieces
 from .plan import Piece
 from .restrictions import beyond_donors, donors_within, many_levels, refuse_without_donors, tied
 from .usable_columns import is_constant
@@ -25,7 +25,7 @@ __all__ = ["method_of", "plan_chained"]
 
 def plan_chained(draft: Draft) -> None:
     """Draw each column from the main effects of all others; in terms mode from the analysis terms too."""
-    table = draft.table
+    table, draft.clusters = draft.table, draft.options.clusters
     in_analysis = tuple(n for n in draft.in_analysis if n not in _times(draft))
     reserved = {v for q in draft.questions for v in q.reserved(table)} - set(in_analysis)
     alone = draft.options.auxiliary == "ignore" and bool(draft.questions)
@@ -51,7 +51,7 @@ def plan_chained(draft: Draft) -> None:
     for position, name in enumerate(draft.order):
         later = set(draft.order[position:]) if monotone else {name}
         others = [n for n in usable if n not in later]
-        method, label, why = method_of(draft, name)
+        method, label, why = by_cluster(draft, name, *method_of(draft, name))
         pieces, shown = draft.predictors(name, others, in_analysis, table.n_rows - draft.n_missing(name))
         if draft.mode == "terms" and name not in draft.options.predictors:
             for question in draft.questions:
@@ -61,7 +61,8 @@ def plan_chained(draft: Draft) -> None:
         if draft.mode == "terms" and name not in draft.options.predictors:
             given, named = draft.around(name, others)
             pieces, shown = (*pieces, *given), (*shown, *named)
-        if name not in draft.options.predictors and not facts_of(method).clustered:
+        alone = facts_of(method).clustered and draft.options.clusters is None  # an outcome, by its analysis
+        if name not in draft.options.predictors and not alone:
             means = draft.cluster_means(name, others)
             pieces, shown = (*pieces, *means), (*shown, *(f"mean({p.which[0]}) by {p.which[1]}" for p in means))
         draft.add(name, "column", method, label, (*pieces, *random_pieces(draft, method)), shown, why)

@@ -161,6 +161,7 @@ def options_of(given: Arguments, frame: Any) -> Options:
         weights=given.weights,
         weights_as=given.weights_as,
         min_count=given.min_count,
+        clusters=given.clusters,
         error_law=given.error_law,
         **{word: dict(getattr(given, word) or {}) for word in _BY_COLUMN},
     )

@@ -134,7 +134,7 @@ def refuse_chained(questions: Sequence[Question], table: Table, options: Options
 
 
 def with_levels(options: Options, questions: Sequence[Question], table: Table) -> Options:
-    """The options with the clusters of an analysis as ids, where an incomplete column has one value for each of them.
+    """The options with the clusters that are named as ids, where an incomplete column has one value for each of them.
 
     A column of which no two observed values lie in one cluster is of clusters or of rows: then nothing is implied.
 
@@ -149,9 +149,9 @@ def with_levels(options: Options, questions: Sequence[Question], table: Table) -
     -------
     Options
     """
-    for question in questions:
-        unit = question.keywords.get("groups")
-        if options.id is not None or not isinstance(unit, Hashable) or unit not in table or len(table[unit].missing):
+    named = [options.clusters, *(question.keywords.get("groups") for question in questions)]
+    for unit in (unit for unit in named if isinstance(unit, Hashable) and unit in table):
+        if options.id is not None or len(table[unit].missing):
             continue
         names = [n for n in table.incomplete if options.methods.get(n) != "leave" and table[n].kind is not Kind.OTHER]
         varying = [n for n in names if len(np.unique(table[n].values[table[n].observed])) > 1]

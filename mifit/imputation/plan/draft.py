@@ -128,12 +128,19 @@ class Draft:
             if self.clusters is None:
                 raise PlanError(
                     f"{name_of(method)!r} draws {name!r} with the level of its cluster; no clusters are named.",
-                    do=call("df.mice.impute", methods={name: suiting(column, self.mode == "compatible")[0]}),
+                    do=call("df.mice.impute", clusters=self._repeated(name)),
                 )
             method = dataclasses.replace(method, unit=self.clusters)
         if facts_of(method).tuned:
             method = method.tuned(column.values[column.observed])
         return method, name_of(method), "as asked"
+
+    def _repeated(self, name: Hashable) -> Hashable:
+        """A column whose values could be clusters: complete, the fewest rows each among those that repeat."""
+        columns = [c for n, c in self.table.columns.items() if n != name and not len(c.missing)]
+        many = {c.name: len(np.unique(c.values)) for c in columns if c.kind is not Kind.OTHER}
+        good = [n for n, k in many.items() if 1 < k <= self.table.n_rows / 2]
+        return max(good, key=lambda n: many[n], default="school")
 
     def predictors(
         self, name: Hashable, others: Sequence[Hashable], first: Sequence[Hashable], n_fit: int
@@ -247,6 +254,7 @@ class Draft:
         """Means of the numeric columns by cluster, where an analysis is clustered, or by id."""
         found = []
         units = [q.keywords.get("groups") for q in self.questions] if self.mode == "terms" else []
+        units += [self.clusters] if self.mode != "compatible" else []
         if self.options.id is not None and constant_within(self.table, name, self.options.id):
             units.append(self.options.id)
         for unit in dict.fromkeys(unit for unit in units if isinstance(unit, Hashable)):

@@ -23,6 +23,7 @@ from .analysis_weights import as_predictor, weigh_by
 from .association import strongest
 from .auxiliaries import COPIES, LEFT_OUT, TOO_MANY, choose_auxiliaries, turn
 from .check_analysis import as_column, check_copies, check_outcomes
+from .cluster_means import refuse_cluster_means
 from .defaults import (
     MOST_LEVELS,
     allowed_parameters,
@@ -50,6 +51,7 @@ def plan_joint(draft: Draft) -> None:
     _read_ratings_as_numbers(draft)
     table = draft.table
     draft.clusters = clusters_of(draft)
+    refuse_cluster_means(draft)
     designs = [draft.designs.of(q) for q in draft.questions]
     check_outcomes(draft.questions, designs, table)
     draft.scales = scales(draft.questions, table, draft.scope)

@@ -40,6 +40,7 @@ class Arguments:
     weights_as: Any = None
     collapse: Any = None
     min_count: Any = None
+    clusters: Any = None
     error_law: Any = "auto"
     rng: Any = None
     n_jobs: Any = None
@@ -95,6 +96,7 @@ class Options:
     truncated: Mapping[Hashable, Any] = field(default_factory=dict)
     error_law: str = "auto"
     weights_as: str | None = None
+    clusters: Hashable = None
 
 
 def is_usual(value: Any, usual: Any) -> bool:

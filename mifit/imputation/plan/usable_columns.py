@@ -213,8 +213,8 @@ def set_aside(table: Table, questions: Sequence[Question], options: Options) -> 
         if name in options.derived:
             excluded[name] = f"derived: {options.derived[name]}"
             continue
-        if name == options.id and name not in in_analysis:
-            excluded[name] = "names the subjects"
+        if name in (options.id, options.clusters) and name is not None and name not in in_analysis:
+            excluded[name] = "names the subjects" if name == options.id else "names the clusters"
             continue
         said = name in options.kinds or name in options.methods
         if not said:

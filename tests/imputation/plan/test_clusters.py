@@ -227,7 +227,7 @@ def test_a_model_of_clusters_needs_them_named():
     with pytest.raises(mifit.PlanError, match="no clusters are named") as caught:
         frame.mice.plan("y ~ x", methods={"x": "2l.norm"})
     names = {"df": frame, "mifit": mifit}
-    assert eval(caught.value.do.replace("impute", "plan"), names)["x"].label == "norm"
+    assert eval(caught.value.do.replace("impute", "plan"), names)["x"].method.unit == "g"
 
 
 def test_levels_of_clusters_are_compared_by_the_certificate():
@@ -242,3 +242,57 @@ def test_levels_of_clusters_are_compared_by_the_certificate():
     assert set(imp.check("y ~ x", model="gee", groups="g")["verdict"]) == {"implied"}
     alone = frame.mice.impute("y ~ x + w", id="g", m=2, rng=1, iterations=5)
     assert set(alone.check("y ~ x", **words)["verdict"]) == {"absent"}
+
+
+def test_chained_equations_take_clusters():
+    """Models by cluster for columns of rows, one value for columns of clusters; spread between clusters is kept."""
+    full, frame = two_levels()
+    imp = frame.mice.impute(clusters="g", m=3, rng=1, iterations=5)
+    labels = {name: imp.plan[name].label for name in ("x", "skewed", "two", "w")}
+    assert labels == {"x": "2l.pmm", "skewed": "2l.pmm", "two": "2l.logit", "w": "pmm"}
+    assert "mean(y) by g" in imp.plan["x"].predictors and "mean(x) by g" in imp.plan["w"].predictors
+    assert imp.plan["g"].why == "names the subjects" and imp.plan["w"].together
+    for name in ("x", "skewed", "two"):
+        spread = [one[name].groupby(one["g"]).mean().var() for one in imp]
+        assert abs(np.mean(spread) / full[name].groupby(full["g"]).mean().var() - 1) < 0.25, name
+    assert set(imp[0]["x"]) <= set(frame["x"].dropna())
+    same = frame.mice.impute(clusters="g", m=3, rng=1, iterations=5, n_jobs=2)
+    pd.testing.assert_frame_equal(imp[1], same[1])
+    assert imp.explain(int(np.flatnonzero(frame["x"].isna())[0]), "x") is not None
+
+
+@pytest.mark.parametrize("method", ["2l.norm", "2l.power", mifit.Mixed(random="~y")])
+def test_models_by_cluster_are_asked_for_by_name_or_with_slopes(method, tmp_path):
+    frame = two_levels(many=12)[1][["g", "skewed", "y"]]
+    imp = frame.mice.impute(clusters="g", methods={"skewed": method}, m=2, rng=1, iterations=3)
+    assert imp.plan["skewed"].method.unit == "g"
+    assert not imp[0]["skewed"].isna().any()
+    imp.save(tmp_path / "one.mifit")
+    pd.testing.assert_frame_equal(mifit.load(tmp_path / "one.mifit").extend(m=1)[2], imp.extend(m=1)[2])
+
+
+@pytest.mark.parametrize("fault", ["missing", "one"])
+def test_clusters_are_known_and_several(fault):
+    frame = two_levels(many=12)[1][["g", "x", "y"]]
+    frame["g"] = frame["g"].mask(frame["g"] == 3) if fault == "missing" else 1
+    with pytest.raises(mifit.PlanError, match="15 missing values" if fault == "missing" else "one cluster") as caught:
+        frame.mice.plan(clusters="g")
+    assert eval(caught.value.do.replace("impute", "plan"), {"df": frame})["x"].label.endswith("pmm")
+
+
+@pytest.mark.parametrize("made", ["mean", "difference"])
+def test_what_was_made_of_the_observed_values_of_a_cluster_is_refused(made):
+    frame = two_levels(many=12)[1][["g", "x", "y"]]
+    mean = frame.groupby("g")["x"].transform("mean")
+    frame["made"] = mean if made == "mean" else frame["x"] - mean
+    formula = "y ~ x + made" if made == "mean" else "y ~ made"
+    said = "is the mean of the observed 'x' within 'g'" if made == "mean" else "is 'x' less its mean within 'g'"
+    with pytest.raises(mifit.PlanError, match=said) as caught:
+        frame.mice.plan(formula, model="mixedlm", groups="g")
+    assert caught.value.do == "df.mice.impute('y ~ x', model='mixedlm', groups='g')"
+    plan = eval(caught.value.do.replace("impute", "plan"), {"df": frame.drop(columns="made")})
+    assert plan["x"].label == "2l.norm"
+    full = two_levels(many=12)[0][["g", "w", "x", "y"]]
+    full["y"] = full["y"].mask(np.arange(len(full)) % 7 == 0)
+    full["made"] = full.groupby("g")["x"].transform("mean")  # of a complete column: known
+    assert "y" in full.mice.plan("y ~ x + made", model="mixedlm", groups="g").order
