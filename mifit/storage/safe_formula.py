@@ -48,7 +48,10 @@ def check_plan(plan: Plan, columns: Collection[Any], names: Mapping[str, Any], o
         Naming the piece; nothing was evaluated.
     """
     columns = {*columns, *plan.options.derived}
+    captured = {**names, **{k: v for one in nouns_in(plan) if isinstance(one, Question) for k, v in one.names.items()}}
     for noun in nouns_in(plan):
+        if isinstance(getattr(noun, "random", None), str):  # a method with slopes that differ by cluster
+            _check_right(noun.random, columns, captured, odd)
         if isinstance(noun, Plan):
             _check_plan(noun, columns, names, odd)
         elif isinstance(noun, Options):

@@ -505,3 +505,15 @@ def test_changed_plans_are_refused_or_every_verb_bears_them(parts, tmp_path, mon
 def test_a_thousand_changed_plans_are_refused_or_every_verb_bears_them(parts, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert fuzz_verbs(parts, 350) > 500
+
+
+def test_slopes_of_a_method_are_a_formula_and_only_compute(parts, tmp_path):
+    frame = pd.DataFrame({"g": np.arange(60) // 5, "z": np.arange(60) % 7 / 2, "x": np.sin(np.arange(60.0))})
+    frame.loc[::4, "x"] = np.nan
+    given = mifit.Mixed(random="~ z")
+    frame.mice.impute(clusters="g", methods={"x": given}, m=2, iterations=1, rng=1).save(tmp_path / "slopes")
+    document, arrays = parts_of((tmp_path / "slopes").read_bytes())
+    text = json.dumps(document)
+    assert '"~ z"' in text
+    for payload in ("~ __import__('os').getcwd()", "~ I(z.__class__)", "~ eval('z')"):
+        refused(repacked(json.loads(text.replace('"~ z"', json.dumps(payload))), arrays), tmp_path, "hostile")

@@ -92,7 +92,7 @@ CODE = {
 DATA = {
     "Bounds.cut", "Bounds.high", "Bounds.low", "Condition.names", "Condition.variables", "ErrorLaw.by",
     "ErrorLaw.form", "ErrorLaw.option", "ErrorLaw.untested", "Factor.label", "Factor.role", "Factor.rows",
-    "Factor.weighting", "Wishes.weights_as",
+    "Factor.weighting", "Wishes.clusters", "Wishes.weights_as",
     "Factor.variable", "Piece.what", "Piece.which", "Plan.columns", "Plan.events", "Plan.groups", "Plan.mode",
     "Plan.numeric", "Plan.order", "Question.level", "Question.model", "Question.names", "Question.outcome",
     "Question.said", "Variable.label", "Variable.name", "Variable.predictors", "Variable.role", "Variable.sampler",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import PlanError, call
+from ...formula.source import sourced
 from ...frame.table import Table
 from ..contract import Method, facts_of
 from ..methods import METHODS
@@ -125,5 +126,5 @@ def random_pieces(draft: Draft, method: Method) -> list[Piece]:
     mixed: Any = method
     if not facts_of(method).clustered or mixed.unit is None:
         return []
-    right = mixed.random.rpartition("~")[2].strip()
+    right = sourced(mixed.random.rpartition("~")[2].strip(), mixed.random)
     return [Piece("random", None if right == "1" else draft.formula(None, right))]

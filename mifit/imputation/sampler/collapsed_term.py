@@ -143,3 +143,7 @@ class IntegratedTerm:
     def information(self, backward: Callable[[Array], Array], mean: Array, unit: float) -> tuple[Array, Array] | None:
         """None: it is not normal."""
         return None
+
+    def derivatives(self, at: Rows, values: Array) -> tuple[Array, Array] | None:
+        """None: differences serve."""
+        return None
