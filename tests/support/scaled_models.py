@@ -29,6 +29,9 @@ def frame(n=320, seed=3):
     out["d"] = (rng.random(n) < 0.7).astype(int)
     out["w"] = rng.uniform(1, 3, n)
     out["s"] = rng.integers(0, 3, n)
+    out["bg"] = (linear + effect + slope * x + rng.logistic(size=n) > 0).astype(float)
+    out["cg"] = rng.poisson(np.exp(0.5 * (linear + effect)))
+    out["og"] = np.digitize(linear + effect + rng.logistic(size=n), [-1.0, 0.5, 2.0])
     return out
 
 
@@ -69,6 +72,10 @@ CASES = {
     "gee binomial": ("gee", "b", {"groups": "id", "family": sm.families.Binomial()}),
     "mixedlm": ("mixedlm", "y", {"groups": "id"}),
     "mixedlm slopes": ("mixedlm", "y", {"groups": "id", "re_formula": "~ x"}),
+    "mixed_logit": ("mixed_logit", "bg", {"groups": "id"}),
+    "mixed_logit slopes": ("mixed_logit", "bg", {"groups": "id", "re_formula": "~ x"}),
+    "mixed_poisson": ("mixed_poisson", "cg", {"groups": "id"}),
+    "mixed_ordinal": ("mixed_ordinal", "og", {"groups": "id"}),
     "phreg": ("phreg", "t", {"status": "d"}),
     "phreg efron": ("phreg", "t", {"status": "d", "ties": "efron", "strata": "s"}),
     "phreg entry": ("phreg", "t", {"status": "d", "entry": "early"}),
