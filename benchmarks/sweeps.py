@@ -14,21 +14,44 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import mifit
-from support.scenarios import Scenario
+from support.scenarios import Loss, Scenario
 from support.scenarios_auxiliaries import BASES, with_auxiliaries
 from support.scenarios_linear import LINEAR
 
+
+def _five(rng: np.random.Generator, n: int) -> pd.DataFrame:
+    """Five correlated covariates of a linear analysis."""
+    x = rng.normal(size=(n, 5)) + 0.8 * rng.normal(size=(n, 1))
+    frame = pd.DataFrame(x, columns=[f"x{k}" for k in range(1, 6)])
+    return frame.assign(y=x.sum(axis=1) + 2 * rng.normal(size=n))
+
+
+def five(level: float) -> Scenario:
+    """The same share of each covariate missing, depending on the outcome: few rows have all."""
+    losses = {f"x{k}": Loss("y", level, 0.5 * (-1) ** k) for k in range(1, 6)}
+    truth = dict.fromkeys(losses, 1.0)
+    return Scenario(_five, losses, "y ~ x1 + x2 + x3 + x4 + x5", truth, ("x1",), 1_000)
+
+
 AT = (1, 2, 3, 5, 7, 10, 15, 20)
 LESS, MORE = 0.0, 1.1  # log odds: a third of x1 missing, and six in ten
-CASES: dict[str, Scenario] = {
-    f"{name}, {share} of x1 missing, {many} auxiliaries": with_auxiliaries(BASES[name], many, 1_000, more)
-    for many in (0, 20, 40)
-    for share, more in (("a third", LESS), ("six tenths", MORE))
-    for name in ("OLS", "logit")
-} | {name: LINEAR[name] for name in ("quadratic", "68 % missing", "log-normal covariate")}
+CASES: dict[str, Scenario] = (
+    {
+        f"{name}, {share} of x1 missing, {many} auxiliaries": with_auxiliaries(BASES[name], many, 1_000, more)
+        for many in (0, 20, 40)
+        for share, more in (("a third", LESS), ("six tenths", MORE))
+        for name in ("OLS", "logit")
+    }
+    | {
+        "five covariates, a quarter of each missing": five(-1.1),
+        "five covariates, two fifths of each missing": five(-0.4),
+    }
+    | {name: LINEAR[name] for name in ("quadratic", "68 % missing", "log-normal covariate")}
+)
 
 
 def traces(scenario: Scenario, number: int, asked: argparse.Namespace) -> Iterator[np.ndarray]:

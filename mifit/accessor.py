@@ -98,7 +98,7 @@ def impute(
     m : int, default 20
         Number of completed sets; pooling needs at least 2.
     iterations : int, optional
-        Sweeps per chain; by default 10, 20 when more than half of something is missing, 1 when one visit suffices.
+        Sweeps per chain; by default 10, 20 when more than half of a column is missing, 1 when one visit suffices.
     methods : mapping, str or estimator, optional
         Column -> "pmm", "norm", "power", "logistic", "multinomial", "ordinal", "poisson", "negbin", "sample", "donors",
         "two-part", "logit-normal", "forest", "cart", an estimator of scikit-learn, a method object, or "leave" (neither

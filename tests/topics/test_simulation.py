@@ -12,6 +12,7 @@ from scipy import stats
 
 import mifit
 from support.scenarios import BIAS, COVERAGE, breaches, estimates, promise, summarise
+from support.scenarios_auxiliaries import WITH_AUXILIARIES
 from support.scenarios_likelihoods import LIKELIHOODS, MORE, with_echo
 from support.scenarios_linear import LINEAR
 
@@ -46,16 +47,17 @@ def beyond_chance(runs: pd.DataFrame) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", {**SCENARIOS, **WITH_AUXILIARIES})
 def test_a_scenario_is_what_it_says(name: str) -> None:
     """On one large frame full data find the truth, false alarm 1e-4 in all; only losses part the two."""
-    scenario = replace(SCENARIOS[name], n_rows=20_000)
+    every = {**SCENARIOS, **WITH_AUXILIARIES}
+    scenario = replace(every[name], n_rows=20_000)
     full, holed = scenario.frames(np.random.default_rng(SEED))
     names, estimate, covariance = scenario.analyse(full)
     error = np.sqrt(np.diag(covariance))
     at = [names.index(coefficient) for coefficient in scenario.truth]
     off = (estimate[at] - np.array(list(scenario.truth.values()))) / error[at]
-    comparisons = sum(len(s.truth) for s in SCENARIOS.values())
+    comparisons = sum(len(s.truth) for s in every.values())
     assert np.abs(off).max() < stats.norm.isf(FALSE_ALARM / 2 / comparisons)
     assert set(scenario.hardest) <= set(scenario.truth)
     lost = holed.isna()
@@ -103,6 +105,18 @@ def test_every_scenario_is_unbiased_and_covers(name: str) -> None:
     """Against full data within 3 Monte-Carlo errors or 2 %; coverage at least 93 % less 2 Monte-Carlo errors."""
     found = summarise(estimates(SCENARIOS[name], 400, 10, SEED))
     assert breaches(found) == [], found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in WITH_AUXILIARIES if "20" in name])
+def test_auxiliaries_are_used_without_bias_and_make_intervals_shorter(name: str) -> None:
+    """False alarm 1e-4 of bias and coverage; the intervals are to be shorter by a tenth beyond 3 paired errors."""
+    words: dict[str, Any] = {"frames": FRAMES, "m": M, "seed": SEED, "iterations": 10}
+    used, ignored = (estimates(WITH_AUXILIARIES[name], **words, auxiliary=use) for use in ("response", "ignore"))
+    assert beyond_chance(used) == []
+    last = list(WITH_AUXILIARIES[name].truth)[-1]
+    shorter = np.log((used["high"] - used["low"]) / (ignored["high"] - ignored["low"]))[used["coefficient"] == last]
+    assert shorter.mean() + 3 * shorter.sem() < np.log(0.9)
 
 
 @pytest.mark.slow
