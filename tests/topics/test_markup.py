@@ -37,6 +37,16 @@ def frame() -> pd.DataFrame:
     return made
 
 
+def trial():
+    """The analysis of a trial whose columns and arms have such names."""
+    y = np.random.default_rng(2).normal(size=(20, 2)).ravel()
+    y[3] = np.nan
+    arm = np.repeat([f"{EVIL}a", f"{EVIL}b"], 20)
+    long = pd.DataFrame({f"i{EVIL}": np.repeat(np.arange(20), 2), G: arm, X: np.tile([1, 2], 20), Y: y})
+    sets = mifit.trial.impute(long, outcome=Y, visit=X, subject=f"i{EVIL}", arm=G, m=2, rng=1)
+    return sets.ancova(variance=None)
+
+
 @pytest.fixture(scope="module")
 def made():
     """One of everything, by name."""
@@ -58,6 +68,7 @@ def made():
             "terms": res.wald_test_terms(), "anova": mifit.anova(small, res), "t test": res.t_test(np.eye(3)[1]),
             "prediction": res.get_prediction(df), "levels": levels.get_prediction(), "levels summary": levels.summary(),
             "wald": res.wald_test(np.eye(3)[1:]), "by": nominal.mice.plan(by="o"),
+            "sensitivity": imp.sensitivity({X: [0, 1]}), "bootstrapped": imp.bootstrap(B=3), "trial": trial(),
         }  # fmt: skip
     for name, table in [
         (f"{k} table {j}", t) for k in ("summary", "levels summary") for j, t in enumerate(one[k].tables)

@@ -250,3 +250,14 @@ def test_sets_made_elsewhere_are_refused():
     imp = small(100).mice.impute("y ~ x + z", m=2, rng=1)
     with pytest.raises(PlanError, match="made elsewhere"):
         mifit.from_long(imp.to_long()).sensitivity({"x": [0, 1]}, "y ~ x + z")
+
+
+@pytest.mark.parametrize("kind", ["selection", "delta"])
+def test_levels_in_words_take_neither_and_the_line_shows_them(kind):
+    df = small(100).drop(columns="x")
+    df["o"] = pd.Categorical.from_codes(np.arange(100) % 3, ["a", "b", "c"]).astype(object)
+    df.loc[::7, "o"] = np.nan
+    imp = df.mice.impute("y ~ z + o", m=2, rng=1)
+    with pytest.raises(PlanError, match="'o' has 3 levels|which takes no delta") as caught:
+        imp.sensitivity({"o": [0, 1]}, kind=kind)
+    assert len(eval(str(caught.value.do), {"df": df})) == 3

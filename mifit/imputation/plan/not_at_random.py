@@ -115,7 +115,7 @@ def _refuse(table: Table, plan: Plan, one: Departure) -> None:
         raise PlanError(
             f"{one.column!r} has {table[one.column].n_levels} levels; the odds of being missing follow a number or two "
             "levels.",
-            do=call("df.mice.impute", kinds={one.column: "ordinal"}),
+            do=f"df[{one.column!r}].value_counts()  # which two are told apart?",
         )
 
 
@@ -140,7 +140,11 @@ def _changed(
     for one in departures:
         place = _Place(-1, 1.0, 0.0) if places is None else places[one.column]
         mark = marks[one.column]
-        plan = _selected(table, plan, one, mark, place) if one.kind == "selection" else _shifted(plan, one, mark, place)
+        plan = (
+            _selected(table, plan, one, mark, place)
+            if one.kind == "selection"
+            else _shifted(plan, one, mark, place, table[one.column].number)
+        )
     return plan
 
 
@@ -166,7 +170,7 @@ def _is_of(plan: Plan, factor: Factor, one: Departure) -> bool:
     return factor.question is not None and one.column in plan.questions[factor.question].outcome
 
 
-def _shifted(plan: Plan, one: Departure, mark: Hashable, place: _Place) -> Plan:
+def _shifted(plan: Plan, one: Departure, mark: Hashable, place: _Place, number: bool) -> Plan:
     """The own model of the column with a given coefficient; other covariates' models may differ where it is missing."""
     piece = Piece("main", mark)
 
@@ -174,7 +178,7 @@ def _shifted(plan: Plan, one: Departure, mark: Hashable, place: _Place) -> Plan:
         return (*pieces, piece)
 
     variables = tuple(
-        dataclasses.replace(v, method=_moved(v, v.method, one, place), pieces=wider(v.pieces))
+        dataclasses.replace(v, method=_moved(v, v.method, one, place, number), pieces=wider(v.pieces))
         if v.name == one.column
         else dataclasses.replace(v, pieces=wider(v.pieces))
         if v.role in ("covariate", "column") and v.n_missing
@@ -182,7 +186,7 @@ def _shifted(plan: Plan, one: Departure, mark: Hashable, place: _Place) -> Plan:
         for v in plan.variables
     )  # fmt: skip
     factors = tuple(
-        dataclasses.replace(f, method=_moved(plan[one.column], f.method, one, place), pieces=wider(f.pieces))
+        dataclasses.replace(f, method=_moved(plan[one.column], f.method, one, place, number), pieces=wider(f.pieces))
         if _is_of(plan, f, one) or (f.question is None and f.variable == one.column)
         else f
         for f in plan.factors
@@ -190,14 +194,14 @@ def _shifted(plan: Plan, one: Departure, mark: Hashable, place: _Place) -> Plan:
     return dataclasses.replace(plan, variables=variables, factors=factors)
 
 
-def _moved(variable: Variable, method: Any, one: Departure, place: _Place) -> Any:
+def _moved(variable: Variable, method: Any, one: Departure, place: _Place, number: bool) -> Any:
     """The method with a coefficient given; an error law that was learned or a power gives way to the normal."""
     coefficient, facts = one.value * place.scale, facts_of(method)
     if can_hold(method):
         return Held(method, coefficient, place.term)
     if variable.kind.discrete or facts.clustered or (variable.kind is Kind.COUNT and facts.link):
         other = "poisson" if variable.kind is Kind.COUNT else "norm"
-        named = isinstance(one.column, str) and variable.kind is Kind.NOMINAL
+        named = variable.kind is Kind.NOMINAL or not number
         raise PlanError(
             f"{one.column!r} is drawn by {variable.label or facts.called}, which takes no delta.",
             do=f"df[{one.column!r}].value_counts()  # two levels take one"
