@@ -15,7 +15,6 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_HOME, os.environ.get("
 #: file -> the reasons for which its tests may be skipped where MIFIT_SKIPS=listed
 LISTED = {
     "tests/topics/test_awkward_frames.py": "no formula names its columns",
-    "tests/imputation/plan/test_bounds.py": "pmm has no density",
     "tests/test_files.py": "devices are made by the superuser|not here|no pipes here",
     "tests/frame/test_exports.py": "no R with .* here",
     "tests/frame/test_table.py": "this pandas makes levels of them",

@@ -138,11 +138,11 @@ WISHES = {
         PlanError,
         "'b' predicts 'x' but has 11 missing values",
     ),
-    "pmm for a covariate": (
-        {"methods": {"x": "pmm"}},
+    "copies without a model for a covariate": (
+        {"methods": {"x": "sample"}},
         "y ~ x + z",
         PlanError,
-        "'pmm' has no density and cannot draw 'x'",
+        "'sample' has no density and cannot draw 'x'",
     ),
     "a method for the outcome": (
         {"methods": {"y": "pmm"}},

@@ -197,8 +197,6 @@ def test_a_limit_of_detection_in_a_compatible_plan(formula):
 @MODES
 @pytest.mark.parametrize("method", ["norm", "power", "pmm"])
 def test_every_draw_lies_within_its_bounds_and_none_piles_up_at_them(formula, method):
-    if formula and method == "pmm":
-        pytest.skip("pmm has no density")
     frame = study()
     frame = frame[~(frame["x"] < 0.1)].reset_index(drop=True)
     cut = {"x": (0.1, "top")}
