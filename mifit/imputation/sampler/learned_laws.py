@@ -15,7 +15,7 @@ from ..numerics.mixture import Law, first_law, gibbs_pass, score_test, shape_of
 from ..plan.error_law import DECLARED, FEW_VALUES, LEARNED, NORMAL_AT, SPREAD_AT, WITH_SPREAD, ErrorLaw, repeated
 from ..plan.plan import Plan, Variable
 from .engine import Engine, FactorRuntime, ModelInfo
-from .factor_laws import matters, rows_drawn, with_laws
+from .factor_laws import matters, representative, rows_drawn, with_laws
 from .mixture_term import spread_columns
 from .store import Model
 
@@ -44,8 +44,9 @@ def with_error_laws(plan: Plan, engine: Engine) -> Plan:
 
     Notes
     -----
-    Complete rows decide the form of the law only. They are selected, perhaps by the outcome; a skewed law passes for
-    unequal spread in the usual tests, so the spread is tested under the law as learned from these rows.
+    Complete rows decide the form of the law only. Where they are selected by the outcome they are thinned to a sample
+    of all rows; a skewed law passes for unequal spread in the usual tests, so the spread is tested under the law as
+    learned from these rows.
     """
     if plan.mode != "compatible":
         return plan
@@ -98,7 +99,7 @@ def _own(plan: Plan, engine: Engine, variable: Variable) -> Variable:
 
 def _said_by_rows(engine: Engine, each: ModelInfo, option: str, least: float) -> ErrorLaw | None:
     """What the complete rows of a model say of its errors: the law, or why it was not tested."""
-    rows = engine.complete_rows(each)
+    rows = representative(engine, engine.complete_rows(each))
     known = ErrorLaw(form=DECLARED, option=option, rows=len(rows))
     if len(rows) < max(_LEAST_ROWS, _PER_COLUMN * len(each.model.columns)):
         return dataclasses.replace(known, untested=f"{len(rows)} complete rows are too few to test it")
