@@ -90,6 +90,7 @@ def test_a_study_with_two_parts_is_kept_in_a_file(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::mifit.errors.ConvergenceWarning")
 def test_the_bias_of_an_interaction_with_a_spiked_covariate_is_small():
     """60 frames: Monte-Carlo error .01 for the interaction, .5 in truth."""
     away = []
