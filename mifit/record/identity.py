@@ -26,7 +26,7 @@ from ..imputation.seed import Seed
 __all__ = ["canonical", "digest_of_request", "digest_of_values"]
 
 #: Raised by one where the same call draws other numbers than before ("Results may differ" in the changelog).
-DRAWS = 1
+DRAWS = 2
 
 _NOISE = 1e-12  # of the largest value of a column: relative size below which a value counts as rounding error of zero
 _EXACT_IN_SINGLE = 2.0**24  # whole numbers up to here have all their digits in single precision

@@ -168,7 +168,7 @@ def test_the_draws_of_this_version():
     words = {"m": 3, "rng": 1, "iterations": 5}
     found = [df.mice.impute(**words), df.mice.impute("chl ~ age * bmi", **words), df.mice.impute("hyp ~ bmi", **words)]
     printed = " ".join(f"{imp[2][name].mean():.4f}" for imp in found for name in ("bmi", "chl"))
-    assert (DRAWS, difference(FIGURES, printed)) == (1, ""), printed
+    assert (DRAWS, difference(FIGURES, printed)) == (2, ""), printed
 
 
-FIGURES = "27.7680 187.3200 27.1288 195.7112 26.4552 184.9771"
+FIGURES = "27.7680 187.3200 27.0630 194.3082 26.4688 180.7958"
