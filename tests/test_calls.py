@@ -66,7 +66,7 @@ OTHERS = {
 WRONG = {
     "methods: unknown": ("y ~ x + z", {"methods": {"x": "nrom"}}),
     "methods: not for this kind": ("y ~ x + z", {"methods": {"x": "logistic"}}),
-    "methods: without a density": ("y ~ x + z", {"methods": {"x": "pmm"}}),
+    "methods: without a density": ("y ~ x + z", {"methods": {"x": "sample"}}),
     "methods: of the outcome": ("x ~ y + z", {"methods": {"x": "norm"}}),
     "methods: of a complete column": ("y ~ x + z", {"methods": {"y": "logistic"}}),
     "methods: what the analysis needs is left": ("y ~ x + z", {"methods": {"x": "leave"}}),

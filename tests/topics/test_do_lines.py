@@ -14,7 +14,12 @@ FILLERS = ("x1", "1", "== 1", "", ")", "df.mice.impute(x1")
 DEEPEST = 9  # from a name to its value, from a call to what its function returns, ...
 MOST = 200  # ways to write one
 
-TREES = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text("utf-8")) for path in PACKAGE.rglob("*.py")}
+TREES = {
+    path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text("utf-8"))
+    for path in PACKAGE.rglob("*.py")
+    if path.name != "__main__.py"  # what it advises is typed into a shell: tests/test_command_line.py
+}
+STEMS = {tree: Path(name).stem for name, tree in TREES.items()}
 PARENTS = {child: node for tree in TREES.values() for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
 FUNCTIONS, CALLS = {}, {}
 for node in (node for tree in TREES.values() for node in ast.walk(tree)):
@@ -37,6 +42,14 @@ def module_of(node):
     while not isinstance(node, ast.Module):
         node = PARENTS[node]
     return node
+
+
+def source_of(node):
+    """The module that a called name was imported from; empty where it was not."""
+    for one in ast.walk(module_of(node)):
+        if isinstance(one, ast.ImportFrom) and any((a.asname or a.name) == node.func.id for a in one.names):
+            return (one.module or "").rpartition(".")[2]
+    return ""
 
 
 def values_of(node):
@@ -112,7 +125,8 @@ def texts(node, depth=0):
         return [text.replace("{!r}", "'x1'").replace("{}", "'x1'") for text in texts(node.func.value, depth + 1)]
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         called = FUNCTIONS.get(node.func.id, [])
-        called = [one for one in called if module_of(one) is module_of(node)] or called  # a name of its own file first
+        own = [one for one in called if module_of(one) is module_of(node)]  # a name of its own file first
+        called = own or [one for one in called if STEMS[module_of(one)] == source_of(node)] or called
         returned = [
             one.value for function in called for one in ast.walk(function)
             if isinstance(one, ast.Return) and one.value is not None and above(one) is function

@@ -69,6 +69,8 @@ def made():
             "prediction": res.get_prediction(df), "levels": levels.get_prediction(), "levels summary": levels.summary(),
             "wald": res.wald_test(np.eye(3)[1:]), "by": nominal.mice.plan(by="o"),
             "sensitivity": imp.sensitivity({X: [0, 1]}), "bootstrapped": imp.bootstrap(B=3), "trial": trial(),
+            "missingness": df.mice.missingness(), "checked": imp.check_model(), "rehearsed": imp.rehearse(frames=2),
+            "advice": mifit.advise("x -> y; x -> R_y", outcome="y", exposure="x"),
         }  # fmt: skip
     for name, table in [
         (f"{k} table {j}", t) for k in ("summary", "levels summary") for j, t in enumerate(one[k].tables)

@@ -194,8 +194,8 @@ def strongest(
 
 
 def _standardised(columns: Array) -> Array:
-    """Centred columns of unit length, missing values at the mean."""
-    seen = ~np.isnan(columns)
+    """Centred columns of unit length, missing and infinite values at the mean."""
+    seen = np.isfinite(columns)
     found = np.where(seen, columns, 0.0)
     largest = np.abs(found).max(axis=0, initial=0.0)
     found /= np.where(largest > 0, largest, 1.0)
