@@ -139,7 +139,7 @@ def test_an_incomplete_outcome_has_the_learned_errors(tmp_path):
     seen = fit.resid
     assert abs(drawn.median() - seen.median()) < 0.15  # normal errors would have a median of 0
     assert seen.median() < -0.25
-    # the wide component of a mixture reaches left at times: the lowest hundredth, not the least, tells it from a normal law
+    # the wide component of a mixture reaches left at times: the lowest hundredth, not the least, tells the laws apart
     assert drawn.quantile(0.01) > 1.5 * seen.min() > -2.33 * drawn.std() and ((drawn - drawn.mean()) ** 3).mean() > 0
     imp.save(tmp_path / "study.mifit")
     again = mifit.load(tmp_path / "study.mifit")
