@@ -736,7 +736,7 @@ class ImputedSet:
         >>> import mifit
         >>> imp = mifit.datasets.load("nhanes2").mice.impute("chl ~ age + bmi", m=5, rng=1)
         >>> imp.check_values()["column"].tolist()
-        ['bmi', 'chl', 'hyp', 'hyp']
+        ['chl', 'bmi', 'hyp', 'hyp']
         """
         return value_table(self._record.completed)
 
@@ -801,7 +801,7 @@ class ImputedSet:
         >>> df = mifit.datasets.load("airquality")
         >>> imp = df.mice.impute("Ozone ~ Temp + Wind", m=5, rng=1, error_law="declared")
         >>> imp.check_model("Ozone").verdict
-        'Ozone: curved in its mean, curved in Wind'
+        'Ozone: curved in Wind, curved in its mean'
         """
         if columns is None and cells == 400:
             return model_check_of(self._record)

@@ -309,7 +309,7 @@ def test_what_is_no_frame_is_refused_by_every_verb(verb, frame, said):
 PASTED = [
     ({"methods": {"x": "nrom"}}, None),
     ({"methods": {"b": "norm"}}, None),
-    ({"methods": {"x": "pmm"}}, "y ~ x + z"),
+    ({"methods": {"x": "sample"}}, "y ~ x + z"),
     ({"methods": {"y": "pmm"}}, "y ~ x"),
     ({"predictors": {"x": ["y"]}}, "y ~ x + z"),
     ({"predictors": {"x": "x + z"}}, None),

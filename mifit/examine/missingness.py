@@ -153,7 +153,7 @@ def printed(frame: pd.DataFrame) -> pd.DataFrame:
         if value is None or (isinstance(value, float) and np.isnan(value)):
             return ""
         if not isinstance(value, float):
-            return str(value)
+            return str(value).encode("utf-8", "backslashreplace").decode()  # half a character is no text
         return (
             "<0.001" if name == "p_value" and value < 0.0005 else f"{value:.3f}" if abs(value) < 10 else f"{value:.4g}"
         )

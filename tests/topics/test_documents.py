@@ -5,12 +5,15 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.ensemble import RandomForestRegressor
 
 import mifit
+import mifit.sklearn
 from support.documents import difference, played
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +45,7 @@ def equivalents():
     return {
         "df": df, "imp": imp, "res": imp.fit(), "smaller": imp.fit("chl ~ age"), "formula": formula, "new": df.head(3),
         "np": np, "mifit": mifit, "file": "study.mifit", "func": lambda d: (d["bmi"].mean(), 1.0), "long": long,
+        "RandomForestRegressor": partial(RandomForestRegressor, n_estimators=10),
     }  # fmt: skip
 
 
@@ -62,6 +66,7 @@ def test_the_mifit_side_of_a_table_of_equivalents_runs(code, equivalents, tmp_pa
     elif "=" in code:  # words of a call, `where=` or `by="site"`
         call = ast.parse(f"call({code}0)" if code.endswith("=") else f"call({code})", mode="eval").body
         taken = {*inspect.signature(mifit.impute).parameters, *inspect.signature(mifit.ImputedSet.fit).parameters}
+        taken |= {"groups"}  # of mixed models
         assert {word.arg for word in call.keywords} <= taken
     else:
         assert "..." in code or code == "I(x**2)"

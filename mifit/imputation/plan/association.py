@@ -44,7 +44,7 @@ class Associations:
         >>> from mifit.frame.table import read
         >>> frame = pd.DataFrame({"x": [1.5, None, 3.0, 9.0], "z": [3.0, 5.0, 6.0, 18.0], "gone": [0.5, 9.5, 0.5, 0.5]})
         >>> Associations(read(frame)).of("x", ["z", "gone"]).round(2)
-        array([0.98, 1.  ])
+        array([0.96, 1.  ])
         """
         missing = self.missingness([name])
         matrix, starts, places = self._effects

@@ -80,7 +80,8 @@ class MixtureTerm:
         """Log-likelihood of values less a bound of it, components summed out; 0 in rows without an outcome."""
         linear = self.term.linear(at, values)
         spread = self.log_spread(at, values)
-        score = self.fitted.log_accept(self.term.response[at], linear, spread)
+        with np.errstate(invalid="ignore", over="ignore"):  # far out there is no density
+            score = self.fitted.log_accept(self.term.response[at], linear, spread)
         if self.log_sd is not None:  # the density is the higher, the smaller the spread
             score = score - (spread - self.still[at]) - MOST_LOG_SD
         score = np.where(np.isfinite(linear) & ~np.isnan(score), score, -np.inf)

@@ -149,7 +149,11 @@ def test_every_built_in_likelihood_has_derivatives():
     fitted = {type(f[0]) for f in FITTED.values()}
     every = {c for c in _classes() if hasattr(c, "log_accept") and c.__module__.startswith("mifit.imputation.methods")}
     assert {c.__name__ for c in every if not hasattr(c, "derivatives")} == set()
-    assert {c.__name__ for c in every - fitted} <= {"MixedFitted"}  # a normal one, its clusters drawn
+    assert {c.__name__ for c in every - fitted} <= {
+        "MixedFitted",
+        "MixedPowerFitted",
+        "MixedLogisticFitted",
+    }  # a normal, a power and a logistic one, their clusters drawn
 
 
 def _classes():

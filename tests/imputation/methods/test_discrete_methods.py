@@ -1,5 +1,7 @@
 """The iterative univariate methods: estimates, draws, densities and rescues against independent figures."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 import scipy.optimize
@@ -333,7 +335,7 @@ def test_a_shift_moves_the_intercept(method):
     fitted = fit(method, y, X)
     coef = fitted.coef.copy()
     coef[0] += 0.7
-    moved = {name: getattr(fitted, name) for name in type(fitted).__dataclass_fields__} | {"coef": coef}
+    moved = {name: getattr(fitted, name) for name in (one.name for one in fields(fitted))} | {"coef": coef}
     other = type(fitted)(**moved)
     one = fitted.sample(X, np.random.default_rng(1), 0.7)
     assert np.array_equal(one, other.sample(X, np.random.default_rng(1)))

@@ -120,7 +120,7 @@ def test_fit_without_a_formula_lists_the_calls():
     for verb in (imp.fit, imp.check):
         with pytest.raises(PlanError, match="2 analyses were declared") as caught:
             verb()
-        assert caught.value.do == 'imp.fit("y1 ~ x1*x2")  or  imp.fit("y2 ~ x1*x2")'
+        assert caught.value.do == "imp.fit('y1 ~ x1*x2')  or  imp.fit('y2 ~ x1*x2')"
 
 
 def test_another_outcome_is_absent_and_refused_by_name():
