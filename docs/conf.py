@@ -36,6 +36,12 @@ html_math_renderer = "mathml"
 def setup(app):
     """Write formulas as MathML: browsers draw it without a network."""
     app.add_html_math_renderer("mathml", (drawn("inline"), None), (drawn("block"), None))
+    app.connect("autodoc-skip-member", without_routing)
+
+
+def without_routing(app, what, name, member, skip, options):
+    """Leave out the methods that scikit-learn adds to every estimator: their texts point into its own pages."""
+    return True if name.endswith("_request") or name == "get_metadata_routing" else None
 
 
 def drawn(display):
