@@ -109,8 +109,21 @@ def taken_in(data: Any) -> tuple[Any, Origin | None]:
     else:
         table = pa.table(data)
     types = dict(data.schema) if library == "polars" else {one.name: one.type for one in table.schema}
-    frame = table.unify_dictionaries().to_pandas(types_mapper=_pandas_type)
+    frame = _signed(table.unify_dictionaries()).to_pandas(types_mapper=_pandas_type)
     return frame, Origin(library if library in _NAMED else "pyarrow", types, lazy)
+
+
+def _signed(table: Any) -> Any:
+    """A table of Arrow whose categories are numbered by signed integers, which pandas wants."""
+    import pyarrow as pa
+
+    kinds = [
+        pa.dictionary(pa.int32(), one.type.value_type, one.type.ordered)
+        if pa.types.is_dictionary(one.type) and pa.types.is_unsigned_integer(one.type.index_type)
+        else one.type
+        for one in table.schema
+    ]
+    return table.cast(pa.schema([one.with_type(kind) for one, kind in zip(table.schema, kinds, strict=True)]))
 
 
 def as_came(frame: pd.DataFrame, origin: Origin | None) -> Any:
