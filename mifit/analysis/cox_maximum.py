@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ..typing import Array, Rows
+from .climb import climbed
 from .job import Job
 
 __all__ = ["CoxFit", "CoxModel", "Partial", "partial_likelihood"]
-
-_STEPS = 60
-_LAST = 1e-12  #: squared length of a step, in squared standard errors, after which none is needed
 
 
 class Partial(NamedTuple):
@@ -68,16 +67,15 @@ class CoxModel:
 
     def loglike(self, params: Array) -> float:
         """Return the log partial likelihood."""
-        return partial_likelihood(self._sorted, self._exog, self._offset, np.asarray(params, dtype=np.float64)).height
+        return self._at(params).height
 
     def score(self, params: Array) -> Array:
         """Return its derivative, shape (p,)."""
-        return partial_likelihood(self._sorted, self._exog, self._offset, np.asarray(params, dtype=np.float64)).score
+        return self._at(params).score
 
     def hessian(self, params: Array) -> Array:
         """Return its second derivatives, shape (p, p)."""
-        at = np.asarray(params, dtype=np.float64)
-        return -partial_likelihood(self._sorted, self._exog, self._offset, at).information
+        return -self._at(params).information
 
     def maximised(self) -> CoxFit | None:
         """The maximum, by Newton steps that are halved where they do not climb; None where none is found.
@@ -87,31 +85,16 @@ class CoxModel:
         size = np.sqrt(self._exog.var(axis=0))
         if not len(self._sorted.death) or not (np.isfinite(size) & (size > 0)).all():
             return None
-        exog = self._exog / size
-        at = np.zeros(exog.shape[1])
-        here = partial_likelihood(self._sorted, exog, self._offset, at)
-        for _ in range(_STEPS):
-            try:
-                step = np.linalg.solve(here.information, here.score)
-            except np.linalg.LinAlgError:
-                return None
-            far = float(step @ here.score)
-            if not np.isfinite(far) or far < 0:
-                return None
-            if far <= _LAST:
-                at = at + step
-                here = partial_likelihood(self._sorted, exog, self._offset, at)
-                covariance = np.linalg.inv(here.information) / np.outer(size, size)
-                return CoxFit(self, at / size, covariance, here.height)
-            for halved in range(30):
-                there = at + step / 2.0**halved
-                new = partial_likelihood(self._sorted, exog, self._offset, there)
-                if np.isfinite(new.height) and new.height >= here.height - 1e-12 * abs(here.height):
-                    break
-            else:
-                return None
-            at, here = there, new
-        return None
+        of = partial(partial_likelihood, self._sorted, self._exog / size, self._offset)
+        found = climbed(of, np.zeros(len(size)))
+        if found is None:
+            return None
+        at, (height, _, information) = found
+        return CoxFit(self, at / size, np.linalg.inv(information) / np.outer(size, size), height)
+
+    def _at(self, params: Array) -> Partial:
+        """The likelihood and its derivatives at some coefficients."""
+        return partial_likelihood(self._sorted, self._exog, self._offset, np.asarray(params, dtype=np.float64))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

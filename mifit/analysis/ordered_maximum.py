@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import logit, ndtri
 
 from ..typing import Array
+from .climb import Point, climbed
 from .job import Job
 from .ordered import DISTRIBUTIONS, climb_of
 
 __all__ = ["OrderedFit", "maximised"]
 
-_STEPS = 60
-_LAST = 1e-12  #: squared length of a step, in squared standard errors, after which none is needed
 _QUANTILES = {"logit": logit, "probit": ndtri}
 
 
@@ -59,42 +57,15 @@ def maximised(job: Job) -> OrderedFit | None:
     exog, p = (raw - centre) / size, raw.shape[1]
     offset = job.init.get("offset")
     shift = np.zeros(len(codes)) + (0.0 if offset is None else np.asarray(offset, dtype=np.float64))
-    found = _climb(codes, exog, shift, np.concatenate([np.zeros(p), _QUANTILES[given](shares)]), given)
+
+    def of(at: Array) -> Point:
+        return climb_of(codes, exog, exog @ at[:p] + shift, at[p:], given)
+
+    start = np.concatenate([np.zeros(p), _QUANTILES[given](shares)])
+    found = climbed(of, start, inside=lambda at: bool((np.diff(at[p:]) > 0).all()))
     if found is None:
         return None
-    at, top = found
+    at, (top, _, _) = found
     slopes, cuts = at[:p] / size, at[p:] + centre @ (at[:p] / size)
     increments = np.concatenate([cuts[:1], np.log(np.diff(cuts))])
     return OrderedFit(np.concatenate([slopes, increments]), top, float(len(codes) - len(at)), SimpleNamespace())
-
-
-def _climb(
-    codes: npt.NDArray[np.int64], exog: Array, shift: Array, start: Array, distribution: str
-) -> tuple[Array, float] | None:
-    """Slopes and cut points at the maximum, and its height; None where none is found."""
-    p = exog.shape[1]
-
-    def of(at: Array) -> tuple[float, Array, Array]:
-        return climb_of(codes, exog, exog @ at[:p] + shift, at[p:], distribution)
-
-    at, here = start, of(start)
-    for _ in range(_STEPS):
-        try:
-            step = np.linalg.solve(here[2], here[1])
-        except np.linalg.LinAlgError:
-            return None
-        far = float(step @ here[1])
-        if not np.isfinite(far) or far < 0:
-            return None
-        if far <= _LAST:
-            return at + step, here[0]
-        for halved in range(30):
-            there = at + step / 2.0**halved
-            if (np.diff(there[p:]) > 0).all():
-                new = of(there)
-                if np.isfinite(new[0]) and new[0] >= here[0] - 1e-12 * abs(here[0]):
-                    break
-        else:
-            return None
-        at, here = there, new
-    return None
