@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from ..imputation.numerics.linear import rooted
 from ..typing import Array
 from .completion import Alike, Course, completed
 from .covariance import matrix
@@ -73,8 +74,7 @@ def _unstructured(made: Posterior, rng: np.random.Generator) -> tuple[Array, Arr
 
 def _around(mean: Array, covariance: Array, rng: np.random.Generator) -> Array:
     """A normal vector; the covariance may be singular."""
-    values, vectors = np.linalg.eigh(covariance)
-    return mean + vectors @ (np.sqrt(np.maximum(values, 0.0)) * rng.standard_normal(len(mean)))
+    return mean + rooted(covariance, rng.standard_normal(len(mean)))
 
 
 def _inverse_wishart(residuals: Array, rng: np.random.Generator) -> Array:
@@ -94,7 +94,7 @@ def _structured(made: Posterior, rng: np.random.Generator) -> tuple[Array, Array
     profiles, fit = made.profiles, made.fit
     sums, n_visits, centre = made.sums, profiles.n_visits, fit.theta
     values, vectors = np.linalg.eigh(information(centre, fit.structure, sums, n_visits))
-    root = vectors / np.sqrt(np.maximum(values, 1e-8 * values[-1]))
+    root = (vectors / np.sqrt(np.maximum(values, 1e-8 * values[-1]))) @ vectors.T  # whatever signs the vectors have
     size = centre.size
 
     def weight(theta: Array, distance: float) -> float:

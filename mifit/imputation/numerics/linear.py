@@ -14,7 +14,7 @@ from scipy.linalg import lapack
 from ...typing import Array, Rows
 from ..contract import Cross
 
-__all__ = ["DEPENDENT", "Solution", "draw_coefficients", "draw_sigma", "independent", "solve"]
+__all__ = ["DEPENDENT", "Solution", "draw_coefficients", "draw_sigma", "independent", "rooted", "solve"]
 
 DEPENDENT = 1e-11  #: a pivot below this share of its column's sum of squares marks a dependent column
 
@@ -103,3 +103,28 @@ def draw_coefficients(solution: Solution, sigma: float, rng: np.random.Generator
     beta = solution.beta.copy()
     beta[solution.kept] += move
     return beta
+
+
+def rooted(covariance: Array, noise: Array) -> Array:
+    """The symmetric square root of covariance matrices times standard normal numbers: normal vectors.
+
+    Eigenvectors have arbitrary signs, which differ between processors; the symmetric root has none, and the draws
+    follow smoothly from the matrix, which may be singular.
+
+    Parameters
+    ----------
+    covariance : ndarray, shape (..., w, w)
+    noise : ndarray, shape (..., w)
+
+    Returns
+    -------
+    ndarray, shape (..., w)
+
+    Examples
+    --------
+    >>> rooted(np.diag([4.0, 0.0]), np.array([1.0, 1.0])).tolist()
+    [2.0, 0.0]
+    """
+    values, vectors = np.linalg.eigh(covariance)
+    turned = np.einsum("...kl,...k->...l", vectors, noise)
+    return np.asarray(np.einsum("...kl,...l->...k", vectors, np.sqrt(np.maximum(values, 0.0)) * turned))

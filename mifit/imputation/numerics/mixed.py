@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...typing import Array
+from .linear import rooted
 
 __all__ = ["ClusterSums", "Covariances", "MixedDraw", "cluster_sums", "draw_effects", "draw_mixed", "shrinkage"]
 
@@ -313,8 +314,7 @@ def draw_effects(inner: Array, toward: Array, variance: float, rng: np.random.Ge
     noise = np.sqrt(variance) * rng.standard_normal(mean.shape)
     if mean.shape[1] == 1:
         return np.asarray(mean + np.sqrt(inner[:, :, 0]) * noise)
-    values, vectors = np.linalg.eigh(inner)
-    return np.asarray(mean + np.einsum("jkl,jl->jk", vectors, np.sqrt(np.maximum(values, 0.0)) * noise))
+    return np.asarray(mean + rooted(inner, noise))
 
 
 def _on_grid(log_density: Callable[[Array], Array], rows: float, rng: np.random.Generator) -> Array:

@@ -8,7 +8,7 @@ from mifit.formula.question import ask
 from mifit.frame.kinds import Kind
 from mifit.frame.table import read
 from mifit.imputation.contract import Visit
-from mifit.imputation.numerics.linear import draw_coefficients, draw_sigma, independent, solve
+from mifit.imputation.numerics.linear import draw_coefficients, draw_sigma, independent, rooted, solve
 from mifit.imputation.plan.options import Options
 from mifit.imputation.sampler.engine import Engine
 from mifit.imputation.sampler.visit import Response, StoreVisit
@@ -198,3 +198,18 @@ def test_a_level_seen_only_where_the_variable_is_missing_is_dropped_not_guessed(
     solution = solve(seen.cross(), seen.terms)
     assert np.linalg.matrix_rank(store.X[np.ix_(rows[:2000], engine.own["x"].columns)]) == 3
     assert solution.dropped == (engine.layout.terms[engine.layout.main["group"][0]],)
+
+
+def test_normal_vectors_do_not_depend_on_the_signs_of_eigenvectors(monkeypatch):
+    rng = np.random.default_rng(3)
+    half = rng.normal(size=(5, 3, 3))
+    covariance, noise = half @ half.transpose(0, 2, 1), rng.normal(size=(5, 3))
+    found, real = rooted(covariance, noise), np.linalg.eigh
+    monkeypatch.setattr(
+        np.linalg, "eigh", lambda matrix: (real(matrix)[0], real(matrix)[1] * np.array([-1.0, 1.0, -1.0]))
+    )
+    np.testing.assert_allclose(rooted(covariance, noise), found, rtol=1e-12)
+    monkeypatch.undo()
+    root = np.stack([rooted(covariance, np.tile(one, (5, 1))) for one in np.eye(3)], axis=-1)
+    np.testing.assert_allclose(root @ root.transpose(0, 2, 1), covariance, atol=1e-12)
+    np.testing.assert_allclose(rooted(np.ones((2, 2)), np.array([1.0, -1.0])), 0.0, atol=1e-7)
